@@ -1,0 +1,128 @@
+"""The contracts of the house: read this first.
+
+An `Agent` says where to measure next, a `Feature` turns a measured pattern into the number that
+the agent maximises. Neither knows Bluesky. `bl_steer.steering.Steering` joins the two, and the
+plans drive it. The verbs ``suggest`` and ``ingest`` and the ``_id`` key are those of blop,
+bluesky-adaptive and Xopt, so an agent of theirs can be put in the place of ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+Point = dict[str, Any]
+"""``{"_id": 3, "x": 55.0, "y": 20.0}``; an outcome carries ``"objective"`` as well."""
+
+__all__ = [
+    "Agent",
+    "Array",
+    "ExplainsDecisions",
+    "Explanation",
+    "Feature",
+    "Point",
+    "PredictsMap",
+    "RemembersState",
+]
+
+
+class Agent(Protocol):
+    """Decide where to measure next."""
+
+    def suggest(self, num_points: int | None = None) -> Sequence[Point]:
+        """Return the next points to measure (one by default), each with ``_id``, ``x``, ``y``."""
+        ...
+
+    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Take outcomes: ``_id``, ``x``, ``y``, ``objective``.
+
+        An ``_id`` seen before replaces its outcome: that is how a feature whose basis changed
+        labels all earlier points anew.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why the latest suggestion was made. NaN stands for "does not apply"."""
+
+    reason: str
+    """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name."""
+    acquisition: float = float("nan")
+    """Logarithm of the expected improvement, in the agent's own (warped) units of the objective."""
+    runner_up_x: float = float("nan")
+    runner_up_y: float = float("nan")
+    runner_up_acquisition: float = float("nan")
+    mean: float = float("nan")
+    """Posterior mean of the objective at the suggestion, in the objective's units."""
+    sd: float = float("nan")
+    """Posterior standard deviation there, in the objective's units."""
+    lengthscale: float = float("nan")
+    """Ensemble-averaged lengthscale, in the axes' units."""
+    noise_sd: float = float("nan")
+    amplitude: float = float("nan")
+    constant_mean: float = float("nan")
+
+
+@runtime_checkable
+class ExplainsDecisions(Protocol):
+    """An agent that can say why it made its latest suggestion."""
+
+    def explain(self) -> Explanation:
+        """Return the reasons for the latest suggestion."""
+        ...
+
+
+@runtime_checkable
+class PredictsMap(Protocol):
+    """An agent that can predict the objective where nothing was measured."""
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Return posterior mean and standard deviation, each (n,), at X of shape (n, 2)."""
+        ...
+
+
+@runtime_checkable
+class RemembersState(Protocol):
+    """An agent whose state can be saved and restored, as JSON-compatible data."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything needed to carry on with the same suggestions."""
+        ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned, on an agent built with the same settings."""
+        ...
+
+
+class Feature(Protocol):
+    """Turn patterns into the number that the agent maximises."""
+
+    target: str
+    """The target in its written form, e.g. ``"nmf:4@x=0.45,R=0.9,tilt=0"``."""
+    version: int
+    """Increases by one whenever the basis changes; earlier outcomes must then be computed anew."""
+
+    def partial_fit(self, patterns: Array) -> Self:
+        """Learn from newly measured patterns, shape (n_new, n_pixels), normalised counts.
+
+        Features that learn nothing return at once. Deterministic: the same patterns in the same
+        calls give the same basis, bit for bit.
+        """
+        ...
+
+    def transform(self, patterns: Array) -> Array:
+        """Return the outcome of each pattern: (n_points, n_pixels) to (n_points,)."""
+        ...
+
+    def residual(self, patterns: Array) -> Array:
+        """Return the share of each pattern that the basis leaves unexplained, in 0 … 1: (n_points,).
+
+        Zero where a feature has no basis to compare with (ROI counts, totals).
+        """
+        ...
