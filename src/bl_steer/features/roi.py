@@ -1,0 +1,117 @@
+"""Features that are a fixed weighted sum of the pixels: the total, a box, a map of values.
+
+They learn nothing and need no reference. Counts enter as they are, a zinger inside the box
+included; `ReferenceFeature` and `NMFFeature` look for the shape of a peak instead.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.features.target import Box, Target
+from bl_steer.protocols import Array
+
+__all__ = ["LinearFeature", "MapFeature", "RoiFeature", "TotalFeature", "box_mask", "window_text"]
+
+
+class LinearFeature:
+    """Outcome = patterns @ weights. Nothing is learned: the version stays 0.
+
+    Parameters
+    ----------
+    target : the target's canonical text
+    weights : shape (n_pixels,)
+    """
+
+    def __init__(self, target: str, weights: Array) -> None:
+        self.target = target
+        self.version = 0
+        self.weights = weights
+
+    def partial_fit(self, patterns: Array) -> Self:
+        """Check the patterns, shape (n_new, n_pixels), and learn nothing from them."""
+        checked_patterns(patterns, len(self.weights))
+        return self
+
+    def transform(self, patterns: Array) -> Array:
+        """Return the weighted sum of each pattern: (n_points, n_pixels) to (n_points,)."""
+        values = checked_patterns(patterns, len(self.weights))
+        return np.asarray(values @ self.weights, dtype=float)
+
+    def residual(self, patterns: Array) -> Array:
+        """Return zeros, (n_points,): there is no basis to compare with."""
+        return np.zeros(len(checked_patterns(patterns, len(self.weights))))
+
+    def alarm(self, patterns: Array) -> NDArray[np.bool_]:
+        """Return False for each pattern, (n_points,): without a basis nothing is unexpected."""
+        return np.zeros(len(checked_patterns(patterns, len(self.weights))), dtype=bool)
+
+
+class TotalFeature(LinearFeature):
+    """Outcome = sum of the frame, normalised counts."""
+
+    def __init__(self, axes: FrameAxes) -> None:
+        super().__init__(str(Target("total")), np.ones(axes.shape[0] * axes.shape[1]))
+
+
+class MapFeature(LinearFeature):
+    """Outcome = the frame's only pixel, for maps of values instead of patterns."""
+
+    def __init__(self, axes: FrameAxes) -> None:
+        if axes.shape != (1, 1):
+            raise ValueError(
+                f"target map must have frames of one value, got frames of shape {axes.shape}; "
+                "use total, roi:, ref: or nmf: for patterns"
+            )
+        super().__init__(str(Target("map")), np.ones(1))
+
+
+class RoiFeature(LinearFeature):
+    """Outcome = sum of the counts in a box of q, pixel centres on the edge included."""
+
+    def __init__(self, roi: Box, axes: FrameAxes) -> None:
+        super().__init__(str(Target("roi", roi=roi)), box_mask(roi, axes).astype(float))
+
+
+def box_mask(box: Box, axes: FrameAxes) -> NDArray[np.bool_]:
+    """Return which pixel centres lie in a box, (n_pixels,); a box that holds none is an error."""
+    qx, qz = axes.mesh()
+    inside = (qx >= box.qx[0]) & (qx <= box.qx[1])
+    if box.qz is not None:
+        inside &= (qz >= box.qz[0]) & (qz <= box.qz[1])
+    if not inside.any():
+        raise ValueError(
+            f"box {box.numbers} must hold a pixel of the frame's window, {window_text(axes)}, "
+            "got none; move or widen it"
+        )
+    return inside
+
+
+def window_text(axes: FrameAxes) -> str:
+    """Describe a frame's window in words, for errors."""
+    names = ("channel axis",) if axes.shape[0] == 1 else ("q_x", "q_z")
+    return ", ".join(
+        f"{name} {axis.min():.5g} … {axis.max():.5g} {axes.unit}"
+        for name, axis in zip(names, (axes.qx, axes.qz), strict=False)
+    )
+
+
+def checked_patterns(patterns: Array, n_pixels: int) -> Array:
+    """Return patterns as (n_points, n_pixels) floats; NaNs and other sizes are errors."""
+    values = np.asarray(patterns, dtype=float)
+    if values.ndim != 2 or values.shape[1] != n_pixels:
+        raise ValueError(
+            f"patterns must have shape (n_points, {n_pixels}), got {values.shape}; "
+            "flatten each frame row by row, as FrameAxes.mesh does"
+        )
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise ValueError(
+            f"patterns must be finite, got NaN or infinity in row {row}; "
+            "measure a dead frame again before it is ingested"
+        )
+    return values

@@ -1,0 +1,54 @@
+"""Take zingers and hot pixels out of frames before a peak's shape is learned or looked for.
+
+A zinger (a cosmic ray, or a hit in the detector's electronics) puts hundreds of counts into one
+pixel of one frame. One of them is enough to become a component of its own.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bl_steer.protocols import Array
+
+__all__ = ["without_spikes"]
+
+RATIO = 3.0
+"""A pixel is suspect above this multiple of its brightest neighbour: a Gaussian peak of the
+nominal width falls by less than a factor 2 from pixel to pixel."""
+FLOOR_COUNTS = 15.0
+"""Allowed on top, in counts: Poisson fluctuation over dark neighbours."""
+
+
+def without_spikes(patterns: Array, shape: tuple[int, int]) -> Array:
+    """Replace lone bright pixels by the median of their neighbours.
+
+    Parameters
+    ----------
+    patterns : shape (n_points, n_pixels), counts
+    shape : frame shape (H, W)
+
+    Returns
+    -------
+    patterns : the same shape; the same array where nothing was replaced
+
+    Notes
+    -----
+    A pixel with x > 3·max(neighbours) + 15 counts is replaced by the median of its 8 neighbours.
+    Two adjacent hit pixels stay. Frames of fewer than 3 rows or columns are returned as they are:
+    on a spectrum a line one channel wide is a real line.
+    """
+    height, width = shape
+    if height < 3 or width < 3 or not patterns.size or patterns.max() <= FLOOR_COUNTS:
+        return patterns
+    frames = patterns.reshape(-1, height, width)
+    suspects = np.argwhere(frames > FLOOR_COUNTS)
+    padded = np.pad(frames, ((0, 0), (1, 1), (1, 1)), constant_values=np.nan)
+    offsets = [(i, j) for i in range(3) for j in range(3) if (i, j) != (1, 1)]
+    frame, row, column = suspects.T
+    around = np.stack([padded[frame, row + i, column + j] for i, j in offsets])
+    spikes = frames[frame, row, column] > RATIO * np.nanmax(around, axis=0) + FLOOR_COUNTS
+    if not spikes.any():
+        return patterns
+    cleaned = frames.copy()
+    cleaned[frame[spikes], row[spikes], column[spikes]] = np.nanmedian(around[:, spikes], axis=0)
+    return cleaned.reshape(patterns.shape)
