@@ -1,0 +1,192 @@
+"""Tiled inside the process: a catalogue in SQLite and files, no server needed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import secrets
+import sqlite3
+import threading
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bl_steer.store.record import StoreError
+
+__all__ = ["EmbeddedCatalogue"]
+
+RUNS = "runs"
+"""Key of the container, below the root of the Tiled tree, that holds the runs."""
+
+
+@dataclass(frozen=True)
+class EmbeddedCatalogue:
+    """An open catalogue of runs and what must be closed after it.
+
+    Parameters
+    ----------
+    client : Tiled's client of the runs: ``client[-1]``, ``client[scan_id]``, ``client["partial"]``
+    context : Tiled's connection, in truth a call within the process
+    """
+
+    client: Any
+    context: Any
+
+    @classmethod
+    def open(cls, folder: Path, *, readable: Path) -> EmbeddedCatalogue:
+        """Open the catalogue in a folder, made at the first time.
+
+        Parameters
+        ----------
+        folder : holds the catalogue, its tables and its own files
+        readable : where the frames lie that runs refer to
+
+        Raises
+        ------
+        StoreError
+            When the catalogue is damaged or of another version of Tiled.
+        """
+        database, tables, files = folder / "catalogue.db", folder / "tables.db", folder / "files"
+        files.mkdir(exist_ok=True)
+        with _one_at_a_time(folder / ".lock"):
+            if not database.exists():
+                _create(database)
+            _check(database, tables)
+            context = _connect(database, tables, files, readable)
+            try:
+                return cls(_container(context), context)
+            except BaseException:
+                context.close()
+                raise
+
+    def close(self) -> None:
+        """Stop Tiled's thread and close its databases."""
+        self.context.close()
+
+
+def _connect(database: Path, tables: Path, files: Path, readable: Path) -> Any:
+    with warnings.catch_warnings():
+        # starlette 1.x would have its test client on httpx2, which Tiled does not use yet.
+        warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
+        import starlette.testclient  # noqa: F401
+    from bluesky_tiled_plugins.exporters import json_seq_exporter
+    from tiled.catalog import from_uri
+    from tiled.client.context import Context
+    from tiled.config import Authentication
+    from tiled.media_type_registration import default_serialization_registry
+    from tiled.server.app import build_app
+
+    logging.getLogger("tiled.server.app").setLevel(logging.WARNING)
+    default_serialization_registry.register("BlueskyRun", "application/json-seq", json_seq_exporter)
+    tree = from_uri(
+        f"sqlite:///{database}",
+        writable_storage=[str(files), f"sqlite:///{tables}"],
+        readable_storage=[str(readable)],
+    )
+    key = Authentication(single_user_api_key=secrets.token_hex(32))
+    return Context.from_app(build_app(tree, key))
+
+
+def _container(context: Any) -> Any:
+    from tiled.client import from_context
+    from tiled.structures.core import Spec
+
+    root = from_context(context)
+    if RUNS not in root:
+        # Without this spec there is no [-1], no scan id and no partial uid.
+        root.create_container(RUNS, specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+    return root[RUNS]
+
+
+def _create(database: Path) -> None:
+    """Make an empty catalogue beside its place and move it there: a crash leaves none or all.
+
+    Tiled's ``init_if_not_exists`` would start a subprocess at every open, some seconds.
+    """
+    draft = database.with_suffix(".new")
+    draft.unlink(missing_ok=True)
+    # Off this thread, which in a notebook has a running event loop already.
+    failures: list[BaseException] = []
+    thread = threading.Thread(target=_run_initialisation, args=(draft, failures))
+    thread.start()
+    thread.join()
+    if failures:
+        raise StoreError(
+            f"the catalogue must be creatable, got {_one_line(failures[0])} for {database}; "
+            "free some space there or open the store elsewhere"
+        ) from failures[0]
+    draft.replace(database)
+
+
+def _run_initialisation(draft: Path, failures: list[BaseException]) -> None:
+    try:
+        asyncio.run(_initialise(draft))
+    except Exception as error:  # handed to the caller's thread
+        failures.append(error)
+
+
+async def _initialise(draft: Path) -> None:
+    from sqlalchemy import text
+    from sqlalchemy.ext.asyncio import create_async_engine
+    from tiled.catalog.core import REQUIRED_REVISION, initialize_database
+
+    engine = create_async_engine(f"sqlite+aiosqlite:///{draft}")
+    try:
+        await initialize_database(engine)
+        async with engine.begin() as connection:
+            # What alembic's "stamp" writes, without its configuration file and second connection.
+            await connection.execute(
+                text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)")
+            )
+            await connection.execute(
+                text("INSERT INTO alembic_version VALUES (:revision)"),
+                {"revision": REQUIRED_REVISION},
+            )
+    finally:
+        await engine.dispose()
+
+
+def _check(database: Path, tables: Path) -> None:
+    """Raise where SQLite cannot read a file or Tiled would refuse its version."""
+    from tiled.catalog.core import REQUIRED_REVISION
+
+    (revision,) = _query(database, "SELECT version_num FROM alembic_version") or ("none",)
+    if revision != REQUIRED_REVISION:
+        raise StoreError(
+            f"the catalogue must have revision {REQUIRED_REVISION}, got {revision} in {database}; "
+            f"run 'tiled catalog upgrade-database sqlite:///{database}'"
+        )
+    if tables.exists():
+        _query(tables, "SELECT count(*) FROM sqlite_master")
+
+
+def _query(path: Path, statement: str) -> Any:
+    try:
+        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+            return connection.execute(statement).fetchone()
+    except sqlite3.Error as error:
+        raise StoreError(
+            f"the catalogue must be a sound SQLite file, got {_one_line(error)} for {path}; move "
+            "catalogue.db and tables.db away and open the store again: sync() rebuilds them "
+            "from the records"
+        ) from error
+
+
+def _one_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: Path) -> Iterator[None]:
+    """Keep a second process from making the same catalogue at the same time."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

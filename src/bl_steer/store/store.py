@@ -1,0 +1,239 @@
+"""The store of a session: where its runs, their frames and its metadata are kept."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlparse
+
+from bl_steer.store.catalogue import EmbeddedCatalogue
+from bl_steer.store.metadata import RunMetadata
+from bl_steer.store.record import (
+    DocumentRoutes,
+    RecordWriter,
+    StoreError,
+    find_records,
+    is_being_written,
+    read_record,
+)
+from bl_steer.store.writer import CatalogueWriter, is_complete, replay
+
+__all__ = ["Store"]
+
+BATCH_SIZE = 10_000
+"""Rows that wait for Tiled. A live view reads the record, so the catalogue need not keep pace."""
+
+logger = logging.getLogger(__name__)
+
+
+class Store:
+    """Runs on disk: the write-ahead record first, the Tiled catalogue second.
+
+    Open one with `Store.open` (Tiled in this process) or `Store.connect` (a facility's server);
+    close it, or use it in a ``with`` statement. Subscribe it to a RunEngine as it is.
+
+    Parameters
+    ----------
+    path : shape of the folder: ``record/``, ``frames/``, ``metadata.json``, and the catalogue
+    catalog : Tiled's client of the runs: ``catalog[-1]``, ``[scan_id]``, ``["partial uid"]``
+    close_catalog : called when the store is closed
+    check_frames : refuse frames outside `frames_dir`, where an embedded Tiled could not read them
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        catalog: Any,
+        *,
+        close_catalog: Callable[[], None],
+        check_frames: bool,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.path = path
+        self.catalog = catalog
+        self.metadata = RunMetadata(path / "metadata.json")
+        """For ``RunEngine(store.metadata)``: scan ids go on counting from session to session."""
+        self._close_catalog = close_catalog
+        self._check_frames = check_frames
+        self._routes = DocumentRoutes()
+        self._record = RecordWriter(self.record_dir, release_at_stop=False)
+        self._writer = CatalogueWriter(catalog, batch_size=batch_size, on_done=self._record.release)
+
+    @classmethod
+    def open(
+        cls, path: str | os.PathLike[str] = "./bl_steer_data", *, batch_size: int = BATCH_SIZE
+    ) -> Self:
+        """Open a folder as a store, made if it is missing, with Tiled inside this process.
+
+        A second process may open the same folder to look while this one measures.
+
+        Raises
+        ------
+        StoreError
+            When the folder cannot be made or written, or its catalogue is damaged.
+        """
+        folder = _folder(path)
+        embedded = EmbeddedCatalogue.open(folder, readable=folder / "frames")
+        try:
+            return cls(
+                folder,
+                embedded.client,
+                close_catalog=embedded.close,
+                check_frames=True,
+                batch_size=batch_size,
+            )
+        except BaseException:
+            embedded.close()
+            raise
+
+    @classmethod
+    def connect(
+        cls,
+        uri: str,
+        *,
+        api_key: str | None = None,
+        path: str | os.PathLike[str] = "./bl_steer_data",
+        batch_size: int = BATCH_SIZE,
+    ) -> Self:
+        """Open a store whose catalogue is on a Tiled server.
+
+        Parameters
+        ----------
+        uri : of a container of runs, e.g. ``"https://tiled.facility.eu/api/v1/metadata/raw"``
+        api_key : from ``TILED_API_KEY`` by default
+        path : the folder for the records, frames and metadata, on a disk that the server reads
+
+        Raises
+        ------
+        StoreError
+            When the server cannot be reached, or the container is not one of runs.
+        """
+        from tiled.client import from_uri
+
+        folder = _folder(path)
+        try:
+            client = from_uri(uri, api_key=api_key)
+        except Exception as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise StoreError(
+                f"the Tiled server must answer, got {reason!r} from {uri}; check the address and "
+                "the key, or use Store.open for a store without a server"
+            ) from error
+        if "CatalogOfBlueskyRuns" not in {spec.name for spec in client.specs}:
+            client.context.close()
+            raise StoreError(
+                "the container must have the spec 'CatalogOfBlueskyRuns', got "
+                f"{[spec.name for spec in client.specs]} at {uri}; give the address of the "
+                "container that holds the runs"
+            )
+        return cls(
+            folder,
+            client,
+            close_catalog=client.context.close,
+            check_frames=False,
+            batch_size=batch_size,
+        )
+
+    @property
+    def record_dir(self) -> Path:
+        """Where the write-ahead records lie, one file a run."""
+        return self.path / "record"
+
+    @property
+    def frames_dir(self) -> Path:
+        """Where detectors must write: Tiled reads frames from here only."""
+        return self.path / "frames"
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Take a document: on disk when this returns, in the catalogue soon after.
+
+        Raises
+        ------
+        StoreError
+            When the record cannot be written, or frames lie where Tiled cannot read them.
+        """
+        self._record(name, doc)
+        if name == "stream_resource" and self._check_frames:
+            self._check_readable(str(doc["uri"]))
+        self._writer.put(self._routes.run_of(name, doc), name, doc)
+
+    def subscribe_to(self, run_engine: Any) -> int:
+        """Subscribe to a RunEngine; return the token for ``RE.unsubscribe``."""
+        return int(run_engine.subscribe(self))
+
+    def sync(self) -> list[str]:
+        """Complete the catalogue from the records: after a crash, a full disk, a lost server.
+
+        Runs that are being written, here or in another process, are left alone. To call it again
+        changes nothing.
+
+        Returns
+        -------
+        uids of the runs that were written
+        """
+        return [uid for uid, path in find_records(self.record_dir).items() if self._mend(uid, path)]
+
+    def close(self) -> None:
+        """Finish what is queued and let go of files, threads and connections."""
+        self._writer.close()
+        self._record.close()
+        self._close_catalog()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _mend(self, uid: str, path: Path) -> bool:
+        if is_being_written(path) or is_complete(
+            self.catalog, uid, lambda: list(read_record(path))
+        ):
+            return False
+        documents = list(read_record(path))
+        if not documents or documents[0][0] != "start":
+            logger.warning("%s holds no start document and was left out", path)
+            return False
+        replay(self.catalog, uid, documents)
+        return True
+
+    def _check_readable(self, uri: str) -> None:
+        frames = Path(urlparse(uri).path)
+        if not frames.resolve().is_relative_to(self.frames_dir.resolve()):
+            raise StoreError(
+                f"frames must be written under {self.frames_dir}, got {frames}; build the "
+                "detector with store.frames_dir"
+            )
+
+
+def _folder(path: str | os.PathLike[str]) -> Path:
+    """Return the store's folder, absolute, with its parts; raise if it cannot be written."""
+    folder = Path(path).expanduser().absolute()
+    if set("?#") & set(str(folder)):
+        raise StoreError(
+            f"the store's path must not hold '?' or '#', which end a path in a URI, got {folder}; "
+            "give another path"
+        )
+    if folder.exists() and not folder.is_dir():
+        raise StoreError(f"the store must be a folder, got the file {folder}; give another path")
+    try:
+        for part in (folder / "record", folder / "frames"):
+            part.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe-{os.getpid()}"
+        probe.write_bytes(b"\0" * 4096)
+        probe.unlink()
+    except OSError as error:
+        raise StoreError(
+            f"the store must be a writable folder, got {error.strerror!r} for {folder}; free some "
+            "space, set the permissions or give another path"
+        ) from error
+    return folder
