@@ -1,19 +1,24 @@
 """Learn the patterns of the sample while it is mapped, and follow the one that was named.
 
 Non-negative matrix factorisation writes each pattern as a sum of a few components. Its components
-have no order that lasts from one fit to the next, so that the component of interest is found anew
-at each fit by its likeness to a *named reference pattern*. `ReferenceFeature` is the frozen
-sibling: simpler and nearly as good where the reference has the peak's true shape.
+have no order that lasts from one fit to the next, so the component of interest is found anew at
+each fit by its likeness to a *named reference pattern*, never by its index and never by its
+likeness to an earlier fit, which would lock in an early mistake.
+
+`bl_steer.features.reference.ReferenceFeature` is the frozen sibling: simpler, and it learns
+nothing about the other phases, so that it can neither take their share away nor raise an alarm.
 """
 
 from __future__ import annotations
 
+import warnings
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.features.alarm import ResidualAlarm, unexplained_share
 from bl_steer.features.nnls import nonnegative_coefficients
 from bl_steer.features.reference import matched_filter, reference_pattern
 from bl_steer.features.roi import checked_patterns
@@ -23,12 +28,20 @@ from bl_steer.protocols import Array
 
 __all__ = ["NMFFeature", "propose"]
 
-MAX_ITER = 400
+REFERENCE_WEIGHT = 0.1
+"""Squared norm of the reference's own row, as a share of that of all patterns. At .01 a rare phase
+gets no component of its own in a third of the fits, at .05 in one of ten, at .1 in none."""
+SHARED_COSINE = 0.25
+"""Components more like the reference than this count as parts of it. Si-Ge peaks of other
+compositions and tilts have .05 to .2."""
+MIN_COSINE = 0.5
+"""With no component more like the reference than this, the fit has lost it."""
+MAX_ITERATIONS = 200
 TOLERANCE = 1e-4
 
 
 class NMFFeature:
-    """Outcome = height of the reference's peak, as explained by the component anchored to it.
+    """Outcome = height of the reference in what the other components leave of the pattern.
 
     Parameters
     ----------
@@ -37,16 +50,45 @@ class NMFFeature:
     axes : the frame's pixels
     seed : of the factorisation's start
     n_start : patterns before the first fit; at least 2K are waited for
-    min_cosine : a component less like the reference than this is no anchor
 
     Attributes
     ----------
-    components_ : shape (n_components, n_pixels), each with highest value 1
-    n_features_in_ : pixels
-    anchor_ : index of the component most like the reference, None before the first fit and where
-        no component is like it
-    anchor_cosine_ : its cosine with the reference
     version : 0 before the first fit, then the number of fits
+    components_ : shape (n_components, n_pixels), each with highest value 1; before the first fit
+        the reference alone
+    n_features_in_ : pixels of a pattern
+    anchor_ : index of the component most like the reference; None before the first fit, and where
+        the fit has lost the reference
+    anchor_cosine_ : cosine of that component with the reference; below .9 the peak has another
+        shape or place than the reference says
+
+    Notes
+    -----
+    *Fit.* scikit-learn's coordinate descent from an NNDSVD start, at `n_start` patterns and then
+    whenever their number has grown by a fifth (by five at least). Each fit starts afresh from all
+    patterns, so that a basis depends on these alone and not on the fits before it. The reference
+    is one more row of the data, its weight 10 % of all patterns' squared norm: the phase has a
+    component of its own even before it is found, and takes its true shape as its patterns outweigh
+    that row.
+
+    *Outcome.* With w the exact non-negative coefficients of pattern x, r the reference and "other"
+    the components that do not share it (cosine < .25),
+
+        max(0, <x - Σ_other w_k h_k, r> / <r, r>),
+
+    the counts in the reference's brightest pixel. It is the coordinate update of hierarchical
+    alternating least squares with r for the anchored component, so its units and scale are the
+    same in all versions, in version 0 too (the matched filter). What no component explains stays
+    in. Where the fit has lost the reference, the outcome is the matched filter.
+
+    *Rules for bad data.* Negative values count as 0; lone bright pixels are replaced
+    (`bl_steer.features.spikes`); NaNs are an error.
+
+    References
+    ----------
+    Lee & Seung (1999), Nature 401, 788, doi 10.1038/44565.
+    Cichocki & Phan (2009), IEICE Trans. Fundam. E92-A, 708, doi 10.1587/transfun.E92.A.708.
+    Boutsidis & Gallopoulos (2008), Pattern Recognit. 41, 1350, doi 10.1016/j.patcog.2007.09.010.
     """
 
     def __init__(
@@ -57,98 +99,130 @@ class NMFFeature:
         *,
         seed: int = 0,
         n_start: int = 10,
-        min_cosine: float = 0.5,
     ) -> None:
         self.target = str(Target("nmf", reference=reference, n_components=n_components))
         self.version = 0
         self.n_components = n_components
         self.axes = axes
         self.seed = seed
-        self.n_start = max(n_start, 2 * n_components)
-        self.min_cosine = min_cosine
         self.pattern = reference_pattern(reference, axes)
         self.n_features_in_ = len(self.pattern)
-        if n_components > self.n_features_in_:
+        if not 1 <= n_components <= self.n_features_in_:
             raise ValueError(
-                f"the number of components must not exceed the frame's {self.n_features_in_} "
-                f"pixels, got {n_components}; ask for fewer components"
+                f"the number of components must lie in 1 … {self.n_features_in_}, the frame's "
+                f"pixels, got {n_components}; ask for fewer components, or for another target"
             )
-        self.components_: Array = self.pattern[None, :]
+        self.components_ = self.pattern[None, :]
         self.anchor_: int | None = None
         self.anchor_cosine_ = float("nan")
-        self._weights: Array = np.ones(1)
-        self._seen: list[Array] = []
+        self._patterns: list[Array] = []
         self._n_seen = 0
-        self._next_fit = self.n_start
+        self._next_fit = max(n_start, 2 * n_components)
+        self._alarm = ResidualAlarm()
 
     def partial_fit(self, patterns: Array) -> Self:
         """Take newly measured patterns, (n_new, n_pixels), and fit anew when it is time."""
         values = self._prepared(patterns)
-        self._seen.append(values)
+        if self.version:
+            self._alarm.observe(self._unexplained(values))
+        self._patterns.append(values)
         self._n_seen += len(values)
         if self._n_seen >= self._next_fit:
-            self._fit(np.concatenate(self._seen))
-            self._next_fit = next_fit_after(self._n_seen)
+            self._next_fit = max(self._n_seen + 5, -(-6 * self._n_seen // 5))
+            self._fit(np.concatenate(self._patterns))
         return self
 
     def transform(self, patterns: Array) -> Array:
-        """Return the outcomes, (n_points,), in counts in the reference's brightest pixel."""
+        """Return the outcomes, (n_points,), counts in the reference's brightest pixel."""
         values = self._prepared(patterns)
-        if self.version == 0 or self.anchor_ is None:
+        if self.anchor_ is None:
             return matched_filter(values, self.pattern)
-        return np.asarray(
-            nonnegative_coefficients(values, self.components_) @ self._weights, dtype=float
-        )
+        others = np.where(self._cosines() < SHARED_COSINE, 1.0, 0.0)
+        heights = matched_filter(self.components_, self.pattern) * others
+        explained = nonnegative_coefficients(values, self.components_) @ heights
+        return np.maximum(matched_filter(values, self.pattern) - explained, 0.0)
+
+    def coefficients(self, patterns: Array) -> Array:
+        """Return the non-negative coefficients of the current components: (n_points, K)."""
+        return nonnegative_coefficients(self._prepared(patterns), self.components_)
 
     def residual(self, patterns: Array) -> Array:
-        """Return the share of each pattern that the basis leaves unexplained: (n_points,)."""
+        """Return the share of each pattern that the basis leaves unexplained, 0 … 1: (n_points,).
+
+        Zero before the first fit. See `bl_steer.features.alarm.unexplained_share`.
+        """
         values = self._prepared(patterns)
-        if self.version == 0:
-            return np.zeros(len(values))
-        fitted = nonnegative_coefficients(values, self.components_) @ self.components_
-        norm = np.linalg.norm(values, axis=1)
-        excess = ((values - fitted) ** 2 - fitted).sum(axis=1)
-        share = np.sqrt(np.maximum(excess, 0.0)) / np.where(norm > 0, norm, 1.0)
-        return np.asarray(np.clip(share, 0.0, 1.0), dtype=float)
+        return self._unexplained(values) if self.version else np.zeros(len(values))
 
     def alarm(self, patterns: Array) -> NDArray[np.bool_]:
-        """Return which patterns the basis does not explain: (n_points,)."""
-        return np.asarray(self.residual(patterns) > 0.3, dtype=bool)
+        """Return which patterns hold what the basis has not seen: (n_points,).
+
+        An unseen phase, or a peak that walks out of its pattern. Never before the first fit. See
+        `bl_steer.features.alarm.ResidualAlarm` for the threshold.
+        """
+        return np.asarray(self.residual(patterns) > self._alarm.threshold, dtype=bool)
 
     def _prepared(self, patterns: Array) -> Array:
         values = np.maximum(checked_patterns(patterns, self.n_features_in_), 0.0)
         return without_spikes(values, self.axes.shape)
 
+    def _unexplained(self, values: Array) -> Array:
+        fitted = nonnegative_coefficients(values, self.components_) @ self.components_
+        return unexplained_share(values, fitted)
+
+    def _cosines(self) -> Array:
+        norms = np.linalg.norm(self.components_, axis=1) * np.linalg.norm(self.pattern)
+        return np.asarray(
+            self.components_ @ self.pattern / np.where(norms > 0, norms, 1.0), dtype=float
+        )
+
     def _fit(self, patterns: Array) -> None:
-        components = propose(patterns, self.n_components, seed=self.seed)
+        weight = np.sqrt(REFERENCE_WEIGHT) * np.linalg.norm(patterns)
+        named = weight * self.pattern / np.linalg.norm(self.pattern)
+        self.components_ = propose(np.vstack([patterns, named]), self.n_components, seed=self.seed)
         self.version += 1
-        self.components_ = components
-        norms = np.linalg.norm(components, axis=1) * np.linalg.norm(self.pattern)
-        cosines = components @ self.pattern / np.where(norms > 0, norms, 1.0)
-        best = int(np.argmax(cosines))
-        self.anchor_cosine_ = float(cosines[best])
-        self.anchor_ = best if cosines[best] >= self.min_cosine else None
-        heights = matched_filter(components, self.pattern)
-        self._weights = np.where(cosines >= self.min_cosine, heights, 0.0)
-
-
-def next_fit_after(n_seen: int) -> int:
-    """Return at how many patterns the next fit is due: every 5 until 50, then every 10."""
-    step = 5 if n_seen < 50 else 10
-    return n_seen + step
+        cosines = self._cosines()
+        self.anchor_cosine_ = float(cosines.max())
+        found = self.anchor_cosine_ >= MIN_COSINE
+        self.anchor_ = int(cosines.argmax()) if found else None
 
 
 def propose(patterns: Array, n_components: int, *, seed: int = 0) -> Array:
-    """Factorise patterns; return the components, (n_components, n_pixels), highest value 1."""
-    import warnings
+    """Factorise a whole map, for a user to choose a pattern from and freeze it.
 
+    Parameters
+    ----------
+    patterns : shape (n_points, n_pixels), not negative
+    n_components : at most the number of points and of pixels
+    seed : of the factorisation's start
+
+    Returns
+    -------
+    components : shape (n_components, n_pixels), each with highest value 1
+
+    Notes
+    -----
+    An iteration that ends at 200 rounds instead of at its tolerance is taken as it is: the named
+    component settles in the first few.
+    """
+    # sklearn takes a second to load: only those who factorise pay for it.
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 
-    model = NMF(n_components, init="nndsvda", tol=TOLERANCE, max_iter=MAX_ITER, random_state=seed)
+    if not 1 <= n_components <= min(patterns.shape):
+        raise ValueError(
+            f"the number of components must lie in 1 … {min(patterns.shape)} for "
+            f"{patterns.shape[0]} patterns of {patterns.shape[1]} pixels, got {n_components}; "
+            "ask for fewer components or give more patterns"
+        )
+    if not patterns.any():
+        return np.zeros((n_components, patterns.shape[1]))
+    model = NMF(
+        n_components, init="nndsvda", tol=TOLERANCE, max_iter=MAX_ITERATIONS, random_state=seed
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         model.fit(patterns)
     components = np.asarray(model.components_, dtype=float)
     heights = components.max(axis=1, keepdims=True)
-    return components / np.where(heights > 0, heights, 1.0)
+    return np.asarray(components / np.where(heights > 0, heights, 1.0), dtype=float)

@@ -15,6 +15,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.diffraction.sige import peak_position
 from bl_steer.features.roi import LinearFeature, box_mask, window_text
 from bl_steer.features.target import Box, Ellipse, FrozenPattern, Peak, Reference, Target
 from bl_steer.protocols import Array
@@ -113,8 +114,6 @@ def freeze(path: str | Path, pattern: Array, axes: FrameAxes) -> Path:
 
 
 def _peak(reference: Peak, axes: FrameAxes) -> Array:
-    from bl_steer.diffraction.sige import peak_position
-
     if axes.unit != "1/Å":
         raise ValueError(
             f"reference {reference} must be used on frames in 1/Å, got frames in {axes.unit}; "
@@ -137,7 +136,7 @@ def _ellipse(reference: Ellipse, axes: FrameAxes) -> Array:
     distance: Array = ((qx - reference.qx) / reference.rx) ** 2
     if reference.qz is not None and reference.rz is not None:
         distance = distance + ((qz - reference.qz) / reference.rz) ** 2
-    return np.exp(-np.log(2.0) * distance)
+    return np.asarray(np.exp(-np.log(2.0) * distance), dtype=float)
 
 
 def _load_pattern(reference: FrozenPattern, axes: FrameAxes) -> Array:
