@@ -6,11 +6,12 @@ It is the truth that everything else is completed from. To read a run as arrays,
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -23,6 +24,7 @@ __all__ = [
     "RecordWriter",
     "StoreError",
     "find_records",
+    "hold",
     "is_being_written",
     "path_of",
     "read_record",
@@ -181,19 +183,24 @@ def path_of(uri: str) -> Path:
     )
 
 
-def is_being_written(path: str | os.PathLike[str]) -> bool:
-    """Return whether a living process is writing this record."""
+@contextlib.contextmanager
+def hold(path: str | os.PathLike[str]) -> Iterator[bool]:
+    """Hold a record as its writer does; yield False where a living process holds it already."""
+    descriptor = os.open(path, os.O_RDWR)
     try:
-        descriptor = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        return True
+        yield False
+    else:
+        yield True
     finally:
         os.close(descriptor)
-    return False
+
+
+def is_being_written(path: str | os.PathLike[str]) -> bool:
+    """Return whether a living process is writing this record, or completing it."""
+    with hold(path) as free:
+        return not free
 
 
 def _encode(name: str, doc: Mapping[str, Any]) -> bytes:
@@ -226,7 +233,8 @@ def _append(descriptor: int, line: bytes, *, durable: bool) -> None:
         if durable:
             os.fsync(descriptor)
     except OSError:
-        _try(lambda: os.ftruncate(descriptor, length))
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, length)
         raise
 
 
@@ -237,10 +245,3 @@ def _sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _try(action: Callable[[], None]) -> None:
-    try:
-        action()
-    except OSError:
-        logger.warning("an incomplete line could not be cut off", exc_info=True)

@@ -17,7 +17,7 @@ from bl_steer.store.record import (
     RecordWriter,
     StoreError,
     find_records,
-    is_being_written,
+    hold,
     read_record,
 )
 from bl_steer.store.writer import CatalogueWriter, is_complete, replay
@@ -195,16 +195,16 @@ class Store:
         self.close()
 
     def _mend(self, uid: str, path: Path) -> bool:
-        if is_being_written(path) or is_complete(
-            self.catalog, uid, lambda: list(read_record(path))
-        ):
-            return False
-        documents = list(read_record(path))
-        if not documents or documents[0][0] != "start":
-            logger.warning("%s holds no start document and was left out", path)
-            return False
-        replay(self.catalog, uid, documents)
-        return True
+        """Complete one run; return whether there was anything to do."""
+        with hold(path) as free:
+            if not free or is_complete(self.catalog, uid, lambda: list(read_record(path))):
+                return False
+            documents = list(read_record(path))
+            if not documents or documents[0][0] != "start":
+                logger.warning("%s holds no start document and was left out", path)
+                return False
+            replay(self.catalog, uid, documents)
+            return True
 
     def _check_readable(self, uri: str) -> None:
         frames = Path(urlparse(uri).path)

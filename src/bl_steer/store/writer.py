@@ -43,7 +43,7 @@ class CatalogueWriter:
         *,
         batch_size: int,
         on_done: Callable[[str], None],
-        patience_s: float = 20.0,
+        patience_s: float = 10.0,
     ) -> None:
         self._client = client
         self._batch_size = batch_size
@@ -64,10 +64,12 @@ class CatalogueWriter:
             logger.warning("run %s is still on its way into the catalogue", uid)
 
     def close(self) -> None:
-        """Write what is queued and end the thread."""
+        """Write what is queued, as far as patience goes, and end the thread."""
         if self._thread is not None:
             self._queue.put(None)
-            self._thread.join()
+            self._thread.join(self._patience_s)
+            if self._thread.is_alive():
+                logger.warning("the catalogue does not answer; Store.sync() will complete it")
             self._thread = None
 
     def _work(self) -> None:

@@ -71,6 +71,7 @@ class Frames:
     rows : for each point, its source and the row there
     shape : of one point, (n_frames, H, W)
     dtype : as stored
+    problem : why they cannot be read; raised when somebody tries
 
     Notes
     -----
@@ -79,11 +80,17 @@ class Frames:
     """
 
     def __init__(
-        self, rows: Sequence[tuple[FrameSource, int]], *, shape: Sequence[int], dtype: Any
+        self,
+        rows: Sequence[tuple[FrameSource, int]],
+        *,
+        shape: Sequence[int],
+        dtype: Any,
+        problem: str = "",
     ) -> None:
         self._rows = list(rows)
         self.shape = (len(self._rows), *shape)
         self.dtype = np.dtype(dtype)
+        self.problem = problem
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -97,6 +104,8 @@ class Frames:
         return np.asarray(self[:], dtype=dtype)
 
     def _read(self, points: NDArray[np.int_]) -> NDArray[Any]:
+        if self.problem:
+            raise StoreError(self.problem)
         frames = np.empty((len(points), *self.shape[1:]), self.dtype)
         places: dict[FrameSource, list[int]] = {}
         for place, point in enumerate(points):

@@ -1,0 +1,10 @@
+"""Stored runs as arrays, whichever way they are stored: record, Tiled or databroker.
+
+Analyses, figures and replays start here. To store runs use `bl_steer.store` instead.
+"""
+
+from bl_steer.runs.frames import Frames, FrameSource
+from bl_steer.runs.listing import RunRow, list_runs, open_run
+from bl_steer.runs.run import Run
+
+__all__ = ["FrameSource", "Frames", "Run", "RunRow", "list_runs", "open_run"]

@@ -1,0 +1,135 @@
+"""Which runs a store holds, and how to open one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from bl_steer.runs.run import Run, status_of
+from bl_steer.store import Store, find_records, is_being_written, read_record
+
+__all__ = ["RunRow", "list_runs", "open_run"]
+
+UID_LENGTH = 36
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """A line of the list of runs."""
+
+    uid: str
+    scan_id: int | None
+    time: datetime
+    """When it began, local time."""
+    plan: str
+    n_points: int
+    status: str
+    """``success``, ``abort``, ``fail``, or ``unfinished`` where there is no stop document."""
+    in_progress: bool = False
+    """Whether a living process is writing it: unfinished so far, not broken."""
+
+
+def list_runs(store: Store) -> list[RunRow]:
+    """Return the runs of a store, the oldest first: of its catalogue and of its records."""
+    found = {uid: node.metadata for uid, node in store.catalog.items()}
+    rows = {
+        uid: _row(metadata["start"], metadata.get("stop"))
+        for uid, metadata in found.items()
+        if metadata.get("start")
+    }
+    for uid, path in find_records(store.record_dir).items():
+        if uid not in rows or rows[uid].status == "unfinished":
+            row = _row_of_record(path)
+            rows |= {uid: row} if row else {}
+    return sorted(rows.values(), key=lambda row: row.time)
+
+
+def open_run(store: Store, key: str | int = -1) -> Run:
+    """Open a stored run: from the catalogue where it is complete there, else from its record.
+
+    Parameters
+    ----------
+    key : uid, or its beginning; scan id (the latest run that has it); -1 for the latest run, …
+
+    Raises
+    ------
+    KeyError
+        When there is no such run, or several begin with the letters given.
+    """
+    uid = key if isinstance(key, str) and len(key) == UID_LENGTH else _find(store, key)
+    node = store.catalog.get(uid)
+    record = find_records(store.record_dir).get(uid)
+    if node is not None and (record is None or node.metadata.get("stop")):
+        run = Run.from_tiled(node)
+        if record is None or run.frames is None or not run.frames.problem:
+            return run
+    if record is None:
+        raise _unknown(store, key)
+    return Run.from_record(record)
+
+
+def _find(store: Store, key: str | int) -> str:
+    rows = list_runs(store)
+    if isinstance(key, str):
+        found = [row.uid for row in rows if row.uid.startswith(key)]
+    elif key < 0:
+        found = [row.uid for row in rows][key:][:1] if -key <= len(rows) else []
+    else:
+        found = [row.uid for row in rows if row.scan_id == key][-1:]
+    if not found:
+        raise _unknown(store, key)
+    if len(found) > 1:
+        raise KeyError(
+            f"the beginning of a uid must name one run, got {key!r} for {len(found)} runs in "
+            f"{store.path}; give more of its letters"
+        )
+    return found[0]
+
+
+def _unknown(store: Store, key: str | int) -> KeyError:
+    return KeyError(
+        f"a run must be in the store, got {key!r}, which is not in {store.path}; list the runs to "
+        "see which there are"
+    )
+
+
+def _row_of_record(path: Path) -> RunRow | None:
+    start: dict[str, Any] | None = None
+    stop: dict[str, Any] | None = None
+    primary: set[str] = set()
+    points: set[int] = set()
+    for name, doc in read_record(path):
+        if name == "start":
+            start = doc
+        elif name == "stop":
+            stop = doc
+        elif name == "descriptor" and doc["name"] == "primary":
+            primary.add(doc["uid"])
+        elif name == "event" and doc["descriptor"] in primary:
+            points.add(doc["seq_num"])
+    if start is None:
+        return None
+    return _row(start, stop, n_points=len(points), in_progress=is_being_written(path))
+
+
+def _row(
+    start: Mapping[str, Any],
+    stop: Mapping[str, Any] | None,
+    *,
+    n_points: int | None = None,
+    in_progress: bool = False,
+) -> RunRow:
+    if n_points is None:
+        n_points = int(((stop or {}).get("num_events") or {}).get("primary", 0))
+    return RunRow(
+        uid=str(start["uid"]),
+        scan_id=start.get("scan_id"),
+        time=datetime.fromtimestamp(start["time"]),
+        plan=str(start.get("plan_name", "")),
+        n_points=n_points,
+        status=status_of(stop),
+        in_progress=in_progress,
+    )

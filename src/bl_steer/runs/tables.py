@@ -1,0 +1,176 @@
+"""The tables of a run's streams, gathered from its documents or read from Tiled."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.runs.frames import Frames, FrameSource
+from bl_steer.store import StoreError
+
+__all__ = ["Parts", "Table", "parts_from_documents", "parts_from_tiled"]
+
+Table = dict[str, NDArray[Any]]
+"""Columns of a stream, each (n_events, …), with ``seq_num``, ``time`` and ``ts_{key}``."""
+
+PRIMARY = "primary"
+
+
+class Parts(NamedTuple):
+    """What a run is made of; the fields are those of `bl_steer.runs.Run`."""
+
+    start: dict[str, Any]
+    stop: dict[str, Any] | None
+    streams: dict[str, Table]
+    configuration: dict[str, Any]
+    frames: Frames | None
+
+
+def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) -> Parts:
+    """Gather a run from its documents; `where` they come from is named in an error."""
+    gatherer = _Gatherer()
+    for name, doc in documents:
+        gatherer(name, doc)
+    if gatherer.start is None:
+        raise StoreError(
+            f"a run must begin with a start document, got none in {where}; list the runs to see "
+            "which there are"
+        )
+    streams = {name: _table(list(rows.values())) for name, rows in gatherer.rows.items()}
+    frames = gatherer.frames(streams.get(PRIMARY, {}))
+    return Parts(gatherer.start, gatherer.stop, streams, gatherer.configuration, frames)
+
+
+def parts_from_tiled(node: Any) -> Parts:
+    """Read a run from its node in a catalogue."""
+    metadata = dict(node.metadata)
+    streams = {name: _tiled_table(node[name]) for name in node}
+    configuration: dict[str, Any] = {}
+    frames = None
+    if PRIMARY in streams:
+        stream = node[PRIMARY]
+        configuration = _flat(stream.metadata.get("configuration", {}))
+        frames = _tiled_frames(stream, len(streams[PRIMARY].get("seq_num", ())))
+    return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
+
+
+class _Gatherer:
+    """Take the documents of one run; of events with the same number, the last one counts."""
+
+    def __init__(self) -> None:
+        self.start: dict[str, Any] | None = None
+        self.stop: dict[str, Any] | None = None
+        self.configuration: dict[str, Any] = {}
+        self.rows: dict[str, dict[int, dict[str, Any]]] = {}
+        self._stream_of: dict[str, str] = {}
+        self._data_keys: dict[str, dict[str, Any]] = {}
+        self._resources: dict[str, Mapping[str, Any]] = {}
+        self._frame_of: dict[int, tuple[str, int]] = {}
+
+    def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        handle = getattr(self, f"_{name}", None)
+        if handle is not None:
+            handle(doc)
+
+    def frames(self, primary: Table) -> Frames | None:
+        """Return the frames of the points in a table; None without frames."""
+        seq_nums = primary.get("seq_num", ())
+        if not self._frame_of or not len(seq_nums):
+            return None
+        sources = {
+            uid: FrameSource.from_uri(doc["uri"], doc["parameters"])
+            for uid, doc in self._resources.items()
+        }
+        places = [self._frame_of[int(seq_num)] for seq_num in seq_nums]
+        key = self._data_keys[self._resources[places[0][0]]["data_key"]]
+        return Frames(
+            [(sources[uid], row) for uid, row in places],
+            shape=key["shape"],
+            dtype=key.get("dtype_numpy", "<f8"),
+        )
+
+    def _start(self, doc: Mapping[str, Any]) -> None:
+        self.start = dict(doc)
+
+    def _stop(self, doc: Mapping[str, Any]) -> None:
+        self.stop = dict(doc)
+
+    def _descriptor(self, doc: Mapping[str, Any]) -> None:
+        self._stream_of[doc["uid"]] = doc["name"]
+        self.rows.setdefault(doc["name"], {})
+        if doc["name"] == PRIMARY:
+            self.configuration = _flat(doc.get("configuration", {})) | self.configuration
+            self._data_keys = dict(doc["data_keys"])
+
+    def _event(self, doc: Mapping[str, Any]) -> None:
+        stamps = {f"ts_{key}": value for key, value in doc["timestamps"].items()}
+        row = {"seq_num": doc["seq_num"], "time": doc["time"], **doc["data"], **stamps}
+        rows = self.rows[self._stream_of[doc["descriptor"]]]
+        rows.pop(doc["seq_num"], None)
+        rows[doc["seq_num"]] = row
+
+    def _event_page(self, doc: Any) -> None:
+        from event_model import unpack_event_page
+
+        for event in unpack_event_page(doc):
+            self._event(event)
+
+    def _stream_resource(self, doc: Mapping[str, Any]) -> None:
+        self._resources[doc["uid"]] = doc
+
+    def _stream_datum(self, doc: Mapping[str, Any]) -> None:
+        if self._stream_of[doc["descriptor"]] != PRIMARY:
+            return
+        numbers, rows = doc["seq_nums"], doc["indices"]
+        for seq_num in range(numbers["start"], numbers["stop"]):
+            row = rows["start"] + seq_num - numbers["start"]
+            self._frame_of[seq_num] = (doc["stream_resource"], row)
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    if not rows:
+        return {}
+    rows = sorted(rows, key=lambda row: int(row["seq_num"]))
+    return {key: np.asarray([row[key] for row in rows]) for key in rows[0]}
+
+
+def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for one in configuration.values() for key, value in one["data"].items()}
+
+
+def _tiled_table(stream: Any) -> Table:
+    """Return a stream's columns: of its table, and of the arrays that Tiled keeps beside it."""
+    node = stream.base
+    if "internal" not in node:
+        return {}
+    frame = node["internal"].read()
+    last = np.flatnonzero(~frame["seq_num"].duplicated(keep="last").to_numpy())
+    order = last[np.argsort(frame["seq_num"].to_numpy()[last], kind="stable")]
+    table = {str(key): np.asarray(column.iloc[order].tolist()) for key, column in frame.items()}
+    for key in node:
+        if key != "internal" and not _external(stream, key):
+            table[key] = np.asarray(node[key].read())[order]
+    return table
+
+
+def _tiled_frames(stream: Any, n_points: int) -> Frames | None:
+    keys = [key for key in stream.base if _external(stream, key)]
+    if not keys or not n_points:
+        return None
+    client = stream.base[keys[0]]
+    problem = (
+        f"the catalogue must hold one stack of frames a point, got {client.shape[0]} for "
+        f"{n_points} points; open the run from its record, which knows what belongs together"
+        if client.shape[0] != n_points
+        else ""
+    )
+    source = FrameSource.from_tiled(client)
+    rows = [(source, row) for row in range(n_points)]
+    return Frames(rows, shape=client.shape[1:], dtype=client.dtype, problem=problem)
+
+
+def _external(stream: Any, key: str) -> bool:
+    return bool(stream.metadata.get("data_keys", {}).get(key, {}).get("external"))
