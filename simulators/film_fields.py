@@ -32,7 +32,7 @@ class FilmSettings:
     n_rivals: tuple[int, int] = (0, 0)
     rival_height: tuple[float, float] = (0.60, 0.86)
     """Height of a rival hill, as a share of the main one."""
-    peak_fraction: float = 0.55
+    peak_fraction: float = 0.70
     """Ge-rich volume fraction on top of the main hill."""
     base_fraction: float = 0.05
     """Ge-rich volume fraction far from all hills."""
@@ -42,9 +42,9 @@ class FilmSettings:
     """Wavelengths of the texture."""
     n_domains: tuple[int, int] = (9, 14)
     """Number of tilt domains."""
-    domain_tilt_deg: float = 0.4
+    domain_tilt_deg: float = 0.3
     """Tilt of the left (-) and right (+) domains."""
-    domain_border_um: float = 3.0
+    domain_border_um: float = 2.0
     """Over this distance one domain's tilt turns into its neighbour's."""
     n_grains: int = 0
     """Number of grains with a Ge-rich fraction of their own; 0 for none."""
@@ -63,7 +63,7 @@ PRESETS = MappingProxyType(
         "smooth": FilmSettings(
             hill_fwhm_um=(28.0 * FWHM_PER_SIGMA, 42.0 * FWHM_PER_SIGMA),
             n_domains=(4, 6),
-            domain_border_um=10.0,
+            domain_border_um=4.0,
         ),
         "multi-domain": _MULTI_DOMAIN,
         "needle": replace(_MULTI_DOMAIN, hill_fwhm_um=(8.0, 8.0), n_rivals=(0, 0)),
@@ -153,7 +153,7 @@ class _Domains:
         n = int(rng.integers(*settings.n_domains, endpoint=True))
         self._places = rng.uniform(0.0, EXTENT_UM, (n, 2))
         side = rng.permutation(np.arange(n) % 3 - 1)
-        self._tilts = settings.domain_tilt_deg * (side + 0.08 * rng.standard_normal(n))
+        self._tilts = settings.domain_tilt_deg * (side + 0.04 * rng.standard_normal(n))
         self._border = settings.domain_border_um
 
     def __call__(self, x: Array, y: Array) -> Array:

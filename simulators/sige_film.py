@@ -30,8 +30,8 @@ ANGULAR_SIGMA = 0.0095
 WIDTHS = np.array([[0.70, 0.55], [1.10, 1.05], [1.15, 1.10], [1.06, 1.08]])
 """Widths relative to nominal (radial, angular): substrate, lower and upper matrix, Ge-rich."""
 
-FILM_RATE = 7300.0
-"""Counts/s of the film's peaks together, at the nominal beam: 4,000 from a Ge-rich share of .55."""
+FILM_RATE = 5700.0
+"""Counts/s of the film's peaks together, at the nominal beam: 4,000 from a Ge-rich share of .7."""
 SUBSTRATE_RATE = 2500.0
 BACKGROUND_RATE = 0.05
 """Diffuse scattering, counts/s a pixel."""
