@@ -1,7 +1,9 @@
 """Tell when a pattern holds something that the basis has not seen.
 
-A phase that no earlier pattern held, or a peak that has walked away from where the components
-have it, leaves a residual that counting statistics do not account for.
+A few components never follow every tilt and composition of a real film, so that ordinary patterns
+leave residuals too: beside the peaks that move. A phase that no earlier pattern held, or a peak
+that has walked away, leaves one where there was none before. `unexplained_share` is the plain
+measure for records and plots; `ResidualAlarm` looks at where the residual lies.
 """
 
 from __future__ import annotations
@@ -30,8 +32,7 @@ def unexplained_share(patterns: Array, fitted: Array) -> Array:
     Notes
     -----
     sqrt(max(0, |x - y|² - Σx)) / |x|: Σx is the expected square of Poisson noise. Values that are
-    no counts (a normalised spectrum) are treated as if they were; where they are much below 1 the
-    share comes out too small, and an alarm too seldom.
+    no counts are treated as if they were; where they are much below 1 the share is 0.
     """
     norm = np.einsum("np,np->n", patterns, patterns)
     excess = ((patterns - fitted) ** 2).sum(axis=1) - patterns.sum(axis=1)
@@ -40,25 +41,58 @@ def unexplained_share(patterns: Array, fitted: Array) -> Array:
 
 
 class ResidualAlarm:
-    """A threshold on the unexplained share, set by what new patterns usually leave.
+    """Compare a pattern's residual, pixel by pixel, with what the patterns seen so far leave.
+
+    Parameters
+    ----------
+    shape : frame shape (H, W)
 
     Notes
     -----
-    Each new pattern's share is observed before the basis has learned from it. The threshold is
-    1.5 times the 90th percentile of the latest 50 shares, within .25 … .9; until ten have been
-    observed it is .5.
+    With s the smoothing by (1, 2, 1)/4 along both axes, twice, and u = rms s(x - y) over the
+    patterns of the latest fit, the surprise of a pattern is
+
+        max over pixels of s(x - y) / (u + mean(u)/2 + sqrt(s(x))).
+
+    The alarm is raised above 1.5 times the 90th percentile of the latest 50 new patterns, taken
+    before the basis has learned from them, within 5 … 20; 10 until ten have been observed.
     """
 
-    def __init__(self) -> None:
-        self._shares: deque[float] = deque(maxlen=50)
+    def __init__(self, shape: tuple[int, int]) -> None:
+        self._shape = shape
+        self._usual = np.zeros(shape[0] * shape[1])
+        self._observed: deque[float] = deque(maxlen=50)
 
-    def observe(self, shares: Array) -> None:
-        """Take the shares of new patterns, (n_new,)."""
-        self._shares.extend(float(share) for share in shares)
+    def learn(self, patterns: Array, fitted: Array) -> None:
+        """Take what a new fit leaves of its own patterns, both of shape (n_points, n_pixels)."""
+        left = _smooth(patterns - fitted, self._shape)
+        usual = np.sqrt((left**2).mean(axis=0))
+        self._usual = usual + 0.5 * usual.mean()
+
+    def observe(self, surprises: Array) -> None:
+        """Take the surprises of new patterns, (n_new,): they set the threshold."""
+        self._observed.extend(float(surprise) for surprise in surprises)
+
+    def surprise(self, patterns: Array, fitted: Array) -> Array:
+        """Return the surprise of each pattern: (n_points, n_pixels) twice to (n_points,)."""
+        noise = np.sqrt(np.maximum(_smooth(patterns, self._shape), 1.0))
+        surprises = _smooth(patterns - fitted, self._shape) / (self._usual + noise)
+        return np.asarray(surprises.max(axis=1), dtype=float)
 
     @property
     def threshold(self) -> float:
-        """The share above which a pattern raises the alarm."""
-        if len(self._shares) < 10:
-            return 0.5
-        return float(np.clip(1.5 * np.quantile(list(self._shares), 0.9), 0.25, 0.9))
+        """The surprise above which a pattern raises the alarm."""
+        if len(self._observed) < 10:
+            return 10.0
+        return float(np.clip(1.5 * np.quantile(list(self._observed), 0.9), 5.0, 20.0))
+
+
+def _smooth(patterns: Array, shape: tuple[int, int]) -> Array:
+    frames = patterns.reshape(-1, *shape)
+    for axis in (1, 2) * 2:
+        padding = [(0, 0)] * 3
+        padding[axis] = (1, 1)
+        padded = np.moveaxis(np.pad(frames, padding, mode="edge"), axis, 0)
+        smoothed = 0.25 * padded[:-2] + 0.5 * padded[1:-1] + 0.25 * padded[2:]
+        frames = np.moveaxis(smoothed, 0, axis)
+    return np.asarray(frames.reshape(patterns.shape), dtype=float)
