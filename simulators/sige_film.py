@@ -15,7 +15,7 @@ from bl_steer.diffraction import FrameAxes, peak_position
 from bl_steer.protocols import Array
 from simulators.film_fields import EXTENT_UM, PRESETS, FilmFields
 
-__all__ = ["SigeFilm"]
+__all__ = ["PRESETS", "SigeFilm"]
 
 PITCH_UM = 5.0
 N_GRID = 31
