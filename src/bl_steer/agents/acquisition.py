@@ -1,0 +1,52 @@
+"""Expected improvement over a weighted ensemble, on a log scale.
+
+Far from the incumbent EI underflows and every candidate looks alike; its logarithm keeps the order
+of candidates down to improvements of e^-1e6 and less.
+"""
+
+from __future__ import annotations
+
+import torch
+from botorch.acquisition.analytic import AnalyticAcquisitionFunction, _log_ei_helper
+from botorch.utils.transforms import t_batch_mode_transform
+from torch import Tensor
+
+from bl_steer.agents.surrogate import GridEnsembleGP
+
+__all__ = ["WeightedLogExpectedImprovement", "log_expected_improvement"]
+
+
+def log_expected_improvement(mean: Tensor, sd: Tensor, best_f: float | Tensor) -> Tensor:
+    """Return log E[max(f - best_f, 0)] for f normal with this mean and sd (broadcast).
+
+    References
+    ----------
+    Jones, Schonlau & Welch 1998, doi 10.1023/A:1008306431147, eq. 15 (EI); Ament, Daulton,
+    Eriksson, Balandat & Bakshy 2023, doi 10.48550/arXiv.2310.20708, eq. 9 (its logarithm).
+    """
+    log_ei: Tensor = _log_ei_helper((mean - best_f) / sd)
+    return log_ei + sd.log()
+
+
+class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):
+    """log Σ_m w_m EI_m(x): BoTorch's LogExpectedImprovement with members weighted by evidence.
+
+    BoTorch's own would average the members uniformly (``average_over_ensemble_models``).
+
+    Parameters
+    ----------
+    model : the ensemble; its ``log_weights`` are used.
+    best_f : the incumbent, a number, in the units of the model's targets.
+    """
+
+    def __init__(self, model: GridEnsembleGP, best_f: float | Tensor) -> None:
+        super().__init__(model=model)
+        self.register_buffer("best_f", torch.as_tensor(best_f, dtype=model.candidates.dtype))
+
+    @t_batch_mode_transform(expected_q=1)
+    def forward(self, X: Tensor) -> Tensor:
+        """Return the value at X of shape (b, 1, 2): (b,)."""
+        posterior = self.model.posterior(X)
+        mean, variance = posterior.mean[..., 0, 0], posterior.variance[..., 0, 0]
+        log_ei = log_expected_improvement(mean, variance.sqrt(), self.best_f)
+        return torch.logsumexp(log_ei + self.model.log_weights, dim=-1)

@@ -1,0 +1,263 @@
+"""The Bayesian agent: expected improvement of a Gaussian-process ensemble over the user's grid.
+
+For a sample mapped point by point; see `bl_steer.agents.continuous` for plain BoTorch on a
+continuous domain, and `bl_steer.agents.baselines` for agents that learn nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
+from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
+from bl_steer.agents.factors import KernelName
+from bl_steer.agents.ledger import (
+    Ledger,
+    check_choice,
+    check_settings,
+    explanation_from_json,
+    explanation_to_json,
+)
+from bl_steer.agents.single_thread import single_thread
+from bl_steer.agents.space import Space
+from bl_steer.agents.surrogate import GridEnsembleGP
+from bl_steer.agents.warp import WarpName, unwarped_moments, warped
+from bl_steer.protocols import Array, Explanation, Point
+
+__all__ = ["BayesianAgent", "Recommendation"]
+
+MIN_OUTCOMES = 2
+"""With fewer valid outcomes there is no scale to model; the start design goes on."""
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """The spot to report: position in the axes' units, posterior mean and sd of the objective."""
+
+    x: float
+    y: float
+    mean: float
+    sd: float
+
+
+class BayesianAgent:
+    """Find the maximum on a grid in few measurements.
+
+    Implements `Agent`, `ExplainsDecisions`, `PredictsMap` and `RemembersState`.
+
+    Parameters
+    ----------
+    space : the candidates; cells measured, pending, or invalid three times are never suggested.
+    seed : fixes the start design and the order in which ties are broken.
+    n_start : points of the start design; points that somebody else measured count towards it.
+    start : "maximin" (spread out) or "random".
+    kernel : "matern52" or "rbf".
+    warp : "sqrt" (see `bl_steer.agents.warp`) or "none".
+
+    Notes
+    -----
+    Suggestions are a function of the settings and of the outcomes in their order, bit for bit on
+    one machine and one set of library versions; computations run in one thread, both for that and
+    because two threads are slower at this size.
+
+    Examples
+    --------
+    >>> agent = BayesianAgent(Space.grid(range(0, 30, 5), range(0, 30, 5)), n_start=3)
+    >>> for _ in range(5):
+    ...     point = agent.suggest()[0]
+    ...     agent.ingest([{**point, "objective": 100.0 - (point["x"] - 10) ** 2}])
+    >>> agent.recommend().x
+    10.0
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        *,
+        seed: int = 0,
+        n_start: int = 10,
+        start: StartName = "maximin",
+        kernel: KernelName = "matern52",
+        warp: WarpName = "sqrt",
+    ) -> None:
+        check_choice("start", start, ("maximin", "random"))
+        check_choice("kernel", kernel, ("matern52", "rbf"))
+        check_choice("warp", warp, ("sqrt", "none"))
+        if n_start < 1:
+            raise ValueError(
+                f"n_start must be at least 1, got {n_start}; 10 suits a map of some 1000 cells"
+            )
+        self.space = space
+        self.seed = seed
+        self.n_start = n_start
+        self.start: StartName = start
+        self.kernel: KernelName = kernel
+        self.warp: WarpName = warp
+        self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
+        self._ledger = Ledger(space)
+        self._explanation: Explanation | None = None
+        self._model = GridEnsembleGP(
+            torch.tensor(space.points), pitch=space.pitch, extent=space.extent, kernel=kernel
+        )
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the agent was built with, as JSON-compatible data."""
+        return {
+            "agent": "bayesian",
+            "space": self.space.fingerprint,
+            "seed": self.seed,
+            "n_start": self.n_start,
+            "start": self.start,
+            "kernel": self.kernel,
+            "warp": self.warp,
+        }
+
+    def suggest(self, num_points: int | None = None) -> Sequence[Point]:
+        """Return the next points, one by default; several only while the start design lasts.
+
+        Raises
+        ------
+        ValueError
+            If several are asked for where each needs the outcome of the one before.
+        SpaceExhausted
+            If no cell is left.
+        """
+        count = 1 if num_points is None else num_points
+        remaining = self.n_start - len(self._ledger.measured) - len(self._ledger.pending)
+        if count < 1 or (count > 1 and count > remaining):
+            raise ValueError(
+                f"num_points must be 1 after the start design ({max(remaining, 0)} of its "
+                f"{self.n_start} points left), got {count}; ask for one point at a time"
+            )
+        return [self._suggest_one() for _ in range(count)]
+
+    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Take outcomes, by the rules of `Ledger.ingest`."""
+        self._ledger.ingest(points)
+
+    def explain(self) -> Explanation:
+        """Return the reasons for the latest suggestion."""
+        if self._explanation is None:
+            raise ValueError(
+                "explain must follow a suggestion, got none so far; call suggest first"
+            )
+        return self._explanation
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2).
+
+        The sd is that of the noise-free objective. Raises ValueError before there are two valid
+        outcomes.
+        """
+        if len(self._ledger.measured) < MIN_OUTCOMES:
+            raise ValueError(
+                f"predict must have at least {MIN_OUTCOMES} valid outcomes, got "
+                f"{len(self._ledger.measured)}; ingest more points first"
+            )
+        with single_thread():
+            _, offset = self._condition()
+            return self._predict(torch.tensor(np.asarray(X, dtype=np.float64)), offset)
+
+    def recommend(self) -> Recommendation:
+        """Return the best spot: the measured point with the highest posterior mean.
+
+        The posterior mean, and not the highest reading, because the highest of many noisy readings
+        is too high; a measured point, because nobody should be sent to a spot never looked at.
+        """
+        X = self._ledger.positions()
+        if len(X) == 0:
+            raise ValueError("recommend must have a valid outcome, got none; ingest points first")
+        if len(X) < MIN_OUTCOMES:
+            (x, y), mean = X[0], self._ledger.objectives()[0]
+            return Recommendation(float(x), float(y), float(mean), float("nan"))
+        mean, sd = self.predict(X)
+        best = int(np.argmax(mean))
+        return Recommendation(*X[best].tolist(), float(mean[best]), float(sd[best]))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings, record and latest explanation, as JSON-compatible data."""
+        return {
+            "settings": self.settings,
+            "ledger": self._ledger.state_dict(),
+            "explanation": explanation_to_json(self._explanation),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
+        check_settings(self.settings, state["settings"])
+        self._ledger.load_state_dict(state["ledger"])
+        self._explanation = explanation_from_json(state["explanation"])
+
+    def _suggest_one(self) -> Point:
+        ledger = self._ledger
+        taken = len(ledger.measured) + len(ledger.pending)
+        if taken < self.n_start or len(ledger.measured) < MIN_OUTCOMES:
+            cell = self._start_cell()
+            self._explanation = Explanation("start")
+        else:
+            with single_thread():
+                cell, self._explanation = self._improve()
+        x, y = self.space.points[cell].tolist()
+        return ledger.issue(x, y)
+
+    def _start_cell(self) -> int:
+        barred = self._ledger.barred()
+        if self.start == "random":
+            return first_free_cell(self._order, barred)
+        pending = [(e.x, e.y) for e in self._ledger.pending.values()]
+        taken = np.concatenate([self._ledger.positions(), np.array(pending).reshape(-1, 2)])
+        return farthest_cell(self.space, taken=taken, barred=barred, order=self._order)
+
+    def _condition(self) -> tuple[Array, float]:
+        z, offset = warped(self._ledger.objectives(), self.warp)
+        self._model.condition(torch.tensor(self._ledger.positions()), torch.tensor(z))
+        return z, offset
+
+    def _improve(self) -> tuple[int, Explanation]:
+        barred = self._ledger.barred()
+        first_free_cell(self._order, barred)
+        z, offset = self._condition()
+        acquisition = WeightedLogExpectedImprovement(self._model, float(z.max()))
+        values = acquisition(self._model.candidate_X).numpy()
+        values[barred] = -np.inf
+        cell = self._best(values)
+        best = float(values[cell])
+        mean, sd = self._predict(self._model.candidates[cell : cell + 1], offset)
+        values[cell] = -np.inf
+        second = self._best(values)
+        other = second if np.isfinite(values[second]) else None
+        weights = self._model.log_weights.exp()
+        return cell, Explanation(
+            reason="improve",
+            acquisition=best,
+            runner_up_x=float("nan") if other is None else float(self.space.points[other, 0]),
+            runner_up_y=float("nan") if other is None else float(self.space.points[other, 1]),
+            runner_up_acquisition=float("nan") if other is None else float(values[other]),
+            mean=float(mean[0]),
+            sd=float(sd[0]),
+            lengthscale=float(weights @ self._model.lengthscales),
+            noise_sd=float(weights @ self._model.noise_variance.sqrt()),
+            amplitude=float(weights @ self._model.amplitude_variance.sqrt()),
+            constant_mean=float(weights @ self._model.constant),
+        )
+
+    def _best(self, values: Array) -> int:
+        """Return the cell of the highest value; ties go to the first in the seeded order."""
+        return int(self._order[np.argmax(values[self._order])])
+
+    def _predict(self, X: Tensor, offset: float) -> tuple[Array, Array]:
+        mean, variance = self._model.mixture_moments(X)
+        return unwarped_moments(
+            mean.numpy(),
+            variance.numpy(),
+            self._model.log_weights.exp().numpy(),
+            offset=offset,
+            kind=self.warp,
+        )

@@ -1,0 +1,200 @@
+"""Plain BoTorch on a continuous domain: the peer that the grid agent is compared with.
+
+SingleTaskGP with its default priors, LogExpectedImprovement, ``optimize_acqf`` within the bounds,
+uniformly random starts. It knows no pitch, so it may come close to a point measured before. Use
+`bl_steer.agents.bayesian` for a map on a grid.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.exceptions.warnings import OptimizationWarning
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Normalize, Standardize
+from botorch.optim import optimize_acqf
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from linear_operator.utils.warnings import NumericalWarning
+
+from bl_steer.agents.ledger import (
+    Ledger,
+    check_settings,
+    explanation_from_json,
+    explanation_to_json,
+)
+from bl_steer.agents.single_thread import single_thread
+from bl_steer.agents.space import Space
+from bl_steer.protocols import Array, Explanation, Point
+
+__all__ = ["ContinuousAgent"]
+
+MIN_OUTCOMES = 2
+"""Standardize needs two outcomes."""
+
+
+class ContinuousAgent:
+    """Maximise over the bounding box of a space with BoTorch's defaults.
+
+    Implements `Agent`, `ExplainsDecisions`, `PredictsMap` and `RemembersState`.
+
+    Parameters
+    ----------
+    space : its bounds are used; its points are not.
+    seed : fixes the start points and the optimiser's restarts; the global generator of torch is
+        left as it was.
+    n_start : uniformly random points before the first model.
+    """
+
+    def __init__(self, space: Space, *, seed: int = 0, n_start: int = 10) -> None:
+        if n_start < MIN_OUTCOMES:
+            raise ValueError(f"n_start must be at least {MIN_OUTCOMES}, got {n_start}; 10 is usual")
+        self.space = space
+        self.seed = seed
+        self.n_start = n_start
+        self._rng_seed = int(np.random.default_rng(seed).integers(2**31))
+        self._ledger = Ledger(space)
+        self._explanation: Explanation | None = None
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the agent was built with, as JSON-compatible data."""
+        return {
+            "agent": "botorch",
+            "space": self.space.fingerprint,
+            "seed": self.seed,
+            "n_start": self.n_start,
+        }
+
+    def suggest(self, num_points: int | None = None) -> Sequence[Point]:
+        """Return the next points, one by default; several only while the start points last."""
+        count = 1 if num_points is None else num_points
+        remaining = self.n_start - self._taken
+        if count < 1 or (count > 1 and count > remaining):
+            raise ValueError(
+                f"num_points must be 1 after the start points ({max(remaining, 0)} of "
+                f"{self.n_start} left), got {count}; ask for one point at a time"
+            )
+        return [self._suggest_one() for _ in range(count)]
+
+    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Take outcomes, by the rules of `Ledger.ingest`."""
+        self._ledger.ingest(points)
+
+    def explain(self) -> Explanation:
+        """Return the reasons for the latest suggestion."""
+        if self._explanation is None:
+            raise ValueError(
+                "explain must follow a suggestion, got none so far; call suggest first"
+            )
+        return self._explanation
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2)."""
+        if len(self._ledger.measured) < MIN_OUTCOMES:
+            raise ValueError(
+                f"predict must have at least {MIN_OUTCOMES} valid outcomes, got "
+                f"{len(self._ledger.measured)}; ingest more points first"
+            )
+        with self._reproducibly(), torch.no_grad():
+            return _moments(self._fitted(), np.asarray(X, dtype=np.float64))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return settings, record and latest explanation, as JSON-compatible data."""
+        return {
+            "settings": self.settings,
+            "ledger": self._ledger.state_dict(),
+            "explanation": explanation_to_json(self._explanation),
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
+        check_settings(self.settings, state["settings"])
+        self._ledger.load_state_dict(state["ledger"])
+        self._explanation = explanation_from_json(state["explanation"])
+
+    @property
+    def _taken(self) -> int:
+        return len(self._ledger.measured) + len(self._ledger.pending)
+
+    def _suggest_one(self) -> Point:
+        if self._taken < self.n_start or len(self._ledger.measured) < MIN_OUTCOMES:
+            self._explanation = Explanation("start")
+            x, y = self._random_point()
+        else:
+            with self._reproducibly():
+                x, y = self._improve()
+        return self._ledger.issue(x, y)
+
+    def _random_point(self) -> tuple[float, float]:
+        """Return the uniformly random point that belongs to the next id."""
+        rng = np.random.default_rng([self._rng_seed, self._ledger.next_id])
+        x, y = rng.uniform(*self.space.bounds).tolist()
+        return x, y
+
+    def _improve(self) -> tuple[float, float]:
+        model = self._fitted()
+        best_f = float(self._ledger.objectives().max())
+        candidate, value = optimize_acqf(
+            LogExpectedImprovement(model, best_f=best_f),
+            bounds=torch.tensor(self.space.bounds),
+            q=1,
+            num_restarts=8,
+            raw_samples=256,
+        )
+        point = candidate.detach().numpy()
+        with torch.no_grad():
+            mean, sd = _moments(model, point)
+        lengthscales = model.covar_module.lengthscale.detach().numpy().ravel()
+        self._explanation = Explanation(
+            reason="improve",
+            acquisition=float(value),
+            mean=float(mean[0]),
+            sd=float(sd[0]),
+            lengthscale=float(
+                (lengthscales * (self.space.bounds[1] - self.space.bounds[0])).mean()
+            ),
+        )
+        x, y = point[0].tolist()
+        return x, y
+
+    def _fitted(self) -> SingleTaskGP:
+        X = torch.tensor(self._ledger.positions())
+        Y = torch.tensor(self._ledger.objectives())[:, None]
+        model = SingleTaskGP(
+            X,
+            Y,
+            input_transform=Normalize(d=2, bounds=torch.tensor(self.space.bounds)),
+            outcome_transform=Standardize(m=1),
+        )
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        return model
+
+    @contextmanager
+    def _reproducibly(self) -> Iterator[None]:
+        """Seed torch inside from the seed and the number of points, and restore it after.
+
+        Two warnings are silenced, both about a fit that BoTorch then repeats or completes by
+        itself: the optimiser stopping early, and jitter added to a nearly singular covariance.
+        """
+        with (
+            torch.random.fork_rng(devices=[]),
+            single_thread(),
+            warnings.catch_warnings(),
+        ):
+            warnings.simplefilter("ignore", OptimizationWarning)
+            warnings.simplefilter("ignore", NumericalWarning)
+            torch.manual_seed(self._rng_seed + self._taken)
+            yield
+
+
+def _moments(model: SingleTaskGP, X: Array) -> tuple[Array, Array]:
+    # One point a t-batch would expand the factors; the joint posterior of a map is affordable.
+    posterior = model.posterior(torch.tensor(X))
+    return posterior.mean[:, 0].numpy(), posterior.variance[:, 0].sqrt().numpy()

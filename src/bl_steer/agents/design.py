@@ -1,0 +1,60 @@
+"""Start designs: where to measure before there is anything to model. Loads no torch."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.agents.space import Space, SpaceExhausted
+from bl_steer.protocols import Array
+
+__all__ = ["StartName", "farthest_cell", "first_free_cell"]
+
+StartName = Literal["maximin", "random"]
+
+
+def first_free_cell(order: NDArray[np.intp], barred: NDArray[np.bool_]) -> int:
+    """Return the first cell in the given order that is not barred.
+
+    Raises
+    ------
+    SpaceExhausted
+        If all are.
+    """
+    free = order[~barred[order]]
+    if len(free) == 0:
+        raise SpaceExhausted(
+            f"the space must have a cell left, got all {len(order)} measured, pending or invalid; "
+            "stop here, or start an agent on a finer grid"
+        )
+    return int(free[0])
+
+
+def farthest_cell(
+    space: Space, *, taken: Array, barred: NDArray[np.bool_], order: NDArray[np.intp]
+) -> int:
+    """Return the free cell farthest from all points taken; ties go to the first in `order`.
+
+    Repeated, this is the sequential maximin design, and since it looks at what was really taken
+    it also spreads around points measured by somebody else.
+
+    Parameters
+    ----------
+    taken : shape (n_taken, 2), positions already measured or on their way.
+    barred : shape (n,), cells that must not be returned.
+    order : shape (n,), a permutation of the cells; its first is returned when nothing is taken.
+
+    References
+    ----------
+    Johnson, Moore & Ylvisaker 1990, doi 10.1016/0378-3758(90)90122-B (maximin designs).
+    """
+    first = first_free_cell(order, barred)
+    if len(taken) == 0:
+        return first
+    squared = np.full(len(space), np.inf)
+    for point in taken:
+        np.minimum(squared, ((space.points - point) ** 2).sum(axis=1), out=squared)
+    squared[barred] = -np.inf
+    return int(order[np.argmax(squared[order])])

@@ -1,0 +1,183 @@
+"""Cholesky factors of an ensemble of Gaussian processes that grow by one row a measurement.
+
+This is the linear algebra under `bl_steer.agents.surrogate.GridEnsembleGP`; use that model, not
+this. Correlations are of unit amplitude: member m has K = R(lengthscale) + nugget I, and its
+amplitude is profiled outside.
+
+Every result is a function of the rows and targets alone, not of the path that led to them: adding
+the targets one by one and labelling all rows anew run the same operations on the same rows, so a
+restored agent repeats a lost one bit for bit.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+__all__ = ["GrowingFactors", "KernelName", "correlation"]
+
+KernelName = Literal["matern52", "rbf"]
+
+FIRST_CAPACITY = 64
+"""Rows allocated at first, doubled when full. A multiple of 8 keeps rows aligned in memory, on
+which the last bits of matrix products depend."""
+
+
+def correlation(squared_distance: Tensor, lengthscale: Tensor, kernel: KernelName) -> Tensor:
+    """Return the stationary correlation at the given squared distances.
+
+    Parameters
+    ----------
+    squared_distance : any shape, in squared units of the axes.
+    lengthscale : broadcastable to it.
+    kernel : "rbf", exp(-r²/2), or "matern52", (1 + √5 r + 5r²/3) exp(-√5 r), r = d/lengthscale.
+
+    References
+    ----------
+    Rasmussen & Williams, Gaussian Processes for Machine Learning (MIT Press, 2006), eqs 4.9, 4.17.
+    """
+    scaled = squared_distance / lengthscale**2
+    if kernel == "rbf":
+        return torch.exp(-0.5 * scaled)
+    root = (5.0 * scaled).sqrt()
+    return (1.0 + root + (5.0 / 3.0) * scaled) * torch.exp(-root)
+
+
+class GrowingFactors:
+    """L, V = L⁻¹K(X, C), W = L⁻¹[y, 1] and log det K for M members, extended row by row.
+
+    Parameters
+    ----------
+    candidates : shape (C, 2), in the axes' units.
+    lengthscales, nuggets : shape (M,). Nuggets are noise variances over the amplitude.
+    capacity : rows allocated at first.
+
+    Notes
+    -----
+    A row costs one pass over V, O(M n C). Memory is 8 M (n C + n²) bytes: 184 MB for M = 24,
+    C = 961, n = 1000, and up to twice that after a doubling.
+    """
+
+    def __init__(
+        self,
+        candidates: Tensor,
+        *,
+        lengthscales: Tensor,
+        nuggets: Tensor,
+        kernel: KernelName,
+        capacity: int = FIRST_CAPACITY,
+    ) -> None:
+        self.candidates = candidates
+        self.lengthscales = lengthscales
+        self.nuggets = nuggets
+        self.kernel = kernel
+        members, count = len(lengthscales), len(candidates)
+        # Members share lengthscales, and exp is the dear part of a kernel row.
+        self._distinct, self._which = torch.unique(lengthscales, return_inverse=True)
+        self.n_rows = 0
+        self.n_labelled = 0
+        self._X = candidates.new_zeros(capacity, 2)
+        self._y = candidates.new_zeros(capacity)
+        self._L = candidates.new_zeros(members, capacity, capacity)
+        self._V = candidates.new_zeros(members, capacity, count)
+        self._W = candidates.new_zeros(members, capacity, 2)
+        self.log_det = candidates.new_zeros(members)
+        self.VtV = candidates.new_zeros(members, count)
+        """Σ V²: the share of the prior variance that the rows explain, (M, C)."""
+        self.VtW = candidates.new_zeros(members, 2, count)
+        """Vᵀ W, (M, 2, C): kriging weights times [y, 1]."""
+
+    @property
+    def X(self) -> Tensor:
+        """Measured points, shape (n, 2)."""
+        return self._X[: self.n_rows]
+
+    @property
+    def y(self) -> Tensor:
+        """Their targets, shape (n_labelled,)."""
+        return self._y[: self.n_labelled]
+
+    @property
+    def L(self) -> Tensor:
+        """Lower Cholesky factors, shape (M, n, n)."""
+        return self._L[:, : self.n_rows, : self.n_rows]
+
+    @property
+    def V(self) -> Tensor:
+        """L⁻¹ K(X, C), shape (M, n, C)."""
+        return self._V[:, : self.n_rows]
+
+    @property
+    def W(self) -> Tensor:
+        """L⁻¹ [y, 1], shape (M, n, 2)."""
+        return self._W[:, : self.n_labelled]
+
+    def rows_of(self, X: Tensor) -> Tensor:
+        """Return K(X, measured points) without the nugget, shape (M, n_X, n)."""
+        return self._correlations(X, self.X)
+
+    def add_point(self, x: Tensor) -> None:
+        """Extend L, V and the log determinant by the point x, shape (2,)."""
+        n = self.n_rows
+        if n == len(self._X):
+            self._double()
+        to_candidates = self._correlations(x[None], self.candidates)
+        row = self._forward_solve(x)
+        # The Schur complement is at least the nugget; rounding must not push it below.
+        pivot_squared = 1.0 + self.nuggets - row.square().sum((1, 2))
+        pivot = torch.maximum(pivot_squared, self.nuggets).sqrt()
+        new = (to_candidates - row @ self._V[:, :n]) / pivot[:, None, None]
+        self._X[n] = x
+        self._L[:, n, :n] = row[:, 0]
+        self._L[:, n, n] = pivot
+        self._V[:, n] = new[:, 0]
+        self.VtV += new[:, 0].square()
+        self.log_det += 2.0 * pivot.log()
+        self.n_rows = n + 1
+
+    def label(self, y: Tensor) -> None:
+        """Set the targets of all rows, shape (n,); recomputes only from the first that changed."""
+        if not torch.equal(self.y, y[: self.n_labelled]):
+            self.n_labelled = 0
+            self.VtW.zero_()
+        self._y[: len(y)] = y
+        for i in range(self.n_labelled, len(y)):
+            self._label_row(i)
+
+    def _label_row(self, i: int) -> None:
+        target = self._W.new_ones(len(self.nuggets), 2)
+        target[:, 0] = self._y[i]
+        known = (self._L[:, i : i + 1, :i] @ self._W[:, :i])[:, 0] if i else 0.0
+        w = (target - known) / self._L[:, i, i, None]
+        self._W[:, i] = w
+        self.VtW += w[:, :, None] * self._V[:, i, None, :]
+        self.n_labelled = i + 1
+
+    def _forward_solve(self, x: Tensor) -> Tensor:
+        """Return L⁻¹ k(X, x), shape (M, 1, n). For a candidate it is a column of V already."""
+        same = (self.candidates == x).all(dim=1).nonzero()
+        if len(same):
+            return self._V[:, : self.n_rows, same[0, 0]][:, None].contiguous()
+        k = self._correlations(self.X, x[None])
+        return torch.linalg.solve_triangular(self.L, k, upper=False).mT
+
+    def _correlations(self, A: Tensor, B: Tensor) -> Tensor:
+        squared = (A[:, None, :] - B[None, :, :]).square().sum(-1)
+        distinct = correlation(squared, self._distinct[:, None, None], self.kernel)
+        return distinct[self._which]
+
+    def _double(self) -> None:
+        rows, (members, count) = 2 * len(self._X), self.VtV.shape
+        self._X = _grown(self._X, (rows, 2))
+        self._y = _grown(self._y, (rows,))
+        self._L = _grown(self._L, (members, rows, rows))
+        self._V = _grown(self._V, (members, rows, count))
+        self._W = _grown(self._W, (members, rows, 2))
+
+
+def _grown(old: Tensor, shape: tuple[int, ...]) -> Tensor:
+    new = old.new_zeros(shape)
+    new[tuple(slice(0, size) for size in old.shape)] = old
+    return new

@@ -1,0 +1,239 @@
+"""What an agent was asked and told: suggestions given out, outcomes, invalid measurements.
+
+Every agent keeps one of these, so that all of them treat ids, repeats, dead frames and foreign
+points alike, and so that the state of any agent is its settings and its ledger. Loads no torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.agents.space import Space
+from bl_steer.protocols import Array, Explanation, Point
+
+__all__ = [
+    "MAX_INVALID",
+    "Entry",
+    "Ledger",
+    "PointId",
+    "check_choice",
+    "check_settings",
+    "explanation_from_json",
+    "explanation_to_json",
+]
+
+PointId = int | str
+
+MAX_INVALID = 3
+"""A cell that gave this many invalid measurements is not suggested again."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One point: its id, position in the axes' units, cell (None between cells) and outcome."""
+
+    id: PointId
+    x: float
+    y: float
+    cell: int | None
+    objective: float = math.nan
+
+
+class Ledger:
+    """The record of one agent's points.
+
+    Attributes
+    ----------
+    pending : suggestions without an outcome, by id, oldest first.
+    measured : valid outcomes by id, in the order in which they first arrived.
+    invalid : measurements whose outcome was NaN, by id.
+    """
+
+    def __init__(self, space: Space) -> None:
+        self.space = space
+        self.next_id = 0
+        self.n_foreign = 0
+        self.pending: dict[PointId, Entry] = {}
+        self.measured: dict[PointId, Entry] = {}
+        self.invalid: dict[PointId, Entry] = {}
+
+    def issue(self, x: float, y: float) -> Point:
+        """Give out (x, y) as a suggestion with the next id: 0, 1, 2, …"""
+        entry = Entry(self.next_id, x, y, self.space.cell_of(x, y))
+        self.pending[entry.id] = entry
+        self.next_id += 1
+        return {"_id": entry.id, "x": x, "y": y}
+
+    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
+        """Take outcomes; nothing is taken if any of them is wrong.
+
+        The rules: an ``_id`` of ours is the suggested cell (``x`` and ``y`` may be left out, or
+        may be a readback within a pitch of it); an ``_id`` seen before replaces its outcome; an
+        unknown ``_id``, None or none at all is a point measured by somebody else; an objective of
+        NaN is an invalid measurement, which frees its cell.
+
+        Raises
+        ------
+        ValueError
+            With all the problems at once.
+        """
+        entries, problems = [], []
+        for number, point in enumerate(points):
+            try:
+                entries.append(self._entry(point, number))
+            except ValueError as error:
+                problems.append(str(error))
+        if problems:
+            raise ValueError("; ".join(problems))
+        self.n_foreign += len(points)
+        for entry in entries:
+            self._take(entry)
+
+    def barred(self) -> NDArray[np.bool_]:
+        """Return which cells must not be suggested, booleans of shape (n,).
+
+        Measured, pending, or invalid `MAX_INVALID` times.
+        """
+        mask = np.zeros(len(self.space), dtype=bool)
+        held = [e.cell for group in (self.pending, self.measured) for e in group.values()]
+        mask[[cell for cell in held if cell is not None]] = True
+        failed = [e.cell for e in self.invalid.values() if e.cell is not None]
+        failures = np.bincount(np.array(failed, dtype=np.intp), minlength=len(mask))
+        mask |= failures >= MAX_INVALID
+        return mask
+
+    def positions(self) -> Array:
+        """Return the measured positions, shape (n, 2), in order."""
+        return np.array([(e.x, e.y) for e in self.measured.values()]).reshape(-1, 2)
+
+    def objectives(self) -> Array:
+        """Return the measured outcomes, shape (n,), in order."""
+        return np.array([e.objective for e in self.measured.values()], dtype=np.float64)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the record as JSON-compatible data."""
+        invalid = [{**asdict(e), "objective": None} for e in self.invalid.values()]
+        pending = [{**asdict(e), "objective": None} for e in self.pending.values()]
+        measured = [asdict(e) for e in self.measured.values()]
+        return {
+            "next_id": self.next_id,
+            "n_foreign": self.n_foreign,
+            "pending": pending,
+            "measured": measured,
+            "invalid": invalid,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore what `state_dict` returned."""
+        self.next_id, self.n_foreign = int(state["next_id"]), int(state["n_foreign"])
+        self.pending, self.measured, self.invalid = (
+            {row["id"]: _restored(row) for row in state[group]}
+            for group in ("pending", "measured", "invalid")
+        )
+
+    def _entry(self, point: Mapping[str, Any], number: int) -> Entry:
+        given = point.get("_id")
+        if given is not None and (isinstance(given, bool) or not isinstance(given, int | str)):
+            raise ValueError(
+                f"_id must be an integer or a string, got {given!r} at position {number}; "
+                "return the _id of the suggestion, or leave it out"
+            )
+        objective = _number(point, "objective", number)
+        if math.isinf(objective):
+            raise ValueError(
+                f"objective must be finite, or NaN for an invalid measurement, got {objective} "
+                f"at position {number}; check the detector's range"
+            )
+        known = None if given is None else self._known(given)
+        if known is not None:
+            self._check_position(known, point, number)
+            return Entry(known.id, known.x, known.y, known.cell, objective)
+        x, y = _number(point, "x", number), _number(point, "y", number)
+        if not (math.isfinite(x) and math.isfinite(y)):
+            raise ValueError(
+                f"x and y must be finite, got ({x}, {y}) at position {number}; give the position "
+                "at which the point was measured"
+            )
+        name = f"foreign-{self.n_foreign + number}" if given is None else given
+        return Entry(name, x, y, self.space.cell_of(x, y), objective)
+
+    def _known(self, name: PointId) -> Entry | None:
+        for group in (self.pending, self.measured, self.invalid):
+            if name in group:
+                return group[name]
+        return None
+
+    def _check_position(self, known: Entry, point: Mapping[str, Any], number: int) -> None:
+        x = _number(point, "x", number) if "x" in point else known.x
+        y = _number(point, "y", number) if "y" in point else known.y
+        if not max(abs(x - known.x), abs(y - known.y)) <= self.space.pitch:
+            raise ValueError(
+                f"the outcome of _id {known.id!r} must lie within a pitch "
+                f"({self.space.pitch:g}) of ({known.x:g}, {known.y:g}), got ({x:g}, {y:g}); "
+                "leave out _id for a point measured elsewhere"
+            )
+
+    def _take(self, entry: Entry) -> None:
+        self.pending.pop(entry.id, None)
+        if math.isnan(entry.objective):
+            self.measured.pop(entry.id, None)
+            self.invalid[entry.id] = entry
+        else:
+            self.invalid.pop(entry.id, None)
+            self.measured[entry.id] = entry
+        if isinstance(entry.id, int):
+            self.next_id = max(self.next_id, entry.id + 1)
+
+
+def _number(point: Mapping[str, Any], name: str, number: int) -> float:
+    try:
+        return float(point[name])
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(
+            f"{name} must be a number, got {point.get(name)!r} at position {number}; an outcome "
+            "needs _id, x, y and objective"
+        ) from None
+
+
+def _restored(row: Mapping[str, Any]) -> Entry:
+    objective = math.nan if row["objective"] is None else float(row["objective"])
+    return Entry(row["id"], float(row["x"]), float(row["y"]), row["cell"], objective)
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ValueError unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(
+            f"{name} must be one of {', '.join(allowed)}, got {value!r}; choose one of these"
+        )
+
+
+def check_settings(ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+    """Raise ValueError unless a saved state has the settings of the agent that loads it."""
+    different = [name for name in ours if ours[name] != saved.get(name)]
+    if different:
+        said = ", ".join(f"{k}={saved.get(k)!r} (here {ours[k]!r})" for k in different)
+        raise ValueError(
+            f"a saved state must come from an agent with the same settings, got {said}; "
+            "build the agent with the saved settings"
+        )
+
+
+def explanation_to_json(explanation: Explanation | None) -> dict[str, Any] | None:
+    """Return an explanation as JSON-compatible data, in which NaN is null."""
+    if explanation is None:
+        return None
+    return {k: None if v != v else v for k, v in asdict(explanation).items()}
+
+
+def explanation_from_json(saved: Mapping[str, Any] | None) -> Explanation | None:
+    """Return the explanation that `explanation_to_json` wrote."""
+    if saved is None:
+        return None
+    return Explanation(**{k: math.nan if v is None else v for k, v in saved.items()})

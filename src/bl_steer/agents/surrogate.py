@@ -1,0 +1,215 @@
+"""The surrogate: 24 Gaussian processes on the candidate grid, as one BoTorch model.
+
+Eight lengthscales times three nuggets stand for the hyperparameters, weighted by likelihood times
+prior: nothing is fitted by gradient, so nothing can fail to converge, and a decision takes
+milliseconds. Each member's constant mean and amplitude are profiled in closed form.
+
+The model is a GPyTorch ``ExactGP`` of batch shape (24,) and a BoTorch ``GPyTorchModel``; on its own
+candidates the posterior comes from factors that grow by one row a measurement
+(`bl_steer.agents.factors`). GPyTorch's own path would build a 961 × 961 covariance a member, some
+400 ms. `posterior` is therefore overridden, as BoTorch's own models do; the tests hold it equal to
+GPyTorch's result and to dense algebra.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from botorch.acquisition.objective import PosteriorTransform
+from botorch.models.gpytorch import GPyTorchModel
+from botorch.posteriors.fully_bayesian import GaussianMixturePosterior
+from gpytorch.constraints import GreaterThan
+from gpytorch.distributions import MultivariateNormal
+from gpytorch.kernels import MaternKernel, RBFKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.means import ConstantMean
+from gpytorch.models import ExactGP
+from linear_operator.operators import DiagLinearOperator
+from torch import Tensor
+
+from bl_steer.agents.factors import GrowingFactors, KernelName
+
+__all__ = ["LENGTHSCALE_COUNT", "NUGGETS", "GridEnsembleGP"]
+
+LENGTHSCALE_COUNT = 8
+NUGGETS = (1e-4, 1e-3, 1e-2)
+"""Noise variances over the amplitude."""
+LONGEST_OF_EXTENT = 0.4
+"""The longest lengthscale over the longer side of the map."""
+SMALLEST_VARIANCE = 1e-12
+"""Floor of the amplitude over the mean square of the targets: a flat map has no scale."""
+
+
+class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
+    """A weighted ensemble of Gaussian processes over fixed candidates.
+
+    Parameters
+    ----------
+    candidates : shape (C, 2), float64, in the axes' units.
+    pitch, extent : the shortest lengthscale, and the length whose 0.4-fold is the longest.
+    kernel : "matern52" or "rbf".
+
+    Notes
+    -----
+    Trap: BoTorch averages ensembles uniformly, ``posterior.mixture_mean`` too. Use
+    `mixture_moments`, and `bl_steer.agents.acquisition.WeightedLogExpectedImprovement`.
+    Memory: see `GrowingFactors`.
+    """
+
+    _num_outputs = 1
+    _is_ensemble = True
+
+    def __init__(
+        self,
+        candidates: Tensor,
+        *,
+        pitch: float,
+        extent: float,
+        kernel: KernelName,
+        nuggets: Sequence[float] = NUGGETS,
+    ) -> None:
+        longest = max(LONGEST_OF_EXTENT * extent, pitch)
+        scales = torch.logspace(
+            math.log10(pitch), math.log10(longest), LENGTHSCALE_COUNT, dtype=candidates.dtype
+        )
+        noise = torch.tensor(nuggets, dtype=candidates.dtype)
+        lengthscales = scales.repeat_interleave(len(noise))
+        ratios = noise.repeat(len(scales))
+        shape = torch.Size([len(ratios)])
+        likelihood = GaussianLikelihood(batch_shape=shape, noise_constraint=GreaterThan(0.0))
+        super().__init__(None, None, likelihood)
+        base = (
+            RBFKernel(batch_shape=shape)
+            if kernel == "rbf"
+            else MaternKernel(nu=2.5, batch_shape=shape)
+        )
+        self.mean_module = ConstantMean(batch_shape=shape)
+        self.covar_module = ScaleKernel(base, batch_shape=shape)
+        self.to(candidates)
+        self.requires_grad_(False)
+        base.lengthscale = lengthscales[:, None, None]
+        self.kernel: KernelName = kernel
+        self.lengthscales = lengthscales
+        self.nuggets = ratios
+        self.candidates = candidates
+        self.log_prior = self._log_prior(pitch, extent)
+        self.eval()
+        self._reset()
+
+    def _log_prior(self, pitch: float, extent: float) -> Tensor:
+        """Return the members' log prior weights, shape (M,), up to a constant."""
+        return torch.zeros_like(self.nuggets)
+
+    @property
+    def batch_shape(self) -> torch.Size:
+        """(M,), as `GaussianMixturePosterior` wants it, before any data too."""
+        return torch.Size([len(self.nuggets)])
+
+    @property
+    def candidate_X(self) -> Tensor:
+        """The candidates as t-batches of one point, shape (C, 1, 2): evaluate these."""
+        return self.candidates[:, None, :]
+
+    def forward(self, X: Tensor) -> MultivariateNormal:
+        """Return the prior at X, as GPyTorch asks of an exact GP."""
+        return MultivariateNormal(self.mean_module(X), self.covar_module(X))
+
+    def condition(self, X: Tensor, y: Tensor) -> None:
+        """Take all measurements so far, whatever changed since the last call.
+
+        New rows extend the factors. New targets for old rows recompute only W. Rows that were
+        removed or reordered rebuild everything.
+
+        Parameters
+        ----------
+        X : shape (n, 2), n ≥ 1; on the candidates or between them.
+        y : shape (n,), finite.
+        """
+        known = self.factors.n_rows
+        if known > len(X) or not torch.equal(self.factors.X, X[:known]):
+            self._reset()
+        for x in X[self.factors.n_rows :]:
+            self.factors.add_point(x)
+        self.factors.label(y)
+        self._profile()
+        members = len(self.nuggets)
+        self.set_train_data(X.expand(members, -1, -1), y.expand(members, -1), strict=False)
+
+    def posterior(
+        self,
+        X: Tensor,
+        observation_noise: bool | Tensor = False,
+        posterior_transform: PosteriorTransform | None = None,
+        **kwargs: Any,
+    ) -> Any:
+        """Return the mixture posterior at X: (b) x q x 2 gives moments of shape (b) x M x q x 1.
+
+        q = 1 costs no joint covariance, and on `candidate_X` no solve. For q > 1 GPyTorch's own
+        exact prediction is used.
+        """
+        if X.shape[-2] == 1 and not isinstance(observation_noise, Tensor) and self.factors.n_rows:
+            mean, variance = self._marginals(X[..., 0, :].reshape(-1, 2))
+            if observation_noise:
+                variance = variance + self.noise_variance[:, None]
+            shape = (*X.shape[:-2], len(self.nuggets), 1)
+            distribution = MultivariateNormal(
+                mean.T.reshape(shape), DiagLinearOperator(variance.T.reshape(shape))
+            )
+            posterior = GaussianMixturePosterior(distribution)
+            return posterior if posterior_transform is None else posterior_transform(posterior)
+        joint = super().posterior(X.unsqueeze(-3), observation_noise, posterior_transform, **kwargs)
+        return GaussianMixturePosterior(joint.distribution)
+
+    def mixture_moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Return every member's mean and variance at X of shape (n, 2): (M, n) each."""
+        return self._marginals(X)
+
+    def _marginals(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        f = self.factors
+        if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
+            VtW, explained = f.VtW, f.VtV
+        else:
+            V = torch.linalg.solve_triangular(f.L, f.rows_of(X).mT, upper=False)
+            VtW, explained = f.W.mT @ V, V.square().sum(1)
+        mean = self.constant[:, None] * (1.0 - VtW[:, 1]) + VtW[:, 0]
+        unexplained = (1.0 - explained).clamp_min(1e-15)
+        return mean, self.amplitude_variance[:, None] * unexplained
+
+    def _reset(self) -> None:
+        self.factors = GrowingFactors(
+            self.candidates,
+            lengthscales=self.lengthscales,
+            nuggets=self.nuggets,
+            kernel=self.kernel,
+        )
+
+    def _profile(self) -> None:
+        """Set each member's mean, amplitude and weight from W and log det K.
+
+        Notes
+        -----
+        With K = R + nugget I: mean = 1ᵀK⁻¹y / 1ᵀK⁻¹1, amplitude² = (y - mean)ᵀK⁻¹(y - mean)/n, and
+        the log marginal likelihood at these is -½(n log(2π amplitude²) + log det K + n)
+        (Jones, Schonlau & Welch 1998, doi 10.1023/A:1008306431147, eqs 4-6).
+        """
+        wy, w1 = self.factors.W.unbind(-1)
+        n = self.factors.n_rows
+        self.constant = (w1 * wy).sum(1) / w1.square().sum(1)
+        residual = (wy - self.constant[:, None] * w1).square().sum(1)
+        floor = SMALLEST_VARIANCE * self.factors.y.square().mean() + 1e-300
+        self.amplitude_variance = torch.maximum(residual / n, floor)
+        self.noise_variance = self.amplitude_variance * self.nuggets
+        self.log_likelihood = -0.5 * (
+            n * torch.log(2.0 * math.pi * self.amplitude_variance)
+            + self.factors.log_det
+            + residual / self.amplitude_variance
+        )
+        self.log_weights = torch.log_softmax(self.log_likelihood + self.log_prior, dim=0)
+        self.mean_module.constant.copy_(self.constant)
+        self.covar_module.raw_outputscale.copy_(
+            self.covar_module.raw_outputscale_constraint.inverse_transform(self.amplitude_variance)
+        )
+        self.likelihood.noise = self.noise_variance[:, None]
