@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import functools
 import logging
 import os
 import secrets
@@ -88,8 +89,13 @@ def _connect(database: Path, tables: Path, files: Path, readable: Path) -> Any:
         writable_storage=[str(files), f"sqlite:///{tables}"],
         readable_storage=[str(readable)],
     )
-    key = Authentication(single_user_api_key=secrets.token_hex(32))
-    return Context.from_app(build_app(tree, key))
+    return Context.from_app(build_app(tree, Authentication(single_user_api_key=_key())))
+
+
+@functools.cache
+def _key() -> str:
+    """Return this process' key: Tiled knows one at a time, another would shut the first out."""
+    return secrets.token_hex(32)
 
 
 def _container(context: Any) -> Any:

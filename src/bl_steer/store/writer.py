@@ -74,23 +74,21 @@ class CatalogueWriter:
 
     def _work(self) -> None:
         while (item := self._queue.get()) is not None:
-            if item.name == "start":
-                self._runs[item.uid] = _tiled_writer(self._client, self._batch_size)
-            self._write(item)
+            if item.name == "start" or item.uid in self._runs:
+                self._write(item)
             if item.name == "stop":
                 self._runs.pop(item.uid, None)
                 self._on_done(item.uid)
             item.done.set()
 
     def _write(self, item: _Item) -> None:
-        write = self._runs.get(item.uid)
-        if write is None:
-            return
         try:
-            write(item.name, item.doc)
+            if item.name == "start":
+                self._runs[item.uid] = _tiled_writer(self._client, self._batch_size)
+            self._runs[item.uid](item.name, item.doc)
         except Exception as error:
             # No more of this run: a stop document after a gap would make it look complete.
-            self._runs[item.uid] = None
+            self._runs.pop(item.uid, None)
             logger.warning(
                 "run %s is not complete in the catalogue (%s: %s); its record is, and "
                 "Store.sync() brings the rest",

@@ -1,0 +1,360 @@
+import errno
+import importlib.util
+import json
+import logging
+import os
+import resource
+import subprocess
+import sys
+import threading
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bl_steer.runs import Run, list_runs, open_run
+from bl_steer.store import (
+    RecordWriter,
+    RunMetadata,
+    Store,
+    StoreError,
+    find_records,
+    is_being_written,
+    read_record,
+)
+
+INSTRUMENT = Path(__file__).with_name("minimal_instrument.py")
+_spec = importlib.util.spec_from_file_location("minimal_instrument", INSTRUMENT)
+instrument = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(instrument)
+
+UID = "7f3a2c51-0000-4000-8000-000000000000"
+START = {"uid": UID, "time": 1.0, "plan_name": "find_hotspot"}
+
+
+@pytest.fixture(scope="module")
+def make_engine():
+    engines = []
+
+    def make(metadata=None):
+        engines.append(RunEngine({} if metadata is None else metadata))
+        return engines[-1]
+
+    yield make
+    for engine in engines:
+        engine.loop.call_soon_threadsafe(engine.loop.stop)
+        engine._th.join()
+        engine.loop.close()
+
+
+@pytest.fixture
+def store(tmp_path):
+    with Store.open(tmp_path / "data") as store:
+        yield store
+
+
+@pytest.fixture
+def measure(make_engine):
+    def measure(store, n_points=4, **options):
+        engine = make_engine(store.metadata)
+        store.subscribe_to(engine)
+        (uid,) = engine(instrument.Beamline(store).plan(n_points, **options))
+        return uid
+
+    return measure
+
+
+def plain(value):
+    return json.loads(json.dumps(value, default=lambda other: other.tolist()))
+
+
+def test_record_holds_every_document_of_a_run_in_order(tmp_path, store, make_engine):
+    engine, seen = make_engine(), []
+    record = RecordWriter(tmp_path / "record")
+    engine.subscribe(record)
+    engine.subscribe(lambda name, doc: seen.append(plain([name, doc])))
+    (uid,) = engine(instrument.Beamline(store).plan(3))
+    written = [list(document) for document in read_record(record.path(uid))]
+    assert written == seen
+    assert written[0][0] == "start"
+    assert written[-1][0] == "stop"
+
+
+def test_each_event_is_on_disk_before_the_next_subscriber_sees_it(tmp_path, store, make_engine):
+    engine, checked = make_engine(), []
+    record = RecordWriter(tmp_path / "record")
+    engine.subscribe(record)
+
+    def check(name, doc):
+        if name == "event":
+            (path,) = find_records(record.folder).values()
+            assert list(read_record(path))[-1] == (name, plain(doc))
+            checked.append(doc["seq_num"])
+
+    engine.subscribe(check)
+    engine(instrument.Beamline(store).plan(3))
+    assert len(checked) == 7
+
+
+@given(st.lists(st.floats(), min_size=1), st.text())
+def test_record_gives_floats_back_bit_for_bit(tmp_path_factory, floats, text):
+    record = RecordWriter(tmp_path_factory.mktemp("record"))
+    metadata = {"list": floats, "array": np.array(floats), "one": np.float64(floats[0]), "t": text}
+    record("start", {**START, **metadata})
+    record.close()
+    ((_, doc),) = read_record(record.path(UID))
+    for key in ("list", "array"):
+        np.testing.assert_array_equal(np.array(doc[key]), np.array(floats))
+    assert doc["t"] == text
+
+
+def test_record_refuses_what_json_cannot_hold(tmp_path):
+    record = RecordWriter(tmp_path)
+    with pytest.raises(TypeError, match="must hold JSON values and numpy arrays, got <object"):
+        record("start", {**START, "sample": object()})
+    assert find_records(tmp_path) == {}
+
+
+def test_two_runs_at_once_keep_their_documents_apart(tmp_path):
+    record = RecordWriter(tmp_path)
+    for uid in "ab":
+        record("start", {"uid": uid, "time": 0.0})
+        record("descriptor", {"uid": f"d{uid}", "run_start": uid, "name": "primary"})
+    for uid in "ba":
+        record("event", {"descriptor": f"d{uid}", "seq_num": 1})
+        record("stop", {"run_start": uid, "exit_status": "success"})
+    names = {
+        uid: [name for name, _ in read_record(path)] for uid, path in find_records(tmp_path).items()
+    }
+    assert names == dict.fromkeys("ab", ["start", "descriptor", "event", "stop"])
+
+
+def test_record_is_locked_while_it_is_written(tmp_path):
+    record = RecordWriter(tmp_path)
+    record("start", START)
+    assert is_being_written(record.path(UID))
+    record("stop", {"run_start": UID, "exit_status": "success"})
+    assert not is_being_written(record.path(UID))
+
+
+def test_torn_last_line_is_left_out(tmp_path, caplog):
+    record = RecordWriter(tmp_path)
+    record("start", START)
+    record.close()
+    with record.path(UID).open("ab") as file:
+        file.write(b'["event",{"seq_n')
+    assert list(read_record(record.path(UID))) == [("start", START)]
+    assert "incomplete" in caplog.text
+
+
+def test_garbage_in_the_midst_of_a_record_is_named(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_bytes(b'["start",{}]\n\0\0\0\n["stop",{}]\n')
+    with pytest.raises(StoreError, match=r"got b'.*' in line 2 of .*x\.jsonl; remove that line"):
+        list(read_record(path))
+
+
+def test_missing_record_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"got 'No such file or directory' for .*nothing\.jsonl"):
+        list(read_record(tmp_path / "nothing.jsonl"))
+
+
+def test_full_disk_raises_a_clear_error(tmp_path):
+    (tmp_path / f"{UID}.jsonl").symlink_to("/dev/full")
+    record = RecordWriter(tmp_path)
+    with pytest.raises(StoreError, match=r"got 'No space left on device' for .*; free some space"):
+        record("start", START)
+    record.close()
+
+
+def test_full_disk_ends_the_run_and_keeps_the_points_before(tmp_path, store, make_engine, caplog):
+    """A limit on file size stands for the full disk: it too stops a write half way."""
+    caplog.set_level(logging.CRITICAL, logger="bluesky")
+    engine = make_engine()
+    record = RecordWriter(tmp_path / "record")
+    engine.subscribe(record)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, limits[1]))
+    try:
+        with pytest.raises(StoreError, match=os.strerror(errno.EFBIG)):
+            engine(instrument.Beamline(store).plan(100))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        record.close()
+    (path,) = find_records(record.folder).values()
+    run = Run.from_record(path)
+    assert path.read_bytes().endswith(b"\n")
+    assert 2 < run.n_points < 100
+    np.testing.assert_array_equal(run.y, 2.0 * np.arange(run.n_points))
+    assert engine.state == "idle"
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("file", "must be a folder, got the file .*file; give another path"),
+        ("/proc/store", "must be a writable folder, got .* for /proc/store; "),
+        ("what?", r"must not hold '\?' or '#', .* got .*what\?; give another path"),
+    ],
+)
+def test_store_says_why_a_path_will_not_do(tmp_path, path, message):
+    (tmp_path / "file").touch()
+    with pytest.raises(StoreError, match=message) as caught:
+        Store.open(tmp_path / path)
+    assert "\n" not in str(caught.value)
+
+
+def test_damaged_catalogue_is_rebuilt_from_the_records(tmp_path, measure):
+    folder = tmp_path / "data"
+    with Store.open(folder) as store:
+        uid = measure(store)
+    for name in ("catalogue.db", "tables.db"):
+        sound = (folder / name).read_bytes()
+        (folder / name).write_bytes(b"no database, but long enough to look like one" * 99)
+        with pytest.raises(StoreError, match=f"sound SQLite file, got .*{name}; move") as caught:
+            Store.open(folder)
+        assert "\n" not in str(caught.value)
+        (folder / name).write_bytes(sound)
+    for name in ("catalogue.db", "tables.db"):
+        (folder / name).unlink()
+    with Store.open(folder) as store:
+        assert store.sync() == [uid]
+        assert Run.from_tiled(store.catalog[uid]).n_points == 4
+
+
+def test_store_lives_at_a_path_with_spaces_and_percent_signs(tmp_path, measure):
+    with Store.open(tmp_path / "my data 100%20") as store:
+        uid = measure(store)
+        assert store.catalog[uid]["primary"]["det_image"][1].shape == (2, 4, 5)
+
+
+def test_catalogue_has_the_habits_of_databroker(store, measure):
+    first, second = measure(store, 2), measure(store, 3)
+    assert store.catalog[-1].metadata["start"]["uid"] == second
+    assert store.catalog[1].metadata["start"]["uid"] == first
+    assert store.catalog[first[:8]].metadata["start"]["uid"] == first
+    names = [name for name, _ in store.catalog[second].documents()]
+    assert names[0] == "start"
+    assert names[-1] == "stop"
+
+
+def test_scan_ids_go_on_in_the_next_session(tmp_path, measure):
+    for expected in (1, 2):
+        with Store.open(tmp_path) as store:
+            assert open_run(store, measure(store, 1)).scan_id == expected
+
+
+def test_metadata_survives_a_crash_while_it_is_written(tmp_path):
+    metadata = RunMetadata(tmp_path / "md.json")
+    metadata["scan_id"] = np.int64(7)
+    (tmp_path / "md.tmp").write_text('{"scan_')
+    again = RunMetadata(tmp_path / "md.json")
+    assert dict(again) == {"scan_id": 7}
+    del again["scan_id"]
+    assert len(RunMetadata(tmp_path / "md.json")) == 0
+
+
+def test_broken_metadata_are_named(tmp_path):
+    (tmp_path / "md.json").write_text("{")
+    with pytest.raises(StoreError, match=r"must be JSON, got .* in .*md\.json; repair the file"):
+        RunMetadata(tmp_path / "md.json")
+
+
+def test_frames_that_tiled_could_not_read_stop_the_run(tmp_path, store, make_engine, caplog):
+    caplog.set_level(logging.CRITICAL, logger="bluesky")
+    engine, beamline = make_engine(), instrument.Beamline(store)
+    store.subscribe_to(engine)
+    beamline.det.folder = tmp_path
+    with pytest.raises(StoreError, match=r"must be written under .*frames, got .*\.h5; build the"):
+        engine(beamline.plan(1))
+    assert list_runs(store)[-1].status == "fail"
+
+
+def test_failing_catalogue_neither_stops_nor_loses_a_run(tmp_path, measure, caplog):
+    with Store.open(tmp_path) as store:
+        (tmp_path / "tables.db").mkdir()
+        uid = measure(store)
+        assert "stop" not in store.catalog[uid].metadata
+        assert "Store.sync() brings the rest" in caplog.text
+        assert [row.status for row in list_runs(store)] == ["success"]
+        before = open_run(store, uid).patterns()
+        (tmp_path / "tables.db").rmdir()
+        assert store.sync() == [uid]
+        assert store.sync() == []
+        assert "stop" in store.catalog[uid].metadata
+        np.testing.assert_array_equal(open_run(store, uid).patterns(), before)
+
+
+def test_sync_brings_runs_that_only_have_a_record(tmp_path, store, measure, make_engine):
+    known = measure(store)
+    engine, beamline = make_engine(), instrument.Beamline(store)
+    with_catalogue_off = RecordWriter(store.record_dir)
+    engine.subscribe(with_catalogue_off)
+    (uid,) = engine(beamline.plan(3))
+    assert [row.uid for row in list_runs(store)] == [known, uid]
+    assert store.sync() == [uid]
+    assert Run.from_tiled(store.catalog[uid]).n_points == 3
+
+
+def test_closed_store_leaves_no_thread_behind(tmp_path, measure):
+    before = set(threading.enumerate())
+    with Store.open(tmp_path) as store:
+        measure(store, 1)
+    left = {thread.name for thread in set(threading.enumerate()) - before}
+    assert left <= {"bluesky-run-engine"}
+
+
+def test_second_session_opens_the_same_folder(tmp_path, measure):
+    with Store.open(tmp_path) as steering, Store.open(tmp_path) as looking:
+        uid = measure(steering)
+        assert looking.catalog[-1].metadata["stop"]["run_start"] == uid
+        assert steering.catalog[-1].metadata["stop"]["run_start"] == uid
+        assert looking.sync() == []
+
+
+def test_run_goes_to_a_server_and_is_completed_when_it_was_away(tmp_path, measure, caplog):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from tiled.client import from_uri
+        from tiled.server.simple import SimpleTiledServer
+        from tiled.structures.core import Spec
+
+        server = SimpleTiledServer(tmp_path / "server", readable_storage=[tmp_path / "data"])
+    try:
+        root = from_uri(server.uri)
+        with pytest.raises(StoreError, match="must have the spec 'CatalogOfBlueskyRuns', got"):
+            Store.connect(server.uri, path=tmp_path / "data")
+        raw = root.create_container("raw", specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+        with Store.connect(raw.uri, api_key=server.api_key, path=tmp_path / "data") as store:
+            uid = measure(store)
+            run = open_run(store, uid)
+            assert run.n_points == 4
+            np.testing.assert_array_equal(run.patterns(), open_run(store, uid).patterns())
+        root.context.close()
+    finally:
+        server.close()
+
+
+def test_databroker_reads_the_store_in_a_process_of_its_own(tmp_path, measure):
+    with Store.open(tmp_path) as store:
+        uid = measure(store)
+    script = """
+import sys
+from bl_steer.runs import Run
+from bl_steer.store import open_broker
+db = open_broker(sys.argv[1])
+header = db[-1]
+table = header.table("primary")
+run = Run.from_header(header)
+print(header.start["uid"], len(table), float(table["stage_y"].iloc[-1]), *run.y)
+assert db[1].start["uid"] == db[header.start["uid"][:8]].start["uid"]
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == [uid, "4", "6.0", "0.0", "2.0", "4.0", "6.0"]
