@@ -223,13 +223,14 @@ def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Ar
             f"points must differ in x or y, got {distinct} different places for {x.size} points; "
             "average the repeats"
         )
-    frame_shape = ((1, 1), (1, *values.shape[-1:]), values.shape[-2:])[pixels]
+    # A number is a frame of (1, 1), a spectrum one of (1, C).
+    frame_shape = (1, 1, *values.shape[x.ndim :])[-2:]
     return x.astype(float), y.astype(float), values.reshape(*x.shape, *frame_shape)
 
 
 def _grid_order(x: Array, y: Array) -> tuple[tuple[int, int] | None, NDArray[np.intp]]:
     """Return the shape (n_y, n_x) of a regular grid, and the order that runs along x first."""
-    order = np.arange(x.size).reshape(x.shape)
+    order: NDArray[np.intp] = np.arange(x.size).reshape(x.shape)
     for columns, rows, index in ((x, y, order), (x.T, y.T, order.T)):
         if x.ndim == 2 and _evenly_spaced(columns) and _evenly_spaced(rows.T):
             return (index.shape[0], index.shape[1]), index.ravel()
