@@ -52,7 +52,7 @@ class ResidualAlarm:
     With s the smoothing by (1, 2, 1)/4 along both axes, twice, and u = rms s(x - y) over the
     patterns of the latest fit, the surprise of a pattern is
 
-        max over pixels of s(x - y) / (u + mean(u)/2 + sqrt(s(x))).
+        max over pixels of s(x - y) / (u + mean(u)/2 + sqrt(max(s(y), 1))).
 
     The alarm is raised above 1.5 times the 90th percentile of the latest 50 new patterns, taken
     before the basis has learned from them, within 5 … 20; 10 until ten have been observed.
@@ -75,7 +75,7 @@ class ResidualAlarm:
 
     def surprise(self, patterns: Array, fitted: Array) -> Array:
         """Return the surprise of each pattern: (n_points, n_pixels) twice to (n_points,)."""
-        noise = np.sqrt(np.maximum(_smooth(patterns, self._shape), 1.0))
+        noise = np.sqrt(np.maximum(_smooth(fitted, self._shape), 1.0))
         surprises = _smooth(patterns - fitted, self._shape) / (self._usual + noise)
         return np.asarray(surprises.max(axis=1), dtype=float)
 

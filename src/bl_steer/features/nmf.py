@@ -32,9 +32,9 @@ REFERENCE_WEIGHT = 0.2
 """Squared norm of the reference's own row, as a share of that of all patterns. Without that row a
 rare phase has no component of its own in most fits; at .05 in one of five on simulated films with
 small hills, at .1 in one of fifty, at .2 in all (10 films, 10 to 100 patterns each)."""
-SHARED_COSINE = 0.25
-"""Components more like the reference than this count as parts of it. Si-Ge peaks of other
-compositions and tilts have .05 to .2."""
+SHARED_COSINE = 0.15
+"""Components more like the reference than this count as parts of it; those of other Si-Ge peaks
+have .05 to .1."""
 MIN_COSINE = 0.5
 """With no component more like the reference than this, the fit has lost it."""
 MAX_ITERATIONS = 200
@@ -73,7 +73,7 @@ class NMFFeature:
     that row.
 
     *Outcome.* With w the exact non-negative coefficients of pattern x, r the reference and "other"
-    the components that do not share it (cosine < .25),
+    the components that do not share it (cosine < .15),
 
         max(0, <x - Σ_other w_k h_k, r> / <r, r>),
 
@@ -101,6 +101,9 @@ class NMFFeature:
         seed: int = 0,
         n_start: int = 10,
     ) -> None:
+        # sklearn takes a second to load: better now than between two points.
+        import sklearn.decomposition  # noqa: F401
+
         self.target = str(Target("nmf", reference=reference, n_components=n_components))
         self.version = 0
         self.n_components = n_components
@@ -213,7 +216,6 @@ def propose(patterns: Array, n_components: int, *, seed: int = 0) -> Array:
     An iteration that ends at 200 rounds instead of at its tolerance is taken as it is: the named
     component settles in the first few.
     """
-    # sklearn takes a second to load: only those who factorise pay for it.
     from sklearn.decomposition import NMF
     from sklearn.exceptions import ConvergenceWarning
 

@@ -90,8 +90,8 @@ class ReferenceFeature(LinearFeature):
 
     def __init__(self, reference: Reference, axes: FrameAxes) -> None:
         self.pattern = reference_pattern(reference, axes)
-        target = Target("ref", reference=reference)
-        super().__init__(str(target), self.pattern / (self.pattern @ self.pattern))
+        weights = self.pattern / (self.pattern @ self.pattern)
+        super().__init__(str(Target("ref", reference=reference)), weights, axes.shape)
 
 
 def freeze(path: str | Path, pattern: Array, axes: FrameAxes) -> Path:
@@ -141,8 +141,9 @@ def _ellipse(reference: Ellipse, axes: FrameAxes) -> Array:
 
 def _load_pattern(reference: FrozenPattern, axes: FrameAxes) -> Array:
     try:
-        loaded: Any = np.load(reference.path, allow_pickle=False)
-        saved = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
+        with Path(reference.path).open("rb") as file:
+            loaded: Any = np.load(file, allow_pickle=False)
+            saved = loaded if isinstance(loaded, np.ndarray) else dict(loaded)
     except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise ValueError(
             f"reference file must be a readable .npz or .npy without pickles, "

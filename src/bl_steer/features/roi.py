@@ -1,7 +1,8 @@
 """Features that are a fixed weighted sum of the pixels: the total, a box, a map of values.
 
-They learn nothing and need no reference. Counts enter as they are, a zinger inside the box
-included; `ReferenceFeature` and `NMFFeature` look for the shape of a peak instead.
+They learn nothing and need no reference. `ReferenceFeature` and `NMFFeature` look for the shape of
+a peak instead. As in those, lone bright pixels are taken out of two-dimensional frames first
+(`bl_steer.features.spikes`): in a short exposure one zinger outshines every peak.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.features.spikes import without_spikes
 from bl_steer.features.target import Box, Target
 from bl_steer.protocols import Array
 
@@ -19,18 +21,20 @@ __all__ = ["LinearFeature", "MapFeature", "RoiFeature", "TotalFeature", "box_mas
 
 
 class LinearFeature:
-    """Outcome = patterns @ weights. Nothing is learned: the version stays 0.
+    """Outcome = patterns @ weights, spikes taken out. Nothing is learned: the version stays 0.
 
     Parameters
     ----------
     target : the target's canonical text
     weights : shape (n_pixels,)
+    shape : frame shape (H, W)
     """
 
-    def __init__(self, target: str, weights: Array) -> None:
+    def __init__(self, target: str, weights: Array, shape: tuple[int, int]) -> None:
         self.target = target
         self.version = 0
         self.weights = weights
+        self.shape = shape
 
     def partial_fit(self, patterns: Array) -> Self:
         """Check the patterns, shape (n_new, n_pixels), and learn nothing from them."""
@@ -39,7 +43,7 @@ class LinearFeature:
 
     def transform(self, patterns: Array) -> Array:
         """Return the weighted sum of each pattern: (n_points, n_pixels) to (n_points,)."""
-        values = checked_patterns(patterns, len(self.weights))
+        values = without_spikes(checked_patterns(patterns, len(self.weights)), self.shape)
         return np.asarray(values @ self.weights, dtype=float)
 
     def residual(self, patterns: Array) -> Array:
@@ -55,7 +59,7 @@ class TotalFeature(LinearFeature):
     """Outcome = sum of the frame, normalised counts."""
 
     def __init__(self, axes: FrameAxes) -> None:
-        super().__init__(str(Target("total")), np.ones(axes.shape[0] * axes.shape[1]))
+        super().__init__(str(Target("total")), np.ones(axes.shape[0] * axes.shape[1]), axes.shape)
 
 
 class MapFeature(LinearFeature):
@@ -67,14 +71,15 @@ class MapFeature(LinearFeature):
                 f"target map must have frames of one value, got frames of shape {axes.shape}; "
                 "use total, roi:, ref: or nmf: for patterns"
             )
-        super().__init__(str(Target("map")), np.ones(1))
+        super().__init__(str(Target("map")), np.ones(1), axes.shape)
 
 
 class RoiFeature(LinearFeature):
     """Outcome = sum of the counts in a box of q, pixel centres on the edge included."""
 
     def __init__(self, roi: Box, axes: FrameAxes) -> None:
-        super().__init__(str(Target("roi", roi=roi)), box_mask(roi, axes).astype(float))
+        mask = box_mask(roi, axes).astype(float)
+        super().__init__(str(Target("roi", roi=roi)), mask, axes.shape)
 
 
 def box_mask(box: Box, axes: FrameAxes) -> NDArray[np.bool_]:

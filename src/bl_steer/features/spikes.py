@@ -34,9 +34,9 @@ def without_spikes(patterns: Array, shape: tuple[int, int]) -> Array:
 
     Notes
     -----
-    A pixel with x > 3·max(neighbours) + 15 counts is replaced by the median of its 8 neighbours.
-    Two adjacent hit pixels stay. Frames of fewer than 3 rows or columns are returned as they are:
-    on a spectrum a line one channel wide is a real line.
+    A pixel with x > 3·max(neighbours) + 15 counts is replaced by the median of its 8 neighbours,
+    so a true peak must be wider than a pixel. Two adjacent hit pixels stay. Frames of fewer than
+    3 rows or columns are returned as they are: on a spectrum a line one channel wide is real.
     """
     height, width = shape
     if height < 3 or width < 3 or not patterns.size or patterns.max() <= FLOOR_COUNTS:
