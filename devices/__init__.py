@@ -1,0 +1,8 @@
+"""The instrument, as Ophyd devices: they know signals, not experiments."""
+
+from devices.detector import AreaDetector, DetectorError
+from devices.diffractometer import SurfaceDiffractometer
+from devices.monitor import BeamMonitor
+from devices.stage import SampleStage
+
+__all__ = ["AreaDetector", "BeamMonitor", "DetectorError", "SampleStage", "SurfaceDiffractometer"]

@@ -1,0 +1,6 @@
+"""The experiments, as Bluesky plans: they know messages and protocols, not models."""
+
+from plans.find_hotspot import Hotspot, find_hotspot
+from plans.map_sample import map_sample
+
+__all__ = ["Hotspot", "find_hotspot", "map_sample"]

@@ -4,17 +4,20 @@ import json
 import logging
 import os
 import resource
+import shutil
 import subprocess
 import sys
 import threading
-import warnings
 from pathlib import Path
 
+import bluesky.plans as bp
 import numpy as np
 import pytest
+import uvicorn
 from bluesky import RunEngine
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiled.server.simple import ThreadedServer
 
 from bl_steer.runs import Run, list_runs, open_run
 from bl_steer.store import (
@@ -51,40 +54,46 @@ def make_engine():
         engine.loop.close()
 
 
-@pytest.fixture
-def store(tmp_path):
-    with Store.open(tmp_path / "data") as store:
-        yield store
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def measure(make_engine):
-    def measure(store, n_points=4, **options):
+    def measure(store, n_points=4):
         engine = make_engine(store.metadata)
         store.subscribe_to(engine)
-        (uid,) = engine(instrument.Beamline(store).plan(n_points, **options))
+        (uid,) = engine(instrument.Beamline(store).plan(n_points))
         return uid
 
     return measure
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory, measure):
+    """An open store at a path with a space and percent signs, and the uids of its two runs."""
+    with Store.open(tmp_path_factory.mktemp("shared") / "my data 100%20") as store:
+        yield store, [measure(store, 2), measure(store, 4)]
+
+
+@pytest.fixture
+def beamline(shared):
+    return instrument.Beamline(shared[0])
 
 
 def plain(value):
     return json.loads(json.dumps(value, default=lambda other: other.tolist()))
 
 
-def test_record_holds_every_document_of_a_run_in_order(tmp_path, store, make_engine):
+def test_record_holds_every_document_of_a_run_in_order(tmp_path, beamline, make_engine):
     engine, seen = make_engine(), []
     record = RecordWriter(tmp_path / "record")
     engine.subscribe(record)
     engine.subscribe(lambda name, doc: seen.append(plain([name, doc])))
-    (uid,) = engine(instrument.Beamline(store).plan(3))
+    (uid,) = engine(beamline.plan(3))
     written = [list(document) for document in read_record(record.path(uid))]
     assert written == seen
     assert written[0][0] == "start"
     assert written[-1][0] == "stop"
 
 
-def test_each_event_is_on_disk_before_the_next_subscriber_sees_it(tmp_path, store, make_engine):
+def test_each_event_is_on_disk_before_the_next_subscriber_sees_it(tmp_path, beamline, make_engine):
     engine, checked = make_engine(), []
     record = RecordWriter(tmp_path / "record")
     engine.subscribe(record)
@@ -96,10 +105,11 @@ def test_each_event_is_on_disk_before_the_next_subscriber_sees_it(tmp_path, stor
             checked.append(doc["seq_num"])
 
     engine.subscribe(check)
-    engine(instrument.Beamline(store).plan(3))
+    engine(beamline.plan(3))
     assert len(checked) == 7
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.floats(), min_size=1), st.text())
 def test_record_gives_floats_back_bit_for_bit(tmp_path_factory, floats, text):
     record = RecordWriter(tmp_path_factory.mktemp("record"))
@@ -171,7 +181,9 @@ def test_full_disk_raises_a_clear_error(tmp_path):
     record.close()
 
 
-def test_full_disk_ends_the_run_and_keeps_the_points_before(tmp_path, store, make_engine, caplog):
+def test_full_disk_ends_the_run_and_keeps_the_points_before(
+    tmp_path, beamline, make_engine, caplog
+):
     """A limit on file size stands for the full disk: it too stops a write half way."""
     caplog.set_level(logging.CRITICAL, logger="bluesky")
     engine = make_engine()
@@ -181,7 +193,7 @@ def test_full_disk_ends_the_run_and_keeps_the_points_before(tmp_path, store, mak
     resource.setrlimit(resource.RLIMIT_FSIZE, (14_000, limits[1]))
     try:
         with pytest.raises(StoreError, match=os.strerror(errno.EFBIG)):
-            engine(instrument.Beamline(store).plan(100))
+            engine(beamline.plan(100))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         record.close()
@@ -208,32 +220,23 @@ def test_store_says_why_a_path_will_not_do(tmp_path, path, message):
     assert "\n" not in str(caught.value)
 
 
-def test_damaged_catalogue_is_rebuilt_from_the_records(tmp_path, measure):
+def test_damaged_catalogue_is_rebuilt_from_the_records(tmp_path, shared):
+    store, uids = shared
     folder = tmp_path / "data"
-    with Store.open(folder) as store:
-        uid = measure(store)
+    shutil.copytree(store.path, folder, ignore=shutil.ignore_patterns("*.db*"))
     for name in ("catalogue.db", "tables.db"):
-        sound = (folder / name).read_bytes()
         (folder / name).write_bytes(b"no database, but long enough to look like one" * 99)
         with pytest.raises(StoreError, match=f"sound SQLite file, got .*{name}; move") as caught:
             Store.open(folder)
         assert "\n" not in str(caught.value)
-        (folder / name).write_bytes(sound)
-    for name in ("catalogue.db", "tables.db"):
         (folder / name).unlink()
-    with Store.open(folder) as store:
-        assert store.sync() == [uid]
-        assert Run.from_tiled(store.catalog[uid]).n_points == 4
+    with Store.open(folder) as rebuilt:
+        assert sorted(rebuilt.sync()) == sorted(uids)
+        assert Run.from_tiled(rebuilt.catalog[uids[1]]).n_points == 4
 
 
-def test_store_lives_at_a_path_with_spaces_and_percent_signs(tmp_path, measure):
-    with Store.open(tmp_path / "my data 100%20") as store:
-        uid = measure(store)
-        assert store.catalog[uid]["primary"]["det_image"][1].shape == (2, 4, 5)
-
-
-def test_catalogue_has_the_habits_of_databroker(store, measure):
-    first, second = measure(store, 2), measure(store, 3)
+def test_catalogue_has_the_habits_of_databroker(shared):
+    store, (first, second) = shared
     assert store.catalog[-1].metadata["start"]["uid"] == second
     assert store.catalog[1].metadata["start"]["uid"] == first
     assert store.catalog[first[:8]].metadata["start"]["uid"] == first
@@ -242,10 +245,18 @@ def test_catalogue_has_the_habits_of_databroker(store, measure):
     assert names[-1] == "stop"
 
 
-def test_scan_ids_go_on_in_the_next_session(tmp_path, measure):
+def test_tiled_serves_the_frames(shared):
+    store, _ = shared
+    image = store.catalog[-1]["primary"]["det_image"]
+    np.testing.assert_array_equal(image[1], instrument.expected_frames(1, (2, 4, 5)))
+
+
+def test_scan_ids_go_on_in_the_next_session(tmp_path, make_engine):
     for expected in (1, 2):
-        with Store.open(tmp_path) as store:
-            assert open_run(store, measure(store, 1)).scan_id == expected
+        engine, starts = make_engine(RunMetadata(tmp_path / "md.json")), []
+        engine.subscribe(lambda _, doc, starts=starts: starts.append(doc["scan_id"]), "start")
+        engine(bp.count([]))
+        assert starts == [expected]
 
 
 def test_metadata_survives_a_crash_while_it_is_written(tmp_path):
@@ -264,14 +275,15 @@ def test_broken_metadata_are_named(tmp_path):
         RunMetadata(tmp_path / "md.json")
 
 
-def test_frames_that_tiled_could_not_read_stop_the_run(tmp_path, store, make_engine, caplog):
+def test_frames_that_tiled_could_not_read_stop_the_run(tmp_path, make_engine, caplog):
     caplog.set_level(logging.CRITICAL, logger="bluesky")
-    engine, beamline = make_engine(), instrument.Beamline(store)
-    store.subscribe_to(engine)
-    beamline.det.folder = tmp_path
-    with pytest.raises(StoreError, match=r"must be written under .*frames, got .*\.h5; build the"):
-        engine(beamline.plan(1))
-    assert list_runs(store)[-1].status == "fail"
+    with Store.open(tmp_path / "data") as store:
+        engine, beamline = make_engine(), instrument.Beamline(store)
+        store.subscribe_to(engine)
+        beamline.det.folder = tmp_path
+        with pytest.raises(StoreError, match=r"written under .*frames, got .*\.h5; build the"):
+            engine(beamline.plan(1))
+        assert list_runs(store)[-1].status == "fail"
 
 
 def test_failing_catalogue_neither_stops_nor_loses_a_run(tmp_path, measure, caplog):
@@ -289,59 +301,41 @@ def test_failing_catalogue_neither_stops_nor_loses_a_run(tmp_path, measure, capl
         np.testing.assert_array_equal(open_run(store, uid).patterns(), before)
 
 
-def test_sync_brings_runs_that_only_have_a_record(tmp_path, store, measure, make_engine):
-    known = measure(store)
-    engine, beamline = make_engine(), instrument.Beamline(store)
-    with_catalogue_off = RecordWriter(store.record_dir)
-    engine.subscribe(with_catalogue_off)
-    (uid,) = engine(beamline.plan(3))
-    assert [row.uid for row in list_runs(store)] == [known, uid]
-    assert store.sync() == [uid]
-    assert Run.from_tiled(store.catalog[uid]).n_points == 3
-
-
 def test_closed_store_leaves_no_thread_behind(tmp_path, measure):
     before = set(threading.enumerate())
-    with Store.open(tmp_path) as store:
-        measure(store, 1)
+    with Store.open(tmp_path) as store, Store.open(tmp_path) as looking:
+        uid = measure(store, 1)
+        assert looking.catalog[-1].metadata["stop"]["run_start"] == uid
+        assert looking.sync() == []
     left = {thread.name for thread in set(threading.enumerate()) - before}
     assert left <= {"bluesky-run-engine"}
 
 
-def test_second_session_opens_the_same_folder(tmp_path, measure):
-    with Store.open(tmp_path) as steering, Store.open(tmp_path) as looking:
-        uid = measure(steering)
-        assert looking.catalog[-1].metadata["stop"]["run_start"] == uid
-        assert steering.catalog[-1].metadata["stop"]["run_start"] == uid
-        assert looking.sync() == []
+def test_run_goes_to_a_facilitys_server(tmp_path, measure):
+    with Store.open(tmp_path / "server") as facility:
+        frames = tmp_path / "server" / "frames"
+        app = facility.catalog.context.http_client.app
+        server = ThreadedServer(uvicorn.Config(app, port=0, log_config=None, ws="none"))
+        with server.run_in_thread() as address:
+            key = facility.catalog.context.api_key
+            with pytest.raises(StoreError, match="must have the spec 'CatalogOfBlueskyRuns', got"):
+                Store.connect(f"{address}/api/v1/", api_key=key, path=tmp_path / "here")
+            uri = f"{address}/api/v1/metadata/runs"
+            with Store.connect(uri, api_key=key, path=tmp_path / "here") as store:
+                (tmp_path / "here" / "frames").rmdir()
+                (tmp_path / "here" / "frames").symlink_to(frames)
+                uid = measure(store)
+                assert Run.from_tiled(store.catalog[uid]).n_points == 4
+                assert store.sync() == []
 
 
-def test_run_goes_to_a_server_and_is_completed_when_it_was_away(tmp_path, measure, caplog):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from tiled.client import from_uri
-        from tiled.server.simple import SimpleTiledServer
-        from tiled.structures.core import Spec
-
-        server = SimpleTiledServer(tmp_path / "server", readable_storage=[tmp_path / "data"])
-    try:
-        root = from_uri(server.uri)
-        with pytest.raises(StoreError, match="must have the spec 'CatalogOfBlueskyRuns', got"):
-            Store.connect(server.uri, path=tmp_path / "data")
-        raw = root.create_container("raw", specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
-        with Store.connect(raw.uri, api_key=server.api_key, path=tmp_path / "data") as store:
-            uid = measure(store)
-            run = open_run(store, uid)
-            assert run.n_points == 4
-            np.testing.assert_array_equal(run.patterns(), open_run(store, uid).patterns())
-        root.context.close()
-    finally:
-        server.close()
+def test_server_that_does_not_answer_is_named(tmp_path):
+    with pytest.raises(StoreError, match=r"server must answer, got .* from http://127\.0\.0\.1:9/"):
+        Store.connect("http://127.0.0.1:9/api/v1/metadata/raw", path=tmp_path)
 
 
-def test_databroker_reads_the_store_in_a_process_of_its_own(tmp_path, measure):
-    with Store.open(tmp_path) as store:
-        uid = measure(store)
+def test_databroker_reads_the_store_in_a_process_of_its_own(shared):
+    store, (first, second) = shared
     script = """
 import sys
 from bl_steer.runs import Run
@@ -350,11 +344,16 @@ db = open_broker(sys.argv[1])
 header = db[-1]
 table = header.table("primary")
 run = Run.from_header(header)
-print(header.start["uid"], len(table), float(table["stage_y"].iloc[-1]), *run.y)
-assert db[1].start["uid"] == db[header.start["uid"][:8]].start["uid"]
+print(header.start["uid"], db[1].start["uid"], db[sys.argv[2]].start["uid"])
+print(len(table), float(table["stage_y"].iloc[-1]), *run.y)
+assert (run.frames[1] == Run.from_record(sys.argv[3]).frames[1]).all()
 """
+    record = store.record_dir / f"{second}.jsonl"
     done = subprocess.run(
-        [sys.executable, "-c", script, tmp_path], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", script, store.path, first[:8], record],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == [uid, "4", "6.0", "0.0", "2.0", "4.0", "6.0"]
+    assert done.stdout.split() == [second, first, first, "4", "6.0", "0.0", "2.0", "4.0", "6.0"]

@@ -47,13 +47,15 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
 def parts_from_tiled(node: Any) -> Parts:
     """Read a run from its node in a catalogue."""
     metadata = dict(node.metadata)
-    streams = {name: _tiled_table(node[name]) for name in node}
+    streams: dict[str, Table] = {}
     configuration: dict[str, Any] = {}
     frames = None
-    if PRIMARY in streams:
-        stream = node[PRIMARY]
-        configuration = _flat(stream.metadata.get("configuration", {}))
-        frames = _tiled_frames(stream, len(streams[PRIMARY].get("seq_num", ())))
+    for name in node:
+        stream = node[name]
+        streams[name], images = _read_stream(stream)
+        if name == PRIMARY:
+            configuration = _flat(stream.metadata.get("configuration", {}))
+            frames = _tiled_frames(images, len(streams[name].get("seq_num", ())))
     return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
 
 
@@ -141,26 +143,30 @@ def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for one in configuration.values() for key, value in one["data"].items()}
 
 
-def _tiled_table(stream: Any) -> Table:
-    """Return a stream's columns: of its table, and of the arrays that Tiled keeps beside it."""
-    node = stream.base
-    if "internal" not in node:
-        return {}
-    frame = node["internal"].read()
+def _read_stream(stream: Any) -> tuple[Table, list[Any]]:
+    """Return a stream's columns and the clients of its external arrays.
+
+    Columns are those of its table, and the larger arrays that Tiled keeps beside it.
+    """
+    keys = stream.metadata.get("data_keys", {})
+    parts = dict(stream.base.items())
+    external = [part for key, part in parts.items() if keys.get(key, {}).get("external")]
+    if "internal" not in parts:
+        return {}, external
+    frame = parts.pop("internal").read()
     last = np.flatnonzero(~frame["seq_num"].duplicated(keep="last").to_numpy())
     order = last[np.argsort(frame["seq_num"].to_numpy()[last], kind="stable")]
     table = {str(key): np.asarray(column.iloc[order].tolist()) for key, column in frame.items()}
-    for key in node:
-        if key != "internal" and not _external(stream, key):
-            table[key] = np.asarray(node[key].read())[order]
-    return table
+    for key, part in parts.items():
+        if not keys.get(key, {}).get("external"):
+            table[key] = np.asarray(part.read())[order]
+    return table, external
 
 
-def _tiled_frames(stream: Any, n_points: int) -> Frames | None:
-    keys = [key for key in stream.base if _external(stream, key)]
-    if not keys or not n_points:
+def _tiled_frames(images: list[Any], n_points: int) -> Frames | None:
+    if not images or not n_points:
         return None
-    client = stream.base[keys[0]]
+    client = images[0]
     problem = (
         f"the catalogue must hold one stack of frames a point, got {client.shape[0]} for "
         f"{n_points} points; open the run from its record, which knows what belongs together"
@@ -170,7 +176,3 @@ def _tiled_frames(stream: Any, n_points: int) -> Frames | None:
     source = FrameSource.from_tiled(client)
     rows = [(source, row) for row in range(n_points)]
     return Frames(rows, shape=client.shape[1:], dtype=client.dtype, problem=problem)
-
-
-def _external(stream: Any, key: str) -> bool:
-    return bool(stream.metadata.get("data_keys", {}).get(key, {}).get("external"))

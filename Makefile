@@ -1,0 +1,59 @@
+# Everything on a fresh machine: `make demo` (the main job) and `make check` (all checks).
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export MPLBACKEND = Agg
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test lint types contracts notebooks script format bench wheel clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+venv: $(VENV)/.ready ## make the virtual environment with everything in it
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: venv ## find point A on a simulated film; ends in point_A.png
+	$(BIN)/bl-steer demo
+
+check: lint types contracts test script notebooks ## all checks
+
+lint: venv ## ruff: style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: venv ## mypy --strict on the four roots
+	$(BIN)/mypy
+
+contracts: venv ## which room may import which
+	$(BIN)/lint-imports
+
+test: venv ## pytest, doctests included
+	$(BIN)/pytest
+
+script: venv ## the scripted experiment
+	$(BIN)/python plans/scripted_experiment.py --data $$(mktemp -d)
+
+notebooks: venv ## execute the notebooks
+	$(BIN)/pytest --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
+
+format: venv ## ruff: put code in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
+	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+wheel: venv ## build the wheel, install it in an empty environment, run its demo
+	benchmarks/../.ci/try_wheel $(PYTHON)
+
+clean: ## remove what the checks leave behind
+	rm -rf build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

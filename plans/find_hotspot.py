@@ -1,0 +1,185 @@
+"""Find the spot where a target is brightest, in a fraction of the measurements that a map takes.
+
+    RE(find_hotspot(det, stage, monitor=monitor, budget=48))
+
+For every point the agent decides (off the RunEngine's loop), the decision is recorded, the stage
+moves, the detector exposes, and the pattern goes back to the agent. To measure every point of a
+grid instead, use `plans.map_sample`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.protocols import Readable
+from bluesky.utils import MsgGenerator
+
+from bl_steer.agents import Space, SpaceExhausted
+from bl_steer.features import DEFAULT_TARGET
+from bl_steer.protocols import Agent, Array
+from bl_steer.steering import Decision, Steering, build_steering
+from plans.points import PointReader, default_grid, start_document
+from plans.records import Row
+from plans.stubs import FrameDetector, Monitor, Stage, check_limits, expose_at, record, think
+
+__all__ = ["Hotspot", "find_hotspot"]
+
+UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
+
+
+@dataclass(frozen=True)
+class Hotspot:
+    """The spot that a run reports, the one row of its stream ``result``."""
+
+    best_x: float
+    best_y: float
+    best_value: float
+    """Objective there, in counts: the model's mean."""
+    best_sd: float
+    n_measured: int
+    """Measurements, invalid ones included."""
+    n_invalid: int
+    basis_version: int
+    stop_reason: str
+    """``"budget"``, ``"exhausted"`` (every cell is measured) or ``"interrupted"``."""
+    move_s: float
+    """Time of the last point's motion, s."""
+    expose_s: float
+    outcomes: Array
+    """Outcome of every point under the last basis, shape (budget,), NaN for invalid ones."""
+
+
+def find_hotspot(
+    detector: FrameDetector,
+    stage: Stage,
+    *,
+    monitor: Monitor | None = None,
+    target: str = DEFAULT_TARGET,
+    budget: int = 48,
+    seed: int = 0,
+    grid: Space | None = None,
+    agent: str | Agent = "bayesian",
+    agent_options: Mapping[str, Any] | None = None,
+    exposure_s: float | None = None,
+    move_to_best: bool = False,
+    also_read: Sequence[Readable[Any]] = (),
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[Hotspot]:
+    """Steer the stage to the brightest spot of `target`.
+
+    Parameters
+    ----------
+    detector : stores the frames of each point
+    stage : has the two axes ``x`` and ``y``
+    monitor : beam monitor that patterns are normalised by; without one they are taken as they are
+    target : what to maximise, as written on the command line: ``total``, ``roi:…``, ``ref:…``,
+        ``nmf:K@REF``
+    budget : number of measurements, repeats of dead frames included
+    seed : of the agent; the same seed and the same patterns give the same points
+    grid : candidate points, in the stage's units; 31×31 points over 150 × 150 µm by default
+    agent : name of an agent (see `bl_steer.agents.make_agent`), or an object with ``suggest`` and
+        ``ingest``
+    agent_options : settings of a named agent, for example ``{"start": "random"}``
+    exposure_s : exposure time of a frame; the detector's own setting by default
+    move_to_best : leave the stage at the reported spot
+    also_read : devices to read with every point
+    md : metadata for the run
+
+    Returns
+    -------
+    hotspot : the reported spot with its uncertainty
+
+    Raises
+    ------
+    ValueError
+        Before anything moves, for a budget, target, grid or agent that cannot work.
+    bl_steer.steering.DetectorDeadError
+        After several dead frames in a row; all earlier points are in the record.
+    """
+    grid = default_grid() if grid is None else grid
+    if budget < 1:
+        raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
+    check_limits(stage, grid.bounds)
+    settings = {
+        "target": target,
+        "agent": agent if isinstance(agent, str) else type(agent).__name__,
+        "agent_options": dict(agent_options or {}),
+        "seed": seed,
+        "budget": budget,
+        "grid": grid.to_dict(),
+    }
+    steering = build_steering(
+        settings, detector.axes, agent=None if isinstance(agent, str) else agent
+    )
+    if exposure_s is not None:
+        yield from bps.mv(detector.exposure_time, exposure_s)
+    points = PointReader(detector, monitor, stage)
+    devices = [detector, stage, *([monitor] if monitor else []), *also_read]
+    hotspots: list[Hotspot] = []
+
+    with ThreadPoolExecutor(1, thread_name_prefix="think") as executor:
+
+        def finish() -> MsgGenerator[None]:
+            row = Row("result")
+            row.value = yield from think(executor, lambda: _summarise(steering, points))
+            hotspots.append(row.value)
+            yield from record([row], "result")
+
+        @bpp.run_decorator(md=start_document("find_hotspot", settings, points, md))
+        @bpp.stage_decorator(devices)
+        @bpp.finalize_decorator(finish)
+        def run() -> MsgGenerator[None]:
+            yield from _steer(steering, points, stage, devices, executor)
+
+        yield from run()
+
+    hotspot = hotspots[-1]
+    if move_to_best:
+        yield from bps.mv(stage.x, hotspot.best_x, stage.y, hotspot.best_y)
+    return hotspot
+
+
+def _steer(
+    steering: Steering,
+    points: PointReader,
+    stage: Stage,
+    devices: Sequence[Readable[Any]],
+    executor: Executor,
+) -> MsgGenerator[None]:
+    """Decide, record the decision, measure: until the budget is spent."""
+
+    def thought() -> Decision:
+        points.hand_over(steering)
+        return steering.decide(move_s=points.move_s, expose_s=points.expose_s)
+
+    row = Row("decision", UNITS)
+    for _ in range(steering.budget):
+        try:
+            row.value = decision = yield from think(executor, thought)
+        except SpaceExhausted:
+            return
+        yield from record([row], "decisions")
+        points.take((yield from expose_at(stage, decision.x, decision.y, devices)))
+
+
+def _summarise(steering: Steering, points: PointReader) -> Hotspot:
+    points.hand_over(steering)
+    best = steering.report()
+    return Hotspot(
+        best_x=best.x,
+        best_y=best.y,
+        best_value=best.value,
+        best_sd=best.sd,
+        n_measured=steering.n_observed,
+        n_invalid=points.n_invalid,
+        basis_version=steering.feature.version,
+        stop_reason=steering.stop_reason(),
+        move_s=points.move_s,
+        expose_s=points.expose_s,
+        outcomes=steering.outcomes(),
+    )

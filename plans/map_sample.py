@@ -1,0 +1,66 @@
+"""Measure every point of a grid, along a snake: the map that steering saves most of.
+
+To find the brightest spot only, use `plans.find_hotspot`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.protocols import Readable
+from bluesky.utils import MsgGenerator
+
+from bl_steer.agents import Space
+from plans.points import MAX_RETAKES, PointReader, default_grid, start_document
+from plans.stubs import FrameDetector, Monitor, Stage, check_limits, expose_at
+
+__all__ = ["map_sample"]
+
+
+def map_sample(
+    detector: FrameDetector,
+    stage: Stage,
+    *,
+    monitor: Monitor | None = None,
+    grid: Space | None = None,
+    snake: bool = True,
+    exposure_s: float | None = None,
+    also_read: Sequence[Readable[Any]] = (),
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[int]:
+    """Measure every point of `grid`, row by row.
+
+    Parameters
+    ----------
+    detector, stage, monitor, grid, exposure_s, also_read, md : as for `plans.find_hotspot`
+    snake : turn round at the end of each row, instead of travelling back
+
+    Returns
+    -------
+    n_measured : number of measurements, repeats of dead frames included
+    """
+    grid = default_grid() if grid is None else grid
+    check_limits(stage, grid.bounds)
+    settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
+    if exposure_s is not None:
+        yield from bps.mv(detector.exposure_time, exposure_s)
+    points = PointReader(detector, monitor, stage)
+    devices = [detector, stage, *([monitor] if monitor else []), *also_read]
+    n_measured = 0
+
+    @bpp.run_decorator(md=start_document("map_sample", settings, points, md))
+    @bpp.stage_decorator(devices)
+    def run() -> MsgGenerator[None]:
+        nonlocal n_measured
+        for x, y in grid.snake() if snake else grid.points:
+            for _ in range(1 + MAX_RETAKES):
+                points.take((yield from expose_at(stage, x, y, devices)))
+                n_measured += 1
+                if points.pattern is not None:
+                    break
+
+    yield from run()
+    return n_measured

@@ -1,0 +1,72 @@
+"""Rows that a plan writes into a stream of its own: a dataclass that Bluesky can read."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import fields
+from typing import Any, ClassVar
+
+import numpy as np
+
+__all__ = ["Row"]
+
+
+class Row:
+    """A readable whose reading is a dataclass instance, one data key for each field.
+
+    Set `value` before each reading; the first one fixes keys, types and shapes.
+
+    Parameters
+    ----------
+    name : of the object in the documents
+    units : unit of each field that has one
+    """
+
+    parent: ClassVar[None] = None
+    hints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, name: str, units: dict[str, str] | None = None) -> None:
+        self.name = name
+        self.value: Any = None
+        self.units = units or {}
+
+    def read(self) -> dict[str, Any]:
+        """Return the current row."""
+        now = time.time()
+        return {
+            field.name: {"value": _plain(getattr(self.value, field.name)), "timestamp": now}
+            for field in fields(self.value)
+        }
+
+    def describe(self) -> dict[str, Any]:
+        """Describe every field of the row."""
+        return {
+            field.name: {"source": f"bl_steer:{self.name}"}
+            | _kind(getattr(self.value, field.name))
+            | ({"units": self.units[field.name]} if field.name in self.units else {})
+            for field in fields(self.value)
+        }
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+
+
+def _kind(value: Any) -> dict[str, Any]:
+    if isinstance(value, np.ndarray):
+        return {"dtype": "array", "dtype_numpy": value.dtype.str, "shape": list(value.shape)}
+    if isinstance(value, bool):
+        return {"dtype": "boolean", "dtype_numpy": "|b1", "shape": []}
+    if isinstance(value, int):
+        return {"dtype": "integer", "dtype_numpy": "<i8", "shape": []}
+    if isinstance(value, float):
+        return {"dtype": "number", "dtype_numpy": "<f8", "shape": []}
+    return {"dtype": "string", "dtype_numpy": "<U64", "shape": []}

@@ -1,0 +1,130 @@
+"""Pieces of a run that the plans share; none of them opens one.
+
+The RunEngine answers a pause by replaying the messages since the last checkpoint. A motion and an
+exposure may be repeated; an event may not. `record` therefore saves an event in a section that is
+never replayed, and `think` keeps its result, so that thinking again costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor, Future
+from typing import Any, Protocol, TypeVar
+
+import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
+from bluesky.protocols import Movable, Readable, Triggerable
+from bluesky.utils import Msg, MsgGenerator
+from numpy.typing import NDArray
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.protocols import Array
+
+__all__ = ["FrameDetector", "Monitor", "Stage", "check_limits", "expose_at", "record", "think"]
+
+T = TypeVar("T")
+
+
+class Stage(Protocol):
+    """Anything with two axes to move: a `devices.SampleStage`, ophyd-async's simulated stage, …"""
+
+    x: Movable[float]
+    y: Movable[float]
+
+
+class FrameDetector(Readable[Any], Triggerable, Protocol):
+    """A detector that stores its frames and can show the latest ones."""
+
+    @property
+    def axes(self) -> FrameAxes:
+        """Coordinates of the frame's pixels."""
+        ...
+
+    def frames(self) -> NDArray[Any]:
+        """Return the latest point's frames, shape (n_frames, H, W)."""
+        ...
+
+
+class Monitor(Readable[Any], Protocol):
+    """A beam monitor: ``{name}_counts`` in the latest exposure, and what the nominal beam gives."""
+
+    nominal_rate: Any
+
+
+def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[str, Any]]:
+    """Read `devices` into one event of `stream`, exactly once, whenever the run is paused.
+
+    Returns
+    -------
+    readings : the event's readings, by data key
+    """
+
+    def event() -> MsgGenerator[dict[str, Any]]:
+        yield Msg("create", None, name=stream)
+        readings: dict[str, Any] = {}
+        for device in devices:
+            reading = None
+            while reading is None:  # a pause interrupts the read of an asynchronous device
+                reading = yield Msg("read", device)
+            readings.update(reading)
+        yield Msg("save")
+        return readings
+
+    return (yield from bpp.rewindable_wrapper(event(), False))
+
+
+def expose_at(
+    stage: Stage, x: float, y: float, devices: Sequence[Readable[Any]]
+) -> MsgGenerator[dict[str, Any]]:
+    """Move the stage, expose, and record one event in the stream ``primary``."""
+    yield from bps.checkpoint()
+    yield from bps.mv(stage.x, x, stage.y, y)
+    triggered = [d for d in devices if isinstance(d, Triggerable)]
+    if triggered:
+        group = f"expose-{x}-{y}"
+        for device in triggered:
+            yield from bps.trigger(device, group=group)
+        yield from bps.wait(group)
+    return (yield from record(devices, "primary"))
+
+
+def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
+    """Run `thought` off the RunEngine's loop, once, and return its result.
+
+    A pause takes effect at once; the thought goes on, and a resumed run picks up its result.
+    """
+    future: Future[T] = executor.submit(thought)
+
+    async def wait_until_done() -> None:
+        await asyncio.wait([asyncio.wrap_future(future)])
+
+    while not future.done():
+        yield from bps.wait_for([wait_until_done])
+    return future.result()
+
+
+def check_limits(stage: Stage, bounds: Array) -> None:
+    """Refuse bounds outside the axes' own limits.
+
+    Parameters
+    ----------
+    bounds : shape (2, 2), lower and upper corner, in the axes' units
+
+    Raises
+    ------
+    ValueError
+        Naming every axis whose limits would be violated.
+    """
+    problems = []
+    for axis, (low, high) in zip((stage.x, stage.y), bounds.T, strict=True):
+        limits = getattr(axis, "limits", None)
+        if not limits or limits[0] >= limits[1]:
+            continue
+        if low < limits[0] or high > limits[1]:
+            problems.append(
+                f"{axis.name} must stay within its limits {limits[0]:g} … {limits[1]:g}, "
+                f"got {low:g} … {high:g}"
+            )
+    if problems:
+        raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")

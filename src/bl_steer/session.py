@@ -1,0 +1,206 @@
+"""A beamline session: RunEngine, store, devices and plans under their usual names.
+
+`open_session` is what ``bl-steer session`` and the startup module `bl_steer.startup` call; scripts
+call it too::
+
+    with open_session("multi-domain", seed=1) as session:
+        session.RE(session.find_hotspot(budget=48))
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from bl_steer.store import Store
+
+if TYPE_CHECKING:
+    from bluesky import RunEngine
+
+    from simulators.beamline import SimulatedBeamline
+    from simulators.sample import Sample
+
+__all__ = ["CollisionError", "Session", "check_import_roots", "open_session"]
+
+IMPORT_ROOTS = ("devices", "plans", "simulators")
+
+
+class CollisionError(ImportError):
+    """A module of the user's has the name of one of our import roots."""
+
+
+def check_import_roots() -> None:
+    """Make sure that ``devices``, ``plans`` and ``simulators`` are ours.
+
+    Raises
+    ------
+    CollisionError
+        Naming the file that stands in their place, usually a ``plans.py`` in the folder that the
+        session was started in.
+    """
+    for root in IMPORT_ROOTS:
+        spec = importlib.util.find_spec(root)
+        origin = None if spec is None else spec.origin
+        if origin is None or not Path(origin).with_name("py.typed").exists():
+            raise CollisionError(
+                f"the module {root!r} must be bl_steer's, got {origin}; rename that file, or start "
+                "the session in another folder"
+            )
+
+
+class Session:
+    """Everything that a user types with, wired together.
+
+    Parameters
+    ----------
+    store : where runs go
+    devices : by name; ``det``, ``stage`` and ``monitor`` are what the plans below take
+    sample_md : what is known of the sample; goes into every run's start document
+    progress : show a progress bar
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        devices: Mapping[str, Any],
+        *,
+        sample_md: Mapping[str, Any] | None = None,
+        progress: bool = True,
+    ) -> None:
+        self.store = store
+        self.db = store.catalog
+        self.devices = dict(devices)
+        self.owns_store = False
+        self.beamline: SimulatedBeamline | None = None
+        """What stands behind simulated devices; None at a real beamline."""
+        self.RE = _run_engine(store, sample_md or {}, self.devices.get("diffractometer"))
+        if progress:
+            from bl_steer.live import Progress
+
+            self.RE.subscribe(Progress())
+
+    def find_hotspot(self, **options: Any) -> Any:
+        """Return the plan `plans.find_hotspot` on this session's devices."""
+        from plans import find_hotspot
+
+        return find_hotspot(self.devices["det"], self.devices["stage"], **self._with(options))
+
+    def map_sample(self, **options: Any) -> Any:
+        """Return the plan `plans.map_sample` on this session's devices."""
+        from plans import map_sample
+
+        return map_sample(self.devices["det"], self.devices["stage"], **self._with(options))
+
+    def _with(self, options: dict[str, Any]) -> dict[str, Any]:
+        return {"monitor": self.devices["monitor"], **options}
+
+    def namespace(self) -> dict[str, Any]:
+        """Return the names of an interactive session."""
+        import bluesky.plan_stubs as bps
+        import bluesky.plans as bp
+        import numpy as np
+
+        from bl_steer.runs import list_runs, open_run
+        from plans import find_hotspot, map_sample
+
+        return {
+            **self.devices,
+            "RE": self.RE,
+            "bp": bp,
+            "bps": bps,
+            "db": self.db,
+            "find_hotspot": find_hotspot,
+            "list_runs": partial(list_runs, self.store),
+            "map_sample": map_sample,
+            "np": np,
+            "open_run": partial(open_run, self.store),
+            "session": self,
+            "store": self.store,
+        }
+
+    def close(self) -> None:
+        """Finish what is still being stored, and end the RunEngine's thread."""
+        if self.owns_store:
+            self.store.close()
+        loop = self.RE.loop
+        loop.call_soon_threadsafe(loop.stop)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_session(
+    sample: str | Sample = "multi-domain",
+    *,
+    seed: int = 0,
+    data_dir: str | os.PathLike[str] = "./bl_steer_data",
+    exposure_s: float = 10.0,
+    progress: bool = True,
+) -> Session:
+    """Open a session on the simulated beamline, with a store of its own.
+
+    Parameters
+    ----------
+    sample : a preset of `simulators.sige_film`, or a sample
+    seed : of the film; every seed is another film
+    data_dir : folder of the store, made if it is missing
+    exposure_s : exposure time of a frame, s
+    """
+    check_import_roots()
+    from simulators.sige_film import SigeFilm
+
+    if isinstance(sample, str):
+        sample = SigeFilm(sample, seed=seed)
+    session = simulated_session(
+        sample, Store.open(data_dir), exposure_s=exposure_s, progress=progress
+    )
+    session.owns_store = True
+    return session
+
+
+def simulated_session(
+    sample: Sample, store: Store, *, exposure_s: float = 10.0, progress: bool = False
+) -> Session:
+    """Open a session on the simulated beamline, with a store that somebody else closes."""
+    from simulators.beamline import SimulatedBeamline
+
+    beamline = SimulatedBeamline(sample, frames_dir=store.frames_dir, exposure_s=exposure_s)
+    session = Session(
+        store,
+        beamline.devices,
+        sample_md={"name": sample.name, "unit": sample.unit},
+        progress=progress,
+    )
+    session.beamline = beamline
+    return session
+
+
+def _run_engine(store: Store, sample_md: Mapping[str, Any], diffractometer: Any) -> RunEngine:
+    import bluesky.preprocessors as bpp
+    from bluesky import RunEngine
+
+    run_engine = RunEngine(store.metadata, call_returns_result=True)
+    store.subscribe_to(run_engine)
+    if sample_md:
+        run_engine.preprocessors.append(
+            partial(bpp.inject_md_wrapper, md={"sample": dict(sample_md)})
+        )
+    if diffractometer is not None:
+        run_engine.preprocessors.append(bpp.SupplementalData(baseline=[diffractometer]))
+    # One line for a failed run is enough: the exception itself reaches whoever called RE.
+    logging.getLogger("bluesky").setLevel(logging.CRITICAL)
+    return run_engine

@@ -1,0 +1,22 @@
+"""Places and addresses, from the environment: ``BL_STEER_DATA_DIR`` and so on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """Where things are. Science belongs in arguments, process variables in `devices.beamline`."""
+
+    model_config = SettingsConfigDict(env_prefix="BL_STEER_", frozen=True)
+
+    data_dir: Path = Path("./bl_steer_data")
+    """Folder of the store: Tiled's catalogue, the records, the frames."""
+    sample: str = "multi-domain"
+    """Preset of the simulated film in a session."""
+    seed: int = 0
+    """Seed of the simulated film in a session."""

@@ -1,0 +1,21 @@
+"""A session's names by one import: ``from bl_steer.startup import *``.
+
+For IPython profiles, Jupyter and the queue server. Importing this module opens the store and the
+simulated beamline; everything else in the package waits to be called. ``BL_STEER_SAMPLE``,
+``BL_STEER_SEED`` and ``BL_STEER_DATA_DIR`` choose what is opened.
+"""
+
+import atexit
+
+from bl_steer.settings import Settings
+from bl_steer.shell import interactive_session
+
+_settings = Settings()
+session, banner = interactive_session(
+    _settings.sample, seed=_settings.seed, data_dir=_settings.data_dir
+)
+atexit.register(session.close)
+_namespace = session.namespace()
+globals().update(_namespace)
+
+__all__ = [*_namespace, "banner"]  # noqa: PLE0604
