@@ -41,12 +41,13 @@ class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):
 
     def __init__(self, model: GridEnsembleGP, best_f: float | Tensor) -> None:
         super().__init__(model=model)
-        self.register_buffer("best_f", torch.as_tensor(best_f, dtype=model.candidates.dtype))
+        self.ensemble = model
+        self.best_f = best_f
 
-    @t_batch_mode_transform(expected_q=1)
+    @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # BoTorch types it on its base
     def forward(self, X: Tensor) -> Tensor:
         """Return the value at X of shape (b, 1, 2): (b,)."""
-        posterior = self.model.posterior(X)
+        posterior = self.ensemble.posterior(X)
         mean, variance = posterior.mean[..., 0, 0], posterior.variance[..., 0, 0]
         log_ei = log_expected_improvement(mean, variance.sqrt(), self.best_f)
-        return torch.logsumexp(log_ei + self.model.log_weights, dim=-1)
+        return torch.logsumexp(log_ei + self.ensemble.log_weights, dim=-1)

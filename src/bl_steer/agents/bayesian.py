@@ -179,7 +179,7 @@ class BayesianAgent:
             return Recommendation(float(x), float(y), float(mean), float("nan"))
         mean, sd = self.predict(X)
         best = int(np.argmax(mean))
-        return Recommendation(*X[best].tolist(), float(mean[best]), float(sd[best]))
+        return Recommendation(*map(float, (*X[best], mean[best], sd[best])))
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings, record and latest explanation, as JSON-compatible data."""
@@ -253,7 +253,7 @@ class BayesianAgent:
         return int(self._order[np.argmax(values[self._order])])
 
     def _predict(self, X: Tensor, offset: float) -> tuple[Array, Array]:
-        mean, variance = self._model.mixture_moments(X)
+        mean, variance = self._model.member_moments(X)
         return unwarped_moments(
             mean.numpy(),
             variance.numpy(),

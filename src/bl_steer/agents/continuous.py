@@ -19,7 +19,7 @@ from botorch.exceptions.warnings import OptimizationWarning
 from botorch.fit import fit_gpytorch_mll
 from botorch.models import SingleTaskGP
 from botorch.models.transforms import Normalize, Standardize
-from botorch.optim import optimize_acqf
+from botorch.optim.optimize import optimize_acqf
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
@@ -135,14 +135,16 @@ class ContinuousAgent:
     def _random_point(self) -> tuple[float, float]:
         """Return the uniformly random point that belongs to the next id."""
         rng = np.random.default_rng([self._rng_seed, self._ledger.next_id])
-        x, y = rng.uniform(*self.space.bounds).tolist()
-        return x, y
+        lower, upper = self.space.bounds
+        x, y = lower + rng.random(2) * (upper - lower)
+        return float(x), float(y)
 
     def _improve(self) -> tuple[float, float]:
         model = self._fitted()
         best_f = float(self._ledger.objectives().max())
-        candidate, value = optimize_acqf(
-            LogExpectedImprovement(model, best_f=best_f),
+        acquisition = LogExpectedImprovement(model, best_f=best_f)
+        candidate, _ = optimize_acqf(
+            acquisition,
             bounds=torch.tensor(self.space.bounds),
             q=1,
             num_restarts=8,
@@ -154,7 +156,7 @@ class ContinuousAgent:
         lengthscales = model.covar_module.lengthscale.detach().numpy().ravel()
         self._explanation = Explanation(
             reason="improve",
-            acquisition=float(value),
+            acquisition=acquisition(candidate).item(),
             mean=float(mean[0]),
             sd=float(sd[0]),
             lengthscale=float(

@@ -161,7 +161,8 @@ class GrowingFactors:
         if len(same):
             return self._V[:, : self.n_rows, same[0, 0]][:, None].contiguous()
         k = self._correlations(self.X, x[None])
-        return torch.linalg.solve_triangular(self.L, k, upper=False).mT
+        solved: Tensor = torch.linalg.solve_triangular(self.L, k, upper=False)
+        return solved.mT
 
     def _correlations(self, A: Tensor, B: Tensor) -> Tensor:
         squared = (A[:, None, :] - B[None, :, :]).square().sum(-1)

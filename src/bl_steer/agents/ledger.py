@@ -236,4 +236,5 @@ def explanation_from_json(saved: Mapping[str, Any] | None) -> Explanation | None
     """Return the explanation that `explanation_to_json` wrote."""
     if saved is None:
         return None
-    return Explanation(**{k: math.nan if v is None else v for k, v in saved.items()})
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in saved.items()}
+    return Explanation(**values)

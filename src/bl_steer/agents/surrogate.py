@@ -43,7 +43,7 @@ SMALLEST_VARIANCE = 1e-12
 """Floor of the amplitude over the mean square of the targets: a flat map has no scale."""
 
 
-class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
+class GridEnsembleGP(GPyTorchModel, ExactGP):
     """A weighted ensemble of Gaussian processes over fixed candidates.
 
     Parameters
@@ -55,12 +55,15 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
     Notes
     -----
     Trap: BoTorch averages ensembles uniformly, ``posterior.mixture_mean`` too. Use
-    `mixture_moments`, and `bl_steer.agents.acquisition.WeightedLogExpectedImprovement`.
+    `member_moments` with `log_weights`, and `bl_steer.agents.acquisition.WeightedLogExpectedImprovement`.
     Memory: see `GrowingFactors`.
     """
 
     _num_outputs = 1
     _is_ensemble = True
+    mean_module: Any
+    covar_module: Any
+    likelihood: Any
 
     def __init__(
         self,
@@ -136,9 +139,9 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
         self.factors.label(y)
         self._profile()
         members = len(self.nuggets)
-        self.set_train_data(X.expand(members, -1, -1), y.expand(members, -1), strict=False)
+        ExactGP.set_train_data(self, X.expand(members, -1, -1), y.expand(members, -1), strict=False)
 
-    def posterior(
+    def posterior(  # type: ignore[override]  # BoTorch's own bases disagree on the signature
         self,
         X: Tensor,
         observation_noise: bool | Tensor = False,
@@ -147,11 +150,11 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
     ) -> Any:
         """Return the mixture posterior at X: (b) x q x 2 gives moments of shape (b) x M x q x 1.
 
-        q = 1 costs no joint covariance, and on `candidate_X` no solve. For q > 1 GPyTorch's own
-        exact prediction is used.
+        q = 1 costs no joint covariance, and on `candidate_X` no solve. For q > 1, or with a tensor
+        of noise variances, GPyTorch's own exact prediction is used.
         """
         if X.shape[-2] == 1 and not isinstance(observation_noise, Tensor) and self.factors.n_rows:
-            mean, variance = self._marginals(X[..., 0, :].reshape(-1, 2))
+            mean, variance = self.member_moments(X[..., 0, :].reshape(-1, 2))
             if observation_noise:
                 variance = variance + self.noise_variance[:, None]
             shape = (*X.shape[:-2], len(self.nuggets), 1)
@@ -160,14 +163,12 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):  # type: ignore[misc]
             )
             posterior = GaussianMixturePosterior(distribution)
             return posterior if posterior_transform is None else posterior_transform(posterior)
-        joint = super().posterior(X.unsqueeze(-3), observation_noise, posterior_transform, **kwargs)
-        return GaussianMixturePosterior(joint.distribution)
+        joint: Any = super().posterior(X.unsqueeze(-3), observation_noise=observation_noise)
+        posterior = GaussianMixturePosterior(joint.distribution)
+        return posterior if posterior_transform is None else posterior_transform(posterior)
 
-    def mixture_moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
+    def member_moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return every member's mean and variance at X of shape (n, 2): (M, n) each."""
-        return self._marginals(X)
-
-    def _marginals(self, X: Tensor) -> tuple[Tensor, Tensor]:
         f = self.factors
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
             VtW, explained = f.VtW, f.VtV
