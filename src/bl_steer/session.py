@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from simulators.beamline import SimulatedBeamline
     from simulators.sample import Sample
 
-__all__ = ["CollisionError", "Session", "check_import_roots", "open_session"]
+__all__ = ["CollisionError", "Session", "check_import_roots", "end_run_engine", "open_session", "simulated_session"]
 
 IMPORT_ROOTS = ("devices", "plans", "simulators")
 
@@ -128,8 +128,7 @@ class Session:
         """Finish what is still being stored, and end the RunEngine's thread."""
         if self.owns_store:
             self.store.close()
-        loop = self.RE.loop
-        loop.call_soon_threadsafe(loop.stop)
+        end_run_engine(self.RE)
 
     def __enter__(self) -> Self:
         return self
@@ -187,6 +186,16 @@ def simulated_session(
     )
     session.beamline = beamline
     return session
+
+
+def end_run_engine(run_engine: RunEngine) -> None:
+    """End a RunEngine's thread and close its loop; Bluesky leaves both to the end of the process."""
+    loop = run_engine.loop
+    if loop.is_closed():
+        return
+    loop.call_soon_threadsafe(loop.stop)
+    run_engine._th.join(timeout=5.0)
+    loop.close()
 
 
 def _run_engine(store: Store, sample_md: Mapping[str, Any], diffractometer: Any) -> RunEngine:
