@@ -14,7 +14,7 @@ from uuid import uuid4
 
 import h5py
 import numpy as np
-from event_model import compose_stream_resource
+from event_model import StreamRange, compose_stream_resource
 from numpy.typing import NDArray
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus, SubscriptionStatus
@@ -223,7 +223,7 @@ class AreaDetector(Device):
             yield "stream_resource", dict(self._resource.stream_resource_doc)
         start = self._n_documented
         self._n_documented += 1
-        indices = {"start": start, "stop": self._n_documented}
+        indices = StreamRange(start=start, stop=self._n_documented)
         yield "stream_datum", dict(self._resource.compose_stream_datum(indices))
 
 

@@ -119,7 +119,7 @@ def find_hotspot(
     if exposure_s is not None:
         yield from bps.mv(detector.exposure_time, exposure_s)
     points = PointReader(detector, monitor, stage)
-    devices = [detector, stage, *([monitor] if monitor else []), *also_read]
+    devices = points.devices(also_read)
     hotspots: list[Hotspot] = []
 
     with ThreadPoolExecutor(1, thread_name_prefix="think") as executor:

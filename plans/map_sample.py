@@ -48,7 +48,7 @@ def map_sample(
     if exposure_s is not None:
         yield from bps.mv(detector.exposure_time, exposure_s)
     points = PointReader(detector, monitor, stage)
-    devices = [detector, stage, *([monitor] if monitor else []), *also_read]
+    devices = points.devices(also_read)
     n_measured = 0
 
     @bpp.run_decorator(md=start_document("map_sample", settings, points, md))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from bluesky.protocols import Readable
 
 from bl_steer.agents import Space
 from bl_steer.patterns import normalise
@@ -43,6 +44,7 @@ class PointReader:
     def __init__(self, detector: FrameDetector, monitor: Monitor | None, stage: Stage) -> None:
         self.detector = detector
         self.monitor = monitor
+        self.stage = stage
         self.axis_names = (stage.x.name, stage.y.name)
         self.nominal_counts: float | None = None
         self.pattern: Array | None = None
@@ -50,6 +52,11 @@ class PointReader:
         self.move_s = self.expose_s = float("nan")
         self._last_exposed = float("nan")
         self._waiting = False
+
+    def devices(self, also_read: Sequence[Readable[Any]]) -> list[Readable[Any]]:
+        """Return what to read at each point."""
+        stage = [self.stage] if isinstance(self.stage, Readable) else [self.stage.x, self.stage.y]
+        return [self.detector, *stage, *([self.monitor] if self.monitor else []), *also_read]
 
     def start(self) -> None:
         """Note what the nominal beam gives in one point, once the exposure time is set."""

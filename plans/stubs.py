@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeVar
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.protocols import Movable, Readable, Triggerable
+from bluesky.protocols import NamedMovable, Readable, Triggerable
 from bluesky.utils import Msg, MsgGenerator
 from numpy.typing import NDArray
 
@@ -29,12 +29,15 @@ T = TypeVar("T")
 class Stage(Protocol):
     """Anything with two axes to move: a `devices.SampleStage`, ophyd-async's simulated stage, …"""
 
-    x: Movable[float]
-    y: Movable[float]
+    x: NamedMovable[float]
+    y: NamedMovable[float]
 
 
 class FrameDetector(Readable[Any], Triggerable, Protocol):
     """A detector that stores its frames and can show the latest ones."""
+
+    exposure_time: Any
+    n_frames: Any
 
     @property
     def axes(self) -> FrameAxes:
@@ -71,7 +74,8 @@ def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[s
         yield Msg("save")
         return readings
 
-    return (yield from bpp.rewindable_wrapper(event(), False))
+    readings: dict[str, Any] = yield from bpp.rewindable_wrapper(event(), False)
+    return readings
 
 
 def expose_at(

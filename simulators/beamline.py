@@ -15,8 +15,8 @@ from ophyd import Component, Device, Kind, Signal
 from ophyd.sim import make_fake_device
 from ophyd.utils.epics_pvs import AlarmSeverity
 
-from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from bl_steer.protocols import Array
+from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from simulators.clock import VirtualClock
 from simulators.sample import Sample
 

@@ -28,7 +28,9 @@ class FilmSettings:
     """
 
     hill_fwhm_um: tuple[float, float]
-    """Full widths at half maximum of a Ge-rich hill, drawn for each of its two axes."""
+    """Full widths at half maximum of the main Ge-rich hill, drawn for each of its two axes."""
+    rival_fwhm_um: tuple[float, float] = (15.0, 25.0)
+    """The same for its rivals."""
     n_rivals: tuple[int, int] = (0, 0)
     rival_height: tuple[float, float] = (0.60, 0.86)
     """Height of a rival hill, as a share of the main one."""
@@ -51,12 +53,12 @@ class FilmSettings:
     grain_step: float = 0.30
     """Largest relative step of the Ge-rich fraction from one grain to the next."""
     flux: float = 1.0
-    """Count rates relative to the nominal beam."""
-    flicker: float = 0.0
-    """Relative standard deviation of a frame's intensity that the beam monitor does not see."""
+    """Count rates of the peaks relative to a film that scatters well."""
+    background_rate: float = 0.05
+    """Fluorescence and diffuse scattering, counts/s a pixel."""
 
 
-_MULTI_DOMAIN = FilmSettings(hill_fwhm_um=(15.0, 25.0), n_rivals=(4, 6))
+_MULTI_DOMAIN = FilmSettings(hill_fwhm_um=(15.0, 25.0), n_rivals=(9, 12))
 
 PRESETS = MappingProxyType(
     {
@@ -66,8 +68,14 @@ PRESETS = MappingProxyType(
             domain_border_um=4.0,
         ),
         "multi-domain": _MULTI_DOMAIN,
-        "needle": replace(_MULTI_DOMAIN, hill_fwhm_um=(8.0, 8.0), n_rivals=(0, 0)),
-        "noisy": replace(_MULTI_DOMAIN, flicker=0.10),
+        "needle": replace(
+            _MULTI_DOMAIN,
+            hill_fwhm_um=(8.0, 8.0),
+            n_rivals=(2, 4),
+            rival_fwhm_um=(30.0, 60.0),
+            rival_height=(0.40, 0.60),
+        ),
+        "noisy": replace(_MULTI_DOMAIN, flux=0.01, background_rate=1.6),
         "rough": replace(_MULTI_DOMAIN, n_grains=120),
     }
 )
@@ -130,7 +138,8 @@ class _Hills:
     def __init__(self, settings: FilmSettings, rng: np.random.Generator) -> None:
         n = 1 + int(rng.integers(settings.n_rivals[0], settings.n_rivals[1], endpoint=True))
         self._heights = np.append(1.0, rng.uniform(*settings.rival_height, n - 1))
-        sigma = rng.uniform(*settings.hill_fwhm_um, (n, 2)) / FWHM_PER_SIGMA
+        low, high = np.array([settings.hill_fwhm_um, *[settings.rival_fwhm_um] * (n - 1)]).T
+        sigma = rng.uniform(low[:, None], high[:, None], (n, 2)) / FWHM_PER_SIGMA
         angle = rng.uniform(0.0, np.pi, n)
         self._axes = np.stack(
             [
@@ -138,7 +147,7 @@ class _Hills:
                 np.stack([-np.sin(angle), np.cos(angle)], axis=1) / sigma[:, 1:],
             ]
         )
-        self._centres = _places_apart(n, 1.4 * settings.hill_fwhm_um[1], rng)
+        self._centres = _places_apart(n, 1.4 * settings.rival_fwhm_um[1], rng)
 
     def __call__(self, x: Array, y: Array) -> Array:
         offset = np.stack([x, y], axis=-1)[:, None] - self._centres

@@ -23,6 +23,8 @@ class Sample(Protocol):
     name: str
     unit: str
     axes: FrameAxes
+    nominal_monitor: float
+    """Counts per second of the beam monitor at the nominal beam."""
 
     @property
     def grid(self) -> tuple[Array, Array]:

@@ -33,8 +33,6 @@ WIDTHS = np.array([[0.70, 0.55], [1.10, 1.05], [1.15, 1.10], [1.06, 1.08]])
 FILM_RATE = 5700.0
 """Counts/s of the film's peaks together, at the nominal beam: 4,000 from a Ge-rich share of .7."""
 SUBSTRATE_RATE = 2500.0
-BACKGROUND_RATE = 0.05
-"""Diffuse scattering, counts/s a pixel."""
 SUBLAYER_SHARE = (0.45, 0.55)
 SUBLAYER_GE = (-0.02, 0.02)
 SUBLAYER_RELAXATION = (0.80, 0.92)
@@ -48,7 +46,7 @@ TOP_UP_LOSS = 0.01
 TOP_UP_PERIOD_S = 180.0
 """Slow drift of the flux, and the decay between two injections into the storage ring."""
 N_HOT_PIXELS = 3
-HOT_PIXEL_RATE = (5.0, 40.0)
+HOT_PIXEL_RATE = (2.0, 20.0)
 ZINGER_PROBABILITY = 0.02
 ZINGER_COUNTS = (200.0, 5000.0)
 DEAD_PROBABILITY = 0.003
@@ -146,9 +144,8 @@ class SigeFilm:
         rng = np.random.default_rng([self.seed, 2, shot])
         beam = self._beam(time_s + 0.5 * exposure_s)
         monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
-        seen = beam * np.exp(self.settings.flicker * rng.standard_normal())
         rates = self.rates(np.array([x]), np.array([y])).ravel()
-        frame = rng.poisson((seen * rates + self._hot) * exposure_s).astype(float)
+        frame = rng.poisson((beam * rates + self._hot) * exposure_s).astype(float)
         if rng.uniform() < ZINGER_PROBABILITY:
             hits = rng.choice(frame.size, rng.integers(1, 4), replace=False)
             frame[hits] += np.round(rng.uniform(*ZINGER_COUNTS, hits.size))
@@ -172,7 +169,7 @@ class SigeFilm:
         exponents = _coefficients(q, rate / len(nodes), self.axes) @ self._basis
         np.exp(exponents, out=exponents)
         total = exponents.reshape(len(x), -1, self._basis.shape[1]).sum(axis=1)
-        return np.asarray(self.settings.flux * (total + BACKGROUND_RATE))
+        return np.asarray(self.settings.flux * total + self.settings.background_rate)
 
     def _peaks(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Return places q (n, 4, 2), 1/Å, and rates (n, 4), counts/s, of the four peaks."""

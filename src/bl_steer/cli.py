@@ -17,6 +17,7 @@ from bl_steer.settings import Settings
 __all__ = ["main"]
 
 PRESETS = ("smooth", "multi-domain", "needle", "noisy", "rough")
+WIDTHS = (5, 9, 9, 10, 9, 8)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 
@@ -37,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="bl-steer", description="Steer a micro-beam diffraction measurement to the spot that matters."
+        prog="bl-steer",
+        description="Steer a micro-beam diffraction measurement to the spot that matters.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -57,7 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     replay.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
     replay.add_argument("--agent", nargs="+", default=["bayesian", "random"], metavar="NAME")
     replay.add_argument("--seeds", default="0:10", help="FIRST:END, or one number (default 0:10)")
-    replay.add_argument("--clip", type=float, metavar="P", help="percentile to clip hot outliers at")
+    replay.add_argument(
+        "--clip", type=float, metavar="P", help="percentile to clip hot outliers at"
+    )
     replay.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
     _steering_options(replay, target="total")
 
@@ -153,7 +157,8 @@ def _replay(arguments: argparse.Namespace) -> None:
 
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
-    print(f"{'agent':24}{'seed':>5}{'to best':>9}{'to 95 %':>9}{'distinct':>10}{'path':>9}{'CPU ms':>8}")
+    heads = ("seed", "to best", "to 95 %", "distinct", "path", "CPU ms")
+    print(f"{'agent':24}" + "".join(f"{h:>{w}}" for h, w in zip(heads, WIDTHS, strict=True)))
     records = commands.replay(
         arguments.file,
         agents=arguments.agent,
@@ -165,7 +170,9 @@ def _replay(arguments: argparse.Namespace) -> None:
         exposure_s=arguments.exposure,
         on_trial=_print_trial,
     )
-    print(f"\nmedian over {len(_seeds(arguments.seeds))} seeds, target {target} (never counts as more):")
+    print(
+        f"\nmedian over {len(_seeds(arguments.seeds))} seeds, target {target} (never: above all):"
+    )
     for agent in dict.fromkeys(arguments.agent):
         own = [r for r in records if r["agent"] == agent]
         print(
@@ -177,12 +184,16 @@ def _replay(arguments: argparse.Namespace) -> None:
 
 
 def _print_trial(record: dict[str, Any]) -> None:
-    print(
-        f"{record['agent']:24}{record['seed']:>5}{record['n_to_best_cell'] or '-':>9}"
-        f"{record['n_to_95'] or '-':>9}{record['n_distinct']:>10}{record['path']:>9.0f}"
-        f"{1000 * record['decision_cpu_s_median']:>8.1f}",
-        flush=True,
+    values = (
+        f"{record['seed']}",
+        f"{record['n_to_best_cell'] or '-'}",
+        f"{record['n_to_95'] or '-'}",
+        f"{record['n_distinct']}",
+        f"{record['path']:.0f}",
+        f"{1000 * record['decision_cpu_s_median']:.1f}",
     )
+    cells = "".join(f"{v:>{w}}" for v, w in zip(values, WIDTHS, strict=True))
+    print(f"{record['agent']:24}{cells}", flush=True)
 
 
 def _median(records: list[dict[str, Any]], key: str, budget: int) -> str:

@@ -109,10 +109,8 @@ def _figure_1(
     _check_writable(figure)
     with open_session(sample, seed=seed, data_dir=data_dir) as session:
         truth = true_map(session.beamline.sample, DEFAULT_TARGET)
-        trial = steer(
-            session, truth, target=DEFAULT_TARGET, budget=budget, seed=seed, agent=agent
-        )
-        mapped = session.RE(session.map_sample()).run_start_uids[0]
+        trial = steer(session, truth, target=DEFAULT_TARGET, budget=budget, seed=seed, agent=agent)
+        mapped, _ = session.run(session.map_sample())
         steered_run = open_run(session.store, trial.run_uid)
         draw_figure_1(steered_run, open_run(session.store, mapped)).savefig(figure, dpi=150)
     return {
@@ -151,7 +149,7 @@ def replay(
         recorded = RecordedMap.load(file, clip=clip, stride=stride)
     elif clip is not None or stride != 1:
         raise ValueError(
-            f"clip and stride must be left out for a preset, got {file!r}; they are for recorded maps"
+            f"clip and stride must be left out for a preset, got {file!r}; give a recorded map"
         )
     records = []
     for agent, seed, trial in replay_trials(

@@ -98,9 +98,7 @@ def draw_run(run: Run) -> Figure:
         unit=unit,
         title=f"predicted from {len(measured)} points",
     )
-    plot_map(
-        space, sd, ax=middle, measured=measured, unit=unit, title="uncertainty (one sd)"
-    )
+    plot_map(space, sd, ax=middle, measured=measured, unit=unit, title="uncertainty (one sd)")
     plot_progress(np.fmax.accumulate(outcomes), n_start=_n_start(run), ax=right)
     right.set_title(run.steering["target"])
     return figure

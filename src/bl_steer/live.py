@@ -11,6 +11,7 @@ import queue
 import sys
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -152,10 +153,8 @@ class LiveMap(_Watcher):
             self._thread = None
 
     def _offer(self, data: Document) -> None:
-        try:
+        with suppress(queue.Empty):
             self._latest.get_nowait()
-        except queue.Empty:
-            pass
         self._latest.put(data)
 
     def _draw_all(self) -> None:

@@ -40,7 +40,7 @@ def normalise(
     >>> normalise([[[1.0, 2.0]], [[3.0, 4.0]]], monitor_counts=50.0, nominal_counts=100.0)
     array([ 8., 12.])
     """
-    pattern = np.asarray(frames, dtype=float).sum(axis=0).ravel()
+    pattern: Array = np.asarray(frames, dtype=float).sum(axis=0).ravel()
     if monitor_counts is None or nominal_counts is None:
         return pattern
     if not monitor_counts > 0:

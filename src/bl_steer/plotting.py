@@ -14,6 +14,7 @@ from bl_steer.protocols import Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.cm import ScalarMappable
     from matplotlib.figure import Figure
 
 __all__ = ["plot_figure_1", "plot_map", "plot_progress"]
@@ -50,8 +51,15 @@ def plot_map(
     ax = _axes(ax)
     low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
     if space.shape is None:
-        drawn = ax.scatter(
-            *space.points.T, c=values, cmap=COLOURS, vmin=low, vmax=high, s=12, marker="s"
+        drawn: ScalarMappable = ax.scatter(
+            space.points[:, 0],
+            space.points[:, 1],
+            c=values,
+            cmap=COLOURS,
+            vmin=low,
+            vmax=high,
+            s=12,
+            marker="s",
         )
     else:
         x, y = (space.points[:, i].reshape(space.shape) for i in (0, 1))
@@ -60,7 +68,15 @@ def plot_map(
         )
     ax.figure.colorbar(drawn, ax=ax, label=label, fraction=0.046, pad=0.03)
     if measured is not None and len(measured):
-        ax.scatter(*measured.T, s=9, c="white", edgecolors="black", linewidths=0.3, zorder=3)
+        ax.scatter(
+            measured[:, 0],
+            measured[:, 1],
+            s=9,
+            c="white",
+            edgecolors="black",
+            linewidths=0.3,
+            zorder=3,
+        )
     if coming is not None:
         ax.plot(*coming, marker="x", ms=9, mew=2, color="white", zorder=4)
     if best is not None:

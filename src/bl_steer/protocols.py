@@ -121,7 +121,7 @@ class Feature(Protocol):
         ...
 
     def residual(self, patterns: Array) -> Array:
-        """Return the share of each pattern that the basis leaves unexplained, in 0 … 1: (n_points,).
+        """Return the unexplained share of each pattern, 0 … 1: (n_points, n_pixels) to (n_points,).
 
         Zero where a feature has no basis to compare with (ROI counts, totals).
         """

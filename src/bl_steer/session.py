@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from simulators.beamline import SimulatedBeamline
     from simulators.sample import Sample
 
-__all__ = ["CollisionError", "Session", "check_import_roots", "end_run_engine", "open_session", "simulated_session"]
+__all__ = [
+    "CollisionError",
+    "Session",
+    "SimulatedSession",
+    "check_import_roots",
+    "end_run_engine",
+    "open_session",
+    "simulated_session",
+]
 
 IMPORT_ROOTS = ("devices", "plans", "simulators")
 
@@ -77,13 +85,16 @@ class Session:
         self.db = store.catalog
         self.devices = dict(devices)
         self.owns_store = False
-        self.beamline: SimulatedBeamline | None = None
-        """What stands behind simulated devices; None at a real beamline."""
         self.RE = _run_engine(store, sample_md or {}, self.devices.get("diffractometer"))
         if progress:
             from bl_steer.live import Progress
 
             self.RE.subscribe(Progress())
+
+    def run(self, plan: Any) -> tuple[str, Any]:
+        """Run a plan of one run; return the run's uid and the plan's result."""
+        result: Any = self.RE(plan)
+        return result.run_start_uids[0], result.plan_result
 
     def find_hotspot(self, **options: Any) -> Any:
         """Return the plan `plans.find_hotspot` on this session's devices."""
@@ -142,6 +153,13 @@ class Session:
         self.close()
 
 
+class SimulatedSession(Session):
+    """A session on the simulated beamline."""
+
+    beamline: SimulatedBeamline
+    """What stands behind the devices: the sample, the clock."""
+
+
 def open_session(
     sample: str | Sample = "multi-domain",
     *,
@@ -149,7 +167,7 @@ def open_session(
     data_dir: str | os.PathLike[str] = "./bl_steer_data",
     exposure_s: float = 10.0,
     progress: bool = True,
-) -> Session:
+) -> SimulatedSession:
     """Open a session on the simulated beamline, with a store of its own.
 
     Parameters
@@ -173,12 +191,12 @@ def open_session(
 
 def simulated_session(
     sample: Sample, store: Store, *, exposure_s: float = 10.0, progress: bool = False
-) -> Session:
+) -> SimulatedSession:
     """Open a session on the simulated beamline, with a store that somebody else closes."""
     from simulators.beamline import SimulatedBeamline
 
     beamline = SimulatedBeamline(sample, frames_dir=store.frames_dir, exposure_s=exposure_s)
-    session = Session(
+    session = SimulatedSession(
         store,
         beamline.devices,
         sample_md={"name": sample.name, "unit": sample.unit},
@@ -189,7 +207,7 @@ def simulated_session(
 
 
 def end_run_engine(run_engine: RunEngine) -> None:
-    """End a RunEngine's thread and close its loop; Bluesky leaves both to the end of the process."""
+    """End a RunEngine's thread and close its loop, which Bluesky leaves to the interpreter."""
     loop = run_engine.loop
     if loop.is_closed():
         return
@@ -202,7 +220,8 @@ def _run_engine(store: Store, sample_md: Mapping[str, Any], diffractometer: Any)
     import bluesky.preprocessors as bpp
     from bluesky import RunEngine
 
-    run_engine = RunEngine(store.metadata, call_returns_result=True)
+    metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
+    run_engine = RunEngine(metadata, call_returns_result=True)
     store.subscribe_to(run_engine)
     if sample_md:
         run_engine.preprocessors.append(

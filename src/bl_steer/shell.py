@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.session import Session, open_session
+from bl_steer.session import SimulatedSession, open_session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ devices: det, stage, monitor, diffractometer     live map: {live}
 
 def interactive_session(
     sample: str, *, seed: int, data_dir: str | os.PathLike[str]
-) -> tuple[Session, str]:
+) -> tuple[SimulatedSession, str]:
     """Open a simulated session with a live map; return it and the banner."""
     from bl_steer.live import LiveMap
 

@@ -18,4 +18,4 @@ atexit.register(session.close)
 _namespace = session.namespace()
 globals().update(_namespace)
 
-__all__ = [*_namespace, "banner"]  # noqa: PLE0604
+__all__ = [*_namespace, "banner"]

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.agents import Space, SpaceExhausted, make_agent
 from bl_steer.diffraction import FrameAxes
@@ -207,7 +208,7 @@ class Steering:
         )
 
     def outcomes(self) -> Array:
-        """Return the outcome of every point so far under the current basis, (budget,), NaN-padded."""
+        """Return each point's outcome under the current basis, (budget,), padded with NaN."""
         padded = np.full(self.budget, np.nan)
         padded[self._measured_as] = self._outcomes
         return padded
@@ -263,7 +264,7 @@ def build_steering(
 
 
 def replay(
-    settings: Mapping[str, Any], axes: FrameAxes, patterns: Array, valid: Array
+    settings: Mapping[str, Any], axes: FrameAxes, patterns: Array, valid: NDArray[np.bool_]
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
 
@@ -292,7 +293,8 @@ def differing_decisions(run: Run) -> list[int]:
         point
         for point, decision in enumerate(again)
         if not same_decision(
-            decision, Decision(**{field.name: table[field.name][point] for field in fields(Decision)})
+            decision,
+            Decision(**{field.name: table[field.name][point] for field in fields(Decision)}),
         )
     ]
 

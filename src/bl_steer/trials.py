@@ -19,7 +19,7 @@ from bl_steer.protocols import Array
 from bl_steer.scoring import Score, score
 
 if TYPE_CHECKING:
-    from bl_steer.session import Session
+    from bl_steer.session import SimulatedSession
     from simulators.sample import Sample
 
 __all__ = ["AGENTS", "Trial", "check_budget", "replay_trials", "sample_space", "steer"]
@@ -75,7 +75,7 @@ def check_budget(space: Space, target: str, budget: int) -> None:
 
 
 def steer(
-    session: Session,
+    session: SimulatedSession,
     truth: Array,
     *,
     target: str,
@@ -106,7 +106,7 @@ def steer(
     token = session.RE.subscribe(_collect_decisions(decisions))
     started = beamline.clock.elapsed_s
     try:
-        result = session.RE(
+        uid, hotspot = session.run(
             session.find_hotspot(
                 target=target,
                 budget=budget,
@@ -119,9 +119,8 @@ def steer(
         )
     finally:
         session.RE.unsubscribe(token)
-    hotspot = result.plan_result
     return Trial(
-        run_uid=result.run_start_uids[0],
+        run_uid=uid,
         best_x=hotspot.best_x,
         best_y=hotspot.best_y,
         score=score(
