@@ -39,7 +39,7 @@ test: venv ## pytest, doctests included
 	$(BIN)/pytest
 
 script: venv ## the scripted experiment
-	$(BIN)/python plans/scripted_experiment.py --data $$(mktemp -d)
+	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)
 
 notebooks: venv ## execute the notebooks
 	$(BIN)/pytest --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
