@@ -35,10 +35,12 @@ from bl_steer.agents.factors import GrowingFactors, KernelName
 __all__ = ["LENGTHSCALE_COUNT", "NUGGETS", "GridEnsembleGP"]
 
 LENGTHSCALE_COUNT = 8
-NUGGETS = (1e-4, 1e-3, 1e-2)
-"""Noise variances over the amplitude."""
 LONGEST_OF_EXTENT = 0.4
-"""The longest lengthscale over the longer side of the map."""
+"""The longest lengthscale over the longer side of the map; the shortest is the pitch."""
+LOG_LENGTHSCALE_SD = 0.7
+"""Width of the prior, log-normal around the middle of that range (on a log scale)."""
+NUGGETS = (1e-6, 1e-4, 1e-2)
+"""Noise variances over the amplitude, equally likely beforehand."""
 SMALLEST_VARIANCE = 1e-12
 """Floor of the amplitude over the mean square of the targets: a flat map has no scale."""
 
@@ -55,7 +57,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
     Notes
     -----
     Trap: BoTorch averages ensembles uniformly, ``posterior.mixture_mean`` too. Use
-    `member_moments` with `log_weights`, and `bl_steer.agents.acquisition.WeightedLogExpectedImprovement`.
+    `member_moments` with `log_weights`, and `WeightedLogExpectedImprovement`.
     Memory: see `GrowingFactors`.
     """
 
@@ -98,13 +100,10 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         self.lengthscales = lengthscales
         self.nuggets = ratios
         self.candidates = candidates
-        self.log_prior = self._log_prior(pitch, extent)
+        middle = scales[[0, -1]].log().mean()
+        self.log_prior = -0.5 * ((lengthscales.log() - middle) / LOG_LENGTHSCALE_SD).square()
         self.eval()
         self._reset()
-
-    def _log_prior(self, pitch: float, extent: float) -> Tensor:
-        """Return the members' log prior weights, shape (M,), up to a constant."""
-        return torch.zeros_like(self.nuggets)
 
     @property
     def batch_shape(self) -> torch.Size:
