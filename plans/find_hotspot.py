@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -50,7 +50,7 @@ class Hotspot:
     move_s: float
     """Time of the last point's motion, s."""
     expose_s: float
-    outcomes: Array
+    outcomes: Array = field(repr=False)
     """Outcome of every point under the last basis, shape (budget,), NaN for invalid ones."""
 
 

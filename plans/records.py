@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import time
 from dataclasses import fields
 from typing import Any, ClassVar
@@ -14,7 +16,8 @@ __all__ = ["Row"]
 class Row:
     """A readable whose reading is a dataclass instance, one data key for each field.
 
-    Set `value` before each reading; the first one fixes keys, types and shapes.
+    Set `value` before each reading; the first one fixes keys and types. An array is written as
+    JSON text, null for NaN: tables in SQLite hold no arrays, and Python's JSON keeps every bit.
 
     Parameters
     ----------
@@ -57,16 +60,16 @@ class Row:
 
 
 def _plain(value: Any) -> Any:
-    return value.tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(value, np.ndarray):
+        return json.dumps([number if math.isfinite(number) else None for number in value.tolist()])
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _kind(value: Any) -> dict[str, Any]:
-    if isinstance(value, np.ndarray):
-        return {"dtype": "array", "dtype_numpy": value.dtype.str, "shape": list(value.shape)}
     if isinstance(value, bool):
         return {"dtype": "boolean", "dtype_numpy": "|b1", "shape": []}
     if isinstance(value, int):
         return {"dtype": "integer", "dtype_numpy": "<i8", "shape": []}
     if isinstance(value, float):
         return {"dtype": "number", "dtype_numpy": "<f8", "shape": []}
-    return {"dtype": "string", "dtype_numpy": "<U64", "shape": []}
+    return {"dtype": "string", "shape": []}

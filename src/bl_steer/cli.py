@@ -63,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         "--clip", type=float, metavar="P", help="percentile to clip hot outliers at"
     )
     replay.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
-    _steering_options(replay, target="total")
+    _steering_options(replay)
 
     _command(commands, "runs", _runs, "list the stored runs")
     show = _command(commands, "show", _show, "figure and table of a stored run")
@@ -94,8 +94,8 @@ def _command(
     return parser
 
 
-def _steering_options(parser: argparse.ArgumentParser, target: str | None = None) -> None:
-    parser.add_argument("--target", default=target, metavar="T", help="what to maximise")
+def _steering_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", metavar="T", help="what to maximise; see the README")
     parser.add_argument("--budget", type=int, default=48, help="measurements (default 48)")
     parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="s a frame")
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from bl_steer.agents import Space
 from bl_steer.plotting import plot_map
+from bl_steer.runs import read_outcomes
 from bl_steer.steering import predicted_map
 
 if TYPE_CHECKING:
@@ -92,6 +93,11 @@ class Progress(_Watcher):
         """Count a measured point; show the best so far."""
         if stream == "primary":
             self._bar.update(1)
+        elif stream == "result":
+            self._bar.set_postfix_str(
+                f"reported: {data['best_value']:.4g} ± {data['best_sd']:.2g} "
+                f"at ({data['best_x']:g}, {data['best_y']:g})"
+            )
         elif stream == "decisions" and data["point"] > 0:
             self._seconds.append(np.nansum([data["previous_move_s"], data["previous_expose_s"]]))
             left = (self._bar.total - self._bar.n) * float(np.mean(self._seconds))
@@ -170,7 +176,7 @@ class LiveMap(_Watcher):
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
         space = Space.from_dict(self._settings["grid"])
-        outcomes = np.asarray(data["outcomes"], dtype=float)[: len(data["places"])]
+        outcomes = read_outcomes(data["outcomes"])[: len(data["places"])]
         done = np.isfinite(outcomes)
         measured = data["places"][done]
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from bl_steer.runs.frames import Frames
 from bl_steer.runs.tables import PRIMARY, Table, parts_from_documents, parts_from_tiled
 from bl_steer.store import StoreError, read_record
 
-__all__ = ["Run", "status_of"]
+__all__ = ["Run", "read_outcomes", "status_of"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time while patterns are made."""
@@ -156,13 +157,15 @@ class Run:
     @property
     def decisions(self) -> Table:
         """Why each point was measured: a column (n_decisions,) for each field."""
-        return _without_stamps(self.streams.get("decisions", {}))
+        return _with_outcomes(_without_stamps(self.streams.get("decisions", {})))
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run found: best spot, value, reason to stop, …; None where it says nothing."""
-        table = _without_stamps(self.streams.get("result", {}))
-        return {key: column[-1].tolist() for key, column in table.items()} if table else None
+        table = _with_outcomes(_without_stamps(self.streams.get("result", {})))
+        if not table:
+            return None
+        return {k: c[-1] if c.ndim > 1 else c[-1].tolist() for k, c in table.items()}
 
     def patterns(self) -> Array:
         """Return the pattern of each point, shape (n, H·W), counts at the nominal beam.
@@ -221,6 +224,21 @@ class Run:
 def status_of(stop: Mapping[str, Any] | None) -> str:
     """Return how a run ended, by its stop document."""
     return "unfinished" if stop is None else str(stop["exit_status"])
+
+
+def read_outcomes(text: str) -> Array:
+    """Return the outcomes that a decision or a result carries as JSON text, NaN for null.
+
+    >>> read_outcomes("[1.5, null]")
+    array([1.5, nan])
+    """
+    return np.array([np.nan if number is None else number for number in json.loads(text)])
+
+
+def _with_outcomes(table: Table) -> Table:
+    if "outcomes" not in table:
+        return table
+    return {**table, "outcomes": np.stack([read_outcomes(text) for text in table["outcomes"]])}
 
 
 def _without_stamps(table: Table) -> Table:
