@@ -1,5 +1,4 @@
 import importlib.util
-import os
 import signal
 import subprocess
 import sys
@@ -175,24 +174,25 @@ def killed(tmp_path_factory):
     child = subprocess.Popen(
         [sys.executable, INSTRUMENT, folder, "100000"], stdout=subprocess.PIPE, text=True
     )
-    with child, Store.open(folder) as looking:
-        for line in child.stdout:
-            if int(line) == 3:
-                break
-        os.kill(child.pid, signal.SIGSTOP)
-        seen = list_runs(looking)
-        during = Run.from_record(looking.record_dir / f"{seen[0].uid}.jsonl")
-        frames = during.frames[:]
-        synced = looking.sync()
-        os.kill(child.pid, signal.SIGKILL)
-        child.stdout.close()
+    try:
+        with Store.open(folder) as looking:
+            for line in child.stdout:
+                if int(line) == 3:
+                    break
+            child.send_signal(signal.SIGSTOP)
+            (seen,) = list_runs(looking)
+            during = Run.from_record(looking.record_dir / f"{seen.uid}.jsonl")
+            frames = during.frames[:]
+            synced = looking.sync()
+    finally:
+        child.kill()
+        child.communicate()
     return folder, seen, frames, synced
 
 
 def test_second_process_looks_on_while_a_run_is_measured(killed):
     _, seen, frames, synced = killed
-    ((status, in_progress),) = [(row.status, row.in_progress) for row in seen]
-    assert (status, in_progress) == ("unfinished", True)
+    assert (seen.status, seen.in_progress) == ("unfinished", True)
     np.testing.assert_array_equal(frames[3], instrument.expected_frames(3, frames[3].shape))
     assert synced == []
 
@@ -202,7 +202,7 @@ def test_killed_run_is_listed_as_unfinished_with_its_points_and_frames(killed):
     with Store.open(folder) as store:
         (row,) = list_runs(store)
         assert (row.status, row.in_progress) == ("unfinished", False)
-        assert row.n_points >= seen[0].n_points >= 4
+        assert row.n_points >= seen.n_points >= 4
         run = open_run(store, -1)
     _check_killed(run)
 

@@ -24,6 +24,9 @@ __all__ = ["EmbeddedCatalogue"]
 RUNS = "runs"
 """Key of the container, below the root of the Tiled tree, that holds the runs."""
 
+BUSY_S = 30.0
+"""How long to wait for another process that is writing."""
+
 
 @dataclass(frozen=True)
 class EmbeddedCatalogue:
@@ -167,13 +170,15 @@ def _check(database: Path, tables: Path) -> None:
             f"the catalogue must have revision {REQUIRED_REVISION}, got {revision} in {database}; "
             f"run 'tiled catalog upgrade-database sqlite:///{database}'"
         )
-    if tables.exists():
-        _query(tables, "SELECT count(*) FROM sqlite_master")
+    for path in (database, tables):
+        # Lets one process read while another writes, even one that was stopped in the midst of
+        # it. Tiled asks for it too, but within a transaction, where SQLite ignores it.
+        _query(path, "PRAGMA journal_mode=WAL")
 
 
 def _query(path: Path, statement: str) -> Any:
     try:
-        with contextlib.closing(sqlite3.connect(path, timeout=30)) as connection:
+        with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as connection:
             return connection.execute(statement).fetchone()
     except sqlite3.Error as error:
         raise StoreError(

@@ -27,6 +27,9 @@ __all__ = ["Store"]
 BATCH_SIZE = 10_000
 """Rows that wait for Tiled. A live view reads the record, so the catalogue need not keep pace."""
 
+ANSWER_S = 10.0
+"""How long a server may take to answer at all."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -112,10 +115,13 @@ class Store:
         StoreError
             When the server cannot be reached, or the container is not one of runs.
         """
+        import httpx
         from tiled.client import from_uri
 
         folder = _folder(path)
         try:
+            # Tiled's client would try a dead address again and again for most of a minute.
+            httpx.head(uri, timeout=ANSWER_S)
             client = from_uri(uri, api_key=api_key)
         except Exception as error:
             reason = (str(error).splitlines() or [type(error).__name__])[0]
