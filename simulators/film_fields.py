@@ -56,6 +56,8 @@ class FilmSettings:
     """Count rates of the peaks relative to a film that scatters well."""
     background_rate: float = 0.05
     """Fluorescence and diffuse scattering, counts/s a pixel."""
+    flicker: float = 0.0
+    """Relative standard deviation of a frame's intensity that the beam monitor does not see."""
 
 
 _MULTI_DOMAIN = FilmSettings(hill_fwhm_um=(15.0, 25.0), n_rivals=(9, 12))
@@ -71,11 +73,11 @@ PRESETS = MappingProxyType(
         "needle": replace(
             _MULTI_DOMAIN,
             hill_fwhm_um=(8.0, 8.0),
-            n_rivals=(2, 4),
-            rival_fwhm_um=(30.0, 60.0),
+            n_rivals=(1, 3),
+            rival_fwhm_um=(50.0, 80.0),
             rival_height=(0.40, 0.60),
         ),
-        "noisy": replace(_MULTI_DOMAIN, flux=0.01, background_rate=1.6),
+        "noisy": replace(_MULTI_DOMAIN, flux=0.005, background_rate=0.005, flicker=0.10),
         "rough": replace(_MULTI_DOMAIN, n_grains=120),
     }
 )

@@ -46,7 +46,7 @@ TOP_UP_LOSS = 0.01
 TOP_UP_PERIOD_S = 180.0
 """Slow drift of the flux, and the decay between two injections into the storage ring."""
 N_HOT_PIXELS = 3
-HOT_PIXEL_RATE = (2.0, 20.0)
+HOT_PIXEL_RATE = (0.5, 5.0)
 ZINGER_PROBABILITY = 0.02
 ZINGER_COUNTS = (200.0, 5000.0)
 DEAD_PROBABILITY = 0.003
@@ -144,8 +144,9 @@ class SigeFilm:
         rng = np.random.default_rng([self.seed, 2, shot])
         beam = self._beam(time_s + 0.5 * exposure_s)
         monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
+        seen = beam * np.exp(self.settings.flicker * rng.standard_normal())
         rates = self.rates(np.array([x]), np.array([y])).ravel()
-        frame = rng.poisson((beam * rates + self._hot) * exposure_s).astype(float)
+        frame = rng.poisson((seen * rates + self._hot) * exposure_s).astype(float)
         if rng.uniform() < ZINGER_PROBABILITY:
             hits = rng.choice(frame.size, rng.integers(1, 4), replace=False)
             frame[hits] += np.round(rng.uniform(*ZINGER_COUNTS, hits.size))
