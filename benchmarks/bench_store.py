@@ -111,9 +111,7 @@ def fsync_ms(folder: Path) -> float:
 def main(n_points: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        print(
-            f"one fsync of 2 kB: {fsync_ms(folder):.2f} ms (two a point: its decision, its event)"
-        )
+        print(f"one fsync of 2 kB: {fsync_ms(folder):.2f} ms (two a point)")
         report("first open, imports included", measure(lambda: Store.open(folder).close()))
         report("open again", measure(lambda: Store.open(folder).close()))
         with Store.open(folder) as store:

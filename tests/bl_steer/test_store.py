@@ -194,10 +194,10 @@ def test_full_disk_ends_the_run_and_keeps_the_points_before(
             engine(beamline.plan(100))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-        record.close()
     (path,) = find_records(record.folder).values()
     run = Run.from_record(path)
     assert path.read_bytes().endswith(b"\n")
+    assert not is_being_written(path)
     assert 2 < run.n_points < 100
     np.testing.assert_array_equal(run.y, 2.0 * np.arange(run.n_points))
     assert engine.state == "idle"

@@ -108,6 +108,8 @@ class RecordWriter:
                 self._files[uid] = self._create(uid)
             _append(self._files[uid], line, durable=name in DURABLE)
         except OSError as error:
+            if name == "stop":
+                self.release(uid)
             raise StoreError(
                 f"the record of a run must be writable, got {error.strerror!r} for "
                 f"{self.path(uid)}; free some space there or open the store elsewhere: "
