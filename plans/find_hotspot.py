@@ -25,7 +25,16 @@ from bl_steer.protocols import Agent, Array
 from bl_steer.steering import Decision, Steering, build_steering
 from plans.points import PointReader, default_grid, start_document
 from plans.records import Row
-from plans.stubs import FrameDetector, Monitor, Stage, check_limits, expose_at, record, think
+from plans.stubs import (
+    FrameDetector,
+    Monitor,
+    Stage,
+    check_exposure,
+    check_limits,
+    expose_at,
+    record,
+    think,
+)
 
 __all__ = ["Hotspot", "find_hotspot"]
 
@@ -104,6 +113,7 @@ def find_hotspot(
     grid = default_grid() if grid is None else grid
     if budget < 1:
         raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
+    check_exposure(exposure_s)
     check_limits(stage, grid.bounds)
     settings = {
         "target": target,

@@ -15,7 +15,7 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
 from plans.points import MAX_RETAKES, PointReader, default_grid, start_document
-from plans.stubs import FrameDetector, Monitor, Stage, check_limits, expose_at
+from plans.stubs import FrameDetector, Monitor, Stage, check_exposure, check_limits, expose_at
 
 __all__ = ["map_sample"]
 
@@ -43,6 +43,7 @@ def map_sample(
     n_measured : number of measurements, repeats of dead frames included
     """
     grid = default_grid() if grid is None else grid
+    check_exposure(exposure_s)
     check_limits(stage, grid.bounds)
     settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
     if exposure_s is not None:

@@ -8,6 +8,7 @@ never replayed, and `think` keeps its result, so that thinking again costs nothi
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
 from typing import Any, Protocol, TypeVar
@@ -15,15 +16,29 @@ from typing import Any, Protocol, TypeVar
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import NamedMovable, Readable, Triggerable
-from bluesky.utils import Msg, MsgGenerator
+from bluesky.utils import FailedStatus, Msg, MsgGenerator
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array
 
-__all__ = ["FrameDetector", "Monitor", "Stage", "check_limits", "expose_at", "record", "think"]
+__all__ = [
+    "FrameDetector",
+    "Monitor",
+    "Stage",
+    "StageError",
+    "check_exposure",
+    "check_limits",
+    "expose_at",
+    "record",
+    "think",
+]
 
 T = TypeVar("T")
+
+
+class StageError(RuntimeError):
+    """The stage did not arrive."""
 
 
 class Stage(Protocol):
@@ -81,16 +96,35 @@ def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[s
 def expose_at(
     stage: Stage, x: float, y: float, devices: Sequence[Readable[Any]]
 ) -> MsgGenerator[dict[str, Any]]:
-    """Move the stage, expose, and record one event in the stream ``primary``."""
+    """Move the stage, expose, and record one event in the stream ``primary``.
+
+    Raises
+    ------
+    StageError
+        When an axis does not arrive.
+    Exception
+        The device's own, when an exposure fails.
+    """
     yield from bps.checkpoint()
-    yield from bps.mv(stage.x, x, stage.y, y)
-    triggered = [d for d in devices if isinstance(d, Triggerable)]
-    if triggered:
-        group = f"expose-{x}-{y}"
-        for device in triggered:
-            yield from bps.trigger(device, group=group)
-        yield from bps.wait(group)
+    try:
+        yield from bps.mv(stage.x, x, stage.y, y)
+    except FailedStatus as failure:
+        raise StageError(
+            f"the stage must arrive at x = {x:g}, y = {y:g}, got {failure.args[0]}; "
+            "check its limit switches and alarms"
+        ) from failure
+    try:
+        yield from _expose([device for device in devices if isinstance(device, Triggerable)])
+    except FailedStatus as failure:
+        raise failure.__cause__ or failure from None
     return (yield from record(devices, "primary"))
+
+
+def _expose(devices: Sequence[Triggerable]) -> MsgGenerator[None]:
+    for device in devices:
+        yield from bps.trigger(device, group="expose")
+    if devices:
+        yield from bps.wait("expose")
 
 
 def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
@@ -101,11 +135,21 @@ def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
     future: Future[T] = executor.submit(thought)
 
     async def wait_until_done() -> None:
-        await asyncio.wait([asyncio.wrap_future(future)])
+        done, _ = await asyncio.wait([asyncio.wrap_future(future)])
+        for thought in done:
+            thought.exception()  # seen here, raised below: else asyncio would log it
 
     while not future.done():
         yield from bps.wait_for([wait_until_done])
     return future.result()
+
+
+def check_exposure(exposure_s: float | None) -> None:
+    """Refuse an exposure time that no detector can take; None leaves the detector's own."""
+    if exposure_s is not None and not 0.0 < exposure_s < math.inf:
+        raise ValueError(
+            f"exposure_s must be positive and finite, got {exposure_s:g} s; try exposure_s=10"
+        )
 
 
 def check_limits(stage: Stage, bounds: Array) -> None:

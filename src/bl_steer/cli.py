@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from bl_steer.settings import Settings
 
@@ -25,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = _parser().parse_args(argv)
     try:
+        _check_json(arguments.json)
         arguments.run(arguments)
     except KeyboardInterrupt:
         print("bl-steer: interrupted; what was measured is in the store", file=sys.stderr)
@@ -36,8 +37,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"bl-steer: {message}; see {self.prog} --help\n")
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="bl-steer",
         description="Steer a micro-beam diffraction measurement to the spot that matters.",
     )
@@ -157,8 +165,6 @@ def _replay(arguments: argparse.Namespace) -> None:
 
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
-    heads = ("seed", "to best", "to 95 %", "distinct", "path", "CPU ms")
-    print(f"{'agent':24}" + "".join(f"{h:>{w}}" for h, w in zip(heads, WIDTHS, strict=True)))
     records = commands.replay(
         arguments.file,
         agents=arguments.agent,
@@ -173,7 +179,7 @@ def _replay(arguments: argparse.Namespace) -> None:
     print(
         f"\nmedian over {len(_seeds(arguments.seeds))} seeds, target {target} (never: above all):"
     )
-    for agent in dict.fromkeys(arguments.agent):
+    for agent in dict.fromkeys(record["agent"] for record in records):
         own = [r for r in records if r["agent"] == agent]
         print(
             f"{agent:24}to best {_median(own, 'n_to_best_cell', arguments.budget):>6}, "
@@ -183,7 +189,10 @@ def _replay(arguments: argparse.Namespace) -> None:
     _write_json(arguments, records)
 
 
-def _print_trial(record: dict[str, Any]) -> None:
+def _print_trial(record: dict[str, Any], *, first: bool) -> None:
+    if first:
+        heads = ("seed", "to best", "to 95 %", "distinct", "path", "CPU ms")
+        print(f"{'agent':24}" + "".join(f"{h:>{w}}" for h, w in zip(heads, WIDTHS, strict=True)))
     values = (
         f"{record['seed']}",
         f"{record['n_to_best_cell'] or '-'}",
@@ -260,6 +269,14 @@ def _session(arguments: argparse.Namespace) -> None:
         seed=settings.seed if arguments.seed is None else arguments.seed,
         data_dir=arguments.data,
     )
+
+
+def _check_json(path: Path | None) -> None:
+    """Refuse a file that could not be written, before anything is measured."""
+    if path is not None and not path.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"the JSON file must go to a folder that exists, got {path}; make the folder first"
+        )
 
 
 def _write_json(arguments: argparse.Namespace, report: Any) -> None:

@@ -28,12 +28,15 @@ def find(
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     from bl_steer.session import open_session
-    from bl_steer.trials import steer
+    from bl_steer.trials import check_trial, steer
+    from simulators.sige_film import SigeFilm
     from simulators.truth import true_map
 
+    film = SigeFilm(sample, seed=seed)
     target = target or DEFAULT_TARGET
-    with open_session(sample, seed=seed, data_dir=data_dir, exposure_s=exposure_s) as session:
-        truth = true_map(session.beamline.sample, target, exposure_s=exposure_s)
+    check_trial(film, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
+    truth = true_map(film, target, exposure_s=exposure_s)
+    with open_session(film, data_dir=data_dir, exposure_s=exposure_s) as session:
         trial = steer(
             session,
             truth,
@@ -130,11 +133,11 @@ def replay(
     clip: float | None,
     stride: int,
     exposure_s: float,
-    on_trial: Callable[[dict[str, Any]], None],
+    on_trial: Callable[..., None],
 ) -> list[dict[str, Any]]:
     """Steer over a recorded map or a preset with every agent and seed; return a record for each.
 
-    `on_trial` is called with each record as it comes.
+    `on_trial` is called with each record as it comes, and ``first=True`` with the first.
     """
     from bl_steer.trials import replay_trials
     from simulators.recorded_map import RecordedMap
@@ -175,7 +178,7 @@ def replay(
                 "decision_cpu_s_median": trial.decision_cpu_s_median,
             }
         )
-        on_trial(records[-1])
+        on_trial(records[-1], first=len(records) == 1)
     return records
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bl_steer.agents import Space
-from bl_steer.features import parse_target
+from bl_steer.features import make_feature, parse_target
 from bl_steer.protocols import Array
 from bl_steer.scoring import Score, score
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bl_steer.session import SimulatedSession
     from simulators.sample import Sample
 
-__all__ = ["AGENTS", "Trial", "check_budget", "replay_trials", "sample_space", "steer"]
+__all__ = ["AGENTS", "Trial", "check_trial", "replay_trials", "sample_space", "steer"]
 
 AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
     "bayesian": ("bayesian", {"start": "maximin"}),
@@ -58,9 +58,20 @@ def sample_space(sample: Sample) -> Space:
     return Space.grid(np.unique(x), np.unique(y))
 
 
-def check_budget(space: Space, target: str, budget: int) -> None:
-    """Refuse what cannot work on this sample, before anything is measured."""
-    n_points = len(space.points)
+def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposure_s: float) -> None:
+    """Refuse what cannot work on this sample, before anything is measured or written.
+
+    Raises
+    ------
+    ValueError
+        For a target, budget, agent or exposure that cannot work.
+    """
+    if agent not in AGENTS:
+        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}; choose one")
+    if not 0.0 < exposure_s < np.inf:
+        raise ValueError(f"exposure must be positive and finite, got {exposure_s:g} s; try 10 s")
+    make_feature(target, sample.axes)
+    n_points = len(sample.grid[0])
     if not 1 <= budget <= n_points:
         raise ValueError(
             f"budget must lie in 1 … {n_points} (the number of points), got {budget}; "
@@ -96,11 +107,9 @@ def steer(
     ValueError
         For an agent, target or budget that cannot work; nothing is measured then.
     """
-    if agent not in AGENTS:
-        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}")
     beamline = session.beamline
+    check_trial(beamline.sample, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
     space = sample_space(beamline.sample)
-    check_budget(space, target, budget)
     name, options = AGENTS[agent]
     decisions: list[Mapping[str, Any]] = []
     token = session.RE.subscribe(_collect_decisions(decisions))
@@ -157,7 +166,11 @@ def replay_trials(
     from bl_steer.store import Store
     from simulators.truth import true_map
 
-    seeds = list(seeds)
+    agents, seeds = list(agents), list(seeds)
+    for agent in agents:
+        check_trial(
+            sample_of(seeds[0]), target=target, budget=budget, agent=agent, exposure_s=exposure_s
+        )
     truths: dict[int, Array] = {}
     with tempfile.TemporaryDirectory(prefix="bl_steer_") as folder, Store.open(folder) as store:
         for agent in agents:

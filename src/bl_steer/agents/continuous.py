@@ -102,7 +102,7 @@ class ContinuousAgent:
                 f"predict must have at least {MIN_OUTCOMES} valid outcomes, got "
                 f"{len(self._ledger.measured)}; ingest more points first"
             )
-        with self._reproducibly(), torch.no_grad():
+        with self._reproducibly():
             return _moments(self._fitted(), np.asarray(X, dtype=np.float64))
 
     def state_dict(self) -> dict[str, Any]:
@@ -151,8 +151,7 @@ class ContinuousAgent:
             raw_samples=256,
         )
         point = candidate.detach().numpy()
-        with torch.no_grad():
-            mean, sd = _moments(model, point)
+        mean, sd = _moments(model, point)
         lengthscales = model.covar_module.lengthscale.detach().numpy().ravel()
         self._explanation = Explanation(
             reason="improve",
@@ -198,5 +197,6 @@ class ContinuousAgent:
 
 def _moments(model: SingleTaskGP, X: Array) -> tuple[Array, Array]:
     # One point a t-batch would expand the factors; the joint posterior of a map is affordable.
-    posterior = model.posterior(torch.tensor(X))
-    return posterior.mean[:, 0].numpy(), posterior.variance[:, 0].sqrt().numpy()
+    with torch.no_grad():
+        posterior = model.posterior(torch.tensor(X))
+        return posterior.mean[:, 0].numpy(), posterior.variance[:, 0].sqrt().numpy()
