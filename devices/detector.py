@@ -7,7 +7,11 @@ readable while it grows (SWMR). Events refer to it by ``stream_datum`` documents
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -27,6 +31,8 @@ DATASET = "/entry/data/data"
 ERROR_STATE = 6
 """``DetectorState_RBV`` of EPICS areaDetector: 0 idle, 1 acquire, 6 error."""
 READOUT_MARGIN_S = 20.0
+SPARE_BYTES = 65536
+"""Room that is left on the disk, so that the file can always be closed."""
 
 
 class DetectorError(RuntimeError):
@@ -36,8 +42,8 @@ class DetectorError(RuntimeError):
 class AreaDetector(Device):
     """A pixel detector whose image PV holds the frames of one point, shape (n_frames, H, W).
 
-    Events carry ``{name}_total`` (counts), ``{name}_valid`` (1, or 0 for a dead frame) and the
-    external ``{name}_image``.
+    Events carry ``{name}_total`` (counts), ``{name}_valid`` (1, or 0 where no pixel of a frame
+    counted: a dead frame) and the external ``{name}_image``.
 
     Parameters
     ----------
@@ -59,7 +65,7 @@ class AreaDetector(Device):
     qz = Component(Signal, value=[], kind=Kind.config, doc="q out of the plane of each row")
     q_unit = Component(Signal, value="1/Å", kind=Kind.config)
     total = Component(Signal, value=0.0, kind=Kind.hinted, doc="counts of the point")
-    valid = Component(Signal, value=0, kind=Kind.normal, doc="0 marks a dead frame")
+    valid = Component(Signal, value=0, kind=Kind.normal, doc="0 marks a point with a dead frame")
 
     def __init__(
         self,
@@ -77,6 +83,7 @@ class AreaDetector(Device):
         self.qz.put(axes.qz.tolist())
         self.q_unit.put(axes.unit)
         self._file: h5py.File | None = None
+        self._exposure: Any = None
         self._n_documented = 0
         self._new_resource = False
 
@@ -113,24 +120,31 @@ class AreaDetector(Device):
                 f"{self.name}.frames_dir must be set, got None; "
                 "give the folder of the store, for example store.frames_dir"
             )
-        frames = (int(self.n_frames.get()), *self._axes.shape)
-        path = self.frames_dir.absolute() / f"{uuid4()}.h5"
+        staged: list[object] = super().stage()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = h5py.File(path, "w", libver="latest")
-            self._dataset = self._file.create_dataset(
-                DATASET,
-                shape=(0, *frames),
-                maxshape=(None, *frames),
-                chunks=(1, *frames),
-                dtype=np.asarray(self.image.get()).dtype,
-            )
-            self._file.swmr_mode = True
+            self._open(self.frames_dir)
         except OSError as error:
+            self.unstage()
             raise DetectorError(
-                f"frames must go to a writable folder, got {path.parent} ({error}); "
+                f"frames must go to a writable folder, got {self.frames_dir} ({error}); "
                 "free space there or choose another folder"
             ) from error
+        return staged
+
+    def _open(self, folder: Path) -> None:
+        frames = (int(self.n_frames.get()), *self._axes.shape)
+        path = folder.absolute() / f"{uuid4()}.h5"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _check_room(path.parent, 0)
+        self._file = h5py.File(path, "w", libver="latest")
+        self._dataset = self._file.create_dataset(
+            DATASET,
+            shape=(0, *frames),
+            maxshape=(None, *frames),
+            chunks=(1, *frames),
+            dtype=np.asarray(self.image.get()).dtype,
+        )
+        self._file.swmr_mode = True
         self._n_documented = 0
         self._new_resource = True
         self._resource = compose_stream_resource(
@@ -139,25 +153,33 @@ class AreaDetector(Device):
             data_key=f"{self.name}_image",
             parameters={"dataset": DATASET, "chunk_shape": (1, *frames), "swmr": True},
         )
-        staged: list[object] = super().stage()
-        return staged
 
     def unstage(self) -> list[object]:
         """Close the file."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
         unstaged: list[object] = super().unstage()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
         return unstaged
 
     def trigger(self) -> DeviceStatus:
         """Take the frames of one point and store them; the status fails if either fails."""
-        n_frames, exposure_s = int(self.n_frames.get()), float(self.exposure_time.get())
-        status = DeviceStatus(self, timeout=n_frames * exposure_s + READOUT_MARGIN_S)
-        finished = SubscriptionStatus(self.busy, _falling_edge, run=False)
+        exposures_s = int(self.n_frames.get()) * float(self.exposure_time.get())
+        timeout_s = exposures_s + READOUT_MARGIN_S
+        status = DeviceStatus(self)
+        self._exposure = status
+        finished = SubscriptionStatus(self.busy, _falling_edge, run=False, timeout=timeout_s)
 
         def on_finished(finished: SubscriptionStatus) -> None:
+            if self._exposure is not status:  # repeated after a pause: the repetition stores
+                status.set_finished()
+                return
             try:
+                if not finished.success:
+                    raise DetectorError(
+                        f"{self.name} must end {exposures_s:g} s of exposure within "
+                        f"{timeout_s:g} s, got none ended; check that it is armed and connected"
+                    )
                 self._store()
             except Exception as error:
                 status.set_exception(error)
@@ -177,26 +199,30 @@ class AreaDetector(Device):
         if self.state.get() == ERROR_STATE:
             raise DetectorError(
                 f"{self.name} must end an exposure in the idle state, got the error state "
-                f"{ERROR_STATE}; reset the detector and resume the run"
+                f"{ERROR_STATE}; reset the detector and run again"
             )
         frames = self.frames()
         if self._file is not None:
-            self._write(frames)
+            self._write(self._file, frames)
         timestamp = self.image.timestamp
         total = float(frames.sum())
         self.total.put(total, timestamp=timestamp)
-        self.valid.put(int(bool(np.isfinite(total) and frames.any())), timestamp=timestamp)
+        self.valid.put(int(np.isfinite(total) and not _any_dead(frames)), timestamp=timestamp)
 
-    def _write(self, frames: NDArray[Any]) -> None:
+    def _write(self, file: h5py.File, frames: NDArray[Any]) -> None:
         # A point that the RunEngine repeats after a pause overwrites its own, undocumented, frames.
         try:
+            _check_room(Path(file.filename).parent, frames.nbytes)
             self._dataset.resize(self._n_documented + 1, axis=0)
             self._dataset[self._n_documented] = frames
             self._dataset.flush()
         except (OSError, RuntimeError) as error:
+            # HDF5 2.0 crashes the process after a file that cannot be closed: drop what is unsaved.
+            with suppress(OSError, RuntimeError):
+                self._dataset.resize(self._n_documented, axis=0)
             raise DetectorError(
                 f"the frames of point {self._n_documented} must be written to {self.frames_dir}, "
-                f"got: {error}; free space there and resume the run"
+                f"got: {error}; free space there and run again"
             ) from error
 
     def describe(self) -> dict[str, Any]:
@@ -229,3 +255,13 @@ class AreaDetector(Device):
 
 def _falling_edge(*, value: int, old_value: int, **_: object) -> bool:
     return old_value == 1 and value == 0
+
+
+def _check_room(folder: Path, n_bytes: int) -> None:
+    if shutil.disk_usage(folder).free < n_bytes + SPARE_BYTES:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder))
+
+
+def _any_dead(frames: NDArray[Any]) -> bool:
+    """Return whether a frame has no counts at all; one number (a point detector) may be zero."""
+    return frames[0].size > 1 and not frames.any(axis=(1, 2)).all()

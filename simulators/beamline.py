@@ -60,7 +60,7 @@ class SimulatedBeamline:
     ) -> None:
         self.sample = sample
         self.clock = VirtualClock() if clock is None else clock
-        self._shot = -1
+        self._shots = range(0)
         self._point: tuple[Path | None, int] | None = None
         self.stage: Any = make_fake_device(SampleStage)("SIM:STG:", name="stage", settle_s=0.0)
         self.det: Any = make_fake_device(AreaDetector)(
@@ -126,8 +126,7 @@ class SimulatedBeamline:
         x, y = (axis.user_readback.get() for axis in (self.stage.x, self.stage.y))
         det.busy.sim_put(1)
         shots = []
-        first = self._first_shot(n_frames)
-        for shot in range(first, first + n_frames):
+        for shot in self._numbers(n_frames):
             shots.append(
                 self.sample.expose(
                     x, y, exposure_s=exposure_s, time_s=self.clock.elapsed_s, shot=shot
@@ -142,16 +141,16 @@ class SimulatedBeamline:
         self.monitor.sim_clock.put(now, timestamp=now)
         det.busy.sim_put(0)
 
-    def _first_shot(self, n_frames: int) -> int:
-        """Return the number of the next shot: a point that is repeated after a pause keeps its own.
+    def _numbers(self, n_frames: int) -> range:
+        """Return the numbers of a point's shots: a point repeated after a pause keeps its own.
 
         Noise belongs to a shot, so an interrupted run measures what an uninterrupted one does.
         """
         point = (self.det.file_path, self.det.n_points)
         if point[0] is None or point != self._point:
             self._point = point
-            self._shot += n_frames
-        return self._shot
+            self._shots = range(self._shots.stop, self._shots.stop + n_frames)
+        return self._shots
 
     def duration_s(self, path: Array, *, exposure_s: float) -> float:
         """Return the simulated time that measuring along `path`, shape (n, 2), takes."""

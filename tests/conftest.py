@@ -4,18 +4,58 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from bluesky import RunEngine
+from event_model import DocumentNames, schema_validators
 
 from bl_steer.agents import Space
+from bl_steer.runs import Run
 from bl_steer.session import end_run_engine
 from simulators.beamline import SimulatedBeamline
 from simulators.sige_film import SigeFilm
 
 torch.set_num_threads(1)
+
+
+class Documents:
+    """The documents of the latest run, in their order, each checked against its schema."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, dict[str, Any]]] = []
+
+    def __call__(self, name: str, doc: dict[str, Any]) -> None:
+        schema_validators[DocumentNames[name]].validate(doc)
+        if name == "start":
+            self.all.clear()
+        self.all.append((name, doc))
+
+    def named(self, name: str) -> list[dict[str, Any]]:
+        return [doc for kind, doc in self.all if kind == name]
+
+    def descriptor(self, stream: str) -> dict[str, Any]:
+        (descriptor,) = (doc for doc in self.named("descriptor") if doc["name"] == stream)
+        return descriptor
+
+    def events(self, stream: str) -> list[dict[str, Any]]:
+        """Return the events of a stream; none where it does not exist."""
+        uids = [doc["uid"] for doc in self.named("descriptor") if doc["name"] == stream]
+        return [doc for doc in self.named("event") if doc["descriptor"] in uids]
+
+    def column(self, stream: str, key: str) -> list[Any]:
+        return [event["data"][key] for event in self.events(stream)]
+
+    @property
+    def stop(self) -> dict[str, Any]:
+        (stop,) = self.named("stop")
+        return stop
+
+    @property
+    def run(self) -> Run:
+        return Run.from_documents(self.all)
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +80,11 @@ def RE() -> Iterator[RunEngine]:
     engine = RunEngine({}, call_returns_result=True)
     yield engine
     end_run_engine(engine)
+
+
+@pytest.fixture
+def documents(RE: RunEngine) -> Documents:
+    """What the RunEngine emits."""
+    emitted = Documents()
+    RE.subscribe(emitted)
+    return emitted

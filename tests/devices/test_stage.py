@@ -1,0 +1,74 @@
+"""The sample stage: its limits, its settle time, and a limit switch on the way."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from ophyd.utils import LimitError
+from ophyd.utils.epics_pvs import AlarmSeverity, AlarmStatus
+
+from bl_steer.agents import Space
+from plans import map_sample
+from plans.stubs import StageError
+from simulators.beamline import SETTLE_S, SPEED, SimulatedBeamline
+
+
+def test_move_beyond_a_soft_limit_is_refused_and_nothing_moves(
+    RE: RunEngine, beamline: SimulatedBeamline
+) -> None:
+    RE(bps.mv(beamline.stage.x, 20.0))
+    with pytest.raises(LimitError, match=r"160\.1"):
+        RE(bps.mv(beamline.stage.x, 160.1))
+    assert beamline.stage.x.position == 20.0
+
+
+def test_events_carry_both_positions_and_their_configuration(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    stage = beamline.stage
+    RE(bp.grid_scan([beamline.det], stage.x, 0.0, 10.0, 3, stage.y, 5.0, 10.0, 2))
+    RE(bp.list_scan([beamline.det, stage], stage.x, [1.0, 2.0]))
+    assert documents.column("primary", "stage_x") == [1.0, 2.0]
+    assert documents.column("primary", "stage_x_user_setpoint") == [1.0, 2.0]
+    assert documents.column("primary", "stage_y") == [10.0, 10.0]
+    configuration = documents.descriptor("primary")["configuration"]["stage"]["data"]
+    assert configuration["stage_settle_time"] == SETTLE_S
+    assert configuration["stage_x_velocity"] == SPEED
+    assert configuration["stage_x_motor_egu"] == "um"
+
+
+def test_limit_switch_stops_the_run_and_names_the_axis(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    stage = beamline.stage
+
+    def press(value: float, **_: object) -> None:
+        stage.y.high_limit_switch.sim_put(int(value >= 60.0))
+
+    stage.y.user_setpoint.subscribe(press, run=False)
+    grid = Space.grid([0.0, 30.0], [0.0, 30.0, 60.0])
+    with pytest.raises(
+        StageError, match=r"must arrive at x = 0, y = 60, got .*stage_y.*; check its limit switches"
+    ):
+        RE(map_sample(beamline.det, stage, monitor=beamline.monitor, grid=grid))
+    assert documents.stop["exit_status"] == "fail"
+    assert documents.stop["reason"].startswith("the stage must arrive")
+    run = documents.run
+    assert run.n_points == 4
+    assert np.isfinite(run.patterns()).all()
+
+
+def test_alarm_of_a_motor_record_stops_the_run(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    beamline.stage.x.user_readback.alarm_severity = AlarmSeverity.MAJOR
+    beamline.stage.x.user_readback.alarm_status = AlarmStatus.COMM
+    grid = Space.grid([0.0, 30.0], [0.0])
+    with pytest.raises(StageError, match="stage_x"):
+        RE(map_sample(beamline.det, beamline.stage, grid=grid))
+    assert documents.stop["exit_status"] == "fail"
