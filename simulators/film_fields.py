@@ -60,7 +60,7 @@ class FilmSettings:
     """Relative standard deviation of a frame's intensity that the beam monitor does not see."""
 
 
-_MULTI_DOMAIN = FilmSettings(hill_fwhm_um=(15.0, 25.0), n_rivals=(9, 12))
+_MULTI_DOMAIN = FilmSettings(hill_fwhm_um=(15.0, 25.0), n_rivals=(6, 9), rival_height=(0.70, 0.86))
 
 PRESETS = MappingProxyType(
     {
