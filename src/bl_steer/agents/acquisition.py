@@ -6,6 +6,7 @@ of candidates down to improvements of e^-1e6 and less.
 
 from __future__ import annotations
 
+import gpytorch
 import torch
 from botorch.acquisition.analytic import AnalyticAcquisitionFunction, _log_ei_helper
 from botorch.utils.transforms import t_batch_mode_transform
@@ -14,6 +15,8 @@ from torch import Tensor
 from bl_steer.agents.surrogate import GridEnsembleGP
 
 __all__ = ["WeightedLogExpectedImprovement", "log_expected_improvement"]
+
+SMALLEST_VARIANCE = 1e-250
 
 
 def log_expected_improvement(mean: Tensor, sd: Tensor, best_f: float | Tensor) -> Tensor:
@@ -47,7 +50,9 @@ class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # BoTorch types it on its base
     def forward(self, X: Tensor) -> Tensor:
         """Return the value at X of shape (b, 1, 2): (b,)."""
-        posterior = self.ensemble.posterior(X)
-        mean, variance = posterior.mean[..., 0, 0], posterior.variance[..., 0, 0]
+        # GPyTorch floors variances at 1e-10, whatever the unit of the targets.
+        with gpytorch.settings.min_variance(double_value=SMALLEST_VARIANCE):
+            posterior = self.ensemble.posterior(X)
+            mean, variance = posterior.mean[..., 0, 0], posterior.variance[..., 0, 0]
         log_ei = log_expected_improvement(mean, variance.sqrt(), self.best_f)
         return torch.logsumexp(log_ei + self.ensemble.log_weights, dim=-1)

@@ -199,7 +199,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         n = self.factors.n_rows
         self.constant = (w1 * wy).sum(1) / w1.square().sum(1)
         residual = (wy - self.constant[:, None] * w1).square().sum(1)
-        floor = SMALLEST_VARIANCE * self.factors.y.square().mean() + 1e-300
+        floor = SMALLEST_VARIANCE * self.factors.y.square().mean() + 1e-200
         self.amplitude_variance = torch.maximum(residual / n, floor)
         self.noise_variance = self.amplitude_variance * self.nuggets
         self.log_likelihood = -0.5 * (
