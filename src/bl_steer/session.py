@@ -92,9 +92,23 @@ class Session:
             self.RE.subscribe(Progress())
 
     def run(self, plan: Any) -> tuple[str, Any]:
-        """Run a plan of one run; return the run's uid and the plan's result."""
-        result: Any = self.RE(plan)
+        """Run a plan of one run to its end; return the run's uid and the plan's result.
+
+        For scripts: Ctrl-C stops the run, with its result so far, and raises KeyboardInterrupt.
+        At a prompt, call ``RE(plan)`` instead: there Ctrl-C pauses, and ``RE.resume()`` goes on.
+        """
+        from bluesky.utils import RunEngineInterrupted
+
+        try:
+            result: Any = self.RE(plan)
+        except RunEngineInterrupted:
+            self._stop_if_paused()
+            raise KeyboardInterrupt from None
         return result.run_start_uids[0], result.plan_result
+
+    def _stop_if_paused(self) -> None:
+        if self.RE.state == "paused":
+            self.RE.stop()
 
     def find_hotspot(self, **options: Any) -> Any:
         """Return the plan `plans.find_hotspot` on this session's devices."""
@@ -136,7 +150,8 @@ class Session:
         }
 
     def close(self) -> None:
-        """Finish what is still being stored, and end the RunEngine's thread."""
+        """Stop a paused run, finish what is still being stored, and end the RunEngine's thread."""
+        self._stop_if_paused()
         if self.owns_store:
             self.store.close()
         end_run_engine(self.RE)
