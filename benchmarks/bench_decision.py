@@ -1,0 +1,128 @@
+"""CPU time of one decision, beside BoTorch's own ways to the same answer, in one process.
+
+Run ``python benchmarks/bench_decision.py``. All on 961 cells (31×31), one thread, float64:
+
+- agent: `BayesianAgent`, `ingest` of one outcome and `suggest`, everything included;
+- batched: the same 24 members as one batched SingleTaskGP, hyperparameters given, joint posterior
+  on all cells and LogEI from its moments (as t-batches of one cell it is slower still);
+- fitted: one SingleTaskGP, fitted by maximum posterior, LogEI on the cells as t-batches.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.models.transforms import Normalize, Standardize
+from gpytorch.constraints import GreaterThan
+from gpytorch.kernels import RBFKernel, ScaleKernel
+from gpytorch.likelihoods import GaussianLikelihood
+from gpytorch.mlls import ExactMarginalLogLikelihood
+
+from bl_steer.agents import BayesianAgent, Space
+from bl_steer.agents.acquisition import log_expected_improvement
+from bl_steer.agents.surrogate import GridEnsembleGP
+
+COUNTS = (20, 50, 100, 200)
+AXIS = np.arange(31) * 5.0
+SPACE = Space.grid(AXIS, AXIS)
+CELLS = torch.tensor(SPACE.points)
+
+
+def outcome(x: float, y: float) -> float:
+    main = np.exp(-((x - 60) ** 2 + (y - 95) ** 2) / 144)
+    rival = np.exp(-((x - 110) ** 2 + (y - 35) ** 2) / 144)
+    return float(100 * main + 70 * rival + 5 + np.sin(x * 3) + np.cos(y * 5))
+
+
+def cpu_ms(work: Callable[[], object]) -> float:
+    start = time.process_time()
+    work()
+    return 1e3 * (time.process_time() - start)
+
+
+def agent_ms() -> dict[int, float]:
+    """Median of five decisions before each count."""
+    agent = BayesianAgent(SPACE)
+    times = [cpu_ms(lambda: decide(agent)) for _ in range(max(COUNTS) + 1)]
+    return {n: median(times[n - 4 : n + 1]) for n in COUNTS}
+
+
+def decide(agent: BayesianAgent) -> None:
+    point = agent.suggest()[0]
+    agent.ingest([{**point, "objective": outcome(point["x"], point["y"])}])
+
+
+def data(n: int) -> tuple[torch.Tensor, torch.Tensor]:
+    cells = np.random.default_rng(0).permutation(len(SPACE))[:n]
+    X = SPACE.points[cells]
+    Y = np.sqrt([[outcome(*point)] for point in X])
+    return torch.tensor(X), torch.tensor(Y)
+
+
+def batched_ms(n: int) -> float:
+    X, Y = data(n)
+    ours = GridEnsembleGP(CELLS, pitch=SPACE.pitch, extent=SPACE.extent, kernel="rbf")
+    ours.condition(X, Y[:, 0])
+    shape = ours.batch_shape
+    likelihood = GaussianLikelihood(batch_shape=shape, noise_constraint=GreaterThan(1e-14))
+    kernel = ScaleKernel(RBFKernel(batch_shape=shape), batch_shape=shape)
+
+    def decision() -> torch.Tensor:
+        model = SingleTaskGP(
+            X.expand(24, -1, -1),
+            Y.expand(24, -1, -1),
+            likelihood=likelihood,
+            covar_module=kernel,
+            outcome_transform=None,
+        )
+        kernel.base_kernel.lengthscale = ours.lengthscales[:, None, None]
+        kernel.outputscale = ours.amplitude_variance
+        likelihood.noise = ours.noise_variance[:, None]
+        with torch.no_grad():
+            model.mean_module.constant.copy_(ours.constant)
+            posterior = model.posterior(CELLS)
+            sd = posterior.variance[..., 0].sqrt()
+            log_ei = log_expected_improvement(posterior.mean[..., 0], sd, Y.max())
+            return torch.logsumexp(log_ei + ours.log_weights[:, None], dim=0).argmax()
+
+    return median(cpu_ms(decision) for _ in range(3))
+
+
+def fitted_ms(n: int) -> float:
+    X, Y = data(n)
+
+    def decision() -> torch.Tensor:
+        model = SingleTaskGP(
+            X, Y, input_transform=Normalize(d=2), outcome_transform=Standardize(m=1)
+        )
+        fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
+        with torch.no_grad():
+            return LogExpectedImprovement(model, best_f=Y.max())(CELLS[:, None]).argmax()
+
+    return median(cpu_ms(decision) for _ in range(3))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    warnings.simplefilter("ignore")
+    agent = agent_ms()
+    print("CPU ms a decision, 961 cells, one thread")
+    print(f"{'n':>5} {'agent':>8} {'batched':>9} {'ratio':>7} {'fitted':>9} {'ratio':>7}")
+    for n in COUNTS:
+        batched, fitted = batched_ms(n), fitted_ms(n)
+        print(
+            f"{n:>5} {agent[n]:>8.1f} {batched:>9.0f} {batched / agent[n]:>6.0f}x "
+            f"{fitted:>9.0f} {fitted / agent[n]:>6.0f}x"
+        )
+
+
+if __name__ == "__main__":
+    main()
