@@ -9,8 +9,10 @@ grid instead, use `plans.map_sample`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +24,7 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.protocols import Agent, Array
-from bl_steer.steering import Decision, Steering, build_steering
+from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
 from plans.points import PointReader, default_grid, start_document
 from plans.records import Row
 from plans.stubs import (
@@ -55,7 +57,8 @@ class Hotspot:
     n_invalid: int
     basis_version: int
     stop_reason: str
-    """``"budget"``, ``"exhausted"`` (every cell is measured) or ``"interrupted"``."""
+    """``"budget"``, ``"exhausted"`` (every cell is measured) or ``"interrupted"``, by the user or
+    by a failure."""
     move_s: float
     """Time of the last point's motion, s."""
     expose_s: float
@@ -95,7 +98,7 @@ def find_hotspot(
         ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
     exposure_s : exposure time of a frame; the detector's own setting by default
-    move_to_best : leave the stage at the reported spot
+    move_to_best : leave the stage at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
 
@@ -107,12 +110,19 @@ def find_hotspot(
     ------
     ValueError
         Before anything moves, for a budget, target, grid or agent that cannot work.
+    TypeError
+        Before anything moves, for an agent that is none.
     bl_steer.steering.DetectorDeadError
         After several dead frames in a row; all earlier points are in the record.
     """
     grid = default_grid() if grid is None else grid
     if budget < 1:
         raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
+    if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
+        raise TypeError(
+            f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
+            'try agent="bayesian"'
+        )
     check_exposure(exposure_s)
     check_limits(stage, grid.bounds)
     settings = {
@@ -132,24 +142,27 @@ def find_hotspot(
     devices = points.devices(also_read)
     hotspots: list[Hotspot] = []
 
-    with ThreadPoolExecutor(1, thread_name_prefix="think") as executor:
+    executor = ThreadPoolExecutor(1, thread_name_prefix="think")
 
-        def finish() -> MsgGenerator[None]:
-            row = Row("result")
-            row.value = yield from think(executor, lambda: _summarise(steering, points))
-            hotspots.append(row.value)
-            yield from record([row], "result")
+    def finish() -> MsgGenerator[None]:
+        row = Row("result")
+        row.value = yield from think(executor, lambda: _summarise(steering, points))
+        hotspots.append(row.value)
+        yield from record([row], "result")
 
-        @bpp.run_decorator(md=start_document("find_hotspot", settings, points, md))
-        @bpp.stage_decorator(devices)
-        @bpp.finalize_decorator(finish)
-        def run() -> MsgGenerator[None]:
-            yield from _steer(steering, points, stage, devices, executor)
+    @bpp.run_decorator(md=start_document("find_hotspot", settings, points, md))
+    @bpp.stage_decorator(devices)
+    @bpp.finalize_decorator(finish)
+    def run() -> MsgGenerator[None]:
+        yield from _steer(steering, points, stage, devices, executor)
 
+    try:
         yield from run()
+    finally:
+        executor.shutdown(wait=False)  # a halt does not wait for a thought
 
     hotspot = hotspots[-1]
-    if move_to_best:
+    if move_to_best and math.isfinite(hotspot.best_value):
         yield from bps.mv(stage.x, hotspot.best_x, stage.y, hotspot.best_y)
     return hotspot
 
@@ -175,10 +188,12 @@ def _steer(
             return
         yield from record([row], "decisions")
         points.take((yield from expose_at(stage, decision.x, decision.y, devices)))
+    yield from think(executor, lambda: points.hand_over(steering))
 
 
 def _summarise(steering: Steering, points: PointReader) -> Hotspot:
-    points.hand_over(steering)
+    with suppress(DetectorDeadError):  # the run ends for another reason already
+        points.hand_over(steering)
     best = steering.report()
     return Hotspot(
         best_x=best.x,

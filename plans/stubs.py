@@ -77,19 +77,32 @@ def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[s
     -------
     readings : the event's readings, by data key
     """
+    rewindable = yield Msg("rewindable", None, None)
 
     def event() -> MsgGenerator[dict[str, Any]]:
+        yield Msg("rewindable", None, False)
+        return (yield from _event(devices, stream))
+
+    def restore() -> MsgGenerator[None]:
+        yield Msg("rewindable", None, rewindable)
+
+    readings: dict[str, Any] = yield from bpp.finalize_wrapper(event(), restore)
+    return readings
+
+
+def _event(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[str, Any]]:
+    readings: dict[str, Any] = {}
+    try:
         yield Msg("create", None, name=stream)
-        readings: dict[str, Any] = {}
         for device in devices:
             reading = None
             while reading is None:  # a pause interrupts the read of an asynchronous device
                 reading = yield Msg("read", device)
             readings.update(reading)
-        yield Msg("save")
-        return readings
-
-    readings: dict[str, Any] = yield from bpp.rewindable_wrapper(event(), False)
+    except Exception:
+        yield Msg("drop")  # else the run's last row, its result, could not be recorded
+        raise
+    yield Msg("save")
     return readings
 
 

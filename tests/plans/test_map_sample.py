@@ -1,0 +1,124 @@
+"""The map: every point of the grid, in the order asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import Msg, RunEngineInterrupted
+
+from bl_steer.agents import Space
+from plans import map_sample
+from simulators.beamline import SimulatedBeamline
+
+GRID = Space.grid([0.0, 5.0, 10.0], [0.0, 20.0, 40.0])
+
+
+def mapping(beamline: SimulatedBeamline, **options: Any) -> Any:
+    return map_sample(
+        beamline.det, beamline.stage, **({"monitor": beamline.monitor, "grid": GRID} | options)
+    )
+
+
+def way(documents: Any) -> list[tuple[float, float]]:
+    columns = (documents.column("primary", key) for key in ("stage_x", "stage_y"))
+    return list(zip(*columns, strict=True))
+
+
+@pytest.mark.parametrize("snake", [True, False])
+def test_map_measures_every_point_once_in_order(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any, snake: bool
+) -> None:
+    n_measured = RE(mapping(beamline, snake=snake)).plan_result
+    forth, back = [0.0, 5.0, 10.0], [10.0, 5.0, 0.0]
+    rows = zip((0.0, 20.0, 40.0), (forth, back if snake else forth, forth), strict=True)
+    assert n_measured == 9
+    assert way(documents) == [(x, y) for y, row in rows for x in row]
+
+
+def test_map_says_in_its_start_document_what_was_asked_for(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    RE(mapping(beamline, md={"operator": "me"}))
+    start = documents.named("start")[0]
+    assert start["plan_name"] == "map_sample"
+    assert start["operator"] == "me"
+    assert start["motors"] == ["stage_x", "stage_y"]
+    assert start["num_points"] == 9
+    assert Space.from_dict(start["steering"]["grid"]).fingerprint == GRID.fingerprint
+    assert start["steering"]["nominal_counts"] == 1e7
+
+
+def test_map_of_scattered_points_keeps_their_order(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    grid = Space.scattered([3.0, 120.0, 44.0], [5.0, 7.0, 100.0])
+    RE(mapping(beamline, grid=grid))
+    assert way(documents) == [(3.0, 5.0), (120.0, 7.0), (44.0, 100.0)]
+
+
+def test_dead_frame_is_measured_again_at_its_place(
+    RE: RunEngine, mortal: SimulatedBeamline, documents: Any
+) -> None:
+    mortal.sample.dead = {2, 5, 6}
+    n_measured = RE(mapping(mortal)).plan_result
+    assert n_measured == 12
+    valid = np.array(documents.column("primary", "det_valid"), dtype=bool)
+    assert np.flatnonzero(~valid).tolist() == [2, 5, 6]
+    snake = [tuple(place) for place in GRID.snake()]
+    assert [place for place, good in zip(way(documents), valid, strict=True) if good] == snake
+    assert way(documents)[2] == way(documents)[3]
+    assert np.isnan(documents.run.patterns()).all(axis=1).tolist() == (~valid).tolist()
+
+
+def test_point_that_stays_dead_is_left_out_after_three_repeats(
+    RE: RunEngine, mortal: SimulatedBeamline, documents: Any
+) -> None:
+    mortal.sample.dead = range(2, 6)
+    assert RE(mapping(mortal)).plan_result == 12
+    assert documents.stop["exit_status"] == "success"
+
+
+def test_pause_at_any_message_of_a_map_repeats_no_event(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    grid = Space.grid([0.0, 5.0], [0.0])
+    n_messages = 0
+    pause_at = 0
+
+    def hook(message: Msg) -> None:
+        nonlocal n_messages
+        n_messages += 1
+        if n_messages == pause_at:
+            RE.loop.call_soon(lambda: RE.loop.create_task(RE._request_pause_coro()))
+
+    RE.msg_hook = hook
+    RE(mapping(beamline, grid=grid))
+    expected, n_undisturbed = way(documents), n_messages
+    for pause_at in range(2, n_undisturbed, 2):
+        n_messages = 0
+        try:
+            RE(mapping(beamline, grid=grid))
+        except RunEngineInterrupted:
+            RE.resume()
+        assert way(documents) == expected, f"paused at message {pause_at}"
+        assert [e["seq_num"] for e in documents.events("primary")] == [1, 2]
+        assert documents.run.frames.shape[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"grid": Space.grid([0.0, 200.0], [0.0])}, "stage_x must stay within its limits"),
+        ({"exposure_s": -1.0}, "exposure_s must be positive and finite, got -1 s"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_first_message(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any, options: Any, message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        RE(mapping(beamline, **options))
+    assert documents.all == []
+    assert beamline.clock.elapsed_s == 0.0
