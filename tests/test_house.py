@@ -1,0 +1,144 @@
+"""The rules of the house that a machine can check; ruff, mypy and import-linter check the rest."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import pkgutil
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, get_type_hints
+
+import pytest
+
+import bl_steer
+import devices
+import plans
+import simulators
+
+ROOTS = (bl_steer, devices, plans, simulators)
+MAX_LINES = 350
+HEAVY = {"torch", "botorch", "gpytorch", "sklearn", "matplotlib"}
+SOURCES = sorted(path for root in ROOTS for path in Path(str(root.__file__)).parent.rglob("*.py"))
+PLAN_MODULES = [
+    "plans",
+    *(f"plans.{module.name}" for module in pkgutil.iter_modules(plans.__path__)),
+]
+SECTION = re.compile(r"^ *(\w+)\n *-{3,}$", re.MULTILINE)
+
+
+def generators() -> Iterator[tuple[str, Callable[..., Any]]]:
+    """Yield the public generator functions of ``plans``: plans and stubs."""
+    for name in PLAN_MODULES:
+        module = importlib.import_module(name)
+        for public in getattr(module, "__all__", ()):
+            function = getattr(module, public)
+            if inspect.isgeneratorfunction(function) and function.__module__ == name:
+                yield f"{name}.{public}", function
+
+
+GENERATORS = dict(generators())
+PLANS = {
+    name: GENERATORS[f"{f.__module__}.{f.__name__}"]
+    for name in plans.__all__
+    if inspect.isgeneratorfunction(f := getattr(plans, name))
+}
+
+
+def identify(value: object) -> str | None:
+    return str(value.name) if isinstance(value, Path) else None
+
+
+def test_the_plans_are_found() -> None:
+    assert set(PLANS) >= {"find_hotspot", "map_sample"}
+    assert len(GENERATORS) > len(PLANS)
+
+
+@pytest.mark.parametrize("name", GENERATORS)
+def test_every_plan_and_stub_is_typed_and_yields_messages(name: str) -> None:
+    function = GENERATORS[name]
+    hints = get_type_hints(function)
+    assert hints.keys() == {*inspect.signature(function).parameters, "return"}
+    assert "MsgGenerator" in inspect.get_annotations(function)["return"]
+    assert inspect.getdoc(function)
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_documents_its_parameters_and_its_result_in_numpydoc(name: str) -> None:
+    plan = PLANS[name]
+    text = inspect.getdoc(plan) or ""
+    first, blank, *_ = text.splitlines()
+    assert first.endswith(".")
+    assert blank == ""
+    assert SECTION.findall(text)[:2] == ["Parameters", "Returns"]
+    parameters = text.split("Parameters\n")[1].split("Returns\n")[0]
+    documented = re.findall(r"^([\w, ]+?) : ", parameters, re.MULTILINE)
+    assert [n.strip() for names in documented for n in names.split(",")] != []
+    assert {n.strip() for names in documented for n in names.split(",")} == set(
+        inspect.signature(plan).parameters
+    )
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_every_plan_takes_devices_first_then_options_by_keyword_and_metadata(name: str) -> None:
+    parameters = inspect.signature(PLANS[name]).parameters
+    positional = [p.name for p in parameters.values() if p.kind is not p.KEYWORD_ONLY]
+    assert positional == ["detector", "stage"]
+    assert parameters["md"].default is None
+    assert all(p.default is not p.empty for p in parameters.values() if p.kind is p.KEYWORD_ONLY)
+
+
+@pytest.mark.parametrize(
+    "module", ["bl_steer", "bl_steer.cli", "bl_steer.runs", "bl_steer.features", "plans", "devices"]
+)
+def test_import_is_light(module: str) -> None:
+    code = f"import sys, {module}; print({HEAVY} & sys.modules.keys())"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=identify)
+def test_module_is_short_and_says_why_it_exists(path: Path) -> None:
+    text = path.read_text()
+    assert text.count("\n") <= MAX_LINES
+    assert ast.get_docstring(ast.parse(text))
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=lambda root: root.__name__)
+def test_root_ships_its_types(root: ModuleType) -> None:
+    assert Path(str(root.__file__)).with_name("py.typed").is_file()
+
+
+@pytest.mark.parametrize(
+    "path", [path for path in SOURCES if path.parent.name == "plans"], ids=identify
+)
+def test_no_plan_sleeps_in_the_loop_of_the_run_engine(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert "time.sleep" not in [ast.unparse(call) for call in calls]
+    imported = [
+        alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom) and node.module == "time"
+        for alias in node.names
+    ]
+    assert "sleep" not in imported
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=identify)
+def test_no_drawer_for_things_without_a_home(path: Path) -> None:
+    drawers = {"utils", "common", "helpers", "base", "manager", "misc"}
+    assert not drawers & {path.stem, path.parent.name}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=identify)
+def test_input_is_never_checked_by_assert(path: Path) -> None:
+    tree = ast.parse(path.read_text())
+    assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
