@@ -209,6 +209,11 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
 
     with _existing_store(data_dir) as store:
         run = open_run(store, int(uid) if uid.lstrip("-").isdigit() and len(uid) < 6 else uid)
+        if verify and not run.decisions:
+            raise ValueError(
+                f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
+                "without any; leave out --verify"
+            )
         figure = figure or Path(f"{run.uid[:8]}.png")
         _check_writable(figure)
         draw_run(run).savefig(figure, dpi=150)
