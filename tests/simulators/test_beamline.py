@@ -121,12 +121,11 @@ def test_rocking_scan_takes_one_exposure_a_frame(
     assert beamline.monitor.counts.get() == pytest.approx(3e7, rel=0.05)
 
 
-def test_map_of_961_points_takes_the_time_that_is_foretold(
-    RE: RunEngine, beamline: SimulatedBeamline, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("simulators.sige_film.DEAD_PROBABILITY", 0.0)
+def test_map_of_961_points_takes_the_time_that_is_foretold(RE: RunEngine, tmp_path: Path) -> None:
     places = np.linspace(0.0, 150.0, 31)
     grid = Space.grid(places, places)
+    sample = RecordedMap(*np.meshgrid(places, places), np.ones((31, 31)), unit="um")
+    beamline = SimulatedBeamline(sample, frames_dir=tmp_path)
     assert RE(map_sample(beamline.det, beamline.stage, grid=grid)).plan_result == 961
     foretold = beamline.duration_s(grid.snake(), exposure_s=10.0)
     assert beamline.clock.elapsed_s == pytest.approx(foretold)
