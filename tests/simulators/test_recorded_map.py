@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simulators.recorded_map import RecordedMap
@@ -98,6 +98,7 @@ def test_a_grid_saved_with_y_first_is_turned_round():
     np.testing.assert_array_equal(sample.rates(*sample.grid).ravel(), values.ravel())
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(-3.0, 12.0), st.floats(5.0, 20.0))
 def test_nearest_gives_the_nearest_recorded_point_everywhere(px, py):
     x, y = grid()
@@ -107,6 +108,7 @@ def test_nearest_gives_the_nearest_recorded_point_everywhere(px, py):
     assert distance[values == got].item() == pytest.approx(distance.min())
 
 
+@settings(max_examples=50, deadline=None)
 @given(st.floats(0.0, 8.0), st.floats(10.0, 16.0))
 def test_linear_is_exact_on_a_bilinear_map_and_flat_outside(px, py):
     x, y = grid()

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bl_steer.diffraction import (
@@ -22,6 +22,7 @@ def test_end_members_have_the_published_lattice_parameters():
     assert float(lattice_parameter(1.0)) == pytest.approx(A_GE, abs=3e-4)
 
 
+@settings(deadline=None)
 @given(st.floats(0.01, 0.99))
 def test_bowing_lies_below_the_line_between_the_end_members(x):
     line = (1 - x) * lattice_parameter(0.0) + x * lattice_parameter(1.0)
@@ -33,6 +34,7 @@ def test_elastic_constants_are_those_of_silicon_and_germanium():
     assert [float(c) for c in elastic_constants(1.0)] == pytest.approx([128.5, 48.3])
 
 
+@settings(deadline=None)
 @given(fractions)
 def test_a_fully_relaxed_film_is_cubic(x):
     a_par, a_perp = strained_lattice(x, 1.0)
@@ -40,11 +42,13 @@ def test_a_fully_relaxed_film_is_cubic(x):
     assert float(a_perp) == pytest.approx(float(a_par), rel=1e-12)
 
 
+@settings(deadline=None)
 @given(fractions)
 def test_a_pseudomorphic_film_keeps_the_substrates_in_plane_lattice(x):
     assert float(strained_lattice(x, 0.0)[0]) == pytest.approx(A_SI, rel=1e-12)
 
 
+@settings(deadline=None)
 @given(fractions, fractions)
 def test_no_stress_acts_across_the_surface(x, relaxation):
     a = lattice_parameter(x)
@@ -54,6 +58,7 @@ def test_no_stress_acts_across_the_surface(x, relaxation):
     assert float(stress) == pytest.approx(0.0, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(fractions, fractions, tilts)
 def test_a_tilt_turns_the_peak_and_keeps_its_length(x, relaxation, tilt):
     flat = np.array(peak_position(x, relaxation))
@@ -63,6 +68,7 @@ def test_a_tilt_turns_the_peak_and_keeps_its_length(x, relaxation, tilt):
     assert angle == pytest.approx(tilt, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(fractions, fractions)
 def test_untilted_peaks_follow_braggs_law_of_each_lattice_direction(x, relaxation):
     a_par, a_perp = strained_lattice(x, relaxation)
