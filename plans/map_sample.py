@@ -14,7 +14,8 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
-from plans.points import MAX_RETAKES, PointReader, default_grid, start_document
+from bl_steer.steering import MAX_RETAKES, DetectorDeadError
+from plans.points import PointReader, default_grid, start_document
 from plans.stubs import FrameDetector, Monitor, Stage, check_exposure, check_limits, expose_at
 
 __all__ = ["map_sample"]
@@ -41,6 +42,13 @@ def map_sample(
     Returns
     -------
     n_measured : number of measurements, repeats of dead frames included
+
+    Raises
+    ------
+    ValueError
+        Before anything moves, for a grid or an exposure that cannot work.
+    bl_steer.steering.DetectorDeadError
+        When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
     grid = default_grid() if grid is None else grid
     check_exposure(exposure_s)
@@ -56,12 +64,20 @@ def map_sample(
     @bpp.stage_decorator(devices)
     def run() -> MsgGenerator[None]:
         nonlocal n_measured
+        dead = 0
         for x, y in grid.snake() if snake else grid.points:
             for _ in range(1 + MAX_RETAKES):
                 points.take((yield from expose_at(stage, x, y, devices)))
                 n_measured += 1
                 if points.pattern is not None:
+                    dead = 0
                     break
+                dead += 1
+            if dead > 1 + MAX_RETAKES:
+                raise DetectorDeadError(
+                    f"the detector must give a valid frame, got {dead} dead ones in a row up to "
+                    f"x = {x:g}, y = {y:g}; check detector, shutter and beam"
+                )
 
     yield from run()
     return n_measured

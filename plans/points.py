@@ -17,8 +17,6 @@ from plans.stubs import FrameDetector, Monitor, Stage
 
 __all__ = ["PointReader", "default_grid", "start_document"]
 
-MAX_RETAKES = 3
-"""Repeats of a dead frame before a map goes on without the point."""
 PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 

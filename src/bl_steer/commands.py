@@ -203,6 +203,7 @@ def runs(*, data_dir: Path) -> list[dict[str, Any]]:
 
 def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict[str, Any]:
     """Draw a stored run and return what it found; repeat its decisions if asked."""
+    from bl_steer.agents import AGENT_NAMES
     from bl_steer.figures import draw_run
     from bl_steer.runs import open_run
     from bl_steer.steering import differing_decisions
@@ -213,6 +214,11 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
             raise ValueError(
                 f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
                 "without any; leave out --verify"
+            )
+        if verify and run.steering["agent"] not in AGENT_NAMES:
+            raise ValueError(
+                "only the decisions of a built-in agent can be repeated, got the agent "
+                f"{run.steering['agent']!r}; leave out --verify"
             )
         figure = figure or Path(f"{run.uid[:8]}.png")
         _check_writable(figure)

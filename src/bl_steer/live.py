@@ -92,6 +92,8 @@ class Progress(_Watcher):
     def event(self, stream: str, data: Document) -> None:
         """Count a measured point; show the best so far."""
         if stream == "primary":
+            if self._bar.total is not None and self._bar.n >= self._bar.total:
+                self._bar.total += 1  # a dead frame was measured again
             self._bar.update(1)
         elif stream == "result":
             self._bar.set_postfix_str(

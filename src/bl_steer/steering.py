@@ -41,6 +41,7 @@ __all__ = [
 ]
 
 MAX_RETAKES = 3
+"""Repeats of a dead frame at one place."""
 NOT_REPRODUCED = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s")
 
 

@@ -10,6 +10,7 @@ from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.agents import Space
+from bl_steer.steering import DetectorDeadError
 from plans import map_sample
 from simulators.beamline import SimulatedBeamline
 
@@ -79,6 +80,16 @@ def test_point_that_stays_dead_is_left_out_after_three_repeats(
     mortal.sample.dead = range(2, 6)
     assert RE(mapping(mortal)).plan_result == 12
     assert documents.stop["exit_status"] == "success"
+
+
+def test_map_stops_when_two_points_in_a_row_stay_dead_and_keeps_the_earlier_ones(
+    RE: RunEngine, mortal: SimulatedBeamline, documents: Any
+) -> None:
+    mortal.sample.dead = range(3, 100)
+    with pytest.raises(DetectorDeadError, match=r"got 8 dead ones in a row up to x = .*; check"):
+        RE(mapping(mortal))
+    assert documents.stop["exit_status"] == "fail"
+    assert np.isfinite(documents.run.patterns()).all(axis=1).tolist() == [True] * 3 + [False] * 8
 
 
 def test_pause_at_any_message_of_a_map_repeats_no_event(
