@@ -85,7 +85,7 @@ PRESETS = MappingProxyType(
 
 How hard they are to search, in measurements until within 5 µm of the maximum or at 95 % of it
 (median over films; 10 s exposures, at most 150): random cells need 70 on smooth, 130 on
-multi-domain, 110 on needle; plain BoTorch, continuous with 10 random starts, 13 on smooth, 47 on
+multi-domain, 110 on needle; plain BoTorch, continuous with 10 random starts, 13 on smooth, 50 on
 multi-domain, 60 on noisy, and finds the needle in one film of ten.
 """
 
