@@ -20,9 +20,9 @@ __all__ = ["GrowingFactors", "KernelName", "correlation"]
 
 KernelName = Literal["matern52", "rbf"]
 
-FIRST_CAPACITY = 64
-"""Rows allocated at first, doubled when full. A multiple of 8 keeps rows aligned in memory, on
-which the last bits of matrix products depend."""
+BLOCK = 64
+"""Rows allocated at a time. A multiple of 8 keeps rows aligned in memory, on which the last bits
+of matrix products depend."""
 
 
 def correlation(squared_distance: Tensor, lengthscale: Tensor, kernel: KernelName) -> Tensor:
@@ -52,12 +52,13 @@ class GrowingFactors:
     ----------
     candidates : shape (C, 2), in the axes' units.
     lengthscales, nuggets : shape (M,). Nuggets are noise variances over the amplitude.
-    capacity : rows allocated at first.
+    block : rows allocated at a time.
 
     Notes
     -----
     A row costs one pass over V, O(M n C). Memory is 8 M (n C + n²) bytes: 184 MB for M = 24,
-    C = 961, n = 1000, and up to twice that after a doubling.
+    C = 961, n = 1000, and 1.5 GB for C = 40,000, n = 200; twice that for a moment when a block is
+    added.
     """
 
     def __init__(
@@ -67,22 +68,23 @@ class GrowingFactors:
         lengthscales: Tensor,
         nuggets: Tensor,
         kernel: KernelName,
-        capacity: int = FIRST_CAPACITY,
+        block: int = BLOCK,
     ) -> None:
         self.candidates = candidates
         self.lengthscales = lengthscales
         self.nuggets = nuggets
         self.kernel = kernel
+        self._block = block
         members, count = len(lengthscales), len(candidates)
         # Members share lengthscales, and exp is the dear part of a kernel row.
         self._distinct, self._which = torch.unique(lengthscales, return_inverse=True)
         self.n_rows = 0
         self.n_labelled = 0
-        self._X = candidates.new_zeros(capacity, 2)
-        self._y = candidates.new_zeros(capacity)
-        self._L = candidates.new_zeros(members, capacity, capacity)
-        self._V = candidates.new_zeros(members, capacity, count)
-        self._W = candidates.new_zeros(members, capacity, 2)
+        self._X = candidates.new_zeros(block, 2)
+        self._y = candidates.new_zeros(block)
+        self._L = candidates.new_zeros(members, block, block)
+        self._V = candidates.new_zeros(members, block, count)
+        self._W = candidates.new_zeros(members, block, 2)
         self.log_det = candidates.new_zeros(members)
         self.VtV = candidates.new_zeros(members, count)
         """Σ V²: the share of the prior variance that the rows explain, (M, C)."""
@@ -122,7 +124,7 @@ class GrowingFactors:
         """Extend L, V and the log determinant by the point x, shape (2,)."""
         n = self.n_rows
         if n == len(self._X):
-            self._double()
+            self._grow()
         to_candidates = self._correlations(x[None], self.candidates)
         row = self._forward_solve(x)
         # The Schur complement is at least the nugget; rounding must not push it below.
@@ -138,7 +140,10 @@ class GrowingFactors:
         self.n_rows = n + 1
 
     def label(self, y: Tensor) -> None:
-        """Set the targets of all rows, shape (n,); recomputes only from the first that changed."""
+        """Set the targets of all rows, shape (n,).
+
+        Targets that come after the known ones extend W; any change of a known one recomputes W.
+        """
         if not torch.equal(self.y, y[: self.n_labelled]):
             self.n_labelled = 0
             self.VtW.zero_()
@@ -169,8 +174,8 @@ class GrowingFactors:
         distinct = correlation(squared, self._distinct[:, None, None], self.kernel)
         return distinct[self._which]
 
-    def _double(self) -> None:
-        rows, (members, count) = 2 * len(self._X), self.VtV.shape
+    def _grow(self) -> None:
+        rows, (members, count) = len(self._X) + self._block, self.VtV.shape
         self._X = _grown(self._X, (rows, 2))
         self._y = _grown(self._y, (rows,))
         self._L = _grown(self._L, (members, rows, rows))

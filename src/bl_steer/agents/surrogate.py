@@ -39,7 +39,7 @@ LONGEST_OF_EXTENT = 0.4
 """The longest lengthscale over the longer side of the map; the shortest is the pitch."""
 LOG_LENGTHSCALE_SD = 0.7
 """Width of the prior, log-normal around the middle of that range (on a log scale)."""
-NUGGETS = (1e-6, 1e-4, 1e-2)
+NUGGETS = (1e-5, 1e-3, 1e-1)
 """Noise variances over the amplitude, equally likely beforehand."""
 SMALLEST_VARIANCE = 1e-12
 """Floor of the amplitude over the mean square of the targets: a flat map has no scale."""

@@ -16,7 +16,7 @@ AXIS = torch.arange(0.0, 60.0, 5.0, dtype=torch.float64)
 CANDIDATES = torch.cartesian_prod(AXIS, AXIS).flip(1).contiguous()
 KERNELS: list[KernelName] = ["rbf", "matern52"]
 NUGGETS = (1e-4, 1e-3, 1e-2)
-"""Larger than the smallest default, so that 1e-9 is a fair demand on dense algebra."""
+"""Above the smallest default, so that 1e-9 is a fair demand on dense algebra."""
 
 
 def _data(n: int, *, seed: int = 0, off_grid: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -143,8 +143,8 @@ def test_removing_a_point_equals_never_having_measured_it() -> None:
     assert torch.equal(model.log_weights, never.log_weights)
 
 
-def test_the_smallest_default_nugget_bears_a_full_grid_and_repeated_points() -> None:
-    model = _model(nuggets=(1e-6, 1e-4, 1e-2))
+def test_a_nugget_of_1e_8_bears_a_full_grid_and_repeated_points() -> None:
+    model = _model(nuggets=(1e-8, 1e-4, 1e-2))
     X, y = _data(len(CANDIDATES))
     X[1::2] = X[:-1:2]
     model.condition(X, y)
@@ -161,14 +161,14 @@ def test_a_flat_map_gives_finite_weights() -> None:
         assert bool(torch.isfinite(model.log_weights).all())
 
 
-def test_factors_grow_past_their_capacity_without_a_trace() -> None:
+def test_factors_grow_past_their_first_block_without_a_trace() -> None:
     X, y = _data(40)
     settings = {
         "lengthscales": torch.tensor([5.0, 20.0], dtype=torch.float64),
         "nuggets": torch.tensor([1e-3, 1e-2], dtype=torch.float64),
     }
-    small = GrowingFactors(CANDIDATES, **settings, kernel="rbf", capacity=8)
-    large = GrowingFactors(CANDIDATES, **settings, kernel="rbf", capacity=64)
+    small = GrowingFactors(CANDIDATES, **settings, kernel="rbf", block=8)
+    large = GrowingFactors(CANDIDATES, **settings, kernel="rbf", block=64)
     for factors in (small, large):
         for x in X:
             factors.add_point(x)
