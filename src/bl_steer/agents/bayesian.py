@@ -167,10 +167,12 @@ class BayesianAgent:
             return self._predict(torch.tensor(np.asarray(X, dtype=np.float64)), offset)
 
     def recommend(self) -> Recommendation:
-        """Return the best spot: the measured point with the highest posterior mean.
+        """Return the best spot: a measured point, bright by the model and by its own reading.
 
-        The posterior mean, and not the highest reading, because the highest of many noisy readings
-        is too high; a measured point, because nobody should be sent to a spot never looked at.
+        Ranked by the mean of posterior mean and reading. The highest of many noisy readings is too
+        high, and the model alone takes texture finer than the pitch for noise. On simulated films
+        this rule reported A as often as the better of the two, on smooth and on noisy ones. Only
+        measured points: nobody should be sent to a spot never looked at.
         """
         X = self._ledger.positions()
         if len(X) == 0:
@@ -179,7 +181,7 @@ class BayesianAgent:
             (x, y), mean = X[0], self._ledger.objectives()[0]
             return Recommendation(float(x), float(y), float(mean), float("nan"))
         mean, sd = self.predict(X)
-        best = int(np.argmax(mean))
+        best = int(np.argmax(mean + self._ledger.objectives()))
         return Recommendation(*map(float, (*X[best], mean[best], sd[best])))
 
     def state_dict(self) -> dict[str, Any]:
