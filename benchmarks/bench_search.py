@@ -57,8 +57,8 @@ def main() -> None:
                 )
             ]
             counts = [trial.score.n_to_found or budget + 1 for _, trial in trials]
-            percentiles = np.percentile(counts, [50, 75, 95], method="higher")
-            cells = [f"{c:.0f}" if c <= budget else f"> {budget}" for c in percentiles]
+            percentiles = [np.median(counts), *np.percentile(counts, [75, 95], method="higher")]
+            cells = [f"{c:g}" if c <= budget else f"> {budget}" for c in percentiles]
             found = sum(trial.score.found for _, trial in trials)
             cpu_ms = 1000 * np.median([trial.decision_cpu_s_median for _, trial in trials])
             print(
