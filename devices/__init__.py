@@ -3,6 +3,13 @@
 from devices.detector import AreaDetector, DetectorError
 from devices.diffractometer import SurfaceDiffractometer
 from devices.monitor import BeamMonitor
-from devices.stage import SampleStage
+from devices.stage import SampleStage, StageAxis
 
-__all__ = ["AreaDetector", "BeamMonitor", "DetectorError", "SampleStage", "SurfaceDiffractometer"]
+__all__ = [
+    "AreaDetector",
+    "BeamMonitor",
+    "DetectorError",
+    "SampleStage",
+    "StageAxis",
+    "SurfaceDiffractometer",
+]

@@ -17,6 +17,8 @@ from bl_steer.settings import Settings
 __all__ = ["main"]
 
 PRESETS = ("smooth", "multi-domain", "needle", "noisy", "rough")
+DEMO_SEED = 10
+"""A film on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
 WIDTHS = (5, 9, 9, 10, 9, 8)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
@@ -25,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
     arguments = _parser().parse_args(argv)
     try:
-        _check_json(arguments.json)
+        _check_json(getattr(arguments, "json", None))
         arguments.run(arguments)
     except KeyboardInterrupt:
         print("bl-steer: interrupted; what was measured is in the store", file=sys.stderr)
@@ -53,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = _command(commands, "demo", _demo, "find point A on a simulated film; leaves a figure")
     demo.add_argument("--sample", default="multi-domain", choices=PRESETS)
-    demo.add_argument("--seed", type=int, default=0)
+    demo.add_argument("--seed", type=int, default=DEMO_SEED)
     demo.add_argument("--figure", type=Path, default=Path("point_A.png"))
 
     find = _command(commands, "find", _find, "find point A, with options")
@@ -80,26 +82,50 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("--verify", action="store_true", help="repeat every decision from the record")
 
     paper = _command(commands, "paper", _paper, "the figures of the source, at its scale")
-    paper.add_argument("--seed", type=int, default=0)
+    paper.add_argument("--seed", type=int, default=DEMO_SEED)
     paper.add_argument("--out", type=Path, default=Path("paper"), help="folder for the figures")
 
-    session = _command(commands, "session", _session, "an IPython session at the beamline")
-    session.add_argument("--sim", action="store_true", help="on the simulated beamline (default)")
+    session = _plain_command(commands, "session", _session, "an IPython session at the beamline")
+    where = session.add_mutually_exclusive_group()
+    where.add_argument("--sim", action="store_true", help="on the simulated beamline (default)")
+    where.add_argument("--epics", action="store_true", help="on the PVs of devices/beamline.py")
     session.add_argument("--sample", default=None, metavar="PRESET", help=", ".join(PRESETS))
     session.add_argument("--seed", type=int, default=None)
+    session.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    session.add_argument(
+        "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
+    )
+    _data_option(session)
+
+    ioc = _plain_command(commands, "ioc", _ioc, "serve a simulated film over Channel Access")
+    ioc.add_argument("--sample", default="multi-domain", choices=PRESETS)
+    ioc.add_argument("--seed", type=int, default=0)
+    ioc.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    ioc.add_argument("--speedup", type=float, default=1.0, metavar="S", help="1 is real time")
     return parser
 
 
 def _command(
     commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
 ) -> argparse.ArgumentParser:
+    parser = _plain_command(commands, name, run, text)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    _data_option(parser)
+    return parser
+
+
+def _plain_command(
+    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
+) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+    return parser
+
+
+def _data_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Settings().data_dir, metavar="DIR", help="folder of the store"
     )
-    return parser
 
 
 def _steering_options(parser: argparse.ArgumentParser) -> None:
@@ -261,14 +287,42 @@ def _paper(arguments: argparse.Namespace) -> None:
 
 
 def _session(arguments: argparse.Namespace) -> None:
-    from bl_steer.shell import embed
+    from bl_steer.shell import embed, interactive_epics_session, interactive_session
 
+    if arguments.epics:
+        session, banner = interactive_epics_session(
+            arguments.axes, prefix=arguments.prefix, data_dir=arguments.data
+        )
+        embed(session, banner)
+        return
     settings = Settings()
-    embed(
+    session, banner = interactive_session(
         arguments.sample or settings.sample,
         seed=settings.seed if arguments.seed is None else arguments.seed,
         data_dir=arguments.data,
     )
+    embed(session, banner)
+
+
+def _ioc(arguments: argparse.Namespace) -> None:
+    from bl_steer.session import check_import_roots
+
+    check_import_roots()
+    from devices.beamline import PREFIX
+    from simulators.sige_film import SigeFilm
+
+    try:
+        from simulators.ioc import process_variables, serve
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the soft IOC must have caproto to serve with, got: {error}; pip install caproto"
+        ) from error
+    channels = process_variables(
+        SigeFilm(arguments.sample, seed=arguments.seed),
+        prefix=PREFIX if arguments.prefix is None else arguments.prefix,
+        speedup=arguments.speedup,
+    )
+    serve(channels, on_ready=lambda: print("READY", flush=True))
 
 
 def _check_json(path: Path | None) -> None:

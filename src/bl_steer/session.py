@@ -23,6 +23,7 @@ from bl_steer.store import Store
 if TYPE_CHECKING:
     from bluesky import RunEngine
 
+    from bl_steer.diffraction import FrameAxes
     from simulators.beamline import SimulatedBeamline
     from simulators.sample import Sample
 
@@ -32,6 +33,7 @@ __all__ = [
     "SimulatedSession",
     "check_import_roots",
     "end_run_engine",
+    "open_epics_session",
     "open_session",
     "simulated_session",
 ]
@@ -200,6 +202,53 @@ def open_session(
     session = simulated_session(
         sample, Store.open(data_dir), exposure_s=exposure_s, progress=progress
     )
+    session.owns_store = True
+    return session
+
+
+def open_epics_session(
+    axes: FrameAxes | None = None,
+    *,
+    prefix: str | None = None,
+    data_dir: str | os.PathLike[str] = "./bl_steer_data",
+    settle_s: float = 0.5,
+    timeout_s: float = 5.0,
+    progress: bool = True,
+) -> Session:
+    """Open a session on the process variables of `devices.beamline`, with a store of its own.
+
+    Parameters
+    ----------
+    axes : of the detector's pixels; those of the simulated film by default
+    prefix : of the process variables; the beamline's own by default
+    data_dir : folder of the store, made if it is missing
+    settle_s : time that the stage waits after it has arrived, s
+    timeout_s : time for all process variables to answer, s
+
+    Raises
+    ------
+    ConnectionError
+        Naming the records that did not answer.
+    """
+    check_import_roots()
+    from devices import beamline
+
+    if axes is None:
+        from simulators.sige_film import SigeFilm
+
+        axes = SigeFilm().axes
+    prefix = beamline.PREFIX if prefix is None else prefix
+    detector = beamline.area_detector(axes, prefix=prefix)
+    devices = (
+        detector,
+        beamline.sample_stage(prefix, settle_s=settle_s),
+        beamline.beam_monitor(prefix),
+        beamline.diffractometer(prefix),
+    )
+    beamline.connect(devices, timeout_s=timeout_s)
+    store = Store.open(data_dir)
+    detector.frames_dir = store.frames_dir
+    session = Session(store, {device.name: device for device in devices}, progress=progress)
     session.owns_store = True
     return session
 

@@ -10,15 +10,15 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.session import SimulatedSession, open_session
+from bl_steer.session import Session, SimulatedSession, open_epics_session, open_session
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BANNER", "embed", "interactive_session"]
+__all__ = ["BANNER", "embed", "interactive_epics_session", "interactive_session"]
 
 BANNER = """\
-bl_steer session: simulated film {sample!r}, seed {seed}; runs are kept in {data_dir}
+bl_steer session: {place}; runs are kept in {data_dir}
 
     RE(find_hotspot(det, stage, monitor=monitor, budget=48))   steer to the brightest spot
     RE(map_sample(det, stage, monitor=monitor))                measure the whole grid
@@ -32,22 +32,39 @@ def interactive_session(
     sample: str, *, seed: int, data_dir: str | os.PathLike[str]
 ) -> tuple[SimulatedSession, str]:
     """Open a simulated session with a live map; return it and the banner."""
+    session = open_session(sample, seed=seed, data_dir=data_dir)
+    return session, _watch(session, f"simulated film {sample!r}, seed {seed}", data_dir)
+
+
+def interactive_epics_session(
+    axes_file: Path | None, *, prefix: str | None, data_dir: str | os.PathLike[str]
+) -> tuple[Session, str]:
+    """Open a session on EPICS with a live map; return it and the banner."""
+    from bl_steer.diffraction import FrameAxes
+
+    axes = None if axes_file is None else FrameAxes.load(axes_file)
+    session = open_epics_session(axes, prefix=prefix, data_dir=data_dir)
+    prefix = session.devices["stage"].prefix.removesuffix("STG:")
+    source = "the simulated film (--axes gives others)" if axes_file is None else axes_file
+    return session, _watch(session, f"EPICS, {prefix}…, axes of {source}", data_dir)
+
+
+def _watch(session: Session, place: str, data_dir: str | os.PathLike[str]) -> str:
+    """Give `session` a live map; return its banner."""
     from bl_steer.live import LiveMap
 
-    session = open_session(sample, seed=seed, data_dir=data_dir)
     path = Path(data_dir) / "live_map.png"
     show = _notebook_display()
     session.RE.subscribe(LiveMap(show, path=path))
     live = "in the notebook" if show else str(path)
-    return session, BANNER.format(sample=sample, seed=seed, data_dir=data_dir, live=live)
+    return BANNER.format(place=place, data_dir=data_dir, live=live)
 
 
-def embed(sample: str, *, seed: int, data_dir: str | os.PathLike[str]) -> None:
+def embed(session: Session, banner: str) -> None:
     """Start IPython with the session's names; return when the user leaves."""
     from IPython import start_ipython
     from traitlets.config import Config
 
-    session, banner = interactive_session(sample, seed=seed, data_dir=data_dir)
     config = Config()
     config.TerminalInteractiveShell.banner2 = banner
     with session:

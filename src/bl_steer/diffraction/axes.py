@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -35,6 +37,37 @@ class FrameAxes:
         """
         height, width = shape
         return cls(np.arange(width, dtype=float), np.arange(height, dtype=float), unit)
+
+    @classmethod
+    def load(cls, path: Path | str) -> FrameAxes:
+        """Read ``qx`` and ``qz`` from an .npz file, in 1/Å.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If it is no .npz without pickles, or holds no two lists of finite numbers.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                qx, qz = (np.asarray(arrays[key], dtype=float) for key in ("qx", "qz"))
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"the file of the axes must exist, got {str(path)!r}; check the path"
+            ) from None
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+            raise ValueError(
+                f"the axes must be the arrays qx and qz of an .npz file, got {str(path)!r} "
+                f"({error}); save them with numpy.savez"
+            ) from error
+        for name, q in (("qx", qx), ("qz", qz)):
+            if q.ndim != 1 or q.size == 0 or not np.isfinite(q).all():
+                raise ValueError(
+                    f"{name} must be a list of finite numbers in 1/Å, got shape {q.shape} in "
+                    f"{str(path)!r}; give the coordinate of each column (qx) and row (qz)"
+                )
+        return cls(qx, qz)
 
     @property
     def shape(self) -> tuple[int, int]:
