@@ -57,7 +57,7 @@ class BayesianAgent:
     seed : fixes the start design and the order in which ties are broken.
     n_start : points of the start design; points that somebody else measured count towards it.
     start : "maximin" (spread out) or "random".
-    kernel : "rbf" or "matern52". On simulated films, rough ones too, rbf needs 2 to 7
+    kernel : "rbf" or "matern52". On simulated films, rough ones too, rbf needs 2 to 8
         measurements less on average.
     warp : "sqrt" (see `bl_steer.agents.warp`) or "none".
 

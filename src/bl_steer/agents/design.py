@@ -39,9 +39,8 @@ def farthest_cell(
 
     Repeated, this is a sequential maximin design. The rim counts as a mirror: a cell at distance e
     from the rim is 2e from its own image. Without it the first points crowd along the rim, where
-    half of their neighbourhood lies outside the map (with it, 12 % fewer measurements to the
-    maximum of noisy films). Since it looks at what was really taken, it also spreads around points
-    measured by somebody else. Ties go to the first in `order`.
+    half of their neighbourhood lies outside the map. Since it looks at what was really taken, it
+    also spreads around points measured by somebody else. Ties go to the first in `order`.
 
     Parameters
     ----------
