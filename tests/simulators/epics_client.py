@@ -39,7 +39,7 @@ def refusals(session: Session) -> dict[str, Any]:
         except (ValueError, LimitError) as error:
             refused[name] = str(error)
     stage.x.user_setpoint.put(161.0, force=True, wait=True)
-    refused["record"] = float(stage.x.user_setpoint.get())
+    refused["record"] = float(stage.x.user_setpoint.get(use_monitor=False))
     return {
         **refused,
         "limits": list(stage.x.limits),
