@@ -222,7 +222,7 @@ def test_an_explanation_says_what_was_expected_of_the_point() -> None:
     assert (why.runner_up_x, why.runner_up_y) != (point["x"], point["y"])
     mean, sd = agent.predict(np.array([[point["x"], point["y"]]]))
     assert_allclose([why.mean, why.sd], [mean[0], sd[0]], rtol=1e-6)
-    assert 5.0 <= why.lengthscale <= 60.0
+    assert 5.0 <= why.lengthscale <= 37.5
     assert all(np.isfinite(v) for v in vars(why).values() if not isinstance(v, str))
 
 

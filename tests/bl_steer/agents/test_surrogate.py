@@ -65,7 +65,7 @@ def test_posterior_likelihood_mean_and_amplitude_equal_dense_algebra(kernel: Ker
 def test_weights_are_likelihood_times_a_prior_around_the_middle_of_the_range() -> None:
     model = _model()
     model.condition(*_data(12))
-    middle = np.sqrt(5.0 * 0.4 * 55.0)
+    middle = np.sqrt(5.0 * 0.25 * 55.0)
     prior = np.exp(-0.5 * (np.log(model.lengthscales.numpy() / middle) / 0.7) ** 2)
     likelihood = np.exp(model.log_likelihood.numpy() - model.log_likelihood.numpy().max())
     expected = prior * likelihood / (prior * likelihood).sum()
