@@ -112,7 +112,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
             with loaded:
                 return {key: loaded[key] for key in loaded.files}
     except UNREADABLE as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        # numpy's first sentence; the next one recommends to load pickles all the same
+        reason = " ".join(str(error).split()).split(". ")[0] or type(error).__name__
         raise ValueError(
             f"a recorded map must be a whole .npz file without pickled objects, got "
             f"{str(path)!r} ({reason}); save it anew with numpy.savez"

@@ -55,11 +55,12 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
     """
     best = int(np.argmax(truth))
     cells = _nearest(measured, points)
-    bright = truth[cells] >= SHARE * truth[best]
+    enough = truth[best] - (1.0 - SHARE) * abs(truth[best])  # of a negative maximum, too
+    bright = truth[cells] >= enough
     close = _distance(measured, points[best]) <= reach * (1 + 1e-9)
     reported_cell = _nearest(reported[None], points)
     reported_is_A = bool(
-        truth[reported_cell][0] >= SHARE * truth[best]
+        truth[reported_cell][0] >= enough
         or _distance(reported[None], points[best])[0] <= reach * (1 + 1e-9)
     )
     n_to_found = _first(bright | close)

@@ -44,3 +44,9 @@ def test_repeats_are_measured_but_not_distinct() -> None:
 def test_the_path_is_the_sum_of_the_steps() -> None:
     result = score(np.array([[0.0, 0.0], [3.0, 4.0], [3.0, 0.0]]), A, POINTS, TRUTH, reach=5.0)
     assert result.path == pytest.approx(9.0)
+
+
+def test_the_maximum_of_a_negative_map_is_found() -> None:
+    result = score(A[None], A, POINTS, TRUTH - 2.0, reach=5.0)
+    assert (result.n_to_95, result.n_to_best_cell) == (1, 1)
+    assert result.found
