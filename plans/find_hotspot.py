@@ -97,7 +97,7 @@ def find_hotspot(
     agent : name of an agent (see `bl_steer.agents.make_agent`), or an object with ``suggest`` and
         ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
-    exposure_s : exposure time of a frame; the detector's own setting by default
+    exposure_s : exposure time of a frame, which stays set; the detector's own by default
     move_to_best : leave the stage at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
@@ -116,8 +116,12 @@ def find_hotspot(
         After several dead frames in a row; all earlier points are in the record.
     """
     grid = default_grid() if grid is None else grid
-    if budget < 1:
+    if not isinstance(grid, Space):
+        raise TypeError(f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y)")
+    if not isinstance(budget, int) or budget < 1:
         raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
+    if not isinstance(seed, int) or seed < 0:
+        raise ValueError(f"seed must be a whole number from 0 on, got {seed}; try seed=0")
     if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
         raise TypeError(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bl_steer.features import DEFAULT_TARGET
 
 if TYPE_CHECKING:
+    from bl_steer.runs import RecordsAlone
     from bl_steer.store import Store
     from bl_steer.trials import Trial
     from simulators.sample import Sample
@@ -209,7 +212,8 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
     from bl_steer.steering import differing_decisions
 
     with _existing_store(data_dir) as store:
-        run = open_run(store, int(uid) if uid.lstrip("-").isdigit() and len(uid) < 6 else uid)
+        number = re.fullmatch(r"-?\d{1,5}", uid)
+        run = open_run(store, int(uid) if number else uid)
         if verify and not run.decisions:
             raise ValueError(
                 f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
@@ -239,14 +243,25 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
     return report
 
 
-def _existing_store(data_dir: Path) -> Store:
-    from bl_steer.store import Store
+@contextmanager
+def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
+    """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
+    from bl_steer.runs import RecordsAlone
+    from bl_steer.store import Store, StoreError
 
     if not data_dir.is_dir():
         raise FileNotFoundError(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
         )
-    return Store.open(data_dir)
+    try:
+        store = Store.open(data_dir)
+    except StoreError:
+        if not (data_dir / "record").is_dir():
+            raise
+        yield RecordsAlone(data_dir)
+    else:
+        with store:
+            yield store
 
 
 def _check_writable(figure: Path) -> None:

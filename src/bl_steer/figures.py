@@ -83,9 +83,14 @@ def draw_run(run: Run) -> Figure:
             unit=_unit(run),
         )
         return figure
+    measured, outcomes = measured_outcomes(run)
+    if len(outcomes) < 2:
+        raise ValueError(
+            "a steered run must have at least 2 outcomes for a prediction, got "
+            f"{len(outcomes)} in {run.uid}; its values are in open_run(…).result"
+        )
     figure = Figure(figsize=(15, 4.6), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
-    measured, outcomes = measured_outcomes(run)
     mean, sd = predicted_map(run.steering, measured, outcomes)
     best = _reported(run, measured, outcomes)
     unit = _unit(run)

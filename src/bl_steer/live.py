@@ -96,8 +96,9 @@ class Progress(_Watcher):
                 self._bar.total += 1  # a dead frame was measured again
             self._bar.update(1)
         elif stream == "result":
+            sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
             self._bar.set_postfix_str(
-                f"reported: {data['best_value']:.4g} ± {data['best_sd']:.2g} "
+                f"reported: {data['best_value']:.4g}{sd} "
                 f"at ({data['best_x']:g}, {data['best_y']:g})"
             )
         elif stream == "decisions" and data["point"] > 0:

@@ -50,7 +50,7 @@ def plot_map(
     """
     ax = _axes(ax)
     low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
-    if space.shape is None:
+    if space.shape is None or min(space.shape) == 1:  # a line has no pixels to fill
         drawn: ScalarMappable = ax.scatter(
             space.points[:, 0],
             space.points[:, 1],

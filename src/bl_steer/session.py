@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -87,16 +87,21 @@ class Session:
         self.db = store.catalog
         self.devices = dict(devices)
         self.owns_store = False
+        self._watching: list[int] = []
         self.RE = _run_engine(store, sample_md or {}, self.devices.get("diffractometer"))
         if progress:
             from bl_steer.live import Progress
 
-            self.RE.subscribe(Progress())
+            self.watch(Progress())
+
+    def watch(self, callback: Callable[..., None]) -> None:
+        """Subscribe what only watches; it is let go before the session closes."""
+        self._watching.append(self.RE.subscribe(callback))
 
     def run(self, plan: Any) -> tuple[str, Any]:
         """Run a plan of one run to its end; return the run's uid and the plan's result.
 
-        For scripts: Ctrl-C stops the run, with its result so far, and raises KeyboardInterrupt.
+        For scripts: Ctrl-C aborts the run, with its result so far, and raises KeyboardInterrupt.
         At a prompt, call ``RE(plan)`` instead: there Ctrl-C pauses, and ``RE.resume()`` goes on.
         """
         from bluesky.utils import RunEngineInterrupted
@@ -110,7 +115,7 @@ class Session:
 
     def _stop_if_paused(self) -> None:
         if self.RE.state == "paused":
-            self.RE.stop()
+            self.RE.abort("interrupted by the user")
 
     def find_hotspot(self, **options: Any) -> Any:
         """Return the plan `plans.find_hotspot` on this session's devices."""
@@ -153,6 +158,8 @@ class Session:
 
     def close(self) -> None:
         """Stop a paused run, finish what is still being stored, and end the RunEngine's thread."""
+        while self._watching:  # the screen may be gone already
+            self.RE.unsubscribe(self._watching.pop())
         self._stop_if_paused()
         if self.owns_store:
             self.store.close()

@@ -55,7 +55,7 @@ def _watch(session: Session, place: str, data_dir: str | os.PathLike[str]) -> st
 
     path = Path(data_dir) / "live_map.png"
     show = _notebook_display()
-    session.RE.subscribe(LiveMap(show, path=path))
+    session.watch(LiveMap(show, path=path))
     live = "in the notebook" if show else str(path)
     return BANNER.format(place=place, data_dir=data_dir, live=live)
 

@@ -75,7 +75,7 @@ def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposur
     if not 1 <= budget <= n_points:
         raise ValueError(
             f"budget must lie in 1 … {n_points} (the number of points), got {budget}; "
-            "choose fewer measurements"
+            "choose a number in between"
         )
     n_components = parse_target(target).n_components
     if n_components is not None and n_components > budget:

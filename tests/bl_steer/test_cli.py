@@ -229,4 +229,6 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     assert process.returncode in (2, 130), errors
     done = bl_steer(tmp_path, "runs", "--json", "runs.json")
     assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "runs.json").read_text())[0]["n_points"] >= 5
+    row = json.loads((tmp_path / "runs.json").read_text())[0]
+    assert row["n_points"] >= 5
+    assert row["status"] == "abort"

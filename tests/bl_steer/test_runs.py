@@ -10,7 +10,7 @@ from bluesky import RunEngine
 
 from bl_steer.patterns import normalise
 from bl_steer.runs import Run, list_runs, open_run
-from bl_steer.store import Store, StoreError, find_records
+from bl_steer.store import RecordWriter, Store, StoreError, find_records
 
 INSTRUMENT = Path(__file__).with_name("minimal_instrument.py")
 _spec = importlib.util.spec_from_file_location("minimal_instrument", INSTRUMENT)
@@ -230,3 +230,18 @@ def _check_killed(run):
         expected = instrument.expected_frames(point, run.frames.shape[1:])
         np.testing.assert_array_equal(run.frames[point], expected)
     assert len(run.decisions["point"]) >= run.n_points
+
+
+def test_runs_are_listed_and_opened_from_their_records_alone(tmp_path: Path) -> None:
+    from bl_steer.runs import RecordsAlone
+
+    record = RecordWriter(tmp_path / "record")
+    start = {"uid": "b" * 36, "time": 1.0, "plan_name": "find_hotspot", "scan_id": 7}
+    record("start", start)
+    record("stop", {"uid": "s", "run_start": "b" * 36, "time": 2.0, "exit_status": "success"})
+    record.close()
+    store = RecordsAlone(tmp_path)
+    assert [row.status for row in list_runs(store)] == ["success"]
+    assert open_run(store, -1).scan_id == open_run(store, "bbb").scan_id == 7
+    with pytest.raises(KeyError, match="got '', which is not in"):
+        open_run(store, "")

@@ -4,7 +4,16 @@ Analyses, figures and replays start here. To store runs use `bl_steer.store` ins
 """
 
 from bl_steer.runs.frames import Frames, FrameSource
-from bl_steer.runs.listing import RunRow, list_runs, open_run
+from bl_steer.runs.listing import RecordsAlone, RunRow, list_runs, open_run
 from bl_steer.runs.run import Run, read_outcomes
 
-__all__ = ["FrameSource", "Frames", "Run", "RunRow", "list_runs", "open_run", "read_outcomes"]
+__all__ = [
+    "FrameSource",
+    "Frames",
+    "RecordsAlone",
+    "Run",
+    "RunRow",
+    "list_runs",
+    "open_run",
+    "read_outcomes",
+]

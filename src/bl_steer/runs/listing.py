@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,20 @@ class RunRow:
     """Whether a living process is writing it: unfinished so far, not broken."""
 
 
-def list_runs(store: Store) -> list[RunRow]:
+@dataclass(frozen=True)
+class RecordsAlone:
+    """A store's folder to read from where the store cannot be opened: full or read-only disk."""
+
+    path: Path
+    catalog: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def record_dir(self) -> Path:
+        """Where the write-ahead records lie."""
+        return self.path / "record"
+
+
+def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
     """Return the runs of a store, the oldest first: of its catalogue and of its records."""
     found = {uid: node.metadata for uid, node in store.catalog.items()}
     rows = {
@@ -47,7 +60,7 @@ def list_runs(store: Store) -> list[RunRow]:
     return sorted(rows.values(), key=lambda row: row.time)
 
 
-def open_run(store: Store, key: str | int = -1) -> Run:
+def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
     """Open a stored run: from the catalogue where it is complete there, else from its record.
 
     Parameters
@@ -71,10 +84,12 @@ def open_run(store: Store, key: str | int = -1) -> Run:
     return Run.from_record(record)
 
 
-def _find(store: Store, key: str | int) -> str:
+def _find(store: Store | RecordsAlone, key: str | int) -> str:
     rows = list_runs(store)
-    if isinstance(key, str):
+    if isinstance(key, str) and key:
         found = [row.uid for row in rows if row.uid.startswith(key)]
+    elif isinstance(key, str):
+        found = []
     elif key < 0:
         found = [row.uid for row in rows][key:][:1] if -key <= len(rows) else []
     else:
@@ -89,7 +104,7 @@ def _find(store: Store, key: str | int) -> str:
     return found[0]
 
 
-def _unknown(store: Store, key: str | int) -> KeyError:
+def _unknown(store: Store | RecordsAlone, key: str | int) -> KeyError:
     return KeyError(
         f"a run must be in the store, got {key!r}, which is not in {store.path}; list the runs to "
         "see which there are"
