@@ -120,8 +120,8 @@ def find_hotspot(
         raise TypeError(f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y)")
     if not isinstance(budget, int) or budget < 1:
         raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
-    if not isinstance(seed, int) or seed < 0:
-        raise ValueError(f"seed must be a whole number from 0 on, got {seed}; try seed=0")
+    if not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValueError(f"seed must be a whole number in 0 … 2⁶³ - 1, got {seed}; try seed=0")
     if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
         raise TypeError(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "

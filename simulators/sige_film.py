@@ -82,8 +82,10 @@ class SigeFilm:
             raise ValueError(
                 f"preset must be one of {', '.join(PRESETS)}, got {preset!r}; choose one of these"
             )
-        if seed < 0:
-            raise ValueError(f"seed must be 0 or above, got {seed}; choose another seed")
+        if not 0 <= seed < 2**63:
+            raise ValueError(
+                f"seed must be 0 or above and below 2⁶³, got {seed}; choose another seed"
+            )
         self.name = f"sige-{preset}-{seed}"
         self.preset = preset
         self.seed = seed

@@ -332,6 +332,8 @@ def _check_json(path: Path | None) -> None:
         raise FileNotFoundError(
             f"the JSON file must go to a folder that exists, got {path}; make the folder first"
         )
+    if path is not None and path.is_dir():
+        raise IsADirectoryError(f"the JSON report must go to a file, got the folder {path}")
 
 
 def _write_json(arguments: argparse.Namespace, report: Any) -> None:

@@ -90,6 +90,8 @@ def demo(*, sample: str, seed: int, data_dir: Path, figure: Path) -> dict[str, A
 
 def paper(*, seed: int, out: Path, data_dir: Path) -> dict[str, Any]:
     """Draw figure 1 of the source at its scale: 31×31 points, 10 random starts, then EI."""
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"the figures must go to a folder, got the file {out}; give another")
     out.mkdir(parents=True, exist_ok=True)
     return {
         "figure_1": _figure_1(

@@ -356,3 +356,13 @@ assert (run.frames[1] == Run.from_record(sys.argv[3]).frames[1]).all()
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [second, first, first, "4", "6.0", "0.0", "2.0", "4.0", "6.0"]
+
+
+def test_scan_ids_go_on_across_two_open_sessions(tmp_path: Path) -> None:
+    from bl_steer.store import RunMetadata
+
+    one, other = RunMetadata(tmp_path / "md.json"), RunMetadata(tmp_path / "md.json")
+    one["scan_id"] = 1
+    other["scan_id"] = other.get("scan_id", 0) + 1
+    one["scan_id"] = one.get("scan_id", 0) + 1
+    assert one["scan_id"] == other["scan_id"] == 3

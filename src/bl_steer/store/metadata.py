@@ -39,15 +39,19 @@ class RunMetadata(MutableMapping[str, Any]):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._values = self._load()
+        self._seen = self._stamp()
 
     def __getitem__(self, key: str) -> Any:
+        self._refresh()
         return self._values[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
+        self._refresh()
         self._values[key] = value
         self._save()
 
     def __delitem__(self, key: str) -> None:
+        self._refresh()
         del self._values[key]
         self._save()
 
@@ -59,6 +63,20 @@ class RunMetadata(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"RunMetadata({self._values!r})"
+
+    def _stamp(self) -> tuple[int, int] | None:
+        """Return what changes when anybody writes the file."""
+        try:
+            status = self.path.stat()
+        except OSError:
+            return None
+        return status.st_mtime_ns, status.st_ino
+
+    def _refresh(self) -> None:
+        """Take over what another process wrote: scan ids go on across processes."""
+        if self._stamp() != self._seen:
+            self._values = self._load()
+            self._seen = self._stamp()
 
     def _load(self) -> dict[str, Any]:
         try:
@@ -80,6 +98,7 @@ class RunMetadata(MutableMapping[str, Any]):
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
+            self._seen = self._stamp()
         except OSError as error:
             raise StoreError(
                 f"the session's metadata must be writable, got {error.strerror!r} for "

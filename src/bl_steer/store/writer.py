@@ -61,7 +61,9 @@ class CatalogueWriter:
         item = _Item(uid, name, dict(doc))
         self._queue.put(item)
         if name == "stop" and not item.done.wait(self._patience_s):
-            logger.warning("run %s is still on its way into the catalogue", uid)
+            logger.warning(
+                "run %s is still on its way into the catalogue; its record is complete", uid
+            )
 
     def close(self) -> None:
         """Write what is queued, as far as patience goes, and end the thread."""
