@@ -155,7 +155,13 @@ def plot_progress(
     ax.step(np.arange(1, len(best_so_far) + 1), best_so_far, where="post")
     if n_start is not None:
         ax.axvline(n_start + 0.5, color="0.6", ls=":", lw=1)
-        ax.annotate("search begins", (n_start + 0.7, ax.get_ylim()[0]), fontsize=8, color="0.4")
+        ax.annotate(
+            "search begins",
+            (n_start + 0.7, 0.03),
+            xycoords=("data", "axes fraction"),
+            fontsize=8,
+            color="0.4",
+        )
     ax.set(xlabel="measurements", ylabel="best intensity so far (counts)")
     return ax
 
