@@ -8,26 +8,38 @@ bluesky-adaptive and Xopt, so an agent of theirs can be put in the place of ours
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol, Self, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 Array = NDArray[np.float64]
 Point = dict[str, Any]
 """``{"_id": 3, "x": 55.0, "y": 20.0}``; an outcome carries ``"objective"`` as well."""
 
+Table = Mapping[str, NDArray[Any]]
+"""Columns of one length by name; numbers and text only."""
+
+Progress = Callable[[int, int], None]
+"""Called with the steps done and the steps in all, as a long work goes on."""
+
 __all__ = [
     "Agent",
+    "Analysis",
+    "AnalysisResult",
     "Array",
     "ExplainsDecisions",
     "Explanation",
     "Feature",
+    "Inputs",
     "Point",
     "PredictsMap",
+    "Progress",
     "RemembersState",
+    "Table",
 ]
 
 
@@ -125,4 +137,67 @@ class Feature(Protocol):
 
         Zero where a feature has no basis to compare with (ROI counts, totals).
         """
+        ...
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What an analysis works on, wherever it comes from: files, a stored run, an upload.
+
+    Parameters
+    ----------
+    arrays : by name, in the order that counts: micrographs ``"field_000"`` of shape (H, W), or
+        ``"patterns"`` (n_points, n_pixels) beside ``"x"`` and ``"y"`` (n_points,)
+    metadata : conditions and units, JSON-compatible: ``{"pixel_size_nm": 10.0, …}``; one value
+        holds for all arrays, a list holds one value for each
+    source : where they come from (``{"run": uid}``, ``{"files": [...]}``); never in the digest
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    source: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AnalysisResult:
+    """What an analysis found.
+
+    Parameters
+    ----------
+    tables : by name
+    arrays : by name: label maps, probabilities, components, …
+    provenance : JSON-compatible: ``name`` and ``version`` of the analysis, ``params``,
+        ``weights`` (sha256 of the model's weights, None without a model), and what else a reader
+        asks for: the source of the inputs, versions, duration
+    figures : by name, each drawn when it is called; never in the digest
+    warnings : for the user, one sentence each
+    """
+
+    tables: Mapping[str, Table]
+    arrays: Mapping[str, NDArray[Any]]
+    provenance: Mapping[str, Any]
+    figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    warnings: Sequence[str] = ()
+
+
+class Analysis(Protocol):
+    """One analysis for notebook, command line, callback and server.
+
+    Equal inputs and parameters give equal tables and arrays, bit for bit on one machine, so that
+    `bl_steer.analysis.digest_of` is the same wherever the analysis ran.
+    """
+
+    name: ClassVar[str]
+    """As users write it: ``"segment"``."""
+    version: ClassVar[str]
+    """Changes with anything that changes a result."""
+    Params: ClassVar[type[BaseModel]]
+    """Parameters with defaults, limits, units and descriptions: the form in the browser."""
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return a stored run (`bl_steer.runs.Run`) as inputs; `ValueError` if it has none."""
+        ...
+
+    def run(self, inputs: Inputs, params: Any, progress: Progress | None = None) -> AnalysisResult:
+        """Analyse; `ValueError` names the input or parameter that does not fit and the remedy."""
         ...

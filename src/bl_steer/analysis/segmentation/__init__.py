@@ -1,0 +1,1 @@
+"""Micrographs into phases: networks, training, inference, and planning of the training set."""
