@@ -1,0 +1,46 @@
+"""The command line: readable text on the screen, the same as JSON with ``--json FILE``.
+
+Exit status 0, or 2 with one line that names the value and the remedy. Each module beside this one
+adds its commands with ``add_commands``; a new family of commands is a new module in `FAMILIES`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from bl_steer.cli import beamline, steering, stored
+from bl_steer.cli.options import Parser, check_json
+
+__all__ = ["main"]
+
+FAMILIES = (steering, stored, beamline)
+EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        check_json(getattr(arguments, "json", None))
+        arguments.run(arguments)
+    except KeyboardInterrupt:
+        print("bl-steer: interrupted; what was measured is in the store", file=sys.stderr)
+        return 130
+    except EXPECTED_ERRORS as error:
+        line = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+        print(f"bl-steer: {line or type(error).__name__}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog="bl-steer",
+        description="Steer a micro-beam diffraction measurement to the spot that matters.",
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for family in FAMILIES:
+        family.add_commands(commands)
+    return parser

@@ -1,0 +1,72 @@
+"""Commands that stand at a beamline, simulated or on EPICS: session, ioc."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bl_steer.cli.options import PRESETS, data_option, plain_command
+from bl_steer.settings import Settings
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands at the beamline."""
+    session = plain_command(commands, "session", _session, "an IPython session at the beamline")
+    where = session.add_mutually_exclusive_group()
+    where.add_argument("--sim", action="store_true", help="on the simulated beamline (default)")
+    where.add_argument("--epics", action="store_true", help="on the PVs of devices/beamline.py")
+    session.add_argument("--sample", default=None, metavar="PRESET", help=", ".join(PRESETS))
+    session.add_argument("--seed", type=int, default=None)
+    session.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    session.add_argument(
+        "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
+    )
+    data_option(session)
+
+    ioc = plain_command(commands, "ioc", _ioc, "serve a simulated film over Channel Access")
+    ioc.add_argument("--sample", default="multi-domain", choices=PRESETS)
+    ioc.add_argument("--seed", type=int, default=0)
+    ioc.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    ioc.add_argument("--speedup", type=float, default=1.0, metavar="S", help="1 is real time")
+
+
+def _session(arguments: argparse.Namespace) -> None:
+    from bl_steer.shell import embed, interactive_epics_session, interactive_session
+
+    if arguments.epics:
+        session, banner = interactive_epics_session(
+            arguments.axes, prefix=arguments.prefix, data_dir=arguments.data
+        )
+        embed(session, banner)
+        return
+    settings = Settings()
+    session, banner = interactive_session(
+        arguments.sample or settings.sample,
+        seed=settings.seed if arguments.seed is None else arguments.seed,
+        data_dir=arguments.data,
+    )
+    embed(session, banner)
+
+
+def _ioc(arguments: argparse.Namespace) -> None:
+    from bl_steer.session import check_import_roots
+
+    check_import_roots()
+    from devices.beamline import PREFIX
+    from simulators.sige_film import SigeFilm
+
+    try:
+        from simulators.ioc import process_variables, serve
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"the soft IOC must have caproto to serve with, got: {error}; pip install caproto"
+        ) from error
+    channels = process_variables(
+        SigeFilm(arguments.sample, seed=arguments.seed),
+        prefix=PREFIX if arguments.prefix is None else arguments.prefix,
+        speedup=arguments.speedup,
+    )
+    serve(channels, on_ready=lambda: print("READY", flush=True))

@@ -1,0 +1,176 @@
+"""Commands that steer: demo, find, replay, paper."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from bl_steer.cli.options import PRESETS, command, write_json
+
+__all__ = ["add_commands"]
+
+DEMO_SEED = 10
+PAPER_SEED = 13
+"""Films on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
+WIDTHS = (5, 9, 9, 10, 9, 8)
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands that steer."""
+    demo = command(commands, "demo", _demo, "find point A on a simulated film; leaves a figure")
+    demo.add_argument("--sample", default="multi-domain", choices=PRESETS)
+    demo.add_argument("--seed", type=int, default=DEMO_SEED)
+    demo.add_argument("--figure", type=Path, default=Path("point_A.png"))
+
+    find = command(commands, "find", _find, "find point A, with options")
+    find.add_argument("--sample", default="multi-domain", metavar="PRESET", help=", ".join(PRESETS))
+    find.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
+    find.add_argument("--agent", default="bayesian")
+    find.add_argument("--start", choices=("maximin", "random"), default="maximin")
+    _steering_options(find)
+
+    replay = command(commands, "replay", _replay, "steer over a recorded map or a preset")
+    replay.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
+    replay.add_argument("--agent", nargs="+", default=["bayesian", "random"], metavar="NAME")
+    replay.add_argument("--seeds", default="0:10", help="FIRST:END, or one number (default 0:10)")
+    replay.add_argument(
+        "--clip", type=float, metavar="P", help="percentile to clip hot outliers at"
+    )
+    replay.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
+    _steering_options(replay)
+
+    paper = command(commands, "paper", _paper, "the figures of the source, at its scale")
+    paper.add_argument("--seed", type=int, default=PAPER_SEED)
+    paper.add_argument("--out", type=Path, default=Path("paper"), help="folder for the figures")
+
+
+def _steering_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--target", metavar="T", help="what to maximise; see the README")
+    parser.add_argument("--budget", type=int, default=48, help="measurements (default 48)")
+    parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="s a frame")
+
+
+def _demo(arguments: argparse.Namespace) -> None:
+    from bl_steer import commands
+
+    report = commands.demo(
+        sample=arguments.sample,
+        seed=arguments.seed,
+        data_dir=arguments.data,
+        figure=arguments.figure,
+    )
+    _print_found(report)
+    print(f"figure        {report['figure']}")
+    print(f"run           {report['run_uid'][:8]} (bl-steer show {report['run_uid'][:8]})")
+    write_json(arguments, report)
+
+
+def _find(arguments: argparse.Namespace) -> None:
+    from bl_steer import commands
+
+    agent = arguments.agent
+    if agent == "bayesian" and arguments.start == "random":
+        agent = "bayesian-random-start"
+    report = commands.find(
+        arguments.sample,
+        seed=arguments.seed,
+        budget=arguments.budget,
+        target=arguments.target,
+        agent=agent,
+        data_dir=arguments.data,
+        exposure_s=arguments.exposure,
+    )
+    _print_found(report)
+    print(f"run           {report['run_uid'][:8]} (bl-steer show {report['run_uid'][:8]})")
+    write_json(arguments, report)
+
+
+def _print_found(report: dict[str, Any]) -> None:
+    first = report["n_to_found"]
+    print(
+        f"film          {report['preset']}, seed {report['seed']}, {report['grid_points']} points\n"
+        f"point A       reported at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
+        f"truly at ({report['true_x_um']:g}, {report['true_y_um']:g}) µm: "
+        f"{'found' if report['found'] else 'not found'}\n"
+        f"measurements  {report['n_measured']}"
+        f"{f', A reached at number {first}' if first else ', A never reached'}\n"
+        f"beam time     {report['beam_time_s'] / 60:.1f} min, "
+        f"the whole grid {report['grid_time_s'] / 60:.1f} min: "
+        f"{report['speedup']:.0f} times as fast\n"
+        f"thinking      {1000 * report['decision_cpu_s_median']:.1f} ms of CPU a decision (median)"
+    )
+
+
+def _replay(arguments: argparse.Namespace) -> None:
+    from bl_steer import commands
+    from bl_steer.features import DEFAULT_TARGET
+
+    preset = arguments.file in PRESETS
+    target = arguments.target or (DEFAULT_TARGET if preset else "total")
+    records = commands.replay(
+        arguments.file,
+        agents=arguments.agent,
+        seeds=_seeds(arguments.seeds),
+        target=target,
+        budget=arguments.budget,
+        clip=arguments.clip,
+        stride=arguments.stride,
+        exposure_s=arguments.exposure,
+        on_trial=_print_trial,
+    )
+    print(
+        f"\nmedian over {len(_seeds(arguments.seeds))} seeds, target {target} (never: above all):"
+    )
+    for agent in dict.fromkeys(record["agent"] for record in records):
+        own = [r for r in records if r["agent"] == agent]
+        print(
+            f"{agent:24}to best {_median(own, 'n_to_best_cell', arguments.budget):>6}, "
+            f"to 95 % {_median(own, 'n_to_95', arguments.budget):>6}, "
+            f"found by {sum(r['found'] for r in own)} of {len(own)}"
+        )
+    write_json(arguments, records)
+
+
+def _print_trial(record: dict[str, Any], *, first: bool) -> None:
+    if first:
+        heads = ("seed", "to best", "to 95 %", "distinct", "path", "CPU ms")
+        print(f"{'agent':24}" + "".join(f"{h:>{w}}" for h, w in zip(heads, WIDTHS, strict=True)))
+    values = (
+        f"{record['seed']}",
+        f"{record['n_to_best_cell'] or '-'}",
+        f"{record['n_to_95'] or '-'}",
+        f"{record['n_distinct']}",
+        f"{record['path']:.0f}",
+        f"{1000 * record['decision_cpu_s_median']:.1f}",
+    )
+    cells = "".join(f"{v:>{w}}" for v, w in zip(values, WIDTHS, strict=True))
+    print(f"{record['agent']:24}{cells}", flush=True)
+
+
+def _median(records: list[dict[str, Any]], key: str, budget: int) -> str:
+    from statistics import median
+
+    value = median(r[key] if r[key] is not None else float("inf") for r in records)
+    return f"{value:g}" if value <= budget else f"> {budget}"
+
+
+def _seeds(text: str) -> range:
+    first, colon, end = text.partition(":")
+    try:
+        seeds = range(int(first or 0), int(end)) if colon else range(int(first), int(first) + 1)
+    except ValueError:
+        seeds = range(0)
+    if not seeds or seeds[0] < 0:
+        raise ValueError(f"seeds must be FIRST:END with END above FIRST, got {text!r}; try 0:10")
+    return seeds
+
+
+def _paper(arguments: argparse.Namespace) -> None:
+    from bl_steer import commands
+
+    report = commands.paper(seed=arguments.seed, out=arguments.out, data_dir=arguments.data)
+    for name, figure in report.items():
+        print(f"{name}: {figure['figure']}")
+        _print_found(figure)
+    write_json(arguments, report)
