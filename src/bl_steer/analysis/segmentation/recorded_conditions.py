@@ -1,0 +1,161 @@
+"""What an image file says about how it was recorded: pixel size, voltage, working distance.
+
+Every microscope writes it in a way of its own. Values come back under the names that catalogues
+use: ``pixel_size_nm``, ``accelerating_voltage_kV``, ``working_distance_mm``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+__all__ = ["of_picture", "of_sidecar", "of_tiff"]
+
+SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
+"""What a microscope can mean: 300 dpi of a printer would be a pixel of 85 µm."""
+
+_NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "pm": 1e-3,
+       "mm": 1e6, "cm": 1e7, "m": 1e9, "å": 0.1, "angstrom": 0.1, "inch": 2.54e7}  # fmt: skip
+_NUMBER = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
+
+
+def of_tiff(tif: Any) -> dict[str, float]:
+    """Return the conditions in a `tifffile.TiffFile`, the microscope's own words first."""
+    tags = tif.pages[0].tags
+    found = [
+        _thermo_fisher(_value(tags, 34682) or _value(tags, 34680)),
+        _zeiss(_value(tags, 34118)),
+        _pixel(_ome(tif.pages[0].description)),
+        _pixel(_resolution(tags, (tif.imagej_metadata or {}).get("unit"))),
+    ]
+    return _first(found)
+
+
+def of_picture(info: Mapping[str, Any]) -> dict[str, float]:
+    """Return the conditions in the ``info`` of a PNG, JPEG or BMP image of Pillow."""
+    try:
+        dots_per_inch = float(info["dpi"][0])
+    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
+        return {}
+    return _pixel(2.54e7 / dots_per_inch if dots_per_inch > 0 else None)
+
+
+def of_sidecar(path: Path) -> dict[str, float]:
+    """Return the conditions in the text file beside an image, as JEOL and Hitachi write it."""
+    sidecar = path.with_suffix(".txt")
+    if not sidecar.is_file() or sidecar.stat().st_size > 1e6:
+        return {}
+    text = sidecar.read_bytes().decode("utf-8", errors="replace")
+    return _first([_jeol(text), _hitachi(text)])
+
+
+def _first(found: list[dict[str, float]]) -> dict[str, float]:
+    merged: dict[str, float] = {}
+    for conditions in reversed(found):
+        merged |= conditions
+    return merged
+
+
+def _pixel(size_nm: float | None) -> dict[str, float]:
+    if size_nm is None or not SMALLEST_PIXEL_NM <= size_nm <= LARGEST_PIXEL_NM:
+        return {}
+    return {"pixel_size_nm": float(f"{size_nm:.6g}")}
+
+
+def _positive(name: str, value: Any, factor: float) -> dict[str, float]:
+    number = _number(value)
+    return {name: float(f"{number * factor:.6g}")} if number is not None and number > 0 else {}
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _value(tags: Any, code: int) -> Any:
+    tag = tags.get(code)
+    return None if tag is None else tag.value
+
+
+def _thermo_fisher(header: Any) -> dict[str, float]:
+    """Read the header of FEI and Thermo Fisher: metres and volts."""
+    if not isinstance(header, dict):
+        return {}
+
+    def entry(key: str, *sections: str) -> Any:
+        found = (header.get(s, {}).get(key) for s in sections)
+        return next((value for value in found if value not in (None, "")), None)
+
+    width = _number(entry("PixelWidth", "Scan", "EScan", "IScan"))
+    return (
+        _pixel(None if width is None else width * 1e9)
+        | _positive("accelerating_voltage_kV", entry("HV", "EBeam", "Beam", "IBeam"), 1e-3)
+        | _positive("working_distance_mm", entry("WD", "Stage", "EBeam", "Beam"), 1e3)
+    )
+
+
+def _zeiss(header: Any) -> dict[str, float]:
+    """Read the header of Zeiss: entries (name, value, unit)."""
+    if not isinstance(header, dict):
+        return {}
+
+    def entry(key: str, units: Mapping[str, float]) -> float | None:
+        try:
+            _, value, unit = header[key]
+            return float(value) * units[str(unit).lower()]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    volts = {"v": 1e-3, "kv": 1.0}
+    return (
+        _pixel(entry("ap_image_pixel_size", _NM) or entry("ap_pixel_size", _NM))
+        | _positive(
+            "accelerating_voltage_kV", entry("ap_actualkv", volts) or entry("ap_manualkv", volts), 1
+        )
+        | _positive("working_distance_mm", entry("ap_wd", _NM), 1e-6)
+    )
+
+
+def _ome(description: str) -> float | None:
+    size = re.search(rf'PhysicalSizeX="{_NUMBER}"', description)
+    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', description)
+    if size is None:
+        return None
+    factor = _NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
+    return None if factor is None else float(size.group(1)) * factor
+
+
+def _resolution(tags: Any, unit: str | None) -> float | None:
+    """Return the pixel size from pixels per unit; None if the unit is no length."""
+    ratio = _value(tags, 282)
+    if not isinstance(ratio, tuple) or len(ratio) != 2 or 0 in ratio:
+        return None
+    name = unit or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
+    factor = _NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
+                     else name.lower())  # fmt: skip
+    return None if factor is None else factor * ratio[1] / ratio[0]
+
+
+def _jeol(text: str) -> dict[str, float]:
+    bar = re.search(rf"\$\$?SM_MICRON_BAR\s+{_NUMBER}", text)
+    marker = re.search(rf"\$\$?SM_MICRON_MARKER\s+{_NUMBER}\s*([a-zµμ]+)", text)
+    volts = re.search(rf"\$\$?CM_ACCEL_VOLT\s+{_NUMBER}", text)
+    size = None
+    if bar and marker and float(bar.group(1)) > 0 and marker.group(2) in _NM:
+        size = float(marker.group(1)) * _NM[marker.group(2)] / float(bar.group(1))
+    return _pixel(size) | _positive("accelerating_voltage_kV", volts and volts.group(1), 1)
+
+
+def _hitachi(text: str) -> dict[str, float]:
+    size = re.search(rf"^PixelSize={_NUMBER}", text, re.MULTILINE)
+    volts = re.search(rf"^AcceleratingVoltage={_NUMBER}\s*Volt", text, re.MULTILINE)
+    distance = re.search(rf"^WorkingDistance={_NUMBER}\s*um", text, re.MULTILINE)
+    return (
+        _pixel(float(size.group(1)) if size else None)
+        | _positive("accelerating_voltage_kV", volts and volts.group(1), 1e-3)
+        | _positive("working_distance_mm", distance and distance.group(1), 1e-3)
+    )
