@@ -7,6 +7,7 @@ usable alone; to read a stored run as arrays use `bl_steer.runs` instead.
 from bl_steer.store.broker import open_broker
 from bl_steer.store.metadata import RunMetadata
 from bl_steer.store.record import (
+    Document,
     RecordWriter,
     StoreError,
     find_records,
@@ -17,6 +18,7 @@ from bl_steer.store.record import (
 from bl_steer.store.store import Store
 
 __all__ = [
+    "Document",
     "RecordWriter",
     "RunMetadata",
     "Store",

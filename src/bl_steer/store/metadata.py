@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import threading
 from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,7 @@ class RunMetadata(MutableMapping[str, Any]):
     Notes
     -----
     A change *inside* a value (``md["sample"]["name"] = …``) is kept with the next assignment.
+    Threads and processes may share the file.
 
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
@@ -38,22 +42,29 @@ class RunMetadata(MutableMapping[str, Any]):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
+        self._lock = threading.RLock()
+        self._given: set[int] = set()
         self._values = self._load()
         self._seen = self._stamp()
 
     def __getitem__(self, key: str) -> Any:
-        self._refresh()
-        return self._values[key]
+        with self._lock:
+            self._refresh()
+            return self._values[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._refresh()
-        self._values[key] = value
-        self._save()
+        if key == "scan_id" and value in self._given:
+            # The RunEngine writes back what it was given; others may have counted on since.
+            self._given.discard(value)
+            return
+        with self._alone():
+            self._values[key] = value
+            self._save()
 
     def __delitem__(self, key: str) -> None:
-        self._refresh()
-        del self._values[key]
-        self._save()
+        with self._alone():
+            del self._values[key]
+            self._save()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)
@@ -63,6 +74,41 @@ class RunMetadata(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"RunMetadata({self._values!r})"
+
+    def next_scan_id(self, md: Any = None) -> int:
+        """Return the next scan id, never the same twice.
+
+        A RunEngine takes this method as its ``scan_id_source``, and gives its `md`.
+
+        The RunEngine alone would read the latest id and write the next one in two steps, between
+        which an analysis that is being stored, or another session, could take the same.
+        """
+        with self._alone():
+            number = int(self._values.get("scan_id", 0)) + 1
+            self._values["scan_id"] = number
+            self._save()
+            if md is not None:
+                self._given.add(number)
+            return number
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Keep other threads and processes from writing in between."""
+        with self._lock, self._held():
+            self._refresh()
+            yield
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        try:
+            descriptor = os.open(self.path.with_suffix(".lock"), os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise self._unwritable(error) from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
     def _stamp(self) -> tuple[int, int] | None:
         """Return what changes when anybody writes the file."""
@@ -100,7 +146,10 @@ class RunMetadata(MutableMapping[str, Any]):
             draft.replace(self.path)
             self._seen = self._stamp()
         except OSError as error:
-            raise StoreError(
-                f"the session's metadata must be writable, got {error.strerror!r} for "
-                f"{self.path}; free some space there or open the store elsewhere"
-            ) from error
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"the session's metadata must be writable, got {error.strerror!r} for "
+            f"{self.path}; free some space there or open the store elsewhere"
+        )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,6 +13,7 @@ from urllib.parse import urlparse
 from bl_steer.store.catalogue import EmbeddedCatalogue
 from bl_steer.store.metadata import RunMetadata
 from bl_steer.store.record import (
+    Document,
     DocumentRoutes,
     RecordWriter,
     StoreError,
@@ -170,6 +171,42 @@ class Store:
     def subscribe_to(self, run_engine: Any) -> int:
         """Subscribe to a RunEngine; return the token for ``RE.unsubscribe``."""
         return int(run_engine.subscribe(self))
+
+    def add_run(self, documents: Iterable[Document]) -> str:
+        """Store a run that is over already, such as an analysis; return its uid.
+
+        The work is done in the caller's thread, record first: a run that is being measured at the
+        same time waits for none of it.
+
+        Raises
+        ------
+        StoreError
+            When the record cannot be written, or files lie where Tiled cannot read them. A failing
+            catalogue is logged only; `sync` completes it.
+        """
+        documents = list(documents)
+        for name, doc in documents:
+            if name == "stream_resource" and self._check_frames:
+                self._check_readable(str(doc["uri"]))
+        uid = str(documents[0][1]["uid"])
+        record = RecordWriter(self.record_dir, release_at_stop=False)
+        try:
+            for name, doc in documents:
+                record(name, doc)
+            replay(self.catalog, uid, documents)
+        except StoreError:
+            raise
+        except Exception as error:
+            logger.warning(
+                "run %s is not in the catalogue (%s: %s); its record is complete, and "
+                "Store.sync() brings it there",
+                uid,
+                type(error).__name__,
+                str(error).partition("\n")[0],
+            )
+        finally:
+            record.close()
+        return uid
 
     def sync(self) -> list[str]:
         """Complete the catalogue from the records: after a crash, a full disk, a lost server.
