@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation import recorded_conditions
 
-__all__ = ["MAX_PAGES", "RawPages", "RefusedFile", "allow", "picture_pixels", "read_tiff"]
+__all__ = ["MAX_PAGES", "RawPages", "RefusedFile", "allow", "picture_pixels", "quiet", "read_tiff"]
 
 MAX_PAGES = 4096
 """Pages of one TIFF file: beyond any stack of slices, and quick to count."""
@@ -71,7 +71,7 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
     """
     import tifffile
 
-    with _quiet("tifffile"), tifffile.TiffFile(stream) as tif:
+    with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
         pages: list[Any] = []
         total = 0
         page: Any
@@ -164,7 +164,7 @@ def _check_segments(stream: IO[bytes], page: Any) -> None:
 
 
 @contextmanager
-def _quiet(name: str) -> Iterator[None]:
+def quiet(name: str) -> Iterator[None]:
     """Keep what a codec logs about odd files, on this thread, from the user's terminal."""
     thread = threading.get_ident()
 
