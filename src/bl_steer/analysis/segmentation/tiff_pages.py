@@ -75,9 +75,11 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
         pages: list[Any] = []
         total = 0
         page: Any
+        if len(tif.pages) > MAX_PAGES:
+            raise RefusedFile(
+                f"must hold at most {MAX_PAGES} pages, got {len(tif.pages)}; split the stack"
+            )
         for page in tif.pages:
-            if len(pages) == MAX_PAGES:
-                raise RefusedFile(f"must hold at most {MAX_PAGES} pages, got more; split the stack")
             total += page.imagewidth * page.imagelength * page.imagedepth
             allow(total, max_pixels)
             pages.append(page)
@@ -132,7 +134,7 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
         # Pillow has inverted "white is zero" and applied the palette itself.
         return [pixels]
     if page.photometric == 3:
-        lookup = np.moveaxis(np.asarray(page.colormap), 0, -1) // 257
+        lookup = np.moveaxis(np.asarray(page.colormap), 0, -1) >> 8
         pixels, axes = lookup.astype(np.uint8)[pixels], f"{axes}S"
     elif page.photometric == 0:
         top = True if pixels.dtype == bool else 2**page.bitspersample - 1
