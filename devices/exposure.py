@@ -1,0 +1,66 @@
+"""One exposure of a detector, from the moment it is triggered until its frames are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from ophyd import Device
+from ophyd.status import DeviceStatus, SubscriptionStatus
+
+from devices.frames_file import DetectorError
+
+__all__ = ["Exposures"]
+
+
+class Exposures:
+    """The exposures of a detector that shows by ``busy`` when one has ended.
+
+    Parameters
+    ----------
+    device : the detector; has the signals ``acquire`` and ``busy``
+    """
+
+    def __init__(self, device: Device) -> None:
+        self._device: Any = device
+        self._latest: Any = None
+
+    def start(
+        self, *, duration_s: float, timeout_s: float, store: Callable[[], None]
+    ) -> DeviceStatus:
+        """Expose; `store` what it gave. The status fails if the one or the other does.
+
+        Parameters
+        ----------
+        duration_s : expected, s
+        timeout_s : after which the exposure has failed, s
+        store : called once, when the exposure has ended
+        """
+        device = self._device
+        status = DeviceStatus(device)
+        self._latest = status
+        finished = SubscriptionStatus(device.busy, _falling_edge, run=False, timeout=timeout_s)
+
+        def on_finished(finished: SubscriptionStatus) -> None:
+            if self._latest is not status:  # repeated after a pause: the repetition stores
+                status.set_finished()
+                return
+            try:
+                if not finished.success:
+                    raise DetectorError(
+                        f"{device.name} must end {duration_s:g} s of exposure within "
+                        f"{timeout_s:g} s, got none ended; check that it is armed and connected"
+                    )
+                store()
+            except Exception as error:
+                status.set_exception(error)
+            else:
+                status.set_finished()
+
+        finished.add_callback(on_finished)
+        device.acquire.put(1, wait=False)
+        return status
+
+
+def _falling_edge(*, value: int, old_value: int, **_: object) -> bool:
+    return old_value == 1 and value == 0

@@ -1,0 +1,139 @@
+"""The file of a run's frames: one HDF5 dataset that grows by a point, beside the documents.
+
+Every detector of frames stores them so; `bl_steer.runs` reads them back. The dataset has the shape
+(n_points, n_frames, H, W), is flushed after every point and can be read while it grows (SWMR).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import h5py
+import numpy as np
+from event_model import StreamRange, compose_stream_resource
+from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["SPARE_BYTES", "DetectorError", "FramesFile"]
+
+DATASET = "/entry/data/data"
+SPARE_BYTES = 65536
+"""Room that is left on the disk, so that the file can always be closed."""
+
+
+class DetectorError(RuntimeError):
+    """The detector did not deliver a frame, or it could not be stored."""
+
+
+class FramesFile:
+    """A new file in `folder`, open until `close`.
+
+    Parameters
+    ----------
+    folder : made where it does not exist
+    shape : of one point's frames, (n_frames, H, W)
+    dtype : of the pixels
+    data_key : of the frames in the events, e.g. ``"det_image"``
+    spare_bytes : room to leave on the disk
+
+    Raises
+    ------
+    OSError
+        When the folder cannot be written, or its disk is full.
+
+    Attributes
+    ----------
+    n_documented : points that the documents know of
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        shape: tuple[int, int, int],
+        dtype: DTypeLike,
+        data_key: str,
+        spare_bytes: int = SPARE_BYTES,
+    ) -> None:
+        self._folder = folder
+        self._spare_bytes = spare_bytes
+        self.path = folder.absolute() / f"{uuid4()}.h5"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_room(0)
+        self._file = h5py.File(self.path, "w", libver="latest")
+        self._dataset = self._file.create_dataset(
+            DATASET,
+            shape=(0, *shape),
+            maxshape=(None, *shape),
+            chunks=(1, *shape),
+            dtype=dtype,
+        )
+        self._file.swmr_mode = True
+        self.n_documented = 0
+        self._new = True
+        self._resource = compose_stream_resource(
+            mimetype="application/x-hdf5",
+            uri=f"file://localhost{self.path}",
+            data_key=data_key,
+            parameters={"dataset": DATASET, "chunk_shape": (1, *shape), "swmr": True},
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def write(self, frames: NDArray[Any]) -> None:
+        """Store the frames of the point at hand, shape (n_frames, H, W).
+
+        A point that the RunEngine repeats after a pause overwrites its own, undocumented, frames.
+
+        Raises
+        ------
+        DetectorError
+            When they cannot be written; the points before stay readable.
+        """
+        try:
+            self._check_room(frames.nbytes)
+            self._dataset.resize(self.n_documented + 1, axis=0)
+            self._dataset[self.n_documented] = frames
+            self._dataset.flush()
+        except (OSError, RuntimeError) as error:
+            # HDF5 2.0 crashes the process after a file that cannot be closed: drop what is unsaved.
+            with suppress(OSError, RuntimeError):
+                self._dataset.resize(self.n_documented, axis=0)
+            raise DetectorError(
+                f"the frames of point {self.n_documented} must be written to {self._folder}, "
+                f"got: {error}; free space there and run again"
+            ) from error
+
+    def describe(self, *, source: str, dims: list[str], units: str) -> dict[str, Any]:
+        """Return the data key of the frames."""
+        return {
+            "source": source,
+            "dtype": "array",
+            "dtype_numpy": np.dtype(self._dataset.dtype).str,
+            "shape": list(self._dataset.shape[1:]),
+            "dims": dims,
+            "external": "STREAM:",
+            "units": units,
+        }
+
+    def documents(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the documents that tell where the frames of the point just read are."""
+        if self._new:
+            self._new = False
+            yield "stream_resource", dict(self._resource.stream_resource_doc)
+        start = self.n_documented
+        self.n_documented += 1
+        indices = StreamRange(start=start, stop=self.n_documented)
+        yield "stream_datum", dict(self._resource.compose_stream_datum(indices))
+
+    def _check_room(self, n_bytes: int) -> None:
+        if shutil.disk_usage(self.path.parent).free < n_bytes + self._spare_bytes:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent))
