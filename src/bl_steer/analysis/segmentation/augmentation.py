@@ -1,0 +1,179 @@
+"""Patches of micrographs, varied as a microscope and a sample may vary them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Augmentation", "PatchSampler"]
+
+
+class Augmentation(BaseModel):
+    """How far training patches vary. Grey levels are in units of the micrograph's own deviation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rotate: bool = Field(
+        default=True,
+        description="any angle, and mirror images; off for samples where "
+        "up and down differ, such as curtained cross-sections",
+    )
+    flip: bool = Field(default=True, description="left and right exchanged")
+    scale: float = Field(default=0.2, ge=0, le=0.5, description="relative change of the pixel size")
+    gain: float = Field(default=0.25, ge=0, le=0.9, description="relative change of the contrast")
+    offset: float = Field(default=0.25, ge=0, description="change of the brightness, deviations")
+    gamma: float = Field(
+        default=0.2, ge=0, le=0.9, description="change of the exponent of grey levels"
+    )
+    noise: float = Field(default=0.2, ge=0, description="largest added noise, deviations")
+    blur_px: float = Field(default=0.8, ge=0, description="largest added blur, sigma in pixels")
+    shading: float = Field(
+        default=0.3, ge=0, description="largest slow change over a patch, deviations"
+    )
+
+
+class PatchSampler:
+    """Batches of patches, each determined by the seed and the number of the step alone.
+
+    Parameters
+    ----------
+    images : standardised micrographs (H, W), float32
+    labels : label maps (H, W), `UNLABELLED` where nobody painted
+    patch_px, batch : edge and number of the patches
+    rare_share : share of patches centred on a pixel of a phase drawn evenly, so that a rare phase
+        is seen as often as a common one
+
+    Notes
+    -----
+    The spatial and grey-level transforms are MONAI's; a generator made from (seed, step) drives
+    them, so that a training that was killed goes on with the same patches.
+    """
+
+    def __init__(
+        self,
+        images: Sequence[NDArray[np.float32]],
+        labels: Sequence[NDArray[np.uint8]],
+        *,
+        n_phases: int,
+        patch_px: int,
+        batch: int,
+        augmentation: Augmentation,
+        rare_share: float = 0.5,
+        seed: int = 0,
+    ) -> None:
+        margin = patch_px // 2 + patch_px // 4
+        self.images = [np.pad(image, margin, mode="reflect") for image in images]
+        self.labels = [np.pad(one, margin, mode="reflect") for one in labels]
+        self.margin = margin
+        self.patch_px, self.batch, self.seed = patch_px, batch, seed
+        self.rare_share = rare_share
+        self.augmentation = augmentation
+        self._transform = _transform(augmentation, patch_px)
+        self._places = _places(labels, n_phases)
+
+    def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        """Return patches (batch, 1, patch_px, patch_px) and their labels (batch, …)."""
+        rng = np.random.default_rng((self.seed, step))
+        patches = [self._patch(rng) for _ in range(self.batch)]
+        return (
+            np.stack([image for image, _ in patches])[:, None],
+            np.stack([labels for _, labels in patches]),
+        )
+
+    def _patch(self, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        number, row, column = self._centre(rng)
+        half = self.patch_px // 2 + self.patch_px // 4
+        at = np.s_[row : row + 2 * half, column : column + 2 * half]
+        self._transform.set_random_state(int(rng.integers(2**31)))
+        varied = self._transform(
+            {
+                "image": self.images[number][at][None],
+                "labels": self.labels[number][at][None].astype(np.float32),
+            }
+        )
+        image = np.asarray(varied["image"], np.float32)[0]
+        labels = np.asarray(varied["labels"])[0].round().astype(np.uint8)
+        return _shaded(image, self.augmentation, rng), labels
+
+    def _centre(self, rng: np.random.Generator) -> tuple[int, int, int]:
+        """Return image, row and column (without the margin) of a patch's centre."""
+        if rng.random() < self.rare_share:
+            phase = self._places[rng.integers(len(self._places))]
+            number, row, column = phase[rng.integers(len(phase))]
+            jitter = rng.integers(-self.patch_px // 4, self.patch_px // 4, size=2)
+            shape = np.array(self.labels[number].shape) - 2 * self.margin
+            row, column = np.clip(np.array([row, column]) + jitter, 0, shape - 1)
+            return int(number), int(row), int(column)
+        number = int(rng.integers(len(self.images)))
+        shape = np.array(self.images[number].shape) - 2 * self.margin
+        row, column = rng.integers(shape)
+        return number, int(row), int(column)
+
+
+def _places(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> list[NDArray[np.int32]]:
+    """Return (image, row, column) of the pixels of each phase that occurs, thinned by chance."""
+    rng = np.random.default_rng(0)
+    places = []
+    for phase in range(n_phases):
+        rows = [
+            np.column_stack([np.full(len(found), number), found])
+            for number, one in enumerate(labels)
+            if len(found := np.argwhere(one == phase))
+        ]
+        if rows:
+            every = np.concatenate(rows).astype(np.int32)
+            places.append(every[rng.permutation(len(every))[:100_000]])
+    return places
+
+
+def _transform(augmentation: Augmentation, patch_px: int) -> Any:
+    """Return the chain of MONAI's transforms; labels outside the patch are `UNLABELLED`."""
+    from monai.transforms.compose import Compose
+    from monai.transforms.croppad.dictionary import CenterSpatialCropd
+    from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
+    from monai.transforms.spatial.dictionary import RandAffined, RandAxisFlipd, RandFlipd
+
+    both = ["image", "labels"]
+    angle = np.pi if augmentation.rotate else 0.0
+    steps: list[Any] = []
+    if augmentation.rotate or augmentation.scale:
+        steps.append(
+            RandAffined(
+                both,
+                prob=0.8,
+                rotate_range=angle,
+                scale_range=(augmentation.scale, augmentation.scale),
+                mode=["bilinear", "nearest"],
+                padding_mode="reflection",
+            )
+        )
+    steps.append(CenterSpatialCropd(both, (patch_px, patch_px)))
+    if augmentation.rotate:
+        steps.append(RandAxisFlipd(both, prob=0.5))
+    elif augmentation.flip:
+        steps.append(RandFlipd(both, prob=0.5, spatial_axis=1))
+    if augmentation.blur_px:
+        sigma = (0.1, augmentation.blur_px)
+        steps.append(RandGaussianSmoothd("image", prob=0.3, sigma_x=sigma, sigma_y=sigma))
+    if augmentation.noise:
+        steps.append(RandGaussianNoised("image", prob=0.5, std=augmentation.noise))
+    return Compose(steps)
+
+
+def _shaded(
+    image: NDArray[np.float32], augmentation: Augmentation, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Change contrast, brightness and slow background."""
+    a = augmentation
+    ramp = np.linspace(-1.0, 1.0, image.shape[0], dtype=np.float32)
+    slow = rng.normal(0, a.shading / 2, 3).astype(np.float32)
+    background = slow[0] * ramp[:, None] + slow[1] * ramp + slow[2] * ramp[:, None] * ramp
+    power = np.float32(np.exp(rng.uniform(-a.gamma, a.gamma)))
+    bent = np.sign(image) * np.abs(image) ** power
+    gain = np.float32(np.exp(rng.uniform(-a.gain, a.gain)))
+    varied = bent * gain + background + np.float32(rng.uniform(-a.offset, a.offset))
+    return np.asarray(varied, np.float32)

@@ -1,0 +1,152 @@
+"""Micrographs to phases: label, probability and uncertainty of each pixel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, iterate_tiles, standardise
+from bl_steer.analysis.single_thread import single_thread
+
+__all__ = ["MAX_RESAMPLING", "Segmentation", "segment"]
+
+SAME_PIXEL_SIZE = 0.02
+"""Relative difference of pixel sizes below which a micrograph is taken as it is."""
+MAX_RESAMPLING = 4.0
+"""Ratio of pixel sizes beyond which resampling cannot bring a micrograph to what was trained on."""
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a network says of each pixel of a micrograph.
+
+    Parameters
+    ----------
+    labels : (H, W), the most probable phase
+    probability : (n_phases, H, W), float16; None where it was not asked for
+    uncertainty : (H, W), float16: entropy of the probabilities over its largest value, 0 … 1
+    expected : (n_phases,), mean probability of each phase
+    """
+
+    labels: NDArray[np.uint8]
+    probability: NDArray[np.float16] | None
+    uncertainty: NDArray[np.float16]
+    expected: NDArray[np.float64]
+
+
+def segment(
+    model: SegmentationModel,
+    image: NDArray[Any],
+    *,
+    pixel_size_nm: float | None = None,
+    keep_probability: bool = True,
+    passes: Passes = ONE_PASS,
+) -> Segmentation:
+    """Segment one micrograph.
+
+    Parameters
+    ----------
+    image : (H, W), any grey scale, any size
+    pixel_size_nm : where it differs from the model's, the micrograph is resampled to the model's
+        and the result back
+    keep_probability : False saves the largest array of the result
+    passes : how the network is run: tiles, views, precision
+
+    Raises
+    ------
+    ValueError
+        When the micrograph is not a finite 2-D image, or its pixel size is too far from the
+        model's.
+    """
+    _check(image)
+    grey = standardise(image)
+    shape = _shape_for_model(model, grey.shape, pixel_size_nm)
+    if shape != grey.shape:
+        return _resampled(model, grey, shape, keep_probability, passes)
+    n_phases = len(model.phases)
+    labels = np.empty(grey.shape, np.uint8)
+    uncertainty = np.empty(grey.shape, np.float16)
+    probability = np.empty((n_phases, *grey.shape), np.float16) if keep_probability else None
+    total = np.zeros(n_phases)
+    with single_thread():
+        for place, p in iterate_tiles(model.network, grey, passes):
+            labels[place] = p.argmax(axis=0)
+            uncertainty[place] = _entropy(p)
+            total += p.sum(axis=(1, 2), dtype=np.float64)
+            if probability is not None:
+                probability[:, *place] = p
+    return Segmentation(labels, probability, uncertainty, total / grey.size)
+
+
+def _check(image: NDArray[Any]) -> None:
+    if image.ndim != 2 or min(image.shape) < 1:
+        raise ValueError(
+            f"a micrograph must have two dimensions, got shape {image.shape}; give its fields of "
+            "view one by one"
+        )
+    if not np.isfinite(image).all():
+        raise ValueError(
+            f"grey levels must be finite, got {int((~np.isfinite(image)).sum())} pixels that are "
+            "not; crop or fill them first"
+        )
+
+
+def _shape_for_model(
+    model: SegmentationModel, shape: tuple[int, ...], pixel_size_nm: float | None
+) -> tuple[int, int]:
+    """Return the shape that a micrograph has in pixels of the model's size."""
+    height, width = shape
+    if pixel_size_nm is None or model.pixel_size_nm is None:
+        return height, width
+    ratio = pixel_size_nm / model.pixel_size_nm
+    if not np.isfinite(ratio) or ratio <= 0:
+        raise ValueError(f"pixel_size_nm must be positive, got {pixel_size_nm} nm; give its size")
+    if not 1 / MAX_RESAMPLING <= ratio <= MAX_RESAMPLING:
+        raise ValueError(
+            f"pixel_size_nm must be within a factor {MAX_RESAMPLING:g} of the model's "
+            f"{model.pixel_size_nm:g} nm, got {pixel_size_nm:g} nm; train a model at this "
+            "magnification"
+        )
+    if abs(ratio - 1) <= SAME_PIXEL_SIZE:
+        return height, width
+    return max(1, round(height * ratio)), max(1, round(width * ratio))
+
+
+def _resampled(
+    model: SegmentationModel,
+    grey: NDArray[np.float32],
+    shape: tuple[int, int],
+    keep_probability: bool,
+    passes: Passes,
+) -> Segmentation:
+    """Segment at the model's pixel size, and bring the probabilities back."""
+    inner = segment(model, resample(grey, shape), keep_probability=True, passes=passes)
+    if inner.probability is None:
+        raise TypeError("the probability was asked for")
+    back = np.stack([resample(one.astype(np.float32), grey.shape) for one in inner.probability])
+    back /= back.sum(axis=0)
+    return Segmentation(
+        labels=back.argmax(axis=0).astype(np.uint8),
+        probability=back.astype(np.float16) if keep_probability else None,
+        uncertainty=_entropy(back).astype(np.float16),
+        expected=back.mean(axis=(1, 2), dtype=np.float64),
+    )
+
+
+def resample(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return an image (H, W) of another shape, smoothed first where it shrinks."""
+    import torch
+    from torch.nn import functional
+
+    x = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    out = functional.interpolate(x, size=tuple(shape), mode="bilinear", antialias=True)
+    return np.asarray(out[0, 0].numpy())
+
+
+def _entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:
+    p = np.clip(probability, 1e-12, 1.0)
+    return np.asarray(-(p * np.log(p)).sum(axis=0) / np.float32(np.log(len(p))), np.float32)
