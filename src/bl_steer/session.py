@@ -18,9 +18,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from bl_steer.analysis.background import BackgroundAnalyses, check_requests
 from bl_steer.store import Store
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from bluesky import RunEngine
 
     from bl_steer.diffraction import FrameAxes
@@ -39,6 +42,8 @@ __all__ = [
 ]
 
 IMPORT_ROOTS = ("devices", "plans", "simulators")
+ANALYSES_WAIT_S = 60.0
+"""How long a session that closes waits for analyses, s."""
 
 
 class CollisionError(ImportError):
@@ -73,6 +78,7 @@ class Session:
     devices : by name; ``det``, ``stage`` and ``monitor`` are what the plans below take
     sample_md : what is known of the sample; goes into every run's start document
     progress : show a progress bar
+    analyses : carry out what runs ask for with ``md={"analyses": ["components"]}``
     """
 
     def __init__(
@@ -82,17 +88,22 @@ class Session:
         *,
         sample_md: Mapping[str, Any] | None = None,
         progress: bool = True,
+        analyses: bool = True,
     ) -> None:
         self.store = store
         self.db = store.catalog
         self.devices = dict(devices)
         self.owns_store = False
         self._watching: list[int] = []
+        self._analyses = BackgroundAnalyses(store, show=progress)
         self.RE = _run_engine(store, sample_md or {}, self.devices.get("diffractometer"))
         if progress:
             from bl_steer.live import Progress
 
             self.watch(Progress())
+        if analyses:
+            self.RE.md_validator = check_requests
+            self.watch(self._analyses.follow)
 
     def watch(self, callback: Callable[..., None]) -> None:
         """Subscribe what only watches; it is let go before the session closes."""
@@ -132,6 +143,22 @@ class Session:
     def _with(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"monitor": self.devices["monitor"], **options}
 
+    def analyse(self, uid: str | int, name: str, **params: Any) -> Future[str]:
+        """Have a stored run analysed in the background; the future gives the new run's uid.
+
+        `bl_steer.analysis.open_analysis` reads that run.
+
+        Raises
+        ------
+        ValueError
+            When the analysis or a parameter is not known.
+        """
+        return self._analyses.analyse(uid, name, **params)
+
+    def wait_for_analyses(self, timeout: float | None = None) -> bool:
+        """Wait, `timeout` s at most, until the analyses asked for are done; say if they are."""
+        return self._analyses.wait(timeout)
+
     def namespace(self) -> dict[str, Any]:
         """Return the names of an interactive session."""
         import bluesky.plan_stubs as bps
@@ -156,11 +183,16 @@ class Session:
             "store": self.store,
         }
 
-    def close(self) -> None:
-        """Stop a paused run, finish what is still being stored, and end the RunEngine's thread."""
+    def close(self, *, wait_s: float = ANALYSES_WAIT_S) -> None:
+        """Stop a paused run, finish what is still being stored, and end the RunEngine's thread.
+
+        Analyses under way are waited for, `wait_s` s at most; ``bl-steer analyse --pending``
+        carries out the rest.
+        """
         while self._watching:  # the screen may be gone already
             self.RE.unsubscribe(self._watching.pop())
         self._stop_if_paused()
+        self._analyses.close(wait_s)
         if self.owns_store:
             self.store.close()
         end_run_engine(self.RE)
@@ -174,7 +206,7 @@ class Session:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        self.close(wait_s=ANALYSES_WAIT_S if error is None else 0.0)
 
 
 class SimulatedSession(Session):
@@ -292,7 +324,9 @@ def _run_engine(store: Store, sample_md: Mapping[str, Any], diffractometer: Any)
     from bluesky import RunEngine
 
     metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
-    run_engine = RunEngine(metadata, call_returns_result=True)
+    run_engine = RunEngine(
+        metadata, call_returns_result=True, scan_id_source=store.metadata.next_scan_id
+    )
     store.subscribe_to(run_engine)
     if sample_md:
         run_engine.preprocessors.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -20,3 +21,7 @@ class Settings(BaseSettings):
     """Preset of the simulated film in a session."""
     seed: int = 0
     """Seed of the simulated film in a session."""
+    dask: str = ""
+    """Address of a dask scheduler that carries out analyses; empty for a process beside us."""
+    analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
+    """How long one analysis may take, s."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import fcntl
 import json
 import os
@@ -74,6 +75,10 @@ class RunMetadata(MutableMapping[str, Any]):
 
     def __repr__(self) -> str:
         return f"RunMetadata({self._values!r})"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> dict[str, Any]:
+        """Return the values alone: a copy must not write to the file."""
+        return copy.deepcopy(dict(self), memo)
 
     def next_scan_id(self, md: Any = None) -> int:
         """Return the next scan id, never the same twice.
