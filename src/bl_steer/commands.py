@@ -198,6 +198,7 @@ def runs(*, data_dir: Path) -> list[dict[str, Any]]:
                 "scan_id": row.scan_id,
                 "time": row.time.isoformat(timespec="seconds"),
                 "plan": row.plan,
+                "analysis": row.analysis,
                 "n_points": row.n_points,
                 "status": row.status,
                 "in_progress": row.in_progress,
@@ -207,8 +208,13 @@ def runs(*, data_dir: Path) -> list[dict[str, Any]]:
 
 
 def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict[str, Any]:
-    """Draw a stored run and return what it found; repeat its decisions if asked."""
+    """Draw a stored run and return what it found; repeat its decisions if asked.
+
+    Of an analysis run, return what it holds; its figures were drawn when it was made.
+    """
     from bl_steer.agents import AGENT_NAMES
+    from bl_steer.analysis import is_analysis
+    from bl_steer.analysis_commands import show_analysis
     from bl_steer.figures import draw_run
     from bl_steer.runs import open_run
     from bl_steer.steering import differing_decisions
@@ -216,6 +222,8 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
     with _existing_store(data_dir) as store:
         number = re.fullmatch(r"-?\d{1,5}", uid)
         run = open_run(store, int(uid) if number else uid)
+        if is_analysis(run.start):
+            return show_analysis(run, store.path / "frames")
         if verify and not run.decisions:
             raise ValueError(
                 f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "

@@ -25,8 +25,9 @@ def _runs(arguments: argparse.Namespace) -> None:
 
     rows = commands.runs(data_dir=arguments.data)
     for row in rows:
+        plan = f"{row['plan']} {row['analysis']}".rstrip()
         print(
-            f"{row['uid'][:8]}  {row['scan_id'] or '':>5}  {row['time']}  {row['plan']:14}"
+            f"{row['uid'][:8]}  {row['scan_id'] or '':>5}  {row['time']}  {plan:20}"
             f"{row['n_points']:>5} points  {'in progress' if row['in_progress'] else row['status']}"
         )
     if not rows:
@@ -40,6 +41,12 @@ def _show(arguments: argparse.Namespace) -> None:
     report = commands.show(
         arguments.uid, data_dir=arguments.data, figure=arguments.figure, verify=arguments.verify
     )
+    if "analysis" in report:
+        from bl_steer.cli.analyses import print_analysis
+
+        print_analysis(report)
+        write_json(arguments, report)
+        return
     steering = report.pop("steering")
     for key, value in {**report, **steering}.items():
         print(f"{key:22}{value}")

@@ -30,6 +30,8 @@ class RunRow:
     """``success``, ``abort``, ``fail``, or ``unfinished`` where there is no stop document."""
     in_progress: bool = False
     """Whether a living process is writing it: unfinished so far, not broken."""
+    analysis: str = ""
+    """Name of the analysis, of an analysis run."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def _row(
 ) -> RunRow:
     if n_points is None:
         n_points = int(((stop or {}).get("num_events") or {}).get("primary", 0))
+    about = start.get("analysis")
     return RunRow(
         uid=str(start["uid"]),
         scan_id=start.get("scan_id"),
@@ -147,4 +150,5 @@ def _row(
         n_points=n_points,
         status=status_of(stop),
         in_progress=in_progress,
+        analysis=str(about.get("name", "")) if isinstance(about, Mapping) else "",
     )

@@ -1,0 +1,180 @@
+"""What ``bl-steer analyse`` does, and what ``bl-steer show`` says of an analysis run."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bl_steer.runs import Run
+    from bl_steer.store import Store
+
+__all__ = ["analyse", "analyse_pending", "known_analyses", "parse_values", "show_analysis"]
+
+HEAD = 5
+"""Rows of a table that are shown."""
+
+Report = dict[str, Any]
+
+
+def known_analyses() -> list[Report]:
+    """Return the analyses that are installed, each with its parameters."""
+    from bl_steer.analysis import analysis_names, find_analysis
+
+    reports: list[Report] = []
+    for name in analysis_names():
+        try:
+            analysis = find_analysis(name)
+        except ImportError as error:
+            reports.append({"name": name, "version": None, "problem": str(error), "params": {}})
+            continue
+        fields = analysis.Params.model_json_schema().get("properties", {})
+        params = {key: _parameter(field) for key, field in fields.items()}
+        reports.append({"name": name, "version": analysis.version, "params": params})
+    return reports
+
+
+def analyse(
+    uid: str,
+    name: str,
+    params: Mapping[str, Any],
+    *,
+    data_dir: Path,
+    figures: Path | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Report:
+    """Analyse a stored run in this process, store the result, and return what it holds."""
+    from bl_steer.analysis import Request, find_analysis, make_params
+    from bl_steer.runs import open_run
+
+    _check_folder(figures)
+    asked = make_params(find_analysis(name), params).model_dump(mode="json", exclude_unset=True)
+    with _open(data_dir) as store:
+        run = open_run(store, int(uid) if re.fullmatch(r"-?\d{1,5}", uid) else uid)
+        return _carry_out(store, Request(run.uid, name, asked), figures, progress, run)
+
+
+def analyse_pending(
+    *,
+    data_dir: Path,
+    figures: Path | None,
+    on_report: Callable[[Report], None],
+    progress: Callable[[int, int], None] | None = None,
+) -> list[Report]:
+    """Carry out what runs asked for and nobody did; return a report for each."""
+    from bl_steer.analysis import pending_analyses
+
+    _check_folder(figures)
+    reports = []
+    with _open(data_dir) as store:
+        for request in pending_analyses(store):
+            reports.append(_carry_out(store, request, figures, progress, None))
+            on_report(reports[-1])
+    return reports
+
+
+def show_analysis(run: Run, frames_dir: Path) -> Report:
+    """Return what an analysis run holds: its raw run, digest, tables and arrays."""
+    about = run.start["analysis"]
+    report: Report = {
+        "uid": run.uid,
+        "plan": run.start.get("plan_name"),
+        "analysis": about.get("name"),
+        "version": about.get("version"),
+        "status": run.status,
+        "raw_run": about["raw_run"],
+        "params": about.get("params"),
+    }
+    if run.status != "success":
+        stop = run.stop or {}
+        return {**report, "reason": stop.get("reason"), "traceback": stop.get("traceback", "")}
+    from bl_steer.analysis.publish import result_of
+
+    result = result_of(run, frames_dir)
+    return {
+        **report,
+        "weights": about.get("weights"),
+        "digest": about["digest"],
+        "warnings": list(result.warnings),
+        "tables": {name: _head(table) for name, table in result.tables.items()},
+        "arrays": about["arrays"],
+        "figures": {name: str(frames_dir / file) for name, file in about["figures"].items()},
+    }
+
+
+def parse_values(texts: list[str]) -> dict[str, Any]:
+    """Return ``key=value`` options by key; lists are JSON, and pydantic makes numbers of text.
+
+    Raises
+    ------
+    ValueError
+        For an option without ``=``, or a key that comes twice.
+    """
+    values: dict[str, Any] = {}
+    for text in texts:
+        key, equals, value = text.partition("=")
+        if not equals or not key or key in values:
+            raise ValueError(
+                f"a parameter must be written key=value, each once, got {text!r}; write e.g. "
+                "--param n_components=5"
+            )
+        values[key] = json.loads(value) if value[:1] in ("[", "{") else value
+    return values
+
+
+def _carry_out(
+    store: Store,
+    request: Any,
+    figures: Path | None,
+    progress: Callable[[int, int], None] | None,
+    run: Run | None,
+) -> Report:
+    from bl_steer.analysis.job import Job, execute
+    from bl_steer.analysis.publish import publish_documents
+    from bl_steer.runs import open_run
+
+    documents = execute(Job.of(store, request), progress, run=run)
+    stored = open_run(store, publish_documents(store, documents))
+    report = show_analysis(stored, store.frames_dir)
+    if figures is not None and report["status"] == "success":
+        report["figures"] = _copied(report["figures"], figures)
+    return report
+
+
+def _copied(files: Mapping[str, str], folder: Path) -> dict[str, str]:
+    copies = {}
+    for name, file in files.items():
+        copies[name] = str(shutil.copyfile(file, folder / f"{name}.png"))
+    return copies
+
+
+def _head(table: Mapping[str, Any]) -> Report:
+    rows = len(next(iter(table.values()), ()))
+    return {"rows": rows, "head": {key: column[:HEAD].tolist() for key, column in table.items()}}
+
+
+def _parameter(field: Mapping[str, Any]) -> Report:
+    keys = ("type", "default", "minimum", "maximum", "exclusiveMaximum", "enum", "description")
+    return {key: field[key] for key in keys if key in field}
+
+
+def _check_folder(figures: Path | None) -> None:
+    if figures is None:
+        return
+    if figures.exists() and not figures.is_dir():
+        raise FileExistsError(f"the figures must go to a folder, got the file {figures}")
+    figures.mkdir(parents=True, exist_ok=True)
+
+
+def _open(data_dir: Path) -> Any:
+    from bl_steer.store import Store
+
+    if not data_dir.is_dir():
+        raise FileNotFoundError(
+            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
+        )
+    return Store.open(data_dir)
