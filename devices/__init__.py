@@ -3,6 +3,7 @@
 from devices.detector import AreaDetector, DetectorError
 from devices.diffractometer import SurfaceDiffractometer
 from devices.monitor import BeamMonitor
+from devices.sem import ScanningElectronMicroscope
 from devices.stage import SampleStage, StageAxis
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "BeamMonitor",
     "DetectorError",
     "SampleStage",
+    "ScanningElectronMicroscope",
     "StageAxis",
     "SurfaceDiffractometer",
 ]

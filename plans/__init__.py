@@ -2,5 +2,6 @@
 
 from plans.find_hotspot import Hotspot, find_hotspot
 from plans.map_sample import map_sample
+from plans.take_micrographs import take_micrographs
 
-__all__ = ["Hotspot", "find_hotspot", "map_sample"]
+__all__ = ["Hotspot", "find_hotspot", "map_sample", "take_micrographs"]

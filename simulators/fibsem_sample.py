@@ -7,7 +7,8 @@ in the microscope is the business of `simulators.micrograph`.
 
 from __future__ import annotations
 
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Final
 
 import numpy as np
@@ -74,14 +75,10 @@ class FibsemSpecimen:
         self.shape = shape
         self.voxel_nm = voxel_nm
         self.origin_um = origin_um
-        rng = np.random.default_rng([seed, 10, FAMILIES.index(family)])
-        self.expected_oxide = float(rng.uniform(*OXIDE_FRACTION))
+        self._material = _material(family, seed)
+        self.expected_oxide = self._material.oxide
         """Volume fraction of the whole specimen; a box of it has about as much."""
-        self.expected_carbon = float(rng.uniform(*CARBON_FRACTION))
-        scale = float(rng.uniform(*SCALE))
-        kind = Grains if family == "grains" else Network
-        self._structure: Microstructure = kind(seed, scale)
-        self._levels = self._set_levels()
+        self.expected_carbon = self._material.carbon
 
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
@@ -90,10 +87,9 @@ class FibsemSpecimen:
             1e3 * start + _centres(n, self.voxel_nm)
             for start, n in zip(self.origin_um, self.shape, strict=True)
         ]
-        oxide, carbon = self._structure.fields(*axes)
-        oxide_level, carbon_level = self._levels
-        labels = np.where(carbon > carbon_level, CARBON, VOID)
-        labels[oxide > oxide_level] = OXIDE
+        oxide, carbon = self._material.structure.fields(*axes)
+        labels = np.where(carbon > self._material.carbon_level, CARBON, VOID)
+        labels[oxide > self._material.oxide_level] = OXIDE
         return labels.astype(np.uint8)
 
     @property
@@ -102,14 +98,30 @@ class FibsemSpecimen:
         counts = np.bincount(self.labels.ravel(), minlength=len(self.phases))
         return dict(zip(self.phases.names, (counts / counts.sum()).tolist(), strict=True))
 
-    def _set_levels(self) -> tuple[float, float]:
-        """Return the levels of the two fields that give the expected fractions."""
-        axes = [_centres(n, REFERENCE_NM) for n in N_REFERENCE]
-        oxide, carbon = self._structure.fields(*axes)
-        oxide_level = float(np.quantile(oxide, 1.0 - self.expected_oxide))
-        share = self.expected_carbon / (1.0 - self.expected_oxide)
-        carbon_level = float(np.quantile(carbon[oxide <= oxide_level], 1.0 - share))
-        return oxide_level, carbon_level
+
+@dataclass(frozen=True)
+class _Material:
+    """A microstructure with the levels at which it has its volume fractions."""
+
+    structure: Microstructure
+    oxide: float
+    carbon: float
+    oxide_level: float
+    carbon_level: float
+
+
+@lru_cache(maxsize=32)
+def _material(family: str, seed: int) -> _Material:
+    """Return what a specimen is made of; the same for all boxes cut from it."""
+    rng = np.random.default_rng([seed, 10, FAMILIES.index(family)])
+    oxide, carbon = float(rng.uniform(*OXIDE_FRACTION)), float(rng.uniform(*CARBON_FRACTION))
+    scale = float(rng.uniform(*SCALE))
+    structure = Grains(seed, scale) if family == "grains" else Network(seed, scale)
+    to_oxide, to_carbon = structure.fields(*(_centres(n, REFERENCE_NM) for n in N_REFERENCE))
+    oxide_level = float(np.quantile(to_oxide, 1.0 - oxide))
+    pores = to_carbon[to_oxide <= oxide_level]
+    carbon_level = float(np.quantile(pores, 1.0 - carbon / (1.0 - oxide)))
+    return _Material(structure, oxide, carbon, oxide_level, carbon_level)
 
 
 def _centres(n: int, size: float) -> Array:

@@ -77,12 +77,13 @@ class ImagingConditions:
     def probe_nm(self) -> float:
         """Standard deviation of the blur, nm.
 
-        Probe and signal range add in quadrature. Chromatic aberration makes the probe grow as
-        1/V at low voltages; at high ones the range of the electrons, which goes as V^1.67
-        (Kanaya and Okayama, 1972, DOI 10.1088/0022-3727/5/1/308), widens the signal's source.
+        Probe and source of the signal add in quadrature. Chromatic aberration makes the probe grow
+        as 1/V at low voltages. At high ones the signal comes from a wider volume: the range goes as
+        V^1.67 (Kanaya and Okayama, 1972, DOI 10.1088/0022-3727/5/1/308), but a part of the signal
+        always comes from the probe itself, so a power of 1.2 is assumed.
         """
         probe = 1.0 + 5.0 / self.accelerating_voltage_kV
-        signal = 1.2 * self.accelerating_voltage_kV**1.67
+        signal = 3.82 * (self.accelerating_voltage_kV / 2.0) ** 1.2
         return float(np.hypot(probe, signal))
 
     @property
