@@ -133,6 +133,7 @@ def _image(path: Path) -> Callable[[], Any]:
     def read() -> Any:
         from PIL import Image
 
-        return Image.open(path)
+        with Image.open(path) as image:
+            return image.copy()
 
     return read
