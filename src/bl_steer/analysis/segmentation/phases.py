@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-__all__ = ["FIBSEM_PHASES", "UNLABELLED", "Phase", "Phases"]
+__all__ = ["FIBSEM_PHASES", "OPTICAL_PHASES", "UNLABELLED", "Phase", "Phases"]
 
 UNLABELLED = 255
 """Label of pixels that nobody painted: training and scores leave them out."""
@@ -99,3 +99,12 @@ FIBSEM_PHASES = Phases(
     )
 )
 """The source's battery electrode: painted red, yellow and green."""
+
+OPTICAL_PHASES = Phases(
+    (
+        Phase("ferrite", (0, 0, 255), (86, 180, 233)),
+        Phase("pearlite", (255, 0, 0), (120, 28, 60)),
+        Phase("boundary", (255, 255, 0), (240, 228, 66)),
+    )
+)
+"""An etched steel under the light microscope; the grain boundaries are a phase of their own."""
