@@ -31,6 +31,8 @@ SCALE = (0.85, 1.25)
 N_REFERENCE = (14, 56, 56)
 REFERENCE_NM = 130.0
 """The box on which the specimen's levels are set: voxels along z, y, x and their size."""
+SLAB_VOXELS = 2**21
+"""Cut at a time: a large box needs little memory beyond its labels."""
 
 
 class FibsemSpecimen:
@@ -83,14 +85,16 @@ class FibsemSpecimen:
     @cached_property
     def labels(self) -> NDArray[np.uint8]:
         """The phase of each voxel, shape `shape`: 0 oxide, 1 carbon, 2 void."""
-        axes = [
+        z, y, x = (
             1e3 * start + _centres(n, self.voxel_nm)
             for start, n in zip(self.origin_um, self.shape, strict=True)
-        ]
-        oxide, carbon = self._material.structure.fields(*axes)
-        labels = np.where(carbon > self._material.carbon_level, CARBON, VOID)
-        labels[oxide > self._material.oxide_level] = OXIDE
-        return labels.astype(np.uint8)
+        )
+        labels = np.empty(self.shape, dtype=np.uint8)
+        step = max(1, SLAB_VOXELS // (len(y) * len(x)))
+        for first in range(0, len(z), step):
+            slab = slice(first, first + step)
+            labels[slab] = self._material.phases_at(z[slab], y, x)
+        return labels
 
     @property
     def fractions(self) -> dict[str, float]:
@@ -108,6 +112,13 @@ class _Material:
     carbon: float
     oxide_level: float
     carbon_level: float
+
+    def phases_at(self, z: Array, y: Array, x: Array) -> NDArray[np.uint8]:
+        """Return the phases on a grid of places, nm; shape (len(z), len(y), len(x))."""
+        oxide, carbon = self.structure.fields(z, y, x)
+        labels = np.where(carbon > self.carbon_level, CARBON, VOID)
+        labels[oxide > self.oxide_level] = OXIDE
+        return labels.astype(np.uint8)
 
 
 @lru_cache(maxsize=32)

@@ -40,6 +40,16 @@ def test_a_box_elsewhere_is_a_part_of_the_same_specimen(family: str) -> None:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_box_cut_slab_by_slab_is_the_box_cut_at_once(
+    family: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box: dict[str, Any] = {"seed": 2, "shape": (5, 40, 30), "voxel_nm": 40.0}
+    at_once = FibsemSpecimen(family, **box).labels
+    monkeypatch.setattr("simulators.fibsem_sample.SLAB_VOXELS", 2 * 40 * 30)
+    np.testing.assert_array_equal(FibsemSpecimen(family, **box).labels, at_once)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_smaller_voxels_show_the_same_structure(family: str) -> None:
     coarse = FibsemSpecimen(family, seed=3, shape=(1, 60, 60), voxel_nm=30.0).labels[0]
     fine = FibsemSpecimen(
