@@ -146,7 +146,9 @@ def test_much_unknown_colour_is_refused_with_its_name_and_place() -> None:
     grey, labels = micrograph(SUPERALLOY)
     painted = paint(grey, labels, SUPERALLOY)
     painted[40:80, 40:80] = (255, 0, 255)
-    with pytest.raises(ValueError, match=r"got \(255, 0, 255\) in [89]\.\d+% of the pixels, such as"):
+    with pytest.raises(
+        ValueError, match=r"got \(255, 0, 255\) in [89]\.\d+% of the pixels, such as"
+    ):
         decode_mask(painted, SUPERALLOY)
 
 

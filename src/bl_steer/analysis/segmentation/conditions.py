@@ -24,7 +24,7 @@ FEWEST = 8
 """Training images below which their spread says too little to judge appearance."""
 FALSE_ALARMS = 0.05
 """Share of unseen specimens under equal conditions that all tests together may flag."""
-N_ALTERED = 12  # images that are altered: their mean direction is known well enough
+N_ALTERED = 6  # images that are altered: their mean direction is known well enough
 
 _NAMES = {
     "pixel_size_nm": "magnification",

@@ -17,7 +17,7 @@ from bl_steer.protocols import Array
 
 __all__ = ["LearningCurve"]
 
-CEILING_SD = 0.15
+CEILING_SD = 0.2
 """Prior of the ceiling a: half-normal above the best score, cut at 1. Labels of experts differ by
 some hundredths, so perfect scores are rare, and little is known beyond that."""
 EXPONENT_MEDIAN, EXPONENT_LOG_SD = 0.5, 0.6

@@ -1,0 +1,103 @@
+"""New micrographs that are unlike those in training are noticed, and others are left in peace."""
+
+from __future__ import annotations
+
+import json
+import re
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from bl_steer.analysis.segmentation.appearance import ASPECTS, appearance
+from bl_steer.analysis.segmentation.conditions import Conditions
+
+RECORDED = {"pixel_size_nm": [8.0, 10.0, 12.0], "accelerating_voltage_kV": 2.0, "staining": "none"}
+
+
+def micrograph(
+    seed: int, *, scale: float = 1.0, blur: float = 1.0, middle: float = 0.4, noise: float = 0.05
+) -> NDArray[Any]:
+    """Return a specimen of three phases of its own, with gain, offset and shading of its own."""
+    rng = np.random.default_rng(seed)
+    size = 7.0 * scale * rng.uniform(0.9, 1.1)
+    fields = [gaussian_filter(rng.normal(size=(160, 160)), size, mode="wrap") for _ in range(2)]
+    first, second = (f / f.std() for f in fields)
+    grey = np.where(first > rng.uniform(-0.1, 0.1), 0.8, np.where(second > 0.4, middle, 0.1))
+    grey = gaussian_filter(grey, blur) + rng.normal(0, noise, grey.shape)
+    grey += rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, 160)
+    return np.asarray(rng.uniform(0.7, 1.2) * 150 * grey + rng.uniform(20, 50)).clip(0, 255)
+
+
+@cache
+def trained() -> Conditions:
+    return Conditions.of([micrograph(seed) for seed in range(24)], RECORDED)
+
+
+def test_numbers_do_not_depend_on_gain_and_offset() -> None:
+    image = micrograph(0)
+    numbers = appearance(image)
+    assert numbers is not None
+    assert len(numbers) == len(ASPECTS)
+    np.testing.assert_allclose(appearance(3.0 * image - 1000.0), numbers, atol=1e-6)
+
+
+@pytest.mark.parametrize("image", [np.zeros((99, 99)), np.full((99, 99), np.nan), np.eye(20)])
+def test_images_without_structure_have_no_numbers(image: NDArray[Any]) -> None:
+    assert appearance(image) is None
+    (warning,) = trained().warnings_for(image)
+    assert "no structure" in warning
+
+
+def test_few_unseen_specimens_under_equal_conditions_are_flagged() -> None:
+    flagged = [bool(trained().warnings_for(micrograph(seed))) for seed in range(100, 160)]
+    assert np.mean(flagged) <= 0.1  # 5 % wanted; 60 specimens show it within ± 3 %
+
+
+CHANGES: dict[str, tuple[dict[str, float], str]] = {
+    "magnification halved": ({"scale": 0.5}, "magnification"),
+    "magnification doubled": ({"scale": 2.0}, "magnification"),
+    "voltage": ({"blur": 2.0}, "accelerating voltage"),
+    "staining": ({"middle": 0.65}, "staining"),
+    "dwell time": ({"noise": 0.12}, "dwell time"),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_change_of_conditions_is_noticed_without_any_record(change: str) -> None:
+    how, cause = CHANGES[change]
+    batches = [[micrograph(200 + 4 * b + i, **how) for i in range(4)] for b in range(5)]
+    told = [trained().warnings_for(batch) for batch in batches]
+    assert np.mean([bool(one) for one in told]) >= 0.9
+    assert any(cause in sentence for one in told for sentence in one)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("pixel_size_nm", 40.0, "magnification: pixel_size_nm = 40 nm is outside 8-12 nm in train"),
+        ("pixel_size_nm", 20.0, "within a factor of 2 the image is resampled"),
+        ("accelerating_voltage_kV", 10, "accelerating voltage.* = 10 kV is outside 2 kV"),
+        ("staining", "osmium", r"staining = osmium was not in training \(none\)"),
+    ],
+)
+def test_recorded_conditions_outside_training_are_named_with_unit_and_remedy(
+    key: str, value: Any, words: str
+) -> None:
+    conditions = Conditions.of([], RECORDED)
+    (warning,) = conditions.warnings_for([], {key: value})
+    assert re.search(words, warning)
+
+
+def test_conditions_within_training_or_unknown_to_it_are_accepted() -> None:
+    conditions = Conditions.of([], RECORDED)
+    fitting = {"pixel_size_nm": 9.0, "accelerating_voltage_kV": 2, "staining": "None", "who": "me"}
+    assert conditions.warnings_for([], fitting) == []
+
+
+def test_conditions_come_back_from_json() -> None:
+    restored = Conditions.from_dict(json.loads(json.dumps(trained().to_dict())))
+    assert restored == trained()
