@@ -24,11 +24,11 @@ def micrograph(
     """Return a specimen of three phases of its own, with gain, offset and shading of its own."""
     rng = np.random.default_rng(seed)
     size = 7.0 * scale * rng.uniform(0.9, 1.1)
-    fields = [gaussian_filter(rng.normal(size=(160, 160)), size, mode="wrap") for _ in range(2)]
+    fields = [gaussian_filter(rng.normal(size=(192, 192)), size, mode="wrap") for _ in range(2)]
     first, second = (f / f.std() for f in fields)
     grey = np.where(first > rng.uniform(-0.1, 0.1), 0.8, np.where(second > 0.4, middle, 0.1))
     grey = gaussian_filter(grey, blur) + rng.normal(0, noise, grey.shape)
-    grey += rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, 160)
+    grey += rng.uniform(-0.1, 0.1) * np.linspace(-1, 1, 192)
     return np.asarray(rng.uniform(0.7, 1.2) * 150 * grey + rng.uniform(20, 50)).clip(0, 255)
 
 
@@ -53,8 +53,8 @@ def test_images_without_structure_have_no_numbers(image: NDArray[Any]) -> None:
 
 
 def test_few_unseen_specimens_under_equal_conditions_are_flagged() -> None:
-    flagged = [bool(trained().warnings_for(micrograph(seed))) for seed in range(100, 160)]
-    assert np.mean(flagged) <= 0.1  # 5 % wanted; 60 specimens show it within ± 3 %
+    flagged = [bool(trained().warnings_for(micrograph(seed))) for seed in range(100, 140)]
+    assert np.mean(flagged) <= 0.1  # 5 % wanted; 40 specimens show it within ± 3 %
 
 
 CHANGES: dict[str, tuple[dict[str, float], str]] = {
