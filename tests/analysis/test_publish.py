@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -21,7 +22,7 @@ from bl_steer.analysis.documents import failure_documents, result_documents
 from bl_steer.analysis.publish import publish_documents, result_of
 from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import Run, list_runs, open_run
-from bl_steer.store import Store
+from bl_steer.store import Document, Store
 
 ABOUT = {"name": "mine", "version": "2", "params": {"a": [1, 2.5]}, "weights": "ab" * 32}
 
@@ -182,3 +183,26 @@ def test_what_cannot_be_stored_is_refused_by_name(
         publish(store, AnalysisResult(tables, arrays, ABOUT), raw_uid="raw")
     assert list_runs(store) == []
     assert list(store.frames_dir.iterdir()) == []
+
+
+def test_results_may_be_stored_while_a_run_is_measured(
+    store: Store, result: AnalysisResult, raw_run: Callable[..., list[Document]]
+) -> None:
+    published: list[str] = []
+    thread = threading.Thread(
+        target=lambda: published.extend(publish(store, result, raw_uid="raw") for _ in range(3))
+    )
+    thread.start()
+    measured = 0
+    while thread.is_alive() or measured < 3:
+        for name, doc in raw_run({"scan_id": store.metadata.next_scan_id()}):
+            store(name, doc)
+        measured += 1
+    thread.join()
+    rows = list_runs(store)
+    assert [row.status for row in rows] == ["success"] * (3 + measured)
+    assert sorted(row.scan_id or 0 for row in rows) == list(range(1, 4 + measured))
+    assert set(store.catalog) == {row.uid for row in rows}
+    assert store.sync() == []
+    for uid in published:
+        assert_equal(open_analysis(store, uid), result)
