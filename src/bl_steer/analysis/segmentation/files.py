@@ -1,0 +1,97 @@
+"""Micrographs from files into an analysis, and its result back into files."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.images import list_images, read_micrographs
+from bl_steer.protocols import AnalysisResult, Inputs, Table
+
+__all__ = ["inputs_from_files", "write_result"]
+
+
+def inputs_from_files(
+    paths: Sequence[str | Path], conditions: Mapping[str, Any] | None = None
+) -> tuple[Inputs, list[str]]:
+    """Return the micrographs of files and folders as inputs, and what a user should know of them.
+
+    Parameters
+    ----------
+    paths : files, and folders whose images are all taken, in natural order
+    conditions : that hold for all of them, such as ``pixel_size_nm``; they go before what the
+        files say of themselves
+
+    Raises
+    ------
+    ValueError
+        When a path is missing, a folder has no image, or a file cannot be read.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    recorded: list[dict[str, Any]] = []
+    notes: list[str] = []
+    files = list(_files(paths))
+    for path in files:
+        read = read_micrographs(path)
+        known = {"pixel_size_nm": read.pixel_size_nm, **read.metadata, **(conditions or {})}
+        for image in read.fields:
+            arrays[f"field_{len(arrays):03d}"] = image
+            recorded.append(known)
+        notes += [f"{path.name}: {note}" for note in read.notes]
+    keys = dict.fromkeys(key for one in recorded for key in one)
+    metadata = {key: [one.get(key) for one in recorded] for key in keys}
+    return Inputs(arrays, metadata, {"files": [str(path) for path in files]}), notes
+
+
+def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
+    for path in map(Path, paths):
+        if not path.is_dir():
+            yield path
+            continue
+        found = list_images(path)
+        if not found:
+            raise ValueError(f"a folder must hold images, got none in {path}; give another")
+        yield from found
+
+
+def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
+    """Write a result into a folder: tables as CSV, label maps as TIFF, the rest as .npy, figures.
+
+    Returns
+    -------
+    paths of the files
+    """
+    place = Path(folder)
+    place.mkdir(parents=True, exist_ok=True)
+    written = [_write_table(table, place / f"{name}.csv") for name, table in result.tables.items()]
+    written += [_write_array(array, place / name) for name, array in result.arrays.items()]
+    for name, draw in result.figures.items():
+        path = place / f"{name}.png"
+        draw().savefig(path, dpi=130)
+        written.append(path)
+    return written
+
+
+def _write_table(table: Table, path: Path) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(table)
+        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+    return path
+
+
+def _write_array(array: NDArray[Any], stem: Path) -> Path:
+    if array.dtype == np.uint8 and array.ndim == 2:
+        import tifffile
+
+        path = stem.with_suffix(".tif")
+        tifffile.imwrite(path, array, compression="zlib")
+    else:
+        path = stem.with_suffix(".npy")
+        np.save(path, array)
+    return path

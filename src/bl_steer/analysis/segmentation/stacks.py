@@ -1,0 +1,147 @@
+"""Stacks larger than memory: Zarr in, Zarr out, plane by plane on dask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
+from bl_steer.protocols import Progress
+
+__all__ = ["open_stack", "segment_stack"]
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs to segment a plane; the arrays stay on disk."""
+
+    model: str
+    source: str
+    target: str
+    pixel_size_nm: float | None
+    passes: Passes
+
+
+def segment_stack(
+    model: str,
+    source: str | Path,
+    target: str | Path,
+    *,
+    pixel_size_nm: float | None = None,
+    passes: Passes = ONE_PASS,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+) -> NDArray[np.float64]:
+    """Segment every plane of a stack; what an earlier call has finished is not done again.
+
+    Parameters
+    ----------
+    model : a shipped model's name, or a model's folder
+    source : a Zarr array (Z, H, W)
+    target : a Zarr group, made if missing: ``labels`` (Z, H, W) uint8, ``uncertainty`` (Z, H, W)
+        float16, and ``pixels`` (Z, n_phases), the pixels of each phase; -1 in planes not done yet
+    scheduler : address of a dask cluster that sees the same files; None works in this process
+
+    Returns
+    -------
+    fractions : share of each phase in each plane, shape (Z, n_phases)
+
+    Raises
+    ------
+    ValueError
+        When the source is no stack, or the target belongs to another stack or model.
+    """
+    import zarr
+
+    found = find_model(model)
+    stack = open_stack(source)
+    pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
+    todo = [plane for plane in range(len(stack)) if pixels[plane, 0] < 0]
+    job = _Job(model, str(source), str(target), pixel_size_nm, passes)
+    for done, _ in enumerate(_results(job, todo, scheduler), start=len(stack) - len(todo) + 1):
+        if progress is not None:
+            progress(done, len(stack))
+    counts = np.asarray(zarr.open_group(str(target), mode="r")["pixels"][:], dtype=float)
+    return counts / counts.sum(axis=1, keepdims=True)
+
+
+def open_stack(source: str | Path) -> Any:
+    """Open a Zarr array (Z, H, W) for reading; nothing is loaded."""
+    import zarr
+
+    try:
+        stack = zarr.open_array(str(source), mode="r")
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"a stack must be a Zarr array, got {type(error).__name__} for {source}; save it with "
+            "zarr.save_array"
+        ) from error
+    if stack.ndim != 3:
+        raise ValueError(
+            f"a stack must have the axes z, y, x, got shape {stack.shape} in {source}; give one "
+            "stack at a time"
+        )
+    return stack
+
+
+def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) -> Any:
+    """Make or check the target; return the array of pixels, which tells what is done."""
+    import zarr
+
+    group = zarr.open_group(str(target), mode="a")
+    if "pixels" not in group:
+        plane = (1, *shape[1:])
+        group.create_array("labels", shape=shape, chunks=plane, dtype="uint8")
+        group.create_array("uncertainty", shape=shape, chunks=plane, dtype="float16")
+        group.attrs["weights_sha256"] = weights
+        group.create_array(
+            "pixels", shape=(shape[0], n_phases), chunks=(1, n_phases), dtype="int64", fill_value=-1
+        )
+    if group["labels"].shape != shape or group.attrs["weights_sha256"] != weights:
+        raise ValueError(
+            f"the target must be of this stack and this model, got labels of shape "
+            f"{group['labels'].shape} for a stack of {shape} or other weights in {target}; give "
+            "another target"
+        )
+    return group["pixels"]
+
+
+def _results(job: _Job, planes: list[int], scheduler: str | None) -> Iterator[int]:
+    """Yield planes as they are done."""
+    if scheduler is None:
+        for plane in planes:
+            yield _segment_plane(job, plane)
+        return
+    from dask.distributed import Client, as_completed
+
+    with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+        futures = client.map(lambda plane: _segment_plane(job, plane), planes)
+        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+            yield int(future.result())
+
+
+def _segment_plane(job: _Job, plane: int) -> int:
+    """Segment one plane; the pixel counts are written last and mark it as done."""
+    import zarr
+
+    from bl_steer.analysis.segmentation.segmentation import segment
+
+    model = find_model(job.model)
+    found = segment(
+        model,
+        np.asarray(open_stack(job.source)[plane]),
+        pixel_size_nm=job.pixel_size_nm,
+        keep_probability=False,
+        passes=job.passes,
+    )
+    group = zarr.open_group(job.target, mode="r+")
+    group["labels"][plane] = found.labels
+    group["uncertainty"][plane] = found.uncertainty
+    group["pixels"][plane] = np.bincount(found.labels.ravel(), minlength=len(model.phases))
+    return plane

@@ -1,0 +1,165 @@
+"""What the commands ``bl-steer segment …`` do; they return what is printed and written as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bl_steer.protocols import Progress
+
+if TYPE_CHECKING:
+    from bl_steer.analysis.segmentation.scores import Score
+    from bl_steer.analysis.segmentation.training import TrainingSettings
+    from bl_steer.analysis.segmentation.training_set import TrainingSet
+
+__all__ = ["design", "evaluate", "learning_curve", "rank", "run", "train"]
+
+
+def train(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a model, save it in `out` with its card and a figure of the training."""
+    from bl_steer.analysis.segmentation.card import train_model
+    from bl_steer.analysis.segmentation.segmentation_figures import plot_training
+
+    model = train_model(data, settings, folder=out, progress=progress)
+    figure, ax = _figure()
+    plot_training(model.card["history"], ax=ax)
+    figure.savefig(out / "training.png", dpi=130)
+    return {
+        "model": str(out),
+        "weights_sha256": model.weights_sha256,
+        "steps_done": model.card["steps_done"],
+        "pairs": {part: len(rows) for part, rows in model.card["data"].items()},
+        "validation": model.card["validation"],
+        "test": model.card["test"],
+        "figure": str(out / "training.png"),
+    }
+
+
+def run(
+    paths: Sequence[Path],
+    *,
+    params: Mapping[str, Any],
+    conditions: Mapping[str, Any],
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Segment the micrographs of files and folders; write label maps, tables and figures."""
+    from bl_steer.analysis.digest import digest_of
+    from bl_steer.analysis.registry import find_analysis, make_params
+    from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
+
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
+    analysis = find_analysis("segment")
+    inputs, notes = inputs_from_files(paths, conditions)
+    result = analysis.run(inputs, make_params(analysis, params), progress)
+    sample = {key: column.tolist() for key, column in result.tables["sample"].items()}
+    written = write_result(result, out)
+    return {
+        "n_fields": len(inputs.arrays),
+        "sample": sample,
+        "digest": digest_of(result),
+        "weights_sha256": result.provenance["weights"],
+        "duration_s": result.provenance["duration_s"],
+        "warnings": [*notes, *result.warnings],
+        "files": [str(path) for path in written],
+    }
+
+
+def evaluate(model: str, data: TrainingSet, *, views: int = 1) -> dict[str, Any]:
+    """Score a model on all pairs of a set."""
+    from bl_steer.analysis.segmentation.card import evaluate as evaluate_model
+    from bl_steer.analysis.segmentation.card import score_to_dict
+    from bl_steer.analysis.segmentation.shipped import find_model
+    from bl_steer.analysis.segmentation.tiles import Passes
+
+    found = find_model(model)
+    if found.phases.names != data.phases.names:
+        raise ValueError(
+            f"the pairs' phases must be the model's {', '.join(found.phases.names)}, got "
+            f"{', '.join(data.phases.names)}; give --phases in the model's order"
+        )
+    fields = [*data.train, *data.validation, *data.test]
+    scored = evaluate_model(found, fields, passes=Passes(views=views))
+    return {
+        "model": model,
+        "weights_sha256": found.weights_sha256,
+        "n_fields": len(fields),
+        **score_to_dict(scored, found.phases.names),
+    }
+
+
+def learning_curve(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    *,
+    sizes: Sequence[int],
+    out: Path,
+    on_size: Any = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train on growing numbers of pairs; say what more would bring, with a figure."""
+    from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
+    from bl_steer.analysis.segmentation.learning_figures import plot_learning_curve
+
+    scores: list[Score] = measure_learning(
+        data, settings, sizes, folder=out, on_size=on_size, progress=progress
+    )
+    curve = curve_of(sizes, scores)
+    figure, ax = _figure()
+    plot_learning_curve(curve, ax=ax)
+    figure.savefig(out / "learning_curve.png", dpi=130)
+    most = max(sizes)
+    return {
+        "sizes": list(sizes),
+        "miou": [[one.miou, one.miou_low, one.miou_high] for one in scores],
+        "predicted": {str(n): list(curve.predict(n)) for n in (most, 2 * most, 4 * most)},
+        "advice": curve.advice(most),
+        "figure": str(out / "learning_curve.png"),
+    }
+
+
+def design(
+    factors: Mapping[str, Sequence[Any]], n: int, *, taken: Sequence[Mapping[str, Any]], seed: int
+) -> dict[str, Any]:
+    """Choose the conditions under which micrographs for labelling should be taken."""
+    from bl_steer.analysis.segmentation.planner import design_conditions
+
+    return design_conditions(factors, n, taken=taken, seed=seed).to_dict()
+
+
+def rank(
+    model: str, paths: Sequence[Path], n: int, progress: Progress | None = None
+) -> list[dict[str, Any]]:
+    """Rank unlabelled micrographs: which to label next."""
+    from bl_steer.analysis.segmentation.appearance import appearance
+    from bl_steer.analysis.segmentation.files import inputs_from_files
+    from bl_steer.analysis.segmentation.planner import next_to_label
+    from bl_steer.analysis.segmentation.segmentation import segment
+    from bl_steer.analysis.segmentation.shipped import find_model
+
+    found = find_model(model)
+    inputs, _ = inputs_from_files(paths)
+    uncertainty, features = [], []
+    for number, image in enumerate(inputs.arrays.values()):
+        uncertainty.append(float(segment(found, image).uncertainty.mean()))
+        features.append(appearance(image))
+        if progress is not None:
+            progress(number + 1, len(inputs.arrays))
+    names = inputs.source["files"]
+    chosen = next_to_label(uncertainty, features=features, n=min(n, len(uncertainty)))
+    return [{"file": names[i], "mean_uncertainty": uncertainty[i]} for i in chosen]
+
+
+def _figure() -> tuple[Any, Any]:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    return figure, figure.subplots()

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from bl_steer.analysis.segmentation.model import ModelError, SegmentationModel
+from bl_steer.analysis.segmentation.shipped import find_model, shipped_models
+
+
+def test_a_saved_model_comes_back_the_same(model: SegmentationModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    found = SegmentationModel.load(tmp_path)
+    assert found.weights_sha256 == model.weights_sha256
+    assert found.phases == model.phases
+    assert found.pixel_size_nm == 10.0
+    x = torch.randn(1, 1, 32, 32)
+    torch.testing.assert_close(found.network(x), model.network(x), rtol=0, atol=0)
+
+
+def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"must be a folder with weights\.safetensors"):
+        SegmentationModel.load(tmp_path)
+
+
+def test_weights_of_another_model_are_refused(model: SegmentationModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps({**card, "weights_sha256": "0" * 64}))
+    with pytest.raises(ModelError, match="must be those of its card"):
+        SegmentationModel.load(tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"widths": [4, 8]}, {"network": "resnet"}, {"phases": None}])
+def test_a_card_that_does_not_fit_is_refused(
+    model: SegmentationModel, tmp_path: Path, change: dict[str, object]
+) -> None:
+    model.save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps(card | change))
+    with pytest.raises(ModelError, match="card must describe its weights"):
+        SegmentationModel.load(tmp_path)
+
+
+def test_damaged_weights_are_refused(model: SegmentationModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    (tmp_path / "weights.safetensors").write_bytes(b"\xff" * 100)
+    with pytest.raises(ModelError, match="must be sound"):
+        SegmentationModel.load(tmp_path)
+
+
+def test_a_model_is_found_by_folder_and_anew_after_a_change(
+    model: SegmentationModel, tmp_path: Path
+) -> None:
+    model.save(tmp_path)
+    found = find_model(str(tmp_path))
+    assert find_model(str(tmp_path)) is found
+    model.save(tmp_path)
+    assert find_model(str(tmp_path)) is not found
+
+
+def test_an_unknown_model_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ModelError, match=r"one of .*fibsem.* or a folder, got 'nothing'"):
+        find_model("nothing")
+    assert "fibsem" in shipped_models()
