@@ -275,7 +275,7 @@ def _settings(arguments: argparse.Namespace) -> Any:
         network=arguments.network,
         steps=arguments.steps,
         seed=arguments.seed,
-        augmentation=Augmentation(rotate=not arguments.upright),
+        augmentation=Augmentation(turn=not arguments.upright),
     )
 
 

@@ -207,7 +207,7 @@ def test_labels_move_with_the_image(pairs: list[Labelled]) -> None:
 
 def test_without_augmentation_patches_are_cut_as_they_are(pairs: list[Labelled]) -> None:
     none = Augmentation(
-        rotate=False, flip=False, scale=0, gain=0, offset=0, gamma=0, noise=0, blur_px=0, shading=0
+        turn=False, flip=False, warp_share=0, gain=0, offset=0, gamma=0, noise=0, blur_px=0, shading=0
     )
     patches, labels = sampler(pairs, none)(0)
     for patch, label in zip(patches[:, 0], labels, strict=True):

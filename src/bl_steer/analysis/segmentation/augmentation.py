@@ -17,12 +17,19 @@ class Augmentation(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    rotate: bool = Field(
+    turn: bool = Field(
         default=True,
-        description="any angle, and mirror images; off for samples where "
-        "up and down differ, such as curtained cross-sections",
+        description="quarter turns and mirror images; off for samples where up and down differ, "
+        "such as curtained cross-sections",
     )
     flip: bool = Field(default=True, description="left and right exchanged")
+    warp_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of patches turned by any angle and scaled; interpolation smooths their "
+        "noise, which no real micrograph has",
+    )
     scale: float = Field(default=0.2, ge=0, le=0.5, description="relative change of the pixel size")
     gain: float = Field(default=0.25, ge=0, le=0.9, description="relative change of the contrast")
     offset: float = Field(default=0.25, ge=0, description="change of the brightness, deviations")
@@ -135,16 +142,21 @@ def _transform(augmentation: Augmentation, patch_px: int) -> Any:
     from monai.transforms.compose import Compose
     from monai.transforms.croppad.dictionary import CenterSpatialCropd
     from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
-    from monai.transforms.spatial.dictionary import RandAffined, RandAxisFlipd, RandFlipd
+    from monai.transforms.spatial.dictionary import (
+        RandAffined,
+        RandAxisFlipd,
+        RandFlipd,
+        RandRotate90d,
+    )
 
     both = ["image", "labels"]
-    angle = np.pi if augmentation.rotate else 0.0
+    angle = np.pi if augmentation.turn else 0.0
     steps: list[Any] = []
-    if augmentation.rotate or augmentation.scale:
+    if augmentation.warp_share:
         steps.append(
             RandAffined(
                 both,
-                prob=0.8,
+                prob=augmentation.warp_share,
                 rotate_range=angle,
                 scale_range=(augmentation.scale, augmentation.scale),
                 mode=["bilinear", "nearest"],
@@ -152,8 +164,8 @@ def _transform(augmentation: Augmentation, patch_px: int) -> Any:
             )
         )
     steps.append(CenterSpatialCropd(both, (patch_px, patch_px)))
-    if augmentation.rotate:
-        steps.append(RandAxisFlipd(both, prob=0.5))
+    if augmentation.turn:
+        steps += [RandAxisFlipd(both, prob=0.5), RandRotate90d(both, prob=0.75)]
     elif augmentation.flip:
         steps.append(RandFlipd(both, prob=0.5, spatial_axis=1))
     if augmentation.blur_px:

@@ -62,11 +62,11 @@ def segment_stack(
     found = find_model(model)
     stack = open_stack(source)
     pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
-    todo = [plane for plane in range(len(stack)) if pixels[plane, 0] < 0]
+    todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
     job = _Job(model, str(source), str(target), pixel_size_nm, passes)
-    for done, _ in enumerate(_results(job, todo, scheduler), start=len(stack) - len(todo) + 1):
+    for done, _ in enumerate(_results(job, todo, scheduler), start=stack.shape[0] - len(todo) + 1):
         if progress is not None:
-            progress(done, len(stack))
+            progress(done, stack.shape[0])
     counts = np.asarray(zarr.open_group(str(target), mode="r")["pixels"][:], dtype=float)
     return counts / counts.sum(axis=1, keepdims=True)
 
