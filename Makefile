@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test lint types contracts notebooks script format bench wheel clean
+.PHONY: help venv demo check test lint types contracts notebooks script format bench model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -51,6 +51,10 @@ format: venv ## ruff: put code in order
 bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+model: venv ## train the shipped model of FIB-SEM phases anew (some 15 minutes on one core)
+	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem
+	rm -f src/bl_steer/models/fibsem/checkpoint.pt
 
 wheel: venv ## build the wheel, install it in an empty environment, run its demo
 	.ci/try_wheel $(PYTHON)

@@ -21,10 +21,12 @@ from simulators.fibsem_sample import FibsemSpecimen
 from simulators.micrograph import field
 
 CONDITIONS = ("pixel_size_nm", "accelerating_voltage_kV", "etching_s", "staining")
-TRAIN = range(100, 124)
+TRAIN = range(100, 196)
 VALIDATION = range(200, 206)
 TEST = range(300, 308)
-SETTINGS = TrainingSettings(widths=(16, 32, 64, 128), steps=1200, learning_rate=6e-3, rarity_power=0)
+SETTINGS = TrainingSettings(
+    widths=(16, 32, 64, 128), steps=1200, learning_rate=6e-3, rarity_power=0
+)
 
 
 def fields(family: str, seeds: range) -> list[LabelledField]:
@@ -45,6 +47,7 @@ def training_set() -> TrainingSet:
 
 
 def main() -> None:
+    """Train, save and score the model."""
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--out", type=Path, default=Path("fibsem_model"), metavar="DIR")
     out = parser.parse_args().out

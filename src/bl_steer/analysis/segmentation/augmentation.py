@@ -19,10 +19,10 @@ class Augmentation(BaseModel):
 
     turn: bool = Field(
         default=True,
-        description="quarter turns and mirror images; off for samples where up and down differ, "
+        description="quarter turns; off for samples where up and down differ from left and right, "
         "such as curtained cross-sections",
     )
-    flip: bool = Field(default=True, description="left and right exchanged")
+    flip: bool = Field(default=True, description="mirror images")
     warp_share: float = Field(
         default=0.2,
         ge=0,
@@ -144,7 +144,6 @@ def _transform(augmentation: Augmentation, patch_px: int) -> Any:
     from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
     from monai.transforms.spatial.dictionary import (
         RandAffined,
-        RandAxisFlipd,
         RandFlipd,
         RandRotate90d,
     )
@@ -164,10 +163,10 @@ def _transform(augmentation: Augmentation, patch_px: int) -> Any:
             )
         )
     steps.append(CenterSpatialCropd(both, (patch_px, patch_px)))
+    if augmentation.flip:
+        steps += [RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in (0, 1)]
     if augmentation.turn:
-        steps += [RandAxisFlipd(both, prob=0.5), RandRotate90d(both, prob=0.75)]
-    elif augmentation.flip:
-        steps.append(RandFlipd(both, prob=0.5, spatial_axis=1))
+        steps.append(RandRotate90d(both, prob=0.75))
     if augmentation.blur_px:
         sigma = (0.1, augmentation.blur_px)
         steps.append(RandGaussianSmoothd("image", prob=0.3, sigma_x=sigma, sigma_y=sigma))

@@ -1,0 +1,258 @@
+"""Networks on real and simulated micrographs, beside MONAI's own U-Net.
+
+    python benchmarks/bench_segmentation.py superalloy [--seeds 0:3] [--networks segnet unet …]
+    python benchmarks/bench_segmentation.py simulated
+    python benchmarks/bench_segmentation.py speed
+    python benchmarks/bench_segmentation.py planner
+
+Training is timed in CPU seconds of one thread. The weights are chosen on the validation images;
+the test images are looked at once, at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bl_steer.analysis.segmentation.card import evaluate
+from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
+from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
+from bl_steer.analysis.segmentation.phase_names import parse_phases
+from bl_steer.analysis.segmentation.segmentation import segment
+from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
+from bl_steer.analysis.segmentation.training import Training, TrainingSettings
+from bl_steer.analysis.segmentation.training_set import TrainingSet
+
+SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
+PHASES = "matrix:none,secondary:blue,tertiary:red"
+TURNED = Passes(views=8)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "segnet": {"network": "segnet", "widths": (16, 32, 64, 128), "steps": 800},
+    "unet": {"network": "unet", "widths": (16, 32, 64, 128, 256), "steps": 620},
+    "pspnet": {"network": "pspnet", "widths": (16, 32, 64, 128), "steps": 450},
+    "monai-unet": {"network": "unet", "widths": (16, 32, 64, 128, 256), "steps": 620},
+}
+"""Steps by what five CPU minutes allow on the machine of docs/benchmarks.md."""
+RECIPE: dict[str, Any] = {
+    "learning_rate": 6e-3,
+    "rarity_power": 0.0,
+    "evaluate_every": 100,
+    "patience": 100,
+    "augmentation": {"warp_share": 0.1, "noise": 0.1, "blur_px": 0.0, "shading": 0.2},
+}
+
+
+class MonaiUNet(SegmentationNetwork):
+    """MONAI's U-Net as it comes, with the widths of ours."""
+
+    def __init__(self, n_phases: int, widths: tuple[int, ...]) -> None:
+        super().__init__()
+        from monai.networks.nets.unet import UNet
+
+        self.stride = 2 ** (len(widths) - 1)
+        self.halo = 512  # never cut into tiles here
+        self.net = UNet(
+            spatial_dims=2,
+            in_channels=1,
+            out_channels=n_phases,
+            channels=widths,
+            strides=(2,) * (len(widths) - 1),
+            num_res_units=2,
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.net(x)
+
+
+class PeerTraining(Training):
+    """The same training of MONAI's U-Net."""
+
+    def _build(self) -> SegmentationNetwork:
+        widths = self.settings.widths or ()
+        return MonaiUNet(len(self.phases), widths).to(memory_format=torch.channels_last)
+
+
+def superalloy(networks: list[str], seeds: range) -> list[dict[str, Any]]:
+    data = TrainingSet.read(
+        SUPERALLOY / "train",
+        parse_phases(PHASES),
+        validation=SUPERALLOY / "val",
+        test=SUPERALLOY / "test",
+    )
+    rows = []
+    for name in networks:
+        for seed in seeds:
+            rows.append(superalloy_row(data, name, seed))
+            print(json.dumps(rows[-1]), flush=True)
+    for name in networks:
+        own = [row for row in rows if row["network"] == name]
+        print(
+            f"{name:12}",
+            *(
+                f"{key} {statistics.median(row[key] for row in own):.4f}"
+                for key in ("cpu_s", "validation", "test", "test_8_views")
+            ),
+            flush=True,
+        )
+    return rows
+
+
+def superalloy_row(data: TrainingSet, name: str, seed: int) -> dict[str, Any]:
+    kind = PeerTraining if name == "monai-unet" else Training
+    settings = TrainingSettings(**SETTINGS[name], **RECIPE, seed=seed)
+    pairs = [[one.pair for one in part] for part in (data.train, data.validation)]
+    began = time.process_time()
+    training = kind(settings, data.phases, *pairs)
+    network = prepared(training.run())
+    cpu_s = time.process_time() - began
+    model = SegmentationModel(network, name, settings.widths or (), data.phases)
+    test = evaluate(model, data.test)
+    turned = evaluate(model, data.test, passes=TURNED)
+    return {
+        "network": name,
+        "seed": seed,
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "steps": training.step,
+        "cpu_s": round(cpu_s, 1),
+        "validation": round(max(row["miou"] for row in training.history), 4),
+        "validation_8_views": round(evaluate(model, data.validation, passes=TURNED).miou, 4),
+        "test": round(test.miou, 4),
+        "test_interval": [round(test.miou_low, 4), round(test.miou_high, 4)],
+        "test_iou": np.round(test.iou, 4).tolist(),
+        "test_8_views": round(turned.miou, 4),
+        "test_8_views_interval": [round(turned.miou_low, 4), round(turned.miou_high, 4)],
+    }
+
+
+def simulated() -> list[dict[str, Any]]:
+    """Score the shipped model on specimens and a family that it has never seen, beside Otsu."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    from skimage.filters import threshold_multiotsu
+    from train_fibsem_model import TEST, fields
+
+    from bl_steer.analysis.segmentation.scores import score
+
+    model = find_model("fibsem")
+    rows = []
+    for family in ("grains", "network"):
+        unseen = fields(family, TEST)
+        found = evaluate(model, unseen)
+        otsu = [
+            (2 - np.digitize(one.image, threshold_multiotsu(one.image, 3))).astype(np.uint8)
+            for one in unseen
+        ]
+        rows.append(
+            {
+                "family": family,
+                "specimens": len(unseen),
+                "miou": round(found.miou, 4),
+                "interval": [round(found.miou_low, 4), round(found.miou_high, 4)],
+                "iou": np.round(found.iou, 4).tolist(),
+                "fraction_errors": np.round(abs(found.fraction_bias).max(axis=1), 4).tolist(),
+                "otsu": round(score([one.labels for one in unseen], otsu, 3).miou, 4),
+            }
+        )
+        print(json.dumps(rows[-1]), flush=True)
+    return rows
+
+
+def speed() -> dict[str, Any]:
+    """Time the default network on one core; measure the memory of a large field."""
+    from simulators.micrograph import field
+
+    model = find_model("fibsem")
+    image, labels, _ = field("grains", 400, shape=(768, 1024))
+    large = np.tile(image, (6, 4))[:4096, :4096]
+    report: dict[str, Any] = {"4096 x 4096": _memory_of(model, large)}
+    for name, passes in {
+        "f32": ONE_PASS,
+        "bf16": Passes(precision="bf16"),
+        "f32, 8 views": TURNED,
+    }.items():
+        began = time.perf_counter()
+        found = segment(model, image, passes=passes)
+        report[f"1024 x 768, {name}"] = {
+            "seconds": round(time.perf_counter() - began, 2),
+            "agree": round(float((found.labels == labels).mean()), 4),
+        }
+    print(json.dumps(report, indent=1), flush=True)
+    return report
+
+
+def _memory_of(model: SegmentationModel, image: np.ndarray) -> dict[str, float]:
+    """Segment a large field first of all, while the peak is still the process's base."""
+    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    segment(model, image)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {
+        "seconds": round(time.perf_counter() - began, 1),
+        "GiB above base": round((peak - base) / 2**20, 2),
+    }
+
+
+def planner(sizes: tuple[int, ...] = (2, 5, 10), everything: int = 20) -> dict[str, Any]:
+    """Predict the score with all pairs from those with few, on simulated micrographs."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
+    from train_fibsem_model import SETTINGS as SHIPPED
+    from train_fibsem_model import training_set
+
+    from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
+
+    settings = SHIPPED.model_copy(update={"steps": 300, "evaluate_every": 100})
+    scores = measure_learning(
+        training_set(),
+        settings,
+        (*sizes, everything),
+        on_size=lambda size, one: print(f"{size} pairs: mIoU {one.miou:.4f}", flush=True),
+    )
+    report: dict[str, Any] = {
+        "measured": {
+            n: round(one.miou, 4) for n, one in zip((*sizes, everything), scores, strict=True)
+        }
+    }
+    for n in (2, 3):
+        known = slice(len(sizes) - n, len(sizes))
+        mean, low, high = curve_of(sizes[known], scores[:-1][known]).predict(everything)
+        report[f"predicted from {list(sizes[known])}"] = [round(x, 4) for x in (mean, low, high)]
+    print(json.dumps(report, indent=1), flush=True)
+    return report
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", nargs="?", choices=("superalloy", "simulated", "speed", "planner"))
+    parser.add_argument("--networks", nargs="+", default=list(SETTINGS))
+    parser.add_argument("--seeds", default="0:3")
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    first, _, end = arguments.seeds.partition(":")
+    results: dict[str, Any] = {}
+    if arguments.what in (None, "speed"):
+        results["speed"] = speed()
+    if arguments.what in (None, "simulated"):
+        results["simulated"] = simulated()
+    if arguments.what in (None, "planner"):
+        results["planner"] = planner()
+    if arguments.what in (None, "superalloy"):
+        if not SUPERALLOY.is_dir():
+            print(f"left out: superalloy, {SUPERALLOY} is absent")
+        else:
+            results["superalloy"] = superalloy(arguments.networks, range(int(first), int(end)))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

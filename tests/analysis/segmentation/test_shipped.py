@@ -1,0 +1,105 @@
+"""The model that comes with bl_steer, on specimens and a family that it was never shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from skimage.filters import threshold_multiotsu
+
+from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.scores import Score, score
+from bl_steer.analysis.segmentation.segmentation import segment
+from bl_steer.analysis.segmentation.shipped import find_model, shipped_models
+from bl_steer.analysis.segmentation.tiles import (
+    ONE_PASS,
+    Passes,
+    iterate_tiles,
+    standardise,
+)
+from simulators.micrograph import Micrograph, field
+
+UNSEEN = range(900, 903)
+
+
+@cache
+def micrographs(family: str) -> Sequence[Micrograph]:
+    return [field(family, seed) for seed in UNSEEN]
+
+
+def scored(model: SegmentationModel, family: str, passes: Passes = ONE_PASS) -> Score:
+    fields = micrographs(family)
+    found = [segment(model, one.image, keep_probability=False, passes=passes) for one in fields]
+    return score([one.labels for one in fields], [one.labels for one in found], 3)
+
+
+@pytest.fixture(scope="module")
+def fibsem() -> SegmentationModel:
+    return find_model("fibsem")
+
+
+@pytest.mark.parametrize(("family", "asked"), [("grains", 0.95), ("network", 0.90)])
+def test_the_shipped_model_segments_what_it_never_saw(
+    fibsem: SegmentationModel, family: str, asked: float
+) -> None:
+    result = scored(fibsem, family)
+    assert result.miou >= asked
+    assert abs(result.fraction_bias).max() <= 0.02
+
+
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_thresholds_do_much_worse(fibsem: SegmentationModel, family: str) -> None:
+    fields = micrographs(family)
+    otsu = [2 - np.digitize(one.image, threshold_multiotsu(one.image, 3)) for one in fields]
+    by_otsu = score([one.labels for one in fields], [one.astype(np.uint8) for one in otsu], 3)
+    assert by_otsu.miou < 0.8 < scored(fibsem, family).miou
+
+
+def test_half_precision_costs_less_than_a_thousandth(fibsem: SegmentationModel) -> None:
+    half = scored(fibsem, "network", Passes(precision="bf16"))
+    assert half.miou > scored(fibsem, "network").miou - 0.001
+
+
+def test_tiles_give_the_probability_of_the_whole(fibsem: SegmentationModel) -> None:
+    image = standardise(micrographs("grains")[0].image[:160, :500])
+
+    def probability(tile_px: int) -> NDArray[np.float32]:
+        out = np.empty((3, *image.shape), np.float32)
+        for place, here in iterate_tiles(fibsem.network, image, Passes(tile_px)):
+            out[:, *place] = here
+        return out
+
+    narrow = 2 * fibsem.network.halo + 4 * fibsem.network.stride
+    assert narrow < 500
+    np.testing.assert_allclose(probability(narrow), probability(1024), atol=1e-4)
+
+
+def test_a_wrong_pixel_is_more_often_an_uncertain_one(fibsem: SegmentationModel) -> None:
+    one = micrographs("grains")[1]
+    found = segment(fibsem, one.image)
+    wrong = found.labels != one.labels
+    assert found.uncertainty[wrong].mean() > 3 * found.uncertainty[~wrong].mean()
+
+
+def test_a_magnified_micrograph_is_brought_to_the_models_pixel_size(
+    fibsem: SegmentationModel,
+) -> None:
+    from simulators.imaging import ImagingConditions
+
+    one = field("grains", 900, conditions=ImagingConditions(pixel_size_nm=6.0))
+    blind = segment(fibsem, one.image)
+    told = segment(fibsem, one.image, pixel_size_nm=6.0)
+    agree = [(found.labels == one.labels).mean() for found in (blind, told)]
+    assert agree[1] > max(0.94, agree[0] - 0.02)
+
+
+def test_the_card_says_what_the_model_comes_from(fibsem: SegmentationModel) -> None:
+    card = fibsem.card
+    assert {row["name"].split("_")[0] for row in card["data"]["train"]} == {"grains"}
+    assert card["validation"]["miou"][0] > 0.9
+    assert card["settings"]["seed"] == 0
+    assert card["conditions"]
+    assert shipped_models() == ["fibsem"]
