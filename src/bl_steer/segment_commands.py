@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
     from bl_steer.analysis.segmentation.scores import Score
+    from bl_steer.analysis.segmentation.tiles import Passes
     from bl_steer.analysis.segmentation.training import TrainingSettings
     from bl_steer.analysis.segmentation.training_set import TrainingSet
 
-__all__ = ["design", "evaluate", "learning_curve", "rank", "run", "train"]
+__all__ = ["design", "evaluate", "learning_curve", "rank", "run", "run_stack", "train"]
 
 
 def train(
@@ -27,6 +31,7 @@ def train(
     from bl_steer.analysis.segmentation.card import train_model
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
 
+    _check_folder(out)
     model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
     plot_training(model.card["history"], ax=ax)
@@ -55,8 +60,7 @@ def run(
     from bl_steer.analysis.registry import find_analysis, make_params
     from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
 
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
+    _check_folder(out)
     analysis = find_analysis("segment")
     inputs, notes = inputs_from_files(paths, conditions)
     result = analysis.run(inputs, make_params(analysis, params), progress)
@@ -70,6 +74,48 @@ def run(
         "duration_s": result.provenance["duration_s"],
         "warnings": [*notes, *result.warnings],
         "files": [str(path) for path in written],
+    }
+
+
+def run_stack(
+    source: Path,
+    *,
+    model: str,
+    pixel_size_nm: float | None,
+    passes: Passes,
+    scheduler: str | None,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane."""
+    from time import perf_counter
+
+    from bl_steer.analysis.segmentation.files import write_table
+    from bl_steer.analysis.segmentation.shipped import find_model
+    from bl_steer.analysis.segmentation.stacks import segment_stack
+
+    _check_folder(out)
+    began = perf_counter()
+    found = find_model(model)
+    fractions = segment_stack(
+        model,
+        source,
+        out / "labels.zarr",
+        pixel_size_nm=pixel_size_nm,
+        passes=passes,
+        scheduler=scheduler,
+        progress=progress,
+    )
+    table = {name: fractions[:, label] for label, name in enumerate(found.phases.names)}
+    path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
+    return {
+        "n_planes": len(fractions),
+        "mean_fraction": dict(
+            zip(found.phases.names, fractions.mean(axis=0).tolist(), strict=True)
+        ),
+        "weights_sha256": found.weights_sha256,
+        "duration_s": perf_counter() - began,
+        "files": [str(out / "labels.zarr"), str(path)],
     }
 
 
@@ -109,6 +155,7 @@ def learning_curve(
     from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
     from bl_steer.analysis.segmentation.learning_figures import plot_learning_curve
 
+    _check_folder(out)
     scores: list[Score] = measure_learning(
         data, settings, sizes, folder=out, on_size=on_size, progress=progress
     )
@@ -132,14 +179,20 @@ def design(
     """Choose the conditions under which micrographs for labelling should be taken."""
     from bl_steer.analysis.segmentation.planner import design_conditions
 
-    return design_conditions(factors, n, taken=taken, seed=seed).to_dict()
+    chosen = design_conditions(factors, n, taken=taken, seed=seed)
+    return {
+        "rows": list(chosen.rows),
+        "efficiency": chosen.efficiency,
+        "random_efficiency": chosen.random_efficiency,
+        "terms": list(chosen.terms),
+    }
 
 
 def rank(
     model: str, paths: Sequence[Path], n: int, progress: Progress | None = None
 ) -> list[dict[str, Any]]:
     """Rank unlabelled micrographs: which to label next."""
-    from bl_steer.analysis.segmentation.appearance import appearance
+    from bl_steer.analysis.segmentation.appearance import ASPECTS, appearance
     from bl_steer.analysis.segmentation.files import inputs_from_files
     from bl_steer.analysis.segmentation.planner import next_to_label
     from bl_steer.analysis.segmentation.segmentation import segment
@@ -150,12 +203,32 @@ def rank(
     uncertainty, features = [], []
     for number, image in enumerate(inputs.arrays.values()):
         uncertainty.append(float(segment(found, image).uncertainty.mean()))
-        features.append(appearance(image))
+        looks = appearance(image)
+        features.append(np.zeros(len(ASPECTS)) if looks is None else looks)
         if progress is not None:
             progress(number + 1, len(inputs.arrays))
     names = inputs.source["files"]
-    chosen = next_to_label(uncertainty, features=features, n=min(n, len(uncertainty)))
+    chosen = next_to_label(
+        np.array(uncertainty), features=np.array(features), n=min(n, len(uncertainty))
+    )
     return [{"file": names[i], "mean_uncertainty": uncertainty[i]} for i in chosen]
+
+
+def _check_folder(out: Path) -> None:
+    """Make the folder of the results, or refuse it before any work is done."""
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(
+            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
+            "another with --out"
+        ) from error
+    if not os.access(out, os.W_OK):
+        raise PermissionError(
+            f"results must go where you may write, got {out}; give another folder with --out"
+        )
 
 
 def _figure() -> tuple[Any, Any]:

@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import group, plain_command, write_json
+from bl_steer.cli.segment_options import (
+    assignment,
+    conditions_option,
+    data_options,
+    pairs_options,
+    read_data,
+    read_settings,
+    read_sizes,
+    training_options,
+)
 
 __all__ = ["add_commands"]
-
-PHASES_HELP = "fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
 
 
 def add_commands(commands: Any) -> None:
@@ -24,8 +32,8 @@ def add_commands(commands: Any) -> None:
 
 def _add_train(segment: Any) -> None:
     train = _command(segment, "train", _train, "train a model on painted micrographs")
-    _pairs_options(train)
-    _training_options(train)
+    pairs_options(train)
+    training_options(train)
     train.add_argument(
         "--out", type=Path, default=Path("model"), metavar="DIR", help="of the model"
     )
@@ -39,13 +47,16 @@ def _add_run(segment: Any) -> None:
     run.add_argument("--precision", choices=("f32", "bf16"), default="f32")
     run.add_argument("--probability", action="store_true", help="keep every phase's probability")
     run.add_argument("--tile-px", type=int, metavar="N", help="edge of a tile; bounds the memory")
-    _conditions_option(run)
+    run.add_argument(
+        "--dask", metavar="ADDRESS", help="of a cluster that shares the work on a Zarr stack"
+    )
+    conditions_option(run)
     run.add_argument("--out", type=Path, default=Path("segmented"), metavar="DIR")
 
 
 def _add_evaluate(segment: Any) -> None:
     evaluate = _command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
-    _pairs_options(evaluate)
+    pairs_options(evaluate)
     evaluate.add_argument("--model", default="fibsem", help="a shipped model, or a model's folder")
     evaluate.add_argument("--views", type=int, choices=(1, 2, 4, 8), default=1)
 
@@ -54,8 +65,8 @@ def _add_plan(segment: Any) -> None:
     text = "plan the training set: conditions to image, how many pairs, which image to label next"
     plan = _command(segment, "plan", _plan, text)
     plan.add_argument("pairs", nargs="?", type=Path, help="train on growing numbers of these pairs")
-    _data_options(plan)
-    _training_options(plan)
+    data_options(plan)
+    training_options(plan)
     plan.add_argument(
         "--sizes", metavar="N,N", help="numbers of pairs; halves of halves by default"
     )
@@ -78,49 +89,14 @@ def _command(segment: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
     return parser
 
 
-def _pairs_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("pairs", type=Path, help="a folder of pairs, or a catalogue (CSV)")
-    _data_options(parser)
-
-
-def _data_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--phases", default="fibsem", metavar="P", help=PHASES_HELP)
-    parser.add_argument("--validation", type=Path, metavar="PAIRS", help="kept apart by hand")
-    parser.add_argument("--test", type=Path, metavar="PAIRS", help="kept apart by hand")
-    parser.add_argument(
-        "--sample-pattern", metavar="RE", help="what of a file's name is the sample"
-    )
-    parser.add_argument("--pixel-size-nm", type=float, metavar="NM", help="to bring all images to")
-
-
-def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--network", default="segnet", help="segnet, segnet-vgg, unet or pspnet")
-    parser.add_argument("--steps", type=int, default=600, help="at most (default 600)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument(
-        "--upright", action="store_true", help="do not rotate: up and down differ in the images"
-    )
-
-
-def _conditions_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--condition",
-        action="append",
-        default=[],
-        metavar="NAME=VALUE",
-        help="e.g. pixel_size_nm=10, accelerating_voltage_kV=2, staining=none; may be repeated",
-    )
-
-
 def _train(arguments: argparse.Namespace) -> None:
     from bl_steer import segment_commands
 
-    data = _data(arguments)
+    settings = read_settings(arguments)
+    data = read_data(arguments)
     print("\n".join(data.notes))
     with _Bar("training", "step") as bar:
-        report = segment_commands.train(
-            data, _settings(arguments), out=arguments.out, progress=bar.show
-        )
+        report = segment_commands.train(data, settings, out=arguments.out, progress=bar.show)
     pairs = report["pairs"]
     print(
         f"pairs         {pairs['train']} to train, {pairs['validation']} to validate, "
@@ -137,6 +113,14 @@ def _train(arguments: argparse.Namespace) -> None:
 def _run(arguments: argparse.Namespace) -> None:
     from bl_steer import segment_commands
 
+    if any(path.suffix == ".zarr" for path in arguments.paths):
+        _run_stack(arguments)
+        return
+    if arguments.dask is not None:
+        raise ValueError(
+            f"--dask must come with a Zarr stack, got {arguments.paths[0]}; leave it out, or save "
+            "the planes with zarr.save_array as NAME.zarr"
+        )
     params: dict[str, Any] = {
         "model": arguments.model,
         "views": arguments.views,
@@ -149,7 +133,7 @@ def _run(arguments: argparse.Namespace) -> None:
         report = segment_commands.run(
             arguments.paths,
             params=params,
-            conditions=dict(_assignment(text) for text in arguments.condition),
+            conditions=dict(assignment(text) for text in arguments.condition),
             out=arguments.out,
             progress=bar.show,
         )
@@ -165,11 +149,42 @@ def _run(arguments: argparse.Namespace) -> None:
     write_json(arguments, report)
 
 
+def _run_stack(arguments: argparse.Namespace) -> None:
+    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation.tiles import TILE_PX, Passes
+
+    if len(arguments.paths) > 1 or arguments.probability:
+        raise ValueError(
+            f"a Zarr stack must be segmented by itself, without --probability, got "
+            f"{len(arguments.paths)} paths; give one stack"
+        )
+    conditions = dict(assignment(text) for text in arguments.condition)
+    size = conditions.get("pixel_size_nm")
+    if isinstance(size, str):
+        raise ValueError(f"pixel_size_nm must be a number of nm, got {size!r}; try 10")
+    with _Bar("segmenting", "plane") as bar:
+        report = segment_commands.run_stack(
+            arguments.paths[0],
+            model=arguments.model,
+            pixel_size_nm=size,
+            passes=Passes(arguments.tile_px or TILE_PX, arguments.views, arguments.precision),
+            scheduler=arguments.dask,
+            out=arguments.out,
+            progress=bar.show,
+        )
+    print(f"planes        {report['n_planes']} in {report['duration_s']:.1f} s")
+    for phase, share in report["mean_fraction"].items():
+        print(f"{phase:14}{100 * share:.2f} % (mean of the planes)")
+    for path in report["files"]:
+        print(f"results       {path}")
+    write_json(arguments, report)
+
+
 def _evaluate(arguments: argparse.Namespace) -> None:
     from bl_steer import segment_commands
 
     report = segment_commands.evaluate(
-        arguments.model, _data(arguments, held_back=False), views=arguments.views
+        arguments.model, read_data(arguments, held_back=False), views=arguments.views
     )
     print(f"fields        {report['n_fields']}")
     _print_score("all", report)
@@ -183,7 +198,7 @@ def _plan(arguments: argparse.Namespace) -> None:
             "a plan must have something to plan with, got nothing; give PAIRS (how many are "
             "enough?), --factor (under which conditions?) or --unlabelled (which one next?)"
         )
-    report = {}
+    report: dict[str, Any] = {}
     if arguments.factor:
         report["design"] = _plan_design(arguments)
     if arguments.pairs:
@@ -198,7 +213,7 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
     factors = {}
     for text in arguments.factor:
-        name, levels = _assignment(text, many=True)
+        name, levels = assignment(text, many=True)
         factors[name] = levels
     report = segment_commands.design(factors, arguments.n, taken=(), seed=arguments.seed)
     print(f"conditions for {arguments.n} micrographs:")
@@ -211,16 +226,12 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
     from bl_steer import segment_commands
     from bl_steer.analysis.segmentation.learning import learning_sizes
 
-    data = _data(arguments)
+    data = read_data(arguments)
     print("\n".join(data.notes))
-    sizes = (
-        tuple(int(size) for size in arguments.sizes.split(","))
-        if arguments.sizes
-        else learning_sizes(len(data.train))
-    )
+    sizes = read_sizes(arguments.sizes) if arguments.sizes else learning_sizes(len(data.train))
     with _Bar("training", "step") as bar:
         report = segment_commands.learning_curve(
-            data, _settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
+            data, read_settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
         )
     for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
         print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
@@ -250,47 +261,6 @@ def _print_score(name: str, score: dict[str, Any]) -> None:
     for phase, (iou, low, high) in score["iou"].items():
         if iou is not None:
             print(f"  {phase:12}IoU {iou:.3f} (95 %: {low:.3f} … {high:.3f})")
-
-
-def _data(arguments: argparse.Namespace, *, held_back: bool = True) -> Any:
-    from bl_steer.analysis.segmentation.phase_names import parse_phases
-    from bl_steer.analysis.segmentation.training_set import SHARES, TrainingSet
-
-    return TrainingSet.read(
-        arguments.pairs,
-        parse_phases(arguments.phases),
-        validation=arguments.validation,
-        test=arguments.test,
-        sample_pattern=arguments.sample_pattern,
-        pixel_size_nm=arguments.pixel_size_nm,
-        shares=SHARES if held_back else (1.0, 0.0, 0.0),
-    )
-
-
-def _settings(arguments: argparse.Namespace) -> Any:
-    from bl_steer.analysis.segmentation.augmentation import Augmentation
-    from bl_steer.analysis.segmentation.training import TrainingSettings
-
-    return TrainingSettings(
-        network=arguments.network,
-        steps=arguments.steps,
-        seed=arguments.seed,
-        augmentation=Augmentation(turn=not arguments.upright),
-    )
-
-
-def _assignment(text: str, *, many: bool = False) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not (equals and name and value):
-        raise ValueError(f"a condition must be NAME=VALUE, got {text!r}; try pixel_size_nm=10")
-    return name, [_number(one) for one in value.split(",")] if many else _number(value)
-
-
-def _number(text: str) -> float | str:
-    try:
-        return float(text)
-    except ValueError:
-        return text
 
 
 class _Bar:

@@ -39,12 +39,12 @@ def run(
 @pytest.mark.parametrize("name", WIDTHS)
 def test_tiles_and_the_whole_image_agree(name: str, views: int) -> None:
     built = network(name)
-    image = np.random.default_rng(1).normal(size=(230, 301)).astype(np.float32)
+    image = np.random.default_rng(1).normal(size=(110, 141)).astype(np.float32)
     tile_px = 2 * built.halo + 8 * built.stride
     whole, one = run(built, image, Passes(1024, views))
     tiled, many = run(built, image, Passes(tile_px, views))
     assert one == 1
-    assert many > 10
+    assert many > 3
     assert np.isfinite(tiled).all()
     np.testing.assert_allclose(tiled, whole, atol=1e-5)
     assert whole.std() > 0.01

@@ -26,6 +26,9 @@ SETTINGS = TrainingSettings(
     widths=(4, 6), steps=8, batch=2, patch_px=32, evaluate_every=3, learning_rate=0.01
 )
 
+STILL = Augmentation(warp_share=0, gain=0, offset=0, gamma=0, noise=0, blur_px=0, shading=0)
+"""Turns and mirrors alone: a few steps suffice to learn."""
+
 
 def train(pairs: list[Labelled], settings: TrainingSettings = SETTINGS) -> Training:
     training = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:])
@@ -38,7 +41,16 @@ def weights(training: Training) -> str:
 
 
 def test_a_network_learns_the_phases(pairs: list[Labelled]) -> None:
-    settings = SETTINGS.model_copy(update={"steps": 60, "batch": 4, "evaluate_every": 20})
+    settings = SETTINGS.model_copy(
+        update={
+            "network": "unet",
+            "widths": (8, 12),
+            "steps": 40,
+            "evaluate_every": 20,
+            "averaging": 0.8,
+            "augmentation": STILL,
+        }
+    )
     assert max(row["miou"] for row in train(pairs, settings).history) > 0.9
 
 
@@ -48,7 +60,7 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(pairs: list[Labelled])
     assert weights(first) == weights(second) != weights(other)
 
 
-@pytest.mark.parametrize("at", range(1, 8))
+@pytest.mark.parametrize("at", [1, 3, 5, 7])
 def test_a_training_stopped_after_any_step_ends_the_same(
     pairs: list[Labelled], tmp_path: Path, at: int
 ) -> None:
@@ -58,8 +70,9 @@ def test_a_training_stopped_after_any_step_ends_the_same(
     broken.save()
     resumed = Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
     assert resumed.step == at
-    assert weights(resumed) == weights(train(pairs))
-    assert resumed.history == train(pairs).history
+    whole = train(pairs)
+    assert weights(resumed) == weights(whole)
+    assert resumed.history == whole.history
 
 
 CHILD = """
@@ -74,8 +87,8 @@ from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.analysis.segmentation import training as module
 module.SAVE_EVERY_S = 0.0
 pairs = [stripes(seed) for seed in range(4)]
-t = module.Training(SETTINGS.model_copy(update=dict(steps=400)), FIBSEM_PHASES, pairs[:3],
-                    pairs[3:], folder={folder!r})
+t = module.Training(SETTINGS.model_copy(update=dict(steps=400, patience=1000)),
+                    FIBSEM_PHASES, pairs[:3], pairs[3:], folder={folder!r})
 while True:
     t.advance()
 """
@@ -86,7 +99,7 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
 ) -> None:
     long = SETTINGS.model_copy(update={"steps": 400, "patience": 1000})
     here = str(Path(__file__).parent)
-    code = CHILD.format(here=here, folder=str(tmp_path)).replace("steps=400", "steps=400, patience=1000")
+    code = CHILD.format(here=here, folder=str(tmp_path))
     child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     checkpoint = tmp_path / "checkpoint.pt"
     deadline = time.monotonic() + 120
@@ -196,19 +209,20 @@ def test_a_patch_depends_on_seed_and_step_alone(pairs: list[Labelled]) -> None:
     assert (first(7)[0] != sampler(pairs, Augmentation(), seed=1)(7)[0]).any()
 
 
-def test_labels_move_with_the_image(pairs: list[Labelled]) -> None:
-    still = Augmentation(gain=0, offset=0, gamma=0, noise=0, blur_px=0, shading=0)
+@pytest.mark.parametrize(("warp_share", "agreement"), [(0.0, 1.0), (1.0, 0.97)])
+def test_labels_move_with_the_image(
+    pairs: list[Labelled], warp_share: float, agreement: float
+) -> None:
+    """Turned by any angle, the image is interpolated and the labels are not: edges may differ."""
+    still = STILL.model_copy(update={"warp_share": warp_share})
     levels = [(labels.astype(np.float32) * 50, labels) for _, labels in pairs]
     images, labels = sampler(levels, still)(3)
-    np.testing.assert_allclose(images[:, 0].round(-1) / 50, labels, atol=0.8)
-    agree = abs(images[:, 0] - 50.0 * labels) < 26
-    assert agree.mean() > 0.99
+    assert np.mean(abs(images[:, 0] - 50.0 * labels) < 26) >= agreement
+    assert len(np.unique(labels)) == 3
 
 
 def test_without_augmentation_patches_are_cut_as_they_are(pairs: list[Labelled]) -> None:
-    none = Augmentation(
-        turn=False, flip=False, warp_share=0, gain=0, offset=0, gamma=0, noise=0, blur_px=0, shading=0
-    )
+    none = STILL.model_copy(update={"turn": False, "flip": False})
     patches, labels = sampler(pairs, none)(0)
     for patch, label in zip(patches[:, 0], labels, strict=True):
         assert any(

@@ -99,7 +99,6 @@ class SegmentMicrographs:
         if not fields:
             raise ValueError("there must be a micrograph to segment, got none; give some")
         found: dict[str, Segmentation] = {}
-        warnings: dict[str, None] = {}
         for number, (name, image, metadata) in enumerate(fields):
             size = params.pixel_size_nm or metadata.get("pixel_size_nm")
             found[name] = segment(
@@ -109,7 +108,6 @@ class SegmentMicrographs:
                 keep_probability=params.keep_probability,
                 passes=passes,
             )
-            warnings |= dict.fromkeys(_warnings(model, image, {**metadata, "pixel_size_nm": size}))
             if progress is not None:
                 progress(number + 1, len(fields))
         return AnalysisResult(
@@ -117,7 +115,7 @@ class SegmentMicrographs:
             arrays=_arrays(found, params.keep_probability),
             provenance=self._provenance(params, model, inputs, perf_counter() - began),
             figures=_figures(model, fields, found, params.pixel_size_nm),
-            warnings=tuple(warnings),
+            warnings=tuple(_warnings(model, fields, params.pixel_size_nm)),
         )
 
     def _provenance(
@@ -156,14 +154,22 @@ def _one(value: Any, number: int) -> Any:
 
 
 def _warnings(
-    model: SegmentationModel, image: NDArray[Any], metadata: Mapping[str, Any]
+    model: SegmentationModel,
+    fields: list[tuple[str, NDArray[Any], dict[str, Any]]],
+    pixel_size_nm: float | None,
 ) -> list[str]:
+    """Judge all fields together: they were taken alike, which finds smaller changes."""
     from bl_steer.analysis.segmentation.conditions import Conditions
 
     recorded = model.card.get("conditions")
     if recorded is None:
         return []
-    return Conditions.from_dict(recorded).warnings_for(image, metadata)
+    keys = dict.fromkeys(key for _, _, metadata in fields for key in metadata)
+    shared: dict[str, Any] = {key: [one.get(key) for _, _, one in fields] for key in keys}
+    if pixel_size_nm is not None:
+        shared["pixel_size_nm"] = pixel_size_nm
+    images = [image for _, image, _ in fields]
+    return Conditions.from_dict(recorded).warnings_for(images, shared)
 
 
 def _tables(model: SegmentationModel, found: Mapping[str, Segmentation]) -> dict[str, Table]:

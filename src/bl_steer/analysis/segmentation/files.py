@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.segmentation.images import list_images, read_micrographs
 from bl_steer.protocols import AnalysisResult, Inputs, Table
 
-__all__ = ["inputs_from_files", "write_result"]
+__all__ = ["inputs_from_files", "write_result", "write_table"]
 
 
 def inputs_from_files(
@@ -35,17 +35,24 @@ def inputs_from_files(
     arrays: dict[str, NDArray[Any]] = {}
     recorded: list[dict[str, Any]] = []
     notes: list[str] = []
+    origin: list[str] = []
     files = list(_files(paths))
     for path in files:
         read = read_micrographs(path)
-        known = {"pixel_size_nm": read.pixel_size_nm, **read.metadata, **(conditions or {})}
+        known = {
+            "file": str(path),
+            "pixel_size_nm": read.pixel_size_nm,
+            **read.metadata,
+            **(conditions or {}),
+        }
         for image in read.fields:
             arrays[f"field_{len(arrays):03d}"] = image
             recorded.append(known)
+            origin.append(str(path))
         notes += [f"{path.name}: {note}" for note in read.notes]
     keys = dict.fromkeys(key for one in recorded for key in one)
     metadata = {key: [one.get(key) for one in recorded] for key in keys}
-    return Inputs(arrays, metadata, {"files": [str(path) for path in files]}), notes
+    return Inputs(arrays, metadata, {"files": origin}), notes
 
 
 def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
@@ -68,7 +75,7 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    written = [_write_table(table, place / f"{name}.csv") for name, table in result.tables.items()]
+    written = [write_table(table, place / f"{name}.csv") for name, table in result.tables.items()]
     written += [_write_array(array, place / name) for name, array in result.arrays.items()]
     for name, draw in result.figures.items():
         path = place / f"{name}.png"
@@ -77,7 +84,8 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
     return written
 
 
-def _write_table(table: Table, path: Path) -> Path:
+def write_table(table: Table, path: Path) -> Path:
+    """Write a table as CSV and return its path."""
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)

@@ -57,8 +57,6 @@ def segment_stack(
     ValueError
         When the source is no stack, or the target belongs to another stack or model.
     """
-    import zarr
-
     found = find_model(model)
     stack = open_stack(source)
     pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
@@ -67,8 +65,8 @@ def segment_stack(
     for done, _ in enumerate(_results(job, todo, scheduler), start=stack.shape[0] - len(todo) + 1):
         if progress is not None:
             progress(done, stack.shape[0])
-    counts = np.asarray(zarr.open_group(str(target), mode="r")["pixels"][:], dtype=float)
-    return counts / counts.sum(axis=1, keepdims=True)
+    counts = np.asarray(pixels[:], dtype=np.float64)
+    return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 
 
 def open_stack(source: str | Path) -> Any:
@@ -94,7 +92,7 @@ def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) 
     """Make or check the target; return the array of pixels, which tells what is done."""
     import zarr
 
-    group = zarr.open_group(str(target), mode="a")
+    group: Any = zarr.open_group(str(target), mode="a")
     if "pixels" not in group:
         plane = (1, *shape[1:])
         group.create_array("labels", shape=shape, chunks=plane, dtype="uint8")
@@ -120,9 +118,9 @@ def _results(job: _Job, planes: list[int], scheduler: str | None) -> Iterator[in
         return
     from dask.distributed import Client, as_completed
 
-    with Client(scheduler, set_as_default=False) as client:  # type: ignore[no-untyped-call]
+    with Client(scheduler, set_as_default=False) as client:
         futures = client.map(lambda plane: _segment_plane(job, plane), planes)
-        for future in as_completed(futures):  # type: ignore[no-untyped-call]
+        for future in as_completed(futures, loop=client.loop):
             yield int(future.result())
 
 
@@ -140,7 +138,7 @@ def _segment_plane(job: _Job, plane: int) -> int:
         keep_probability=False,
         passes=job.passes,
     )
-    group = zarr.open_group(job.target, mode="r+")
+    group: Any = zarr.open_group(job.target, mode="r+")
     group["labels"][plane] = found.labels
     group["uncertainty"][plane] = found.uncertainty
     group["pixels"][plane] = np.bincount(found.labels.ravel(), minlength=len(model.phases))
