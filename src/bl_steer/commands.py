@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bl_steer.trials import Trial
     from simulators.sample import Sample
 
-__all__ = ["demo", "find", "paper", "replay", "runs", "show"]
+__all__ = ["demo", "find", "paper_figure_1", "replay", "runs", "show"]
 
 
 def find(
@@ -88,21 +88,16 @@ def demo(*, sample: str, seed: int, data_dir: Path, figure: Path) -> dict[str, A
     )
 
 
-def paper(*, seed: int, out: Path, data_dir: Path) -> dict[str, Any]:
+def paper_figure_1(*, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]:
     """Draw figure 1 of the source at its scale: 31×31 points, 10 random starts, then EI."""
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"the figures must go to a folder, got the file {out}; give another")
-    out.mkdir(parents=True, exist_ok=True)
-    return {
-        "figure_1": _figure_1(
-            "multi-domain",
-            seed=seed,
-            data_dir=data_dir,
-            figure=out / "figure_1.png",
-            agent="bayesian-random-start",
-            budget=48,
-        )
-    }
+    return _figure_1(
+        "multi-domain",
+        seed=seed,
+        data_dir=data_dir,
+        figure=figure,
+        agent="bayesian-random-start",
+        budget=48,
+    )
 
 
 def _figure_1(

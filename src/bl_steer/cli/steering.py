@@ -167,10 +167,20 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
+    from bl_steer.paper import paper
 
-    report = commands.paper(seed=arguments.seed, out=arguments.out, data_dir=arguments.data)
-    for name, figure in report.items():
-        print(f"{name}: {figure['figure']}")
-        _print_found(figure)
+    report = paper(seed=arguments.seed, out=arguments.out, data_dir=arguments.data)
+    print(f"figure_1: {report['figure_1']['figure']}")
+    _print_found(report["figure_1"])
+    scores = ", ".join(
+        f"{family} {miou:.3f} (95 %: {low:.3f} … {high:.3f})"
+        for family, (miou, low, high) in report["figure_2"]["miou"].items()
+    )
+    print(f"figure_2: {report['figure_2']['figure']}, mIoU {scores}")
+    third = report["figure_3"]
+    shares = ", ".join(
+        f"{phase} {100 * share:.1f} % (true {100 * third['true_fraction'][phase]:.1f} %)"
+        for phase, (share, _, _) in third["fraction"].items()
+    )
+    print(f"figure_3: {third['figure']}, {third['duration_s']:.1f} s, {shares}")
     write_json(arguments, report)

@@ -49,7 +49,9 @@ def inputs_from_files(
             arrays[f"field_{len(arrays):03d}"] = image
             recorded.append(known)
             origin.append(str(path))
-        notes += [f"{path.name}: {note}" for note in read.notes]
+        notes += [
+            note if note.startswith(path.name) else f"{path.name}: {note}" for note in read.notes
+        ]
     keys = dict.fromkeys(key for one in recorded for key in one)
     metadata = {key: [one.get(key) for one in recorded] for key in keys}
     return Inputs(arrays, metadata, {"files": origin}), notes

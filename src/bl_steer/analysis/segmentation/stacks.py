@@ -118,7 +118,14 @@ def _results(job: _Job, planes: list[int], scheduler: str | None) -> Iterator[in
         return
     from dask.distributed import Client, as_completed
 
-    with Client(scheduler, set_as_default=False) as client:
+    try:
+        connected = Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"a dask cluster must answer at its address, got {error} for {scheduler}; start it, or "
+            "leave the address out"
+        ) from error
+    with connected as client:
         futures = client.map(lambda plane: _segment_plane(job, plane), planes)
         for future in as_completed(futures, loop=client.loop):
             yield int(future.result())
