@@ -140,6 +140,12 @@ class Session:
 
         return map_sample(self.devices["det"], self.devices["stage"], **self._with(options))
 
+    def take_micrographs(self, **options: Any) -> Any:
+        """Return the plan `plans.take_micrographs` on this session's microscope."""
+        from plans import take_micrographs
+
+        return take_micrographs(self.devices["sem"], self.devices["stage"], **options)
+
     def _with(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"monitor": self.devices["monitor"], **options}
 
@@ -166,7 +172,7 @@ class Session:
         import numpy as np
 
         from bl_steer.runs import list_runs, open_run
-        from plans import find_hotspot, map_sample
+        from plans import find_hotspot, map_sample, take_micrographs
 
         return {
             **self.devices,
@@ -181,6 +187,7 @@ class Session:
             "open_run": partial(open_run, self.store),
             "session": self,
             "store": self.store,
+            "take_micrographs": take_micrographs,
         }
 
     def close(self, *, wait_s: float = ANALYSES_WAIT_S) -> None:

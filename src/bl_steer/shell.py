@@ -10,12 +10,28 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.session import Session, SimulatedSession, open_epics_session, open_session
+from bl_steer.session import (
+    Session,
+    SimulatedSession,
+    check_import_roots,
+    open_epics_session,
+    open_session,
+)
+from bl_steer.store import Store
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["BANNER", "embed", "interactive_epics_session", "interactive_session"]
+    from simulators.microscope import SimulatedMicroscope
+
+__all__ = [
+    "BANNER",
+    "MicroscopeSession",
+    "embed",
+    "interactive_epics_session",
+    "interactive_session",
+    "open_microscope",
+]
 
 BANNER = """\
 bl_steer session: {place}; runs are kept in {data_dir}
@@ -26,6 +42,35 @@ bl_steer session: {place}; runs are kept in {data_dir}
 
 devices: det, stage, monitor, diffractometer     live map: {live}
 """
+
+
+class MicroscopeSession(Session):
+    """A session on the simulated microscope."""
+
+    microscope: SimulatedMicroscope
+    """What stands behind the devices: the specimen's truth, the clock."""
+
+
+def open_microscope(
+    family: str = "grains",
+    *,
+    seed: int = 0,
+    shape: tuple[int, int] = (512, 512),
+    data_dir: str | os.PathLike[str] = "./bl_steer_data",
+    progress: bool = True,
+) -> MicroscopeSession:
+    """Open a session on the simulated electron microscope; `shape` is of a micrograph, pixels."""
+    check_import_roots()
+    from simulators.microscope import SimulatedMicroscope
+
+    microscope = SimulatedMicroscope(family, seed, shape=shape)
+    store = Store.open(data_dir)
+    microscope.sem.frames_dir = store.frames_dir
+    session = MicroscopeSession(
+        store, microscope.devices, sample_md={"name": family}, progress=progress
+    )
+    session.microscope, session.owns_store = microscope, True
+    return session
 
 
 def interactive_session(

@@ -25,9 +25,13 @@ from bl_steer.analysis import (
 from bl_steer.cli import main
 from bl_steer.runs import open_run
 from bl_steer.session import Session, open_session
+from bl_steer.shell import open_microscope
 from bl_steer.store import Store
 
-PARAMS = {"components": {"n_components": 3, "reference": "x=0.45"}}
+PARAMS: dict[str, dict[str, Any]] = {
+    "components": {"n_components": 3, "reference": "x=0.45"},
+    "segment": {"model": "fibsem"},
+}
 """What each analysis is asked for, by its name."""
 
 
@@ -43,7 +47,25 @@ def measure_map(session: Session, md: dict[str, Any]) -> str:
     return uid
 
 
-MEASURE: dict[str, Callable[[Session, dict[str, Any]], str]] = {"components": measure_map}
+def open_film(folder: Path) -> Session:
+    return open_session("smooth", seed=1, data_dir=folder, progress=False)
+
+
+def take_fields(session: Session, md: dict[str, Any]) -> str:
+    plan = session.take_micrographs(fields=[(0.0, 0.0), (20.0, 0.0)], **md)
+    return session.run(plan)[0]
+
+
+def open_specimen(folder: Path) -> Session:
+    return open_microscope(seed=1, shape=(128, 128), data_dir=folder, progress=False)
+
+
+OPEN: dict[str, Callable[[Path], Session]] = {"components": open_film, "segment": open_specimen}
+"""How to open a session for each analysis, by its name."""
+MEASURE: dict[str, Callable[[Session, dict[str, Any]], str]] = {
+    "components": measure_map,
+    "segment": take_fields,
+}
 """How to measure a run for each analysis, by its name."""
 
 
@@ -56,7 +78,7 @@ def name(request: pytest.FixtureRequest) -> str:
 def measured(name: str, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder = tmp_path_factory.mktemp(name)
     md = {"analyses": [{"name": name, "params": PARAMS[name]}]}
-    with open_session("smooth", seed=1, data_dir=folder, progress=False) as session:
+    with OPEN[name](folder) as session:
         uid = MEASURE[name](session, md)
         assert session.wait_for_analyses(120.0)
         (by_callback,) = analyses_of(session.store, uid)
