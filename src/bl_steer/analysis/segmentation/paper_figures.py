@@ -85,7 +85,8 @@ def draw_figure_3(
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(2.05 * len(images) + 4.2, 5.2), layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=(2.05 * len(images), 4.2))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(2.05 * len(images), 4.2))
+    left, right = parts
     grid = left.subplots(2, len(images), sharex=True, sharey=True, squeeze=False)
     for number, (image, one) in enumerate(zip(images, found, strict=True)):
         plot_micrograph(image, ax=grid[0, number], pixel_size_nm=pixel_size_nm)

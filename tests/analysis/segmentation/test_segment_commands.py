@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+
+from bl_steer.analysis.segmentation.masks import paint
+from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation.training import Labelled
+from bl_steer.cli import main
+
+
+@pytest.fixture
+def place(
+    model: SegmentationModel,
+    pairs: list[Labelled],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with a model, pairs of four samples, and a stack; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    model.save("model")
+    for part in ("images", "masks"):
+        (tmp_path / "pairs" / part).mkdir(parents=True)
+    for number, (image, labels) in enumerate(pairs):
+        tifffile.imwrite(f"pairs/images/s{number}_0.tif", image)
+        Image.fromarray(paint(image, labels, FIBSEM_PHASES)).save(f"pairs/masks/s{number}_0.png")
+    zarr.save_array("stack.zarr", np.stack([image for image, _ in pairs[:2]]))
+    return tmp_path
+
+
+def test_run_writes_label_maps_tables_and_figures(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "segment run pairs/images --model model --out out --json r.json --tile-px 128"
+    assert main(command.split()) == 0
+    report = json.loads((place / "r.json").read_text())
+    assert report["n_fields"] == 4
+    assert sum(report["sample"]["fraction"]) == pytest.approx(1)
+    assert all(Path(path).is_file() for path in report["files"])
+    assert tifffile.imread("out/field_000_labels.tif").shape == (96, 112)
+    assert report["digest"] in capsys.readouterr().out
+
+
+def test_run_on_a_stack_writes_a_row_a_plane(place: Path) -> None:
+    assert (
+        main(
+            ["segment", "run", "stack.zarr", "--model", "model", "--out", "out", "--json", "r.json"]
+        )
+        == 0
+    )
+    rows = (place / "out" / "fractions.csv").read_text().splitlines()
+    assert rows[0] == "plane,oxide,carbon,void"
+    assert len(rows) == 3
+    assert json.loads((place / "r.json").read_text())["n_planes"] == 2
+
+
+def test_evaluate_scores_all_pairs(place: Path) -> None:
+    assert main(["segment", "evaluate", "pairs", "--model", "model", "--json", "r.json"]) == 0
+    report = json.loads((place / "r.json").read_text())
+    assert report["n_fields"] == 4
+    assert set(report["iou"]) == {"oxide", "carbon", "void"}
+
+
+def test_a_trained_model_can_be_run(place: Path) -> None:
+    assert (
+        main(
+            [
+                "segment",
+                "train",
+                "pairs",
+                "--network",
+                "unet",
+                "--steps",
+                "1",
+                "--out",
+                "new",
+                "--json",
+                "t.json",
+            ]
+        )
+        == 0
+    )
+    report = json.loads((place / "t.json").read_text())
+    assert report["steps_done"] == 1
+    assert Path(report["figure"]).is_file()
+    assert main(["segment", "run", "pairs/images/s0_0.tif", "--model", "new", "--out", "out"]) == 0
+
+
+def test_plan_designs_conditions_and_ranks_images(place: Path) -> None:
+    command = (
+        "segment plan --factor staining=none,osmium --factor pixel_size_nm=5,10 --n 3 "
+        "--unlabelled pairs/images --model model --json p.json"
+    )
+    assert main(command.split()) == 0
+    report = json.loads((place / "p.json").read_text())
+    assert len(report["design"]["rows"]) == len(report["next"]) == 3
+    assert len({row["file"] for row in report["next"]}) == 3
+
+
+BAD = [
+    ("run nothing.png --model model", "must be an image file, got 'nothing.png'"),
+    ("run pairs/images --model pairs", r"must be a folder with weights\.safetensors"),
+    ("run pairs/images --model model --out r.txt", r"must go to a folder, got the file r\.txt"),
+    ("run pairs/images --model model --condition pixel_size_nm", "must be NAME=VALUE"),
+    ("run pairs/images --model model --condition pixel_size_nm=500", "within a factor 4"),
+    ("run pairs/images --model model --dask tcp://a:1", "--dask must come with a Zarr stack"),
+    ("run pairs/images --model model --tile-px 3", "tile_px=3"),
+    ("train pairs --steps 0", "steps=0"),
+    ("train pairs --network resnet", "network must be one of segnet, .* got 'resnet'"),
+    ("train pairs --phases a:blue,b:lime", r"mask must be painted in .* got"),
+    ("train pairs --phases a:blau,b:red", "got 'blau'; try red"),
+    ("evaluate pairs --model model --phases optical", "must be painted|must be the model's"),
+    ("plan", "must have something to plan with"),
+    ("plan pairs --sizes 2,many", "sizes must be whole numbers, got '2,many'"),
+    ("plan --factor staining=none", "two levels or more"),
+]
+
+
+@pytest.mark.parametrize(("command", "text"), BAD, ids=[command for command, _ in BAD])
+def test_bad_input_is_one_line_and_status_2(
+    place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
+) -> None:
+    (place / "r.txt").write_text("")
+    assert main(["segment", *command.split()]) == 2
+    errors = capsys.readouterr().err.split("\r")[-1].strip().splitlines()
+    message = [line for line in errors if line.startswith("bl-steer: ")]
+    assert len(message) == 1
+    assert re.search(text, message[0])
