@@ -14,6 +14,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bl_steer.analysis.segmentation.augmentation import Augmentation
 from bl_steer.analysis.segmentation.card import evaluate, train_model
 from bl_steer.analysis.segmentation.training import TrainingSettings
 from bl_steer.analysis.segmentation.training_set import LabelledField, TrainingSet
@@ -25,7 +26,27 @@ TRAIN = range(100, 196)
 VALIDATION = range(200, 206)
 TEST = range(300, 308)
 SETTINGS = TrainingSettings(
-    widths=(16, 32, 64, 128), steps=1200, learning_rate=6e-3, rarity_power=0
+    network="unet",
+    widths=(16, 32, 64, 96, 128),
+    steps=1400,
+    batch=2,
+    patch_px=256,
+    learning_rate=5e-3,
+    dice_share=0.0,
+    rarity_power=0.0,
+    rare_share=0.0,
+    evaluate_every=200,
+    # Curtains run downwards and charge trails to the right: nothing is turned.
+    augmentation=Augmentation(
+        turn=False,
+        warp_share=0,
+        shading=0.15,
+        offset=0.15,
+        gain=0.15,
+        gamma=0.1,
+        noise=0,
+        blur_px=0,
+    ),
 )
 
 

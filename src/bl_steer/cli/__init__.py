@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         check_json(getattr(arguments, "json", None))
         arguments.run(arguments)
     except KeyboardInterrupt:
-        print("bl-steer: interrupted; what was measured is in the store", file=sys.stderr)
+        print("bl-steer: interrupted; what was measured or trained is kept", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
         line = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())

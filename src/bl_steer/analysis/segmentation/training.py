@@ -37,7 +37,7 @@ Labelled = tuple[NDArray[Any], NDArray[np.uint8]]
 MAX_GRADIENT = 5.0
 WEIGHT_RANGE = (0.5, 3.0)
 """Of a phase in the entropy. Weights in full proportion to rarity paint rare phases too large."""
-SAVE_EVERY_S = 20.0
+SAVE_EVERY_S = 5.0
 
 
 class TrainingSettings(BaseModel):
