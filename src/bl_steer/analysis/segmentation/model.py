@@ -55,13 +55,13 @@ class SegmentationModel:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``weights.safetensors`` and ``card.json`` into a folder, made if missing."""
-        from safetensors.torch import save_file
+        from safetensors.torch import save
 
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
         draft = path / f"{WEIGHTS_FILE}.tmp"
-        save_file(state, draft)
+        draft.write_bytes(save(state))
         draft.replace(path / WEIGHTS_FILE)
         text = json.dumps({**self._identity(), **self.card}, indent=2, ensure_ascii=False)
         (path / CARD_FILE).write_text(text + "\n")
