@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
+from bl_steer.protocols import AnalysisResult
+
+
+def test_files_and_folders_become_fields_in_order(tmp_path: Path) -> None:
+    for number in (2, 10):
+        Image.fromarray(np.full((8, 9), number, np.uint8)).save(tmp_path / f"slice_{number}.png")
+    alone = tmp_path.parent / f"{tmp_path.name}.tif"
+    tifffile.imwrite(alone, np.full((2, 7, 8), 3, np.uint16), photometric="minisblack")
+    inputs, _ = inputs_from_files([tmp_path, alone], {"pixel_size_nm": 5.0})
+    assert [int(array[0, 0]) for array in inputs.arrays.values()] == [2, 10, 3, 3]
+    assert list(inputs.arrays) == ["field_000", "field_001", "field_002", "field_003"]
+    assert inputs.metadata["pixel_size_nm"] == [5.0] * 4
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must hold images, got none"):
+        inputs_from_files([tmp_path])
+
+
+def test_a_result_is_written_in_common_forms(tmp_path: Path) -> None:
+    labels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    result = AnalysisResult(
+        tables={"fractions": {"phase": np.array(["oxide"]), "fraction": np.array([0.25])}},
+        arrays={"a_labels": labels, "a_uncertainty": np.ones((3, 4), np.float16)},
+        provenance={},
+    )
+    written = write_result(result, tmp_path / "out")
+    assert {path.name for path in written} == {
+        "fractions.csv",
+        "a_labels.tif",
+        "a_uncertainty.npy",
+    }
+    np.testing.assert_array_equal(tifffile.imread(tmp_path / "out" / "a_labels.tif"), labels)
+    assert (tmp_path / "out" / "fractions.csv").read_text().splitlines() == [
+        "phase,fraction",
+        "oxide,0.25",
+    ]
