@@ -22,7 +22,7 @@ from bl_steer.analysis.segmentation.tiles import (
 )
 from simulators.micrograph import Micrograph, field
 
-UNSEEN = range(900, 903)
+UNSEEN = range(900, 906)
 
 
 @cache
@@ -47,7 +47,9 @@ def test_the_shipped_model_segments_what_it_never_saw(
 ) -> None:
     result = scored(fibsem, family)
     assert result.miou >= asked
-    assert abs(result.fraction_bias).max() <= 0.02
+    errors = abs(result.fraction_bias).max(axis=1)
+    assert np.median(errors) <= 0.01
+    assert errors.max() <= 0.03
 
 
 @pytest.mark.parametrize("family", ["grains", "network"])

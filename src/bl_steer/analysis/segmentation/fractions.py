@@ -13,8 +13,8 @@ from bl_steer.protocols import Array
 
 __all__ = ["Fractions", "phase_fractions"]
 
-BLOCKS = 8
-"""Blocks along each edge of a field for its own sampling error."""
+BLOCKS = 4
+"""Blocks along each edge of a field for its own sampling error: more would be less independent."""
 LEVEL = 0.95
 
 
@@ -50,7 +50,7 @@ def phase_fractions(
     Notes
     -----
     A field's interval speaks of the sample: how much the fraction would vary with the place of the
-    field (from the scatter of 8×8 blocks, which touch but are taken as independent, so that
+    field (from the scatter of 4×4 blocks, which touch but are taken as independent, so that
     structures wider than a block make it too narrow), and how far the network errs. That of all
     fields together comes from the scatter among the fields where there are three or more.
     """

@@ -97,7 +97,9 @@ def score(
     counts = np.stack([block.sum(axis=0) for block in blocks])
     total = counts.sum(axis=0)
     resampled = iou(_resampled(blocks, np.random.default_rng(seed)))
-    low, high = np.nanpercentile(resampled, INTERVAL, axis=0)
+    occurs = np.isfinite(resampled).any(axis=0)
+    low, high = np.full((2, n_phases), np.nan)
+    low[occurs], high[occurs] = np.nanpercentile(resampled[:, occurs], INTERVAL, axis=0)
     means = np.nanmean(resampled, axis=1)
     shares = counts / counts.sum(axis=(1, 2), keepdims=True)
     return Score(
