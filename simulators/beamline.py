@@ -6,18 +6,17 @@ what the motor records and the detector would do. Nothing sleeps: the `VirtualCl
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ophyd import Component, Device, Kind, Signal
 from ophyd.sim import make_fake_device
-from ophyd.utils.epics_pvs import AlarmSeverity
 
 from bl_steer.protocols import Array
 from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from simulators.clock import VirtualClock
+from simulators.fake_motor import animate
 from simulators.sample import Sample
 
 __all__ = ["SimulatedBeamline"]
@@ -88,24 +87,15 @@ class SimulatedBeamline:
 
     def _animate(self, motor: Any, limits: tuple[float, float], start: float, unit: str) -> None:
         """Let a fake motor record move, in simulated time."""
-        motor.velocity.sim_put(SPEED)
-        motor.motor_egu.sim_put(unit)
-        motor.user_setpoint.sim_set_limits(limits)
-        motor.user_readback.alarm_severity = AlarmSeverity.NO_ALARM
-        motor.user_setpoint.sim_put(start, timestamp=self.clock.now)
-        motor.user_readback.sim_put(start, timestamp=self.clock.now)
-        motor.motor_done_move.sim_put(1)
-        motor.direction_of_travel.sim_put(0)
-        motor.user_setpoint.sim_set_putter(partial(self._move, motor))
-
-    def _move(self, motor: Any, position: float, **_: object) -> None:
-        motor.user_setpoint.sim_put(position, timestamp=self.clock.now)
-        motor.direction_of_travel.sim_put(int(position > motor.user_readback.get()))
-        motor.motor_done_move.sim_put(0)
-        distance = abs(position - motor.user_readback.get())
-        done = self.clock.occupy(distance / motor.velocity.get() + SETTLE_S)
-        motor.user_readback.sim_put(position, timestamp=done)
-        motor.motor_done_move.sim_put(1)
+        animate(
+            motor,
+            self.clock,
+            limits=limits,
+            start=start,
+            unit=unit,
+            speed=SPEED,
+            settle_s=SETTLE_S,
+        )
 
     def _prepare_detector(self, exposure_s: float) -> None:
         det = self.det

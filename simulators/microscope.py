@@ -5,7 +5,6 @@ As in `simulators.beamline`, the signals are fake, the classes real, and nothing
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from ophyd import Device
 from ophyd.sim import make_fake_device
-from ophyd.utils.epics_pvs import AlarmSeverity
 
 from devices import SampleStage, ScanningElectronMicroscope
 from simulators.clock import VirtualClock
+from simulators.fake_motor import animate
 from simulators.fibsem_sample import FAMILIES, FibsemSpecimen
 from simulators.imaging import ImagingConditions
 from simulators.micrograph import micrograph
@@ -117,24 +116,15 @@ class SimulatedMicroscope:
     def _prepare_stage(self) -> None:
         self.stage.settle_time.put(SETTLE_S)
         for motor in (self.stage.x, self.stage.y):
-            motor.velocity.sim_put(SPEED)
-            motor.motor_egu.sim_put("um")
-            motor.user_setpoint.sim_set_limits(LIMITS_UM)
-            motor.user_readback.alarm_severity = AlarmSeverity.NO_ALARM
-            for position in (motor.user_setpoint, motor.user_readback):
-                position.sim_put(0.0, timestamp=self.clock.now)
-            motor.motor_done_move.sim_put(1)
-            motor.direction_of_travel.sim_put(0)
-            motor.user_setpoint.sim_set_putter(partial(self._move, motor))
-
-    def _move(self, motor: Any, position: float, **_: object) -> None:
-        motor.user_setpoint.sim_put(position, timestamp=self.clock.now)
-        motor.direction_of_travel.sim_put(int(position > motor.user_readback.get()))
-        motor.motor_done_move.sim_put(0)
-        distance = abs(position - motor.user_readback.get())
-        done = self.clock.occupy(distance / motor.velocity.get() + SETTLE_S)
-        motor.user_readback.sim_put(position, timestamp=done)
-        motor.motor_done_move.sim_put(1)
+            animate(
+                motor,
+                self.clock,
+                limits=LIMITS_UM,
+                start=0.0,
+                unit="um",
+                speed=SPEED,
+                settle_s=SETTLE_S,
+            )
 
     def _prepare_sem(self) -> None:
         sem, start = self.sem, self._start

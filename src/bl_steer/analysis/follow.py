@@ -39,5 +39,5 @@ class FollowRuns:
                 for request in self._asked.pop(str(doc["run_start"]), ()):
                     if request.fits(doc):
                         self._submit(request)
-        except Exception:
+        except Exception:  # Bluesky aborts the run of a callback that raises
             logger.exception("the analyses of a run could not be requested; the run is unharmed")

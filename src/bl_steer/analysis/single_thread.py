@@ -1,6 +1,7 @@
 """One thread for an analysis, whatever it computes with: results that repeat to the last bit.
 
-The agents' sibling, `bl_steer.agents.single_thread`, is for torch alone.
+The agents' sibling, `bl_steer.agents.single_thread`, is for torch alone: to look for the other
+libraries at every decision would cost time, and nothing else computes there.
 """
 
 from __future__ import annotations

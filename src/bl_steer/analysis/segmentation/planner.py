@@ -209,7 +209,7 @@ def _contrasts(name: str, levels: list[Any], values: Sequence[Any]) -> dict[str,
 
 def _start(X: Array, n: int) -> NDArray[np.int64]:
     """Return pydoe's D-optimal design, as places in the candidates."""
-    from pydoe.optimal import optimal_design  # type: ignore[import-untyped,unused-ignore]
+    from pydoe.optimal import optimal_design  # type: ignore[import-untyped,unused-ignore]  # no stubs
 
     design, _ = optimal_design(
         X[:, 1:], n, degree=1, criterion="D", method="sequential", alpha=RIDGE

@@ -63,6 +63,7 @@ def standardise(image: NDArray[Any]) -> NDArray[np.float32]:
 def padded(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     """Return an image mirrored at its lower and right edge up to multiples of the stride."""
     extra = [(0, -edge % stride) for edge in image.shape]
+    # numpy's stubs want the mode as a literal, not as a choice of two.
     mode = "symmetric" if min(image.shape) >= stride else "edge"
     return np.pad(image, extra, mode=mode) if any(e for _, e in extra) else image  # type: ignore[call-overload]
 

@@ -175,6 +175,7 @@ class Training:
         network = build_network(
             self.settings.network, len(self.phases), widths=self.settings.widths
         )
+        # torch's stubs have no overload of `to` with a memory format alone.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
     def _make_sampler(self, train: Sequence[Labelled]) -> PatchSampler:
@@ -198,7 +199,7 @@ class Training:
         x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
         loss = self._loss_of(self._network.train()(x), torch.from_numpy(labels.astype(np.int64)))
         self._optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimiser.step()
         self._loss = float(loss.detach())
