@@ -147,13 +147,14 @@ def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
     """
     future: Future[T] = executor.submit(thought)
 
-    async def wait_until_done() -> None:
-        done, _ = await asyncio.wait([asyncio.wrap_future(future)])
-        for thought in done:
-            thought.exception()  # seen here, raised below: else asyncio would log it
+    def in_the_loop() -> asyncio.Future[T]:
+        # No coroutine: of that the RunEngine makes a task, which an interrupted run leaves behind.
+        waiting = asyncio.wrap_future(future)
+        waiting.add_done_callback(asyncio.Future.exception)  # raised below: else asyncio logs it
+        return waiting
 
     while not future.done():
-        yield from bps.wait_for([wait_until_done])
+        yield from bps.wait_for([in_the_loop])
     return future.result()
 
 

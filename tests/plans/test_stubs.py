@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -146,6 +147,29 @@ def test_loop_runs_on_during_a_thought(RE: RunEngine) -> None:
             return done.wait(5.0)
 
         assert RE(think(executor, thought)).plan_result
+
+
+def test_run_that_is_aborted_during_a_thought_leaves_no_task_in_the_loop(RE: RunEngine) -> None:
+    thinking, enough = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as executor:
+
+        def thought() -> bool:
+            thinking.set()
+            return enough.wait(5.0)
+
+        def pause() -> None:
+            thinking.wait(5.0)
+            RE.request_pause()
+
+        pausing = threading.Thread(target=pause)
+        pausing.start()
+        with pytest.raises(RunEngineInterrupted):
+            RE(think(executor, thought))
+        pausing.join()
+        RE.abort()
+        assert not enough.is_set()
+        assert asyncio.all_tasks(RE.loop) == set()
+        enough.set()
 
 
 def axis(name: str, limits: Any) -> Any:
