@@ -17,7 +17,7 @@ from ophyd.status import DeviceStatus
 
 from bl_steer.diffraction import FrameAxes
 from devices.exposure import Exposures
-from devices.frames_file import SPARE_BYTES, DetectorError, FramesFile
+from devices.frames_file import DetectorError, FramesFile, frames_of
 
 __all__ = ["AreaDetector", "DetectorError"]
 
@@ -90,42 +90,27 @@ class AreaDetector(Device):
 
     def frames(self) -> NDArray[Any]:
         """Return the latest point's frames, shape (n_frames, H, W)."""
-        flat = np.asarray(self.image.get())
-        shape = (int(self.n_frames.get()), *self._axes.shape)
-        if flat.size != np.prod(shape):
-            raise DetectorError(
-                f"{self.image.name} must hold {shape} pixels, got {flat.size}; "
-                "set the detector's region and NumImages to the frame that the axes describe"
-            )
-        return flat.reshape(shape)
+        return frames_of(
+            self.image,
+            (int(self.n_frames.get()), *self._axes.shape),
+            remedy="set the detector's region and NumImages to the frame that the axes describe",
+        )
 
     def stage(self) -> list[object]:
         """Open a new file for the frames, before anything moves."""
-        if self.frames_dir is None:
-            raise DetectorError(
-                f"{self.name}.frames_dir must be set, got None; "
-                "give the folder of the store, for example store.frames_dir"
-            )
         staged: list[object] = super().stage()
         try:
-            self._open(self.frames_dir)
-        except OSError as error:
+            self._file = FramesFile(
+                self.name,
+                self.frames_dir,
+                shape=(int(self.n_frames.get()), *self._axes.shape),
+                dtype=np.asarray(self.image.get()).dtype,
+            )
+        except DetectorError:
             self.unstage()
-            raise DetectorError(
-                f"frames must go to a writable folder, got {self.frames_dir} ({error}); "
-                "free space there or choose another folder"
-            ) from error
-        return staged
-
-    def _open(self, folder: Path) -> None:
-        self._file = FramesFile(
-            folder,
-            shape=(int(self.n_frames.get()), *self._axes.shape),
-            dtype=np.asarray(self.image.get()).dtype,
-            data_key=f"{self.name}_image",
-            spare_bytes=SPARE_BYTES,
-        )
+            raise
         self._n_documented = 0
+        return staged
 
     def unstage(self) -> list[object]:
         """Close the file."""

@@ -20,7 +20,7 @@ import numpy as np
 from event_model import StreamRange, compose_stream_resource
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["SPARE_BYTES", "DetectorError", "FramesFile"]
+__all__ = ["DetectorError", "FramesFile", "frames_of"]
 
 DATASET = "/entry/data/data"
 SPARE_BYTES = 65536
@@ -31,21 +31,40 @@ class DetectorError(RuntimeError):
     """The detector did not deliver a frame, or it could not be stored."""
 
 
+def frames_of(image: Any, shape: tuple[int, int, int], *, remedy: str) -> NDArray[Any]:
+    """Return the pixels of an image signal, which come in a row, as frames.
+
+    Parameters
+    ----------
+    image : the signal
+    shape : (n_frames, H, W)
+    remedy : what to do where the signal holds another number of pixels
+
+    Raises
+    ------
+    DetectorError
+        When it does.
+    """
+    flat = np.asarray(image.get())
+    if flat.size != np.prod(shape):
+        raise DetectorError(f"{image.name} must hold {shape} pixels, got {flat.size}; {remedy}")
+    return flat.reshape(shape)
+
+
 class FramesFile:
     """A new file in `folder`, open until `close`.
 
     Parameters
     ----------
-    folder : made where it does not exist
+    detector : its name; the frames are ``{detector}_image`` in the events
+    folder : the detector's ``frames_dir``, made where it does not exist
     shape : of one point's frames, (n_frames, H, W)
     dtype : of the pixels
-    data_key : of the frames in the events, e.g. ``"det_image"``
-    spare_bytes : room to leave on the disk
 
     Raises
     ------
-    OSError
-        When the folder cannot be written, or its disk is full.
+    DetectorError
+        When the folder is None or cannot be written, or its disk is full.
 
     Attributes
     ----------
@@ -54,16 +73,36 @@ class FramesFile:
 
     def __init__(
         self,
-        folder: Path,
+        detector: str,
+        folder: Path | None,
         *,
         shape: tuple[int, int, int],
         dtype: DTypeLike,
-        data_key: str,
-        spare_bytes: int = SPARE_BYTES,
     ) -> None:
+        if folder is None:
+            raise DetectorError(
+                f"{detector}.frames_dir must be set, got None; "
+                "give the folder of the store, for example store.frames_dir"
+            )
         self._folder = folder
-        self._spare_bytes = spare_bytes
         self.path = folder.absolute() / f"{uuid4()}.h5"
+        try:
+            self._create(shape, dtype)
+        except OSError as error:
+            raise DetectorError(
+                f"frames must go to a writable folder, got {folder} ({error}); "
+                "free space there or choose another folder"
+            ) from error
+        self.n_documented = 0
+        self._new = True
+        self._resource = compose_stream_resource(
+            mimetype="application/x-hdf5",
+            uri=f"file://localhost{self.path}",
+            data_key=f"{detector}_image",
+            parameters={"dataset": DATASET, "chunk_shape": (1, *shape), "swmr": True},
+        )
+
+    def _create(self, shape: tuple[int, int, int], dtype: DTypeLike) -> None:
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._check_room(0)
         self._file = h5py.File(self.path, "w", libver="latest")
@@ -75,14 +114,6 @@ class FramesFile:
             dtype=dtype,
         )
         self._file.swmr_mode = True
-        self.n_documented = 0
-        self._new = True
-        self._resource = compose_stream_resource(
-            mimetype="application/x-hdf5",
-            uri=f"file://localhost{self.path}",
-            data_key=data_key,
-            parameters={"dataset": DATASET, "chunk_shape": (1, *shape), "swmr": True},
-        )
 
     def close(self) -> None:
         """Close the file."""
@@ -135,5 +166,5 @@ class FramesFile:
         yield "stream_datum", dict(self._resource.compose_stream_datum(indices))
 
     def _check_room(self, n_bytes: int) -> None:
-        if shutil.disk_usage(self.path.parent).free < n_bytes + self._spare_bytes:
+        if shutil.disk_usage(self.path.parent).free < n_bytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent))

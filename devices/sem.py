@@ -16,7 +16,7 @@ from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus
 
 from devices.exposure import Exposures
-from devices.frames_file import DetectorError, FramesFile
+from devices.frames_file import DetectorError, FramesFile, frames_of
 
 __all__ = ["ScanningElectronMicroscope"]
 
@@ -87,36 +87,25 @@ class ScanningElectronMicroscope(Device):
 
     def frames(self) -> NDArray[Any]:
         """Return the latest micrograph, shape (1, H, W)."""
-        flat = np.asarray(self.image.get())
-        shape = (1, *self._shape)
-        if flat.size != np.prod(shape):
-            raise DetectorError(
-                f"{self.image.name} must hold {shape} pixels, got {flat.size}; check that the "
-                "image is sent in full and not while its size changes"
-            )
-        return flat.reshape(shape)
+        return frames_of(
+            self.image,
+            (1, *self._shape),
+            remedy="check that the image is sent in full and not while its size changes",
+        )
 
     def stage(self) -> list[object]:
         """Open a new file for the micrographs, before anything moves."""
-        if self.frames_dir is None:
-            raise DetectorError(
-                f"{self.name}.frames_dir must be set, got None; "
-                "give the folder of the store, for example store.frames_dir"
-            )
         staged: list[object] = super().stage()
         try:
             self._file = FramesFile(
+                self.name,
                 self.frames_dir,
                 shape=(1, *self._shape),
                 dtype=np.asarray(self.image.get()).dtype,
-                data_key=f"{self.name}_image",
             )
-        except OSError as error:
+        except DetectorError:
             self.unstage()
-            raise DetectorError(
-                f"frames must go to a writable folder, got {self.frames_dir} ({error}); "
-                "free space there or choose another folder"
-            ) from error
+            raise
         return staged
 
     def unstage(self) -> list[object]:

@@ -242,7 +242,7 @@ def test_full_disk_stops_the_run_and_keeps_the_points_before(
     spare_bytes: int,
 ) -> None:
     """A quota may be reached where the disk still has free space: then HDF5 tells first."""
-    monkeypatch.setattr("devices.detector.SPARE_BYTES", spare_bytes)
+    monkeypatch.setattr("devices.frames_file.SPARE_BYTES", spare_bytes)
     beamline = SimulatedBeamline(film, frames_dir=small_disk)
     grid = Space.grid(np.linspace(0.0, 150.0, 10), np.linspace(0.0, 150.0, 10))
     with pytest.raises(
