@@ -7,10 +7,20 @@ from typing import Final, Literal, get_args
 
 import numpy as np
 
+from simulators.limits import STRENGTH, Limits, beyond
+
 __all__ = ["STAININGS", "ImagingConditions", "Staining"]
 
 Staining = Literal["none", "osmium"]
 STAININGS: Final[tuple[str, ...]] = get_args(Staining)
+FAULTS = ("noise", "curtaining", "charging", "shading", "drift", "gain_spread")
+LIMITS: Final[dict[str, Limits]] = {
+    "pixel_size_nm": (1.0, 1000.0, "nm"),
+    "accelerating_voltage_kV": (0.3, 30.0, "kV"),
+    "etching_s": (0.0, 600.0, "s"),
+    "dwell_us": (0.05, 1000.0, "µs"),
+    **dict.fromkeys(FAULTS, STRENGTH),
+}
 
 
 @dataclass(frozen=True)
@@ -50,22 +60,7 @@ class ImagingConditions:
     gain_spread: float = 1.0
 
     def __post_init__(self) -> None:
-        problems = [
-            f"{name} must lie within {low:g} … {high:g}, got {value:g} {unit}"
-            for name, low, high, unit in (
-                ("pixel_size_nm", 1.0, 1000.0, "nm"),
-                ("accelerating_voltage_kV", 0.3, 30.0, "kV"),
-                ("etching_s", 0.0, 600.0, "s"),
-                ("dwell_us", 0.05, 1000.0, "µs"),
-            )
-            if not low <= (value := getattr(self, name)) <= high
-        ]
-        strengths = ("noise", "curtaining", "charging", "shading", "drift", "gain_spread")
-        problems += [
-            f"{name} must lie within 0 … 10, got {getattr(self, name):g}"
-            for name in strengths
-            if not 0.0 <= getattr(self, name) <= 10.0
-        ]
+        problems = beyond(self, LIMITS)
         if self.staining not in STAININGS:
             problems.append(
                 f"staining must be one of {', '.join(STAININGS)}, got {self.staining!r}"

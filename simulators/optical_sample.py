@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from bl_steer.protocols import Array
 from simulators.gaussian_field import GaussianField
+from simulators.limits import STRENGTH, Limits, beyond
 
 __all__ = ["OpticalConditions", "OpticalMicrograph", "optical_field"]
 
@@ -41,6 +42,11 @@ NOISE = 0.022
 VIGNETTE = 0.28
 N_SCRATCHES = 7.0
 """In a field of 512 × 512 pixels."""
+LIMITS: dict[str, Limits] = {
+    "pixel_size_nm": (50.0, 5000.0, "nm"),
+    "etching_s": (1.0, 120.0, "s"),
+    **dict.fromkeys(("noise", "illumination", "scratches"), STRENGTH),
+}
 
 
 @dataclass(frozen=True)
@@ -66,13 +72,7 @@ class OpticalConditions:
     scratches: float = 1.0
 
     def __post_init__(self) -> None:
-        limits = {"pixel_size_nm": (50.0, 5000.0), "etching_s": (1.0, 120.0)}
-        problems = [
-            f"{name} must lie within {low:g} … {high:g}, got {getattr(self, name):g}"
-            for name in self.__dataclass_fields__
-            for low, high in [limits.get(name, (0.0, 10.0))]
-            if not low <= getattr(self, name) <= high
-        ]
+        problems = beyond(self, LIMITS)
         if problems:
             raise ValueError("; ".join(problems) + "; the defaults are OpticalConditions()")
 

@@ -111,7 +111,9 @@ def test_smaller_pixels_show_the_same_section() -> None:
 
 
 def test_what_cannot_be_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"pixel_size_nm .* got 0; etching_s .* got 999; the def"):
+    with pytest.raises(
+        ValueError, match=r"pixel_size_nm .* got 0 nm; etching_s .* got 999 s; the def"
+    ):
         OpticalConditions(pixel_size_nm=0.0, etching_s=999.0)
     with pytest.raises(ValueError, match="seed must be 0 or above and shape positive, got -1"):
         optical_field(-1)
