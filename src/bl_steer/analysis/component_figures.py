@@ -23,44 +23,28 @@ PANEL = (3.9, 3.4)
 """Width and height of a panel, inches."""
 
 
-def draw_maps(
-    table: Table,
-    points: Table,
-    components: NDArray[np.float64],
-    axes: FrameAxes,
-    *,
-    unit: str = "um",
-) -> Figure:
+def draw_maps(table: Table, points: Table, *, unit: str = "um") -> Figure:
     """Draw the map of each component's coefficient, counts in its brightest pixel.
 
     Parameters
     ----------
     table, points : of `bl_steer.analysis.components.MapComponents`
-    components, axes : not drawn here; taken as `draw_patterns` takes them
     unit : of the map's axes
     """
-    figure, panels = _panels(len(components))
-    values = np.stack([points[f"c{k}"] for k in range(len(components))])
+    figure, panels = _panels(len(table["share"]))
     space, order = _space(points)
     for k, ax in enumerate(panels):
-        plot_map(space, values[k][order], ax=ax, unit=unit, title=_title(table, k), label="counts")
+        values = np.asarray(points[f"c{k}"])[order]
+        plot_map(space, values, ax=ax, unit=unit, title=_title(table, k), label="counts")
     return figure
 
 
-def draw_patterns(
-    table: Table,
-    points: Table,
-    components: NDArray[np.float64],
-    axes: FrameAxes,
-    *,
-    unit: str = "um",
-) -> Figure:
+def draw_patterns(table: Table, components: NDArray[np.float64], axes: FrameAxes) -> Figure:
     """Draw the pattern of each component, highest value 1.
 
     Parameters
     ----------
     table : of `bl_steer.analysis.components.MapComponents`
-    points, unit : not drawn here; taken as `draw_maps` takes them
     components : shape (K, H, W)
     axes : the pixels of (H, W)
     """

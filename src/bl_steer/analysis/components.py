@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, ClassVar
 
 import numpy as np
@@ -275,9 +274,15 @@ def _warnings(table: Table, params: ComponentParams) -> list[str]:
 def _figures(
     table: Table, points: Table, components: NDArray[np.float64], axes: FrameAxes, unit: str
 ) -> dict[str, Any]:
-    def draw(name: str) -> Any:
-        from bl_steer.analysis import component_figures
+    # The figures load matplotlib, so they are imported when one is drawn.
+    def maps() -> Any:
+        from bl_steer.analysis.component_figures import draw_maps
 
-        return getattr(component_figures, name)(table, points, components, axes, unit=unit)
+        return draw_maps(table, points, unit=unit)
 
-    return {"maps": partial(draw, "draw_maps"), "patterns": partial(draw, "draw_patterns")}
+    def patterns() -> Any:
+        from bl_steer.analysis.component_figures import draw_patterns
+
+        return draw_patterns(table, components, axes)
+
+    return {"maps": maps, "patterns": patterns}
