@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
+# Tests run side by side, one process a core; each process computes with one thread.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
+
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test lint types contracts notebooks script format bench model wheel clean
 
@@ -36,13 +39,13 @@ contracts: venv ## which room may import which
 	$(BIN)/lint-imports
 
 test: venv ## pytest, doctests included
-	$(BIN)/pytest
+	$(PYTEST)
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)
 
 notebooks: venv ## execute the notebooks
-	$(BIN)/pytest --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
+	$(PYTEST) --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
 
 format: venv ## ruff: put code in order
 	$(BIN)/ruff check --fix .

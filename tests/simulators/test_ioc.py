@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -34,16 +35,22 @@ CLIENT = Path(__file__).with_name("epics_client.py")
 
 
 def free_ports(number: int) -> list[int]:
-    """Return ports of the loopback that nobody uses, for TCP and UDP."""
+    """Return ports of the loopback that nobody uses, for TCP and UDP.
+
+    They lie below those that the kernel gives to whoever asks for any, so that no test beside this
+    one is given them before the IOC has them.
+    """
     ports: list[int] = []
+    candidates = iter(random.Random().sample(range(20_000, 30_000), 1_000))
     with ExitStack() as stack:
         while len(ports) < number:
+            port = next(candidates)
             tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
             udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            tcp.bind(("127.0.0.1", 0))
             with suppress(OSError):
-                udp.bind(tcp.getsockname())
-                ports.append(tcp.getsockname()[1])
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+                ports.append(port)
     return ports
 
 
