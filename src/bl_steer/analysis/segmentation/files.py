@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.images import list_images, read_micrographs
+from bl_steer.analysis.segmentation.reading import list_images, read_micrographs
 from bl_steer.protocols import AnalysisResult, Inputs, Table
 
 __all__ = ["inputs_from_files", "write_result", "write_table"]

@@ -11,14 +11,14 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.pairs import (
+from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.analysis.segmentation.reading import (
     Pair,
     describe_samples,
     find_pairs,
     load_pair,
     split_by_sample,
 )
-from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.analysis.segmentation.training import Labelled
 
 __all__ = ["LabelledField", "TrainingSet"]

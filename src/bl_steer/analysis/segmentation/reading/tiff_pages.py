@@ -19,7 +19,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation import recorded_conditions
+from bl_steer.analysis.segmentation.reading import recorded_conditions
 
 __all__ = ["MAX_PAGES", "RawPages", "RefusedFile", "allow", "picture_pixels", "quiet", "read_tiff"]
 

@@ -17,10 +17,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.images import list_images, read_colours, read_micrographs
 from bl_steer.analysis.segmentation.masks import decode_mask
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.analysis.segmentation.stored_pages import size_of
+from bl_steer.analysis.segmentation.reading.images import (
+    list_images,
+    read_colours,
+    read_micrographs,
+)
+from bl_steer.analysis.segmentation.reading.stored_pages import size_of
 
 __all__ = ["Pair", "describe_samples", "find_pairs", "load_pair", "split_by_sample"]
 

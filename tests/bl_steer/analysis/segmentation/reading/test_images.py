@@ -16,7 +16,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
-from bl_steer.analysis.segmentation.images import list_images, read_colours, read_micrographs
+from bl_steer.analysis.segmentation.reading.images import (
+    list_images,
+    read_colours,
+    read_micrographs,
+)
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (13, 17), dtype=np.uint8)

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation import recorded_conditions
-from bl_steer.analysis.segmentation.stored_pages import MAX_PIXELS, read_pages
+from bl_steer.analysis.segmentation.reading import recorded_conditions
+from bl_steer.analysis.segmentation.reading.stored_pages import MAX_PIXELS, read_pages
 
 __all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
 

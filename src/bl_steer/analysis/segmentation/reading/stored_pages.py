@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from bl_steer.analysis.segmentation import recorded_conditions
-from bl_steer.analysis.segmentation.tiff_pages import (
+from bl_steer.analysis.segmentation.reading import recorded_conditions
+from bl_steer.analysis.segmentation.reading.tiff_pages import (
     RawPages,
     RefusedFile,
     allow,

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from bl_steer.analysis.segmentation.masks import paint
-from bl_steer.analysis.segmentation.pairs import (
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation.reading.pairs import (
     Pair,
     describe_samples,
     find_pairs,
     load_pair,
     split_by_sample,
 )
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 
 GREY = np.arange(48, dtype=np.uint8).reshape(6, 8)
 LABELS = np.repeat(np.uint8([[0, 1, 2]]), 6, axis=0).repeat(3, axis=1)[:, :8]
