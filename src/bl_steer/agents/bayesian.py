@@ -17,13 +17,7 @@ from torch import Tensor
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
-from bl_steer.agents.ledger import (
-    Ledger,
-    check_choice,
-    check_settings,
-    explanation_from_json,
-    explanation_to_json,
-)
+from bl_steer.agents.ledger import Ledger, check_choice, check_settings
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import GridEnsembleGP
@@ -102,7 +96,6 @@ class BayesianAgent:
         self.warp: WarpName = warp
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._ledger = Ledger(space)
-        self._explanation: Explanation | None = None
         self._model = GridEnsembleGP(
             torch.tensor(space.points), pitch=space.pitch, extent=space.extent, kernel=kernel
         )
@@ -130,13 +123,7 @@ class BayesianAgent:
         SpaceExhausted
             If no cell is left.
         """
-        count = 1 if num_points is None else num_points
-        remaining = self.n_start - len(self._ledger.measured) - len(self._ledger.pending)
-        if count < 1 or (count > 1 and count > remaining):
-            raise ValueError(
-                f"num_points must be 1 after the start design ({max(remaining, 0)} of its "
-                f"{self.n_start} points left), got {count}; ask for one point at a time"
-            )
+        count = self._ledger.n_asked(num_points, n_start=self.n_start)
         return [self._suggest_one() for _ in range(count)]
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
@@ -145,11 +132,7 @@ class BayesianAgent:
 
     def explain(self) -> Explanation:
         """Return the reasons for the latest suggestion."""
-        if self._explanation is None:
-            raise ValueError(
-                "explain must follow a suggestion, got none so far; call suggest first"
-            )
-        return self._explanation
+        return self._ledger.explain()
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2).
@@ -157,11 +140,7 @@ class BayesianAgent:
         The sd is that of the noise-free objective. Raises ValueError before there are two valid
         outcomes.
         """
-        if len(self._ledger.measured) < MIN_OUTCOMES:
-            raise ValueError(
-                f"predict must have at least {MIN_OUTCOMES} valid outcomes, got "
-                f"{len(self._ledger.measured)}; ingest more points first"
-            )
+        self._ledger.check_outcomes(MIN_OUTCOMES)
         with single_thread():
             _, offset = self._condition()
             return self._predict(torch.tensor(np.asarray(X, dtype=np.float64)), offset)
@@ -185,28 +164,22 @@ class BayesianAgent:
         return Recommendation(*map(float, (*X[best], mean[best], sd[best])))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return settings, record and latest explanation, as JSON-compatible data."""
-        return {
-            "settings": self.settings,
-            "ledger": self._ledger.state_dict(),
-            "explanation": explanation_to_json(self._explanation),
-        }
+        """Return settings and record, as JSON-compatible data."""
+        return {"settings": self.settings, "ledger": self._ledger.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
         check_settings(self.settings, state["settings"])
         self._ledger.load_state_dict(state["ledger"])
-        self._explanation = explanation_from_json(state["explanation"])
 
     def _suggest_one(self) -> Point:
         ledger = self._ledger
-        taken = len(ledger.measured) + len(ledger.pending)
-        if taken < self.n_start or len(ledger.measured) < MIN_OUTCOMES:
+        if ledger.n_taken < self.n_start or len(ledger.measured) < MIN_OUTCOMES:
             cell = self._start_cell()
-            self._explanation = Explanation("start")
+            ledger.explanation = Explanation("start")
         else:
             with single_thread():
-                cell, self._explanation = self._improve()
+                cell, ledger.explanation = self._improve()
         x, y = self.space.points[cell].tolist()
         return ledger.issue(x, y)
 

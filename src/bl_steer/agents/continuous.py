@@ -23,12 +23,7 @@ from botorch.optim.optimize import optimize_acqf
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
-from bl_steer.agents.ledger import (
-    Ledger,
-    check_settings,
-    explanation_from_json,
-    explanation_to_json,
-)
+from bl_steer.agents.ledger import Ledger, check_settings
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation, Point
@@ -60,7 +55,6 @@ class ContinuousAgent:
         self.n_start = n_start
         self._rng_seed = int(np.random.default_rng(seed).integers(2**31))
         self._ledger = Ledger(space)
-        self._explanation: Explanation | None = None
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -73,14 +67,8 @@ class ContinuousAgent:
         }
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
-        """Return the next points, one by default; several only while the start points last."""
-        count = 1 if num_points is None else num_points
-        remaining = self.n_start - self._taken
-        if count < 1 or (count > 1 and count > remaining):
-            raise ValueError(
-                f"num_points must be 1 after the start points ({max(remaining, 0)} of "
-                f"{self.n_start} left), got {count}; ask for one point at a time"
-            )
+        """Return the next points, one by default; several only while the start lasts."""
+        count = self._ledger.n_asked(num_points, n_start=self.n_start)
         return [self._suggest_one() for _ in range(count)]
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
@@ -89,43 +77,26 @@ class ContinuousAgent:
 
     def explain(self) -> Explanation:
         """Return the reasons for the latest suggestion."""
-        if self._explanation is None:
-            raise ValueError(
-                "explain must follow a suggestion, got none so far; call suggest first"
-            )
-        return self._explanation
+        return self._ledger.explain()
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2)."""
-        if len(self._ledger.measured) < MIN_OUTCOMES:
-            raise ValueError(
-                f"predict must have at least {MIN_OUTCOMES} valid outcomes, got "
-                f"{len(self._ledger.measured)}; ingest more points first"
-            )
+        self._ledger.check_outcomes(MIN_OUTCOMES)
         with self._reproducibly():
             return _moments(self._fitted(), np.asarray(X, dtype=np.float64))
 
     def state_dict(self) -> dict[str, Any]:
-        """Return settings, record and latest explanation, as JSON-compatible data."""
-        return {
-            "settings": self.settings,
-            "ledger": self._ledger.state_dict(),
-            "explanation": explanation_to_json(self._explanation),
-        }
+        """Return settings and record, as JSON-compatible data."""
+        return {"settings": self.settings, "ledger": self._ledger.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
         check_settings(self.settings, state["settings"])
         self._ledger.load_state_dict(state["ledger"])
-        self._explanation = explanation_from_json(state["explanation"])
-
-    @property
-    def _taken(self) -> int:
-        return len(self._ledger.measured) + len(self._ledger.pending)
 
     def _suggest_one(self) -> Point:
-        if self._taken < self.n_start or len(self._ledger.measured) < MIN_OUTCOMES:
-            self._explanation = Explanation("start")
+        if self._ledger.n_taken < self.n_start or len(self._ledger.measured) < MIN_OUTCOMES:
+            self._ledger.explanation = Explanation("start")
             x, y = self._random_point()
         else:
             with self._reproducibly():
@@ -153,7 +124,7 @@ class ContinuousAgent:
         point = candidate.detach().numpy()
         mean, sd = _moments(model, point)
         lengthscales = model.covar_module.lengthscale.detach().numpy().ravel()
-        self._explanation = Explanation(
+        self._ledger.explanation = Explanation(
             reason="improve",
             acquisition=acquisition(candidate).item(),
             mean=float(mean[0]),
@@ -191,7 +162,7 @@ class ContinuousAgent:
         ):
             warnings.simplefilter("ignore", OptimizationWarning)
             warnings.simplefilter("ignore", NumericalWarning)
-            torch.manual_seed(self._rng_seed + self._taken)
+            torch.manual_seed(self._rng_seed + self._ledger.n_taken)
             yield
 
 

@@ -24,8 +24,6 @@ __all__ = [
     "PointId",
     "check_choice",
     "check_settings",
-    "explanation_from_json",
-    "explanation_to_json",
 ]
 
 PointId = int | str
@@ -53,6 +51,7 @@ class Ledger:
     pending : suggestions without an outcome, by id, oldest first.
     measured : valid outcomes by id, in the order in which they first arrived.
     invalid : measurements whose outcome was NaN, by id.
+    explanation : the reasons for the latest suggestion; None where the agent keeps none.
     """
 
     def __init__(self, space: Space) -> None:
@@ -62,6 +61,45 @@ class Ledger:
         self.pending: dict[PointId, Entry] = {}
         self.measured: dict[PointId, Entry] = {}
         self.invalid: dict[PointId, Entry] = {}
+        self.explanation: Explanation | None = None
+
+    @property
+    def n_taken(self) -> int:
+        """Points that were given out and are not known to be invalid."""
+        return len(self.measured) + len(self.pending)
+
+    def n_asked(self, num_points: int | None, *, n_start: int) -> int:
+        """Return how many points an agent is asked for: several only while its start lasts.
+
+        Raises
+        ------
+        ValueError
+            If several are asked for where each needs the outcome of the one before.
+        """
+        count = 1 if num_points is None else num_points
+        remaining = n_start - self.n_taken
+        if count < 1 or (count > 1 and count > remaining):
+            raise ValueError(
+                f"num_points must be 1 after the start design ({max(remaining, 0)} of its "
+                f"{n_start} points left), got {count}; ask for one point at a time"
+            )
+        return count
+
+    def explain(self) -> Explanation:
+        """Return the reasons for the latest suggestion."""
+        if self.explanation is None:
+            raise ValueError(
+                "explain must follow a suggestion, got none so far; call suggest first"
+            )
+        return self.explanation
+
+    def check_outcomes(self, least: int) -> None:
+        """Raise ValueError unless there are outcomes enough for a model."""
+        if len(self.measured) < least:
+            raise ValueError(
+                f"predict must have at least {least} valid outcomes, got "
+                f"{len(self.measured)}; ingest more points first"
+            )
 
     def issue(self, x: float, y: float) -> Point:
         """Give out (x, y) as a suggestion with the next id: 0, 1, 2, …"""
@@ -127,6 +165,7 @@ class Ledger:
             "pending": pending,
             "measured": measured,
             "invalid": invalid,
+            "explanation": _explanation_to_json(self.explanation),
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
@@ -136,6 +175,7 @@ class Ledger:
             {row["id"]: _restored(row) for row in state[group]}
             for group in ("pending", "measured", "invalid")
         )
+        self.explanation = _explanation_from_json(state["explanation"])
 
     def _entry(self, point: Mapping[str, Any], number: int) -> Entry:
         given = point.get("_id")
@@ -225,15 +265,15 @@ def check_settings(ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
         )
 
 
-def explanation_to_json(explanation: Explanation | None) -> dict[str, Any] | None:
+def _explanation_to_json(explanation: Explanation | None) -> dict[str, Any] | None:
     """Return an explanation as JSON-compatible data, in which NaN is null."""
     if explanation is None:
         return None
     return {k: None if v != v else v for k, v in asdict(explanation).items()}
 
 
-def explanation_from_json(saved: Mapping[str, Any] | None) -> Explanation | None:
-    """Return the explanation that `explanation_to_json` wrote."""
+def _explanation_from_json(saved: Mapping[str, Any] | None) -> Explanation | None:
+    """Return the explanation that `_explanation_to_json` wrote."""
     if saved is None:
         return None
     values: dict[str, Any] = {k: math.nan if v is None else v for k, v in saved.items()}
