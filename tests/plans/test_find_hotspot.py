@@ -34,17 +34,23 @@ def search(beamline: SimulatedBeamline, **options: Any) -> Any:
 class ListedAgent:
     """An agent of a user's own: visits the places of a list, and keeps what it is told."""
 
-    def __init__(self, places: Sequence[tuple[float, float]], think_s: float = 0.0) -> None:
+    def __init__(self, places: Sequence[tuple[float, float]], *, holds: int | None = None) -> None:
         self.places = list(places)
-        self.think_s = think_s
+        self.holds = holds
+        """Number of the thought that lasts until `go_on` is set."""
+        self.holding = threading.Event()
+        self.go_on = threading.Event()
         self.threads: list[str] = []
         self.told: list[Mapping[str, Any]] = []
 
     def suggest(self, num_points: int | None = None) -> list[dict[str, Any]]:
         assert num_points in (None, 1)
         self.threads.append(threading.current_thread().name)
-        time.sleep(self.think_s)
         n = len(self.threads) - 1
+        if n == self.holds:
+            self.holding.set()
+            self.go_on.wait(30.0)
+            self.holding.clear()
         x, y = self.places[n]
         return [{"_id": n, "x": x, "y": y}]
 
@@ -255,37 +261,34 @@ def test_agent_that_fails_stops_the_run_with_its_own_error(
 # Pause, stop, abort, halt
 
 
-def interrupt_during_thought(RE: RunEngine, plan: Any, agent: ListedAgent, n: int) -> float:
-    """Ask for a pause in the middle of thought `n`; return how long it took, s."""
-    took = []
+def interrupt_during_thought(RE: RunEngine, plan: Any, agent: ListedAgent) -> None:
+    """Ask for a pause in the thought that the agent holds; the run is paused before it ends."""
 
     def ask() -> None:
-        while len(agent.threads) <= n:
-            time.sleep(0.005)
-        time.sleep(0.2)
-        asked = time.monotonic()
+        agent.holding.wait(30.0)
+        time.sleep(0.05)  # the RunEngine goes on to wait for the thought
         RE.request_pause()
-        while RE.state != "paused":
-            time.sleep(0.002)
-        took.append(time.monotonic() - asked)
 
     asking = threading.Thread(target=ask)
     asking.start()
     with pytest.raises(RunEngineInterrupted):
         RE(plan)
     asking.join()
-    return took[0]
+    assert RE.state == "paused"
+    assert agent.holding.is_set(), "the pause waited for the thought"
 
 
-def test_pause_during_a_thought_of_three_seconds_takes_effect_at_once(
+def go_on_soon(agent: ListedAgent) -> None:
+    """End the thought that the agent holds, but not before the caller's next step."""
+    threading.Timer(0.1, agent.go_on.set).start()
+
+
+def test_pause_takes_effect_while_a_thought_is_under_way(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
-    agent = ListedAgent(DIAGONAL)
-    agent.think_s = 3.0
-    took = interrupt_during_thought(RE, search(beamline, agent=agent, budget=2), agent, 0)
-    assert took < 0.3
-    assert RE.state == "paused"
-    agent.think_s = 0.0
+    agent = ListedAgent(DIAGONAL, holds=0)
+    interrupt_during_thought(RE, search(beamline, agent=agent, budget=2), agent)
+    go_on_soon(agent)
     RE.resume()
     assert len(agent.threads) == 2, "the interrupted point was thought about again"
     assert places_of(documents, "primary", "stage_x", "stage_y") == DIAGONAL[:2]
@@ -295,8 +298,9 @@ def test_pause_during_a_thought_of_three_seconds_takes_effect_at_once(
 def test_stop_after_a_pause_keeps_the_points_and_reports_the_best_of_them(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
-    agent = ListedAgent(DIAGONAL, think_s=0.3)
-    interrupt_during_thought(RE, search(beamline, agent=agent, budget=9), agent, 4)
+    agent = ListedAgent(DIAGONAL, holds=4)
+    interrupt_during_thought(RE, search(beamline, agent=agent, budget=9), agent)
+    go_on_soon(agent)
     RE.stop()
     run = documents.run
     assert run.status == "success"
@@ -312,8 +316,9 @@ def test_stop_after_a_pause_keeps_the_points_and_reports_the_best_of_them(
 def test_abort_during_a_thought_closes_run_and_file(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
-    agent = ListedAgent(DIAGONAL, think_s=0.3)
-    interrupt_during_thought(RE, search(beamline, agent=agent, budget=9), agent, 2)
+    agent = ListedAgent(DIAGONAL, holds=2)
+    interrupt_during_thought(RE, search(beamline, agent=agent, budget=9), agent)
+    go_on_soon(agent)
     RE.abort()
     assert documents.stop["exit_status"] == "abort"
     assert documents.run.result["stop_reason"] == "interrupted"
@@ -323,8 +328,9 @@ def test_abort_during_a_thought_closes_run_and_file(
 def test_stop_before_the_first_point_has_a_result_without_a_spot(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
-    agent = ListedAgent(DIAGONAL, think_s=0.5)
-    interrupt_during_thought(RE, search(beamline, agent=agent), agent, 0)
+    agent = ListedAgent(DIAGONAL, holds=0)
+    interrupt_during_thought(RE, search(beamline, agent=agent), agent)
+    go_on_soon(agent)
     RE.stop()
     result = documents.run.result
     assert result["n_measured"] == 0
@@ -334,11 +340,11 @@ def test_stop_before_the_first_point_has_a_result_without_a_spot(
 def test_halt_does_not_wait_for_a_thought(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
-    agent = ListedAgent(DIAGONAL, think_s=1.5)
-    interrupt_during_thought(RE, search(beamline, agent=agent), agent, 0)
-    halted = time.monotonic()
+    agent = ListedAgent(DIAGONAL, holds=0)
+    interrupt_during_thought(RE, search(beamline, agent=agent), agent)
     RE.halt()
-    assert time.monotonic() - halted < 0.5
+    assert agent.holding.is_set()
+    agent.go_on.set()
     assert documents.stop["exit_status"] == "abort"
     assert beamline.det.file_path is None
 
