@@ -300,17 +300,32 @@ def test_failing_catalogue_neither_stops_nor_loses_a_run(tmp_path, measure, capl
         np.testing.assert_array_equal(open_run(store, uid).patterns(), before)
 
 
+def threads_left(before):
+    """Return the names of the threads begun since `before` that do not end."""
+    left = set(threading.enumerate()) - before
+    left = {thread for thread in left if thread.name != "bluesky-run-engine"}
+    for thread in left:  # workers of Tiled's loop are told to end, which takes them a moment
+        thread.join(timeout=10.0)
+    return [thread.name for thread in left if thread.is_alive()]
+
+
 def test_closed_store_leaves_no_thread_behind(tmp_path, measure):
     before = set(threading.enumerate())
     with Store.open(tmp_path) as store, Store.open(tmp_path) as looking:
         uid = measure(store, 1)
         assert looking.catalog[-1].metadata["stop"]["run_start"] == uid
         assert looking.sync() == []
-    left = set(threading.enumerate()) - before
-    left = {thread for thread in left if thread.name != "bluesky-run-engine"}
-    for thread in left:  # workers of Tiled's loop are told to end, which takes them a moment
-        thread.join(timeout=10.0)
-    assert [thread.name for thread in left if thread.is_alive()] == []
+    assert threads_left(before) == []
+
+
+def test_store_that_outlives_another_of_its_folder_leaves_no_thread_behind(tmp_path):
+    """Tiled keeps one pool of connections for both, and lets go of it with the first."""
+    before = set(threading.enumerate())
+    with Store.open(tmp_path) as store:
+        with Store.open(tmp_path) as looking:
+            assert len(looking.catalog) == 0
+        assert len(store.catalog) == 0
+    assert threads_left(before) == []
 
 
 def test_run_goes_to_a_facilitys_server(tmp_path, measure):

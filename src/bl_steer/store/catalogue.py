@@ -36,10 +36,12 @@ class EmbeddedCatalogue:
     ----------
     client : Tiled's client of the runs: ``client[-1]``, ``client[scan_id]``, ``client["partial"]``
     context : Tiled's connection, in truth a call within the process
+    engine : SQLAlchemy's engine of the catalogue, which other stores of this process may share
     """
 
     client: Any
     context: Any
+    engine: Any
 
     @classmethod
     def open(cls, folder: Path, *, readable: Path) -> EmbeddedCatalogue:
@@ -61,19 +63,22 @@ class EmbeddedCatalogue:
             if not database.exists():
                 _create(database)
             _check(database, tables)
-            context = _connect(database, tables, files, readable)
+            context, engine = _connect(database, tables, files, readable)
             try:
-                return cls(_container(context), context)
+                return cls(_container(context), context, engine)
             except BaseException:
                 context.close()
                 raise
 
     def close(self) -> None:
         """Stop Tiled's thread and close its databases."""
+        # Tiled keeps one engine for each catalogue of the process and disposes of it once, with
+        # the first store: what another one opened since would stay open.
+        self.context.http_client.portal.call(self.engine.dispose)
         self.context.close()
 
 
-def _connect(database: Path, tables: Path, files: Path, readable: Path) -> Any:
+def _connect(database: Path, tables: Path, files: Path, readable: Path) -> tuple[Any, Any]:
     with warnings.catch_warnings():
         # starlette 1.x would have its test client on httpx2, which Tiled does not use yet.
         warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
@@ -92,7 +97,8 @@ def _connect(database: Path, tables: Path, files: Path, readable: Path) -> Any:
         writable_storage=[str(files), f"sqlite:///{tables}"],
         readable_storage=[str(readable)],
     )
-    return Context.from_app(build_app(tree, Authentication(single_user_api_key=_key())))
+    app = build_app(tree, Authentication(single_user_api_key=_key()))
+    return Context.from_app(app), tree.context.engine
 
 
 @functools.cache
