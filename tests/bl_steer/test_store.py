@@ -370,7 +370,7 @@ assert (run.frames[1] == Run.from_record(sys.argv[3]).frames[1]).all()
         [sys.executable, "-c", script, store.path, first[:8], record],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [second, first, first, "4", "6.0", "0.0", "2.0", "4.0", "6.0"]

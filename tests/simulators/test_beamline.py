@@ -54,7 +54,7 @@ def real() -> dict[str, Any]:
         env={**os.environ, "EPICS_CA_AUTO_ADDR_LIST": "NO", "EPICS_CA_ADDR_LIST": "127.0.0.1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=True,
     )
     found: dict[str, Any] = json.loads(done.stdout)

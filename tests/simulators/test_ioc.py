@@ -64,7 +64,7 @@ def run_client(
     )  # fmt: skip
     with process:
         try:
-            printed, errors = process.communicate(typed, timeout=90)
+            printed, errors = process.communicate(typed, timeout=300)
         finally:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
@@ -99,7 +99,9 @@ def ioc(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -
     with process:
         try:
             assert process.stdout is not None
-            assert select.select([process.stdout], [], [], 60)[0], "the IOC is not ready after 60 s"
+            assert select.select([process.stdout], [], [], 120)[0], (
+                "the IOC is not ready after 120 s"
+            )
             assert process.stdout.readline() == "READY\n"
             yield
         finally:

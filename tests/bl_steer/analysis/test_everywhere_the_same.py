@@ -80,7 +80,7 @@ def measured(name: str, tmp_path_factory: pytest.TempPathFactory) -> Measured:
     md = {"analyses": [{"name": name, "params": PARAMS[name]}]}
     with OPEN[name](folder) as session:
         uid = MEASURE[name](session, md)
-        assert session.wait_for_analyses(120.0)
+        assert session.wait_for_analyses(300.0)
         (by_callback,) = analyses_of(session.store, uid)
         assert pending_analyses(session.store) == []
         again = session.analyse(uid, name, **PARAMS[name]).result(120.0)
@@ -95,7 +95,7 @@ def bl_steer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
         env={**os.environ, "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"},
         check=False,
     )
