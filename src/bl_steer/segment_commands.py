@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,8 @@ def train(
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
 
     _check_folder(out)
-    model = train_model(data, settings, folder=out, progress=progress)
+    with _resumable(out, "checkpoint.pt", "training"):
+        model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
     plot_training(model.card["history"], ax=ax)
     figure.savefig(out / "training.png", dpi=130)
@@ -97,15 +99,16 @@ def run_stack(
     _check_folder(out)
     began = perf_counter()
     found = find_model(model)
-    fractions = segment_stack(
-        model,
-        source,
-        out / "labels.zarr",
-        pixel_size_nm=pixel_size_nm,
-        passes=passes,
-        scheduler=scheduler,
-        progress=progress,
-    )
+    with _resumable(out, "labels.zarr", "stack"):
+        fractions = segment_stack(
+            model,
+            source,
+            out / "labels.zarr",
+            pixel_size_nm=pixel_size_nm,
+            passes=passes,
+            scheduler=scheduler,
+            progress=progress,
+        )
     table = {name: fractions[:, label] for label, name in enumerate(found.phases.names)}
     path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
     return {
@@ -156,9 +159,10 @@ def learning_curve(
     from bl_steer.analysis.segmentation.learning_figures import plot_learning_curve
 
     _check_folder(out)
-    scores: list[Score] = measure_learning(
-        data, settings, sizes, folder=out, on_size=on_size, progress=progress
-    )
+    with _resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
+        scores: list[Score] = measure_learning(
+            data, settings, sizes, folder=out, on_size=on_size, progress=progress
+        )
     curve = curve_of(sizes, scores)
     figure, ax = _figure()
     plot_learning_curve(curve, ax=ax)
@@ -212,6 +216,19 @@ def rank(
         np.array(uncertainty), features=np.array(features), n=min(n, len(uncertainty))
     )
     return [{"file": names[i], "mean_uncertainty": uncertainty[i]} for i in chosen]
+
+
+@contextmanager
+def _resumable(out: Path, name: str, work: str) -> Iterator[None]:
+    """Have Ctrl-C say what of the work is kept in `out`, and how to go on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if any(out.glob(name)):
+            kept = f"the {work} so far is in {out / name}; the same command goes on from there"
+        else:
+            kept = f"nothing of the {work} is in {out} yet; the same command begins again"
+        raise KeyboardInterrupt(kept) from None
 
 
 def _check_folder(out: Path) -> None:
