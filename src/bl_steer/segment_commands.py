@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bl_steer.drafts import UnwritableError, check_writable, draft_of
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -37,7 +37,8 @@ def train(
         model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
     plot_training(model.card["history"], ax=ax)
-    figure.savefig(out / "training.png", dpi=130)
+    with draft_of(out / "training.png") as draft:
+        figure.savefig(draft, dpi=130)
     return {
         "model": str(out),
         "weights_sha256": model.weights_sha256,
@@ -166,7 +167,8 @@ def learning_curve(
     curve = curve_of(sizes, scores)
     figure, ax = _figure()
     plot_learning_curve(curve, ax=ax)
-    figure.savefig(out / "learning_curve.png", dpi=130)
+    with draft_of(out / "learning_curve.png") as draft:
+        figure.savefig(draft, dpi=130)
     most = max(sizes)
     return {
         "sizes": list(sizes),
@@ -220,7 +222,7 @@ def rank(
 
 @contextmanager
 def _resumable(out: Path, name: str, work: str) -> Iterator[None]:
-    """Have Ctrl-C say what of the work is kept in `out`, and how to go on with it."""
+    """Have Ctrl-C say what of the work is kept in `out`, and a full disk where it is."""
     try:
         yield
     except KeyboardInterrupt:
@@ -229,6 +231,10 @@ def _resumable(out: Path, name: str, work: str) -> Iterator[None]:
         else:
             kept = f"nothing of the {work} is in {out} yet; the same command begins again"
         raise KeyboardInterrupt(kept) from None
+    except OSError as error:
+        if error.errno is None:  # it says where and what to do already
+            raise
+        raise UnwritableError.at(out / name, error) from error
 
 
 def _check_folder(out: Path) -> None:
@@ -242,10 +248,7 @@ def _check_folder(out: Path) -> None:
             f"results must go where a folder can be made, got {out} ({error.strerror}); give "
             "another with --out"
         ) from error
-    if not os.access(out, os.W_OK):
-        raise PermissionError(
-            f"results must go where you may write, got {out}; give another folder with --out"
-        )
+    check_writable(out)
 
 
 def _figure() -> tuple[Any, Any]:
