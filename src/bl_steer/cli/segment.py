@@ -129,7 +129,7 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     if arguments.tile_px is not None:
         params["tile_px"] = arguments.tile_px
-    with _Bar("segmenting", "field") as bar:
+    with _Bar("segmenting", "tile") as bar:
         report = segment_commands.run(
             arguments.paths,
             params=params,
