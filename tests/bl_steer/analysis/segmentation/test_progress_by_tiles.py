@@ -104,7 +104,7 @@ def test_the_tiles_are_told_from_the_workers_process(folder: str, tmp_path: Path
     with open_microscope(shape=(180, 180), data_dir=tmp_path / "data", progress=False) as session:
         uid, _ = session.run(session.take_micrographs(fields=[(0.0, 0.0), (20.0, 0.0)]))
         runner = AnalysisRunner(session.store, watch=watching)
-        runner.submit(Request(uid, "segment", {"model": folder, "tile_px": 128})).result(120.0)
+        runner.submit(Request(uid, "segment", {"model": folder, "tile_px": 128})).result(300.0)
         runner.close()
     assert watching.reasons == [""]
     total = 2 * count_tiles(MODEL.network, (180, 180), SMALL)
