@@ -25,3 +25,6 @@ class Settings(BaseSettings):
     """Address of a dask scheduler that carries out analyses; empty for a process beside us."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
     """How long one analysis may take, s."""
+    analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)
+    """Memory that the process of the analyses may take, GiB; three quarters of the machine's by
+    default."""
