@@ -114,7 +114,9 @@ def add_legend(ax: Axes, phases: Phases, shares: NDArray[np.float64] | None = No
     # Half grey as over the micrograph, or the eye would not find them there.
     patches = [
         Patch(
-            facecolor=[OVERLAY * level / 255 + (1 - OVERLAY) * 0.6 for level in phase.show],
+            facecolor="#{:02x}{:02x}{:02x}".format(
+                *(round(OVERLAY * level + (1 - OVERLAY) * 153) for level in phase.show)
+            ),
             edgecolor="0.3",
             label=name,
         )
