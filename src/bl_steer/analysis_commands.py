@@ -63,17 +63,28 @@ def analyse_pending(
     data_dir: Path,
     figures: Path | None,
     on_report: Callable[[Report], None],
+    on_claimed: Callable[[str], None] = lambda text: None,
     progress: Callable[[int, int], None] | None = None,
 ) -> list[Report]:
-    """Carry out what runs asked for and nobody did; return a report for each."""
+    """Carry out what runs asked for and nobody does or did; return a report for each.
+
+    Parameters
+    ----------
+    on_claimed : told of each analysis that another process carries out, such as a session
+    """
     from bl_steer.analysis import pending_analyses
+    from bl_steer.analysis.claims import Claims
+    from bl_steer.analysis.requests import is_answered
 
     _check_folder(figures)
     reports = []
-    with _open(data_dir) as store:
+    with _open(data_dir) as store, Claims(store.path) as claims:
         for request in pending_analyses(store):
-            reports.append(_carry_out(store, request, figures, progress, None))
-            on_report(reports[-1])
+            if owner := claims.take(request):
+                on_claimed(f"{request.name} of {request.raw_uid[:8]}: {owner} carries it out")
+            elif not is_answered(store, request):  # by a process that has just given up its claim
+                reports.append(_carry_out(store, request, figures, progress, None))
+                on_report(reports[-1])
     return reports
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bl_steer.drafts import UnwritableError, check_writable, draft_of
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -32,10 +33,12 @@ def train(
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
 
     _check_folder(out)
-    model = train_model(data, settings, folder=out, progress=progress)
+    with _resumable(out, "checkpoint.pt", "training"):
+        model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
     plot_training(model.card["history"], ax=ax)
-    figure.savefig(out / "training.png", dpi=130)
+    with draft_of(out / "training.png") as draft:
+        figure.savefig(draft, dpi=130)
     return {
         "model": str(out),
         "weights_sha256": model.weights_sha256,
@@ -97,15 +100,16 @@ def run_stack(
     _check_folder(out)
     began = perf_counter()
     found = find_model(model)
-    fractions = segment_stack(
-        model,
-        source,
-        out / "labels.zarr",
-        pixel_size_nm=pixel_size_nm,
-        passes=passes,
-        scheduler=scheduler,
-        progress=progress,
-    )
+    with _resumable(out, "labels.zarr", "stack"):
+        fractions = segment_stack(
+            model,
+            source,
+            out / "labels.zarr",
+            pixel_size_nm=pixel_size_nm,
+            passes=passes,
+            scheduler=scheduler,
+            progress=progress,
+        )
     table = {name: fractions[:, label] for label, name in enumerate(found.phases.names)}
     path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
     return {
@@ -156,13 +160,15 @@ def learning_curve(
     from bl_steer.analysis.segmentation.learning_figures import plot_learning_curve
 
     _check_folder(out)
-    scores: list[Score] = measure_learning(
-        data, settings, sizes, folder=out, on_size=on_size, progress=progress
-    )
+    with _resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
+        scores: list[Score] = measure_learning(
+            data, settings, sizes, folder=out, on_size=on_size, progress=progress
+        )
     curve = curve_of(sizes, scores)
     figure, ax = _figure()
     plot_learning_curve(curve, ax=ax)
-    figure.savefig(out / "learning_curve.png", dpi=130)
+    with draft_of(out / "learning_curve.png") as draft:
+        figure.savefig(draft, dpi=130)
     most = max(sizes)
     return {
         "sizes": list(sizes),
@@ -214,6 +220,23 @@ def rank(
     return [{"file": names[i], "mean_uncertainty": uncertainty[i]} for i in chosen]
 
 
+@contextmanager
+def _resumable(out: Path, name: str, work: str) -> Iterator[None]:
+    """Have Ctrl-C say what of the work is kept in `out`, and a full disk where it is."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if any(out.glob(name)):
+            kept = f"the {work} so far is in {out / name}; the same command goes on from there"
+        else:
+            kept = f"nothing of the {work} is in {out} yet; the same command begins again"
+        raise KeyboardInterrupt(kept) from None
+    except OSError as error:
+        if error.errno is None:  # it says where and what to do already
+            raise
+        raise UnwritableError.at(out / name, error) from error
+
+
 def _check_folder(out: Path) -> None:
     """Make the folder of the results, or refuse it before any work is done."""
     if out.exists() and not out.is_dir():
@@ -225,10 +248,7 @@ def _check_folder(out: Path) -> None:
             f"results must go where a folder can be made, got {out} ({error.strerror}); give "
             "another with --out"
         ) from error
-    if not os.access(out, os.W_OK):
-        raise PermissionError(
-            f"results must go where you may write, got {out}; give another folder with --out"
-        )
+    check_writable(out)
 
 
 def _figure() -> tuple[Any, Any]:

@@ -171,6 +171,7 @@ class Session:
         import bluesky.plans as bp
         import numpy as np
 
+        from bl_steer.analysis import open_analysis
         from bl_steer.runs import list_runs, open_run
         from plans import find_hotspot, map_sample, take_micrographs
 
@@ -184,6 +185,7 @@ class Session:
             "list_runs": partial(list_runs, self.store),
             "map_sample": map_sample,
             "np": np,
+            "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),
             "session": self,
             "store": self.store,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,11 +18,16 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("./bl_steer_data")
     """Folder of the store: Tiled's catalogue, the records, the frames."""
+    instrument: Literal["beamline", "microscope"] = "beamline"
+    """What `bl_steer.startup` opens a session on, simulated."""
     sample: str = "multi-domain"
     """Preset of the simulated film in a session."""
     seed: int = 0
-    """Seed of the simulated film in a session."""
+    """Seed of the simulated film or specimen in a session."""
     dask: str = ""
     """Address of a dask scheduler that carries out analyses; empty for a process beside us."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
     """How long one analysis may take, s."""
+    analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)
+    """Memory that the process of the analyses may take, GiB; three quarters of the machine's by
+    default."""

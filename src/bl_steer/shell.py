@@ -29,6 +29,7 @@ __all__ = [
     "MicroscopeSession",
     "embed",
     "interactive_epics_session",
+    "interactive_microscope_session",
     "interactive_session",
     "open_microscope",
 ]
@@ -41,6 +42,18 @@ bl_steer session: {place}; runs are kept in {data_dir}
     db[-1]    list_runs()    open_run(-1).result               look at what was stored
 
 devices: det, stage, monitor, diffractometer     live map: {live}
+"""
+
+
+MICROSCOPE_BANNER = """\
+bl_steer session: {place}; runs are kept in {data_dir}
+
+    RE(take_micrographs(sem, stage, fields=[(0, 0), (20, 0)], analyses=["segment"]))
+    session.wait_for_analyses()                  the micrographs are segmented beside you
+    open_analysis(-1).tables["sample"]           phase fractions with their 95 % intervals
+    db[-1]    list_runs()    open_run(-2)        look at what was stored
+
+devices: sem, stage (µm)
 """
 
 
@@ -79,6 +92,15 @@ def interactive_session(
     """Open a simulated session with a live map; return it and the banner."""
     session = open_session(sample, seed=seed, data_dir=data_dir)
     return session, _watch(session, f"simulated film {sample!r}, seed {seed}", data_dir)
+
+
+def interactive_microscope_session(
+    family: str = "grains", *, seed: int, data_dir: str | os.PathLike[str]
+) -> tuple[MicroscopeSession, str]:
+    """Open a session on the simulated microscope; return it and the banner."""
+    session = open_microscope(family, seed=seed, data_dir=data_dir)
+    place = f"simulated electron microscope, specimen {family!r}, seed {seed}"
+    return session, MICROSCOPE_BANNER.format(place=place, data_dir=data_dir)
 
 
 def interactive_epics_session(

@@ -2,18 +2,26 @@
 
 For IPython profiles, Jupyter and the queue server. Importing this module opens the store and the
 simulated beamline; everything else in the package waits to be called. ``BL_STEER_SAMPLE``,
-``BL_STEER_SEED`` and ``BL_STEER_DATA_DIR`` choose what is opened.
+``BL_STEER_SEED`` and ``BL_STEER_DATA_DIR`` choose what is opened, and
+``BL_STEER_INSTRUMENT=microscope`` the simulated microscope in the beamline's place.
 """
 
 import atexit
 
+from bl_steer.session import Session
 from bl_steer.settings import Settings
-from bl_steer.shell import interactive_session
+from bl_steer.shell import interactive_microscope_session, interactive_session
 
 _settings = Settings()
-session, banner = interactive_session(
-    _settings.sample, seed=_settings.seed, data_dir=_settings.data_dir
-)
+session: Session
+if _settings.instrument == "microscope":
+    session, banner = interactive_microscope_session(
+        seed=_settings.seed, data_dir=_settings.data_dir
+    )
+else:
+    session, banner = interactive_session(
+        _settings.sample, seed=_settings.seed, data_dir=_settings.data_dir
+    )
 atexit.register(session.close)
 _namespace = session.namespace()
 globals().update(_namespace)

@@ -7,6 +7,7 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bl_steer.analysis.claims import Claims
 from bl_steer.analysis.follow import FollowRuns
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.requests import Request, requests_of
@@ -39,7 +40,10 @@ class BackgroundAnalyses:
 
     def __init__(self, store: Store, *, show: bool = True) -> None:
         self.store = store
-        self.follow = FollowRuns(lambda request: self._running().submit(request))
+        self._claims = Claims(store.path)
+        self.follow = FollowRuns(
+            lambda request: self._running().submit(request), expect=self._claims.add
+        )
         """Callback for a RunEngine, to be subscribed after the store."""
         self._show = show
         self._runner: AnalysisRunner | None = None
@@ -49,7 +53,9 @@ class BackgroundAnalyses:
         from bl_steer.runs import open_run
 
         make_params(find_analysis(name), params)
-        return self._running().submit(Request(open_run(self.store, uid).uid, name, params))
+        request = Request(open_run(self.store, uid).uid, name, params)
+        self._claims.add(request)
+        return self._running().submit(request)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait, `timeout` s at most, until all is done; return whether it is."""
@@ -59,6 +65,7 @@ class BackgroundAnalyses:
         """Wait `wait_s` s at most, and leave the rest pending."""
         if self._runner is not None:
             self._runner.close(wait_s)
+        self._claims.close()
 
     def _running(self) -> AnalysisRunner:
         if self._runner is None:

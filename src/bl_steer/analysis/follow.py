@@ -24,10 +24,16 @@ class FollowRuns:
     Parameters
     ----------
     submit : called with each request when the run's stop document comes
+    expect : called with each request when the run's start document comes
     """
 
-    def __init__(self, submit: Callable[[Request], object]) -> None:
-        self._submit = submit
+    def __init__(
+        self,
+        submit: Callable[[Request], object],
+        *,
+        expect: Callable[[Request], object] = lambda request: None,
+    ) -> None:
+        self._submit, self._expect = submit, expect
         self._asked: dict[str, list[Request]] = {}
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -35,6 +41,8 @@ class FollowRuns:
         try:
             if name == "start" and doc.get("analyses"):
                 self._asked[str(doc["uid"])] = requests_of(doc)
+                for request in self._asked[str(doc["uid"])]:
+                    self._expect(request)
             elif name == "stop":
                 for request in self._asked.pop(str(doc["run_start"]), ()):
                     if request.fits(doc):

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from bl_steer.analysis.documents import failure_documents, result_documents
+from bl_steer.analysis.memory_limit import out_of_memory, remedy
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.requests import Request
 from bl_steer.protocols import Progress
@@ -74,8 +75,11 @@ def execute(
             result, request=job.request, frames_dir=Path(job.frames_dir), began=began
         )
     except Exception as error:  # whatever it is, the user is told, and the next job goes on
+        reason = f"{type(error).__name__}: {error}"
+        if out_of_memory(error):
+            reason = f"the analysis must fit into its memory, got {reason}; {remedy()}"
         return failure_documents(
-            f"{type(error).__name__}: {error}",
+            reason,
             request=job.request,
             traceback=traceback.format_exc(),
             began=began,

@@ -107,6 +107,8 @@ class LocalProcess:
         for line in process.stdout:
             answer = _answer(line)
             if "documents" in answer:
+                if answer.get("spent"):  # it keeps too much memory: the next job gets a new one
+                    self._let_go()
                 return [(name, doc) for name, doc in answer["documents"]]
             if progress is not None and "progress" in answer:
                 progress(*answer["progress"])
@@ -152,8 +154,14 @@ def _cause(status: int) -> str:
     if status >= 0:
         return f"exit status {status}; its last words are in the traceback"
     name = signal.Signals(-status).name
-    rest = "; perhaps the machine ran out of memory" if name == "SIGKILL" else ""
-    return f"{name}{rest}"
+    if name == "SIGKILL":
+        return f"{name}; perhaps the machine ran out of memory"
+    if name in ("SIGABRT", "SIGSEGV"):  # what compiled code does where memory is refused
+        return (
+            f"{name}; perhaps it needs more memory than it may take "
+            "(BL_STEER_ANALYSIS_MEMORY_LIMIT_GIB)"
+        )
+    return name
 
 
 def _environment() -> dict[str, str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bl_steer.runs import RecordsAlone
     from bl_steer.store import Store
 
-__all__ = ["Request", "analyses_of", "pending_analyses", "requests_of"]
+__all__ = ["Request", "analyses_of", "is_answered", "pending_analyses", "requests_of"]
 
 KEYS = {"name", "params", "always"}
 
@@ -89,13 +89,26 @@ def pending_analyses(store: Store | RecordsAlone) -> list[Request]:
     asked: list[tuple[float, Request]] = []
     answered = set()
     for start, stop in _starts_and_stops(store):
-        if raw := _raw_run(start):
-            request = start["analysis"]["request"]
-            answered.add(Request(raw, request["name"], request["params"]).key)
+        if key := _answered(start):
+            answered.add(key)
         elif start.get("analyses"):
             asked += [(start["time"], r) for r in _readable(start) if r.fits(stop)]
     asked.sort(key=lambda pair: pair[0])
     return [request for _, request in asked if request.key not in answered]
+
+
+def is_answered(store: Store | RecordsAlone, request: Request) -> bool:
+    """Return whether an analysis run in the records answers a request, be it by a failure.
+
+    It looks at the beginnings of the records alone, and so is quick: `pending_analyses` tells of
+    runs without a record, too.
+    """
+    for path in find_records(store.record_dir).values():
+        with path.open("rb") as file:
+            start = _document(file.readline(), "start")
+        if start is not None and _answered(start) == request.key:
+            return True
+    return False
 
 
 def _request(raw_uid: str, asked: Any) -> Request:
@@ -124,6 +137,15 @@ def _readable(start: Mapping[str, Any]) -> list[Request]:
         return requests_of(start)
     except ValueError:  # refused by sessions; a run of another program may hold it
         return []
+
+
+def _answered(start: Mapping[str, Any]) -> str:
+    """Return the key of the request that an analysis run answers; nothing for other runs."""
+    raw = _raw_run(start)
+    if not raw:
+        return ""
+    request = start["analysis"]["request"]
+    return Request(raw, request["name"], request["params"]).key
 
 
 def _raw_run(start: Mapping[str, Any]) -> str:

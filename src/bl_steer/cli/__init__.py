@@ -1,7 +1,9 @@
 """The command line: readable text on the screen, the same as JSON with ``--json FILE``.
 
-Exit status 0, or 2 with one line that names the value and the remedy. Each module beside this one
-adds its commands with ``add_commands``; a new family of commands is a new module in `FAMILIES`.
+Exit status 0, or 2 with one line that names the value and the remedy, or 130 after Ctrl-C with one
+line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``. Each module
+beside this one adds its commands with ``add_commands``; a new family of commands is a new module in
+`FAMILIES`.
 """
 
 from __future__ import annotations
@@ -25,8 +27,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         check_json(getattr(arguments, "json", None))
         arguments.run(arguments)
-    except KeyboardInterrupt:
-        print("bl-steer: interrupted; what was measured or trained is kept", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        kept = str(stop) or "what was measured is kept"
+        print(f"bl-steer: interrupted; {kept}", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
         line = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())

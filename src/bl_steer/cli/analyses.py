@@ -62,6 +62,7 @@ def _analyse(arguments: argparse.Namespace) -> None:
                 data_dir=arguments.data,
                 figures=arguments.figures,
                 on_report=print_analysis,
+                on_claimed=print,
                 progress=bar,
             )
         print(f"{len(reports)} pending analyses carried out")

@@ -18,7 +18,15 @@ def add_commands(commands: Any) -> None:
     where = session.add_mutually_exclusive_group()
     where.add_argument("--sim", action="store_true", help="on the simulated beamline (default)")
     where.add_argument("--epics", action="store_true", help="on the PVs of devices/beamline.py")
-    session.add_argument("--sample", default=None, metavar="PRESET", help=", ".join(PRESETS))
+    where.add_argument(
+        "--microscope", action="store_true", help="on the simulated electron microscope"
+    )
+    session.add_argument(
+        "--sample",
+        default=None,
+        metavar="PRESET",
+        help=f"{', '.join(PRESETS)}; with --microscope grains, network",
+    )
     session.add_argument("--seed", type=int, default=None)
     session.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
     session.add_argument(
@@ -34,7 +42,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _session(arguments: argparse.Namespace) -> None:
-    from bl_steer.shell import embed, interactive_epics_session, interactive_session
+    from bl_steer.shell import (
+        embed,
+        interactive_epics_session,
+        interactive_microscope_session,
+        interactive_session,
+    )
 
     if arguments.epics:
         session, banner = interactive_epics_session(
@@ -43,10 +56,15 @@ def _session(arguments: argparse.Namespace) -> None:
         embed(session, banner)
         return
     settings = Settings()
+    seed = settings.seed if arguments.seed is None else arguments.seed
+    if arguments.microscope:
+        microscope, banner = interactive_microscope_session(
+            arguments.sample or "grains", seed=seed, data_dir=arguments.data
+        )
+        embed(microscope, banner)
+        return
     session, banner = interactive_session(
-        arguments.sample or settings.sample,
-        seed=settings.seed if arguments.seed is None else arguments.seed,
-        data_dir=arguments.data,
+        arguments.sample or settings.sample, seed=seed, data_dir=arguments.data
     )
     embed(session, banner)
 

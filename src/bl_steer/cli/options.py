@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
+from bl_steer.drafts import UnwritableError, check_writable
 from bl_steer.settings import Settings
 
 __all__ = [
@@ -76,9 +77,15 @@ def check_json(path: Path | None) -> None:
         )
     if path is not None and path.is_dir():
         raise IsADirectoryError(f"the JSON report must go to a file, got the folder {path}")
+    if path is not None and not path.exists():
+        check_writable(path.absolute().parent)
 
 
 def write_json(arguments: argparse.Namespace, report: Any) -> None:
     """Write a report where ``--json`` says, if it does."""
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(report, indent=2, allow_nan=True) + "\n")
+        text = json.dumps(report, indent=2, allow_nan=True) + "\n"
+        try:
+            arguments.json.write_text(text)  # not as a draft: it may be /dev/stdout
+        except OSError as error:
+            raise UnwritableError.at(arguments.json, error) from error

@@ -129,7 +129,7 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     if arguments.tile_px is not None:
         params["tile_px"] = arguments.tile_px
-    with _Bar("segmenting", "field") as bar:
+    with _Bar("segmenting", "tile") as bar:
         report = segment_commands.run(
             arguments.paths,
             params=params,
@@ -236,7 +236,7 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
     for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
         print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
     for size, (miou, low, high) in list(report["predicted"].items())[1:]:
-        print(f"{size:>4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f}), predicted")
+        print(f"{size:>4} pairs   mIoU {miou:.3f} (90 %: {low:.3f} … {high:.3f}), predicted")
     print(report["advice"])
     print(f"figure       {report['figure']}")
     return report

@@ -83,14 +83,14 @@ class SegmentMicrographs:
         result : tables ``fractions`` (a row for each field and phase) and ``sample`` (a row for
             each phase, all fields together); arrays ``{field}_labels`` and
             ``{field}_uncertainty`` (H, W), and with `keep_probability` ``{field}_probability``
-            (n_phases, H, W)
+            (n_phases, H, W); `progress` is told of each tile of each field
 
         Raises
         ------
         ValueError
             When there is no micrograph, or one cannot be segmented.
         """
-        from bl_steer.analysis.segmentation.segmentation import segment
+        from bl_steer.analysis.segmentation.segmentation import count_steps, segment
 
         began = perf_counter()
         model = find_model(params.model)
@@ -98,18 +98,21 @@ class SegmentMicrographs:
         fields = list(_fields(inputs))
         if not fields:
             raise ValueError("there must be a micrograph to segment, got none; give some")
+        sizes = [params.pixel_size_nm or one.get("pixel_size_nm") for _, _, one in fields]
+        steps = [
+            count_steps(model, image, pixel_size_nm=size, passes=passes)
+            for (_, image, _), size in zip(fields, sizes, strict=True)
+        ]
         found: dict[str, Segmentation] = {}
-        for number, (name, image, metadata) in enumerate(fields):
-            size = params.pixel_size_nm or metadata.get("pixel_size_nm")
+        for number, (name, image, _) in enumerate(fields):
             found[name] = segment(
                 model,
                 image,
-                pixel_size_nm=size,
+                pixel_size_nm=sizes[number],
                 keep_probability=params.keep_probability,
                 passes=passes,
+                progress=_after(sum(steps[:number]), sum(steps), progress),
             )
-            if progress is not None:
-                progress(number + 1, len(fields))
         return AnalysisResult(
             tables=_tables(model, found),
             arrays=_arrays(found, params.keep_probability),
@@ -135,6 +138,13 @@ class SegmentMicrographs:
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
             "duration_s": duration_s,
         }
+
+
+def _after(before: int, total: int, progress: Progress | None) -> Progress | None:
+    """Return what tells of one field's tiles as a part of all fields' tiles."""
+    if progress is None:
+        return None
+    return lambda done, _: progress(before + done, total)
 
 
 def _fields(inputs: Inputs) -> Iterator[tuple[str, NDArray[Any], dict[str, Any]]]:

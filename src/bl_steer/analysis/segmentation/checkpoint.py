@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from bl_steer.drafts import write_whole
 
 __all__ = ["load_checkpoint", "save_checkpoint"]
 
@@ -17,16 +19,19 @@ def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str,
     ----------
     identity : settings and hash of the data, JSON-compatible; `load_checkpoint` compares them
     state : tensors, numbers and text
+
+    Raises
+    ------
+    UnwritableError
+        When it cannot be written; the old one is as it was.
     """
     import torch
 
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".tmp")
-    with draft.open("wb") as file:
-        torch.save({"identity": dict(identity), "state": dict(state)}, file)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    # In memory first: torch turns a full disk into errors of its own, without a path.
+    written = io.BytesIO()
+    torch.save({"identity": dict(identity), "state": dict(state)}, written)
+    write_whole(path, written.getbuffer())
 
 
 def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:

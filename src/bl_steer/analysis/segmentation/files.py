@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.reading import list_images, read_micrographs
+from bl_steer.drafts import draft_of
 from bl_steer.protocols import AnalysisResult, Inputs, Table
 
 __all__ = ["inputs_from_files", "write_result", "write_table"]
@@ -74,6 +75,11 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
     Returns
     -------
     paths of the files
+
+    Raises
+    ------
+    UnwritableError
+        Naming the file that cannot be written; no file is left cut short.
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
@@ -81,14 +87,15 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
     written += [_write_array(array, place / name) for name, array in result.arrays.items()]
     for name, draw in result.figures.items():
         path = place / f"{name}.png"
-        draw().savefig(path, dpi=130)
+        with draft_of(path) as draft:
+            draw().savefig(draft, dpi=130)
         written.append(path)
     return written
 
 
 def write_table(table: Table, path: Path) -> Path:
     """Write a table as CSV and return its path."""
-    with path.open("w", newline="", encoding="utf-8") as file:
+    with draft_of(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(table)
         writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
@@ -100,8 +107,10 @@ def _write_array(array: NDArray[Any], stem: Path) -> Path:
         import tifffile
 
         path = stem.with_suffix(".tif")
-        tifffile.imwrite(path, array, compression="zlib")
+        with draft_of(path) as draft:
+            tifffile.imwrite(draft, array, compression="zlib")
     else:
         path = stem.with_suffix(".npy")
-        np.save(path, array)
+        with draft_of(path) as draft:
+            np.save(draft, array)
     return path

@@ -23,9 +23,10 @@ def plot_learning_curve(curve: LearningCurve, ax: Axes | None = None) -> Axes:
     sizes = np.geomspace(curve.sizes.min(), 8 * curve.sizes.max(), 60)
     mean, low, high = np.array([curve.predict(n) for n in sizes]).T
     ax.fill_between(sizes, low, high, alpha=0.25, linewidth=0, label="90 % interval")
-    ax.plot(sizes, mean, label="a − b n$^{-c}$")
+    ax.plot(sizes, mean, label="fit: a − b n$^{-c}$")
+    ax.axvline(curve.sizes.max(), color="0.6", linestyle=":", label="predicted beyond")
     errors = np.nan_to_num(curve.sds)
-    ax.errorbar(curve.sizes, curve.scores, yerr=errors, fmt="ko", capsize=3, label="measured")
+    ax.errorbar(curve.sizes, curve.scores, yerr=errors, fmt="ko", capsize=3, label="measured ± sd")
     ax.set_xscale("log", base=2)
     ax.xaxis.set_major_formatter("{x:g}")
     ax.set_xlabel("pairs of micrograph and mask (number)")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.drafts import draft_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,11 +61,11 @@ class SegmentationModel:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
-        draft = path / f"{WEIGHTS_FILE}.tmp"
-        draft.write_bytes(save(state))
-        draft.replace(path / WEIGHTS_FILE)
         text = json.dumps({**self._identity(), **self.card}, indent=2, ensure_ascii=False)
-        (path / CARD_FILE).write_text(text + "\n")
+        with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
+            # Both are whole before either takes its place, so that they belong together.
+            weights.write_bytes(save(state))
+            card.write_text(text + "\n", encoding="utf-8")
         return path
 
     def _identity(self) -> dict[str, Any]:

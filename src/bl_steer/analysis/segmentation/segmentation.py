@@ -9,10 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, iterate_tiles, standardise
+from bl_steer.analysis.segmentation.tiles import (
+    ONE_PASS,
+    Passes,
+    count_tiles,
+    iterate_tiles,
+    standardise,
+)
 from bl_steer.analysis.single_thread import single_thread
+from bl_steer.protocols import Progress
 
-__all__ = ["MAX_RESAMPLING", "Segmentation", "segment"]
+__all__ = ["MAX_RESAMPLING", "Segmentation", "count_steps", "segment"]
 
 SAME_PIXEL_SIZE = 0.02
 """Relative difference of pixel sizes below which a micrograph is taken as it is."""
@@ -45,6 +52,7 @@ def segment(
     pixel_size_nm: float | None = None,
     keep_probability: bool = True,
     passes: Passes = ONE_PASS,
+    progress: Progress | None = None,
 ) -> Segmentation:
     """Segment one micrograph.
 
@@ -55,6 +63,7 @@ def segment(
         and the result back
     keep_probability : False saves the largest array of the result
     passes : how the network is run: tiles, views, precision
+    progress : told of each tile; `count_steps` tells beforehand how many there are
 
     Raises
     ------
@@ -66,20 +75,41 @@ def segment(
     grey = standardise(image)
     shape = _shape_for_model(model, grey.shape, pixel_size_nm)
     if shape != grey.shape:
-        return _resampled(model, grey, shape, keep_probability, passes)
+        return _resampled(model, grey, shape, keep_probability, passes, progress)
     n_phases = len(model.phases)
     labels = np.empty(grey.shape, np.uint8)
     uncertainty = np.empty(grey.shape, np.float16)
     probability = np.empty((n_phases, *grey.shape), np.float16) if keep_probability else None
     total = np.zeros(n_phases)
+    n_tiles = count_tiles(model.network, grey.shape, passes)
     with single_thread():
-        for place, p in iterate_tiles(model.network, grey, passes):
+        for done, (place, p) in enumerate(iterate_tiles(model.network, grey, passes), start=1):
             labels[place] = p.argmax(axis=0)
             uncertainty[place] = _entropy(p)
             total += p.sum(axis=(1, 2), dtype=np.float64)
             if probability is not None:
                 probability[:, *place] = p
+            if progress is not None:
+                progress(done, n_tiles)
     return Segmentation(labels, probability, uncertainty, total / grey.size)
+
+
+def count_steps(
+    model: SegmentationModel,
+    image: NDArray[Any],
+    *,
+    pixel_size_nm: float | None = None,
+    passes: Passes = ONE_PASS,
+) -> int:
+    """Return how many tiles `segment` goes through, of which its `progress` is told.
+
+    Raises
+    ------
+    ValueError
+        When the micrograph cannot be segmented.
+    """
+    _check(image)
+    return count_tiles(model.network, _shape_for_model(model, image.shape, pixel_size_nm), passes)
 
 
 def _check(image: NDArray[Any]) -> None:
@@ -122,9 +152,12 @@ def _resampled(
     shape: tuple[int, int],
     keep_probability: bool,
     passes: Passes,
+    progress: Progress | None,
 ) -> Segmentation:
     """Segment at the model's pixel size, and bring the probabilities back."""
-    inner = segment(model, resample(grey, shape), keep_probability=True, passes=passes)
+    inner = segment(
+        model, resample(grey, shape), keep_probability=True, passes=passes, progress=progress
+    )
     if inner.probability is None:
         raise TypeError("the probability was asked for")
     back = np.stack([resample(one.astype(np.float32), grey.shape) for one in inner.probability])

@@ -79,7 +79,9 @@ def draw_segmentation(
     )
     right.set_title("uncertainty")
     _label_axes(right, pixel_size_nm)
-    figure.colorbar(drawn, ax=right, label="entropy / its largest value", shrink=0.85)
+    # As high as the micrograph, whatever its shape.
+    beside = right.inset_axes((1.03, 0.0, 0.04, 1.0))
+    figure.colorbar(drawn, cax=beside, label="entropy / its largest value")
     shares = np.bincount(found.labels.ravel(), minlength=len(phases)) / found.labels.size
     add_legend(middle, phases, shares)
     return figure
@@ -91,8 +93,8 @@ def plot_training(history: Sequence[Mapping[str, float]], *, ax: Axes) -> Axes:
     scores = [row["miou"] for row in history]
     ax.plot(steps, scores, "o-", color="#0072B2", label="validation mIoU")
     best = int(np.argmax(scores))
-    ax.plot(steps[best], scores[best], "*", color="#D55E00", markersize=14, label="kept")
-    ax.set(xlabel="training step", ylabel="mean intersection over union")
+    ax.plot(steps[best], scores[best], "*", color="#D55E00", markersize=14, label="weights kept")
+    ax.set(xlabel="training step", ylabel="mean IoU of the validation (0 … 1)")
     beside = ax.twinx()
     beside.plot(steps, [row["loss"] for row in history], ":", color="0.5", label="loss")
     beside.set_ylabel("loss (entropy and Dice)", color="0.4")
@@ -109,8 +111,15 @@ def add_legend(ax: Axes, phases: Phases, shares: NDArray[np.float64] | None = No
         phase.name if shares is None else f"{phase.name} {100 * shares[label]:.1f} %"
         for label, phase in enumerate(phases)
     ]
+    # Half grey as over the micrograph, or the eye would not find them there.
     patches = [
-        Patch(facecolor="#{:02x}{:02x}{:02x}".format(*phase.show), edgecolor="0.3", label=name)
+        Patch(
+            facecolor="#{:02x}{:02x}{:02x}".format(
+                *(round(OVERLAY * level + (1 - OVERLAY) * 153) for level in phase.show)
+            ),
+            edgecolor="0.3",
+            label=name,
+        )
         for phase, name in zip(phases, names, strict=True)
     ]
     ax.legend(

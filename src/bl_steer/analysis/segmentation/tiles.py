@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
     from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 
-__all__ = ["ONE_PASS", "TILE_PX", "Passes", "iterate_tiles", "padded", "standardise"]
+__all__ = [
+    "ONE_PASS",
+    "TILE_PX",
+    "Passes",
+    "count_tiles",
+    "iterate_tiles",
+    "padded",
+    "standardise",
+]
 
 TILE_PX = 1024
 """Edge of a tile with its margins: bounds the memory, some 700 MB."""
@@ -83,9 +91,7 @@ def iterate_tiles(
     that every pixel has the value that it would have in one pass over the whole image.
     """
     full = padded(image, network.stride)
-    core = _core(network, passes.tile_px)
-    if max(full.shape) <= passes.tile_px:
-        core = max(full.shape)
+    core = _core(network, image.shape, passes.tile_px)
     for top in range(0, image.shape[0], core):
         for left in range(0, image.shape[1], core):
             rows, row = _span(top, core, network.halo, full.shape[0])
@@ -97,14 +103,24 @@ def iterate_tiles(
             yield place, out[:, row : row + height, column : column + width]
 
 
-def _core(network: SegmentationNetwork, tile_px: int) -> int:
+def count_tiles(
+    network: SegmentationNetwork, shape: tuple[int, ...], passes: Passes = ONE_PASS
+) -> int:
+    """Return how many tiles `iterate_tiles` cuts an image of this shape, (H, W), into."""
+    core = _core(network, shape, passes.tile_px)
+    return int(np.prod([-(-edge // core) for edge in shape]))
+
+
+def _core(network: SegmentationNetwork, shape: tuple[int, ...], tile_px: int) -> int:
+    """Return the edge of a tile without its margins; that of the image where it fits into one."""
     core = (tile_px - 2 * network.halo) // network.stride * network.stride
     if core <= 0:
         raise ValueError(
             f"tile_px must be at least {2 * network.halo + network.stride} px for this network, "
             f"got {tile_px}; try {TILE_PX}"
         )
-    return core
+    whole = max(edge + -edge % network.stride for edge in shape)
+    return whole if whole <= tile_px else core
 
 
 def _span(start: int, core: int, halo: int, edge: int) -> tuple[slice, int]:

@@ -1,0 +1,78 @@
+"""Files that are there as a whole or not at all: written as a draft, then given their name.
+
+For what a command or a training leaves behind. Documents of runs go into `bl_steer.store.record`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Self
+
+__all__ = ["UnwritableError", "check_writable", "draft_of", "write_whole"]
+
+
+class UnwritableError(OSError):
+    """A place cannot be written to; the message names it and the remedy."""
+
+    @classmethod
+    def at(cls, path: Path, error: OSError) -> Self:
+        """Return the error for a path, with the reason that the system gave."""
+        reason = error.strerror or f"a short write: {error}"  # as numpy says it
+        return cls(
+            "results must go where there is room and leave to write, got "
+            f"{reason!r} for {path}; free some space there, or give another place"
+        )
+
+
+@contextlib.contextmanager
+def draft_of(path: Path) -> Iterator[Path]:
+    """Give a path to write to; at the end its file takes the place of `path`, whole and on disk.
+
+    An error in between, or the end of the process, leaves what was at `path` before.
+
+    Raises
+    ------
+    UnwritableError
+        When the draft cannot be written.
+    """
+    draft = path.with_name(f"{path.stem}.draft{path.suffix}")
+    try:
+        yield draft
+        _force_to_disk(draft)
+        draft.replace(path)
+    except UnwritableError:  # of a draft within
+        raise
+    except OSError as error:
+        raise UnwritableError.at(path, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write a file as a whole; see `draft_of`."""
+    with draft_of(path) as draft:
+        draft.write_bytes(data)
+
+
+def check_writable(folder: Path) -> None:
+    """Raise `UnwritableError` where no file can be written into an existing folder."""
+    probe = folder / f".probe-{os.getpid()}"
+    try:
+        probe.write_bytes(b"\0" * 4096)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
+    finally:
+        with contextlib.suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _force_to_disk(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
