@@ -32,6 +32,7 @@ def train_model(
     ----------
     folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
     """
+    from bl_steer.analysis.segmentation.calibration import calibrated
     from bl_steer.analysis.single_thread import single_thread
 
     training = Training(
@@ -41,8 +42,11 @@ def train_model(
         [one.pair for one in data.validation],
         folder=folder,
     )
+    pairs = [one.pair for one in data.validation]
     with single_thread():
         network = prepared(training.run(progress))
+        if settings.calibrate:
+            network = prepared(calibrated(network, pairs, len(data.phases)))
     model = SegmentationModel(
         network,
         settings.network,

@@ -50,6 +50,13 @@ class SegmentationModel:
     card: Mapping[str, Any] = field(default_factory=dict)
 
     @property
+    def calibrated(self) -> bool:
+        """Whether its probabilities are corrected by the validation pairs."""
+        from bl_steer.analysis.segmentation.calibration import CalibratedNetwork
+
+        return isinstance(self.network, CalibratedNetwork)
+
+    @property
     def weights_sha256(self) -> str:
         """Hash of the weights: names, types, shapes and values."""
         return hash_of(self.network.state_dict())
@@ -72,6 +79,7 @@ class SegmentationModel:
         return {
             "network": self.name,
             "widths": list(self.widths),
+            "calibrated": self.calibrated,
             "phases": self.phases.to_list(),
             "pixel_size_nm": self.pixel_size_nm,
             "weights_sha256": self.weights_sha256,
@@ -106,9 +114,13 @@ class SegmentationModel:
 
     @classmethod
     def _from_parts(cls, path: Path, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
+        from bl_steer.analysis.segmentation.calibration import CalibratedNetwork
+
         try:
             phases = Phases.from_list(card["phases"])
             network = build_network(card["network"], len(phases), widths=card["widths"])
+            if card.get("calibrated", False):
+                network = CalibratedNetwork(network, len(phases))
             network.load_state_dict(state)
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]

@@ -73,6 +73,9 @@ class TrainingSettings(BaseModel):
     rare_share: float = Field(
         default=0.5, ge=0, le=1, description="share of patches centred on a phase drawn evenly"
     )
+    calibrate: bool = Field(
+        default=True, description="correct the probabilities by the validation pairs at the end"
+    )
     seed: int = Field(default=0, ge=0)
     augmentation: Augmentation = Augmentation()
 
