@@ -74,7 +74,9 @@ class Blocks:
         -------
         places : shape (n_blocks,)
         """
-        low, high = (vertices.min(axis=0), vertices.max(axis=0)) if whole else (0 * vertices[0],) * 2
+        low, high = (
+            (vertices.min(axis=0), vertices.max(axis=0)) if whole else (0 * vertices[0],) * 2
+        )
         free = []
         for edges, before, after in zip(self.edges, low, high, strict=True):
             inside = np.clip(edges, min(-before, edges[-1]), max(edges[-1] - after, 0))

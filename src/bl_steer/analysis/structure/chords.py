@@ -45,7 +45,8 @@ class Chords:
         counts = self.whole[axis][phase]
         lengths = np.flatnonzero(counts)
         weights = counts[lengths] / (len(counts) - 1 - lengths)
-        return lengths * self.step_nm[axis], weights / max(weights.sum(), np.finfo(float).tiny)
+        shares = weights / max(float(weights.sum()), np.finfo(float).tiny)
+        return np.asarray(lengths * self.step_nm[axis], dtype=float), np.asarray(shares)
 
 
 def chord_lengths(volume: LabelVolume, *, progress: Progress | None = None) -> Chords:
@@ -59,18 +60,18 @@ def chord_lengths(volume: LabelVolume, *, progress: Progress | None = None) -> C
     """
     n_phases = len(volume.names)
     _, height, width = volume.shape
-    whole = tuple(np.zeros((n_phases, n), dtype=np.int64) for n in volume.shape)
+    z, y, x = (np.zeros((n_phases, n), dtype=np.int64) for n in volume.shape)
     ends = np.zeros((3, n_phases), dtype=np.int64)
     began = np.full((height, width), -1, dtype=np.int64)
     for slab in volume.slabs(1, progress):
-        _add_chords(slab.phases, slab.first, slab.start, began, *whole, ends)
+        _add_chords(slab.phases, slab.first, slab.start, began, z, y, x, ends)
     step = volume.voxel_size_nm
     lengths = np.array(volume.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
         per_length = ends.T / (volume.n_voxels * (lengths - 1) / lengths)
         mean = 2 * volume.fractions[:, None] / per_length * np.array(step)
     mean[~np.isfinite(mean)] = np.nan
-    found = Chords((whole[0], whole[1], whole[2]), mean, np.full((n_phases, 3), np.nan), step)
+    found = Chords((z, y, x), mean, np.full((n_phases, 3), np.nan), step)
     for phase, axis in np.ndindex(n_phases, 3):
         found.median_nm[phase, axis] = _median(*found.shares(phase, axis))
     return found

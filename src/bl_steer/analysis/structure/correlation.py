@@ -54,7 +54,9 @@ def two_point_correlation(
     steps, n_phases = volume.voxel_size_nm, len(volume.names)
     edges = [n * step for n, step in zip(volume.shape, steps, strict=True)]
     longest = min(edges) / 4 if max_lag_nm is None else max_lag_nm
-    lags = [_lags(n, int(longest / step + 1e-9)) for n, step in zip(volume.shape, steps, strict=True)]
+    lags = [
+        _lags(n, int(longest / step + 1e-9)) for n, step in zip(volume.shape, steps, strict=True)
+    ]
     counts = [np.zeros((n_phases, len(axis)), dtype=np.int64) for axis in lags]
     for slab in volume.slabs(int(lags[0][-1]), progress):
         for phase in range(n_phases):
@@ -64,11 +66,13 @@ def two_point_correlation(
             counts[1][phase] += _pairs(along_x[slab.first :], lags[1])
             along_y = _packed(voxels[slab.first :].swapaxes(1, 2))
             counts[2][phase] += _pairs(along_y, lags[2])
-    probability = [
-        count / (volume.n_voxels * (n - axis) / n)
+    probability: list[Array] = [
+        np.asarray(count / (volume.n_voxels * (n - axis) / n), dtype=float)
         for count, n, axis in zip(counts, volume.shape, lags, strict=True)
     ]
-    in_nm = [axis * step for axis, step in zip(lags, steps, strict=True)]
+    in_nm: list[Array] = [
+        np.asarray(axis * step, dtype=float) for axis, step in zip(lags, steps, strict=True)
+    ]
     return Correlation(
         (in_nm[0], in_nm[1], in_nm[2]), (probability[0], probability[1], probability[2])
     )

@@ -17,7 +17,7 @@ from bl_steer.analysis.structure.blocks import Blocks
 from bl_steer.analysis.structure.volume import LabelVolume
 from bl_steer.protocols import Progress
 
-__all__ = ["add_pairs", "add_triangles", "count"]
+__all__ = ["add_pairs", "add_triangles", "add_voxels", "count"]
 
 THREADS = 2
 
@@ -36,8 +36,8 @@ def count(
 
     Parameters
     ----------
-    add : `add_pairs` or `add_triangles`
-    probe : what it looks for; reaches back one plane, or two
+    add : `add_voxels`, `add_pairs` or `add_triangles`
+    probe : what it looks for; its first array says how many planes it reaches back
     shape : of the counts of a block
 
     Returns
@@ -58,6 +58,34 @@ def count(
             for job in jobs:
                 job.result()
     return np.asarray(sum(counts[1:], start=counts[0]))
+
+
+@njit(nogil=True, cache=True)
+def add_voxels(
+    slab: NDArray[np.uint8],
+    first: int,
+    last: int,
+    offsets: NDArray[np.int64],
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+    x_edges: NDArray[np.int64],
+    counts: Counts,
+) -> None:
+    """Add the voxels of each phase to their block.
+
+    Parameters
+    ----------
+    offsets : not used; taken as `add_pairs` takes them
+    counts : (n_blocks, n_phases), changed in place; the rest as in `add_pairs`
+    """
+    depth, height, _ = slab.shape
+    for z in range(first, last):
+        for y in range(height):
+            for part in range(len(x_edges) - 1):
+                found = counts[rows[z + len(rows) - depth] + columns[y] + part]
+                row = slab[z, y, x_edges[part] : x_edges[part + 1]]
+                for x in range(len(row)):
+                    found[row[x]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -152,9 +180,7 @@ def add_triangles(
 
 
 @njit(nogil=True, cache=True)
-def _look_around(
-    slab: NDArray[np.uint8], z: int, y: int, x: int, near: NDArray[np.uint8]
-) -> None:
+def _look_around(slab: NDArray[np.uint8], z: int, y: int, x: int, near: NDArray[np.uint8]) -> None:
     """Fill in the phases within reach of a voxel, its own where that is outside the box."""
     _, height, width = slab.shape
     k = 0

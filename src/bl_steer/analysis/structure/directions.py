@@ -112,5 +112,3 @@ def flat_range(units: Array, weights: Array, n: int = 20_000) -> tuple[float, fl
     tried = np.column_stack([z, ring * np.cos(angle), ring * np.sin(angle)])
     seen = 2 * np.abs(np.concatenate([tried, units]) @ units.T) @ weights
     return float(seen.min()), float(seen.max())
-
-

@@ -96,7 +96,8 @@ def triple_lines(
     weights = sphere_shares(planes.normals)
     straight = flat_range(planes.normals, weights)
     if not len(triples):
-        return TripleLines(triples, *np.zeros((3, 0)), *straight)
+        none = np.zeros(0)
+        return TripleLines(triples, none, none, none, *straight)
     cut = Blocks.of(volume.shape, blocks)
     probe = (planes.vertices, _numbers(triples, n_phases))
     counts = count(
@@ -104,7 +105,9 @@ def triple_lines(
     )
     corners = [np.vstack([np.zeros((1, 3), dtype=np.int64), two]) for two in planes.vertices]
     places = np.stack([cut.places(corner, whole=fills_box) for corner in corners], axis=1)
-    factors = 2 * volume.n_voxels * (planes.shares * (weights * planes.spacings_nm)[planes.families])
+    factors = (
+        2 * volume.n_voxels * (planes.shares * (weights * planes.spacings_nm)[planes.families])
+    )
 
     def length(n: Array, available: Array) -> Array:
         return np.asarray(np.einsum("t,...tk->...k", factors, n / available[..., None]))
