@@ -73,9 +73,7 @@ class StructureAnalysis:
                 f"structure must come from a run whose frames are label maps, got run {run.uid} "
                 "without frames; give it the labels of a super-resolved stack"
             )
-        labels = np.stack(
-            [frame for point in range(len(run.frames)) for frame in run.frames[point]]
-        )
+        labels = np.concatenate([run.frames[point] for point in range(len(run.frames))])
         check_labels(labels)
         conditions = run.start.get("conditions", {})
         known = {key: conditions[key] for key in ("voxel_size_nm", "phases") if key in conditions}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,6 +38,7 @@ def draw_structure(measures: Measures) -> Figure:
         *(part * box_um3 for part in (shares.fraction, shares.low, shares.high)),
         ax=panels[0],
         label="volume (µm³)",
+        colours=COLOURS,
         notes=[f"{100 * share:.1f} %" for share in shares.fraction],
     )
     pairs = [f"{names[i]}–\n{names[j]}" for i, j in zip(a, b, strict=True)]
@@ -54,15 +56,24 @@ def draw_structure(measures: Measures) -> Figure:
 
 
 def plot_bars(
-    names: list[str], values: Any, low: Any, high: Any, *, ax: Axes, label: str, notes: Any = None
+    names: list[str],
+    values: Any,
+    low: Any,
+    high: Any,
+    *,
+    ax: Axes,
+    label: str,
+    notes: Any = None,
+    colours: Sequence[str] = ("0.72",),
 ) -> Axes:
     """Draw amounts as bars with their intervals, and the value above each."""
     places = np.arange(len(names))
-    ax.bar(places, values, width=0.62, color=[COLOURS[k % len(COLOURS)] for k in places])
+    ax.bar(places, values, width=0.62, color=[colours[k % len(colours)] for k in places])
     reach = np.nan_to_num(np.clip([values - low, high - values], 0, None))
     ax.errorbar(places, values, yerr=reach, fmt="none", ecolor="0.15", capsize=4)
     for k, place in enumerate(places):
-        text = f"{values[k]:.4g}" + (f"\n{notes[k]}" if notes else "")
+        amount = f"{values[k]:,.0f}" if values[k] >= 1000 else f"{values[k]:.4g}"
+        text = amount + (f"\n{notes[k]}" if notes else "")
         ax.annotate(
             text,
             (place, values[k] + reach[1][k]),
@@ -96,7 +107,7 @@ def draw_isotropy(measures: Measures) -> Figure:
             left.plot(lags, measures.correlation.probability[axis][phase], style, color=colour)
             lengths, shares = measures.chords.shares(phase, axis)
             longer = 1 - np.cumsum(shares) + shares
-            right.step(lengths, longer, style, color=colour, where="post", label=label)
+            right.step(lengths, longer, style, color=colour, where="pre", label=label)
         left.axhline(share**2, color=colour, lw=0.6, alpha=0.6)
     left.set(xlabel="lag (nm)", ylabel="both points in the phase (probability)")
     left.set_title("two-point correlation; thin lines: no correlation", fontsize=10)

@@ -20,7 +20,7 @@ __all__ = ["Measures", "tables_of"]
 
 UM = 1e-3
 """µm in a nm."""
-AXES = np.array(["z", "y", "x"])
+AXES = ("z", "y", "x")
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ def _chords(measures: Measures) -> Table:
     whole = np.array([[chords.whole[axis][phase].sum() for axis in range(3)] for phase in range(n)])
     return {
         "phase": np.repeat(np.array(measures.volume.phases), 3),
-        "axis": np.tile(AXES, n),
+        "axis": np.tile(np.array(AXES), n),
         "mean_nm": chords.mean_nm.ravel(),
         "median_nm": chords.median_nm.ravel(),
         "whole_chords": whole.ravel(),

@@ -17,7 +17,6 @@ __all__ = ["MAX_PHASES", "LabelVolume", "Slab", "check_labels", "check_voxel"]
 MAX_PHASES = 16
 SLAB_VOXELS = 2**24
 """Voxels of a slab, carried planes left out: 16 MiB of labels."""
-AXES = ("z", "y", "x")
 
 
 @dataclass(frozen=True)
