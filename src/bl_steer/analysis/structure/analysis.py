@@ -94,7 +94,7 @@ class StructureAnalysis:
 
         Raises
         ------
-        TypeError, ValueError
+        ValueError
             When there is no such volume, or labels, names or voxel do not fit.
         """
         from bl_steer.analysis.structure import tables

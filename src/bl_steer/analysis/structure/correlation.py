@@ -95,7 +95,8 @@ def _pairs_z(words: Words, first: int, lags: NDArray[np.int64]) -> NDArray[np.in
     found = []
     for lag in lags.tolist():
         begin = max(first, lag)
-        found.append(_both(words[begin:], words[begin - lag : len(words) - lag]))
+        n = max(0, len(words) - begin)
+        found.append(_both(words[begin : begin + n], words[begin - lag : begin - lag + n]))
     return np.array(found)
 
 

@@ -38,7 +38,7 @@ def inputs_from_file(path: str | Path) -> Inputs:
         )
     try:
         labels, known = read(place)
-    except (OSError, KeyError, TypeError, ValueError, EOFError) as error:
+    except (OSError, LookupError, TypeError, ValueError, EOFError) as error:
         reason = " ".join(str(error).split())[:160] or type(error).__name__
         raise ValueError(
             f"a volume must be whole and readable, got {str(path)!r} ({reason}); save it anew"

@@ -69,11 +69,10 @@ class LabelVolume:
 
         Raises
         ------
-        TypeError
-            When the labels are no whole numbers.
         ValueError
-            When the volume is not 3-D, the voxel is not positive, a label is unknown, or there are
-            fewer than two phases or more than `MAX_PHASES`.
+            When the labels are no whole numbers 0 … 255, the volume is not 3-D, the voxel is not
+            positive, a label is unknown, or there are fewer than two phases or more than
+            `MAX_PHASES`.
         """
         check_labels(labels)
         voxel = check_voxel(voxel_size_nm)
@@ -144,7 +143,7 @@ def check_labels(labels: Any) -> None:
             "of the slices, one grey value a phase"
         )
     if dtype.kind not in "bui":
-        raise TypeError(
+        raise ValueError(
             f"labels must be whole numbers 0 … 255, one for each phase, got {dtype}; segment the "
             "grey values first (bl-steer segment run), or convert labels to uint8"
         )
