@@ -38,7 +38,7 @@ def ring(r: float, turn: int, voxel: Any = CUBE) -> Labels:
     rng = np.random.default_rng(turn)
     q = places(shape, voxel, rng.random(3) * voxel) @ Rotation.random(random_state=turn).as_matrix()
     angle = np.arctan2(q[..., 0], np.hypot(q[..., 1], q[..., 2]) - r)
-    return (((angle + np.pi / 6) // (2 * np.pi / 3)).astype(int) % 3).astype(np.uint8)
+    return np.asarray((angle + np.pi / 6) // (2 * np.pi / 3) % 3, dtype=np.uint8)
 
 
 def grains(shape: Any, seed: int = 0, width: float = 2.0, n_phases: int = 3) -> Labels:
@@ -47,4 +47,4 @@ def grains(shape: Any, seed: int = 0, width: float = 2.0, n_phases: int = 3) -> 
     fields = [
         gaussian_filter(rng.standard_normal(shape), width, mode="wrap") for _ in range(n_phases)
     ]
-    return np.argmax(fields, axis=0).astype(np.uint8)
+    return np.asarray(np.argmax(fields, axis=0), dtype=np.uint8)

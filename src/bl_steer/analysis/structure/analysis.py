@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, Blocks
+from bl_steer.analysis.structure.directions import DIRECTIONS
 from bl_steer.analysis.structure.phases import parse_phases
 from bl_steer.analysis.structure.volume import LabelVolume, check_labels, check_voxel
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
@@ -40,7 +41,9 @@ class StructureParams(BaseModel):
         "all labels that occur, by default",
     )
     directions: Literal[13, 49] = Field(
-        default=13, description="directions of the lines that count interfaces; 49 is more even"
+        default=13,
+        description="directions of the lines that count interfaces; 49 is more even, but steps "
+        "over films thinner than three voxels",
     )
     edge_correction: bool = Field(
         default=True,
@@ -192,13 +195,14 @@ def _warnings(measures: Measures, params: StructureParams) -> Iterator[str]:
             f"intervals are too narrow: blocks are {edges[axis]:.4g} nm along {'zyx'[axis]}, under "
             f"twice the mean chord of {longest[axis]:.4g} nm; take fewer blocks or a larger volume"
         )
-    thin = chords < 3 * np.array(volume.voxel_size_nm)
+    thick = 4 * DIRECTIONS[params.directions]
+    thin = chords < thick * np.array(volume.voxel_size_nm)
     for phase, name in enumerate(volume.phases):
         if thin[phase].any():
             axis = int(np.argmax(thin[phase]))
             yield (
                 f"{name} is barely resolved: its mean chord along {'zyx'[axis]} is "
-                f"{chords[phase, axis]:.4g} nm, under three voxels; its areas and lines are "
+                f"{chords[phase, axis]:.4g} nm, under {thick} voxels; its areas and lines are "
                 "uncertain beyond the intervals"
             )
 

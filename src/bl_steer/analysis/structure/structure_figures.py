@@ -67,7 +67,7 @@ def plot_bars(
     colours: Sequence[str] = ("0.72",),
 ) -> Axes:
     """Draw amounts as bars with their intervals, and the value above each."""
-    places = np.arange(len(names))
+    places = range(len(names))
     ax.bar(places, values, width=0.62, color=[colours[k % len(colours)] for k in places])
     reach = np.nan_to_num(np.clip([values - low, high - values], 0, None))
     ax.errorbar(places, values, yerr=reach, fmt="none", ecolor="0.15", capsize=4)

@@ -81,8 +81,9 @@ def triple_lines(
     cut along either diagonal, and the two counts averaged. In the mean over orientations and
     positions it is unbiased where the phases are wider than a voxel.
 
-    Voxel edges with three phases around them, which are often counted instead, overestimate a
-    straight line by up to 73 %, and by 50 % in the mean over its orientations.
+    It overestimates where a phase ends in a sharp wedge: by 1 to 2 % at 120°, 3 % at 90°, 10 % at
+    60°, 25 % at 40°. Voxel edges with three phases around them, which are often counted instead,
+    overestimate by 0 to 73 % with the orientation, and by some 50 % in the mean.
 
     References
     ----------

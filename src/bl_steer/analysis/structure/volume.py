@@ -78,7 +78,8 @@ class LabelVolume:
         voxel = check_voxel(voxel_size_nm)
         found = np.zeros(256, dtype=np.int64)
         for start, stop in _steps(labels):
-            found += np.bincount(_read(labels, start, stop).ravel(), minlength=256)
+            for plane in _read(labels, start, stop):  # bincount makes 8 bytes of each voxel
+                found += np.bincount(plane.ravel(), minlength=256)
             if progress is not None:
                 progress(stop, labels.shape[0])
         present = [int(label) for label in np.flatnonzero(found)]
