@@ -103,7 +103,7 @@ def accuracy() -> None:
             whole = LabelVolume.of(ring(r, turn, voxel), voxel)
             errors.append([triple_lines(whole, fills_box=False).length_nm[0] / (2 * np.pi * r) - 1])
         row(f"triple line, ring r = {r}, sectors of 120°, voxels {voxel[0]:g}:1", errors)
-    for wedge in (180, 90, 60, 40):
+    for wedge in (180, 90, 60, 40, 20):
         errors = [[ring_of_wedge(30, wedge, turn)] for turn in range(8)]
         row(f"triple line, ring r = 30, one phase a wedge of {wedge}°", errors)
 

@@ -76,7 +76,7 @@ class StructureAnalysis:
                 f"structure must come from a run whose frames are label maps, got run {run.uid} "
                 "without frames; give it the labels of a super-resolved stack"
             )
-        labels = np.concatenate([run.frames[point] for point in range(len(run.frames))])
+        labels = np.concatenate(list(run.frames[:]))
         check_labels(labels)
         conditions = run.start.get("conditions", {})
         known = {key: conditions[key] for key in ("voxel_size_nm", "phases") if key in conditions}
@@ -122,7 +122,12 @@ class StructureAnalysis:
             provenance={
                 "name": self.name,
                 "version": self.version,
-                "params": {**params.model_dump(mode="json"), "voxel_size_nm": list(voxel)},
+                # As used, so that the digest does not depend on who named voxel and phases.
+                "params": {
+                    **params.model_dump(mode="json"),
+                    "voxel_size_nm": list(voxel),
+                    "phases": ",".join(f"{k}:{name}" for k, name in volume.names.items()),
+                },
                 "weights": None,
                 "phases": {str(label): name for label, name in volume.names.items()},
                 "shape": list(volume.shape),

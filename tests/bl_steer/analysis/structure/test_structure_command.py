@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -16,6 +17,8 @@ from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.structure import LabelVolume
 from bl_steer.cli import main
 from bl_steer.protocols import Inputs
+from bl_steer.runs import Run
+from bl_steer.runs.frames import Frames, FrameSource
 from simulators.phantoms import grains
 
 PHASES = "oxide,carbon,void"
@@ -119,12 +122,25 @@ def test_progress_goes_to_its_end_and_metadata_name_voxel_and_phases() -> None:
     assert result.tables["volumes"]["phase"].tolist() == ["oxide", "carbon", "void"]
     given = {"voxel_size_nm": (20, 10, 10), "phases": PHASES}
     by_params = analysis.run(Inputs({"labels": labels}), make_params(analysis, given))
-    for name, table in result.tables.items():
-        for key, column in table.items():
-            np.testing.assert_array_equal(by_params.tables[name][key], column)
-    assert digest_of(result) == digest_of(
-        analysis.run(Inputs({"labels": labels}, told), make_params(analysis))
-    )
+    assert digest_of(by_params) == digest_of(result)
+    other = make_params(analysis, {**given, "edge_correction": False})
+    assert digest_of(analysis.run(Inputs({"labels": labels}), other)) != digest_of(result)
+
+
+def test_a_run_of_label_maps_is_measured_and_one_without_frames_refused(tmp_path: Path) -> None:
+    labels = grains((12, 14, 16))
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["labels"] = labels[:, None]
+    source = FrameSource(tmp_path / "frames.h5", "labels")
+    frames = Frames([(source, z) for z in range(12)], shape=(1, 14, 16), dtype=np.uint8)
+    start = {"uid": "abc", "conditions": {"voxel_size_nm": [20, 10, 10], "staining": "none"}}
+    analysis = find_analysis("structure")
+    inputs = analysis.inputs_of(Run(start, None, {}, frames=frames))
+    np.testing.assert_array_equal(inputs.arrays["labels"], labels)
+    assert inputs.metadata == {"voxel_size_nm": [20, 10, 10]}
+    assert inputs.source == {"run": "abc"}
+    with pytest.raises(ValueError, match="whose frames are label maps, got run abc without frames"):
+        analysis.inputs_of(Run(start, None, {}))
 
 
 def test_what_intervals_cannot_say_is_a_warning() -> None:
