@@ -1,0 +1,114 @@
+"""Directions and planes of a grid of physical voxels, with the share of the sphere each stands for.
+
+Lines along directions count interfaces (`areas`); planes count lines where three phases meet
+(`triple_lines`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Array
+
+__all__ = ["DIRECTIONS", "Directions", "flat_range", "sphere_shares"]
+
+DIRECTIONS = {13: 1, 49: 2}
+"""Directions by the reach of the neighbourhood: 3³ and 5³ voxels."""
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Directions of a grid, one of each opposite pair.
+
+    Parameters
+    ----------
+    offsets : from a voxel to its neighbour, (z, y, x) in voxels, shape (n, 3); primitive
+    lengths_nm : of the offsets, shape (n,)
+    units : the offsets as physical unit vectors (z, y, x), shape (n, 3)
+    weights : share of the sphere, shape (n,); their sum is 1
+    """
+
+    offsets: NDArray[np.int64]
+    lengths_nm: Array
+    units: Array
+    weights: Array
+
+    @classmethod
+    def of(cls, voxel_size_nm: tuple[float, float, float], n: int = 13) -> Self:
+        """Return the 13 or 49 directions of a voxel.
+
+        Raises
+        ------
+        ValueError
+            For another number.
+        """
+        if n not in DIRECTIONS:
+            raise ValueError(f"directions must be 13 or 49, got {n}; 49 is slower and more even")
+        offsets = primitive_offsets(DIRECTIONS[n])
+        vectors = offsets * np.asarray(voxel_size_nm)
+        lengths = np.linalg.norm(vectors, axis=1)
+        units = vectors / lengths[:, None]
+        return cls(offsets, lengths, units, sphere_shares(units))
+
+
+def primitive_offsets(reach: int) -> NDArray[np.int64]:
+    """Return the offsets within a reach that are no multiple of another, one of each pair."""
+    steps = range(-reach, reach + 1)
+    found = [
+        offset
+        for offset in itertools.product(steps, steps, steps)
+        if offset > (0, 0, 0) and math.gcd(*offset) == 1
+    ]
+    return np.array(found, dtype=np.int64)
+
+
+def sphere_shares(units: Array) -> Array:
+    """Return the share of the sphere that is nearest to each direction or its opposite.
+
+    Parameters
+    ----------
+    units : unit vectors, one of each opposite pair, shape (n, 3)
+
+    Notes
+    -----
+    Areas of the cells of the spherical Voronoi diagram of all 2n directions, over 2π.
+
+    References
+    ----------
+    Ohser & Mücklich (2000), Statistical Analysis of Microstructures in Materials Science, Wiley.
+    """
+    from scipy.spatial import SphericalVoronoi
+
+    both = np.concatenate([units, -units])
+    areas = np.asarray(SphericalVoronoi(both, threshold=1e-9).calculate_areas())
+    shares = areas[: len(units)] + areas[len(units) :]
+    return np.asarray(shares / shares.sum())
+
+
+def flat_range(units: Array, weights: Array, n: int = 20_000) -> tuple[float, float]:
+    """Return the least and the largest share of a flat interface (or straight line) that is seen.
+
+    The mean over all orientations is 1; with few directions a single orientation is not. An
+    interface in one orientation that measures A is between A / largest and A / least.
+
+    Parameters
+    ----------
+    units, weights : of lines for interfaces, of the planes' normals for lines
+    n : orientations tried, evenly over a half sphere; besides the directions themselves
+
+    Notes
+    -----
+    A direction u sees 2 |u · normal| of a flat interface.
+    """
+    k = np.arange(n) + 0.5
+    z, angle = k / n, math.pi * (1 + math.sqrt(5)) * k
+    ring = np.sqrt(1 - z**2)
+    tried = np.column_stack([z, ring * np.cos(angle), ring * np.sin(angle)])
+    seen = 2 * np.abs(np.concatenate([tried, units]) @ units.T) @ weights
+    return float(seen.min()), float(seen.max())

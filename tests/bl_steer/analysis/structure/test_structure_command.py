@@ -1,0 +1,164 @@
+"""The analysis ``structure``, and its command on files."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from bl_steer.analysis import digest_of, find_analysis, make_params
+from bl_steer.analysis.structure import LabelVolume
+from bl_steer.cli import main
+from bl_steer.protocols import Inputs
+from bl_steer.runs import Run
+from bl_steer.runs.frames import Frames, FrameSource
+from simulators.phantoms import grains
+
+PHASES = "oxide,carbon,void"
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a volume in every form, and some that are none."""
+    monkeypatch.chdir(tmp_path)
+    labels = grains((18, 24, 26))
+    tifffile.imwrite("v.tif", labels, compression="zlib")
+    np.save("v.npy", labels)
+    np.savez("v.npz", labels=labels, voxel_size_nm=[20.0, 10.0, 10.0])
+    zarr.save_array("v.zarr", labels)
+    np.save("flat.npy", labels[0])
+    np.save("float.npy", labels.astype(float))
+    np.save("one.npy", np.zeros((8, 8, 8), np.uint8))
+    np.save("big.npy", labels.astype(np.int32) * 400)
+    np.savez("two.npz", a=labels, b=labels)
+    Path("broken.tif").write_bytes(b"II*\0nothing")
+    return tmp_path
+
+
+def test_every_form_of_a_volume_gives_one_digest(place: Path) -> None:
+    digests = set()
+    for file in ("v.tif", "v.npy", "v.zarr"):
+        command = f"structure {file} --voxel 20,10,10 --phases {PHASES} --json r.json"
+        assert main(command.split()) == 0
+        digests.add(json.loads(Path("r.json").read_text())["digest"])
+    assert main(f"structure v.npz --phases {PHASES} --json r.json".split()) == 0
+    digests.add(json.loads(Path("r.json").read_text())["digest"])
+    assert len(digests) == 1
+
+
+def test_the_command_prints_amounts_and_writes_tables_and_figures(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"structure v.tif --voxel 20,10,10 --phases {PHASES} --directions 49 --blocks 2"
+    assert main([*command.split(), "--out", "out", "--json", "r.json"]) == 0
+    printed = capsys.readouterr().out
+    assert re.search(r"oxide–carbon +\S+ µm² +\(\S+ … \S+\)  if flat", printed)
+    assert re.search(r"oxide–carbon–void +\S+ µm ", printed)
+    report = json.loads(Path("r.json").read_text())
+    assert report["directions"] == 49
+    assert sum(report["volumes"]["fraction"]) == pytest.approx(1)
+    assert sum(report["volumes"]["volume_um3"]) == pytest.approx(18 * 24 * 26 * 2e-6)
+    with Path("out/areas.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["phase_a"], row["phase_b"]) for row in rows] == [
+        ("oxide", "carbon"),
+        ("oxide", "void"),
+        ("carbon", "void"),
+    ]
+    for row, area in zip(rows, report["areas"]["area_um2"], strict=True):
+        assert float(row["area_low_um2"]) < float(row["area_um2"]) < float(row["area_high_um2"])
+        assert float(row["area_um2"]) == area
+    for figure in ("structure", "isotropy"):
+        assert Path(f"out/{figure}.png").stat().st_size > 10_000
+
+
+BAD = [
+    ("v.tif", "a voxel must have three positive edges z, y, x in nm, got nothing"),
+    ("v.tif --voxel 20,10", "--voxel must be Z,Y,X in nm, got '20,10'"),
+    ("v.tif --voxel 20,10,-1", "three positive edges z, y, x in nm, got 20, 10, -1"),
+    ("v.tif --voxel 20,0,1", "three positive edges z, y, x in nm, got 20, 0, 1"),
+    ("flat.npy --voxel 1,1,1", r"must have the axes z, y, x, got shape \(24, 26\)"),
+    ("float.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, .* got float64"),
+    ("big.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, got 0 … 800"),
+    ("one.npy --voxel 1,1,1", "must hold two to 16 phases .* got 1 in the volume"),
+    ("v.tif --voxel 1,1,1 --phases a,b", r"a named phase \(0:a, 1:b\), got 2 in the volume"),
+    ("v.tif --voxel 1,1,1 --phases a,,b", "phases must be NAME,NAME,… .* got ''"),
+    ("v.tif --voxel 1,1,1 --phases a,b,a", "phases of different names"),
+    ("v.tif --voxel 1,1,1 --blocks 0", "blocks='?0"),
+    ("two.npz --voxel 1,1,1", r"one array, or labels; it has \['a', 'b'\]"),
+    ("nothing.tif --voxel 1,1,1", "got 'nothing.tif', which does not exist"),
+    ("broken.tif --voxel 1,1,1", "must be whole and readable, got 'broken.tif'"),
+    ("v.tif --voxel 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
+]
+
+
+@pytest.mark.parametrize(("command", "text"), BAD, ids=[command for command, _ in BAD])
+def test_bad_input_is_one_line_and_status_2(
+    place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
+) -> None:
+    assert main(["structure", *command.split()]) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if "bl-steer: " in line]
+    assert len(lines) == 1
+    assert re.search(text, lines[0])
+
+
+def test_progress_goes_to_its_end_and_metadata_name_voxel_and_phases() -> None:
+    labels = grains((18, 24, 26))
+    told = {"voxel_size_nm": [20.0, 10.0, 10.0], "phases": ["oxide", "carbon", "void"]}
+    analysis = find_analysis("structure")
+    seen: list[tuple[int, int]] = []
+    result = analysis.run(
+        Inputs({"labels": labels}, told), make_params(analysis), lambda *step: seen.append(step)
+    )
+    assert seen == sorted(seen)
+    assert seen[-1] == (126, 126)
+    assert result.tables["volumes"]["phase"].tolist() == ["oxide", "carbon", "void"]
+    given = {"voxel_size_nm": (20, 10, 10), "phases": PHASES}
+    by_params = analysis.run(Inputs({"labels": labels}), make_params(analysis, given))
+    assert digest_of(by_params) == digest_of(result)
+    other = make_params(analysis, {**given, "edge_correction": False})
+    assert digest_of(analysis.run(Inputs({"labels": labels}), other)) != digest_of(result)
+
+
+def test_a_run_of_label_maps_is_measured_and_one_without_frames_refused(tmp_path: Path) -> None:
+    labels = grains((12, 14, 16))
+    with h5py.File(tmp_path / "frames.h5", "w") as file:
+        file["labels"] = labels[:, None]
+    source = FrameSource(tmp_path / "frames.h5", "labels")
+    frames = Frames([(source, z) for z in range(12)], shape=(1, 14, 16), dtype=np.uint8)
+    start = {"uid": "abc", "conditions": {"voxel_size_nm": [20, 10, 10], "staining": "none"}}
+    analysis = find_analysis("structure")
+    inputs = analysis.inputs_of(Run(start, None, {}, frames=frames))
+    np.testing.assert_array_equal(inputs.arrays["labels"], labels)
+    assert inputs.metadata == {"voxel_size_nm": [20, 10, 10]}
+    assert inputs.source == {"run": "abc"}
+    with pytest.raises(ValueError, match="whose frames are label maps, got run abc without frames"):
+        analysis.inputs_of(Run(start, None, {}))
+
+
+def test_what_intervals_cannot_say_is_a_warning() -> None:
+    analysis = find_analysis("structure")
+    params = make_params(analysis, {"voxel_size_nm": (1, 1, 1)})
+    small = analysis.run(Inputs({"labels": grains((10, 12, 14))}), params)
+    assert any("no intervals: the volume of 10 × 12 × 14" in line for line in small.warnings)
+    assert np.isnan(small.tables["areas"]["area_low_um2"]).all()
+    thin = grains((40, 40, 40), width=6.0)
+    thin[::8] = 3
+    noted = analysis.run(Inputs({"labels": thin}), params).warnings
+    assert any("phase 3 is barely resolved" in line for line in noted)
+    with pytest.raises(ValueError, match=r"on the array labels, got \['field'\]"):
+        analysis.run(Inputs({"field": thin}), params)
+
+
+def test_phases_that_never_occur_have_no_volume() -> None:
+    labels = grains((12, 12, 12), n_phases=2)
+    named = LabelVolume.of(labels, (1, 1, 1), {0: "a", 1: "b", 7: "rare"})
+    assert named.fractions[2] == 0
+    assert named.phases == ("a", "b", "rare")
