@@ -26,6 +26,8 @@ class Settings(BaseSettings):
     """Seed of the simulated film or specimen in a session."""
     dask: str = ""
     """Address of a dask scheduler that carries out analyses; empty for a process beside us."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where networks compute; ``auto`` takes a GPU where torch sees one."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
     """How long one analysis may take, s."""
     analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)

@@ -45,7 +45,7 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     import torch
 
     try:
-        saved = torch.load(path, weights_only=True)
+        saved = torch.load(path, weights_only=True, map_location="cpu")
         found, state = saved["identity"], dict(saved["state"])
     except Exception as error:
         raise ValueError(

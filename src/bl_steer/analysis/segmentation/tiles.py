@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.device import computing_device
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -90,6 +92,7 @@ def iterate_tiles(
     Each tile overlaps its neighbours by the network's halo and lies on the grid of its pooling, so
     that every pixel has the value that it would have in one pass over the whole image.
     """
+    network.to(computing_device())
     full = padded(image, network.stride)
     core = _core(network, image.shape, passes.tile_px)
     for top in range(0, image.shape[0], core):

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bl_steer.analysis.device import computing_device
 from bl_steer.analysis.segmentation.augmentation import Augmentation, PatchSampler
 from bl_steer.analysis.segmentation.checkpoint import load_checkpoint, save_checkpoint
 from bl_steer.analysis.segmentation.networks import NETWORKS, build_network
@@ -113,9 +114,11 @@ class Training:
         self.step = 0
         self.history: list[dict[str, float]] = []
         """A row for each look at the validation: ``step``, ``loss``, ``miou``."""
+        self._device = computing_device()
         torch.manual_seed(settings.seed)
-        self._network = self._build()
-        self._averaged = self._build().eval()
+        # Made on the processor, so that a seed gives the same start everywhere.
+        self._network = self._build().to(self._device)
+        self._averaged = self._build().eval().to(self._device)
         self._averaged.load_state_dict(self._network.state_dict())
         self._optimiser = torch.optim.AdamW(
             self._network.parameters(),
@@ -126,7 +129,7 @@ class Training:
         self._validation = [(standardise(image), labels) for image, labels in validation]
         self._weights = torch.from_numpy(
             class_weights([one for _, one in train], len(phases), power=settings.rarity_power)
-        )
+        ).to(self._device)
         self._best: dict[str, Tensor] = {}
         self._loss = 0.0
         self._checkpoint = None if folder is None else Path(folder) / "checkpoint.pt"
@@ -152,7 +155,7 @@ class Training:
             if progress is not None:
                 progress(self.step, self.settings.steps)
         self._averaged.load_state_dict(self._best)
-        return self._averaged
+        return self._averaged.to("cpu")
 
     def advance(self) -> None:
         """Make one step, with a look at the validation and a checkpoint when they are due."""
@@ -200,7 +203,8 @@ class Training:
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.steps)
         x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
-        loss = self._loss_of(self._network.train()(x), torch.from_numpy(labels.astype(np.int64)))
+        truth = torch.from_numpy(labels.astype(np.int64)).to(self._device)
+        loss = self._loss_of(self._network.train()(x.to(self._device)), truth)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)

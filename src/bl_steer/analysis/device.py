@@ -1,0 +1,36 @@
+"""Where networks compute: on a GPU where there is one, else on the processor."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bl_steer.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["computing_device"]
+
+
+def computing_device() -> torch.device:
+    """Return the device that ``BL_STEER_DEVICE`` names; by default a GPU if torch sees one.
+
+    Digests repeat on one kind of device only: name ``cpu`` where a machine without a GPU must
+    find the same bits.
+
+    Raises
+    ------
+    ValueError
+        When a GPU is asked for and torch sees none.
+    """
+    import torch
+
+    asked = Settings().device
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise ValueError(
+            f"BL_STEER_DEVICE must name a device that torch {torch.__version__} sees, got 'cuda' "
+            "and no GPU; install a CUDA build of torch, or set it to 'cpu' or 'auto'"
+        )
+    if asked == "auto":
+        asked = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(asked)
