@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.reading import list_images, read_micrographs
+from bl_steer.analysis.segmentation.reading import list_images, masks_among, read_micrographs
 from bl_steer.drafts import draft_of
 from bl_steer.protocols import AnalysisResult, Inputs, Table
 
@@ -24,7 +24,8 @@ def inputs_from_files(
 
     Parameters
     ----------
-    paths : files, and folders whose images are all taken, in natural order
+    paths : files, and folders whose images are all taken, in natural order; painted masks beside
+        their micrographs are left out
     conditions : that hold for all of them, such as ``pixel_size_nm``; they go before what the
         files say of themselves
 
@@ -37,7 +38,7 @@ def inputs_from_files(
     recorded: list[dict[str, Any]] = []
     notes: list[str] = []
     origin: list[str] = []
-    files = list(_files(paths))
+    files = list(_files(paths, notes))
     for path in files:
         read = read_micrographs(path)
         known = {
@@ -58,7 +59,7 @@ def inputs_from_files(
     return Inputs(arrays, metadata, {"files": origin}), notes
 
 
-def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
+def _files(paths: Sequence[str | Path], notes: list[str]) -> Iterator[Path]:
     for path in map(Path, paths):
         if not path.is_dir():
             yield path
@@ -66,7 +67,12 @@ def _files(paths: Sequence[str | Path]) -> Iterator[Path]:
         found = list_images(path)
         if not found:
             raise ValueError(f"a folder must hold images, got none in {path}; give another")
-        yield from found
+        masks = masks_among(found)
+        if masks:
+            notes.append(
+                f"{len(masks)} masks in {path.name}, such as {masks[0].name}, are not segmented."
+            )
+        yield from (one for one in found if one not in masks)
 
 
 def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:

@@ -22,6 +22,14 @@ def test_files_and_folders_become_fields_in_order(tmp_path: Path) -> None:
     assert inputs.metadata["pixel_size_nm"] == [5.0] * 4
 
 
+def test_masks_beside_their_micrographs_are_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b_mask.png"):
+        Image.fromarray(np.full((8, 9), 1, np.uint8)).save(tmp_path / name)
+    inputs, notes = inputs_from_files([tmp_path])
+    assert [Path(file).name for file in inputs.source["files"]] == ["a.png", "b_mask.png"]
+    assert any("1 masks" in note and "a_mask.png, are not segmented" in note for note in notes)
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="must hold images, got none"):
         inputs_from_files([tmp_path])

@@ -19,6 +19,7 @@ from bl_steer.analysis.segmentation.reading.pairs import (
     describe_samples,
     find_pairs,
     load_pair,
+    masks_among,
     split_by_sample,
 )
 
@@ -30,6 +31,7 @@ __all__ = [
     "find_pairs",
     "list_images",
     "load_pair",
+    "masks_among",
     "read_colours",
     "read_micrographs",
     "split_by_sample",

@@ -26,7 +26,14 @@ from bl_steer.analysis.segmentation.reading.images import (
 )
 from bl_steer.analysis.segmentation.reading.stored_pages import size_of
 
-__all__ = ["Pair", "describe_samples", "find_pairs", "load_pair", "split_by_sample"]
+__all__ = [
+    "Pair",
+    "describe_samples",
+    "find_pairs",
+    "load_pair",
+    "masks_among",
+    "split_by_sample",
+]
 
 _MASK_WORD = r"(?:masks?|annot(?:ations?)?|labels?|segmentation|gt)"
 _MASK_NAME = re.compile(rf"[ _.-]{_MASK_WORD}$", re.IGNORECASE)
@@ -99,6 +106,20 @@ def describe_samples(pairs: Sequence[Pair]) -> str:
         )
     listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
     return f"{len(pairs)} pairs of {len(counts)} samples: {listed}."
+
+
+def masks_among(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are masks by their name and have their micrograph beside them.
+
+    >>> masks_among([Path("a.tif"), Path("a_mask.png"), Path("b_mask.png")])
+    [PosixPath('a_mask.png')]
+    """
+    stems = {(path.parent, path.stem) for path in paths}
+    return [
+        path
+        for path in paths
+        if (stem := _MASK_NAME.sub("", path.stem)) != path.stem and (path.parent, stem) in stems
+    ]
 
 
 def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], NDArray[np.uint8]]:
