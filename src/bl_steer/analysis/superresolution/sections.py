@@ -1,0 +1,130 @@
+"""Run the stages over sections across a stack: rows are inserted, measured rows stay as they are.
+
+The channel attention pools over a whole section. So a block is run in two passes: the residual of
+the whole section, strip by strip; then its variance, and with it the weighting, strip by strip.
+The strips overlap by what a layer reaches, and leave no trace in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bl_steer.analysis.superresolution.network import SRRAM
+
+__all__ = ["ONE_RUN", "Running", "insert_rows", "interleaved", "rows_between"]
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the networks are run; none of it changes what they find beyond rounding.
+
+    Parameters
+    ----------
+    strip_px : pixels of a section that are worked on at a time, over all its rows; strips that fit
+        into the processor's cache are fast
+    precision : ``"bf16"`` pays on processors with matrix units for it; variances are always taken
+        in f32
+    """
+
+    strip_px: int = 1 << 15
+    precision: Literal["f32", "bf16"] = "f32"
+
+    def __post_init__(self) -> None:
+        if self.strip_px < 1024:
+            raise ValueError(f"strip_px must be at least 1024 px, got {self.strip_px}; try 32768")
+
+
+ONE_RUN = Running()
+
+
+def insert_rows(stages: Sequence[SRRAM], measured: Values, running: Running = ONE_RUN) -> Values:
+    """Return sections with the rows that the stages insert.
+
+    Parameters
+    ----------
+    stages : each doubles the number of intervals between rows, the coarsest first
+    measured : (B, n_values, N, W)
+
+    Returns
+    -------
+    fine : (B, n_values, (N-1)·2^n_stages + 1, W); every 2^n_stages-th row is a measured one, bit
+        for bit
+    """
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(measured))
+    with torch.inference_mode():
+        for stage in stages:
+            x = interleaved(x, rows_between(stage, x, running))
+    return np.asarray(x.numpy())
+
+
+def interleaved(rows: Tensor, between: Tensor) -> Tensor:
+    """Return N rows and the N-1 between them as 2N-1, shape (B, n_values, 2N-1, W)."""
+    import torch
+
+    batch, n_values, n, width = rows.shape
+    out = torch.empty(batch, n_values, 2 * n - 1, width, dtype=rows.dtype)
+    out[:, :, ::2], out[:, :, 1::2] = rows, between
+    return out
+
+
+def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tensor:
+    """Return what lies halfway between the rows: grey levels, or shares of the phases.
+
+    Parameters
+    ----------
+    x : sections (B, n_values, N, W), f32
+    """
+    import torch
+
+    half = running.precision == "bf16"
+    width = max(8, running.strip_px // (x.shape[0] * x.shape[2]))
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        seen = x.contiguous(memory_format=torch.channels_last)
+        first = _stripwise(network.head, width, 1, seen)
+        features = first.clone()
+        for block in network.ram_blocks():
+            branch = _stripwise(block.branch, width, 2, features)
+            channel = block.channel_attention(_variance(branch))
+            features += _stripwise(lambda b: block.weighted(b, channel), width, 1, branch)  # noqa: B023
+        added = _stripwise(network.finish, width, 3, features, first).float()
+    out = network.between(x) + added
+    return out if network.n_values == 1 else out.softmax(dim=1)
+
+
+def _variance(branch: Tensor) -> Tensor:
+    """Return the variance of each channel over the whole section, in f32; shape (B, C)."""
+    return branch.float().var(dim=(2, 3), correction=0)
+
+
+def _stripwise(layer: Callable[..., Tensor], width: int, halo: int, *inputs: Tensor) -> Tensor:
+    """Return a layer's answer over whole sections, computed strip by strip of columns.
+
+    Parameters
+    ----------
+    width : columns of a strip without its margins
+    halo : columns to each side that the layer's answer depends on
+    inputs : (B, C, N, W)
+    """
+    import torch
+
+    columns = inputs[0].shape[3]
+    if width + 2 * halo >= columns:
+        return layer(*inputs)
+    strips = []
+    for left in range(0, columns, width):
+        first, last = max(0, left - halo), min(columns, left + width + halo)
+        out = layer(*(one[..., first:last] for one in inputs))
+        strips.append(out[..., left - first : left - first + min(width, columns - left)])
+    return torch.cat(strips, dim=3)
