@@ -23,6 +23,7 @@ __all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "mak
 BUILT_IN = {
     "components": "bl_steer.analysis.components:MapComponents",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
+    "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",
 }
 ENTRY_POINTS = "bl_steer.analyses"
 

@@ -10,12 +10,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bl_steer.cli import analyses, beamline, segment, steering, stored
+from bl_steer.cli import analyses, beamline, segment, steering, stored, superres
 from bl_steer.cli.options import Parser, check_json
 
 __all__ = ["main"]
 
-FAMILIES = (steering, stored, analyses, beamline, segment)
+FAMILIES = (steering, stored, analyses, beamline, segment, superres)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 
