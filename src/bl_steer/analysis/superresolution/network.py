@@ -84,9 +84,9 @@ class SRRAM(nn.Module):
         with torch.no_grad():
             for block in self.ram_blocks():
                 block.second.weight.mul_(BRANCH_SCALE / blocks)
-                block.second.bias.zero_()  # type: ignore[union-attr]  # there is always a bias
+                _bias(block.second).zero_()
             self.answer.weight.mul_(BRANCH_SCALE)
-            self.answer.bias.zero_()  # type: ignore[union-attr]
+            _bias(self.answer).zero_()
 
     def ram_blocks(self) -> list[RAMBlock]:
         """Return the blocks in their order."""
@@ -122,6 +122,33 @@ class SRRAM(nn.Module):
         doubled = pairs.reshape(batch, self.channels, 2 * rows, columns)
         added: Tensor = self.answer(doubled)
         return added
+
+    def folded(self) -> tuple[Tensor, Tensor]:
+        """Return weights and bias of one convolution that does what `widen` and `answer` do.
+
+        Nothing bends between the two, so their kernels convolve: (n_values, C, 4, 5), for rows one
+        above to two below and columns two to each side. It differs from `finish` in the first and
+        last column alone, where `answer` sees zeros beyond the section.
+        """
+        from torch.nn import functional
+
+        weight = self.widen.weight.new_zeros(self.n_values, self.channels, 4, 5)
+        bias = _bias(self.answer).clone()
+        for row in range(3):
+            # Of the doubled rows 2i, 2i+1, 2i+2: of which of the pair, and how far below row i.
+            of_pair, below = row % 2, row // 2
+            wide = self.widen.weight[of_pair::2].transpose(0, 1)
+            over = self.answer.weight[:, :, row : row + 1]
+            both = functional.conv2d(wide, over.flip(3), padding=(0, 2))
+            weight[:, :, below : below + 3] += both.transpose(0, 1)
+            bias += over.sum(dim=(2, 3)) @ _bias(self.widen)[of_pair::2]
+        return weight, bias
+
+
+def _bias(layer: nn.Conv2d) -> Tensor:
+    if layer.bias is None:
+        raise TypeError("every convolution here has a bias")
+    return layer.bias
 
 
 def make_network(n_values: int, blocks: int, channels: int, *, seed: int) -> SRRAM:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from bl_steer.analysis.superresolution.network import SRRAM
+    from bl_steer.analysis.superresolution.network import SRRAM, RAMBlock
 
 __all__ = ["ONE_RUN", "Running", "insert_rows", "interleaved", "rows_between"]
 
@@ -97,15 +98,45 @@ def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tenso
         for block in network.ram_blocks():
             branch = _stripwise(block.branch, width, 2, features)
             channel = block.channel_attention(_variance(branch))
-            features += _stripwise(lambda b: block.weighted(b, channel), width, 1, branch)  # noqa: B023
-        added = _stripwise(network.finish, width, 3, features, first).float()
+            features += _stripwise(partial(_weighted, block, channel), width, 1, branch)
+        added = _finished(network, features, first, width)
     out = network.between(x) + added
     return out if network.n_values == 1 else out.softmax(dim=1)
 
 
+def _weighted(block: RAMBlock, channel: Tensor, branch: Tensor) -> Tensor:
+    """Return what `RAMBlock.weighted` does, in one piece of memory."""
+    attention: Tensor = block.spatial(branch)
+    return attention.add_(channel).sigmoid_().mul_(branch)
+
+
 def _variance(branch: Tensor) -> Tensor:
-    """Return the variance of each channel over the whole section, in f32; shape (B, C)."""
-    return branch.float().var(dim=(2, 3), correction=0)
+    """Return the variance of each channel over the whole section, in f32; shape (B, C).
+
+    A product with a row of ones sums many channels at once, several times as fast as `var`.
+    """
+    batch, channels, rows, columns = branch.shape
+    pixels = branch.float().permute(0, 2, 3, 1).reshape(batch, rows * columns, channels)
+    ones = pixels.new_full((batch, 1, rows * columns), 1.0 / (rows * columns))
+    apart = pixels - ones @ pixels
+    return (ones @ apart.square_())[:, 0]
+
+
+def _finished(network: SRRAM, features: Tensor, first: Tensor, width: int) -> Tensor:
+    """Return what `SRRAM.finish` does, its last two layers as one."""
+    from torch.nn import functional
+
+    weight, bias = network.folded()
+
+    def folded(features: Tensor, first: Tensor) -> Tensor:
+        skipped = network.tail(features).add_(first)
+        return functional.conv2d(skipped, weight, bias, padding=(1, 2))
+
+    added = _stripwise(folded, width, 3, features, first).float()
+    for edge, near in ((slice(0, 1), slice(0, 5)), (slice(-1, None), slice(-5, None))):
+        exact = network.finish(features[..., near], first[..., near]).float()
+        added[..., edge] = exact[..., edge]
+    return added
 
 
 def _stripwise(layer: Callable[..., Tensor], width: int, halo: int, *inputs: Tensor) -> Tensor:

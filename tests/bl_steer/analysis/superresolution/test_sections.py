@@ -14,7 +14,7 @@ def lively(n_values: int = 1, blocks: int = 3, channels: int = 16) -> SRRAM:
     generator = torch.Generator().manual_seed(8)
     with torch.no_grad():
         for value in network.parameters():
-            value.copy_(0.25 * torch.randn(value.shape, generator=generator))
+            value.copy_(0.12 * torch.randn(value.shape, generator=generator))
     return network
 
 
