@@ -24,6 +24,7 @@ BUILT_IN = {
     "components": "bl_steer.analysis.components:MapComponents",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
     "structure": "bl_steer.analysis.structure.analysis:StructureAnalysis",
+    "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",
 }
 ENTRY_POINTS = "bl_steer.analyses"
 
