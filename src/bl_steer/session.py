@@ -146,6 +146,12 @@ class Session:
 
         return take_micrographs(self.devices["sem"], self.devices["stage"], **options)
 
+    def slice_and_view(self, **options: Any) -> Any:
+        """Return the plan `plans.slice_and_view` on this session's FIB-SEM."""
+        from plans import slice_and_view
+
+        return slice_and_view(self.devices["sem"], self.devices["mill"], **options)
+
     def _with(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"monitor": self.devices["monitor"], **options}
 
@@ -172,7 +178,7 @@ class Session:
         import numpy as np
 
         from bl_steer.runs import list_runs, open_run
-        from plans import find_hotspot, map_sample, take_micrographs
+        from plans import find_hotspot, map_sample, slice_and_view, take_micrographs
 
         return {
             **self.devices,
@@ -186,6 +192,7 @@ class Session:
             "np": np,
             "open_run": partial(open_run, self.store),
             "session": self,
+            "slice_and_view": slice_and_view,
             "store": self.store,
             "take_micrographs": take_micrographs,
         }
