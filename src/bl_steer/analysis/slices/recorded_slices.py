@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def slices_of(*runs: Any) -> Inputs:
                 f"{run.start.get('plan_name')!r} with {run.n_points} points; take some with "
                 "slice_and_view"
             )
-    for before, after in zip(runs, runs[1:], strict=False):
+    for before, after in pairwise(runs):
         if after.start["slices"]["resumes"] != before.uid:
             raise ValueError(
                 f"runs of one stack must carry each other on, got {after.uid}, which does not "

@@ -13,7 +13,7 @@ __all__ = ["remove_stripes"]
 
 
 def remove_stripes(
-    image: NDArray[Any], *, levels: int = 4, wavelet: str = "db15", width: float = 2.5
+    image: NDArray[Any], *, levels: int = 3, wavelet: str = "db15", width: float = 2.0
 ) -> Array:
     """Return an image without its vertical stripes; its mean is kept.
 
