@@ -50,9 +50,7 @@ def test_a_cut_that_never_ends_fails(
     fibsem.mill.cut_time.sim_put(0.0)
     fibsem.mill.start.sim_set_putter(lambda *_, **__: None)
     status = fibsem.mill.set(100.0)
-    with pytest.raises(
-        (MillError, UnknownStatusFailure), match="mill must end a cut of 0 s within"
-    ):
+    with pytest.raises(MillError, match=r"mill must end a cut of 0 s within 0\.1 s, got"):
         status.wait(5.0)
 
 
