@@ -243,7 +243,7 @@ class SimulatedFibSem:
         if self.cap is not None:
             dy, dx = view.displacement_nm
             pixel = float(self.sem.pixel_size.get())
-            y, x = (pixel * (np.arange(n) + 0.5) for n in self.shape)
+            y, x = (pixel * (np.arange(n, dtype=np.float64) + 0.5) for n in self.shape)
             middle = 0.5 * pixel * self.shape[1]
             labels = self.cap.paint(labels, y=y - dy, x=x - dx, z=view.z_nm, middle=middle)
         family = FAMILIES.index(self.family)

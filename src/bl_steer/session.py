@@ -146,12 +146,6 @@ class Session:
 
         return take_micrographs(self.devices["sem"], self.devices["stage"], **options)
 
-    def slice_and_view(self, **options: Any) -> Any:
-        """Return the plan `plans.slice_and_view` on this session's FIB-SEM."""
-        from plans import slice_and_view
-
-        return slice_and_view(self.devices["sem"], self.devices["mill"], **options)
-
     def _with(self, options: dict[str, Any]) -> dict[str, Any]:
         return {"monitor": self.devices["monitor"], **options}
 

@@ -82,6 +82,12 @@ class FibSemSession(Session):
     fibsem: SimulatedFibSem
     """What stands behind the devices: the specimen's truth, the faults, the clock."""
 
+    def slice_and_view(self, **options: Any) -> Any:
+        """Return the plan `plans.slice_and_view` on this session's FIB-SEM."""
+        from plans import slice_and_view
+
+        return slice_and_view(self.devices["sem"], self.devices["mill"], **options)
+
 
 def open_fibsem(
     family: str = "grains",

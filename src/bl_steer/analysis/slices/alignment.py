@@ -61,7 +61,7 @@ class AlignSlices:
             When there are no slices, or drift has left nothing that all of them show.
         """
         began = perf_counter()
-        images = inputs.arrays["slices"]
+        images: Any = inputs.arrays["slices"]
         if not len(images):
             raise ValueError("there must be slices to align, got none; give a run that has some")
         size = float(inputs.metadata["pixel_size_nm"])

@@ -60,7 +60,9 @@ class TrackingMarks:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Self:
         """Return what `to_dict` wrote, also after JSON has made lists of tuples."""
-        pairs = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        pairs: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+        }
         return cls(**pairs)
 
     def to_dict(self) -> dict[str, Any]:

@@ -30,7 +30,7 @@ class RecordedSlices:
         self.ndim = 3
 
     def __len__(self) -> int:
-        return self.shape[0]
+        return int(self.shape[0])
 
     def __getitem__(self, index: Any) -> NDArray[Any]:
         chosen = np.arange(len(self))[index]
