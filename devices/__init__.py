@@ -2,6 +2,7 @@
 
 from devices.detector import AreaDetector, DetectorError
 from devices.diffractometer import SurfaceDiffractometer
+from devices.fibsem import FibSemColumn, IonMill, MillError
 from devices.monitor import BeamMonitor
 from devices.sem import ScanningElectronMicroscope
 from devices.stage import SampleStage, StageAxis
@@ -10,6 +11,9 @@ __all__ = [
     "AreaDetector",
     "BeamMonitor",
     "DetectorError",
+    "FibSemColumn",
+    "IonMill",
+    "MillError",
     "SampleStage",
     "ScanningElectronMicroscope",
     "StageAxis",

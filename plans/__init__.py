@@ -2,6 +2,14 @@
 
 from plans.find_hotspot import Hotspot, find_hotspot
 from plans.map_sample import map_sample
+from plans.slice_and_view import SlicesTaken, slice_and_view
 from plans.take_micrographs import take_micrographs
 
-__all__ = ["Hotspot", "find_hotspot", "map_sample", "take_micrographs"]
+__all__ = [
+    "Hotspot",
+    "SlicesTaken",
+    "find_hotspot",
+    "map_sample",
+    "slice_and_view",
+    "take_micrographs",
+]

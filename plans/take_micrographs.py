@@ -6,39 +6,21 @@ To map a sample with the X-ray beam instead, use `plans.map_sample`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from numbers import Real
-from typing import Any, Protocol
+from typing import Any
 
-import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
-from bluesky.protocols import Readable, Triggerable
+from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
-from bl_steer.analysis.registry import check_name
-from bl_steer.analysis.requests import requests_of
 from bl_steer.protocols import Array
+from plans.conditions import Microscope, condition_problems, requested_analyses, set_conditions
 from plans.stubs import Stage, check_limits, expose_at
 
 __all__ = ["DEFAULT_FIELDS", "Microscope", "take_micrographs"]
 
 DEFAULT_FIELDS = ((0.0, 0.0), (20.0, 0.0), (20.0, 20.0), (0.0, 20.0), (10.0, 10.0))
 """Corners and centre of a square: fields 10 µm wide do not overlap."""
-
-RULES = {
-    "pixel_size_nm": ("positive and finite", "nm", 10),
-    "accelerating_voltage_kV": ("positive and finite", "kV", 2),
-    "etching_s": ("0 or above and finite", "s", 0),
-}
-
-
-class Microscope(Readable[Any], Triggerable, Protocol):
-    """A microscope that stores its micrographs: `devices.ScanningElectronMicroscope`, …"""
-
-    pixel_size: Any
-    accelerating_voltage: Any
-    etching_time: Any
-    staining: Any
 
 
 def take_micrographs(
@@ -91,10 +73,12 @@ def take_micrographs(
         "etching_s": etching_s,
         "staining": staining,
     }
-    _check_conditions(given)
-    requests = _requests(analyses)
+    problems = condition_problems(given)
+    if problems:
+        raise ValueError("; ".join(problems))
+    requests = requested_analyses(analyses)
     check_limits(stage, np.stack([places.min(axis=0), places.max(axis=0)]))
-    conditions = yield from _set_conditions(detector, given)
+    conditions = yield from set_conditions(detector, given)
     axes = [stage] if isinstance(stage, Readable) else [stage.x, stage.y]
     devices: list[Readable[Any]] = [detector, *axes, *also_read]
     start = {
@@ -129,47 +113,3 @@ def _places(fields: Sequence[tuple[float, float]]) -> Array:
             "try fields=[(0, 0), (20, 0)]"
         )
     return places
-
-
-def _check_conditions(given: Mapping[str, Any]) -> None:
-    """Refuse conditions that no microscope has; None leaves the device's own."""
-    problems = []
-    for name, (rule, unit, example) in RULES.items():
-        value = given[name]
-        lowest = 0.0 if name == "etching_s" else np.nextafter(0.0, 1.0)
-        if value is not None and not (isinstance(value, Real) and lowest <= float(value) < np.inf):
-            problems.append(f"{name} must be {rule}, got {value!r} {unit}; try {name}={example}")
-    staining = given["staining"]
-    if staining is not None and not (isinstance(staining, str) and staining.strip()):
-        problems.append(f'staining must be a word, got {staining!r}; write "none" for none')
-    if problems:
-        raise ValueError("; ".join(problems))
-
-
-def _requests(analyses: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the analyses as the start document lists them; refuse those that nobody knows."""
-    asked = [analyses] if isinstance(analyses, str) else list(analyses)
-    found = requests_of({"analyses": asked})
-    for request in found:
-        check_name(request.name)
-    always = {True: {"always": True}, False: {}}
-    return [{"name": r.name, "params": dict(r.params), **always[r.always]} for r in found]
-
-
-def _set_conditions(detector: Microscope, given: Mapping[str, Any]) -> MsgGenerator[dict[str, Any]]:
-    """Set the conditions that are given, and return all of them."""
-    signals = {
-        "pixel_size_nm": detector.pixel_size,
-        "accelerating_voltage_kV": detector.accelerating_voltage,
-        "etching_s": detector.etching_time,
-        "staining": detector.staining,
-    }
-    conditions = {}
-    for name, signal in signals.items():
-        value = given[name]
-        if value is None:
-            value = yield from bps.rd(signal)
-        else:
-            yield from bps.mv(signal, value)
-        conditions[name] = value if isinstance(value, str) else float(value)
-    return conditions

@@ -12,6 +12,8 @@ from simulators.limits import STRENGTH, Limits, beyond
 __all__ = ["STAININGS", "ImagingConditions", "Staining"]
 
 Staining = Literal["none", "osmium"]
+HALF_ANGLE: Final = 0.005
+"""Of the beam's convergence, rad: usual for a small aperture at a short working distance."""
 STAININGS: Final[tuple[str, ...]] = get_args(Staining)
 FAULTS = ("noise", "curtaining", "charging", "shading", "drift", "gain_spread")
 LIMITS: Final[dict[str, Limits]] = {
@@ -19,6 +21,7 @@ LIMITS: Final[dict[str, Limits]] = {
     "accelerating_voltage_kV": (0.3, 30.0, "kV"),
     "etching_s": (0.0, 600.0, "s"),
     "dwell_us": (0.05, 1000.0, "µs"),
+    "defocus_um": (-500.0, 500.0, "µm"),
     **dict.fromkeys(FAULTS, STRENGTH),
 }
 
@@ -40,6 +43,7 @@ class ImagingConditions:
     dwell_us : time on a pixel, µs; noise falls with its root
     noise, curtaining, charging, shading, drift : strengths of the faults
     gain_spread : by how much contrast and brightness differ from micrograph to micrograph
+    defocus_um : distance of the section from the focus, µm
 
     Raises
     ------
@@ -58,6 +62,7 @@ class ImagingConditions:
     shading: float = 1.0
     drift: float = 1.0
     gain_spread: float = 1.0
+    defocus_um: float = 0.0
 
     def __post_init__(self) -> None:
         problems = beyond(self, LIMITS)
@@ -75,11 +80,14 @@ class ImagingConditions:
         Probe and source of the signal add in quadrature. Chromatic aberration makes the probe grow
         as 1/V at low voltages. At high ones the signal comes from a wider volume: the range goes as
         V^1.67 (Kanaya and Okayama, 1972, DOI 10.1088/0022-3727/5/1/308), but a part of the signal
-        always comes from the probe itself, so a power of 1.2 is assumed.
+        always comes from the probe itself, so a power of 1.2 is assumed. Out of focus the probe is
+        a disc, whose radius is the defocus times the beam's half angle; its deviation along an
+        axis is half of that.
         """
         probe = 1.0 + 5.0 / self.accelerating_voltage_kV
         signal = 3.82 * (self.accelerating_voltage_kV / 2.0) ** 1.2
-        return float(np.hypot(probe, signal))
+        disc = 0.5 * HALF_ANGLE * 1e3 * self.defocus_um
+        return float(np.hypot(np.hypot(probe, signal), disc))
 
     @property
     def grey(self) -> tuple[float, float, float]:

@@ -90,6 +90,7 @@ def micrograph(
     conditions: ImagingConditions = DEFAULT,
     *,
     seed: int | list[int],
+    face_seed: int | list[int] | None = None,
 ) -> NDArray[np.uint8]:
     """Return the image of a section, grey levels 0 … 255.
 
@@ -98,6 +99,8 @@ def micrograph(
     labels : shape (H, W), phases in the order of `FIBSEM_PHASES`, one voxel a pixel
     conditions : of the microscope
     seed : of everything that is random; the same seed gives the same image
+    face_seed : of what belongs to the section and not to its image (texture, charging, curtains);
+        a second image of the same section has it in common with the first. `seed` by default
 
     Raises
     ------
@@ -109,15 +112,16 @@ def micrograph(
             f"labels must be a plane of {OXIDE}, {CARBON} and {VOID}, got shape {labels.shape}; "
             "give one plane of FibsemSpecimen.labels"
         )
-    streams = iter(np.random.default_rng(seed).spawn(8))
-    grey = _section(labels, conditions, next(streams))
+    image = np.random.default_rng(seed).spawn(8)
+    face = image if face_seed is None else np.random.default_rng(face_seed).spawn(8)
+    grey = _section(labels, conditions, face[0])
     grey = gaussian_filter(grey, conditions.probe_nm / conditions.pixel_size_nm)
-    grey += _charging(labels, conditions, next(streams))
-    grey *= 1.0 + _curtains(grey.shape, conditions, next(streams))
-    grey += _shading(grey.shape, conditions, next(streams))
-    grey = _drifted(grey, conditions, next(streams))
-    grey = _contrast(grey, conditions, next(streams))
-    grey += _noise(grey, conditions, next(streams))
+    grey += _charging(labels, conditions, face[1])
+    grey *= 1.0 + _curtains(grey.shape, conditions, face[2])
+    grey += _shading(grey.shape, conditions, image[3])
+    grey = _drifted(grey, conditions, image[4])
+    grey = _contrast(grey, conditions, image[5])
+    grey += _noise(grey, conditions, image[6])
     return np.asarray(np.clip(np.rint(255.0 * grey), 0, 255), dtype=np.uint8)
 
 

@@ -173,7 +173,7 @@ class Session:
 
         from bl_steer.analysis import open_analysis
         from bl_steer.runs import list_runs, open_run
-        from plans import find_hotspot, map_sample, take_micrographs
+        from plans import find_hotspot, map_sample, slice_and_view, take_micrographs
 
         return {
             **self.devices,
@@ -188,6 +188,7 @@ class Session:
             "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),
             "session": self,
+            "slice_and_view": slice_and_view,
             "store": self.store,
             "take_micrographs": take_micrographs,
         }

@@ -22,15 +22,18 @@ from bl_steer.store import Store
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from simulators.fibsem import SimulatedFibSem
     from simulators.microscope import SimulatedMicroscope
 
 __all__ = [
     "BANNER",
+    "FibSemSession",
     "MicroscopeSession",
     "embed",
     "interactive_epics_session",
     "interactive_microscope_session",
     "interactive_session",
+    "open_fibsem",
     "open_microscope",
 ]
 
@@ -83,6 +86,49 @@ def open_microscope(
         store, microscope.devices, sample_md={"name": family}, progress=progress
     )
     session.microscope, session.owns_store = microscope, True
+    return session
+
+
+class FibSemSession(Session):
+    """A session on the simulated FIB-SEM."""
+
+    fibsem: SimulatedFibSem
+    """What stands behind the devices: the specimen's truth, the faults, the clock."""
+
+    def slice_and_view(self, **options: Any) -> Any:
+        """Return the plan `plans.slice_and_view` on this session's FIB-SEM."""
+        from plans import slice_and_view
+
+        return slice_and_view(self.devices["sem"], self.devices["mill"], **options)
+
+
+def open_fibsem(
+    family: str = "grains",
+    *,
+    seed: int = 0,
+    shape: tuple[int, int] = (512, 512),
+    marks: bool = True,
+    data_dir: str | os.PathLike[str] = "./bl_steer_data",
+    progress: bool = True,
+) -> FibSemSession:
+    """Open a session on the simulated FIB-SEM.
+
+    Parameters
+    ----------
+    family, seed : of the specimen; the seed is the faults' too
+    shape : of an image, pixels
+    marks : whether the specimen has a cap with tracking marks
+    data_dir : folder of the store, made if it is missing
+    """
+    check_import_roots()
+    from simulators.fibsem import SimulatedFibSem
+    from simulators.tracking_marks import NotchedCap
+
+    fibsem = SimulatedFibSem(family, seed, shape=shape, cap=NotchedCap() if marks else None)
+    store = Store.open(data_dir)
+    fibsem.sem.frames_dir = store.frames_dir
+    session = FibSemSession(store, fibsem.devices, sample_md={"name": family}, progress=progress)
+    session.fibsem, session.owns_store = fibsem, True
     return session
 
 

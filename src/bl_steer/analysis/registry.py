@@ -21,9 +21,11 @@ from bl_steer.protocols import Analysis
 __all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "make_params"]
 
 BUILT_IN = {
+    "align-slices": "bl_steer.analysis.slices.alignment:AlignSlices",
     "components": "bl_steer.analysis.components:MapComponents",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
     "structure": "bl_steer.analysis.structure.analysis:StructureAnalysis",
+    "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",
 }
 ENTRY_POINTS = "bl_steer.analyses"
 

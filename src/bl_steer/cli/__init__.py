@@ -12,12 +12,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bl_steer.cli import analyses, beamline, segment, steering, stored, structure
+from bl_steer.cli import analyses, beamline, segment, steering, stored, structure, superres
 from bl_steer.cli.options import Parser, check_json
 
 __all__ = ["main"]
 
-FAMILIES = (steering, stored, analyses, beamline, segment, structure)
+FAMILIES = (steering, stored, analyses, beamline, segment, structure, superres)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 

@@ -39,7 +39,7 @@ def test_any_importable_class_is_found_by_its_place(own_analyses: Callable[[str]
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ValueError, match=r"must be one of components, .*segment, .* got 'segmnt'"):
+    with pytest.raises(ValueError, match=r"must be one of .*components.*segment.* got 'segmnt'"):
         find_analysis("segmnt")
 
 

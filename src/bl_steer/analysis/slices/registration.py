@@ -1,0 +1,88 @@
+"""By how much one image is displaced against another, and what tracking marks make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.slices.marks import TrackingMarks
+from bl_steer.protocols import Array
+
+__all__ = ["depth_advance", "displacement", "drift_by_marks"]
+
+UPSAMPLE = 50
+"""Displacements are found to 1/50 pixel."""
+FINE_PX, COARSE_PX = 1.0, 5.0
+"""Standard deviations between which details count: below is noise, above shading and charge."""
+TAPER = 0.2
+
+
+def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
+    """Return how far the content of `image` lies from that of `reference`, (y, x), pixels.
+
+    Both of shape (H, W). The peak of the cross-correlation of the band-passed images, by
+    scikit-image; whole-spectrum phase correlation was three times less accurate on noisy slices.
+
+    References
+    ----------
+    Guizar-Sicairos, Thurman, Fienup, "Efficient subpixel image registration algorithms", Optics
+    Letters 33 (2008) 156, DOI 10.1364/OL.33.000156.
+    """
+    from skimage.registration import phase_cross_correlation
+
+    if reference.shape != image.shape or reference.ndim != 2:
+        raise ValueError(
+            f"images must have one shape (H, W), got {reference.shape} and {image.shape}; "
+            "register slices of one run"
+        )
+    shift, _, _ = phase_cross_correlation(
+        _details(reference), _details(image), upsample_factor=UPSAMPLE, normalization=None
+    )
+    return -np.asarray(shift, dtype=np.float64)
+
+
+def drift_by_marks(reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks) -> Array:
+    """Return the drift (y, x) of `image` against `reference`, pixels, from the straight marks.
+
+    Straight marks do not change from slice to slice, so that any slice may be the reference.
+    """
+    rows, columns = slice(*marks.rows), slice(*marks.straight)
+    return displacement(reference[rows, columns], image[rows, columns])
+
+
+def depth_advance(
+    previous: NDArray[Any], image: NDArray[Any], marks: TrackingMarks, *, pixel_size_nm: float
+) -> float:
+    """Return how much deeper `image` is than `previous`, nm; NaN without slanted marks.
+
+    Notes
+    -----
+    The slanted notches move along x by slope times depth against the straight ones. The two
+    images must be so near in depth that the notches move by less than half their spacing: a few
+    slices.
+
+    References
+    ----------
+    Jones, Mingard, Cox, "Investigation of slice thickness and shape milled by a focused ion beam
+    for three-dimensional reconstruction of microstructures", Ultramicroscopy 139 (2014) 20,
+    DOI 10.1016/j.ultramic.2014.01.003.
+    """
+    if marks.slanted is None:
+        return float("nan")
+    rows, columns = slice(*marks.rows), slice(*marks.slanted)
+    moved = displacement(previous[rows, columns], image[rows, columns])
+    drift = drift_by_marks(previous, image, marks)
+    return float((moved[1] - drift[1]) * pixel_size_nm / marks.slope)
+
+
+def _details(image: NDArray[Any]) -> Array:
+    """Return the details of an image, fading out at its rim."""
+    from scipy.ndimage import gaussian_filter
+    from scipy.signal.windows import tukey
+
+    grey = np.asarray(image, dtype=np.float64)
+    details = gaussian_filter(grey, FINE_PX) - gaussian_filter(grey, COARSE_PX)
+    rows, columns = (tukey(n, TAPER) for n in grey.shape)
+    return np.asarray(details * rows[:, None] * columns)

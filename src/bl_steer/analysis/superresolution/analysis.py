@@ -1,0 +1,185 @@
+"""The analysis ``superres``: a slice-and-view stack to a volume with planes inserted."""
+
+from __future__ import annotations
+
+from functools import partial
+from time import perf_counter
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+
+__all__ = ["SuperResolutionAnalysis", "limit_of"]
+
+STACK = "slices"
+
+
+class SuperResolutionParams(BaseModel):
+    """Parameters of the analysis ``superres``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pitch_nm: float | None = Field(
+        default=None, gt=0, description="distance of the slices; from their metadata by default"
+    )
+    pixel_size_nm: float | None = Field(
+        default=None, gt=0, description="edge of a pixel; from the metadata by default"
+    )
+    n_phases: int | None = Field(
+        default=None, ge=2, description="for labels: how many phases; none for grey levels"
+    )
+    factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
+    model: str | None = Field(
+        default=None, description="a trained model's folder; none trains on the stack itself"
+    )
+    blocks: int = Field(default=4, ge=1, description="RAM blocks of each stage")
+    channels: int = Field(default=24, ge=4)
+    steps: int = Field(default=300, ge=1, description="of training for each stage")
+    seed: int = Field(default=0, ge=0)
+    keep_fractions: bool = Field(
+        default=True, description="for labels: inserted planes have the fractions of the slices"
+    )
+
+
+class SuperResolutionAnalysis:
+    """Insert planes between the slices of a stack, learnt from the stack's own planes."""
+
+    name: ClassVar[str] = "superres"
+    version: ClassVar[str] = "1"
+    Params: ClassVar[type[BaseModel]] = SuperResolutionParams
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return the frames of a stored run as slices, in their order, and its conditions."""
+        if run.frames is None or len(run.frames) < 2:
+            raise ValueError(
+                f"a run must hold slices to be super-resolved, got run {run.uid} with fewer than "
+                "two; take some"
+            )
+        slices = np.concatenate([np.asarray(run.frames[point]) for point in range(len(run.frames))])
+        known = {k: v for k, v in run.start.get("conditions", {}).items() if v is not None}
+        return Inputs({STACK: slices}, known, {"run": run.uid})
+
+    def run(
+        self, inputs: Inputs, params: SuperResolutionParams, progress: Progress | None = None
+    ) -> AnalysisResult:
+        """Train where no model is given, insert the planes, test the isotropy.
+
+        Parameters
+        ----------
+        inputs : the array ``slices`` (n, H, W); metadata ``pitch_nm`` and ``pixel_size_nm``
+
+        Returns
+        -------
+        result : arrays ``volume`` and ``uncertainty`` (N, H, W); tables ``voxel``,
+            ``correlation``, ``chords``, and for labels ``fractions``
+
+        Raises
+        ------
+        ValueError
+            When the stack, its voxel or the model do not fit.
+        """
+        from bl_steer.analysis.superresolution.isotropy import isotropy
+        from bl_steer.analysis.superresolution.volume import super_resolve
+
+        began = perf_counter()
+        slices, voxel = _slices(inputs), _voxel(inputs, params)
+        model = _model(slices, voxel, params, progress)
+        trust = isotropy(slices, voxel, n_phases=params.n_phases)
+        found = super_resolve(
+            model, slices, keep_fractions=params.keep_fractions, progress=progress
+        )
+        fine = (voxel[0] / model.factor, *voxel[1:])
+        tables: dict[str, Table] = {
+            "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine)},
+            "correlation": trust.correlation,
+            "chords": trust.chords,
+        }
+        if params.n_phases is not None:
+            tables["fractions"] = _fractions(slices, found.volume, params.n_phases)
+        from bl_steer.analysis.superresolution.superresolution_figures import draw_section
+
+        return AnalysisResult(
+            tables=tables,
+            arrays={"volume": found.volume, "uncertainty": found.uncertainty},
+            provenance={
+                "name": self.name,
+                "version": self.version,
+                # The hash of the weights says which model it was, wherever its folder is.
+                "params": params.model_dump(mode="json", exclude={"model"}),
+                "weights": model.weights_sha256,
+                "model": params.model,
+                "limit": limit_of(voxel[0]),
+                "source": dict(inputs.source),
+                "versions": dict(model.card.get("versions", {})),
+                "duration_s": perf_counter() - began,
+            },
+            figures={
+                "section": partial(draw_section, slices, found.volume, found.uncertainty, voxel)
+            },
+            warnings=trust.warnings,
+        )
+
+
+def limit_of(pitch_nm: float) -> str:
+    """Return what super-resolution cannot do, for the user."""
+    return (
+        f"features thinner than the pitch of {pitch_nm:g} nm may lie between two slices unseen; "
+        "they cannot be recovered, and what is inserted there is a guess by the likeness of the "
+        "plane"
+    )
+
+
+def _slices(inputs: Inputs) -> NDArray[Any]:
+    if list(inputs.arrays) != [STACK]:
+        raise ValueError(
+            f"there must be one array named {STACK!r}, got {list(inputs.arrays)}; stack the slices"
+        )
+    return np.asarray(inputs.arrays[STACK])
+
+
+def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:
+    pitch = params.pitch_nm or inputs.metadata.get("pitch_nm")
+    size = params.pixel_size_nm or inputs.metadata.get("pixel_size_nm")
+    if pitch is None or size is None:
+        raise ValueError(
+            f"pitch_nm and pixel_size_nm must be known, got {pitch} and {size}; give them"
+        )
+    return float(pitch), float(size), float(size)
+
+
+def _model(
+    slices: NDArray[Any],
+    voxel: tuple[float, float, float],
+    params: SuperResolutionParams,
+    progress: Progress | None,
+) -> SuperResolutionModel:
+    if params.model is not None:
+        return SuperResolutionModel.load(params.model)
+    from bl_steer.analysis.superresolution.stack_files import even_subset
+
+    settings = TrainingSettings(
+        factor=params.factor,
+        decimation=Decimation(pitch_px=voxel[0] / voxel[1]),
+        blocks=params.blocks,
+        channels=params.channels,
+        steps=params.steps,
+        seed=params.seed,
+    )
+    return train_model(even_subset(slices), settings, n_phases=params.n_phases, progress=progress)
+
+
+def _fractions(slices: NDArray[Any], volume: NDArray[Any], n_phases: int) -> Table:
+    of_slices, of_volume = (
+        np.bincount(one.ravel(), minlength=n_phases) / one.size for one in (slices, volume)
+    )
+    return {
+        "phase": np.arange(n_phases),
+        "fraction_of_slices": of_slices,
+        "fraction_of_volume": of_volume,
+    }

@@ -1,0 +1,184 @@
+"""Does the depth look like the plane? The network has learnt from the plane that it does.
+
+Along z a stack answers only at whole pitches. There, the two-point correlation of the slices is
+compared with that along x and y; and the chord lengths along z, as counts of slices, with those
+of the plane's own rows thinned to the pitch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Array, Table
+
+__all__ = ["Isotropy", "isotropy"]
+
+N_BLOCKS = 4
+"""Blocks along y and along x for the standard errors."""
+N_LAGS = 6
+LIMIT_SD = 4.0
+LIMIT_RELATIVE = 0.1
+"""A difference is worth a warning when it is both significant and large."""
+
+
+@dataclass(frozen=True)
+class Isotropy:
+    """How the depth compares with the plane.
+
+    Parameters
+    ----------
+    correlation : table with ``lag_nm``, ``along_z``, ``in_plane``, ``difference_sd`` (the standard
+        error of their difference), for each ``phase`` of labels; for grey levels phase is -1
+    chords : table with ``phase``, ``along_z_nm``, ``in_plane_nm``, ``ratio``, ``ratio_sd``
+    warnings : one sentence for each property in which they differ; none where they agree
+    """
+
+    correlation: Table
+    chords: Table
+    warnings: tuple[str, ...]
+
+
+def isotropy(
+    slices: NDArray[Any], voxel_nm: tuple[float, float, float], *, n_phases: int | None = None
+) -> Isotropy:
+    """Compare the statistics along z with those in the plane.
+
+    Parameters
+    ----------
+    slices : (n, H, W): grey levels, or labels if `n_phases` is given
+    voxel_nm : edges along z, y, x; those of the plane must be equal
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than three slices, or they are smaller than three pitches.
+
+    Notes
+    -----
+    The standard errors come from 4×4 columns of the stack, taken as independent. For grey levels,
+    chords are those of what is brighter or darker than the median.
+    """
+    pitch = _check(slices, voxel_nm)
+    if n_phases is None:
+        fields = {-1: _standardised(slices)}
+        inside = {0: slices <= np.median(slices), 1: slices > np.median(slices)}
+    else:
+        inside = {k: slices == k for k in range(n_phases) if (slices == k).any()}
+        fields = {k: _standardised(one) for k, one in inside.items()}
+    lags = np.arange(1, min(N_LAGS, len(slices) - 1, int(min(slices.shape[1:]) / 2 / pitch)) + 1)
+    correlation = _correlation_table(fields, lags, pitch, voxel_nm[0])
+    chords = _chord_table(inside, pitch, voxel_nm[0])
+    return Isotropy(correlation, chords, tuple(_warnings(correlation, chords)))
+
+
+def _check(slices: NDArray[Any], voxel_nm: tuple[float, float, float]) -> float:
+    """Return the pitch in pixels of the plane."""
+    z, y, x = voxel_nm
+    if not (z > 0 and y > 0 and abs(y - x) <= 1e-3 * y):
+        raise ValueError(
+            f"a voxel must have positive edges, equal along y and x, got {voxel_nm} nm; resample "
+            "the slices"
+        )
+    pitch = z / y
+    if slices.ndim != 3 or len(slices) < 3 or min(slices.shape[1:]) < 3 * pitch + N_BLOCKS:
+        raise ValueError(
+            f"a stack must have three slices of three pitches at least, got shape {slices.shape} "
+            f"at a pitch of {pitch:g} px; take more"
+        )
+    return pitch
+
+
+def _standardised(values: NDArray[Any]) -> NDArray[np.float32]:
+    grey = values.astype(np.float32)
+    return np.asarray((grey - grey.mean()) / (grey.std() or 1.0), np.float32)
+
+
+def _blocks(products: NDArray[np.float32]) -> Array:
+    """Return the mean of (n, H, W) in 4×4 columns of the stack, (16,)."""
+    rows = np.array_split(products.mean(axis=0, dtype=np.float64), N_BLOCKS, axis=0)
+    return np.array([b.mean() for row in rows for b in np.array_split(row, N_BLOCKS, axis=1)])
+
+
+def _correlation_table(
+    fields: dict[int, NDArray[np.float32]], lags: NDArray[Any], pitch: float, pitch_nm: float
+) -> Table:
+    rows: list[tuple[float, ...]] = []
+    for phase, field in fields.items():
+        for lag in lags:
+            along = _blocks(field[:-lag] * field[lag:])
+            plane = 0.5 * (
+                _blocks(_lagged(field, lag * pitch, 1)) + _blocks(_lagged(field, lag * pitch, 2))
+            )
+            error = (along - plane).std(ddof=1) / N_BLOCKS
+            rows.append((phase, lag * pitch_nm, along.mean(), plane.mean(), error))
+    names = ("phase", "lag_nm", "along_z", "in_plane", "difference_sd")
+    return dict(zip(names, np.array(rows, float).reshape(-1, 5).T, strict=True))
+
+
+def _lagged(field: NDArray[np.float32], lag_px: float, axis: int) -> NDArray[np.float32]:
+    """Return products of values a distance apart, interpolated between whole pixels."""
+    below = int(np.floor(lag_px + 1e-9))
+    share = np.float32(lag_px - below) if lag_px - below > 1e-6 else np.float32(0)
+    moved = np.moveaxis(field, axis, 2)
+    n = moved.shape[2] - below - (1 if share else 0)
+    far = moved[..., below : below + n]
+    if share:
+        far = (1 - share) * far + share * moved[..., below + 1 : below + 1 + n]
+    return np.moveaxis(moved[..., :n] * far, 2, axis)
+
+
+def _chord_table(inside: dict[int, NDArray[np.bool_]], pitch: float, pitch_nm: float) -> Table:
+    """Compare mean chords, each counted at the pitch: twice the fraction over the crossings."""
+    rows: list[tuple[float, ...]] = []
+    for phase, one in inside.items():
+        along = _blocks((one[:-1] != one[1:]).astype(np.float32))
+        plane = np.mean(
+            [_blocks(_changed(one, pitch, axis).astype(np.float32)) for axis in (1, 2)], axis=0
+        )
+        share = one.mean()
+        crossings, expected = max(along.mean(), 1e-9), max(plane.mean(), 1e-9)
+        error = (along - plane).std(ddof=1) / N_BLOCKS / crossings
+        rows.append(
+            (
+                phase,
+                2 * share * pitch_nm / crossings,
+                2 * share * pitch_nm / expected,
+                expected / crossings,
+                error * expected / crossings,
+            )
+        )
+    names = ("phase", "along_z_nm", "in_plane_nm", "ratio", "ratio_sd")
+    return dict(zip(names, np.array(rows, float).reshape(-1, 5).T, strict=True))
+
+
+def _changed(one: NDArray[np.bool_], pitch: float, axis: int) -> NDArray[np.bool_]:
+    moved = np.moveaxis(one, axis, 2)
+    step = max(1, round(pitch))
+    return np.moveaxis(moved[..., :-step] != moved[..., step:], 2, axis)
+
+
+def _warnings(correlation: Table, chords: Table) -> list[str]:
+    found = []
+    apart = np.abs(correlation["along_z"] - correlation["in_plane"])
+    worth = (apart > LIMIT_SD * correlation["difference_sd"]) & (apart > LIMIT_RELATIVE)
+    if worth.any():
+        worst = int(np.argmax(np.where(worth, apart, 0)))
+        found.append(
+            f"the two-point correlation at {correlation['lag_nm'][worst]:g} nm is "
+            f"{correlation['along_z'][worst]:.2f} along z and {correlation['in_plane'][worst]:.2f} "
+            "in the plane: the sample is not isotropic, or pitch or pixel size are wrong; what is "
+            "inserted will look like the plane"
+        )
+    apart = np.abs(np.log(chords["ratio"]))
+    worth = (apart > LIMIT_SD * chords["ratio_sd"] / chords["ratio"]) & (apart > LIMIT_RELATIVE)
+    if worth.any():
+        worst = int(np.argmax(np.where(worth, apart, 0)))
+        found.append(
+            f"chords of phase {int(chords['phase'][worst])} are {chords['ratio'][worst]:.2f} times "
+            "as long along z as in the plane: the sample is not isotropic, or the pitch is wrong"
+        )
+    return found

@@ -1,0 +1,100 @@
+"""Validation without a ground truth: leave slices out, and see whether they are predicted.
+
+Of every second slice of the stack none is shown. What is predicted between the others, which lie
+two pitches apart, is compared with what was measured. The task is one doubling harder than the
+real one, so the errors are an upper bound where the sample is alike throughout.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.scores import confusion, iou
+from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
+from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.model import train_model
+from bl_steer.analysis.superresolution.resolution import ring_resolution
+from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.volume import super_resolve
+from bl_steer.protocols import Progress, Table
+
+__all__ = ["leave_out"]
+
+MIN_SLICES = 5
+
+
+def leave_out(
+    slices: NDArray[Any],
+    settings: TrainingSettings,
+    *,
+    n_phases: int | None = None,
+    running: Running = ONE_RUN,
+    progress: Progress | None = None,
+) -> Table:
+    """Score the prediction of every second slice beside the baselines.
+
+    Parameters
+    ----------
+    slices : (n, H, W), five at least: grey levels, or labels if `n_phases` is given
+    settings : how to train; the factor does not matter here
+
+    Returns
+    -------
+    table : ``method``; for grey levels ``rms_error`` (grey levels), ``psnr_db`` (for the range of
+        the slices) and ``resolution_px`` (Fourier ring correlation with what was measured), for
+        labels ``miou`` and ``accuracy``
+
+    Raises
+    ------
+    ValueError
+        When there are fewer than five slices, or they are too small for twice the pitch.
+
+    Notes
+    -----
+    One stage is trained anew, on the shown slices alone, for a distance of two pitches.
+    """
+    if len(slices) < MIN_SLICES:
+        raise ValueError(
+            f"a stack must have {MIN_SLICES} slices to leave some out, got {len(slices)}; take more"
+        )
+    slices = slices[: len(slices) - (len(slices) + 1) % 2]
+    shown, hidden = slices[::2], slices[1::2]
+    wide = settings.decimation
+    decimation = Decimation.model_validate({**wide.model_dump(), "pitch_px": 2 * wide.pitch_px})
+    doubled = settings.model_copy(update={"factor": 2, "decimation": decimation})
+    trained = train_model(shown, doubled, n_phases=n_phases, progress=progress)
+    found = {"srram": super_resolve(trained, shown, running=running).volume}
+    if n_phases is None:
+        found |= {"nearest": nearest(shown, 2), "linear": linear(shown, 2)}
+        found["lanczos"] = lanczos(shown, 2)
+        return _grey_table({name: one[1::2] for name, one in found.items()}, hidden)
+    found["nearest"] = nearest(shown, 2)
+    found["signed distance"] = signed_distance(shown, 2, n_phases)
+    return _label_table({name: one[1::2] for name, one in found.items()}, hidden, n_phases)
+
+
+def _grey_table(found: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Table:
+    truth = hidden.astype(np.float64)
+    low, high = np.percentile(truth, (0.5, 99.5))
+    rms = np.array([np.sqrt(np.mean((one - truth) ** 2)) for one in found.values()])
+    with np.errstate(divide="ignore"):
+        psnr = 20 * np.log10((high - low) / rms)
+    return {
+        "method": np.array(list(found)),
+        "rms_error": rms,
+        "psnr_db": psnr,
+        "resolution_px": np.array([ring_resolution(one, truth) for one in found.values()]),
+    }
+
+
+def _label_table(found: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int) -> Table:
+    counts = [confusion(hidden, one.astype(np.uint8), n_phases) for one in found.values()]
+    return {
+        "method": np.array(list(found)),
+        "miou": np.array([np.nanmean(iou(one)) for one in counts]),
+        "accuracy": np.array([np.trace(one) / one.sum() for one in counts]),
+    }

@@ -1,0 +1,233 @@
+"""A trained super-resolution: its stages, the values they work on, the card of the training."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
+from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
+from bl_steer.protocols import Progress
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bl_steer.analysis.superresolution.network import SRRAM
+
+__all__ = ["Kind", "SuperResolutionModel", "train_model"]
+
+Kind = Literal["grey", "labels"]
+CLIP = (0.5, 99.5)
+"""Percentiles between which mean and deviation are taken: charging must not set the scale."""
+
+
+@dataclass(frozen=True)
+class SuperResolutionModel:
+    """Stages that have learnt from a stack, ready to insert planes between its slices.
+
+    Parameters
+    ----------
+    stages : in evaluation, the coarsest first
+    settings : of the training
+    mean, deviation : of the grey levels; 0 and 1 for labels
+    card : JSON-compatible: data, history, versions
+    """
+
+    stages: tuple[SRRAM, ...]
+    settings: TrainingSettings
+    mean: float = 0.0
+    deviation: float = 1.0
+    card: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def n_values(self) -> int:
+        """1 for grey levels, the number of phases for labels."""
+        return self.stages[0].n_values
+
+    @property
+    def kind(self) -> Kind:
+        """What the slices hold."""
+        return "grey" if self.n_values == 1 else "labels"
+
+    @property
+    def factor(self) -> int:
+        """Planes for each interval between two slices."""
+        return int(2 ** len(self.stages))
+
+    @property
+    def weights_sha256(self) -> str:
+        """Hash of the weights of all stages."""
+        return hash_of(self._state())
+
+    def values_of(self, slices: NDArray[Any]) -> NDArray[np.float32]:
+        """Return slices (…) as the networks see them, (…, n_values)."""
+        if self.kind == "labels":
+            return shares_of(slices, self.n_values)
+        return standardised(slices, self.mean, self.deviation)
+
+    def _state(self) -> dict[str, Tensor]:
+        return {
+            f"stages.{number}.{key}": value.contiguous()
+            for number, stage in enumerate(self.stages)
+            for key, value in stage.state_dict().items()
+        }
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``weights.safetensors`` and ``card.json`` into a folder, made if missing."""
+        from safetensors.torch import save
+
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        draft = path / f"{WEIGHTS_FILE}.tmp"
+        draft.write_bytes(save(self._state()))
+        draft.replace(path / WEIGHTS_FILE)
+        identity = {
+            "model": "super-resolution",
+            "kind": self.kind,
+            "n_values": self.n_values,
+            "settings": self.settings.model_dump(mode="json"),
+            "mean": self.mean,
+            "deviation": self.deviation,
+            "weights_sha256": self.weights_sha256,
+        }
+        text = json.dumps({**identity, **self.card}, indent=2, ensure_ascii=False)
+        (path / CARD_FILE).write_text(text + "\n")
+        return path
+
+    @classmethod
+    def load(cls, folder: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        ModelError
+            When a file is missing or damaged, or the weights are not those of the card.
+        """
+        from safetensors import SafetensorError
+        from safetensors.torch import load_file
+
+        path = Path(folder)
+        try:
+            card = json.loads((path / CARD_FILE).read_text())
+            state = load_file(path / WEIGHTS_FILE)
+            if card.get("model") != "super-resolution":
+                raise ValueError(f"a card of {card.get('network', 'another model')}")
+            return cls._from_parts(card, state)
+        except FileNotFoundError as error:
+            raise ModelError(
+                f"a model must be a folder with {WEIGHTS_FILE} and {CARD_FILE}, got {path}; train "
+                "one with 'bl-steer superres train'"
+            ) from error
+        except (KeyError, OSError, RuntimeError, ValueError, SafetensorError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise ModelError(
+                f"a model's files must be sound and belong together, got {reason!r} in {path}; "
+                "copy or train it again"
+            ) from error
+
+    @classmethod
+    def _from_parts(cls, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
+        from bl_steer.analysis.superresolution.network import make_network
+
+        settings = TrainingSettings.model_validate(card["settings"])
+        stages = []
+        for number in range(settings.n_stages):
+            stage = make_network(card["n_values"], settings.blocks, settings.channels, seed=0)
+            prefix = f"stages.{number}."
+            stage.load_state_dict(
+                {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
+            )
+            stages.append(stage.eval().requires_grad_(False))
+        if hash_of(state) != card["weights_sha256"]:
+            raise ValueError("weights that are not those of the card")
+        return cls(tuple(stages), settings, card["mean"], card["deviation"], card)
+
+
+def train_model(
+    slices: NDArray[Any],
+    settings: TrainingSettings,
+    *,
+    n_phases: int | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> SuperResolutionModel:
+    """Train a model on slices; take up an unfinished training of the same folder.
+
+    Parameters
+    ----------
+    slices : (n_slices, H, W): grey levels, or labels 0 … n_phases-1
+    n_phases : None for grey levels
+    folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+
+    Raises
+    ------
+    ValueError
+        When the slices cannot be learnt from, or the folder holds another training's checkpoint.
+    """
+    from bl_steer.analysis.single_thread import single_thread
+
+    check_slices(slices, n_phases)
+    mean, deviation = (0.0, 1.0) if n_phases else _scale(slices)
+    values = shares_of(slices, n_phases) if n_phases else standardised(slices, mean, deviation)
+    import torch  # noqa: F401  # before `single_thread`, which reaches only what is loaded
+
+    with single_thread():
+        training = StageTraining(settings, values, folder=folder)
+        stages = training.run(progress)
+    card = {
+        "history": training.history,
+        "data": {"n_slices": len(slices), "shape_px": list(slices.shape[1:])},
+        "versions": _versions(),
+    }
+    model = SuperResolutionModel(tuple(stages), settings, mean, deviation, card)
+    if folder is not None:
+        model.save(folder)
+    return model
+
+
+def check_slices(slices: Any, n_phases: int | None) -> None:
+    """Raise `ValueError` for what is no stack of finite grey levels or of labels."""
+    if slices.ndim != 3 or min(slices.shape) < 1:
+        raise ValueError(
+            f"a stack must have the axes z, y, x, got shape {slices.shape}; give one stack"
+        )
+    if n_phases is not None:
+        most = int(np.max(slices))
+        if slices.dtype.kind not in "ui" or most >= n_phases or n_phases < 2:
+            raise ValueError(
+                f"labels must be whole numbers 0 … {n_phases - 1}, got {slices.dtype} up to "
+                f"{most}; give the number of phases"
+            )
+    elif not np.isfinite(slices).all():
+        raise ValueError("grey levels must be finite, got some that are not; fill them first")
+
+
+def shares_of(labels: NDArray[Any], n_phases: int) -> NDArray[np.float32]:
+    """Return labels (…) as shares of the phases (…, n_phases): 1 for the voxel's own."""
+    return np.asarray(np.eye(n_phases, dtype=np.float32)[labels])
+
+
+def standardised(slices: NDArray[Any], mean: float, deviation: float) -> NDArray[np.float32]:
+    """Return grey levels (…) less their mean, in units of their deviation, (…, 1)."""
+    scaled = (np.asarray(slices, np.float32) - np.float32(mean)) / np.float32(deviation)
+    return np.asarray(scaled[..., None], np.float32)
+
+
+def _scale(slices: NDArray[Any]) -> tuple[float, float]:
+    """Return mean and deviation of the grey levels between two percentiles."""
+    some = np.asarray(slices[:, ::2, ::2], np.float64)
+    some = np.clip(some, *np.percentile(some, CLIP))
+    return float(some.mean()), float(some.std()) or 1.0
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("bl-steer", "torch", "numpy")}

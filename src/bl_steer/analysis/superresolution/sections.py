@@ -1,0 +1,161 @@
+"""Run the stages over sections across a stack: rows are inserted, measured rows stay as they are.
+
+The channel attention pools over a whole section. So a block is run in two passes: the residual of
+the whole section, strip by strip; then its variance, and with it the weighting, strip by strip.
+The strips overlap by what a layer reaches, and leave no trace in the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bl_steer.analysis.superresolution.network import SRRAM, RAMBlock
+
+__all__ = ["ONE_RUN", "Running", "insert_rows", "interleaved", "rows_between"]
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Running:
+    """How the networks are run; none of it changes what they find beyond rounding.
+
+    Parameters
+    ----------
+    strip_px : pixels of a section that are worked on at a time, over all its rows; strips that fit
+        into the processor's cache are fast
+    precision : ``"bf16"`` pays on processors with matrix units for it; variances are always taken
+        in f32
+    """
+
+    strip_px: int = 1 << 16
+    precision: Literal["f32", "bf16"] = "f32"
+
+    def __post_init__(self) -> None:
+        if self.strip_px < 1024:
+            raise ValueError(f"strip_px must be at least 1024 px, got {self.strip_px}; try 65536")
+
+
+ONE_RUN = Running()
+
+
+def insert_rows(stages: Sequence[SRRAM], measured: Values, running: Running = ONE_RUN) -> Values:
+    """Return sections with the rows that the stages insert.
+
+    Parameters
+    ----------
+    stages : each doubles the number of intervals between rows, the coarsest first
+    measured : (B, n_values, N, W)
+
+    Returns
+    -------
+    fine : (B, n_values, (N-1)·2^n_stages + 1, W); every 2^n_stages-th row is a measured one, bit
+        for bit
+    """
+    import torch
+
+    x = torch.from_numpy(np.ascontiguousarray(measured))
+    with torch.inference_mode():
+        for stage in stages:
+            x = interleaved(x, rows_between(stage, x, running))
+    return np.asarray(x.numpy())
+
+
+def interleaved(rows: Tensor, between: Tensor) -> Tensor:
+    """Return N rows and the N-1 between them as 2N-1, shape (B, n_values, 2N-1, W)."""
+    import torch
+
+    batch, n_values, n, width = rows.shape
+    out = torch.empty(batch, n_values, 2 * n - 1, width, dtype=rows.dtype)
+    out[:, :, ::2], out[:, :, 1::2] = rows, between
+    return out
+
+
+def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tensor:
+    """Return what lies halfway between the rows: grey levels, or shares of the phases.
+
+    Parameters
+    ----------
+    x : sections (B, n_values, N, W), f32
+    """
+    import torch
+
+    half = running.precision == "bf16"
+    width = max(8, running.strip_px // (x.shape[0] * x.shape[2]))
+    with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        seen = x.contiguous(memory_format=torch.channels_last)
+        first = _stripwise(network.head, width, 1, seen)
+        features = first.clone()
+        for block in network.ram_blocks():
+            branch = _stripwise(block.branch, width, 2, features)
+            channel = block.channel_attention(_variance(branch))
+            features += _stripwise(partial(_weighted, block, channel), width, 1, branch)
+        added = _finished(network, features, first, width)
+    out = network.between(x) + added
+    return out if network.n_values == 1 else out.softmax(dim=1)
+
+
+def _weighted(block: RAMBlock, channel: Tensor, branch: Tensor) -> Tensor:
+    """Return what `RAMBlock.weighted` does, in one piece of memory."""
+    attention: Tensor = block.spatial(branch)
+    return attention.add_(channel).sigmoid_().mul_(branch)
+
+
+def _variance(branch: Tensor) -> Tensor:
+    """Return the variance of each channel over the whole section, in f32; shape (B, C).
+
+    A product with a row of ones sums many channels at once, several times as fast as `var`.
+    """
+    batch, channels, rows, columns = branch.shape
+    pixels = branch.float().permute(0, 2, 3, 1).reshape(batch, rows * columns, channels)
+    ones = pixels.new_full((batch, 1, rows * columns), 1.0 / (rows * columns))
+    apart = pixels - ones @ pixels
+    return (ones @ apart.square_())[:, 0]
+
+
+def _finished(network: SRRAM, features: Tensor, first: Tensor, width: int) -> Tensor:
+    """Return what `SRRAM.finish` does, its last two layers as one."""
+    from torch.nn import functional
+
+    weight, bias = network.folded()
+
+    def folded(features: Tensor, first: Tensor) -> Tensor:
+        skipped = network.tail(features).add_(first)
+        return functional.conv2d(skipped, weight, bias, padding=(1, 2))
+
+    added = _stripwise(folded, width, 3, features, first).float()
+    for edge, near in ((slice(0, 1), slice(0, 5)), (slice(-1, None), slice(-5, None))):
+        exact = network.finish(features[..., near], first[..., near]).float()
+        added[..., edge] = exact[..., edge]
+    return added
+
+
+def _stripwise(layer: Callable[..., Tensor], width: int, halo: int, *inputs: Tensor) -> Tensor:
+    """Return a layer's answer over whole sections, computed strip by strip of columns.
+
+    Parameters
+    ----------
+    width : columns of a strip without its margins
+    halo : columns to each side that the layer's answer depends on
+    inputs : (B, C, N, W)
+    """
+    import torch
+
+    columns = inputs[0].shape[3]
+    if width + 2 * halo >= columns:
+        return layer(*inputs)
+    strips = []
+    for left in range(0, columns, width):
+        first, last = max(0, left - halo), min(columns, left + width + halo)
+        out = layer(*(one[..., first:last] for one in inputs))
+        strips.append(out[..., left - first : left - first + min(width, columns - left)])
+    return torch.cat(strips, dim=3)

@@ -1,0 +1,191 @@
+"""Super-resolve a stack larger than memory: Zarr in, Zarr out, slab by slab, resumable.
+
+`volume` does the same in memory, with the same result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.stacks import open_stack
+from bl_steer.analysis.single_thread import single_thread
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
+from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
+from bl_steer.analysis.superresolution.volume import check_count
+from bl_steer.protocols import Progress
+
+__all__ = ["super_resolve_zarr"]
+
+CHUNK_PLANES = 128
+PASSES = ("xz", "yz")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What a worker needs for a slab; the arrays stay on disk."""
+
+    model: str
+    source: str
+    target: str
+    running: Running
+
+
+def super_resolve_zarr(
+    model: str | Path,
+    source: str | Path,
+    target: str | Path,
+    *,
+    keep_fractions: bool = True,
+    running: Running = ONE_RUN,
+    scheduler: str | None = None,
+    progress: Progress | None = None,
+) -> Path:
+    """Insert planes between the slices of a stack; what an earlier call has done is not done again.
+
+    Parameters
+    ----------
+    model : a model's folder
+    source : a Zarr array (n, H, W): grey levels or labels
+    target : a Zarr group, made if missing: ``volume`` (N, H, W) of the source's type,
+        ``uncertainty`` (N, H, W) f32, and ``xz``, the work in between, which may be deleted
+    keep_fractions : as in `volume.super_resolve`
+    scheduler : address of a dask cluster that sees the same files; None works in this process
+
+    Returns
+    -------
+    target : the group
+
+    Raises
+    ------
+    ValueError
+        When the source is no stack of the model's kind, or the target belongs to other slices,
+        another model or other settings.
+
+    Notes
+    -----
+    A slab is marked as done after it is written, and each slab has chunks of its own: after a
+    kill at any moment, the same call goes on and ends with the same arrays.
+    """
+    made = SuperResolutionModel.load(model)
+    stack = open_stack(source)
+    check_count(stack.shape[0])
+    group = _prepare(Path(target), stack, made, keep_fractions, running)
+    job = _Job(str(model), str(source), str(target), running)
+    with single_thread():
+        todo = {name: np.flatnonzero(~group[f"{name}_done"][:]).tolist() for name in PASSES}
+        total = sum(group[f"{name}_done"].shape[0] for name in PASSES)
+        count = total - sum(len(one) for one in todo.values())
+        for name, step in zip(PASSES, (_first, _second), strict=True):
+            if name == "yz" and "offsets" not in group.attrs:
+                group.attrs["offsets"] = _offsets(job, keep_fractions).tolist()
+            for _ in _results(step, job, todo[name], scheduler):
+                count += 1
+                if progress is not None:
+                    progress(count, total)
+    return Path(target)
+
+
+def _prepare(
+    target: Path, stack: Any, model: SuperResolutionModel, keep_fractions: bool, running: Running
+) -> Any:
+    """Make or check the target."""
+    import zarr
+
+    shape = (n_planes(stack.shape[0], model.factor), *stack.shape[1:])
+    identity = {
+        "weights_sha256": model.weights_sha256,
+        "slices": list(stack.shape),
+        "keep_fractions": keep_fractions,
+        "precision": running.precision,
+    }
+    group: Any = zarr.open_group(str(target), mode="a")
+    if "identity" not in group.attrs:
+        z, x = min(CHUNK_PLANES, shape[0]), min(SLAB_PX, shape[2])
+        y = min(SLAB_PX, shape[1])
+        for name, dtype in (("volume", stack.dtype), ("uncertainty", np.float32)):
+            chunks = (z, min(CHUNK_PLANES, shape[1]), x)
+            _create(group, name, shape, chunks, dtype)
+        _create(group, "xz", (model.n_values, *shape), (model.n_values, z, y, x), np.float16)
+        for name, edge in zip(PASSES, shape[1:], strict=True):
+            _create(group, f"{name}_done", (-(-edge // SLAB_PX),), (1,), np.bool_)
+        group.attrs["identity"] = identity
+    if group.attrs["identity"] != identity:
+        differing = [
+            key for key, value in identity.items() if group.attrs["identity"][key] != value
+        ]
+        raise ValueError(
+            f"the target must be of this stack, model and settings, got others in "
+            f"{', '.join(differing)} for {target}; give another target"
+        )
+    return group
+
+
+def _create(
+    group: Any, name: str, shape: tuple[int, ...], chunks: tuple[int, ...], dtype: Any
+) -> None:
+    # Over what an interrupted preparation may have left.
+    group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, overwrite=True)
+
+
+def _results(
+    step: Callable[[_Job, int], int], job: _Job, slabs: Sequence[int], scheduler: str | None
+) -> Iterator[int]:
+    """Yield slabs as they are done."""
+    if scheduler is None:
+        for slab in slabs:
+            yield step(job, slab)
+        return
+    from dask.distributed import Client, as_completed
+
+    try:
+        connected = Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"a dask cluster must answer at its address, got {error} for {scheduler}; start it, or "
+            "leave the address out"
+        ) from error
+    with connected as client:
+        futures = client.map(lambda slab: step(job, slab), list(slabs), pure=False)
+        for future in as_completed(futures, loop=client.loop):
+            yield int(future.result())
+
+
+def _open(job: _Job) -> tuple[SlabWork, Any]:
+    import zarr
+
+    group: Any = zarr.open_group(job.target, mode="r+")
+    work = SlabWork(
+        SuperResolutionModel.load(job.model),
+        open_stack(job.source),
+        group["xz"],
+        group["volume"],
+        group["uncertainty"],
+        job.running,
+    )
+    return work, group
+
+
+def _first(job: _Job, slab: int) -> int:
+    work, group = _open(job)
+    work.first_pass(work.slabs(1)[slab])
+    group["xz_done"][slab] = True
+    return slab
+
+
+def _second(job: _Job, slab: int) -> int:
+    work, group = _open(job)
+    work.second_pass(work.slabs(2)[slab], np.asarray(group.attrs["offsets"]))
+    group["yz_done"][slab] = True
+    return slab
+
+
+def _offsets(job: _Job, keep_fractions: bool) -> NDArray[np.float64]:
+    work, _ = _open(job)
+    return work.find_offsets() if keep_fractions else np.zeros(work.model.n_values)

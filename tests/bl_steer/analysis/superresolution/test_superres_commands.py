@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from numpy.typing import NDArray
+
+from bl_steer.analysis import digest_of, find_analysis, make_params
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.stack_files import even_subset, parse_voxel, read_stack
+from bl_steer.cli import main
+from bl_steer.protocols import Inputs
+
+VOXEL = "40,10,10"
+
+
+def test_train_run_and_check_on_a_tiff(
+    grey: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, model, out = tmp_path / "stack.tif", tmp_path / "model", tmp_path / "out"
+    tifffile.imwrite(stack, grey[::4], photometric="minisblack")
+    common = [str(stack), "--voxel", VOXEL]
+    short = ["--factor", "4", "--steps", "2"]
+    assert main(["superres", "train", *common, *short, "--out", str(model)]) == 0
+    report = tmp_path / "run.json"
+    command = ["superres", "run", *common, "--model", str(model), "--out", str(out)]
+    assert main([*command, "--json", str(report)]) == 0
+    found = json.loads(report.read_text())
+    assert found["shape"] == list(grey.shape)
+    assert found["voxel_nm"] == [10.0, 10.0, 10.0]
+    volume = tifffile.imread(out / "volume.tif")
+    np.testing.assert_array_equal(volume[::4], grey[::4])
+    assert (out / "section.png").stat().st_size > 10_000
+    assert "features thinner than the pitch of 40 nm" in capsys.readouterr().out
+    checked = tmp_path / "check.json"
+    assert main(["superres", "check", *common, *short, "--json", str(checked)]) == 0
+    scores = json.loads(checked.read_text())["leave_out"]
+    assert scores["method"] == ["srram", "nearest", "linear", "lanczos"]
+    assert all(0 < error < 100 for error in scores["rms_error"])
+
+
+def test_labels_from_zarr_to_zarr(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    label_model.save(tmp_path / "model")
+    zarr.save_array(str(tmp_path / "stack.zarr"), labels[::4])
+    command = ["superres", "run", str(tmp_path / "stack.zarr"), "--voxel", VOXEL]
+    command += ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    volume = zarr.open_array(str(tmp_path / "out" / "volume.zarr" / "volume"), mode="r")
+    np.testing.assert_array_equal(np.asarray(volume[::4]), labels[::4])
+
+
+def test_the_analysis_repeats_and_warns_of_a_wrong_pitch(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    folder = str(label_model.save(tmp_path))
+    analysis = find_analysis("superres")
+    params = make_params(analysis, {"model": folder, "n_phases": 2, "factor": 4})
+    inputs = Inputs({"slices": labels[::4]}, {"pitch_nm": 40.0, "pixel_size_nm": 10.0})
+    first, second = (analysis.run(inputs, params) for _ in range(2))
+    assert digest_of(first) == digest_of(second)
+    assert first.warnings == ()
+    shares = first.tables["fractions"]
+    np.testing.assert_allclose(
+        shares["fraction_of_volume"], shares["fraction_of_slices"], atol=0.01
+    )
+    wrong = Inputs(inputs.arrays, {"pitch_nm": 80.0, "pixel_size_nm": 10.0})
+    assert "pitch" in analysis.run(wrong, params).warnings[0]
+
+
+def test_the_analysis_learns_from_the_stack_where_no_model_is_given(
+    grey: NDArray[np.uint8],
+) -> None:
+    analysis = find_analysis("superres")
+    params = make_params(analysis, {"factor": 2, "steps": 1, "blocks": 1, "channels": 4})
+    inputs = Inputs({"slices": grey[::4]}, {"pitch_nm": 40.0, "pixel_size_nm": 10.0})
+    result = analysis.run(inputs, params)
+    assert result.arrays["volume"].shape == (21, 41, 41)
+    assert result.provenance["weights"]
+
+
+def test_an_unknown_voxel_is_refused(grey: NDArray[np.uint8]) -> None:
+    analysis = find_analysis("superres")
+    with pytest.raises(ValueError, match="pitch_nm and pixel_size_nm must be known"):
+        analysis.run(Inputs({"slices": grey}), make_params(analysis, {}))
+
+
+@pytest.mark.parametrize("text", ["100,10", "100,10,12", "0,10,10", "a,b,c"])
+def test_a_voxel_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="try 100,10,10"):
+        parse_voxel(text)
+
+
+@pytest.mark.parametrize("name", ["stack.npy", "stack.npz", "pages", "stack.zarr"])
+def test_stacks_come_in_many_forms(name: str, tmp_path: Path) -> None:
+    stack = np.random.default_rng(0).integers(0, 9, (3, 5, 6)).astype(np.uint16)
+    path = tmp_path / name
+    if name == "pages":
+        path.mkdir()
+        for z, plane in enumerate(stack):
+            tifffile.imwrite(path / f"{z:03d}.tif", plane)
+    elif name.endswith("zarr"):
+        zarr.save_array(str(path), stack)
+    else:
+        (np.save if name.endswith("npy") else np.savez)(path, stack)
+    np.testing.assert_array_equal(read_stack(path), stack)
+
+
+def test_a_missing_stack_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["superres", "run", "nothing.tif", "--voxel", VOXEL, "--model", "none"]) == 2
+    assert "superres train" in capsys.readouterr().err
+
+
+def test_a_model_is_taught_by_slices_spread_evenly() -> None:
+    chosen = even_subset(np.arange(100)[:, None, None])
+    assert len(chosen) == 32
+    assert (chosen.min(), chosen.max()) == (0, 99)

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from bl_steer.analysis.superresolution.isotropy import isotropy
+from bl_steer.analysis.superresolution.leave_out import leave_out
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.resolution import fourier_correlation, ring_resolution
+
+VOXEL_NM = (40.0, 10.0, 10.0)
+
+
+def structure(seed: int, sigma: tuple[float, float, float]) -> NDArray[np.uint8]:
+    noise = np.random.default_rng(seed).standard_normal((81, 81, 81))
+    return (gaussian_filter(noise, sigma, mode="wrap") > 0).astype(np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("n_phases", [None, 2])
+def test_an_isotropic_stack_gives_no_warning(seed: int, n_phases: int | None) -> None:
+    found = isotropy(structure(seed, (3, 3, 3))[::4], VOXEL_NM, n_phases=n_phases)
+    assert found.warnings == ()
+    np.testing.assert_allclose(found.chords["ratio"], 1, atol=0.12)
+
+
+def test_a_stretched_structure_gives_a_warning() -> None:
+    found = isotropy(structure(1, (6, 3, 3))[::4], VOXEL_NM, n_phases=2)
+    assert len(found.warnings) == 2
+    assert "along z" in found.warnings[0]
+    assert found.chords["ratio"].min() > 1.2
+
+
+def test_a_wrong_pitch_gives_a_warning() -> None:
+    found = isotropy(structure(1, (3, 3, 3))[::4], (80.0, 10.0, 10.0), n_phases=2)
+    assert "pitch or pixel size are wrong" in found.warnings[0]
+
+
+def test_a_pitch_between_pixels_is_allowed() -> None:
+    found = isotropy(structure(1, (3, 3, 3))[::4], (42.0, 10.0, 10.0))
+    assert found.correlation["lag_nm"][0] == 42.0
+
+
+def test_slices_that_are_left_out_are_predicted_better_than_by_the_baselines(
+    label_model: SuperResolutionModel,
+) -> None:
+    # The structure of the fixtures at the plane's own pitch: every second plane is left out.
+    fine = (
+        gaussian_filter(
+            np.random.default_rng(3).standard_normal((21, 61, 61)), (1.75, 3.5, 3.5), mode="wrap"
+        )
+        > 0
+    ).astype(np.uint8)
+    half = label_model.settings.model_copy(
+        update={
+            "steps": 60,
+            "decimation": label_model.settings.decimation.model_copy(update={"pitch_px": 2.0}),
+        }
+    )
+    labels = leave_out(fine, half, n_phases=2)
+    scores = dict(zip(labels["method"].tolist(), labels["miou"].tolist(), strict=True))
+    assert scores["srram"] > scores["nearest"]
+    grey = leave_out(fine * 100.0, half)
+    errors = dict(zip(grey["method"].tolist(), grey["rms_error"].tolist(), strict=True))
+    assert errors["srram"] < errors["nearest"]
+
+
+def test_leaving_out_needs_five_slices(label_model: SuperResolutionModel) -> None:
+    with pytest.raises(ValueError, match=r"must have 5 slices .* got 4"):
+        leave_out(np.zeros((4, 30, 30), np.uint8), label_model.settings, n_phases=2)
+
+
+def test_the_correlation_finds_the_frequency_where_noise_begins() -> None:
+    rng = np.random.default_rng(0)
+    shared = gaussian_filter(rng.standard_normal((48, 48, 48)), 2.0, mode="wrap")
+    shared /= shared.std()
+    first, second = (shared + 0.1 * rng.standard_normal(shared.shape) for _ in range(2))
+    found = fourier_correlation(first, second, (10.0, 10.0, 10.0))
+    # FSC = S / (S + N) with S = (4π σ²)^1.5 exp(-(2π f σ)²) and N = .01 a voxel: 1/7 at S = N / 6.
+    height = (4 * np.pi * 2.0**2) ** 1.5 / 0.01
+    expected = 2 * np.pi * 20.0 / np.sqrt(np.log(6 * height))
+    assert found.correlation[1] > 0.95
+    assert found.resolution_nm == pytest.approx(expected, rel=0.25)
+
+
+def test_equal_volumes_correlate_at_all_frequencies() -> None:
+    one = np.random.default_rng(0).standard_normal((20, 24))
+    found = fourier_correlation(one, one, (5.0, 5.0))
+    np.testing.assert_allclose(found.correlation, 1.0)
+    assert np.isnan(found.resolution_nm)
+
+
+def test_blurred_planes_resolve_less() -> None:
+    planes = np.random.default_rng(0).standard_normal((4, 96, 96))
+    noisy = planes + 0.3 * np.random.default_rng(1).standard_normal(planes.shape)
+    coarse = gaussian_filter(planes, (0, 2, 2)) + 0.1 * (noisy - planes)
+    assert np.isnan(ring_resolution(noisy, planes))
+    assert 3 < ring_resolution(coarse, planes) < 10
