@@ -37,12 +37,12 @@ class Running:
         in f32
     """
 
-    strip_px: int = 1 << 15
+    strip_px: int = 1 << 16
     precision: Literal["f32", "bf16"] = "f32"
 
     def __post_init__(self) -> None:
         if self.strip_px < 1024:
-            raise ValueError(f"strip_px must be at least 1024 px, got {self.strip_px}; try 32768")
+            raise ValueError(f"strip_px must be at least 1024 px, got {self.strip_px}; try 65536")
 
 
 ONE_RUN = Running()

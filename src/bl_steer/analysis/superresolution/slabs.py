@@ -122,7 +122,7 @@ class SlabWork:
     def _inserted(self, sections: Values) -> Values:
         """Return sections with their inserted rows, few at a time."""
         rows = n_planes(sections.shape[2], self.model.factor)
-        few = max(1, self.running.strip_px // (rows * sections.shape[3]))
+        few = max(1, self.running.strip_px // 2 // (rows * sections.shape[3]))
         return np.concatenate(list(self._some(sections, few)))
 
     def _some(self, sections: Values, few: int) -> Iterator[Values]:
