@@ -3,6 +3,7 @@
     python benchmarks/bench_superres.py phantom [--family grains] [--seeds 1:2] [--factor 8]
     python benchmarks/bench_superres.py electrode [--axis 0]
     python benchmarks/bench_superres.py speed
+    python benchmarks/bench_superres.py memory [--edge 512]
 
 Inserted planes alone are scored, volumes and areas on whole volumes. Labels of the slices come from
 grey thresholds, or with --unet also from a U-Net that has learnt from four slices of another
@@ -14,6 +15,8 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
+import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
@@ -22,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import zarr
 from numpy.typing import NDArray
 from superres_phantom import (
     Phantom,
@@ -47,9 +51,10 @@ from bl_steer.analysis.superresolution.baselines import (
     signed_distance,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation
-from bl_steer.analysis.superresolution.model import train_model
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.network import SIZES, SRRAM, make_network
 from bl_steer.analysis.superresolution.sections import insert_rows, interleaved
+from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 
@@ -192,6 +197,41 @@ def bench_speed() -> list[dict[str, Any]]:
     return rows
 
 
+def bench_memory(edge: int) -> list[dict[str, Any]]:
+    """Measure the peak memory of two sections of labels at 8×, and add what a slab has besides."""
+    stages = tuple(make_network(3, *SIZES["small"], seed=0).eval() for _ in range(3))
+    model = SuperResolutionModel(stages, settings(8))
+    n = edge // 8
+    shape, thin = (n_planes(n, 8), edge, edge), (128, 128, 32)
+    with tempfile.TemporaryDirectory() as folder:
+        group: Any = zarr.open_group(folder, mode="a")
+        arrays = [
+            group.create_array("slices", shape=(n, edge, edge), chunks=(1, edge, edge), dtype="u1"),
+            group.create_array("xz", shape=(3, *shape), chunks=(3, 128, 32, 32), dtype="f2"),
+            group.create_array("volume", shape=shape, chunks=thin, dtype="u1"),
+            group.create_array("uncertainty", shape=shape, chunks=thin, dtype="f4"),
+        ]
+        work = SlabWork(model, *arrays)
+        insert_rows(stages, np.zeros((1, 3, 9, 40), np.float32))
+        base, two = peak_mib(), slice(0, 2)
+        _, seconds = timed(lambda: (work.first_pass(two), work.second_pass(two, np.zeros(3))))
+        above = peak_mib() - base
+    # Of xz, volume and uncertainty.
+    besides = (SLAB_PX - 2) * shape[0] * edge * (3 * 2 + 1 + 4) / 2**20
+    one = {
+        "edge": edge,
+        "above_base_mib": above,
+        "whole_slab_mib": above + besides,
+        "voxels_per_s": shape[0] * edge * 2 / seconds,
+    }
+    print(json.dumps(one), flush=True)
+    return [one]
+
+
+def peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def section_by_section(stages: list[SRRAM], x: torch.Tensor) -> NDArray[np.float32]:
     """Return what the package finds, as `SlabWork` calls it."""
     return np.concatenate([insert_rows(stages, section[None].numpy()) for section in x])
@@ -230,10 +270,11 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("phantom", "electrode", "speed"))
+    parser.add_argument("what", choices=("phantom", "electrode", "speed", "memory"))
     parser.add_argument("--family", default="grains")
     parser.add_argument("--seeds", default="1:2")
     parser.add_argument("--factor", type=int, default=8)
+    parser.add_argument("--edge", type=int, default=512)
     parser.add_argument("--axis", type=int, default=0)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--unet", action="store_true")
@@ -242,6 +283,8 @@ def main() -> None:
     torch.set_num_threads(1)
     if a.what == "speed":
         rows = bench_speed()
+    elif a.what == "memory":
+        rows = bench_memory(a.edge)
     elif a.what == "electrode":
         rows = bench_electrode(a.axis, a.factor, steps=a.steps)
     else:

@@ -65,28 +65,41 @@ class SlabWork:
 
     def first_pass(self, rows: slice) -> None:
         """Insert the planes of the xz sections of a slab of rows."""
-        values = self.model.values_of(self.slices[:, rows])  # (n, B, W, V)
-        fine = self._inserted(values.transpose(1, 3, 0, 2))  # (B, V, N, W)
-        self.xz[:, :, rows] = fine.transpose(1, 2, 0, 3).astype(np.float16)
+        measured = np.asarray(self.slices[:, rows])
+        n, thickness, width = measured.shape
+        shape = (self.model.n_values, n_planes(n, self.model.factor), thickness, width)
+        found = np.empty(shape, np.float16)
+        for some in self._groups(thickness, width):
+            values = self.model.values_of(measured[:, some])  # (n, b, W, V)
+            fine = self._inserted(values.transpose(1, 3, 0, 2))  # (b, V, N, W)
+            found[:, :, some] = fine.transpose(1, 2, 0, 3)
+        self.xz[:, :, rows] = found
 
     def second_pass(self, columns: slice, offsets: NDArray[np.float64]) -> None:
         """Insert the planes of the yz sections of a slab of columns; write the mean of both."""
-        measured = np.asarray(self.slices[:, :, columns])
-        mean, apart = self._both(measured, columns)
-        if self.model.kind == "labels":
-            score = (
-                np.log(np.maximum(mean, FLOOR)) + offsets.astype(np.float32)[:, None, None, None]
-            )
-            found = score.argmax(axis=0).astype(self.volume.dtype)
-            uncertainty = 0.5 * apart.sum(axis=0)
-        else:
-            grey = mean[0] * np.float32(self.model.deviation) + np.float32(self.model.mean)
-            found = _as_type(grey, self.volume.dtype)
-            uncertainty = apart[0] * np.float32(self.model.deviation)
+        measured, xz = np.asarray(self.slices[:, :, columns]), np.asarray(self.xz[..., columns])
+        found = np.empty(xz.shape[1:], self.volume.dtype)
+        uncertainty = np.empty(found.shape, np.float32)
+        for some in self._groups(measured.shape[2], measured.shape[1]):
+            mean, apart = self._both(measured[:, :, some], xz[..., some])
+            found[..., some], uncertainty[..., some] = self._decided(mean, apart, offsets)
         found[:: self.model.factor] = measured
         uncertainty[:: self.model.factor] = 0
         self.volume[:, :, columns] = found
         self.uncertainty[:, :, columns] = uncertainty
+
+    def _decided(
+        self, mean: Values, apart: Values, offsets: NDArray[np.float64]
+    ) -> tuple[NDArray[Any], Values]:
+        """Return grey levels or labels, and their uncertainty, from mean and difference."""
+        if self.model.kind == "labels":
+            score = (
+                np.log(np.maximum(mean, FLOOR)) + offsets.astype(np.float32)[:, None, None, None]
+            )
+            return score.argmax(axis=0), 0.5 * apart.sum(axis=0)
+        deviation = np.float32(self.model.deviation)
+        grey = mean[0] * deviation + np.float32(self.model.mean)
+        return _as_type(grey, self.volume.dtype), apart[0] * deviation
 
     def find_offsets(self) -> NDArray[np.float64]:
         """Return what is added to the logarithms of the phases' shares, (n_values,).
@@ -106,28 +119,29 @@ class SlabWork:
         for column in range(step // 2, width, step):
             measured = np.asarray(self.slices[:, :, column : column + 1])
             counts += np.bincount(measured.ravel(), minlength=n_values)
-            mean, _ = self._both(measured, slice(column, column + 1))
+            xz = np.asarray(self.xz[..., column : column + 1])
+            mean, _ = self._both(measured, xz)
             inserted = np.arange(mean.shape[1]) % self.model.factor != 0
             shares.append(mean[:, inserted].reshape(n_values, -1)[:, ::7])
         return offsets_for(np.concatenate(shares, axis=1), counts / counts.sum())
 
-    def _both(self, measured: NDArray[Any], columns: slice) -> tuple[Values, Values]:
-        """Return mean and difference of the two directions in a slab, (V, N, H, B)."""
-        values = self.model.values_of(measured)  # (n, H, B, V)
-        fine = self._inserted(values.transpose(2, 3, 0, 1))  # (B, V, N, H)
+    def _both(self, measured: NDArray[Any], xz: NDArray[np.float16]) -> tuple[Values, Values]:
+        """Return mean and difference of the two directions, (V, N, H, b)."""
+        values = self.model.values_of(measured)  # (n, H, b, V)
+        fine = self._inserted(values.transpose(2, 3, 0, 1))  # (b, V, N, H)
         yz = fine.transpose(1, 2, 3, 0)
-        xz = np.asarray(self.xz[..., columns], np.float32)
-        return 0.5 * (xz + yz), np.abs(xz - yz)
+        other = xz.astype(np.float32)
+        return 0.5 * (other + yz), np.abs(other - yz)
 
     def _inserted(self, sections: Values) -> Values:
-        """Return sections with their inserted rows, few at a time."""
-        rows = n_planes(sections.shape[2], self.model.factor)
-        few = max(1, self.running.strip_px // 2 // (rows * sections.shape[3]))
-        return np.concatenate(list(self._some(sections, few)))
+        return insert_rows(self.model.stages, sections, self.running)
 
-    def _some(self, sections: Values, few: int) -> Iterator[Values]:
-        for first in range(0, len(sections), few):
-            yield insert_rows(self.model.stages, sections[first : first + few], self.running)
+    def _groups(self, thickness: int, width: int) -> Iterator[slice]:
+        """Yield the sections of a slab, few at a time: small ones together, large ones alone."""
+        rows = n_planes(self.slices.shape[0], self.model.factor)
+        few = max(1, self.running.strip_px // 2 // (rows * width))
+        for first in range(0, thickness, few):
+            yield slice(first, min(first + few, thickness))
 
 
 def offsets_for(shares: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:

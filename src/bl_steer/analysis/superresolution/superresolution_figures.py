@@ -12,9 +12,6 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_section"]
 
-ROOM = 0.9
-"""Share of the width that the panels take."""
-
 
 def draw_section(
     slices: NDArray[Any],
@@ -35,9 +32,7 @@ def draw_section(
     middle = slices.shape[1] // 2
     z, _, x = (edge / 1000 for edge in voxel_nm)
     height, width = (len(slices) - 1) * z, (slices.shape[2] - 1) * x
-    figure = Figure(
-        figsize=(9.0, max(2.4, 2.6 * ROOM * height / width + 1.2)), layout="constrained"
-    )
+    figure = Figure(figsize=(9.0, max(2.4, 2.4 * height / width + 1.2)), layout="constrained")
     axes = figure.subplots(1, 3, sharex=True, sharey=True)
     panels = (
         ("slices", slices[:, middle], z, "gray"),
@@ -47,7 +42,15 @@ def draw_section(
     for ax, (title, section, pitch, colours) in zip(axes, panels, strict=True):
         # A row is drawn around its own place.
         extent = (-x / 2, width + x / 2, height + pitch / 2, -pitch / 2)
-        image = ax.imshow(section, cmap=colours, extent=extent, interpolation="nearest")
+        limits = (None, None) if colours == "magma" else (slices.min(), slices.max())
+        image = ax.imshow(
+            section,
+            cmap=colours,
+            extent=extent,
+            interpolation="nearest",
+            vmin=limits[0],
+            vmax=limits[1],
+        )
         ax.set(title=title, xlabel="x (µm)")
         if title == "|xz − yz|":
             figure.colorbar(image, ax=ax, shrink=0.8)
