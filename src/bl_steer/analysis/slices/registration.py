@@ -90,7 +90,7 @@ def _box_displacement(
     if step == 0:
         return moved
     followed = image[slice(*rows), columns[0] + step : columns[1] + step]
-    return displacement(box, followed) + np.array([0.0, step])
+    return np.asarray(displacement(box, followed) + np.array([0.0, step]), dtype=np.float64)
 
 
 def _details(image: NDArray[Any]) -> Array:
