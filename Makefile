@@ -55,7 +55,7 @@ bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-model: venv ## train the shipped model of FIB-SEM phases anew (some 15 minutes on one core)
+model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem
 	rm -f src/bl_steer/models/fibsem/checkpoint.pt
 

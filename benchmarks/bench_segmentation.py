@@ -75,7 +75,7 @@ class MonaiUNet(SegmentationNetwork):
         from monai.networks.nets.unet import UNet
 
         self.stride = 2 ** (len(widths) - 1)
-        self.halo = 512  # never cut into tiles here
+        self.halo = 256  # not measured: no image here is cut into tiles
         self.net = UNet(
             spatial_dims=2,
             in_channels=1,
