@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bl_steer.features import DEFAULT_TARGET
 
 if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone
+    from bl_steer.runs import RecordsAlone, Run
     from bl_steer.store import Store
     from bl_steer.trials import Trial
     from simulators.sample import Sample
@@ -229,6 +229,8 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
                 "only the decisions of a built-in agent can be repeated, got the agent "
                 f"{run.steering['agent']!r}; leave out --verify"
             )
+        if not run.steering:
+            return _show_plain(run, figure)
         figure = figure or Path(f"{run.uid[:8]}.png")
         _check_writable(figure)
         draw_run(run).savefig(figure, dpi=150)
@@ -246,6 +248,23 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
         if verify:
             report["decisions_that_differ"] = differing_decisions(run)
     return report
+
+
+def _show_plain(run: Run, figure: Path | None) -> dict[str, Any]:
+    """Return what is known of a run that steered nothing, such as one of micrographs."""
+    if figure is not None:
+        raise ValueError(
+            f"a figure must be of a run with a grid, got a {run.start.get('plan_name')}; show its "
+            "analysis, or leave out --figure"
+        )
+    return {
+        "uid": run.uid,
+        "plan": run.start.get("plan_name"),
+        "status": run.status,
+        "n_points": run.n_points,
+        "analyses": run.start.get("analyses", []),
+        "steering": {},
+    }
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def run(
     """Segment the micrographs of files and folders; write label maps, tables and figures."""
     from bl_steer.analysis.digest import digest_of
     from bl_steer.analysis.registry import find_analysis, make_params
-    from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
+    from bl_steer.analysis.segmentation.files import inputs_from_files, write_result, write_table
 
     _check_folder(out)
     analysis = find_analysis("segment")
@@ -69,6 +69,11 @@ def run(
     result = analysis.run(inputs, make_params(analysis, params), progress)
     sample = {key: column.tolist() for key, column in result.tables["sample"].items()}
     written = write_result(result, out)
+    names = [str(Path(file).resolve()) for file in inputs.source["files"]]
+    of_files = {"field": np.array(list(inputs.arrays)), "file": np.array(names)}
+    written.append(write_table(of_files, out / "fields.csv"))
+    notes += _strange_conditions(result.provenance["model"], conditions)
+    notes += _left_over(out, written)
     return {
         "n_fields": len(inputs.arrays),
         "sample": sample,
@@ -78,6 +83,33 @@ def run(
         "warnings": [*notes, *result.warnings],
         "files": [str(path) for path in written],
     }
+
+
+def _strange_conditions(model: str, conditions: Mapping[str, Any]) -> list[str]:
+    """Name conditions that the model's training set does not record, with the likely meaning."""
+    from difflib import get_close_matches
+
+    from bl_steer.analysis.segmentation.shipped import find_model
+
+    known = {"pixel_size_nm", *find_model(model).card.get("conditions", {}).get("recorded", {})}
+    notes = []
+    for name in conditions:
+        if name not in known:
+            near = get_close_matches(name, known, n=1, cutoff=0.5)
+            meant = f"did you mean {near[0]}?" if near else f"it knows {', '.join(sorted(known))}"
+            notes.append(f"The model knows no condition {name!r}: it changes nothing; {meant}")
+    return notes
+
+
+def _left_over(out: Path, written: Sequence[Path]) -> list[str]:
+    """Name the results of earlier fields that are still in a folder."""
+    left = sorted(path.name for path in out.glob("field_*") if path not in written)
+    if not left:
+        return []
+    return [
+        f"{len(left)} files of an earlier result, such as {left[0]}, are still in {out}; give "
+        "another folder with --out, or remove them"
+    ]
 
 
 def run_stack(
@@ -159,6 +191,11 @@ def learning_curve(
     from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
     from bl_steer.analysis.segmentation.learning_figures import plot_learning_curve
 
+    if len(set(sizes)) < 2:
+        raise ValueError(
+            f"a learning curve must have two sizes or more, got {list(sizes)} of {len(data.train)} "
+            "pairs to train on; paint four pairs or more, or give --sizes 1,2"
+        )
     _check_folder(out)
     with _resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
         scores: list[Score] = measure_learning(

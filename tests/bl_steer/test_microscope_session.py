@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from bl_steer.cli import main
+
 TYPED = """
 RE(take_micrographs(sem, stage, fields=[(0, 0)], analyses=["segment"]))
 print("all done:", session.wait_for_analyses(300.0))
@@ -22,7 +24,9 @@ ROUTES = {
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_micrographs_are_taken_and_segmented_at_the_prompt(route: str, tmp_path: Path) -> None:
+def test_micrographs_are_taken_and_segmented_at_the_prompt(
+    route: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments, typed = ROUTES[route]
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -43,6 +47,11 @@ def test_micrographs_are_taken_and_segmented_at_the_prompt(route: str, tmp_path:
     assert "simulated electron microscope, specimen 'grains', seed" in done.stdout
     for line in ("all done: True", "phases: oxide carbon void", "raw run: take_micrographs 2"):
         assert line in done.stdout, done.stdout + done.stderr
+    # The run has no grid: show tells of it without a figure.
+    assert main(["show", "-2", "--data", str(tmp_path / "bl_steer_data")]) == 0
+    shown = capsys.readouterr().out
+    assert "take_micrographs" in shown
+    assert "segment" in shown
 
 
 def test_a_specimen_that_does_not_exist_is_named(

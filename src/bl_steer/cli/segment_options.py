@@ -94,6 +94,7 @@ def read_settings(arguments: argparse.Namespace) -> TrainingSettings:
         return TrainingSettings(
             network=arguments.network,
             steps=arguments.steps,
+            evaluate_every=max(1, min(60, arguments.steps // 10)),
             seed=arguments.seed,
             augmentation=Augmentation(turn=not arguments.upright),
         )

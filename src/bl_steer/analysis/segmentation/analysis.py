@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
@@ -235,7 +236,13 @@ def _figures(
             found[name],
             model.phases,
             pixel_size_nm=pixel_size_nm or metadata.get("pixel_size_nm"),
-            title=name,
+            title=_title(name, metadata),
         )
         for name, image, metadata in fields
     }
+
+
+def _title(name: str, metadata: Mapping[str, Any]) -> str:
+    """Return a field's name, with its file's where it came from one."""
+    file = metadata.get("file")
+    return name if file is None else f"{name}: {Path(str(file)).name}"

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.reading import list_images, masks_among, read_micrographs
+from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.drafts import draft_of
 from bl_steer.protocols import AnalysisResult, Inputs, Table
 
@@ -32,8 +33,10 @@ def inputs_from_files(
     Raises
     ------
     ValueError
-        When a path is missing, a folder has no image, or a file cannot be read.
+        When a path is missing, a folder has no image, a file cannot be read, or the pixel size is
+        no positive number.
     """
+    check_pixel_size((conditions or {}).get("pixel_size_nm"))
     arrays: dict[str, NDArray[Any]] = {}
     recorded: list[dict[str, Any]] = []
     notes: list[str] = []

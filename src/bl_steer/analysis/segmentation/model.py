@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.drafts import draft_of
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class SegmentationModel:
             if card.get("calibrated", False):
                 network = CalibratedNetwork(network, len(phases))
             network.load_state_dict(state)
+            check_pixel_size(card["pixel_size_nm"])
         except (KeyError, RuntimeError, TypeError, ValueError) as error:
             reason = " ".join(str(error).split())[:200]
             raise ModelError(

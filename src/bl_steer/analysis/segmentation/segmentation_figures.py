@@ -91,7 +91,7 @@ def plot_training(history: Sequence[Mapping[str, float]], *, ax: Axes) -> Axes:
     """Draw loss and validation score against the steps of a training."""
     steps = [row["step"] for row in history]
     scores = [row["miou"] for row in history]
-    ax.plot(steps, scores, "o-", color="#0072B2", label="validation mIoU")
+    ax.plot(steps, scores, "o-", color="#0072B2", label="validation mIoU, before calibration")
     best = int(np.argmax(scores))
     ax.plot(steps[best], scores[best], "*", color="#D55E00", markersize=14, label="weights kept")
     ax.set(xlabel="training step", ylabel="mean IoU of the validation (0 … 1)")

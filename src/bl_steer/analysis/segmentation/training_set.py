@@ -19,6 +19,7 @@ from bl_steer.analysis.segmentation.reading import (
     load_pair,
     split_by_sample,
 )
+from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.analysis.segmentation.training import Labelled
 
 __all__ = ["LabelledField", "TrainingSet"]
@@ -84,11 +85,19 @@ class TrainingSet:
         pixel_size_nm : that all micrographs are brought to; by default the median of those known
         shares : of the parts, where samples are held back
         seed : of the split
+
+        Raises
+        ------
+        ValueError
+            When there are no pairs, or a pixel size is no positive number.
         """
+        check_pixel_size(pixel_size_nm)
         pairs = find_pairs(place, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
         fields = [[_read(pair, phases) for pair in part] for part in parts]
+        for one in (one for part in fields for one in part):
+            check_pixel_size(one.conditions.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size([one for part in fields for one in part])
         train, held, reported = ([_at_pixel_size(one, size) for one in part] for part in fields)
         return cls(phases, train, held, reported, size, notes)

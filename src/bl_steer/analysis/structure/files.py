@@ -77,6 +77,8 @@ def _tiff(path: Path) -> tuple[Any, dict[str, Any]]:
 
     with tifffile.TiffFile(path) as file:
         series = file.series[0]
+        if "S" in series.axes:
+            raise ValueError(f"it holds colours, axes {series.axes}; one label a voxel is needed")
         if len(file.pages) > 1 and len(series.shape) < 3:
             return file.asarray(key=slice(None)), {}
         return series.asarray(), {}

@@ -53,3 +53,9 @@ def test_a_result_is_written_in_common_forms(tmp_path: Path) -> None:
         "phase,fraction",
         "oxide,0.25",
     ]
+
+
+@pytest.mark.parametrize("size", ["abc", -3.0, 0.0, float("nan")])
+def test_a_pixel_size_that_is_none_is_refused(tmp_path: Path, size: object) -> None:
+    with pytest.raises(ValueError, match="pixel_size_nm must be a positive number of nm, got"):
+        inputs_from_files([tmp_path], {"pixel_size_nm": size})

@@ -33,7 +33,9 @@ def test_weights_of_another_model_are_refused(model: SegmentationModel, tmp_path
         SegmentationModel.load(tmp_path)
 
 
-@pytest.mark.parametrize("change", [{"widths": [4, 8]}, {"network": "resnet"}, {"phases": None}])
+@pytest.mark.parametrize(
+    "change", [{"widths": [4, 8]}, {"network": "resnet"}, {"phases": None}, {"pixel_size_nm": -3.0}]
+)
 def test_a_card_that_does_not_fit_is_refused(
     model: SegmentationModel, tmp_path: Path, change: dict[str, object]
 ) -> None:

@@ -49,6 +49,41 @@ def test_run_writes_label_maps_tables_and_figures(
     assert report["digest"] in capsys.readouterr().out
 
 
+def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", "run", "pairs/images", "--model", "model", "--out", "out"]) == 0
+    assert "earlier result" not in capsys.readouterr().out
+    rows = (place / "out" / "fields.csv").read_text().splitlines()
+    assert rows[0] == "field,file"
+    assert [row.split(",")[0] for row in rows[1:]] == [f"field_{n:03d}" for n in range(4)]
+    assert rows[2].endswith("s1_0.tif")
+    assert (
+        main(["segment", "run", "pairs/images/s3_0.tif", "--model", "model", "--out", "out"]) == 0
+    )
+    assert "9 files of an earlier result, such as field_001" in capsys.readouterr().out
+
+
+def test_a_condition_that_the_model_does_not_know_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "segment run pairs/images --model model --out out --condition pixelsize=10"
+    assert main(command.split()) == 0
+    assert "no condition 'pixelsize': it changes nothing; did you mean pixel_size_nm?" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_folder_of_folders_is_refused_with_the_one_that_was_meant(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "set").mkdir()
+    (place / "pairs" / "images").rename(place / "set" / "train")
+    (place / "pairs" / "masks").rename(place / "set" / "train_annot")
+    assert main(["segment", "train", "set"]) == 2
+    assert "did you mean set/train?" in capsys.readouterr().err
+
+
 def test_run_on_a_stack_writes_a_row_a_plane(place: Path) -> None:
     assert (
         main(
@@ -111,6 +146,13 @@ BAD = [
     ("run pairs/images --model model --out r.txt", r"must go to a folder, got the file r\.txt"),
     ("run pairs/images --model model --condition pixel_size_nm", "must be NAME=VALUE"),
     ("run pairs/images --model model --condition pixel_size_nm=500", "within a factor 4"),
+    (
+        "run pairs/images --model model --condition pixel_size_nm=abc",
+        "pixel_size_nm must be a positive number of nm, got 'abc'",
+    ),
+    ("train pairs --pixel-size-nm -3", r"pixel_size_nm must be a positive number of nm, got -3\.0"),
+    ("train pairs --sample-pattern (", r"sample_pattern must be a regular expression, got '\('"),
+    ("plan pairs --sizes 2", r"a learning curve must have two sizes or more, got \[2\]"),
     ("run pairs/images --model model --dask tcp://a:1", "--dask must come with a Zarr stack"),
     ("run pairs/images --model model --tile-px 3", "tile_px=3"),
     ("train pairs --steps 0", "steps=0"),

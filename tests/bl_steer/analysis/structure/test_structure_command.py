@@ -33,6 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("v.npy", labels)
     np.savez("v.npz", labels=labels, voxel_size_nm=[20.0, 10.0, 10.0])
     zarr.save_array("v.zarr", labels)
+    tifffile.imwrite("rgb.tif", np.zeros((24, 26, 3), np.uint8), photometric="rgb")
     np.save("flat.npy", labels[0])
     np.save("float.npy", labels.astype(float))
     np.save("one.npy", np.zeros((8, 8, 8), np.uint8))
@@ -84,6 +85,7 @@ BAD = [
     ("v.tif --voxel 20,10", "--voxel must be Z,Y,X in nm, got '20,10'"),
     ("v.tif --voxel 20,10,-1", "three positive edges z, y, x in nm, got 20, 10, -1"),
     ("v.tif --voxel 20,0,1", "three positive edges z, y, x in nm, got 20, 0, 1"),
+    ("rgb.tif --voxel 1,1,1", "it holds colours, axes YXS"),
     ("flat.npy --voxel 1,1,1", r"must have the axes z, y, x, got shape \(24, 26\)"),
     ("float.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, .* got float64"),
     ("big.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, got 0 … 800"),

@@ -197,7 +197,7 @@ def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], li
     for mask in masks:
         by_key.setdefault(_key(mask), []).append(mask)
     rows: list[tuple[Path, Path, dict[str, Any]]] = []
-    problems = [] if images else [f"no images in {folder}"]
+    problems = [] if images else [f"no images in {folder} itself{_below(folder)}"]
     for image in images:
         found = by_key.pop(_key(image), [])
         if len(found) == 1:
@@ -220,6 +220,14 @@ def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
     found = list_images(folder)
     masks_here = [path for path in found if _MASK_NAME.search(path.stem)]
     return [path for path in found if path not in masks_here], masks_here
+
+
+def _below(folder: Path) -> str:
+    """Name a folder below that has its masks beside it, as a hint."""
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if any(inner.with_name(f"{inner.name}_{name}").is_dir() for name in _MASK_FOLDERS):
+            return f" (did you mean {inner}?)"
+    return ""
 
 
 def _pairs_listed(
@@ -277,7 +285,14 @@ def _mismatch(image: Path, mask: Path) -> list[str]:
 def _samples(images: Sequence[Path], pattern: str | None) -> list[str]:
     stems = [_IMAGE_NAME.sub("", image.stem) for image in images]
     if pattern is not None:
-        found = [re.search(pattern, stem) for stem in stems]
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"sample_pattern must be a regular expression, got {pattern!r} ({error}); try "
+                r"'^(\w+?)_'"
+            ) from None
+        found = [compiled.search(stem) for stem in stems]
         lost = [stem for stem, match in zip(stems, found, strict=True) if match is None]
         if lost:
             raise ValueError(f"sample_pattern must fit each name, got {pattern!r} for {lost[:5]}")
