@@ -4,14 +4,23 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
+# Web browser, database and sandbox of the analysis server.
+SYSTEM := bubblewrap chromium postgresql
+
 # Tests run side by side, one process a core; each process computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test lint types contracts notebooks script format bench model wheel clean
+.PHONY: help system venv demo check test lint types contracts notebooks script format bench model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
+
+system: ## install the system packages that the server and its tests use (Debian, as root)
+	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+		apt-get install --yes --quiet --no-install-recommends $(SYSTEM) || \
+		{ apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends $(SYSTEM); }; \
+	else echo "Not root on Debian; please install: $(SYSTEM)"; fi
 
 venv: $(VENV)/.ready ## make the virtual environment with everything in it
 
