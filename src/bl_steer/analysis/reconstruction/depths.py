@@ -1,0 +1,88 @@
+"""Planes at even distances from slices that are not: pitch varies, and slices are lost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Array
+
+__all__ = ["EvenDepths"]
+
+NEGLIGIBLE = 0.02
+"""Relative deviation of the spacing that lessons need not have."""
+LARGEST = 0.3
+
+
+@dataclass(frozen=True)
+class EvenDepths:
+    """An even grid of depths over a stack.
+
+    Parameters
+    ----------
+    slice_z_nm : measured depth of each slice, (n,), increasing
+    z_nm : depths of the planes, (N,)
+    factor : planes for each slice
+    """
+
+    slice_z_nm: Array
+    z_nm: Array
+    factor: int
+
+    @classmethod
+    def of(cls, slice_z_nm: Any, factor: int) -> Self:
+        """Return depths a factor-th of the median spacing apart, from the first slice to the last.
+
+        Raises
+        ------
+        ValueError
+            When there are fewer than two slices, or a depth does not increase.
+        """
+        slices = np.asarray(slice_z_nm, dtype=np.float64)
+        if len(slices) < 2 or not (np.diff(slices) > 0).all():
+            raise ValueError(
+                "slices must lie deeper and deeper, two at least, got depths of "
+                f"{np.round(slices, 1).tolist()} nm; leave out those that were not cut"
+            )
+        step = float(np.median(np.diff(slices))) / factor
+        n = int(np.floor((slices[-1] - slices[0]) / step + 1e-6)) + 1
+        return cls(slices, slices[0] + step * np.arange(n), factor)
+
+    @property
+    def step_nm(self) -> float:
+        """Distance of the planes."""
+        return float(self.z_nm[1] - self.z_nm[0])
+
+    @property
+    def pitch_nm(self) -> float:
+        """Median distance of the slices."""
+        return self.step_nm * self.factor
+
+    @property
+    def jitter(self) -> float:
+        """Relative deviation of the distance of two slices, as lessons have it; 0 … 0.3."""
+        spacing = np.diff(self.slice_z_nm)
+        spread = float(spacing.std() / spacing.mean())
+        return 0.0 if spread < NEGLIGIBLE else min(spread, LARGEST)
+
+    def nearest_slice(self) -> NDArray[np.intp]:
+        """Return for each plane the slice that is nearest to it, (N,)."""
+        return _nearest(self.slice_z_nm, self.z_nm)
+
+    def nearest_inserted(self) -> NDArray[np.intp]:
+        """Return for each plane the nearest of the (n-1)·factor + 1 slices and inserted planes.
+
+        Those between two slices divide their distance evenly, as they were inserted.
+        """
+        n = len(self.slice_z_nm)
+        places = np.arange((n - 1) * self.factor + 1) / self.factor
+        return _nearest(np.interp(places, np.arange(n), self.slice_z_nm), self.z_nm)
+
+
+def _nearest(known: Array, wanted: Array) -> NDArray[np.intp]:
+    after = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    before = after - 1
+    return np.where(wanted - known[before] <= known[after] - wanted, before, after)

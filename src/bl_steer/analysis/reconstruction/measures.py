@@ -1,0 +1,112 @@
+"""What volumes hold, method by method: the tables of `bl_steer.analysis.structure`, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.scores import confusion, iou
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+
+__all__ = [
+    "CONVENTIONAL",
+    "LANCZOS",
+    "SUPERRESOLVED",
+    "TRUTH",
+    "beside_each_other",
+    "measure",
+    "scores",
+    "table_1",
+    "table_2",
+]
+
+CONVENTIONAL, LANCZOS, SUPERRESOLVED, TRUTH = "conventional", "Lanczos", "super-resolved", "truth"
+KEPT = ("volumes", "areas", "triple_lines", "connectivity", "chords")
+"""Tables of the analysis ``structure`` that are compared."""
+
+
+def measure(
+    labels: NDArray[np.uint8],
+    voxel_nm: tuple[float, float, float],
+    phases: tuple[str, ...],
+    *,
+    blocks: int,
+    seed: int,
+    progress: Progress | None = None,
+) -> AnalysisResult:
+    """Return the structure of a label volume (N, H, W)."""
+    from bl_steer.analysis.structure.analysis import StructureAnalysis, StructureParams
+
+    params = StructureParams(
+        voxel_size_nm=voxel_nm,
+        phases=",".join(f"{k}:{name}" for k, name in enumerate(phases)),
+        blocks=blocks,
+        seed=seed,
+    )
+    return StructureAnalysis().run(Inputs({"labels": labels}), params, progress)
+
+
+def beside_each_other(measured: Mapping[str, Mapping[str, Table]]) -> dict[str, Table]:
+    """Return the tables of several methods as one each, with a first column ``method``."""
+    joined: dict[str, Table] = {}
+    for name in KEPT:
+        tables = {method: one[name] for method, one in measured.items()}
+        rows = {method: len(next(iter(table.values()))) for method, table in tables.items()}
+        joined[name] = {
+            "method": np.repeat(np.array(list(rows)), list(rows.values())),
+            **{
+                key: np.concatenate([np.asarray(table[key]) for table in tables.values()])
+                for key in next(iter(tables.values()))
+            },
+        }
+    return joined
+
+
+def table_1(volumes: Table) -> Table:
+    """Return the volumes of the phases, each method beside the others; µm³, 95 % intervals."""
+    return _compared(volumes, ("phase",), "volume", "um3")
+
+
+def table_2(areas: Table) -> Table:
+    """Return the contact areas of the pairs of phases, method by method; µm², 95 % intervals."""
+    return _compared(areas, ("phase_a", "phase_b"), "area", "um2")
+
+
+def scores(truth: NDArray[np.uint8], found: Mapping[str, NDArray[Any]], n_phases: int) -> Table:
+    """Return how well each method's labels (N, H, W) agree with the truth, voxel by voxel."""
+    counts = [confusion(truth, np.asarray(one, np.uint8), n_phases) for one in found.values()]
+    return {
+        "method": np.array(list(found)),
+        "miou": np.array([np.nanmean(iou(one)) for one in counts]),
+        "accuracy": np.array([np.trace(one) / one.sum() for one in counts]),
+    }
+
+
+def _compared(table: Table, keys: tuple[str, ...], what: str, unit: str) -> Table:
+    """Return a long table: one row for each quantity and method, with its ratios."""
+    value, low, high = (table[f"{what}{end}_{unit}"] for end in ("", "_low", "_high"))
+    names = np.array([" – ".join(row) for row in zip(*(table[key] for key in keys), strict=True)])
+    methods = np.asarray(table["method"])
+
+    def against(method: str) -> NDArray[np.float64]:
+        known = {
+            name: one
+            for name, one, own in zip(names, value, methods, strict=True)
+            if own == method and one > 0
+        }
+        return np.array([one / known.get(n, np.nan) for n, one in zip(names, value, strict=True)])
+
+    order = sorted(range(len(names)), key=lambda k: list(dict.fromkeys(names)).index(names[k]))
+    columns = {
+        "quantity": names,
+        "method": methods,
+        f"{what}_{unit}": value,
+        f"{what}_low_{unit}": low,
+        f"{what}_high_{unit}": high,
+        "ratio_to_conventional": against(CONVENTIONAL),
+        "ratio_to_truth": against(TRUTH),
+    }
+    return {key: np.asarray(column)[order] for key, column in columns.items()}
