@@ -87,6 +87,11 @@ class SliceOptions:
             return [f"resumes must be a run of {PLAN}, got one of {run.start.get('plan_name')!r}"]
         before = run.start["slices"]["pitch_nm"]
         problems = []
+        if not run.n_points and run.start["slices"]["resumes"] is not None:
+            problems.append(
+                f"resumes must be a run that took slices, got {run.uid}, which ended before its "
+                f"first; resume {run.start['slices']['resumes']} instead"
+            )
         if before != self.pitch_nm:
             problems.append(
                 f"pitch_nm must be that of the run to resume, {before:g} nm, "

@@ -23,6 +23,7 @@ __all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "mak
 BUILT_IN = {
     "align-slices": "bl_steer.analysis.slices.alignment:AlignSlices",
     "components": "bl_steer.analysis.components:MapComponents",
+    "reconstruct": "bl_steer.analysis.reconstruction.analysis:Reconstruct",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
     "structure": "bl_steer.analysis.structure.analysis:StructureAnalysis",
     "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",

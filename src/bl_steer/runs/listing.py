@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
     if node is not None and (record is None or node.metadata.get("stop")):
         run = Run.from_tiled(node)
         if record is None or run.frames is None or not run.frames.problem:
-            return run
+            return replace(run, record=record)
     if record is None:
         raise _unknown(store, key)
     return Run.from_record(record)

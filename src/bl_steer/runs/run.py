@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -37,6 +38,7 @@ class Run:
     streams : the table of each stream: columns (n_events, …), with ``seq_num``, ``time``, ``ts_…``
     configuration : of the devices of the primary stream, as ``{"det_exposure_time": …}``
     frames : of the points, (n, n_frames, H, W), read on access; None where the run stored none
+    record : its write-ahead record, beside which those of its store lie; None where it has none
     """
 
     start: dict[str, Any]
@@ -44,11 +46,13 @@ class Run:
     streams: dict[str, Table]
     configuration: dict[str, Any] = field(default_factory=dict)
     frames: Frames | None = None
+    record: Path | None = None
 
     @classmethod
     def from_record(cls, path: str | os.PathLike[str]) -> Self:
         """Read a run from its write-ahead record alone, finished or not, also while it grows."""
-        return cls.from_documents(read_record(path), where=os.fspath(path))
+        run = cls.from_documents(read_record(path), where=os.fspath(path))
+        return replace(run, record=Path(path))
 
     @classmethod
     def from_header(cls, header: Any) -> Self:

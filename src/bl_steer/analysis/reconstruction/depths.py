@@ -15,6 +15,7 @@ __all__ = ["EvenDepths"]
 NEGLIGIBLE = 0.02
 """Relative deviation of the spacing that lessons need not have."""
 LARGEST = 0.3
+"""That lessons can have."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class EvenDepths:
     ----------
     slice_z_nm : measured depth of each slice, (n,), increasing
     z_nm : depths of the planes, (N,)
-    factor : planes for each slice
+    factor : planes that are inserted for each slice
     """
 
     slice_z_nm: Array
@@ -33,8 +34,12 @@ class EvenDepths:
     factor: int
 
     @classmethod
-    def of(cls, slice_z_nm: Any, factor: int) -> Self:
-        """Return depths a factor-th of the median spacing apart, from the first slice to the last.
+    def of(cls, slice_z_nm: Any, factor: int, *, step_nm: float | None = None) -> Self:
+        """Return depths from the first slice to the last.
+
+        Parameters
+        ----------
+        step_nm : distance of the planes; by default a factor-th of the slices' median distance
 
         Raises
         ------
@@ -47,7 +52,7 @@ class EvenDepths:
                 "slices must lie deeper and deeper, two at least, got depths of "
                 f"{np.round(slices, 1).tolist()} nm; leave out those that were not cut"
             )
-        step = float(np.median(np.diff(slices))) / factor
+        step = float(np.median(np.diff(slices))) / factor if step_nm is None else step_nm
         n = int(np.floor((slices[-1] - slices[0]) / step + 1e-6)) + 1
         return cls(slices, slices[0] + step * np.arange(n), factor)
 
@@ -59,14 +64,23 @@ class EvenDepths:
     @property
     def pitch_nm(self) -> float:
         """Median distance of the slices."""
-        return self.step_nm * self.factor
+        return float(np.median(np.diff(self.slice_z_nm)))
 
     @property
     def jitter(self) -> float:
-        """Relative deviation of the distance of two slices, as lessons have it; 0 … 0.3."""
+        """Relative deviation of the distance of two slices, as lessons have it; 0 … 0.3.
+
+        By the median absolute deviation: a missing slice is no jitter.
+        """
         spacing = np.diff(self.slice_z_nm)
-        spread = float(spacing.std() / spacing.mean())
+        off = np.abs(spacing - np.median(spacing))
+        spread = float(1.4826 * np.median(off) / np.median(spacing))
         return 0.0 if spread < NEGLIGIBLE else min(spread, LARGEST)
+
+    @property
+    def gaps(self) -> NDArray[np.intp]:
+        """Slices behind which more than one and a half pitches follow without another."""
+        return np.flatnonzero(np.diff(self.slice_z_nm) > 1.5 * self.pitch_nm)
 
     def nearest_slice(self) -> NDArray[np.intp]:
         """Return for each plane the slice that is nearest to it, (N,)."""

@@ -7,7 +7,7 @@ The plan `plans.slice_and_view` judges each slice with this as it comes; the ana
 from bl_steer.analysis.slices.focus import best_focus, blur_against, log_sharpness
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
 from bl_steer.analysis.slices.marks import TrackingMarks
-from bl_steer.analysis.slices.recorded_slices import RecordedSlices, slices_of
+from bl_steer.analysis.slices.recorded_slices import RecordedSlices, slices_of, stack_of
 from bl_steer.analysis.slices.registration import depth_advance, displacement, drift_by_marks
 from bl_steer.analysis.slices.spacing import Comparison, compare, spacing_by_correlation
 from bl_steer.analysis.slices.stripes import remove_stripes
@@ -31,5 +31,6 @@ __all__ = [
     "slices_of",
     "smooth_trajectory",
     "spacing_by_correlation",
+    "stack_of",
     "track",
 ]

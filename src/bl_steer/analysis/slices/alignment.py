@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
 from bl_steer.analysis.slices.marks import TrackingMarks
-from bl_steer.analysis.slices.recorded_slices import slices_of
+from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.analysis.slices.stripes import remove_stripes
 from bl_steer.analysis.slices.trajectory import Trajectory, track
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
@@ -40,8 +40,8 @@ class AlignSlices:
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def inputs_of(self, run: Any) -> Inputs:
-        """Return the slices of a stored run, read one at a time."""
-        return slices_of(run)
+        """Return the slices of a stored run and of those that it carries on, read one at a time."""
+        return stack_of(run)
 
     def run(
         self, inputs: Inputs, params: AlignParams, progress: Progress | None = None

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Inputs
 
-__all__ = ["RecordedSlices", "slices_of"]
+__all__ = ["RecordedSlices", "slices_of", "stack_of"]
 
 
 class RecordedSlices:
@@ -41,6 +41,31 @@ class RecordedSlices:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
         return np.asarray(self[:], dtype=dtype)
+
+
+def stack_of(run: Any) -> Inputs:
+    """Return the whole stack that a run ends: its slices, and those of the runs it carries on.
+
+    Raises
+    ------
+    ValueError
+        As `slices_of`, and where the record of a run that was carried on is not beside its own.
+    """
+    from bl_steer.runs import Run
+
+    runs = [run]
+    while before := runs[0].start.get("slices", {}).get("resumes"):
+        record = None if run.record is None else run.record.with_name(f"{before}.jsonl")
+        if record is None or not record.exists():
+            raise ValueError(
+                f"the run that {runs[0].uid} carries on must lie in the same store, got no record "
+                f"of {before}; bring it there, or give all runs to slices_of"
+            )
+        earlier = Run.from_record(record)
+        if not earlier.n_points:  # killed before its first slice; the plan resumes none but a first
+            break
+        runs.insert(0, earlier)
+    return slices_of(*runs)
 
 
 def slices_of(*runs: Any) -> Inputs:

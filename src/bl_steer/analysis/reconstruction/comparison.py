@@ -1,0 +1,177 @@
+"""One specimen by several methods: slices as thick slabs, Lanczos, super-resolution, and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.analysis.reconstruction.measures import (
+    CONVENTIONAL,
+    LANCZOS,
+    SUPERRESOLVED,
+    beside_each_other,
+    measure,
+    table_1,
+    table_2,
+)
+from bl_steer.analysis.reconstruction.stages import Stages
+from bl_steer.analysis.superresolution.baselines import lanczos
+from bl_steer.protocols import Array, Table
+
+__all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels"]
+
+ROWS = 32
+"""Worked on at a time: grey levels need four bytes a voxel."""
+SMOOTH_PX = 1.0
+"""Of a Gaussian in the plane before grey levels are compared with a threshold, against noise."""
+THIN_SHARE = 0.02
+"""Of a phase in chords shorter than the pitch that is worth a warning."""
+
+Labels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a chain has made of a stack.
+
+    Parameters
+    ----------
+    slices, labels : grey levels and phases of the slices, (n, H, W)
+    volume : super-resolved phases at the even depths, (N, H, W)
+    depths : of slices and planes
+    pixel_nm : edge of a pixel
+    names : of the phases
+    """
+
+    slices: Labels
+    labels: Labels
+    volume: Labels
+    depths: EvenDepths
+    pixel_nm: float
+    names: tuple[str, ...]
+
+    @property
+    def voxel_nm(self) -> tuple[float, float, float]:
+        """Edges z, y, x of a voxel of the volume."""
+        return self.depths.step_nm, self.pixel_nm, self.pixel_nm
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Tables of all methods, and what a user must know of them."""
+
+    tables: dict[str, Table]
+    warnings: tuple[str, ...]
+
+
+def compare(made: Reconstruction, *, blocks: int, seed: int, stages: Stages) -> Comparison:
+    """Measure the volume beside the conventional and the interpolated one, method by method."""
+    volumes: dict[str, Callable[[], Labels]] = {
+        CONVENTIONAL: lambda: made.labels[made.depths.nearest_slice()],
+        LANCZOS: lambda: lanczos_labels(made.slices, made.labels, made.depths),
+        SUPERRESOLVED: lambda: made.volume,
+    }
+    measured, warnings = {}, tuple(_thin_warnings(thin := thin_features(made), made))
+    for number, (method, volume) in enumerate(volumes.items()):
+        found = measure(
+            volume(),  # one at a time: each is as large as the result
+            made.voxel_nm,
+            made.names,
+            blocks=blocks,
+            seed=seed,
+            progress=stages.of("measure", number, len(volumes)),
+        )
+        measured[method] = found.tables
+        if method == SUPERRESOLVED:
+            warnings += tuple(found.warnings)
+    joined = beside_each_other(measured)
+    tables = {
+        "table_1": table_1(joined["volumes"]),
+        "table_2": table_2(joined["areas"]),
+        "thin": thin,
+        **joined,
+    }
+    return Comparison(tables, warnings)
+
+
+def lanczos_labels(
+    slices: Labels, labels: Labels, depths: EvenDepths, *, rows: slice = slice(None)
+) -> Labels:
+    """Return the phases by threshold of the grey levels that Lanczos' interpolation gives.
+
+    Parameters
+    ----------
+    slices, labels : (n, H, W); the phases' mean grey levels come from both
+    rows : those wanted
+
+    Returns
+    -------
+    volume : (N, H, W); thresholds lie halfway between the levels of two phases
+    """
+    chosen = depths.nearest_inserted()
+    present = np.unique(labels)
+    levels = np.array([slices[labels == phase].mean() for phase in present])
+    order = np.argsort(levels)
+    thresholds = 0.5 * (levels[order][1:] + levels[order][:-1])
+    smooth = np.stack([gaussian_filter(one.astype(np.float32), SMOOTH_PX)[rows] for one in slices])
+    volume = np.empty((len(chosen), *smooth.shape[1:]), np.uint8)
+    for top in range(0, smooth.shape[1], ROWS):
+        few = slice(top, top + ROWS)
+        grey = lanczos(smooth[:, few], depths.factor)[chosen]
+        volume[:, few] = present[order][np.digitize(grey, thresholds)]
+    return volume
+
+
+def thin_features(made: Reconstruction) -> Table:
+    """Return the share of each phase that lies in parts thinner than the pitch, in the plane.
+
+    Returns
+    -------
+    table : ``phase``, ``thinner_than_nm``, ``share``: of its area, in chords along y and x that
+        are shorter than the pitch, chords that end at the border left out
+    """
+    pitch_px = made.depths.pitch_nm / made.pixel_nm
+    lengths = [_chords(made.labels == phase) for phase in range(len(made.names))]
+    share = [float(one[one < pitch_px].sum() / max(one.sum(), 1)) for one in lengths]
+    return {
+        "phase": np.array(made.names),
+        "thinner_than_nm": np.full(len(made.names), made.depths.pitch_nm),
+        "share": np.array(share),
+    }
+
+
+def _chords(inside: NDArray[np.bool_]) -> Array:
+    """Return the lengths of all chords along y and x between two edges, px."""
+    found = []
+    for axis in (1, 2):
+        lines = np.moveaxis(inside, axis, 2)
+        lines = lines.reshape(-1, lines.shape[2])
+        change = np.diff(lines.astype(np.int8), axis=1)
+        row, begins = np.nonzero(change == 1)
+        end_row, ends = np.nonzero(change == -1)
+        # A line that begins inside has an end without a beginning, and the other way round.
+        last = np.searchsorted(end_row * lines.shape[1] + ends, row * lines.shape[1] + begins)
+        whole = last < len(end_row)
+        whole[whole] = end_row[last[whole]] == row[whole]
+        found.append(ends[last[whole]] - begins[whole])
+    return np.concatenate(found).astype(np.float64)
+
+
+def _thin_warnings(thin: Table, made: Reconstruction) -> Iterator[str]:
+    worth = [
+        f"{100 * share:.0f} % of {phase}"
+        for phase, share in zip(thin["phase"], thin["share"], strict=True)
+        if share > THIN_SHARE
+    ]
+    pitch: Any = f"{made.depths.pitch_nm:.0f} nm"
+    held = f"; in the plane, {', '.join(worth)} lies in parts so thin" if worth else ""
+    yield (
+        f"features thinner than the pitch of {pitch} may lie between two slices unseen and cannot "
+        f"be recovered; what is inserted there is a guess by the likeness of the plane{held}"
+    )

@@ -1,0 +1,86 @@
+"""Planes between labelled slices, learnt from the slices themselves, on an even grid of depths."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
+from bl_steer.analysis.superresolution.slabs import n_planes
+from bl_steer.analysis.superresolution.stack_files import even_subset
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.protocols import Progress
+
+__all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train"]
+
+IN_MEMORY_VX = 2**27
+"""Larger volumes are made from Zarr to Zarr, in a temporary folder."""
+
+Labels = NDArray[np.uint8]
+
+
+def settings_for(depths: EvenDepths, pixel_nm: float, **options: Any) -> TrainingSettings:
+    """Return how to train on slices at these depths; `options` are of `TrainingSettings`."""
+    decimation = Decimation(pitch_px=depths.pitch_nm / pixel_nm, pitch_jitter=depths.jitter)
+    return TrainingSettings.model_validate(
+        {"factor": depths.factor, "decimation": decimation, **options}
+    )
+
+
+def train(
+    labels: Labels, settings: TrainingSettings, n_phases: int, progress: Progress | None
+) -> SuperResolutionModel:
+    """Return networks that have learnt from label maps (n, H, W)."""
+    return train_model(even_subset(labels), settings, n_phases=n_phases, progress=progress)
+
+
+def insert_planes(
+    network: SuperResolutionModel,
+    labels: Labels,
+    depths: EvenDepths,
+    progress: Progress | None = None,
+) -> tuple[Labels, NDArray[np.float16]]:
+    """Return the label volume at the even depths and its uncertainty, 0 … 1, (N, H, W) each."""
+    from bl_steer.analysis.superresolution.volume import super_resolve
+
+    chosen = depths.nearest_inserted()
+    if n_planes(len(labels), network.factor) * labels[0].size > IN_MEMORY_VX:
+        return _by_zarr(network, labels, chosen, progress)
+    found = super_resolve(network, labels, progress=progress)
+    return found.volume[chosen], found.uncertainty[chosen].astype(np.float16)
+
+
+def _by_zarr(
+    network: SuperResolutionModel,
+    labels: Labels,
+    chosen: NDArray[np.intp],
+    progress: Progress | None,
+) -> tuple[Labels, NDArray[np.float16]]:
+    import zarr
+
+    from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
+
+    with TemporaryDirectory(prefix="reconstruct-") as folder:
+        place = Path(folder)
+        zarr.save_array(str(place / "labels.zarr"), labels)
+        target = super_resolve_zarr(
+            network.save(place / "model"),
+            place / "labels.zarr",
+            place / "volume.zarr",
+            progress=progress,
+        )
+        group: Any = zarr.open_group(str(target), mode="r")
+        shape = (len(chosen), *labels.shape[1:])
+        volume, uncertainty = np.empty(shape, np.uint8), np.empty(shape, np.float16)
+        width = max(1, IN_MEMORY_VX // (group["volume"].shape[0] * shape[1]))
+        for left in range(0, shape[2], width):
+            columns = slice(left, left + width)
+            volume[:, :, columns] = group["volume"][:, :, columns][chosen]
+            uncertainty[:, :, columns] = group["uncertainty"][:, :, columns][chosen]
+    return volume, uncertainty

@@ -1,0 +1,75 @@
+"""One section across a reconstruction, as each method shows it: the panels of figure 5."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.reconstruction.comparison import lanczos_labels
+from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.protocols import AnalysisResult
+
+__all__ = ["Panel", "depths_of", "panels_of"]
+
+LARGEST_UM = 4.0
+"""Edge of what a panel shows: more would hide what differs."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A section (Z, X) and how large it is, x and z in µm."""
+
+    title: str
+    kind: Literal["grey", "labels", "uncertainty"]
+    values: NDArray[Any]
+    extent_um: tuple[float, float]
+
+
+def depths_of(result: AnalysisResult) -> EvenDepths:
+    """Return the depths of a reconstruction's slices and planes."""
+    return EvenDepths(
+        np.asarray(result.arrays["slice_z_nm"]),
+        np.asarray(result.arrays["z_nm"]),
+        int(result.provenance["params"]["factor"]),
+    )
+
+
+def panels_of(result: AnalysisResult, truth: NDArray[np.uint8] | None = None) -> list[Panel]:
+    """Return the xz section through the middle of a reconstruction, five times.
+
+    Parameters
+    ----------
+    truth : (N, H, W); without, the last panel is the uncertainty
+    """
+    depths = depths_of(result)
+    step, pixel, _ = result.provenance["voxel_nm"]
+    slices, labels, volume = (result.arrays[key] for key in ("slices", "labels", "volume"))
+    middle = slices.shape[1] // 2
+    n, m = (int(1e3 * LARGEST_UM / edge) for edge in (step, pixel))
+    planes, columns = _centred(len(volume), n), _centred(slices.shape[2], m)
+    by_threshold = lanczos_labels(slices, labels, depths, rows=slice(middle, middle + 1))
+    last = (
+        ("uncertainty", "uncertainty", result.arrays["uncertainty"][:, middle].astype(np.float32))
+        if truth is None
+        else ("truth", "labels", truth[:, middle])
+    )
+    nearest = depths.nearest_slice()
+    sections: list[tuple[str, Any, NDArray[Any]]] = [
+        ("slices as recorded", "grey", slices[nearest, middle]),
+        ("conventional", "labels", labels[nearest, middle]),
+        ("Lanczos and threshold", "labels", by_threshold[:, 0]),
+        ("super-resolved", "labels", volume[:, middle]),
+        last,
+    ]
+    cut = [(title, kind, values[planes, columns]) for title, kind, values in sections]
+    height, width = cut[0][2].shape
+    extent = (1e-3 * width * pixel, 1e-3 * height * step)
+    return [Panel(title, kind, values, extent) for title, kind, values in cut]
+
+
+def _centred(n: int, wanted: int) -> slice:
+    start = max(0, (n - wanted) // 2)
+    return slice(start, start + min(n, wanted))

@@ -1,0 +1,127 @@
+"""How far a reconstruction can be trusted, without a ground truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.analysis.superresolution.isotropy import isotropy
+from bl_steer.analysis.superresolution.leave_out import leave_out
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.resolution import FourierCorrelation, fourier_correlation
+from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
+from bl_steer.protocols import Progress, Table
+
+__all__ = ["Trust", "judge", "shell_correlation"]
+
+FEWEST = 5
+"""Slices without which none can be left out."""
+MOST = 33
+"""From which some are left out: more would tell little else."""
+CROP_PX, CROP_SLICES = 128, 17
+"""Of the stack, from its middle: enough for a correlation."""
+
+
+@dataclass(frozen=True)
+class Trust:
+    """What was found.
+
+    Parameters
+    ----------
+    tables : ``isotropy_chords`` and ``isotropy_correlation``, ``shell_correlation``, and where
+        slices were left out ``leave_out``
+    resolution_nm : where xz and yz sections cease to agree; NaN where they do not
+    warnings : one sentence each
+    """
+
+    tables: dict[str, Table]
+    resolution_nm: float
+    warnings: tuple[str, ...]
+
+
+def judge(
+    labels: NDArray[np.uint8],
+    network: SuperResolutionModel,
+    depths: EvenDepths,
+    pixel_nm: float,
+    *,
+    check: bool = True,
+    progress: Progress | None = None,
+) -> Trust:
+    """Test isotropy and resolution of label maps (n, H, W); leave slices out if `check` is set."""
+    n_phases = network.n_values
+    voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
+    alike = isotropy(labels, voxel, n_phases=n_phases)
+    shells = shell_correlation(network, labels, (voxel[0] / network.factor, pixel_nm, pixel_nm))
+    tables: dict[str, Table] = {
+        "isotropy_chords": alike.chords,
+        "isotropy_correlation": alike.correlation,
+        "shell_correlation": {
+            "frequency_1_nm": shells.frequency,
+            "correlation": shells.correlation,
+        },
+    }
+    warnings = alike.warnings
+    if check and len(labels) >= FEWEST:
+        tables["leave_out"] = leave_out(
+            labels[:MOST], network.settings, n_phases=n_phases, progress=progress
+        )
+    elif check:
+        warnings = (*warnings, f"{len(labels)} slices are too few to leave some out and see")
+    return Trust(tables, shells.resolution_nm, warnings)
+
+
+def shell_correlation(
+    network: SuperResolutionModel,
+    labels: NDArray[np.uint8],
+    voxel_nm: tuple[float, float, float],
+) -> FourierCorrelation:
+    """Return the Fourier shell correlation of what xz and what yz sections alone would give.
+
+    Parameters
+    ----------
+    labels : (n, H, W); the middle of the stack is taken
+    voxel_nm : of the inserted planes
+
+    Notes
+    -----
+    The mean over the phases. Both share networks and slices, so that the resolution is an upper
+    bound: no better than this.
+    """
+    middle = _middle(labels)
+    xz = _one_way(network, middle)
+    yz = _one_way(network, np.ascontiguousarray(middle.swapaxes(1, 2))).swapaxes(2, 3)
+    found = [
+        fourier_correlation(a, b, voxel_nm)
+        for a, b in zip(xz, yz, strict=True)
+        if a.std() > 0 and b.std() > 0
+    ]
+    correlation = np.mean([one.correlation for one in found], axis=0)
+    frequency = found[0].frequency
+    below = np.flatnonzero(correlation[1:] < 1 / 7)
+    resolution = float(1 / frequency[below[0] + 1]) if len(below) else float("nan")
+    return FourierCorrelation(frequency, correlation, resolution)
+
+
+def _middle(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    wanted = (CROP_SLICES, CROP_PX, CROP_PX)
+    starts = [max(0, (n - m) // 2) for n, m in zip(labels.shape, wanted, strict=True)]
+    return labels[tuple(slice(s, s + m) for s, m in zip(starts, wanted, strict=True))]
+
+
+def _one_way(network: SuperResolutionModel, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Return the phases' shares that the xz sections give, (n_phases, N, H, W)."""
+    from bl_steer.analysis.single_thread import single_thread
+
+    shape = (n_planes(len(labels), network.factor), *labels.shape[1:])
+    nothing = np.empty((0, 0, 0), np.float32)
+    work = SlabWork(
+        network, labels, np.empty((network.n_values, *shape), np.float16), nothing, nothing
+    )
+    with single_thread():
+        for rows in work.slabs(1):
+            work.first_pass(rows)
+    return np.asarray(work.xz, np.float32)
