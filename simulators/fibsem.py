@@ -17,7 +17,8 @@ from ophyd.sim import make_fake_device
 from bl_steer.analysis.slices.marks import TrackingMarks
 from devices.fibsem import FibSemColumn, IonMill
 from simulators.clock import VirtualClock
-from simulators.fibsem_sample import FAMILIES, FibsemSpecimen
+from simulators.fibsem_sample import FAMILIES, sections_at
+from simulators.fibsem_state import FibSemState
 from simulators.imaging import ImagingConditions
 from simulators.micrograph import micrograph
 from simulators.slice_faults import SliceFaults
@@ -61,6 +62,13 @@ class SimulatedFibSem:
     cap : with tracking marks; None for a specimen without
     clock : simulated time; a new one by default
     frames_dir : folder for the files of the images; may be set on ``sem`` later
+    state_file : where the instrument keeps its state, as a real one outlives the process that
+        drives it; taken up where the file exists
+
+    Raises
+    ------
+    ValueError
+        When the specimen cannot be, or the state is that of another instrument.
 
     Examples
     --------
@@ -81,6 +89,7 @@ class SimulatedFibSem:
         cap: NotchedCap | None = None,
         clock: VirtualClock | None = None,
         frames_dir: Path | str | None = None,
+        state_file: Path | None = None,
     ) -> None:
         self.family = family
         self.seed = seed
@@ -103,6 +112,9 @@ class SimulatedFibSem:
         self._prepare_sem()
         self._prepare_mill()
         self.truth()  # refuses a specimen that cannot be
+        self._state_file = state_file
+        if state_file is not None and state_file.exists():
+            self._take_up(FibSemState.read(state_file))
 
     @property
     def devices(self) -> dict[str, Device]:
@@ -148,22 +160,56 @@ class SimulatedFibSem:
         -------
         labels : shape (n, H, W), without the cap
         """
-        rows, columns = self.shape
-        pixel_nm = float(self.sem.pixel_size.get())
-        dy, dx = displacement_nm
-        places = [self.z_nm] if z_nm is None else np.asarray(z_nm, dtype=float).tolist()
-        sections = [
-            FibsemSpecimen(
-                self.family,
-                seed=self.seed,
-                shape=(1, rows, columns),
-                voxel_nm=pixel_nm,
-                # The voxel's centre lies at the face.
-                origin_um=(1e-3 * (z - 0.5 * pixel_nm), -1e-3 * dy, -1e-3 * dx),
-            ).labels[0]
-            for z in places
-        ]
-        return np.stack(sections)
+        places = [self.z_nm] if z_nm is None else z_nm
+        return sections_at(
+            np.asarray(places, dtype=float),
+            family=self.family,
+            seed=self.seed,
+            shape=self.shape,
+            pixel_nm=float(self.sem.pixel_size.get()),
+            displacement_nm=displacement_nm,
+        )
+
+    def _take_up(self, state: FibSemState) -> None:
+        """Be where the state says."""
+        if (state.family, state.seed, state.shape) != (self.family, self.seed, self.shape):
+            raise ValueError(
+                "a state must be of the same instrument, got that of specimen "
+                f"{state.family!r}, seed {state.seed}, {state.shape} px; ask for these, or give "
+                "another state_file"
+            )
+        self.z_nm, self._wander = state.z_nm, state.wander_um
+        self._face, self._exposures = state.face, state.exposures
+        self._drift = np.array(state.drift_nm)
+        for signal, value in (
+            (self.mill.target, state.mill_depth_nm),
+            (self.mill.depth, state.mill_depth_nm),
+            (self.mill.n_cuts, state.n_cuts),
+            (self.sem.working_distance, state.working_distance_mm),
+            (self.sem.beam_shift_y, state.beam_shift_nm[0]),
+            (self.sem.beam_shift_x, state.beam_shift_nm[1]),
+        ):
+            signal.sim_put(value)
+
+    def _keep_state(self, *, mill_depth_nm: float, n_cuts: int) -> None:
+        """Write what a real instrument would remember; whoever waits for it does not go on yet."""
+        if self._state_file is None:
+            return
+        sem, (dy, dx) = self.sem, self._drift.tolist()
+        FibSemState(
+            family=self.family,
+            seed=self.seed,
+            shape=self.shape,
+            z_nm=self.z_nm,
+            wander_um=self._wander,
+            face=self._face,
+            exposures=self._exposures,
+            drift_nm=(dy, dx),
+            mill_depth_nm=mill_depth_nm,
+            n_cuts=n_cuts,
+            working_distance_mm=float(sem.working_distance.get()),
+            beam_shift_nm=(float(sem.beam_shift_y.get()), float(sem.beam_shift_x.get())),
+        ).write(self._state_file)
 
     def _prepare_sem(self) -> None:
         sem, start = self.sem, self._start
@@ -209,6 +255,7 @@ class SimulatedFibSem:
         self._wander += cut.defocus_um
         self.clock.occupy(float(mill.cut_time.get()))
         now = self.clock.join()
+        self._keep_state(mill_depth_nm=target, n_cuts=number)
         mill.n_cuts.sim_put(number, timestamp=now)
         mill.depth.sim_put(target, timestamp=now)
         mill.busy.sim_put(0)
@@ -231,6 +278,8 @@ class SimulatedFibSem:
         sem.busy.sim_put(1)
         image = self._image(view)
         self._exposures += 1
+        depth, n_cuts = float(self.mill.depth.get()), int(self.mill.n_cuts.get())
+        self._keep_state(mill_depth_nm=depth, n_cuts=n_cuts)
         self.clock.occupy(sem.frame_time_s + READOUT_S)
         sem.image.sim_put(image, timestamp=self.clock.join())
         sem.busy.sim_put(0)

@@ -18,7 +18,7 @@ from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.protocols import Array
 from simulators.microstructures import Grains, Microstructure, Network
 
-__all__ = ["FAMILIES", "FibsemSpecimen"]
+__all__ = ["FAMILIES", "FibsemSpecimen", "sections_at"]
 
 FAMILIES: Final = ("grains", "network")
 """Kinds of microstructure: packed particles, and a percolating network."""
@@ -119,6 +119,39 @@ class _Material:
         labels = np.where(carbon > self.carbon_level, CARBON, VOID)
         labels[oxide > self.oxide_level] = OXIDE
         return labels.astype(np.uint8)
+
+
+def sections_at(
+    z_nm: Array,
+    *,
+    family: str,
+    seed: int,
+    shape: tuple[int, int],
+    pixel_nm: float,
+    displacement_nm: tuple[float, float] = (0.0, 0.0),
+) -> NDArray[np.uint8]:
+    """Return the phases of a specimen's sections at any depths, shape (n, H, W).
+
+    Parameters
+    ----------
+    z_nm : depths of the sections, (n,), ascending
+    shape : rows and columns; the first pixel's corner is the specimen's origin
+    displacement_nm : of the specimen in the image (y, x)
+
+    Raises
+    ------
+    ValueError
+        For an unknown family, a negative seed, an empty field or a pixel without size.
+    """
+    _check(family, seed, (1, *shape), pixel_nm, (0.0, 0.0, 0.0))
+    material = _material(family, seed)
+    y, x = (_centres(n, pixel_nm) - d for n, d in zip(shape, displacement_nm, strict=True))
+    labels = np.empty((len(z_nm), *shape), dtype=np.uint8)
+    step = max(1, SLAB_VOXELS // (len(y) * len(x)))
+    for first in range(0, len(labels), step):
+        slab = slice(first, first + step)
+        labels[slab] = material.phases_at(np.asarray(z_nm, np.float64)[slab], y, x)
+    return labels
 
 
 @lru_cache(maxsize=32)

@@ -7,7 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-__all__ = ["Cut", "SliceFaults"]
+__all__ = ["PRESETS", "Cut", "SliceFaults"]
+
+PRESETS = ("none", "usual", "severe")
 
 
 class Cut(NamedTuple):
@@ -79,6 +81,15 @@ class SliceFaults:
     def none(cls) -> SliceFaults:
         """Return an instrument without faults."""
         return cls(0.0, 0.0, (0.0, 0.0), 0.0, 0.0, 0.0, 0.0)
+
+    @classmethod
+    def preset(cls, name: str, seed: int = 0) -> SliceFaults:
+        """Return faults by name: "none", "usual", "severe"; `ValueError` for any other."""
+        if name not in PRESETS:
+            raise ValueError(f"faults must be one of {', '.join(PRESETS)}, got {name!r}; try usual")
+        if name == "severe":
+            return cls(0.3, 20.0, (6.0, -8.0), 0.8, 0.1, 0.05, 0.06, seed=seed)
+        return cls(seed=seed) if name == "usual" else cls.none()
 
     def cut(self, number: int, pitch_nm: float) -> Cut:
         """Return what goes wrong at a cut, counted from 1; the same whenever it is asked for."""

@@ -108,6 +108,8 @@ def open_fibsem(
     seed: int = 0,
     shape: tuple[int, int] = (512, 512),
     marks: bool = True,
+    faults: str = "usual",
+    state_file: Path | None = None,
     data_dir: str | os.PathLike[str] = "./bl_steer_data",
     progress: bool = True,
 ) -> FibSemSession:
@@ -118,16 +120,29 @@ def open_fibsem(
     family, seed : of the specimen; the seed is the faults' too
     shape : of an image, pixels
     marks : whether the specimen has a cap with tracking marks
+    faults : of `simulators.slice_faults.PRESETS`: "none", "usual", "severe"
+    state_file : where the instrument keeps its state, so that it outlives this process; taken up
+        where the file exists
     data_dir : folder of the store, made if it is missing
     """
     check_import_roots()
     from simulators.fibsem import SimulatedFibSem
+    from simulators.slice_faults import SliceFaults
     from simulators.tracking_marks import NotchedCap
 
-    fibsem = SimulatedFibSem(family, seed, shape=shape, cap=NotchedCap() if marks else None)
+    fibsem = SimulatedFibSem(
+        family,
+        seed,
+        shape=shape,
+        cap=NotchedCap() if marks else None,
+        faults=SliceFaults.preset(faults, seed),
+        state_file=state_file,
+    )
     store = Store.open(data_dir)
     fibsem.sem.frames_dir = store.frames_dir
-    session = FibSemSession(store, fibsem.devices, sample_md={"name": family}, progress=progress)
+    # What the truth can be found with afterwards.
+    sample = {"name": family, "seed": seed, "simulator": "fibsem", "shape_px": list(shape)}
+    session = FibSemSession(store, fibsem.devices, sample_md=sample, progress=progress)
     session.fibsem, session.owns_store = fibsem, True
     return session
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,16 +15,18 @@ from bl_steer.analysis.reconstruction.measures import (
     CONVENTIONAL,
     LANCZOS,
     SUPERRESOLVED,
+    TRUTH,
     beside_each_other,
     measure,
+    scores,
     table_1,
     table_2,
 )
 from bl_steer.analysis.reconstruction.stages import Stages
 from bl_steer.analysis.superresolution.baselines import lanczos
-from bl_steer.protocols import Array, Table
+from bl_steer.protocols import AnalysisResult, Array, Table
 
-__all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels"]
+__all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels", "tables_with_truth"]
 
 ROWS = 32
 """Worked on at a time: grey levels need four bytes a voxel."""
@@ -61,6 +63,22 @@ class Reconstruction:
         """Edges z, y, x of a voxel of the volume."""
         return self.depths.step_nm, self.pixel_nm, self.pixel_nm
 
+    @classmethod
+    def of(cls, result: AnalysisResult) -> Self:
+        """Return what a result of ``reconstruct`` holds."""
+        slices, labels, volume = (result.arrays[key] for key in ("slices", "labels", "volume"))
+        names = tuple(str(one["name"]) for one in result.provenance["phases"])
+        pixel = float(result.provenance["voxel_nm"][1])
+        return cls(slices, labels, volume, EvenDepths.of_result(result), pixel, names)
+
+    def volumes(self) -> dict[str, Callable[[], Labels]]:
+        """Return by method what makes its volume (N, H, W): each is as large as the result."""
+        return {
+            CONVENTIONAL: lambda: self.labels[self.depths.nearest_slice()],
+            LANCZOS: lambda: lanczos_labels(self.slices, self.labels, self.depths),
+            SUPERRESOLVED: lambda: self.volume,
+        }
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -72,11 +90,7 @@ class Comparison:
 
 def compare(made: Reconstruction, *, blocks: int, seed: int, stages: Stages) -> Comparison:
     """Measure the volume beside the conventional and the interpolated one, method by method."""
-    volumes: dict[str, Callable[[], Labels]] = {
-        CONVENTIONAL: lambda: made.labels[made.depths.nearest_slice()],
-        LANCZOS: lambda: lanczos_labels(made.slices, made.labels, made.depths),
-        SUPERRESOLVED: lambda: made.volume,
-    }
+    volumes = made.volumes()
     measured, warnings = {}, tuple(_thin_warnings(thin := thin_features(made), made))
     for number, (method, volume) in enumerate(volumes.items()):
         found = measure(
@@ -98,6 +112,50 @@ def compare(made: Reconstruction, *, blocks: int, seed: int, stages: Stages) -> 
         **joined,
     }
     return Comparison(tables, warnings)
+
+
+def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str, Table]:
+    """Return the tables of a result of ``reconstruct``, the truth beside the methods.
+
+    Parameters
+    ----------
+    truth : (N, H, W), at the depths of the result's planes; None where it is not known
+
+    Returns
+    -------
+    tables : those of the result; with a truth, its rows in all that have a column ``method``, and
+        a table ``scores``: agreement with the truth, voxel by voxel
+    """
+    if truth is None:
+        return dict(result.tables)
+    made = Reconstruction.of(result)
+    params = result.provenance["params"]
+    found = measure(
+        truth, made.voxel_nm, made.names, blocks=params["interval_blocks"], seed=params["seed"]
+    )
+    own = beside_each_other({TRUTH: found.tables})
+    joined: dict[str, Table] = {
+        name: {
+            key: np.concatenate([np.asarray(result.tables[name][key]), np.asarray(column)])
+            for key, column in table.items()
+        }
+        for name, table in own.items()
+    }
+    agreement = {
+        method: row
+        for method, volume in made.volumes().items()
+        for row in [scores(truth, {method: volume()}, len(made.names))]
+    }
+    return {
+        **result.tables,
+        **joined,
+        "table_1": table_1(joined["volumes"]),
+        "table_2": table_2(joined["areas"]),
+        "scores": {
+            key: np.concatenate([row[key] for row in agreement.values()])
+            for key in ("method", "miou", "accuracy")
+        },
+    }
 
 
 def lanczos_labels(

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.protocols import Array
+from bl_steer.protocols import AnalysisResult, Array
 
 __all__ = ["EvenDepths"]
 
@@ -55,6 +55,12 @@ class EvenDepths:
         step = float(np.median(np.diff(slices))) / factor if step_nm is None else step_nm
         n = int(np.floor((slices[-1] - slices[0]) / step + 1e-6)) + 1
         return cls(slices, slices[0] + step * np.arange(n), factor)
+
+    @classmethod
+    def of_result(cls, result: AnalysisResult) -> Self:
+        """Return the depths of the slices and planes of a result of ``reconstruct``."""
+        slices, planes = (np.asarray(result.arrays[key]) for key in ("slice_z_nm", "z_nm"))
+        return cls(slices, planes, int(result.provenance["params"]["factor"]))
 
     @property
     def step_nm(self) -> float:

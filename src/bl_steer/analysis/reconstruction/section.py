@@ -12,7 +12,7 @@ from bl_steer.analysis.reconstruction.comparison import lanczos_labels
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.protocols import AnalysisResult
 
-__all__ = ["Panel", "depths_of", "panels_of"]
+__all__ = ["Panel", "panels_of"]
 
 LARGEST_UM = 4.0
 """Edge of what a panel shows: more would hide what differs."""
@@ -28,15 +28,6 @@ class Panel:
     extent_um: tuple[float, float]
 
 
-def depths_of(result: AnalysisResult) -> EvenDepths:
-    """Return the depths of a reconstruction's slices and planes."""
-    return EvenDepths(
-        np.asarray(result.arrays["slice_z_nm"]),
-        np.asarray(result.arrays["z_nm"]),
-        int(result.provenance["params"]["factor"]),
-    )
-
-
 def panels_of(result: AnalysisResult, truth: NDArray[np.uint8] | None = None) -> list[Panel]:
     """Return the xz section through the middle of a reconstruction, five times.
 
@@ -44,7 +35,7 @@ def panels_of(result: AnalysisResult, truth: NDArray[np.uint8] | None = None) ->
     ----------
     truth : (N, H, W); without, the last panel is the uncertainty
     """
-    depths = depths_of(result)
+    depths = EvenDepths.of_result(result)
     step, pixel, _ = result.provenance["voxel_nm"]
     slices, labels, volume = (result.arrays[key] for key in ("slices", "labels", "volume"))
     middle = slices.shape[1] // 2

@@ -1,0 +1,97 @@
+"""A label volume as a picture in three dimensions, drawn by PyVista without a screen."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.phases import Phases
+
+__all__ = ["LARGEST_VX", "render"]
+
+LARGEST_VX = 160
+"""Voxels along an edge that are drawn: more would not be seen."""
+VIEW = (-1.35, -0.8, -1.05)
+"""From where the volume is seen, as x, y, z: the first face in front, the first row on top."""
+
+
+def render(
+    labels: NDArray[np.uint8],
+    voxel_nm: tuple[float, float, float],
+    phases: Phases,
+    *,
+    size_px: tuple[int, int] = (900, 780),
+) -> NDArray[np.uint8]:
+    """Return a picture (H, W, 3) of a volume, its last phase left out to be looked through.
+
+    Parameters
+    ----------
+    labels : (N, H, W), the first plane in front
+    voxel_nm : edges z, y, x
+    """
+    with _no_words_of_the_graphics():
+        import pyvista
+
+        plotter = pyvista.Plotter(off_screen=True, window_size=list(size_px))
+        plotter.set_background("white")
+        step = max(1, -(-max(labels.shape) // LARGEST_VX))
+        thin = np.ascontiguousarray(labels[::step, ::step, ::step])
+        edges = tuple(1e-3 * step * edge for edge in voxel_nm)
+        for label in range(len(phases) - 1):
+            surface = _surface(thin == label, edges)
+            if surface is not None:
+                red, green, blue = phases[label].show
+                plotter.add_mesh(
+                    surface,
+                    color=(red / 255, green / 255, blue / 255),
+                    smooth_shading=False,
+                    ambient=0.42,
+                    diffuse=0.66,
+                    specular=0.08,
+                )
+        box = pyvista.Box(_bounds(thin.shape, edges))
+        plotter.add_mesh(box, style="wireframe", color="#7a8791", line_width=1.5)
+        plotter.camera_position = [VIEW, (0.0, 0.0, 0.0), (0.0, -1.0, 0.0)]
+        plotter.reset_camera()
+        plotter.camera.zoom(1.08)
+        picture = np.asarray(plotter.screenshot(return_img=True))[..., :3]
+        plotter.close()
+    return picture
+
+
+def _surface(inside: NDArray[np.bool_], edges_um: tuple[float, ...]) -> Any:
+    """Return the closed surface of what is inside, x, y, z in µm; None where there is none."""
+    import pyvista
+
+    if not inside.any():
+        return None
+    padded = np.pad(inside.astype(np.uint8), 1)
+    z, y, x = edges_um
+    grid = pyvista.ImageData(
+        dimensions=padded.shape[::-1], spacing=(x, y, z), origin=(-0.5 * x, -0.5 * y, -0.5 * z)
+    )
+    grid.point_data["inside"] = padded.ravel()
+    return grid.contour_labels(boundary_style="all", smoothing=True, output_mesh_type="triangles")
+
+
+def _bounds(shape: tuple[int, ...], edges_um: tuple[float, ...]) -> tuple[float, ...]:
+    (z, y, x), (dz, dy, dx) = shape, edges_um
+    return 0.0, x * dx, 0.0, y * dy, 0.0, z * dz
+
+
+@contextlib.contextmanager
+def _no_words_of_the_graphics() -> Iterator[None]:
+    """Keep VTK from saying on the error stream that it found no screen and does without."""
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
