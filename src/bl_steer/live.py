@@ -95,6 +95,12 @@ class Progress(_Watcher):
             if self._bar.total is not None and self._bar.n >= self._bar.total:
                 self._bar.total += 1  # a dead frame was measured again
             self._bar.update(1)
+        elif "n_missing" in data:  # the result of slices
+            self._bar.set_postfix_str(f"recorded {data['n_recorded']}, missing {data['n_missing']}")
+        elif stream == "decisions" and "step" in data:
+            self._bar.set_postfix_str(
+                f"slice {data['slice']}: {data['step']}".replace("_", " "), refresh=False
+            )
         elif stream == "result":
             sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
             self._bar.set_postfix_str(

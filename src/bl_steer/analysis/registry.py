@@ -12,7 +12,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -76,8 +76,11 @@ def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> 
     ValueError
         Naming each parameter that is unknown or does not fit, all at once.
     """
-    values = dict(values or {})
     known = analysis.Params.model_fields
+    values = {
+        key: _choice(known[key].annotation, value) if key in known else value
+        for key, value in dict(values or {}).items()
+    }
     problems = [f"{name} is not known" for name in values if name not in known]
     try:
         params = analysis.Params.model_validate({k: v for k, v in values.items() if k in known})
@@ -89,6 +92,12 @@ def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> 
             f"{'; '.join(problems)}"
         )
     return params
+
+
+def _choice(annotation: Any, value: Any) -> Any:
+    """Return the choice of a ``Literal`` that text names: pydantic makes no numbers of it there."""
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return next((one for one in choices if isinstance(value, str) and str(one) == value), value)
 
 
 def _problem(error: Mapping[str, Any]) -> str:

@@ -58,10 +58,18 @@ def render(
         plotter.add_mesh(box, style="wireframe", color="#7a8791", line_width=1.5)
         plotter.camera_position = [VIEW, (0.0, 0.0, 0.0), (0.0, -1.0, 0.0)]
         plotter.reset_camera()
-        plotter.camera.zoom(1.08)
         picture = np.asarray(plotter.screenshot(return_img=True))[..., :3]
         plotter.close()
-    return picture
+    return _without_margins(picture)
+
+
+def _without_margins(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the part of a picture that is not white, with a little around it."""
+    rows, columns = (np.flatnonzero((picture < 255).any(axis=(2, other))) for other in (1, 0))
+    if not len(rows):
+        return picture
+    (top, bottom), (left, right) = ((max(0, k[0] - 8), k[-1] + 9) for k in (rows, columns))
+    return np.ascontiguousarray(picture[top:bottom, left:right])
 
 
 def _surface(inside: NDArray[np.bool_], edges_um: tuple[float, ...]) -> Any:

@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.reconstruction import figures
-from bl_steer.analysis.reconstruction.comparison import Reconstruction, tables_with_truth
+from bl_steer.analysis.reconstruction.comparison import Reconstruction
 from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
 from bl_steer.analysis.reconstruction.rendering import render
 from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.drafts import write_whole
+from bl_steer.drafts import draft_of, write_whole
 from bl_steer.protocols import AnalysisResult, Table
 
 if TYPE_CHECKING:
@@ -38,17 +38,20 @@ CHART_IN = (5.2, 3.5)
 
 def write_report(
     result: AnalysisResult,
+    tables: Mapping[str, Table],
     folder: Path,
     *,
     title: str = "Slices into structure",
     about: Mapping[str, str] | None = None,
     truth: NDArray[np.uint8] | None = None,
 ) -> list[Path]:
-    """Write ``report.html`` and a CSV for each table into a folder, made if it is missing.
+    """Write ``report.html``, ``figure_5.png`` and a CSV for each table into a folder.
 
     Parameters
     ----------
     result : of the analysis ``reconstruct``
+    tables : its own, or those of `bl_steer.analysis.reconstruction.comparison.tables_with_truth`
+    folder : made if it is missing
     about : what else is known, as rows of the last table: run, date, specimen
     truth : (N, H, W), phases at the depths of the result's planes, where a simulator knows them
 
@@ -62,11 +65,17 @@ def write_report(
         When there is no room or no leave to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    tables = tables_with_truth(result, truth)
     page = _page(result, tables, truth, title, about or {})
     path = folder / "report.html"
     write_whole(path, page.encode())
-    return [path, *(write_table(one, folder / f"{name}.csv") for name, one in tables.items())]
+    drawing = folder / "figure_5.png"
+    with draft_of(drawing) as draft:
+        figures.draw_figure_5(result, truth).savefig(draft, dpi=170)
+    return [
+        path,
+        drawing,
+        *(write_table(one, folder / f"{name}.csv") for name, one in tables.items()),
+    ]
 
 
 def _page(
@@ -110,7 +119,9 @@ def _page(
             "segmentation": f"{result.provenance['model']}, weights {result.provenance['weights']}",
             "super-resolution": f"weights {result.provenance['superresolution_weights']}",
             "parameters": ", ".join(
-                f"{key} {value}" for key, value in result.provenance["params"].items()
+                f"{key} {value}"
+                for key, value in result.provenance["params"].items()
+                if value is not None
             ),
             "computed in": f"{result.provenance['duration_s']:.0f} s",
         },
@@ -184,12 +195,16 @@ def _beside(table: Table) -> dict[str, Any]:
         off = float(table["ratio_to_truth"][k])
         rows.setdefault(str(quantity), {})[str(method)] = {
             "value": _number(value),
-            "interval": f"{_number(low)} … {_number(high)}" if np.isfinite(low + high) else "",
-            "off": "" if method == TRUTH or not np.isfinite(off) else f"{100 * (off - 1):+.1f} %",
+            "interval": f"{low:.3g} … {high:.3g}" if np.isfinite(low + high) else "",
+            "off": "" if method == TRUTH or not np.isfinite(off) else _percent(off - 1),
         }
         if method == SUPERRESOLVED:
             ratios[str(quantity)] = f"{float(table['ratio_to_conventional'][k]):.3f}"
     return {"methods": list(next(iter(rows.values()))), "rows": rows, "ratios": ratios}
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:+.1f} %".replace("-", "−")
 
 
 def _rows(table: Table | None, names: tuple[str, ...] = ()) -> dict[str, Any]:
@@ -217,7 +232,7 @@ def _words(key: str) -> str:
     for ending, unit in units.items():
         if key.endswith(f"_{ending}"):
             return f"{key.removesuffix(f'_{ending}').replace('_', ' ')} ({unit})"
-    return key.replace("_", " ")
+    return key.replace("_", " ").replace("miou", "mean IoU")
 
 
 def _number(value: Any) -> str:
@@ -265,6 +280,7 @@ def _chart(name: str, *data: Any, legend: bool = False, **options: Any) -> str:
 
     figure = Figure(figsize=CHART_IN, layout="constrained")
     ax = getattr(figures, name)(*data, ax=figure.subplots(), **options)
+    ax.set_title("")  # the caption says it
     if legend:
         ax.legend(frameon=False, fontsize="small")
     file = io.StringIO()
