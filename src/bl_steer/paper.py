@@ -1,7 +1,8 @@
-"""Draw the figures of the source anew: steering (1), segmentation (2), phase fractions (3)."""
+"""Draw the source anew: steering (1), segmentation (2), phase fractions (3), volumes (5)."""
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from bl_steer.analysis.segmentation.model import SegmentationModel
     from bl_steer.analysis.segmentation.paper_figures import Specimen
 
-__all__ = ["figure_2", "figure_3", "paper"]
+__all__ = ["figure_2", "figure_3", "figure_5", "paper"]
 
 UNSEEN = 900_000
 """Added to the seed, so that no specimen is one of those that the shipped model learnt from."""
@@ -22,11 +23,30 @@ PIXEL_SIZE_NM = 10.0
 FIELDS_UM = tuple((x, y) for y in (0.0, 40.0) for x in (0.0, 40.0, 80.0))
 """Centres of the fields of view, farther apart than their 5.12 µm."""
 
+N_SLICES, EDGE_PX, PITCH_NM = 100, 1000, 100.0
+"""Of the source's stack: 10 µm along each edge."""
+FEWEST_SLICES = 8
 
-def paper(*, seed: int, out: Path, data_dir: Path) -> dict[str, Any]:
-    """Draw the three figures into a folder; return what each shows."""
+
+def paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
+    """Draw the figures and write the tables into a folder; return what each shows.
+
+    Parameters
+    ----------
+    scale : of the edges of figure 5's box; 1 is the source's, 10 µm
+
+    Raises
+    ------
+    ValueError
+        When the scale is not within 0.08 … 1.
+    """
     from bl_steer.commands import paper_figure_1
 
+    if not FEWEST_SLICES / N_SLICES <= scale <= 1:
+        raise ValueError(
+            f"scale must lie within {FEWEST_SLICES / N_SLICES:g} … 1, got {scale:g}; 1 is the "
+            "source's"
+        )
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"the figures must go to a folder, got the file {out}; give another")
     out.mkdir(parents=True, exist_ok=True)
@@ -34,7 +54,32 @@ def paper(*, seed: int, out: Path, data_dir: Path) -> dict[str, Any]:
         "figure_1": paper_figure_1(seed=seed, figure=out / "figure_1.png", data_dir=data_dir),
         "figure_2": figure_2(seed=seed, figure=out / "figure_2.png"),
         "figure_3": figure_3(seed=seed, figure=out / "figure_3.png"),
+        "figure_5": figure_5(seed=seed, out=out, data_dir=data_dir, scale=scale),
     }
+
+
+def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
+    """Take slices on the simulated FIB-SEM and reconstruct them: figure 5, tables 1 and 2.
+
+    Writes ``figure_5.png``, ``table_1.csv`` and ``table_2.csv`` beside the other figures, and the
+    whole report into ``volume/``.
+    """
+    from bl_steer.reconstruction_commands import slice_and_view
+
+    report = slice_and_view(
+        family="grains",
+        seed=UNSEEN + seed,
+        n_slices=round(scale * N_SLICES),
+        pitch_nm=PITCH_NM,
+        edge_px=round(scale * EDGE_PX),
+        faults="usual",
+        params={},
+        out=out / "volume",
+        data_dir=data_dir,
+    )
+    for name in ("figure_5.png", "table_1.csv", "table_2.csv"):
+        shutil.copyfile(out / "volume" / name, out / name)
+    return {**report, "scale": scale, "figure": str(out / "figure_5.png")}
 
 
 def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:

@@ -7,12 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import PRESETS, command, write_json
+from bl_steer.cli.reconstruction import print_tables
 
 __all__ = ["add_commands"]
 
 DEMO_SEED = 10
 PAPER_SEED = 13
 """Films on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
+PAPER_SCALE = 0.3
+"""Minutes instead of hours."""
 WIDTHS = (5, 9, 9, 10, 9, 8)
 
 
@@ -40,9 +43,15 @@ def add_commands(commands: Any) -> None:
     replay.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
     _steering_options(replay)
 
-    paper = command(commands, "paper", _paper, "the figures of the source, at its scale")
+    paper = command(commands, "paper", _paper, "the figures and tables of the source")
     paper.add_argument("--seed", type=int, default=PAPER_SEED)
     paper.add_argument("--out", type=Path, default=Path("paper"), help="folder for the figures")
+    paper.add_argument(
+        "--scale",
+        type=float,
+        default=PAPER_SCALE,
+        help=f"of the edges of figure 5's box; 1 is the source's 10 µm (default {PAPER_SCALE:g})",
+    )
 
 
 def _steering_options(parser: argparse.ArgumentParser) -> None:
@@ -169,7 +178,9 @@ def _seeds(text: str) -> range:
 def _paper(arguments: argparse.Namespace) -> None:
     from bl_steer.paper import paper
 
-    report = paper(seed=arguments.seed, out=arguments.out, data_dir=arguments.data)
+    report = paper(
+        seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
+    )
     print(f"figure_1: {report['figure_1']['figure']}")
     _print_found(report["figure_1"])
     scores = ", ".join(
@@ -183,4 +194,7 @@ def _paper(arguments: argparse.Namespace) -> None:
         for phase, (share, _, _) in third["fraction"].items()
     )
     print(f"figure_3: {third['figure']}, {third['duration_s']:.1f} s, {shares}")
+    fifth = report["figure_5"]
+    print(f"figure_5: {fifth['figure']}, {fifth['duration_s']:.0f} s, report {fifth['report']}")
+    print_tables(fifth)
     write_json(arguments, report)

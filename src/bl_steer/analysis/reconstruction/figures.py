@@ -184,12 +184,12 @@ def plot_shells(result: AnalysisResult, *, ax: Axes) -> Axes:
     resolution = float(result.provenance["resolution_nm"] or np.nan)
     if np.isfinite(resolution):
         ax.axvline(1e3 / resolution, color="#D55E00", lw=1, label=f"{resolution:.0f} nm")
-        ax.legend(frameon=False)
-    ax.set(
-        xlabel="spatial frequency (1/µm)",
-        ylabel="correlation",
-        ylim=(min(0, ax.get_ylim()[0]), 1.02),
-    )
+    else:
+        finest = 1 / float(np.max(table["frequency_1_nm"]))
+        ax.plot([], [], " ", label=f"above 1/7 down to {finest:.0f} nm")
+    ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.15))
+    ax.set(xlabel="spatial frequency (1/µm)", ylabel="correlation")
+    ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.02)
     ax.set_title("xz against yz sections (Fourier shells)", fontsize=10)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

@@ -1,0 +1,59 @@
+"""Even planes from uneven slices, and the progress of a chain."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.analysis.reconstruction.stages import STAGES, Stages, stage_at
+
+
+def test_even_slices_are_divided_evenly() -> None:
+    depths = EvenDepths.of([0.0, 100.0, 200.0], 4)
+    np.testing.assert_allclose(depths.z_nm, np.arange(0.0, 201.0, 25.0))
+    np.testing.assert_array_equal(depths.nearest_inserted(), np.arange(9))
+    np.testing.assert_array_equal(depths.nearest_slice(), [0, 0, 0, 1, 1, 1, 1, 2, 2])
+    assert (depths.jitter, list(depths.gaps)) == (0.0, [])
+
+
+def test_uneven_slices_keep_their_measured_depths() -> None:
+    z = np.array([0.0, 120.0, 200.0, 300.0, 410.0])
+    depths = EvenDepths.of(z, 8)
+    places = np.interp(np.arange(33) / 8, np.arange(5), z)
+    found = places[depths.nearest_inserted()]
+    assert np.abs(found - depths.z_nm).max() <= np.diff(places).max() / 2 + 1e-9
+    assert 0.0 < depths.jitter < 0.3
+
+
+def test_a_missing_slice_is_a_gap_and_no_jitter() -> None:
+    depths = EvenDepths.of([0.0, 100.0, 200.0, 400.0, 500.0, 600.0], 2)
+    assert list(depths.gaps) == [2]
+    assert depths.jitter == 0.0
+    assert (depths.pitch_nm, depths.step_nm, len(depths.z_nm)) == (100.0, 50.0, 13)
+
+
+def test_planes_may_be_as_far_apart_as_pixels() -> None:
+    depths = EvenDepths.of([0.0, 100.0, 200.0], 16, step_nm=10.0)
+    assert (depths.step_nm, len(depths.z_nm)) == (10.0, 21)
+
+
+@pytest.mark.parametrize("z", [[5.0], [0.0, 100.0, 100.0], [0.0, 100.0, 90.0]])
+def test_slices_that_do_not_go_deeper_are_refused(z: list[float]) -> None:
+    with pytest.raises(ValueError, match="deeper and deeper.*leave out those"):
+        EvenDepths.of(z, 8)
+
+
+def test_progress_of_a_chain_never_goes_back_and_names_its_stage() -> None:
+    told: list[tuple[int, int]] = []
+    stages = Stages(lambda done, total: told.append((done, total)))
+    for name in STAGES:
+        for part in range(2):
+            tell = stages.of(name, part, 2)
+            assert tell is not None
+            for done in (1, 2, 1):
+                tell(done, 2)
+    steps = [done for done, _ in told]
+    assert steps == sorted(steps)
+    assert told[-1] == (1000, 1000)
+    assert list(dict.fromkeys(stage_at(done, 1000) for done in range(1001))) == list(STAGES)

@@ -1,0 +1,138 @@
+"""From ``bl-steer slice-and-view --simulate`` to the report, on a tiny specimen."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from bl_steer.analysis import analyses_of, digest_of, find_analysis, make_params, open_analysis
+from bl_steer.cli import main
+from bl_steer.protocols import AnalysisResult
+from bl_steer.reconstruction_commands import true_volume
+from bl_steer.runs import Run, open_run
+from bl_steer.store import Store
+
+PARAMS = {"factor": 2, "blocks": 1, "channels": 4, "steps": 3, "interval_blocks": 2}
+
+
+class Reported(NamedTuple):
+    folder: Path
+    report: dict[str, Any]
+    run: Run
+    result: AnalysisResult
+
+    @property
+    def html(self) -> str:
+        return (self.folder / "report" / "report.html").read_text()
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
+    folder = tmp_path_factory.mktemp("slices")
+    options = [f"--param={key}={value}" for key, value in PARAMS.items()]
+    status = main(
+        ["slice-and-view", "--simulate", "--seed", "3", "--slices", "6", "--pitch", "40",
+         "--edge", "112", "--faults", "severe", *options, "--data", str(folder / "data"),
+         "--out", str(folder / "report"), "--json", str(folder / "report.json")]
+    )  # fmt: skip
+    assert status == 0
+    report = json.loads((folder / "report.json").read_text())
+    with Store.open(folder / "data") as store:
+        run = open_run(store, report["run_uid"])
+        assert analyses_of(store, run.uid) == [report["analysis_uid"]]
+        result = open_analysis(store, report["analysis_uid"])
+    return Reported(folder, report, run, result)
+
+
+def test_the_callback_and_a_direct_call_give_one_digest(reported: Reported) -> None:
+    analysis = find_analysis("reconstruct")
+    told: list[int] = []
+    again = analysis.run(
+        analysis.inputs_of(reported.run),
+        make_params(analysis, PARAMS),
+        lambda done, total: told.append(done),
+    )
+    assert digest_of(again) == digest_of(reported.result) == reported.report["digest"]
+    assert told == sorted(told)
+    assert told[-1] == 1000
+
+
+def test_the_volume_is_even_and_holds_every_phase(reported: Reported) -> None:
+    arrays = reported.result.arrays
+    n = len(arrays["z_nm"])
+    assert arrays["volume"].shape == arrays["uncertainty"].shape == (n, *arrays["labels"].shape[1:])
+    assert set(np.unique(arrays["volume"])) <= {0, 1, 2}
+    np.testing.assert_allclose(np.diff(arrays["z_nm"]), reported.result.provenance["voxel_nm"][0])
+    # The first plane is the first slice, as it was segmented.
+    np.testing.assert_array_equal(arrays["volume"][0], arrays["labels"][0])
+
+
+def test_volumes_are_near_the_truth_that_the_simulator_knows(reported: Reported) -> None:
+    truth = true_volume(reported.run.start, reported.result)
+    assert truth is not None
+    assert truth.shape == reported.result.arrays["volume"].shape
+    table = reported.report["table_1"]
+    rows = zip(table["method"], table["quantity"], table["ratio_to_truth"], strict=True)
+    for method, phase, ratio in rows:
+        if method == "super-resolved" and phase == "oxide":
+            assert ratio == pytest.approx(1.0, abs=0.1)
+    counts = np.bincount(truth.ravel(), minlength=3)
+    true = [v for m, v in zip(table["method"], table["volume_um3"], strict=True) if m == "truth"]
+    voxel_um3 = np.prod(reported.result.provenance["voxel_nm"]) * 1e-9
+    np.testing.assert_allclose(true, counts * voxel_um3)
+
+
+def test_the_report_is_one_file_that_needs_no_other(reported: Reported) -> None:
+    assert not re.findall(r"""(?:src|href)=["'](?!data:)""", reported.html)
+    assert "<script" not in reported.html
+    assert "url(" not in re.sub(r"data:[^\"]+", "", reported.html)
+    pictures = re.findall(r'src="data:image/(png|svg\+xml);base64,', reported.html)
+    assert pictures.count("png") == 3 + 5  # renderings, panels of figure 5
+    assert pictures.count("svg+xml") == 6
+
+
+def test_the_report_tells_tables_warnings_and_limits(reported: Reported) -> None:
+    for text in ("Table 1", "Table 2", "Figure 5", "oxide – carbon", "carbon – void"):
+        assert text in reported.html
+    assert any("cannot be recovered" in warning for warning in reported.report["warnings"])
+    assert "cannot be recovered" in reported.html
+    for name in ("table_1", "table_2", "volumes", "areas", "slices", "leave_out", "scores"):
+        rows = (reported.folder / "report" / f"{name}.csv").read_text().splitlines()
+        assert len(rows) > 2
+    head = (reported.folder / "report" / "table_2.csv").read_text().splitlines()[0]
+    assert head == (
+        "quantity,method,area_um2,area_low_um2,area_high_um2,ratio_to_conventional,ratio_to_truth"
+    )
+
+
+def test_a_stored_run_is_reported_again_alike(
+    reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = reported.folder / "again"
+    data = str(reported.folder / "data")
+    assert main(["report", reported.run.uid[:8], "--data", data, "--out", str(out)]) == 0
+    assert reported.report["digest"] in capsys.readouterr().out
+    assert (out / "report.html").read_text() == reported.html
+
+
+def test_slices_are_not_taken_without_saying_that_it_is_a_simulation(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["slice-and-view"]) == 2
+    assert "give it, or run the plan slice_and_view" in capsys.readouterr().err
+
+
+def test_a_run_without_reconstruction_cannot_be_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from bl_steer.shell import open_fibsem
+
+    with open_fibsem(seed=3, shape=(96, 112), data_dir=tmp_path, progress=False) as session:
+        session.run(session.slice_and_view(n_slices=1, marks=session.fibsem.marks))
+    assert main(["report", "-1", "--data", str(tmp_path)]) == 2
+    assert "must be reconstructed to be reported" in capsys.readouterr().err
