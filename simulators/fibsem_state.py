@@ -38,8 +38,11 @@ class FibSemState:
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote; `ValueError` for anything else."""
         try:
-            values: dict[str, Any] = json.loads(path.read_text())
-            return cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in values.items()})
+            values = json.loads(path.read_text())
+            read: dict[str, Any] = {
+                k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+            }
+            return cls(**read)
         except (OSError, TypeError, ValueError) as error:
             raise ValueError(
                 f"the state of a simulated FIB-SEM must be readable, got {error} in {path}; remove "

@@ -10,7 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 
-from bl_steer.analysis import analyses_of, digest_of, find_analysis, make_params, open_analysis
+from bl_steer.analysis import (
+    analyses_of,
+    digest_of,
+    find_analysis,
+    make_params,
+    open_analysis,
+    publish,
+)
 from bl_steer.cli import main
 from bl_steer.protocols import AnalysisResult
 from bl_steer.reconstruction_commands import true_volume
@@ -136,3 +143,29 @@ def test_a_run_without_reconstruction_cannot_be_reported(
         session.run(session.slice_and_view(n_slices=1, marks=session.fibsem.marks))
     assert main(["report", "-1", "--data", str(tmp_path)]) == 2
     assert "must be reconstructed to be reported" in capsys.readouterr().err
+
+
+def test_structure_follows_a_stored_analysis(reported: Reported) -> None:
+    structure = find_analysis("structure")
+    with Store.open(reported.folder / "data") as store:
+        inputs = structure.inputs_of(open_run(store, reported.report["analysis_uid"]))
+    params = make_params(structure, {"blocks": 2})
+    found = structure.run(inputs, params).tables["areas"]
+    table = reported.result.tables["areas"]
+    ours = table["method"] == "super-resolved"
+    np.testing.assert_array_equal(found["area_um2"], table["area_um2"][ours])
+    np.testing.assert_array_equal(found["phase_a"], table["phase_a"][ours])
+
+
+def test_structure_follows_segmented_slices(reported: Reported) -> None:
+    structure = find_analysis("structure")
+    segment = find_analysis("segment")
+    with Store.open(reported.folder / "data") as store:
+        labels = segment.run(segment.inputs_of(reported.run), make_params(segment))
+        uid = publish(store, labels, raw_uid=reported.run.uid)
+        inputs = structure.inputs_of(open_run(store, uid))
+    assert inputs.metadata == {
+        "voxel_size_nm": [40.0, 10.0, 10.0],
+        "phases": ["oxide", "carbon", "void"],
+    }
+    assert inputs.arrays["labels"].shape == (reported.run.n_points, 208, 112)

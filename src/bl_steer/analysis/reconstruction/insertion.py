@@ -68,7 +68,13 @@ def _by_zarr(
 
     with TemporaryDirectory(prefix="reconstruct-") as folder:
         place = Path(folder)
-        zarr.save_array(str(place / "labels.zarr"), labels)
+        stored: Any = zarr.create_array(
+            str(place / "labels.zarr"),
+            shape=labels.shape,
+            chunks=(1, *labels.shape[1:]),
+            dtype="u1",
+        )
+        stored[:] = labels
         target = super_resolve_zarr(
             network.save(place / "model"),
             place / "labels.zarr",

@@ -37,7 +37,7 @@ def render(
     with _no_words_of_the_graphics():
         import pyvista
 
-        plotter = pyvista.Plotter(off_screen=True, window_size=list(size_px))
+        plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(size_px))
         plotter.set_background("white")
         step = max(1, -(-max(labels.shape) // LARGEST_VX))
         thin = np.ascontiguousarray(labels[::step, ::step, ::step])

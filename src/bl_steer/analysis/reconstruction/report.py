@@ -182,7 +182,7 @@ def _cards(result: AnalysisResult, tables: Mapping[str, Table]) -> list[dict[str
 
 def _errors(table: Table, method: str = SUPERRESOLVED) -> NDArray[np.float64]:
     rows = np.asarray(table["method"]) == method
-    return np.abs(np.asarray(table["ratio_to_truth"])[rows] - 1)
+    return np.asarray(np.abs(np.asarray(table["ratio_to_truth"])[rows] - 1))
 
 
 def _beside(table: Table) -> dict[str, Any]:

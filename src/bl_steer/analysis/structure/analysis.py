@@ -70,7 +70,12 @@ class StructureAnalysis:
     Params: ClassVar[type[BaseModel]] = StructureParams
 
     def inputs_of(self, run: Any) -> Inputs:
-        """Return a stored run whose frames are label maps of slices, in the order of z."""
+        """Return the labels of a stored run: an analysis, or frames that are maps in order of z."""
+        from bl_steer.analysis.publish import is_analysis
+        from bl_steer.analysis.structure.stored import inputs_from_analysis
+
+        if is_analysis(run.start):
+            return inputs_from_analysis(run)
         if run.frames is None or not len(run.frames):
             raise ValueError(
                 f"structure must come from a run whose frames are label maps, got run {run.uid} "

@@ -40,7 +40,7 @@ def test_planes_may_be_as_far_apart_as_pixels() -> None:
 
 @pytest.mark.parametrize("z", [[5.0], [0.0, 100.0, 100.0], [0.0, 100.0, 90.0]])
 def test_slices_that_do_not_go_deeper_are_refused(z: list[float]) -> None:
-    with pytest.raises(ValueError, match="deeper and deeper.*leave out those"):
+    with pytest.raises(ValueError, match=r"deeper and deeper.*leave out those"):
         EvenDepths.of(z, 8)
 
 
