@@ -78,13 +78,13 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
 
 
 def test_the_table_of_commands_names_real_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = re.findall(r"^\| `bl-steer ([a-z]+(?: [a-z]+)?)([^`]*)` \| (.*) \|$", README, re.M)
+    rows = re.findall(r"^\| `bl-steer ([a-z-]+(?: [a-z]+)?)([^`]*)` \| (.*) \|$", README, re.M)
     assert len(rows) >= 7
     for command, usage, text in rows:
         with pytest.raises(SystemExit):
             main([*command.split(), "--help"])
         known = capsys.readouterr().out
-        for option in re.findall(r"--\w+", usage + text):
+        for option in re.findall(r"(?<!\w)--\w+", usage + text):
             assert option in known, f"bl-steer {command} has no {option}"
 
 
