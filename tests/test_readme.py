@@ -84,7 +84,7 @@ def test_the_table_of_commands_names_real_ones(capsys: pytest.CaptureFixture[str
         with pytest.raises(SystemExit):
             main([*command.split(), "--help"])
         known = capsys.readouterr().out
-        for option in re.findall(r"(?<!\w)--\w+", usage + text):
+        for option in re.findall(r"--\w+", f"{usage} {text}"):
             assert option in known, f"bl-steer {command} has no {option}"
 
 

@@ -25,7 +25,9 @@ FIELDS_UM = tuple((x, y) for y in (0.0, 40.0) for x in (0.0, 40.0, 80.0))
 
 N_SLICES, EDGE_PX, PITCH_NM = 100, 1000, 100.0
 """Of the source's stack: 10 µm along each edge."""
-FEWEST_SLICES = 8
+FEWEST_SLICES = 12
+CHAIN: dict[str, Any] = {}
+"""Parameters of the analysis ``reconstruct`` for figure 5."""
 
 
 def paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
@@ -38,7 +40,7 @@ def paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, An
     Raises
     ------
     ValueError
-        When the scale is not within 0.08 … 1.
+        When the scale is not within 0.12 … 1.
     """
     from bl_steer.commands import paper_figure_1
 
@@ -73,7 +75,7 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
         pitch_nm=PITCH_NM,
         edge_px=round(scale * EDGE_PX),
         faults="usual",
-        params={},
+        params=CHAIN,
         out=out / "volume",
         data_dir=data_dir,
     )

@@ -1,4 +1,4 @@
-"""Figures 2 and 3 of ``bl-steer paper``, on small fields."""
+"""Figures 2, 3 and 5 of ``bl-steer paper``, on small fields."""
 
 from __future__ import annotations
 
@@ -44,3 +44,22 @@ def test_figure_3_gives_the_phase_fractions_of_a_specimen_beside_the_truth(tmp_p
         assert low <= share <= high
         assert share == pytest.approx(report["true_fraction"][name], abs=0.05)
     assert colours_of(tmp_path / "figure_3.png") >= phase_colours()
+
+
+def test_figure_5_comes_with_tables_1_and_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick = {"factor": 2, "steps": 2, "blocks": 1, "channels": 4, "check": False}
+    monkeypatch.setattr(paper, "CHAIN", quick)
+    report = paper.figure_5(seed=0, out=tmp_path, data_dir=tmp_path / "data", scale=0.12)
+    assert colours_of(tmp_path / "figure_5.png") >= phase_colours()
+    for name, key, n_methods in (("table_1", "volume_um3", 4), ("table_2", "area_um2", 5)):
+        rows = (tmp_path / f"{name}.csv").read_text().splitlines()
+        assert len(rows) == 1 + 3 * n_methods
+        assert key in rows[0]
+    assert report["n_recorded"] + report["n_missing"] == 12
+
+
+def test_a_box_too_small_to_learn_from_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"scale must lie within 0\.12 … 1, got 0\.01"):
+        paper.paper(seed=0, out=tmp_path, data_dir=tmp_path, scale=0.01)

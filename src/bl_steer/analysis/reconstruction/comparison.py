@@ -16,6 +16,7 @@ from bl_steer.analysis.reconstruction.measures import (
     LANCZOS,
     SUPERRESOLVED,
     TRUTH,
+    areas_of_slices,
     beside_each_other,
     measure,
     scores,
@@ -105,6 +106,16 @@ def compare(made: Reconstruction, *, blocks: int, seed: int, stages: Stages) -> 
         if method == SUPERRESOLVED:
             warnings += tuple(found.warnings)
     joined = beside_each_other(measured)
+    z, (_, y, x) = made.depths.slice_z_nm, made.voxel_nm
+    alone = areas_of_slices(
+        made.labels,
+        (float(np.diff(z).mean()), y, x),
+        made.names,
+        box_um3=made.volume.size * float(np.prod(made.voxel_nm)) * 1e-9,
+        blocks=blocks,
+        seed=seed,
+    )
+    joined["areas"] = _appended(joined["areas"], alone)
     tables = {
         "table_1": table_1(joined["volumes"]),
         "table_2": table_2(joined["areas"]),
@@ -134,13 +145,7 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
         truth, made.voxel_nm, made.names, blocks=params["interval_blocks"], seed=params["seed"]
     )
     own = beside_each_other({TRUTH: found.tables})
-    joined: dict[str, Table] = {
-        name: {
-            key: np.concatenate([np.asarray(result.tables[name][key]), np.asarray(column)])
-            for key, column in table.items()
-        }
-        for name, table in own.items()
-    }
+    joined = {name: _appended(result.tables[name], table) for name, table in own.items()}
     agreement = {
         method: row
         for method, volume in made.volumes().items()
@@ -155,6 +160,13 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
             key: np.concatenate([row[key] for row in agreement.values()])
             for key in ("method", "miou", "accuracy")
         },
+    }
+
+
+def _appended(table: Table, more: Table) -> Table:
+    return {
+        key: np.concatenate([np.asarray(column), np.asarray(more[key])])
+        for key, column in table.items()
     }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.measures import (
+    ALONE,
     CONVENTIONAL,
     LANCZOS,
     SUPERRESOLVED,
@@ -40,6 +41,7 @@ METHOD_COLOURS: Mapping[str, str] = {
     CONVENTIONAL: "#9AA5AE",
     LANCZOS: "#E69F00",
     SUPERRESOLVED: "#0072B2",
+    ALONE: "#56B4E9",
     TRUTH: "#1B1B1B",
 }
 PHASE_LINES = ("#D55E00", "#B79F00", "#005A73", "#CC79A7", "#009E73", "#56B4E9")

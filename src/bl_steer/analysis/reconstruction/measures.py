@@ -12,10 +12,12 @@ from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = [
+    "ALONE",
     "CONVENTIONAL",
     "LANCZOS",
     "SUPERRESOLVED",
     "TRUTH",
+    "areas_of_slices",
     "beside_each_other",
     "measure",
     "scores",
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 CONVENTIONAL, LANCZOS, SUPERRESOLVED, TRUTH = "conventional", "Lanczos", "super-resolved", "truth"
+ALONE = "slices alone"
+"""Slices as voxels of their true, thick shape: areas without any volume."""
 KEPT = ("volumes", "areas", "triple_lines", "connectivity", "chords")
 """Tables of the analysis ``structure`` that are compared."""
 
@@ -47,6 +51,36 @@ def measure(
         seed=seed,
     )
     return StructureAnalysis().run(Inputs({"labels": labels}), params, progress)
+
+
+def areas_of_slices(
+    labels: NDArray[np.uint8],
+    voxel_nm: tuple[float, float, float],
+    phases: tuple[str, ...],
+    *,
+    box_um3: float,
+    blocks: int,
+    seed: int,
+) -> Table:
+    """Return the table ``areas`` of label maps (n, H, W) as voxels of their true shape.
+
+    Parameters
+    ----------
+    voxel_nm : mean distance of the slices, and the pixel
+    box_um3 : volume of the box that the areas are given for; slices reach half a pitch beyond
+
+    Notes
+    -----
+    Crofton's formula allows for the shape of a voxel, so that thick slices give unbiased areas of
+    interfaces that are smooth on the scale of the pitch. They give no shape.
+    """
+    found = measure(labels, voxel_nm, phases, blocks=blocks, seed=seed).tables["areas"]
+    share = box_um3 / (labels.size * float(np.prod(voxel_nm)) * 1e-9)
+    scaled = {
+        key: np.asarray(column) * share if key.endswith("_um2") else np.asarray(column)
+        for key, column in found.items()
+    }
+    return {"method": np.full(len(scaled["phase_a"]), ALONE), **scaled}
 
 
 def beside_each_other(measured: Mapping[str, Mapping[str, Table]]) -> dict[str, Table]:

@@ -12,7 +12,7 @@ from bl_steer.analysis.reconstruction.comparison import (
     thin_features,
 )
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED
+from bl_steer.analysis.reconstruction.measures import ALONE, CONVENTIONAL, SUPERRESOLVED
 from bl_steer.analysis.reconstruction.stages import Stages
 
 NAMES = ("oxide", "carbon", "void")
@@ -40,6 +40,9 @@ def test_thick_slabs_have_steps_and_so_more_area(made: Reconstruction) -> None:
     ratio = table["ratio_to_conventional"]
     ours = (table["method"] == SUPERRESOLVED) & (table["quantity"] == "oxide – carbon")
     assert 0.5 < ratio[ours][0] < 0.95
+    # Slices as voxels of their true shape have no steps to count.
+    alone = (table["method"] == ALONE) & (table["quantity"] == "oxide – carbon")
+    assert table["area_um2"][alone][0] == pytest.approx(table["area_um2"][ours][0], rel=0.15)
     volumes = tables["table_1"]
     of = volumes["method"] == SUPERRESOLVED
     assert volumes["volume_um3"][of].sum() == pytest.approx(33 * EDGE * EDGE * 1e-6)
