@@ -169,7 +169,7 @@ def _at_pixel_size(one: LabelledField, pixel_size_nm: float | None) -> LabelledF
     own = _size(one)
     if own is None or pixel_size_nm is None or abs(own / pixel_size_nm - 1) <= SAME_PIXEL_SIZE:
         return one
-    from bl_steer.analysis.segmentation.segmentation import resample
+    from bl_steer.analysis.segmentation.tiles import resample
 
     shape = tuple(max(1, round(edge * own / pixel_size_nm)) for edge in one.image.shape)
     rows = (np.arange(shape[0]) * one.labels.shape[0]) // shape[0]
