@@ -3,7 +3,7 @@
     python benchmarks/bench_segmentation.py superalloy [--seeds 0:3] [--networks segnet unet …]
     python benchmarks/bench_segmentation.py simulated
     python benchmarks/bench_segmentation.py speed
-    python benchmarks/bench_segmentation.py planner
+    python benchmarks/bench_segmentation.py planner [--seeds 0:1]
 
 Training is timed in CPU seconds of one thread. The weights are chosen on the validation images;
 the test images are looked at once, at the end.
@@ -17,6 +17,7 @@ import resource
 import statistics
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -246,29 +247,37 @@ def _memory_of(model: SegmentationModel, image: np.ndarray) -> dict[str, float]:
     }
 
 
-def planner(sizes: tuple[int, ...] = (5, 10), everything: int = 96) -> dict[str, Any]:
+def planner(seeds: range, sizes: tuple[int, ...] = (5, 10), everything: int = 96) -> list[Any]:
     """Predict the score with all pairs from those with few, on simulated micrographs.
 
-    The training is long enough that the number of pairs limits it, not the number of steps.
+    Each seed shuffles the pairs and the training, which is long enough that the number of pairs
+    limits it, not the number of steps.
     """
+    return [predict_from_few(seed, sizes, everything) for seed in seeds]
+
+
+def predict_from_few(seed: int, sizes: tuple[int, ...], everything: int) -> dict[str, Any]:
     sys.path.insert(0, str(Path(__file__).parents[1] / "examples"))
     from train_fibsem_model import SETTINGS as SHIPPED
     from train_fibsem_model import training_set
 
     from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
 
-    settings = SHIPPED.model_copy(update={"steps": 800, "evaluate_every": 100})
+    settings = SHIPPED.model_copy(update={"steps": 800, "evaluate_every": 100, "seed": seed})
+    data = training_set()
+    order = np.random.default_rng(seed).permutation(len(data.train)) if seed else range(everything)
     scores = measure_learning(
-        training_set(),
+        replace(data, train=[data.train[i] for i in order]),
         settings,
         (*sizes, everything),
         on_size=lambda size, one: print(f"{size} pairs: mIoU {one.miou:.4f}", flush=True),
     )
     report: dict[str, Any] = {
+        "seed": seed,
         "measured": {
             n: [round(x, 4) for x in (one.miou, one.miou_low, one.miou_high)]
             for n, one in zip((*sizes, everything), scores, strict=True)
-        }
+        },
     }
     mean, low, high = curve_of(sizes, scores[:-1]).predict(everything)
     report["predicted"] = [round(x, 4) for x in (mean, low, high)]
@@ -285,18 +294,19 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     first, _, end = arguments.seeds.partition(":")
+    seeds = range(int(first), int(end))
     results: dict[str, Any] = {}
     if arguments.what in (None, "speed"):
         results["speed"] = speed()
     if arguments.what in (None, "simulated"):
         results["simulated"] = simulated()
     if arguments.what in (None, "planner"):
-        results["planner"] = planner()
+        results["planner"] = planner(seeds)
     if arguments.what in (None, "superalloy"):
         if not SUPERALLOY.is_dir():
             print(f"left out: superalloy, {SUPERALLOY} is absent")
         else:
-            results["superalloy"] = superalloy(arguments.networks, range(int(first), int(end)))
+            results["superalloy"] = superalloy(arguments.networks, seeds)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from bl_steer.protocols import Inputs
     from bl_steer.runs import Run
     from bl_steer.store import Store
 
@@ -47,15 +48,23 @@ def analyse(
     figures: Path | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Report:
-    """Analyse a stored run in this process, store the result, and return what it holds."""
+    """Analyse a stored run in this process, store the result, and return what it holds.
+
+    Raises
+    ------
+    ValueError
+        When the run does not hold what the analysis works on; then nothing is stored.
+    """
     from bl_steer.analysis import Request, find_analysis, make_params
     from bl_steer.runs import open_run
 
     _check_folder(figures)
-    asked = make_params(find_analysis(name), params).model_dump(mode="json", exclude_unset=True)
+    analysis = find_analysis(name)
+    asked = make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
     with _open(data_dir) as store:
         run = open_run(store, int(uid) if re.fullmatch(r"-?\d{1,5}", uid) else uid)
-        return _carry_out(store, Request(run.uid, name, asked), figures, progress, run)
+        inputs = analysis.inputs_of(run)
+        return _carry_out(store, Request(run.uid, name, asked), figures, progress, inputs)
 
 
 def analyse_pending(
@@ -142,13 +151,13 @@ def _carry_out(
     request: Any,
     figures: Path | None,
     progress: Callable[[int, int], None] | None,
-    run: Run | None,
+    inputs: Inputs | None,
 ) -> Report:
     from bl_steer.analysis.job import Job, execute
     from bl_steer.analysis.publish import publish_documents
     from bl_steer.runs import open_run
 
-    documents = execute(Job.of(store, request), progress, run=run)
+    documents = execute(Job.of(store, request), progress, inputs=inputs)
     stored = open_run(store, publish_documents(store, documents))
     report = show_analysis(stored, store.frames_dir)
     if figures is not None and report["status"] == "success":

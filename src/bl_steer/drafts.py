@@ -6,12 +6,13 @@ For what a command or a training leaves behind. Documents of runs go into `bl_st
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-__all__ = ["UnwritableError", "check_writable", "draft_of", "write_whole"]
+__all__ = ["UnwritableError", "alone_in", "check_writable", "draft_of", "write_whole"]
 
 
 class UnwritableError(OSError):
@@ -68,6 +69,40 @@ def check_writable(folder: Path) -> None:
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path | None) -> Iterator[None]:
+    """Make a folder and keep it for this process; None keeps nothing.
+
+    The lock is on the folder itself and ends with its process, however that ends.
+
+    Raises
+    ------
+    FileExistsError
+        When another process works in the folder.
+    UnwritableError
+        When the folder cannot be made.
+    """
+    if folder is None:
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise FileExistsError(
+                f"a folder must have one process at a time that writes into it, got {folder} with "
+                "another at work there; wait for its end, or give another folder"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _force_to_disk(path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bl_steer.drafts import UnwritableError, check_writable, draft_of, write_whole
+from bl_steer.drafts import UnwritableError, alone_in, check_writable, draft_of, write_whole
 
 
 def test_a_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
@@ -51,3 +51,21 @@ def test_a_failing_disk_is_told_with_path_and_remedy(tmp_path: Path) -> None:
 def test_a_folder_that_takes_no_file_is_refused() -> None:
     with pytest.raises(UnwritableError, match=r"for /proc; .* give another place"):
         check_writable(Path("/proc"))
+
+
+def test_a_folder_is_kept_for_one_process_until_its_end(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    with (
+        alone_in(folder),
+        pytest.raises(FileExistsError, match=r"one process at a time .*model with another"),
+        alone_in(folder),
+    ):
+        pass
+    with alone_in(folder), alone_in(None):
+        assert list(folder.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(UnwritableError, match="Not a directory"), alone_in(tmp_path / "file" / "a"):
+        pass

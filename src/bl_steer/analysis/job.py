@@ -13,11 +13,11 @@ from bl_steer.analysis.documents import failure_documents, result_documents
 from bl_steer.analysis.memory_limit import out_of_memory, remedy
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.requests import Request
-from bl_steer.protocols import Progress
+from bl_steer.protocols import Inputs, Progress
 from bl_steer.store import Document, Store
 
 if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone, Run
+    from bl_steer.runs import RecordsAlone
 
 __all__ = ["Job", "execute"]
 
@@ -55,13 +55,13 @@ class Job:
 
 
 def execute(
-    job: Job, progress: Progress | None = None, *, run: Run | None = None
+    job: Job, progress: Progress | None = None, *, inputs: Inputs | None = None
 ) -> list[Document]:
     """Analyse, and return the documents of the analysis run; those of a failure if it fails.
 
     Parameters
     ----------
-    run : the raw run where it is open already; else it is read from its record
+    inputs : where they are read already; else they are read from the raw run's record
     """
     from bl_steer.runs import Run
 
@@ -69,7 +69,8 @@ def execute(
     try:
         analysis = find_analysis(job.request.name)
         params = make_params(analysis, job.request.params)
-        inputs = analysis.inputs_of(Run.from_record(job.record) if run is None else run)
+        if inputs is None:
+            inputs = analysis.inputs_of(Run.from_record(job.record))
         result = analysis.run(inputs, params, progress)
         return result_documents(
             result, request=job.request, frames_dir=Path(job.frames_dir), began=began

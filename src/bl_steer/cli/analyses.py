@@ -33,18 +33,18 @@ def print_analysis(report: dict[str, Any]) -> None:
     for key, value in report.items():
         if key == "tables":
             for name, table in value.items():
-                print(f"{'table ' + name:22}{table['rows']} rows")
+                print(f"{'table ' + name:21} {table['rows']} rows")
                 _print_table(table["head"])
         elif key == "arrays":
             for name, array in value.items():
-                print(f"{'array ' + name:22}{array['dtype']} {tuple(array['shape'])}")
+                print(f"{'array ' + name:21} {array['dtype']} {tuple(array['shape'])}")
         elif key == "figures":
             for name, path in value.items():
-                print(f"{'figure ' + name:22}{path}")
+                print(f"{'figure ' + name:21} {path}")
         elif key == "warnings":
             for warning in value:
                 print(f"{'warning':22}{warning}")
-        else:
+        elif key != "traceback" or not str(report["reason"]).startswith("ValueError"):
             print(f"{key:22}{value}")
 
 

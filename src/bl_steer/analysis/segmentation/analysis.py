@@ -57,7 +57,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,13 @@ from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.training import Training, TrainingSettings
 from bl_steer.analysis.segmentation.training_set import LabelledField, TrainingSet
+from bl_steer.drafts import alone_in
 from bl_steer.protocols import Progress
 
 __all__ = ["evaluate", "score_to_dict", "train_model"]
+
+WORTH = 0.001
+"""Gain in intersection over union for which a quick look at each micrograph is taken."""
 
 
 def train_model(
@@ -31,32 +36,16 @@ def train_model(
     Parameters
     ----------
     folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
-    """
-    from bl_steer.analysis.segmentation.calibration import calibrated
-    from bl_steer.analysis.single_thread import single_thread
 
-    training = Training(
-        settings,
-        data.phases,
-        [one.pair for one in data.train],
-        [one.pair for one in data.validation],
-        folder=folder,
-    )
-    pairs = [one.pair for one in data.validation]
-    with single_thread():
-        network = prepared(training.run(progress))
-        if settings.calibrate:
-            network = prepared(calibrated(network, pairs, len(data.phases)))
-    model = SegmentationModel(
-        network,
-        settings.network,
-        tuple(settings.widths or _default_widths(settings)),
-        data.phases,
-        data.pixel_size_nm,
-    )
-    model = _with_card(model, data, training)
-    if folder is not None:
-        model.save(folder)
+    Raises
+    ------
+    FileExistsError
+        When another process trains into the folder.
+    """
+    with alone_in(None if folder is None else Path(folder)):
+        model = _trained(data, settings, folder, progress)
+        if folder is not None:
+            model.save(folder)
     return model
 
 
@@ -84,6 +73,37 @@ def score_to_dict(result: Score, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
+def _trained(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    folder: str | os.PathLike[str] | None,
+    progress: Progress | None,
+) -> SegmentationModel:
+    from bl_steer.analysis.segmentation.calibration import calibrated
+    from bl_steer.analysis.single_thread import single_thread
+
+    training = Training(
+        settings,
+        data.phases,
+        [one.pair for one in data.train],
+        [one.pair for one in data.validation],
+        folder=folder,
+    )
+    pairs = [one.pair for one in data.validation]
+    with single_thread():
+        network = prepared(training.run(progress))
+        if settings.calibrate:
+            network = prepared(calibrated(network, pairs, len(data.phases)))
+    model = SegmentationModel(
+        network,
+        settings.network,
+        tuple(settings.widths or _default_widths(settings)),
+        data.phases,
+        data.pixel_size_nm,
+    )
+    return _with_card(model, data, training)
+
+
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
@@ -103,6 +123,10 @@ def _with_card(
 
     names = data.phases.names
     validation = evaluate(model, data.validation)
+    evened = replace(model, even_levels=True)
+    scored = evaluate(evened, data.validation)
+    if scored.miou > validation.miou + WORTH:
+        model, validation = evened, scored
     card: dict[str, Any] = {
         "settings": training.settings.model_dump(mode="json"),
         "steps_done": training.step,

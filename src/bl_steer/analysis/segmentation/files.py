@@ -10,7 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.reading import list_images, masks_among, read_micrographs
+from bl_steer.analysis.segmentation.reading import (
+    list_images,
+    masks_among,
+    read_all,
+    read_micrographs,
+)
 from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.drafts import draft_of
 from bl_steer.protocols import AnalysisResult, Inputs, Table
@@ -42,8 +47,8 @@ def inputs_from_files(
     notes: list[str] = []
     origin: list[str] = []
     files = list(_files(paths, notes))
-    for path in files:
-        read = read_micrographs(path)
+    for read in read_all(read_micrographs, files):
+        path = read.path
         known = {
             "file": str(path),
             "pixel_size_nm": read.pixel_size_nm,

@@ -73,9 +73,12 @@ def measure_learning(
 
 
 def curve_of(sizes: Sequence[int], scores: Sequence[Score]) -> LearningCurve:
-    """Fit a learning curve to measured scores, each weighted by its interval."""
-    sds = [(one.miou_high - one.miou_low) / (2 * 1.96) for one in scores]
-    return LearningCurve.fit(list(sizes), [one.miou for one in scores], sds)
+    """Fit a learning curve to scores that were measured on the same fields.
+
+    Their intervals tell how other fields would score, which moves the whole curve; beside each
+    other the scores are as certain as trainings are alike.
+    """
+    return LearningCurve.fit(list(sizes), [one.miou for one in scores])
 
 
 def _spread_over_samples(fields: Sequence[LabelledField]) -> list[LabelledField]:

@@ -17,9 +17,9 @@ from bl_steer.protocols import Array
 
 __all__ = ["LearningCurve"]
 
-CEILING_SD = 0.2
-"""Prior of the ceiling a: half-normal above the best score, cut at 1. Labels of experts differ by
-some hundredths, so perfect scores are rare, and little is known beyond that."""
+LUCK = 0.01
+"""The ceiling a is anywhere between the best score, less this, and 1: uniform. How much of what is
+wrong can be learnt is not known before; labels of experts alone differ by some hundredths."""
 EXPONENT_MEDIAN, EXPONENT_LOG_SD = 0.5, 0.6
 """Prior of c: log-normal. Errors of deep networks fall with exponents of 0.07 to 0.5 over many
 decades (Hestness et al. 2017, arXiv 1712.00409), faster among the first few pairs."""
@@ -62,7 +62,8 @@ class LearningCurve:
         ----------
         sizes : pairs in each training set
         scores : on pairs that no model has seen, 0 … 1
-        sds : standard deviations of the scores, from folds or repeated runs
+        sds : standard deviations of the scores, from folds or repeated runs; not of the choice of
+            fields where all models were scored on the same ones, since it moves all scores alike
         seed : of the posterior's draws
 
         Raises
@@ -160,9 +161,7 @@ def _prior_draws(best: float, seed: int) -> tuple[Array, Array, Array, Array]:
     from scipy.stats.qmc import Sobol
 
     u = Sobol(4, seed=seed).random_base2(17).clip(1e-9, 1 - 1e-9).T
-    above = CEILING_SD * ndtri(0.5 + 0.5 * u[0])
-    # A little below the best score too: it may be lucky.
-    ceiling = np.minimum(best - 0.01 + above, 1.0)
+    ceiling = 1.0 - (1.0 - max(best - LUCK, 0.0)) * u[0]
     exponent = EXPONENT_MEDIAN * np.exp(EXPONENT_LOG_SD * ndtri(u[1]))
     noise = np.maximum(NOISE_SCALE * ndtri(0.5 + 0.5 * u[3]), 1e-3)
     return ceiling, exponent, u[2], noise

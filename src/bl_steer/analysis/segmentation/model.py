@@ -41,6 +41,7 @@ class SegmentationModel:
     phases : the label of a phase is its place
     pixel_size_nm : of the training micrographs as the network saw them; None where not known
     card : JSON-compatible: data, conditions, metrics, versions and hashes
+    even_levels : whether it segments better once slow changes of brightness are taken out
     """
 
     network: SegmentationNetwork
@@ -49,6 +50,7 @@ class SegmentationModel:
     phases: Phases
     pixel_size_nm: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
+    even_levels: bool = False
 
     @property
     def calibrated(self) -> bool:
@@ -69,7 +71,8 @@ class SegmentationModel:
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
         state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
-        text = json.dumps({**self._identity(), **self.card}, indent=2, ensure_ascii=False)
+        identity = self._identity()
+        text = json.dumps({**identity, **self.card, **identity}, indent=2, ensure_ascii=False)
         with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
             # Both are whole before either takes its place, so that they belong together.
             weights.write_bytes(save(state))
@@ -81,6 +84,7 @@ class SegmentationModel:
             "network": self.name,
             "widths": list(self.widths),
             "calibrated": self.calibrated,
+            "even_levels": self.even_levels,
             "phases": self.phases.to_list(),
             "pixel_size_nm": self.pixel_size_nm,
             "weights_sha256": self.weights_sha256,
@@ -142,6 +146,7 @@ class SegmentationModel:
             phases=phases,
             pixel_size_nm=card["pixel_size_nm"],
             card=card,
+            even_levels=bool(card.get("even_levels", False)),
         )
 
 

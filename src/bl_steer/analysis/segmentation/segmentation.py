@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.shading import even_levels, quick_tiles
 from bl_steer.analysis.segmentation.tiles import (
     ONE_PASS,
     Passes,
     count_tiles,
     iterate_tiles,
+    resample,
     standardise,
 )
 from bl_steer.analysis.single_thread import single_thread
@@ -81,16 +83,17 @@ def segment(
     uncertainty = np.empty(grey.shape, np.float16)
     probability = np.empty((n_phases, *grey.shape), np.float16) if keep_probability else None
     total = np.zeros(n_phases)
-    n_tiles = count_tiles(model.network, grey.shape, passes)
+    tell = _Tiles(_count(model, grey.shape, passes), progress)
     with single_thread():
-        for done, (place, p) in enumerate(iterate_tiles(model.network, grey, passes), start=1):
+        if model.even_levels:
+            grey = even_levels(model.network, grey, n_phases, passes, tell)
+        for place, p in iterate_tiles(model.network, grey, passes):
             labels[place] = p.argmax(axis=0)
             uncertainty[place] = _entropy(p)
             total += p.sum(axis=(1, 2), dtype=np.float64)
             if probability is not None:
                 probability[:, *place] = p
-            if progress is not None:
-                progress(done, n_tiles)
+            tell()
     return Segmentation(labels, probability, uncertainty, total / grey.size)
 
 
@@ -109,7 +112,24 @@ def count_steps(
         When the micrograph cannot be segmented.
     """
     _check(image)
-    return count_tiles(model.network, _shape_for_model(model, image.shape, pixel_size_nm), passes)
+    return _count(model, _shape_for_model(model, image.shape, pixel_size_nm), passes)
+
+
+class _Tiles:
+    """Tell the progress, a tile at each call."""
+
+    def __init__(self, total: int, progress: Progress | None) -> None:
+        self._done, self._total, self._progress = 0, total, progress
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _count(model: SegmentationModel, shape: tuple[int, ...], passes: Passes) -> int:
+    tiles = count_tiles(model.network, shape, passes)
+    return tiles + (quick_tiles(model.network, shape, passes) if model.even_levels else 0)
 
 
 def _check(image: NDArray[Any]) -> None:
@@ -168,16 +188,6 @@ def _resampled(
         uncertainty=_entropy(back).astype(np.float16),
         expected=back.mean(axis=(1, 2), dtype=np.float64),
     )
-
-
-def resample(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Return an image (H, W) of another shape, smoothed first where it shrinks."""
-    import torch
-    from torch.nn import functional
-
-    x = torch.from_numpy(np.ascontiguousarray(image))[None, None]
-    out = functional.interpolate(x, size=tuple(shape), mode="bilinear", antialias=True)
-    return np.asarray(out[0, 0].numpy())
 
 
 def _entropy(probability: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -23,6 +23,7 @@ __all__ = [
     "count_tiles",
     "iterate_tiles",
     "padded",
+    "resample",
     "standardise",
 ]
 
@@ -76,6 +77,16 @@ def padded(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
     # numpy's stubs want the mode as a literal, not as a choice of two.
     mode = "symmetric" if min(image.shape) >= stride else "edge"
     return np.pad(image, extra, mode=mode) if any(e for _, e in extra) else image  # type: ignore[call-overload]
+
+
+def resample(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Return an image (H, W) of another shape, smoothed first where it shrinks."""
+    import torch
+    from torch.nn import functional
+
+    x = torch.from_numpy(np.ascontiguousarray(image))[None, None]
+    out = functional.interpolate(x, size=tuple(shape), mode="bilinear", antialias=True)
+    return np.asarray(out[0, 0].numpy())
 
 
 def iterate_tiles(

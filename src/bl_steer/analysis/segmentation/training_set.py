@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +18,7 @@ from bl_steer.analysis.segmentation.reading import (
     describe_samples,
     find_pairs,
     load_pair,
+    read_all,
     split_by_sample,
 )
 from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
@@ -95,7 +97,8 @@ class TrainingSet:
         pairs = find_pairs(place, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
-        fields = [[_read(pair, phases) for pair in part] for part in parts]
+        read = iter(read_all(lambda pair: _read(pair, phases), [p for part in parts for p in part]))
+        fields = [list(islice(read, len(part))) for part in parts]
         for one in (one for part in fields for one in part):
             check_pixel_size(one.conditions.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size([one for part in fields for one in part])
@@ -166,7 +169,7 @@ def _at_pixel_size(one: LabelledField, pixel_size_nm: float | None) -> LabelledF
     own = _size(one)
     if own is None or pixel_size_nm is None or abs(own / pixel_size_nm - 1) <= SAME_PIXEL_SIZE:
         return one
-    from bl_steer.analysis.segmentation.segmentation import resample
+    from bl_steer.analysis.segmentation.tiles import resample
 
     shape = tuple(max(1, round(edge * own / pixel_size_nm)) for edge in one.image.shape)
     rows = (np.arange(shape[0]) * one.labels.shape[0]) // shape[0]

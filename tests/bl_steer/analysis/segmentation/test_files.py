@@ -59,3 +59,11 @@ def test_a_result_is_written_in_common_forms(tmp_path: Path) -> None:
 def test_a_pixel_size_that_is_none_is_refused(tmp_path: Path, size: object) -> None:
     with pytest.raises(ValueError, match="pixel_size_nm must be a positive number of nm, got"):
         inputs_from_files([tmp_path], {"pixel_size_nm": size})
+
+
+def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.tif").write_bytes(b"no image")
+    np.save(tmp_path / "good.npy", np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"got 2 that are not: a\.tif .*; b\.tif "):
+        inputs_from_files([tmp_path])

@@ -7,6 +7,7 @@ mask mean is told in `bl_steer.analysis.segmentation.masks`.
 
 from __future__ import annotations
 
+from bl_steer.analysis.segmentation.reading.all_of_them import read_all
 from bl_steer.analysis.segmentation.reading.images import (
     MAX_PIXELS,
     Micrographs,
@@ -32,6 +33,7 @@ __all__ = [
     "list_images",
     "load_pair",
     "masks_among",
+    "read_all",
     "read_colours",
     "read_micrographs",
     "split_by_sample",
