@@ -101,6 +101,18 @@ class FibSemSession(Session):
 
         return slice_and_view(self.devices["sem"], self.devices["mill"], **options)
 
+    def report(self, uid: str | int = -1, out: Path | None = None) -> Path:
+        """Write the report of a run that was reconstructed; return the HTML file.
+
+        Parameters
+        ----------
+        uid : of the run or its analysis, as for `open_run`
+        out : folder of the report; ``report_UID`` by default
+        """
+        from bl_steer.reports import report_of
+
+        return Path(report_of(self.store, uid, out)["report"])
+
 
 def open_fibsem(
     family: str = "grains",

@@ -20,7 +20,7 @@ from bl_steer.analysis import (
 )
 from bl_steer.cli import main
 from bl_steer.protocols import AnalysisResult
-from bl_steer.reconstruction_commands import true_volume
+from bl_steer.reports import true_volume
 from bl_steer.runs import Run, open_run
 from bl_steer.store import Store
 
@@ -132,6 +132,16 @@ def test_slices_are_not_taken_without_saying_that_it_is_a_simulation(
 ) -> None:
     assert main(["slice-and-view"]) == 2
     assert "give it, or run the plan slice_and_view" in capsys.readouterr().err
+
+
+def test_a_run_is_resumed_only_on_its_own_instrument(
+    tmp_path: Path, reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    resume = ["slice-and-view", "--simulate", "--resume", "-1", "--out", str(tmp_path / "report")]
+    assert main([*resume, "--data", str(tmp_path)]) == 2
+    assert "must stand where the run left it" in capsys.readouterr().err
+    assert main([*resume, "--data", str(reported.folder / "data"), "--seed", "4"]) == 2
+    assert "must be of the same instrument, got that of specimen" in capsys.readouterr().err
 
 
 def test_a_run_without_reconstruction_cannot_be_reported(

@@ -26,7 +26,9 @@ def add_commands(commands: Any) -> None:
     take.add_argument("--pitch", type=float, default=100.0, metavar="NM")
     take.add_argument("--edge", type=int, default=256, metavar="PX", help="of an image")
     take.add_argument("--faults", choices=FAULTS, default="usual", help="of the instrument")
-    take.add_argument("--resume", metavar="UID", help="a run that was broken off")
+    take.add_argument(
+        "--resume", metavar="UID", help="a run that was broken off; the other options as before"
+    )
     take.add_argument(
         "--param",
         action="append",
