@@ -154,6 +154,8 @@ class Job(Base):
     state: Mapped[str] = mapped_column(String(12), default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
     """How many workers took it; what an earlier one reports is refused."""
+    lost: Mapped[int] = mapped_column(default=0)
+    """How many workers, or processes killed from outside, it cost."""
     lease_owner: Mapped[str | None] = mapped_column(String(100))
     lease_until: Mapped[float | None]
     cancel_requested: Mapped[bool] = mapped_column(default=False)

@@ -22,7 +22,7 @@ def why_not() -> str:
 
 
 @contextmanager
-def postgres_server(folder: Path) -> Iterator[str]:
+def postgres_server(folder: Path, *, durable: bool = False) -> Iterator[str]:
     """Start a server in an empty folder that its user may reach; yield the URL of a database."""
     data, socket = folder / "data", folder / "s"
     socket.mkdir(parents=True)
@@ -31,6 +31,8 @@ def postgres_server(folder: Path) -> Iterator[str]:
         shutil.chown(socket, "nobody")
     _as_user(["initdb", "-D", data, "-U", "bl", "-A", "trust", "--no-sync", "-E", "UTF8"])
     options = f"-k {socket} -c listen_addresses='' -c shared_buffers=32MB"
+    if not durable:
+        options += " -c fsync=off -c synchronous_commit=off"
     _as_user(["pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", options, "start"])
     try:
         yield f"postgresql+psycopg://bl@/postgres?host={socket}"
