@@ -19,6 +19,7 @@ __all__ = [
     "AuditRecord",
     "Base",
     "Blob",
+    "Invitation",
     "Job",
     "JobOutput",
     "OutgoingMail",
@@ -75,6 +76,21 @@ class SignIn(Base):
     csrf: Mapped[str] = mapped_column(String(64))
     created: Mapped[float] = mapped_column(default=time.time)
     expires: Mapped[float]
+
+
+class Invitation(Base):
+    """A link that makes one account."""
+
+    __tablename__ = "invitations"
+
+    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
+    email: Mapped[str] = mapped_column(String(254), default="")
+    """Whose account it will be; empty for whoever has the link."""
+    role: Mapped[str] = mapped_column(String(16), default="user")
+    by: Mapped[str] = mapped_column(String(254))
+    created: Mapped[float] = mapped_column(default=time.time)
+    expires: Mapped[float]
+    used: Mapped[float | None]
 
 
 class ApiKey(Base):
