@@ -17,8 +17,9 @@ from bl_steer.protocols import Inputs
 __all__ = ["InputKind", "check_params", "check_uploads", "kinds", "read_inputs"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
-STACKS = (".tif", ".tiff", ".npy", ".npz", ".zarr.zip")
-POINTS = (".csv", ".txt", ".npz")
+STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
+POINTS = (".csv", ".tsv", ".txt", ".npz")
+ZIPPED = ".zip"
 MAX_MEMBERS = 100_000
 
 
@@ -34,11 +35,6 @@ class InputKind:
 
     suffixes: tuple[str, ...]
     most: int = 1
-
-    @property
-    def accept(self) -> str:
-        """The suffixes as a file field of a form wants them; ``.zarr.zip`` is ``.zip`` there."""
-        return ",".join(dict.fromkeys("." + one.rpartition(".")[2] for one in self.suffixes))
 
 
 _KINDS = {
@@ -128,9 +124,9 @@ def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
 
 def _unpacked(path: Path, scratch: Path) -> Path:
     """Return the folder of a zipped Zarr; any other file as it is."""
-    if not path.name.lower().endswith(".zarr.zip"):
+    if path.suffix.lower() != ZIPPED:
         return path
-    target = scratch / path.name[: -len(".zip")]
+    target = scratch / f"{path.stem.removesuffix('.zarr')}.zarr"
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
