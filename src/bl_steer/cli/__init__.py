@@ -12,12 +12,32 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from bl_steer.cli import analyses, beamline, segment, steering, stored, structure, superres
+from bl_steer.cli import (
+    analyses,
+    beamline,
+    packages,
+    reviews,
+    segment,
+    steering,
+    stored,
+    structure,
+    superres,
+)
 from bl_steer.cli.options import Parser, check_json
 
 __all__ = ["main"]
 
-FAMILIES = (steering, stored, analyses, beamline, segment, structure, superres)
+FAMILIES = (
+    steering,
+    stored,
+    analyses,
+    beamline,
+    segment,
+    structure,
+    superres,
+    packages,
+    reviews,
+)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 
