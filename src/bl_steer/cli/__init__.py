@@ -18,6 +18,7 @@ from bl_steer.cli import (
     packages,
     reviews,
     segment,
+    service,
     steering,
     stored,
     structure,
@@ -35,6 +36,7 @@ FAMILIES = (
     segment,
     structure,
     superres,
+    service,
     packages,
     reviews,
 )

@@ -30,6 +30,8 @@ __all__ = [
     "confirm_cancel",
     "fail",
     "finish",
+    "is_waiting",
+    "look",
     "renew",
     "return_job",
     "submit",
@@ -219,6 +221,19 @@ def take(
         language=job.language,
         run_uid=job.run_uid,
     )
+
+
+def is_waiting(session: Session) -> bool:
+    """Return whether any job waits; a look that locks nothing."""
+    return session.scalar(select(Job.id).where(Job.state == "queued").limit(1)) is not None
+
+
+def look(session: Session, lease: Lease) -> Held:
+    """Say whether to go on with a job, without renewing its lease."""
+    asked = session.scalar(select(Job.cancel_requested).where(*_held(lease)))
+    if asked is None:
+        return "lost"
+    return "cancel" if asked else "held"
 
 
 def renew(

@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from bl_steer.service.mail_texts import completion_text
-from bl_steer.service.tables import Job, OutgoingMail, User
+from bl_steer.service.tables import Job, OutgoingMail, Upload, User
 
 __all__ = ["mail_refused", "mail_sent", "post", "post_completion", "release_mails", "take_mail"]
 
@@ -55,7 +55,12 @@ def post_completion(
         .execution_options(populate_existing=True)
     ).one()
     if job.wants_mail:
-        subject, body = completion_text(job, user, address=address)
+        found = session.execute(
+            select(Upload.id, Upload.file_name).where(Upload.id.in_(job.upload_ids))
+        )
+        names = dict(found.tuples().all())
+        files = [names[one] for one in job.upload_ids if one in names]
+        subject, body = completion_text(job, user, files, address=address)
         post(session, recipient=user.email, subject=subject, body=body, job_id=job_id, now=now)
 
 

@@ -1,4 +1,4 @@
-"""Links to a result for whoever has them: they expire, can be revoked, and show that result only."""
+"""Links to a result for whoever has them: they expire, can be revoked, and show nothing else."""
 
 from __future__ import annotations
 
