@@ -89,17 +89,14 @@ def run(
     from bl_steer.analysis.registry import make_params
     from bl_steer.analysis.segmentation.files import write_result
     from bl_steer.service.packages import package_analysis
-    from bl_steer.service.packages.analysis import PackageAnalysis
-    from bl_steer.service.packages.inputs import read_inputs
+    from bl_steer.service.packages.inputs import package_inputs
 
     analysis = package_analysis(folder)
-    if not isinstance(analysis, PackageAnalysis):
-        raise TypeError(f"a package must be a PackageAnalysis, got {type(analysis).__name__}")
-    inputs = read_inputs(analysis.manifest.input.kind, paths)
+    inputs, notes = package_inputs(analysis.manifest.input.kind, paths)
     result = analysis.run(inputs, make_params(analysis, params), progress)
     return {
         "digest": digest_of(result),
-        "warnings": list(result.warnings),
+        "warnings": [*notes, *result.warnings],
         "duration_s": result.provenance["duration_s"],
         "files": [str(path) for path in write_result(result, out)],
     }

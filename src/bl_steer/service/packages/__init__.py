@@ -15,12 +15,12 @@ from bl_steer.service.packages.manifest import Manifest, PackageError
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bl_steer.protocols import Analysis
+    from bl_steer.service.packages.analysis import PackageAnalysis
 
 __all__ = ["Manifest", "PackageError", "package_analysis"]
 
 
-def package_analysis(folder: str | Path) -> Analysis:
+def package_analysis(folder: str | Path) -> PackageAnalysis:
     """Return the package in a folder as an analysis; see `bl_steer.service.packages.analysis`."""
     from bl_steer.service.packages.analysis import package_analysis as make
 

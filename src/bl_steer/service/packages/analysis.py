@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel
 
-from bl_steer.protocols import Analysis, AnalysisResult, Inputs, Progress
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
 from bl_steer.service.packages.content import content_hash, hash_file, verify_content
 from bl_steer.service.packages.manifest import (
     MANIFEST_FILE,
@@ -61,6 +61,12 @@ class PackageAnalysis:
             f"a stored run must give what {self.name} works on, a {kind}, got run {run.uid}; give "
             "files instead"
         )
+
+    def inputs_from_files(self, paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
+        """Return files as inputs, and what the user should know of them."""
+        from bl_steer.service.packages.inputs import package_inputs
+
+        return package_inputs(self.manifest.input.kind, paths)
 
     def run(self, inputs: Inputs, params: Any, progress: Progress | None = None) -> AnalysisResult:
         """Load the package, and analyse.
@@ -118,7 +124,7 @@ class PackageAnalysis:
         return self.sha256 or content_hash(self.folder)
 
 
-def package_analysis(folder: str | Path, sha256: str | None = None) -> Analysis:
+def package_analysis(folder: str | Path, sha256: str | None = None) -> PackageAnalysis:
     """Return the package in a folder as an analysis; nothing of it runs yet.
 
     Parameters
@@ -142,7 +148,7 @@ def package_analysis(folder: str | Path, sha256: str | None = None) -> Analysis:
         "sha256": sha256,
         "__doc__": manifest.description.en or manifest.title.en,
     }
-    made: Analysis = type("LoadedPackage", (PackageAnalysis,), values)()
+    made: PackageAnalysis = type("LoadedPackage", (PackageAnalysis,), values)()
     return made
 
 

@@ -7,15 +7,17 @@ the bytes of the folder at every load, with nothing but the public key.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis.digest import canonical_json
-from bl_steer.protocols import Analysis
 from bl_steer.service.packages.content import verify_content
 from bl_steer.service.packages.keys import ReviewKey, is_signed
 from bl_steer.service.packages.manifest import Manifest, PackageError
+
+if TYPE_CHECKING:
+    from bl_steer.service.packages.analysis import PackageAnalysis
 
 __all__ = ["Approval", "Permit", "approved_analysis"]
 
@@ -85,7 +87,7 @@ class Permit(BaseModel):
         return manifest
 
 
-def approved_analysis(folder: str | Path, permit: Permit) -> Analysis:
+def approved_analysis(folder: str | Path, permit: Permit) -> PackageAnalysis:
     """Return the package in a folder as an analysis, after checking that it may run.
 
     Its bytes are compared again when it is loaded. Raises what `Permit.check` raises.

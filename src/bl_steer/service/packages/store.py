@@ -8,7 +8,9 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from bl_steer.service.files import FileStore
+from bl_steer.service.packages.approval import Permit
 from bl_steer.service.packages.archive import unpack
+from bl_steer.service.packages.catalogue import permit_of
 from bl_steer.service.packages.content import content_hash
 from bl_steer.service.packages.keys import ReviewKey
 from bl_steer.service.packages.manifest import PackageError
@@ -49,6 +51,19 @@ class PackageStore:
         folder = unpack(archive, self.folder, most_bytes=self._most_bytes)
         archive.seek(0)
         return folder, *self._files.put(archive)
+
+    def permitted(self, session: Session, sha256: str) -> tuple[Path, Permit]:
+        """Return the folder of a package that may run, and what shows that to its process.
+
+        Raises
+        ------
+        PackageError
+            When it is not, or no longer, what was approved and released.
+        """
+        permit = permit_of(session, sha256, public_key=self.key.public)
+        folder = self.folder_of(session, sha256)
+        permit.check(folder)
+        return folder, permit
 
     def folder_of(self, session: Session, sha256: str) -> Path:
         """Return the folder of a package, unpacked from the file store where it is missing here.

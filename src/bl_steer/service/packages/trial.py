@@ -24,11 +24,9 @@ OUTCOME_FILE = "trial.jsonl"
 def main(arguments: list[str]) -> None:
     """Run the tests of a package, and write a line for each into a folder."""
     folder, out = map(Path, arguments)
-    from bl_steer.service.packages.analysis import PackageAnalysis, package_analysis
+    from bl_steer.service.packages.analysis import package_analysis
 
     analysis = package_analysis(folder)
-    if not isinstance(analysis, PackageAnalysis):
-        raise TypeError(f"a package must be a PackageAnalysis, got {type(analysis).__name__}")
     with (out / OUTCOME_FILE).open("w", encoding="utf-8") as file:
         for test in analysis.manifest.tests:
             outcome = _try(analysis, test)
@@ -38,12 +36,13 @@ def main(arguments: list[str]) -> None:
 
 def _try(analysis: Any, test: Expectation) -> dict[str, Any]:
     from bl_steer.analysis.registry import make_params
-    from bl_steer.service.packages.inputs import read_test_inputs
+    from bl_steer.service.packages.inputs import package_inputs
 
     began = time.perf_counter()
     outcome: dict[str, Any] = {"name": test.name, "problems": [], "found": None, "warnings": []}
     try:
-        inputs = read_test_inputs(analysis.folder, analysis.manifest, test)
+        paths = [analysis.folder / name for name in test.inputs]
+        inputs, _ = package_inputs(analysis.manifest.input.kind, paths, test.metadata)
         result = analysis.run(inputs, make_params(analysis, test.params))
         outcome["found"] = expected_of(result)
         outcome["warnings"] = list(result.warnings)
