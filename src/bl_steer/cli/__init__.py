@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from bl_steer.cli import (
     analyses,
     beamline,
+    packages,
+    reviews,
     segment,
     service,
     steering,
@@ -26,7 +28,18 @@ from bl_steer.cli.options import Parser, check_json
 
 __all__ = ["main"]
 
-FAMILIES = (steering, stored, analyses, beamline, segment, structure, superres, service)
+FAMILIES = (
+    steering,
+    stored,
+    analyses,
+    beamline,
+    segment,
+    structure,
+    superres,
+    service,
+    packages,
+    reviews,
+)
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 

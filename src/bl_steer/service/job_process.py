@@ -7,7 +7,6 @@ the files that it names. `bl_steer.service.results` reads them outside, and trus
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import sys
@@ -37,6 +36,8 @@ class Task:
     out: str
     package: str = ""
     """Folder of an unpacked package; empty for an analysis of this library."""
+    permit: str = ""
+    """What shows that the package may run: a `bl_steer.service.packages.approval.Permit`."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def carry_out(task: Task, answers: TextIO) -> Report:
 def _analyse(task: Task, progress: Any) -> Report:
     from bl_steer.analysis.digest import digest_of
     from bl_steer.analysis.registry import make_params
+    from bl_steer.service.packages import PackageError
 
     out, paths = Path(task.out), [Path(path) for path in task.paths]
     analysis: Any
@@ -102,9 +104,11 @@ def _analyse(task: Task, progress: Any) -> Report:
     try:
         if task.package:
             # Not before it is asked for: a package's code runs from here on.
-            packages = importlib.import_module("bl_steer.service.packages")
-            analysis = packages.package_analysis(Path(task.package))
-            inputs = analysis.inputs_from_files(paths)
+            from bl_steer.service.packages.approval import Permit, approved_analysis
+
+            permit = Permit.model_validate_json(task.permit)
+            analysis = approved_analysis(Path(task.package), permit)
+            inputs, notes = analysis.inputs_from_files(paths)
         else:
             from bl_steer.analysis.registry import find_analysis
             from bl_steer.service.inputs import read_inputs
@@ -112,6 +116,9 @@ def _analyse(task: Task, progress: Any) -> Report:
             analysis = find_analysis(task.analysis)
             inputs, notes = read_inputs(task.analysis, paths, out)
         result = analysis.run(inputs, make_params(analysis, task.params), progress)
+    except PackageError as error:
+        traceback.print_exc()
+        return _failed(error, cause="package")
     except ValueError as error:
         traceback.print_exc()
         return _failed(error, cause="input")

@@ -10,7 +10,7 @@ import time
 from typing import Any, ClassVar
 from uuid import uuid4
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text
+from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 __all__ = [
@@ -34,6 +34,7 @@ __all__ = [
     "new_id",
 ]
 
+LIVE = text("ended IS NULL")
 # SQLite counts up only where the key is its own INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 
@@ -321,3 +322,13 @@ class Release(Base):
     by: Mapped[str] = mapped_column(String(36))
     time: Mapped[float] = mapped_column(default=time.time)
     ended: Mapped[float | None]
+
+    __table_args__ = (
+        Index(
+            "one_live_release",
+            "name",
+            unique=True,
+            sqlite_where=LIVE,
+            postgresql_where=LIVE,
+        ),
+    )

@@ -29,6 +29,9 @@ from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore, StoredFileMissing
 from bl_steer.service.job_process import Task
 from bl_steer.service.limits import Limits
+from bl_steer.service.packages.checking import check_next
+from bl_steer.service.packages.manifest import PackageError
+from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.results import Failure, UnsoundResult, collect
 from bl_steer.service.sandbox import JOB, Outcome, SandboxMissing, run_in_sandbox
 from bl_steer.service.settings import ServiceSettings
@@ -63,6 +66,7 @@ class Worker:
         self.name = name
         self.database = Database(settings.database, pool_size=2)
         self.files = FileStore(settings.files)
+        self.packages = PackageStore(settings)
         self.stopping = False
         self._seen = 0.0
 
@@ -83,14 +87,15 @@ class Worker:
                 time.sleep(wait)
 
     def step(self) -> bool:
-        """Do one job if one waits; return whether there was one."""
+        """Do one job, or check one package, if one waits; return whether there was one."""
         now = time.time()
         with self.database.read() as session:  # a look costs no lock
             waiting = jobs.is_waiting(session)
         if now - self._seen > SEEN_EVERY_S:
             self._note(now)
         if not waiting:
-            return False
+            trusted = self.settings.trust_packages
+            return check_next(self.database, self.packages, trusted=trusted) is not None
         with self.database.write() as session:
             lease = jobs.take(session, self.name, lease_s=self.settings.lease_s)
         if lease is None:
@@ -117,7 +122,7 @@ class Worker:
         except StoredFileMissing as error:
             self._end(lease, "input", str(error))
             return
-        except PackageRefused as error:
+        except PackageError as error:
             self._end(lease, "package", str(error))
             return
         if hold.answer == "lost":
@@ -137,12 +142,19 @@ class Worker:
         out.mkdir()
         out.chmod(0o700)
         readable = self._readable(lease, folder)
+        permit = ""
+        if lease.package_sha256:
+            with self.database.read() as session:
+                package, shown = self.packages.permitted(session, lease.package_sha256)
+            readable[JOB / "package"] = package
+            permit = shown.model_dump_json()
         task = Task(
             analysis=lease.analysis,
             paths=[str(one) for one in readable if one.parent.parent == JOB / "in"],
             params=dict(lease.params),
             out=str(JOB / "out"),
             package=str(JOB / "package") if lease.package_sha256 else "",
+            permit=permit,
         )
         if hold.over():  # cancelled meanwhile, or preparing took too long
             return Outcome("cancelled", 0, "", 0.0, 0)
@@ -160,17 +172,12 @@ class Worker:
 
     def _readable(self, lease: jobs.Lease, folder: Path) -> dict[Path, Path]:
         """Return the files of a job by the path inside; each in a folder of its own."""
-        readable = {
+        return {
             JOB / "in" / f"{number:04d}" / _plain_name(one.file_name): self.files.path_for(
                 one.sha256, folder
             )
             for number, one in enumerate(lease.inputs)
         }
-        if lease.package_sha256:
-            readable[JOB / "package"] = unpack_package(
-                self.database, self.files, lease.package_sha256, folder / "package"
-            )
-        return readable
 
     def _keep(self, lease: jobs.Lease, folder: Path, outcome: Outcome) -> None:
         try:
@@ -302,15 +309,6 @@ class _Hold:
             logger.warning("job %s: not renewed: %s", self.lease.job_id, _line(error))
             if now > self._until:  # by now it is another worker's
                 self.answer = "lost"
-
-
-class PackageRefused(ValueError):
-    """A package is not, or no longer, what was approved."""
-
-
-def unpack_package(database: Database, files: FileStore, sha256: str, folder: Path) -> Path:
-    """Return the folder of a released package, checked against its approval."""
-    raise PackageRefused(f"a package must be released to run, got {sha256}")
 
 
 def _plain_name(name: str) -> str:
