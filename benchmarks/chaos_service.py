@@ -340,7 +340,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
     parser.add_argument("--jobs", type=int, default=200)
-    parser.add_argument("--kills", type=float, default=24.0, help="a minute, over all parts")
+    parser.add_argument("--kills", type=float, default=32.0, help="a minute, over all parts")
     parser.add_argument("--refusals", type=float, default=0.3)
     parser.add_argument("--lease", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=3)

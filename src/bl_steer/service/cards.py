@@ -19,11 +19,11 @@ __all__ = ["BUILT_IN", "Card", "own_card", "own_cards"]
 
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
 BUILT_IN: dict[str, tuple[str, ...]] = {
-    "segment": (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"),
+    "segment": (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz"),
     "structure": STACKS,
     "superres": STACKS,
     "components": (".csv", ".tsv", ".txt", ".npz"),
-    "advise": (".csv", ".tsv", ".txt"),
+    "advise": (".csv", ".tsv", ".txt", ".npz"),
 }
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
 ADVANCED = {
