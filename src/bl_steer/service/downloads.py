@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import quote
 
 from fastapi import Response
@@ -91,23 +92,13 @@ class _Sink:
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []
-        self._told = 0
 
     def write(self, piece: bytes) -> int:
         self._pieces.append(bytes(piece))
-        self._told += len(piece)
         return len(piece)
 
     def flush(self) -> None:
         """Do nothing: pieces are taken out as they come."""
-
-    def tell(self) -> int:
-        """Return how much was written."""
-        return self._told
-
-    def seek(self, offset: int, whence: int = 0) -> int:
-        """Refuse: what was taken out cannot be written again."""
-        raise OSError("a stream goes forward only")
 
     def take(self) -> bytes:
         pieces, self._pieces = self._pieces, []
@@ -116,7 +107,9 @@ class _Sink:
 
 def _zipped(store: FileStore, outputs: Sequence[JobOutput]) -> Iterator[bytes]:
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+    with zipfile.ZipFile(
+        cast(IO[bytes], sink), "w", zipfile.ZIP_DEFLATED, compresslevel=1
+    ) as archive:
         for one in outputs:
             entry = zipfile.ZipInfo(one.name, date_time=(1980, 1, 1, 0, 0, 0))
             packed = one.media_type in ("image/png", "application/zip", "application/x-hdf5")

@@ -295,7 +295,7 @@ def _cause_of(status: int, words: bytes) -> Cause:
 
 def _limit_words(limits: Limits) -> list[str]:
     found = shutil.which("prlimit")
-    nice = ["nice", "-n", "10"] if shutil.which("nice") else []
+    nice = ["nice", "-n", str(limits.niceness)] if shutil.which("nice") else []
     if found is None:
         return nice
     return [
