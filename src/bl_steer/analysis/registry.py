@@ -21,6 +21,7 @@ from bl_steer.protocols import Analysis
 __all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "make_params"]
 
 BUILT_IN = {
+    "advise": "bl_steer.analysis.advice:SteeringAdvice",
     "align-slices": "bl_steer.analysis.slices.alignment:AlignSlices",
     "components": "bl_steer.analysis.components:MapComponents",
     "reconstruct": "bl_steer.analysis.reconstruction.analysis:Reconstruct",

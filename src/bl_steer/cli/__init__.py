@@ -15,11 +15,15 @@ from collections.abc import Sequence
 from bl_steer.cli import (
     analyses,
     beamline,
+    packages,
     reconstruction,
+    reviews,
     segment,
+    service,
     steering,
     stored,
     structure,
+    submit,
     superres,
 )
 from bl_steer.cli.options import Parser, check_json
@@ -35,6 +39,10 @@ FAMILIES = (
     structure,
     superres,
     reconstruction,
+    service,
+    packages,
+    reviews,
+    submit,
 )
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 

@@ -1,0 +1,106 @@
+"""Commands of the analysis server: serve, and its backup."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+from bl_steer.cli.options import group, plain_command
+
+__all__ = ["add_commands"]
+
+
+def add_commands(commands: Any) -> None:
+    """Add the commands of the server."""
+    serve = plain_command(commands, "serve", _serve, "run the analysis server until Ctrl-C")
+    _folder_option(serve)
+    serve.add_argument("--host", help="address to listen at (127.0.0.1)")
+    serve.add_argument("--port", type=int, help="port to listen at (8800)")
+    serve.add_argument("--workers", type=int, metavar="N", help="jobs at a time (2)")
+    serve.add_argument(
+        "--part",
+        action="append",
+        choices=("web", "worker", "keeper"),
+        help="run this part alone; may be repeated",
+    )
+    serve.add_argument(
+        "--trust-packages",
+        action="store_true",
+        default=None,
+        help="run jobs without a sandbox where bubblewrap is missing",
+    )
+    server = group(commands, "server", "look after the analysis server")
+    add_user = plain_command(server, "add-user", _add_user, "print a link that makes an account")
+    add_user.add_argument("email", metavar="EMAIL")
+    add_user.add_argument("--role", choices=("user", "reviewer", "admin"), default="user")
+    _folder_option(add_user)
+    backup = plain_command(server, "backup", _backup, "copy database and files while it runs")
+    backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
+    _folder_option(backup)
+    restore = plain_command(server, "restore", _restore, "bring a backup back into an empty server")
+    restore.add_argument("source", type=Path, metavar="FOLDER")
+    _folder_option(restore)
+
+
+def _folder_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="of the server")
+
+
+def _settings(arguments: argparse.Namespace) -> Any:
+    from bl_steer.service.serving import set_environment
+    from bl_steer.service.settings import ServiceSettings
+
+    names = ("folder", "host", "port", "workers", "trust_packages")
+    set_environment({name: getattr(arguments, name, None) for name in names})
+    return ServiceSettings()
+
+
+def _serve(arguments: argparse.Namespace) -> None:
+    from bl_steer.service.database import Database
+    from bl_steer.service.serving import PARTS, prepare, serve
+
+    settings = _settings(arguments)
+    parts = arguments.part or PARTS
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    prepare(settings)
+    if "web" in parts:
+        from bl_steer.service.web import first_link
+
+        database = Database(settings.database, pool_size=1)
+        link = first_link(database, settings.address)
+        database.close()
+        print(f"bl_steer's analysis server: {settings.address} (Ctrl-C ends it)")
+        if link is not None:
+            print(f"make the first account, an administrator's, here: {link}")
+    serve(settings, parts)
+
+
+def _add_user(arguments: argparse.Namespace) -> None:
+    from bl_steer.service.accounts import invite
+    from bl_steer.service.database import Database
+
+    settings = _settings(arguments)
+    database = Database(settings.database, pool_size=1)
+    try:
+        database.create_tables()
+        with database.write() as session:
+            token = invite(session, by="command line", email=arguments.email, role=arguments.role)
+    finally:
+        database.close()
+    print(f"good for 7 days and one account: {settings.address}/join/{token}")
+
+
+def _backup(arguments: argparse.Namespace) -> None:
+    from bl_steer.service.backup import back_up
+
+    made = back_up(_settings(arguments), arguments.target)
+    print(f"backup {arguments.target}: {made.rows} rows, {made.files} files ({made.copied} new)")
+
+
+def _restore(arguments: argparse.Namespace) -> None:
+    from bl_steer.service.backup import restore
+
+    made = restore(_settings(arguments), arguments.source)
+    print(f"restored from {arguments.source}: {made.rows} rows, {made.files} files")

@@ -1,0 +1,95 @@
+"""The database: SQLite on one machine, PostgreSQL for many; the rest of the service sees neither.
+
+`Database.read` and `Database.write` are the only two ways in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Engine, create_engine, event
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+__all__ = ["Database"]
+
+BUSY_MS = 20_000
+"""How long a writer waits for another in SQLite."""
+
+
+class Database:
+    """Connections to the service's database.
+
+    Parameters
+    ----------
+    url : ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``
+    pool_size : connections that are kept open
+
+    Notes
+    -----
+    SQLite runs with a write-ahead log, a full sync at each commit and a busy timeout. A write takes
+    its lock at its beginning (``BEGIN IMMEDIATE``): one that first reads and then writes would be
+    refused, not delayed, where another wrote in between. PostgreSQL runs at READ COMMITTED, so
+    every transition is a guarded UPDATE that is right on its own.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MS / 1000}}
+        else:
+            arguments = {"pool_pre_ping": True}
+        self.engine: Engine = create_engine(
+            parsed, pool_size=pool_size, max_overflow=2 * pool_size, **arguments
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
+        self._writing = self.engine.execution_options(writes=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session that sees one state of the database and changes nothing."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a transaction: committed at the end, rolled back by an exception."""
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    def create_tables(self) -> None:
+        """Create what is missing."""
+        from bl_steer.service.tables import Base
+
+        Base.metadata.create_all(self.engine)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,195 @@
+"""How large files say they are: headers of PNG, JPEG, TIFF, npy and zip, read in a few kilobytes.
+
+Own readers, because a library's opens more than the header, and the files are strangers'.
+
+References
+----------
+PNG: ISO/IEC 15948; JPEG: ITU-T T.81, B.2.2; TIFF 6.0 (Adobe 1992) and BigTIFF; ZIP: PKWARE
+APPNOTE 6.3.10, 4.3.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+__all__ = ["BadHeader", "jpeg_shape", "npy_bytes", "png_bytes", "tiff_bytes", "zip_bytes"]
+
+MAX_PAGES = 20_000
+MAX_TAGS = 1_000
+MAX_ENTRIES = 100_000
+MAX_DIRECTORY = 32 * 2**20
+PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+WIDTH, HEIGHT, BITS, CHANNELS = 256, 257, 258, 277
+TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
+
+
+class BadHeader(ValueError):
+    """The header is not what it should be; the message says how."""
+
+
+def png_bytes(path: Path) -> int:
+    """Return the decoded size of a PNG, bytes."""
+    with path.open("rb") as file:
+        head = file.read(33)
+    if len(head) < 33 or head[12:16] != b"IHDR":
+        raise BadHeader("PNG without IHDR")
+    width, height, depth, colour = struct.unpack(">IIBB", head[16:26])
+    if colour not in PNG_CHANNELS or depth not in (1, 2, 4, 8, 16) or not width or not height:
+        raise BadHeader(f"PNG of {width} × {height}, {depth} bit, colour type {colour}")
+    return int(width * height * PNG_CHANNELS[colour] * max(1, depth // 8))
+
+
+def jpeg_shape(path: Path) -> tuple[int, int, int]:
+    """Return height, width and channels of a JPEG, from its frame header."""
+    with path.open("rb") as file:
+        file.read(2)
+        for _ in range(1000):
+            marker = file.read(2)
+            if len(marker) < 2 or marker[0] != 0xFF:
+                break
+            if marker[1] == 0xFF:
+                file.seek(-1, os.SEEK_CUR)
+                continue
+            raw = file.read(2)
+            if len(raw) < 2:
+                break
+            length = struct.unpack(">H", raw)[0]
+            if marker[1] in range(0xC0, 0xD0) and marker[1] not in (0xC4, 0xC8, 0xCC):
+                frame = file.read(6)
+                if len(frame) == 6:
+                    height, width, channels = struct.unpack(">xHHB", frame)
+                    return height, width, channels
+                break
+            file.seek(max(length - 2, 0), os.SEEK_CUR)
+    raise BadHeader("JPEG without a frame")
+
+
+def tiff_bytes(path: Path) -> int:
+    """Return the decoded size of all pages of a TIFF, bytes."""
+    total = 0
+    with path.open("rb") as file:
+        for tags in _pages(file):
+            width, height = tags.get(WIDTH, 0), tags.get(HEIGHT, 0)
+            if not width or not height:
+                raise BadHeader("TIFF page without width or height")
+            total += width * height * tags.get(CHANNELS, 1) * max(1, (tags.get(BITS, 1) + 7) // 8)
+    return total
+
+
+def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
+    """Yield the numbers of each page's directory: tag to its first value."""
+    head = file.read(16)
+    order = "<" if head[:2] == b"II" else ">"
+    big = head[2:4] in (b"+\0", b"\0+")
+    count_form, entry, offset_form = ("Q", 20, "Q") if big else ("H", 12, "I")
+    start = 8 if big else 4
+    if len(head) < start + struct.calcsize(offset_form):
+        raise BadHeader("TIFF that ends in its header")
+    offset = struct.unpack_from(order + offset_form, head, start)[0]
+    seen: set[int] = set()
+    while offset:
+        if offset in seen or len(seen) >= MAX_PAGES:
+            raise BadHeader(f"TIFF with a loop, or more than {MAX_PAGES} pages")
+        seen.add(offset)
+        file.seek(offset)
+        count = _unpack(file, order + count_form)
+        if not 0 < count <= MAX_TAGS:
+            raise BadHeader(f"TIFF page of {count} tags")
+        entries = file.read(count * entry)
+        if len(entries) < count * entry:
+            raise BadHeader("TIFF that ends in a page's directory")
+        yield {
+            tag: value
+            for place in range(0, len(entries), entry)
+            for tag, value in [_entry(file, entries, place, order, big)]
+            if value is not None
+        }
+        file.seek(offset + struct.calcsize(order + count_form) + count * entry)
+        offset = _unpack(file, order + offset_form)
+
+
+def _entry(
+    file: IO[bytes], entries: bytes, place: int, order: str, big: bool
+) -> tuple[int, int | None]:
+    tag, kind = struct.unpack_from(order + "HH", entries, place)
+    if tag not in (WIDTH, HEIGHT, BITS, CHANNELS) or kind not in TIFF_TYPES:
+        return tag, None
+    number = struct.unpack_from(order + ("Q" if big else "I"), entries, place + 4)[0]
+    form = order + TIFF_TYPES[kind]
+    at, room = place + (12 if big else 8), 8 if big else 4
+    if number * struct.calcsize(form) <= room:
+        return tag, struct.unpack_from(form, entries, at)[0]
+    file.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, at)[0])
+    return tag, _unpack(file, form)
+
+
+def _unpack(file: IO[bytes], form: str) -> int:
+    raw = file.read(struct.calcsize(form))
+    if len(raw) < struct.calcsize(form):
+        raise BadHeader("TIFF that ends before its directories do")
+    value: int = struct.unpack(form, raw)[0]
+    return value
+
+
+def npy_bytes(path: Path) -> int:
+    """Return the size of an array in a ``.npy``, bytes; it must be there in full."""
+    with path.open("rb") as file:
+        size, header = _npy(file)
+    if size + header > path.stat().st_size:
+        raise BadHeader(f"npy that announces {size} bytes and has fewer")
+    return size
+
+
+def _npy(file: IO[bytes]) -> tuple[int, int]:
+    """Return the size of the array and that of the header, bytes."""
+    from numpy.lib import format as npy
+
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(file, max_header_size=10_000)
+    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+        raise BadHeader(f"npy whose header cannot be read ({type(error).__name__})") from error
+    if dtype.hasobject:
+        raise BadHeader("npy of Python objects (a pickle)")
+    size = dtype.itemsize
+    for edge in shape:
+        size *= edge
+    return size, file.tell()
+
+
+def zip_bytes(path: Path) -> int:
+    """Return the unpacked size of a zip or npz, bytes; no member may lead out of a folder."""
+    _check_directory(path)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise BadHeader("zip whose directory cannot be read") from error
+    for one in members:
+        name = one.filename.replace("\\", "/")
+        if name.startswith("/") or ".." in name.split("/") or ":" in name:
+            raise BadHeader(f"zip with the path {one.filename[:80]!r}")
+    return sum(one.file_size for one in members)
+
+
+def _check_directory(path: Path) -> None:
+    """Refuse a directory that would fill the memory, before anything reads it."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(max(0, size - 65_557))
+        tail = file.read()
+    at = tail.rfind(b"PK\5\6")
+    if at < 0 or at + 22 > len(tail):
+        raise BadHeader("zip without a directory")
+    entries, length = struct.unpack_from("<HI", tail, at + 10)
+    far = at - 76  # where a zip64's own end record must be
+    if far >= 0 and tail[at - 20 : at - 16] == b"PK\6\7" and tail[far : far + 4] == b"PK\6\6":
+        entries, length = struct.unpack_from("<QQ", tail, far + 32)
+    if entries > MAX_ENTRIES or length > MAX_DIRECTORY:
+        raise BadHeader(f"zip of {entries} files, directory of {length} bytes")

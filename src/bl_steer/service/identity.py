@@ -1,0 +1,136 @@
+"""What an identity provider says about somebody, checked: OpenID Connect Core 1.0, section 3.1."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bl_steer.service.accounts import add_user
+from bl_steer.service.refusals import Refused
+from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.tables import User
+
+__all__ = ["IdentityProvider", "user_of_claims"]
+
+TIMEOUT_S = 10.0
+ALGORITHMS = ["RS256", "RS512", "PS256", "ES256", "EdDSA"]
+"""Signatures with the provider's own key only: never none, never a shared secret."""
+LEEWAY_S = 60
+
+
+class IdentityProvider:
+    """A provider by its issuer's address, which tells all other addresses.
+
+    Parameters
+    ----------
+    settings : of the operator: issuer, client, secret
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.callback = f"{settings.address}/oidc/callback"
+        self._described: Mapping[str, Any] | None = None
+
+    def address_for(self, state: str, nonce: str, verifier: str) -> str:
+        """Return where the browser is sent, with the words that it must bring back."""
+        digest = hashlib.sha256(verifier.encode()).digest()
+        asked = {
+            "response_type": "code",
+            "client_id": self.settings.oidc_client_id,
+            "redirect_uri": self.callback,
+            "scope": "openid email profile",
+            "state": state,
+            "nonce": nonce,
+            "code_challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+        return f"{self._about('authorization_endpoint')}?{urlencode(asked)}"
+
+    def claims(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
+        """Exchange the code, and return what the provider's signed token says.
+
+        Raises
+        ------
+        Refused
+            When the provider does not answer, or the token is not its own, not for us, not for
+            this sign-in, or too old.
+        """
+        tokens = self._ask(
+            "POST",
+            self._about("token_endpoint"),
+            data={
+                "grant_type": "authorization_code",
+                "code": code,
+                "redirect_uri": self.callback,
+                "client_id": self.settings.oidc_client_id,
+                "client_secret": self.settings.oidc_client_secret,
+                "code_verifier": verifier,
+            },
+        )
+        published = self._ask("GET", self._about("jwks_uri"))
+        wanted = jwt.JWTClaimsRegistry(
+            leeway=LEEWAY_S,
+            iss={"essential": True, "value": self.settings.oidc_issuer},
+            aud={"essential": True, "value": self.settings.oidc_client_id},
+            sub={"essential": True},
+            exp={"essential": True},
+            nonce={"essential": True, "value": nonce},
+        )
+        try:
+            keys = KeySet.import_key_set(published)  # type: ignore[arg-type]
+            token = jwt.decode(str(tokens.get("id_token", "")), keys, algorithms=ALGORITHMS)
+            wanted.validate(token.claims)
+        except (JoseError, ValueError, KeyError) as error:
+            raise self._refused(str(error)) from error
+        return dict(token.claims)
+
+    def _about(self, what: str) -> str:
+        if self._described is None:
+            issuer = self.settings.oidc_issuer.rstrip("/")
+            self._described = self._ask("GET", f"{issuer}/.well-known/openid-configuration")
+        if what not in self._described:
+            raise self._refused(f"no {what}")
+        return str(self._described[what])
+
+    def _ask(self, method: str, url: str, **body: Any) -> dict[str, Any]:
+        try:
+            answer = httpx.request(method, url, timeout=TIMEOUT_S, **body)
+            answer.raise_for_status()
+            read: dict[str, Any] = answer.json()
+        except (httpx.HTTPError, ValueError) as error:
+            raise self._refused(type(error).__name__) from error
+        return read
+
+    def _refused(self, reason: str) -> Refused:
+        return Refused(401, "refused.oidc", name=self.settings.oidc_name, reason=reason[:120])
+
+
+def user_of_claims(session: Session, claims: Mapping[str, Any]) -> User:
+    """Return the account of a subject; the first sign-in makes one, or links that of the address.
+
+    An address counts only where the provider has verified it: else anybody could claim another's.
+    """
+    subject = f"{claims['iss']}#{claims['sub']}"[:255]
+    user = session.scalar(select(User).where(User.oidc_subject == subject))
+    if user is None:
+        email = str(claims.get("email", "")).strip().lower()
+        if not email or claims.get("email_verified") is not True:
+            raise Refused(403, "refused.oidc_email")
+        user = session.scalar(select(User).where(User.email == email))
+        if user is None:
+            name = str(claims.get("name", ""))
+            user = add_user(session, email, name=name, oidc_subject=subject)
+        user.oidc_subject = subject
+    if user.disabled is not None:
+        raise Refused(401, "refused.sign_in")
+    return user

@@ -1,0 +1,153 @@
+"""Which analysis takes which uploads, and how they become its inputs.
+
+`kinds` and `check_uploads` are for the access point, before a job is queued: they open no file.
+`read_inputs` is for the job's own process.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bl_steer.protocols import Inputs
+
+__all__ = ["InputKind", "check_params", "check_uploads", "kinds", "read_inputs"]
+
+IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz")
+"""The last one only as a beamline sends it: `bl_steer.analysis.input_files`."""
+STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
+POINTS = (".csv", ".tsv", ".txt", ".npz")
+ZIPPED = ".zip"
+MAX_MEMBERS = 100_000
+
+
+@dataclass(frozen=True)
+class InputKind:
+    """Uploads that an analysis takes.
+
+    Parameters
+    ----------
+    suffixes : of the files' names, in lower case
+    most : number of files
+    """
+
+    suffixes: tuple[str, ...]
+    most: int = 1
+
+
+_KINDS = {
+    "segment": InputKind(IMAGES, most=64),
+    "superres": InputKind((*STACKS, ".png"), most=1000),
+    "structure": InputKind(STACKS),
+    "components": InputKind(POINTS),
+    "advise": InputKind(POINTS),
+}
+
+
+def kinds() -> Mapping[str, InputKind]:
+    """Return the analyses of this library that take uploads, with what they take."""
+    return dict(_KINDS)
+
+
+def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
+    """Raise `ValueError` that names all files that an analysis does not take."""
+    if not 1 <= len(file_names) <= kind.most:
+        wanted = "one file" if kind.most == 1 else f"1 to {kind.most} files"
+        raise ValueError(f"an analysis must have {wanted}, got {len(file_names)}; choose others")
+    wrong = [name for name in file_names if not name.lower().endswith(kind.suffixes)]
+    if wrong:
+        raise ValueError(
+            f"files must end in {', '.join(kind.suffixes)}, got {', '.join(wrong)}; convert them"
+        )
+
+
+def check_params(analysis: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an analysis' parameters, all of them, as JSON; `ValueError` names the wrong ones."""
+    from bl_steer.analysis.registry import find_analysis, make_params
+
+    return make_params(find_analysis(analysis), values).model_dump(mode="json")
+
+
+def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[Inputs, list[str]]:
+    """Return uploads as an analysis' inputs, and what the user should know of them.
+
+    Parameters
+    ----------
+    scratch : folder for what has to be unpacked
+
+    Raises
+    ------
+    ValueError
+        When a file is not what the analysis needs.
+    """
+    if analysis not in _KINDS:
+        raise ValueError(
+            f"uploads must be for one of {', '.join(_KINDS)}, got {analysis!r}; choose one of them"
+        )
+    from bl_steer.analysis.input_files import are_exact_inputs, read_exact_inputs
+
+    check_uploads(_KINDS[analysis], [path.name for path in paths])
+    paths = [_unpacked(path, scratch) for path in paths]
+    if len(paths) == 1 and are_exact_inputs(paths[0]):
+        return read_exact_inputs(paths[0]), []
+    if analysis == "segment":
+        from bl_steer.analysis.segmentation.files import inputs_from_files
+
+        return inputs_from_files(paths)
+    if analysis == "structure":
+        from bl_steer.analysis.structure.files import inputs_from_file
+
+        return inputs_from_file(paths[0]), []
+    if analysis == "superres":
+        return _slices(paths)
+    from bl_steer.analysis.point_files import map_inputs, point_inputs
+
+    return (map_inputs if analysis == "components" else point_inputs)(paths[0]), []
+
+
+def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
+    """Return one stack, or single slices in the order in which they were given."""
+    import numpy as np
+
+    from bl_steer.analysis.segmentation.files import inputs_from_files
+    from bl_steer.analysis.superresolution.stack_files import read_stack
+
+    source = {"files": [path.name for path in paths]}
+    if len(paths) == 1:
+        return Inputs({"slices": read_stack(paths[0])}, {}, source), []
+    read, notes = inputs_from_files(paths)
+    shapes = {array.shape for array in read.arrays.values()}
+    if len(shapes) > 1:
+        raise ValueError(f"slices must have one shape, got {sorted(shapes)}; crop them alike")
+    sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
+    known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
+    return Inputs({"slices": np.stack(list(read.arrays.values()))}, known, source), notes
+
+
+def _unpacked(path: Path, scratch: Path) -> Path:
+    """Return the folder of a zipped Zarr; any other file as it is."""
+    if path.suffix.lower() != ZIPPED:
+        return path
+    target = scratch / f"{path.stem.removesuffix('.zarr')}.zarr"
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = archive.infolist()
+            if len(members) > MAX_MEMBERS:
+                raise ValueError(
+                    f"a Zarr must have at most {MAX_MEMBERS} files, got {len(members)}"
+                )
+            archive.extractall(target)  # it takes neither "..", nor absolute paths, nor links
+    except zipfile.BadZipFile as error:
+        raise ValueError(
+            f"a zipped Zarr must be a sound zip, got {path.name} ({error}); pack it anew"
+        ) from error
+    # Either the Zarr's own files were packed, or the folder that holds them.
+    inner = [one for one in target.iterdir() if one.is_dir()]
+    if not any((target / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
+        if len(inner) != 1:
+            raise ValueError(f"a zipped Zarr must hold one array, got {path.name} without")
+        return inner[0].rename(target.with_name(f"inner-{target.name}"))
+    return target

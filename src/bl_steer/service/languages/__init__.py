@@ -1,0 +1,73 @@
+"""Every text that a user reads, in English and Japanese: pages, mails, errors, labels of forms.
+
+The texts are in ``en.json`` and ``ja.json`` beside this file, by key. Values go in as ``{name}``.
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from pathlib import Path
+
+__all__ = ["LANGUAGES", "choose_language", "has_text", "text", "texts"]
+
+LANGUAGES = {"en": "English", "ja": "日本語"}
+DEFAULT = "en"
+
+
+@cache
+def texts(language: str) -> dict[str, str]:
+    """Return all texts of a language by key."""
+    path = Path(__file__).with_name(f"{language}.json")
+    read: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return read
+
+
+def has_text(key: str) -> bool:
+    """Return whether there is a text of this key."""
+    return key in texts(DEFAULT)
+
+
+def text(language: str, key: str, **values: object) -> str:
+    """Return a text with its values put in.
+
+    Raises
+    ------
+    KeyError
+        When there is no such text, or a value of it is not given.
+
+    Examples
+    --------
+    >>> text("en", "count.files", n=3)
+    '3 files'
+    """
+    found = texts(language if language in LANGUAGES else DEFAULT)[key]
+    return found.format(**values) if values else found
+
+
+def choose_language(chosen: str, accepted: str = "") -> str:
+    """Return the language that was chosen, else the browser's first that we speak, else English.
+
+    Parameters
+    ----------
+    chosen : from the account or a cookie, or nothing
+    accepted : the browser's ``Accept-Language``
+
+    Examples
+    --------
+    >>> choose_language("", "fr;q=0.9, ja-JP, en;q=0.5")
+    'ja'
+    """
+    if chosen in LANGUAGES:
+        return chosen
+    ranked: list[tuple[float, int, str]] = []
+    for place, part in enumerate(accepted[:400].split(",")):
+        name, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        language = name.strip().lower().partition("-")[0]
+        if language in LANGUAGES and weight > 0:
+            ranked.append((-weight, place, language))
+    return min(ranked)[2] if ranked else DEFAULT

@@ -1,0 +1,92 @@
+"""What the routes work with: settings, database, files, rates, the log, and the analyses."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from bl_steer.service.access_log import AccessLog
+from bl_steer.service.cards import Card, own_cards, package_card
+from bl_steer.service.database import Database
+from bl_steer.service.files import FileStore
+from bl_steer.service.metrics import RequestMetrics
+from bl_steer.service.packages.catalogue import released_packages
+from bl_steer.service.packages.store import PackageStore
+from bl_steer.service.rates import Rate
+from bl_steer.service.refusals import missing
+from bl_steer.service.settings import MIB, ServiceSettings
+from bl_steer.service.tables import AccessRecord
+from bl_steer.service.uploads import used_bytes
+
+__all__ = ["Office"]
+
+
+class Office:
+    """One access point.
+
+    Parameters
+    ----------
+    settings : of the operator
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.store = FileStore(settings.files)
+        self.packages = PackageStore(settings)
+        self.log = AccessLog(self.database)
+        self.rate = Rate(settings.rate_per_minute)
+        self.sign_ins = Rate(settings.sign_in_per_minute)
+        self.requests = RequestMetrics()
+        self._noted: dict[str, float] = {}
+
+    @property
+    def arrivals(self) -> Path:
+        """Folder of the files that are still coming in."""
+        return self.settings.folder.absolute() / "arrivals"
+
+    def open(self) -> None:
+        """Make tables and folders that are missing, and begin to log."""
+        self.arrivals.mkdir(parents=True, exist_ok=True)
+        self.database.create_tables()
+        self.log.start()
+
+    def close(self) -> None:
+        """Write what is left of the log, and close the database."""
+        self.log.close()
+        self.database.close()
+
+    def record(self, record: AccessRecord, route: str) -> None:
+        """Put a request on record and count it."""
+        self.log.add(record)
+        self.requests.add(record, route)
+
+    def room_for(self, user_id: str) -> int:
+        """Return how many bytes a user may still upload."""
+        with self.database.read() as session:
+            used = used_bytes(session, user_id)
+        quota = self.settings.quota_mib * MIB - used
+        return max(0, min(quota, self.settings.max_files * self.settings.max_upload_mib * MIB))
+
+    def cards(self) -> list[Card]:
+        """Return the analyses that there are."""
+        with self.database.read() as session:
+            released = released_packages(session)
+        return [*own_cards(), *map(package_card, released)]
+
+    def card(self, name: str) -> Card:
+        """Return one analysis; `Refused` where there is none of that name."""
+        for card in self.cards():
+            if card.name == name:
+                return card
+        raise missing("analysis")
+
+    def is_due(self, what: str, *, every_s: float) -> bool:
+        """Return whether something was last done longer ago than that; if so, it is done now."""
+        now = time.monotonic()
+        if now - self._noted.get(what, -every_s) < every_s:
+            return False
+        if len(self._noted) > 10_000:
+            self._noted.clear()
+        self._noted[what] = now
+        return True

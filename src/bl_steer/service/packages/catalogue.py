@@ -1,0 +1,120 @@
+"""Which packages there are, which are in use, and what lets one of them run.
+
+Reading only; what changes a package's state is in `bl_steer.service.packages.gate`.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from bl_steer.service.packages.approval import Approval, Permit
+from bl_steer.service.packages.manifest import PackageError
+from bl_steer.service.tables import Package, Release, Review
+
+__all__ = [
+    "GateError",
+    "approvals_of",
+    "find_package",
+    "live_package",
+    "permit_of",
+    "released_packages",
+]
+
+
+class GateError(PackageError):
+    """Somebody may not do this to a package, or not now; the message says what would be right."""
+
+
+def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
+    """Return what lets a package run: it was released once, and is not revoked.
+
+    A job keeps the package that it was submitted for, also when another was released meanwhile.
+
+    Raises
+    ------
+    GateError
+        When the package may not run.
+    """
+    package = session.get(Package, sha256)
+    if package is None:
+        raise GateError(f"a package must be known to run, got {sha256[:12]}…; submit it")
+    ever = session.scalar(select(Release.id).where(Release.sha256 == sha256).limit(1))
+    if package.state not in ("approved", "released") or ever is None:
+        reason = f" ({package.report['revoked']})" if package.state == "revoked" else ""
+        raise GateError(
+            f"{package.name} {package.version} must be released to run, got the state "
+            f"{package.state}{reason}; choose another analysis"
+        )
+    return Permit(
+        sha256=sha256, approvals=tuple(approvals_of(session, package)), public_key=public_key
+    )
+
+
+def live_package(session: Session, name: str) -> Package | None:
+    """Return the release of a name that is in use; None where there is none."""
+    return session.scalar(
+        select(Package)
+        .join(Release, Release.sha256 == Package.sha256)
+        .where(Release.name == name, Release.ended.is_(None), Package.state == "released")
+    )
+
+
+def released_packages(session: Session) -> list[Package]:
+    """Return the releases in use, by name: what users may choose."""
+    return list(
+        session.scalars(
+            select(Package)
+            .join(Release, Release.sha256 == Package.sha256)
+            .where(Release.ended.is_(None), Package.state == "released")
+            .order_by(Package.name)
+        )
+    )
+
+
+def find_package(session: Session, key: str) -> Package:
+    """Return a package by its content hash, the beginning of that, or ``name@version``.
+
+    Raises
+    ------
+    GateError
+        When there is none, or more than one.
+    """
+    name, at, version = key.partition("@")
+    hexadecimal = len(key) >= 6 and all(c in "0123456789abcdef" for c in key)
+    found = session.scalars(
+        select(Package).where(
+            (Package.name == name) & (Package.version == version)
+            if at
+            else or_(Package.sha256.startswith(key if hexadecimal else "-"), Package.name == key)
+        )
+    ).all()
+    if len(found) != 1:
+        listed = ", ".join(f"{one.name}@{one.version}" for one in found[:5])
+        raise GateError(
+            f"a package must be named by NAME@VERSION or the beginning of its hash, got {key!r} "
+            f"for {len(found)} packages{': ' + listed if listed else ''}; see 'bl-steer review "
+            "list'"
+        )
+    return found[0]
+
+
+def approvals_of(session: Session, package: Package) -> list[Approval]:
+    """Return the approvals since the last refusal, as they were signed."""
+    reviews = session.scalars(
+        select(Review).where(Review.package_sha256 == package.sha256).order_by(Review.id)
+    ).all()
+    refusals = [one.id for one in reviews if one.decision == "reject"]
+    return [
+        Approval(
+            package=package.sha256,
+            name=package.name,
+            version=package.version,
+            author=package.author_id,
+            reviewer=one.reviewer_id,
+            time=one.time,
+            signature=one.signature,
+        )
+        for one in reviews
+        if one.decision == "approve" and one.id > max(refusals, default=-1)
+    ]

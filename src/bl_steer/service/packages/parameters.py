@@ -1,0 +1,101 @@
+"""Parameters of a package as its manifest lists them, made into the model that becomes a form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
+
+__all__ = ["Parameter", "Text", "params_model"]
+
+Value = bool | int | float | str
+TYPES: dict[str, type] = {"number": float, "integer": int, "boolean": bool, "text": str}
+LONGEST_TEXT = 2000
+
+
+class Text(BaseModel):
+    """A text in English and Japanese; English stands in where there is no Japanese."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    en: str = Field(default="", max_length=4000)
+    ja: str = Field(default="", max_length=4000)
+
+    def in_language(self, language: str) -> str:
+        """Return the text for a reader of a language, ``"en"`` or ``"ja"``.
+
+        >>> Text(en="texture").in_language("ja")
+        'texture'
+        """
+        return self.ja if language == "ja" and self.ja else self.en
+
+
+class Parameter(BaseModel):
+    """One parameter: its name in the script, its kind, and what a user reads beside it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")
+    type: Literal["number", "integer", "boolean", "text", "choice"]
+    default: Value
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+    unit: str = ""
+    title: Text = Text()
+    description: Text = Text()
+
+    @model_validator(mode="after")
+    def _fits_itself(self) -> Self:
+        ranged = self.minimum is not None or self.maximum is not None
+        if ranged and self.type not in ("number", "integer"):
+            raise ValueError(f"minimum and maximum must be of numbers, got a {self.type}")
+        if (self.type == "choice") != bool(self.choices):
+            raise ValueError("choices must come with type choice, and a choice with choices")
+        if self.name.startswith("model_"):
+            raise ValueError(f"a name must not begin with model_, got {self.name!r}; rename it")
+        params_model("check", [self])
+        return self
+
+
+def params_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
+    """Return the pydantic model of parameters, each with default, limits, unit and texts.
+
+    Raises
+    ------
+    ValueError
+        When a default does not fit its own limits.
+    """
+    fields: dict[str, Any] = {one.name: (_type(one), _field(one)) for one in parameters}
+    config = ConfigDict(frozen=True, extra="forbid", validate_default=True, strict=False)
+    model: type[BaseModel] = create_model(name, __config__=config, **fields)
+    model()  # the defaults must fit
+    return model
+
+
+def _type(one: Parameter) -> Any:
+    return Literal[one.choices] if one.type == "choice" else TYPES[one.type]
+
+
+def _field(one: Parameter) -> Any:
+    limits: dict[str, Any] = {}
+    if one.type == "text":
+        limits["max_length"] = LONGEST_TEXT
+    if one.type in ("number", "integer"):
+        # Infinity and NaN are no one's wish, and no limit would stop a NaN.
+        limits |= {"allow_inf_nan": False} if one.type == "number" else {}
+        limits |= {"ge": one.minimum} if one.minimum is not None else {}
+        limits |= {"le": one.maximum} if one.maximum is not None else {}
+    unit = f", {one.unit}" if one.unit else ""
+    return Field(
+        default=one.default,
+        title=one.title.en or one.name,
+        description=(one.description.en + unit).lstrip(", "),
+        json_schema_extra={
+            "unit": one.unit,
+            "title_ja": one.title.in_language("ja") or one.name,
+            "description_ja": (one.description.in_language("ja") + unit).lstrip(", "),
+        },
+        **limits,
+    )

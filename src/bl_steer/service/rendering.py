@@ -1,0 +1,181 @@
+"""Pages from templates: escaped, in the visitor's language, with or without scripts."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import time
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from bl_steer.service.accounts import Visitor
+from bl_steer.service.languages import LANGUAGES, choose_language, text
+from bl_steer.service.settings import MIB
+
+__all__ = ["LANGUAGE_COOKIE", "STATIC", "language_of", "local_path", "render", "static_files"]
+
+HERE = Path(__file__).parent
+LANGUAGE_COOKIE = "bl_steer_language"
+MEDIA_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+    ".LICENSE": "text/plain; charset=utf-8",
+}
+STATIC = HERE / "static"
+
+
+def language_of(request: Request) -> str:
+    """Return the language of the account, of the cookie, or of the browser."""
+    visitor: Visitor = getattr(request.state, "visitor", Visitor())
+    chosen = visitor.user.language if visitor.user else ""
+    return choose_language(
+        chosen or request.cookies.get(LANGUAGE_COOKIE, ""),
+        request.headers.get("accept-language", ""),
+    )
+
+
+def render(
+    request: Request,
+    page: str,
+    /,
+    *,
+    status: int = 200,
+    headers: dict[str, str] | None = None,
+    **values: Any,
+) -> HTMLResponse:
+    """Return a page.
+
+    Parameters
+    ----------
+    page : name of the template, without its suffix
+    values : what the template shows
+    """
+    language = language_of(request)
+    visitor: Visitor = getattr(request.state, "visitor", Visitor())
+
+    def t(key: str, **parts: object) -> str:
+        return text(language, key, **parts)
+
+    def when(moment: float | None) -> str:
+        return "" if moment is None else _moment(moment)
+
+    def lasted(seconds: float | None) -> str:
+        return "" if seconds is None else _duration(seconds, language)
+
+    made = (
+        _environment()
+        .get_template(f"{page}.html")
+        .render(
+            t=t,
+            language=language,
+            languages=LANGUAGES,
+            visitor=visitor,
+            user=visitor.user,
+            csrf=visitor.csrf,
+            here=request.url.path,
+            back_here=_back(request),
+            no_sandbox=request.app.state.office.settings.trust_packages and not _has_sandbox(),
+            settings=request.app.state.office.settings,
+            static=static_address,
+            when=when,
+            lasted=lasted,
+            amount=amount,
+            now=time.time(),
+            status=status,
+            **values,
+        )
+    )
+    return HTMLResponse(made, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
+
+
+@cache
+def static_files() -> dict[str, tuple[bytes, str, str]]:
+    """Return content, media type and hash of each file that pages refer to, by name."""
+    return {
+        path.name: (
+            path.read_bytes(),
+            MEDIA_TYPES[path.suffix],
+            hashlib.sha256(path.read_bytes()).hexdigest()[:12],
+        )
+        for path in sorted(STATIC.iterdir())
+        if path.suffix in MEDIA_TYPES
+    }
+
+
+def static_address(name: str) -> str:
+    """Return the address of such a file, which changes with its content."""
+    return f"/static/{name}?{static_files()[name][2]}"
+
+
+def amount(size: float) -> str:
+    """Return a size in bytes as a reader wants it.
+
+    Examples
+    --------
+    >>> amount(2_500_000)
+    '2.4 MiB'
+    """
+    if size < 1024:
+        return f"{size:.0f} B"
+    return f"{size / 1024:.0f} KiB" if size < MIB else f"{size / MIB:,.1f} MiB"
+
+
+def local_path(path: str) -> str:
+    """Return a path of this server to go on to; the first page for any other address."""
+    safe = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()
+    return path if safe and "\\" not in path else "/"
+
+
+def _back(request: Request) -> str:
+    if request.method != "GET":
+        return "/"
+    query = request.url.query
+    return request.url.path + (f"?{query}" if query else "")
+
+
+@cache
+def _has_sandbox() -> bool:
+    return shutil.which("bwrap") is not None
+
+
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(HERE / "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _zone() -> Any:
+    try:
+        return ZoneInfo("localtime")
+    except (ZoneInfoNotFoundError, ValueError):
+        return None  # the machine's own
+
+
+def _moment(moment: float) -> str:
+    return datetime.fromtimestamp(moment, UTC).astimezone(_zone()).strftime("%Y-%m-%d %H:%M")
+
+
+def _duration(seconds: float, language: str) -> str:
+    if seconds < 10:
+        return text(language, "duration.s", s=f"{seconds:.1f}")
+    if seconds < 100:
+        return text(language, "duration.s", s=f"{seconds:.0f}")
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return text(language, "duration.h", h=hours, m=minutes)
+    return text(language, "duration.m", m=minutes, s=rest)

@@ -1,0 +1,119 @@
+"""What a result page shows: figures, the first rows of each table, and the files."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.orm import Session
+
+from bl_steer.service.cards import Card
+from bl_steer.service.files import FileStore, StoredFileMissing
+from bl_steer.service.forms import fields_of
+from bl_steer.service.history import outputs_of
+from bl_steer.service.tables import Job, JobOutput
+
+__all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
+
+MAX_ROWS = 12
+MAX_COLUMNS = 40
+HEAD_BYTES = 512 * 1024
+
+
+@dataclass(frozen=True)
+class ShownTable:
+    """The beginning of a table.
+
+    Parameters
+    ----------
+    numeric : for each column, whether all that is shown of it are numbers
+    more : whether there are rows or columns beyond those
+    """
+
+    name: str
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: Sequence[bool]
+    more: bool
+
+
+@dataclass(frozen=True)
+class ResultView:
+    """A result, ready to be shown."""
+
+    figures: Sequence[JobOutput]
+    tables: Sequence[ShownTable]
+    files: Sequence[JobOutput]
+
+
+def view_of(session: Session, store: FileStore, job: Job) -> ResultView:
+    """Return what there is to see of a job's result; nothing where there is none."""
+    outputs = outputs_of(session, job.id)
+    tables = [_table(store, one) for one in outputs if one.kind == "table"]
+    return ResultView(
+        [one for one in outputs if one.kind == "figure" and one.media_type == "image/png"],
+        [table for table in tables if table is not None],
+        outputs,
+    )
+
+
+def parameter_lines(card: Card | None, job: Job, language: str) -> list[tuple[str, str]]:
+    """Return name and value of each parameter that a job ran with."""
+    if card is None:
+        return [(name, str(value)) for name, value in job.params.items()]
+    lines = []
+    for one in fields_of(
+        card.params, analysis=card.name, language=language, values=job.params, hidden=card.hidden
+    ):
+        shown = dict(one.choices).get(str(one.shown), str(one.shown))
+        if one.kind == "flag":
+            shown = "✓" if one.shown else "–"
+        lines.append((one.label, f"{shown} {one.unit}".strip() if shown else "–"))
+    return lines
+
+
+def _table(store: FileStore, output: JobOutput) -> ShownTable | None:
+    try:
+        with store.open(output.sha256) as file:
+            head = file.read(HEAD_BYTES)
+    except StoredFileMissing:
+        return None
+    lines = head.decode("utf-8-sig", "replace")
+    if len(head) == HEAD_BYTES:
+        lines = lines[: lines.rfind("\n") + 1]
+    try:
+        read = list(csv.reader(io.StringIO(lines)))
+    except csv.Error:
+        return None
+    if not read:
+        return None
+    columns, rows = read[0][:MAX_COLUMNS], [row[:MAX_COLUMNS] for row in read[1 : MAX_ROWS + 1]]
+    numeric = [
+        bool(rows) and all(_is_number(row[place]) for row in rows if place < len(row))
+        for place in range(len(columns))
+    ]
+    shown = [
+        [_short(cell) if number else cell for cell, number in zip(row, numeric, strict=False)]
+        for row in rows
+    ]
+    title = output.name.rpartition(".")[0].replace("_", " ")
+    more = len(read) > MAX_ROWS + 1 or len(read[0]) > MAX_COLUMNS or len(head) == HEAD_BYTES
+    return ShownTable(output.name, title, columns, shown, numeric, more)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell or "nan")
+    except ValueError:
+        return False
+    return True
+
+
+def _short(cell: str) -> str:
+    """Return a number with five digits; the file has all of them."""
+    if not cell or cell.lstrip("-").isdigit():
+        return cell
+    return f"{float(cell):.5g}"

@@ -1,0 +1,191 @@
+"""The history, and the page of each job: progress, cancel, result, downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bl_steer.service import jobs
+from bl_steer.service.cards import Card
+from bl_steer.service.downloads import file_response, zip_response
+from bl_steer.service.gate import form_of, office_of
+from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
+from bl_steer.service.office import Office
+from bl_steer.service.refusals import Refused
+from bl_steer.service.rendering import language_of, render
+from bl_steer.service.result_view import ResultView, parameter_lines, view_of
+from bl_steer.service.routes import pages_router
+from bl_steer.service.routes.files import read_time, user_of
+from bl_steer.service.shares import revoke_share, share_job, shares_of
+from bl_steer.service.tables import Job, Upload
+
+__all__ = ["job_values", "router"]
+
+router = pages_router()
+STATES = ("queued", "running", "done", "failed", "cancelled")
+AHEAD_SHOWN = 1000
+
+
+@router.get("/jobs")
+def history(request: Request, before: str = "", state: str = "", analysis: str = "") -> Response:
+    """List the user's jobs, the newest first."""
+    office, language = office_of(request), language_of(request)
+    state = state if state in STATES else ""
+    with office.database.read() as session:
+        page = jobs_of(
+            session,
+            user_of(request).id,
+            before=read_time(before),
+            state=state,
+            analysis=analysis[:200],
+        )
+    titles = {card.name: card.title(language) for card in office.cards()}
+    return render(
+        request,
+        "jobs",
+        page=page,
+        titles=titles,
+        states=STATES,
+        state=state,
+        analysis=analysis[:200],
+    )
+
+
+@router.get("/jobs/{job_id}")
+def job_page(request: Request, job_id: str) -> Response:
+    """Show a job: how far it is, or its result."""
+    return _page(request, job_id)
+
+
+@router.get("/jobs/{job_id}/progress")
+def progress(request: Request, job_id: str) -> Response:
+    """Return how far a job is, to put into its page; have the page loaded anew at its end."""
+    with office_of(request).database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        ahead = _ahead(session, job)
+    if job.state not in jobs.OPEN:
+        return Response(status_code=204, headers={"HX-Refresh": "true"})
+    return render(request, "progress", job=job, ahead=ahead)
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(request: Request, job_id: str) -> Response:
+    """End a job."""
+    with office_of(request).database.write() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        jobs.cancel(session, job.id)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+@router.get("/jobs/{job_id}/outputs/{name}")
+def output(request: Request, job_id: str, name: str, download: str = "") -> Response:
+    """Return one file of a result."""
+    office = office_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        one = output_of(session, job.id, name)
+    return file_response(office.store, one.sha256, one.name, one.media_type, save=bool(download))
+
+
+@router.get("/jobs/{job_id}/all.zip")
+def all_outputs(request: Request, job_id: str) -> Response:
+    """Return all files of a result as a zip."""
+    office = office_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        outputs = outputs_of(session, job.id)
+    return zip_response(office.store, outputs, f"{job.analysis}_{job.id[:8]}.zip")
+
+
+@router.post("/jobs/{job_id}/shares")
+def share(request: Request, job_id: str) -> Response:
+    """Make a link to the result, and show it this once."""
+    office = office_of(request)
+    days = read_days(form_of(request).get("days", ""))
+    with office.database.write() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        if job.state != "done":
+            raise Refused(409, "refused.not_done")
+        made, token = share_job(session, user_of(request), job, days=days)
+    return _page(request, job_id, link=f"{office.settings.address}/s/{token}", until=made.expires)
+
+
+@router.post("/shares/{share_id}/revoke")
+def revoke(request: Request, share_id: str) -> Response:
+    """End a link."""
+    with office_of(request).database.write() as session:
+        ended = revoke_share(session, user_of(request), share_id)
+    return RedirectResponse(f"/jobs/{ended.job_id}#share", 303)
+
+
+def read_days(typed: str) -> float:
+    """Return a number of days; `Refused` if it is none."""
+    try:
+        days = float(typed)
+    except ValueError:
+        days = float("nan")
+    if not 0 < days <= 36_500:
+        raise Refused(422, "refused.days", most="36,500")
+    return days
+
+
+def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
+    """Return what the page of a result shows, for its owner and for whoever has a link."""
+    card = _card(office, job.analysis)
+    view = view_of(session, office.store, job) if job.state == "done" else ResultView([], [], [])
+    return {
+        "job": job,
+        "title": card.title(language) if card else job.analysis,
+        "figures": view.figures,
+        "tables": view.tables,
+        "files": view.files,
+        "lines": parameter_lines(card, job, language),
+    }
+
+
+def _page(request: Request, job_id: str, *, link: str = "", until: float = 0.0) -> Response:
+    office, language = office_of(request), language_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        uploads = _uploads(session, job.upload_ids)
+        values = job_values(office, session, job, language)
+        links = shares_of(session, job.id) if job.state == "done" else []
+        ahead = _ahead(session, job)
+    return render(
+        request,
+        "job",
+        **values,
+        names={one.id: one.file_name for one in uploads},
+        alive={one.id for one in uploads if one.deleted is None},
+        shares=links,
+        share_link=link,
+        share_until=until,
+        ahead=ahead,
+    )
+
+
+def _card(office: Office, name: str) -> Card | None:
+    try:
+        return office.card(name)
+    except Refused:
+        return None
+
+
+def _uploads(session: Session, ids: Sequence[str]) -> list[Upload]:
+    return list(session.scalars(select(Upload).where(Upload.id.in_(ids))))
+
+
+def _ahead(session: Session, job: Job) -> int:
+    if job.state != "queued":
+        return 0
+    counted = session.scalar(
+        select(func.count())
+        .select_from(Job)
+        .where(Job.state == "queued", Job.created < job.created)
+    )
+    return counted or 0

@@ -1,0 +1,123 @@
+"""Places, limits and policies of the analysis server: ``BL_STEER_SERVICE_FOLDER`` and so on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["MIB", "ServiceSettings"]
+
+MIB = 2**20
+
+
+class ServiceSettings(BaseSettings):
+    """All that an operator can set; every value has a default that serves one machine."""
+
+    model_config = SettingsConfigDict(env_prefix="BL_STEER_SERVICE_", frozen=True)
+
+    folder: Path = Path("./bl_steer_service")
+    """Database, files, keys and working folders, unless set apart."""
+    database_url: str = ""
+    """``postgresql+psycopg://user@host/name``; empty for SQLite in the folder."""
+    files_url: str = ""
+    """Where files go, an fsspec URL such as ``s3://bucket/files``; empty for the folder."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8800, ge=0, le=65535)
+    base_url: str = ""
+    """Address that users see, for links in mails; ``http://host:port`` by default."""
+    behind_tls: bool = False
+    """Whether a proxy serves us over HTTPS: cookies are then for HTTPS alone."""
+    trusted_proxies: str = ""
+    """Addresses whose ``X-Forwarded-*`` headers count, separated by commas."""
+    metrics_address: str = "127.0.0.1"
+    """Addresses that may read the metrics without a key, separated by commas."""
+
+    smtp_host: str = ""
+    """Empty: mails wait in the outbox and are never sent."""
+    smtp_port: int = Field(default=25, ge=1, le=65535)
+    smtp_from: str = "bl_steer@localhost"
+    smtp_starttls: bool = False
+    smtp_user: str = ""
+    smtp_password: str = ""
+    mail_attempts: int = Field(default=12, ge=1)
+    """Tries for one mail, further and further apart, before it counts as failed."""
+    mail_wait_s: float = Field(default=10.0, gt=0.0)
+    """Wait after the first refusal, s; doubled after each further one, up to an hour."""
+    alarm_to: str = ""
+    """Address that hears of silent workers; empty for none."""
+    alarm_after_s: float = Field(default=300.0, gt=0.0)
+    """Silence of all workers that raises the alarm, s."""
+
+    lease_s: float = Field(default=30.0, gt=0.0)
+    """How long a worker may be silent before its job is given to another, s."""
+    poll_s: float = Field(default=0.5, gt=0.0)
+    """How often workers and keeper look into the database, s."""
+    attempts: int = Field(default=5, ge=1)
+    """Workers that one job may cost before it counts as poison."""
+    workers: int = Field(default=2, ge=1, le=64)
+    """Jobs at a time on this machine."""
+    dask: str = ""
+    """Address of a dask scheduler on whose machines jobs run; empty for this machine."""
+
+    job_time_s: float = Field(default=3600.0, gt=0.0)
+    job_memory_mib: int = Field(default=4096, ge=64)
+    job_disk_mib: int = Field(default=4096, ge=1)
+    job_processes: int = Field(default=64, ge=1)
+    """Processes and threads of one job."""
+    job_niceness: int = Field(default=10, ge=0, le=19)
+    """How much jobs yield the processor to everything else."""
+    trust_packages: bool = False
+    """Run jobs without a sandbox where bubblewrap is missing; each page then says so."""
+
+    max_upload_mib: int = Field(default=2048, ge=1)
+    """Largest file, MiB."""
+    max_files: int = Field(default=64, ge=1)
+    """Files of one upload."""
+    quota_mib: int = Field(default=20_480, ge=1)
+    """Files of one user, MiB."""
+    quota_jobs: int = Field(default=200, ge=1)
+    """Jobs of one user that wait or run."""
+    rate_per_minute: int = Field(default=600, ge=1)
+    """Requests of one user or address in a minute."""
+    sign_in_per_minute: int = Field(default=10, ge=1)
+    """Wrong passwords from one address, or for one user, in a minute."""
+
+    session_days: float = Field(default=7.0, gt=0.0)
+    share_days: float = Field(default=30.0, gt=0.0)
+    """Default life of a share link, days."""
+    keep_days: float = Field(default=365.0, gt=0.0)
+    """Uploads and results older than this are deleted, days."""
+    data_policy: Literal["always", "opt-out", "opt-in"] = "opt-out"
+    """Whether uploads may serve to train models; shown at each upload."""
+    registration: bool = False
+    """Whether anybody may make an account; otherwise an admin does."""
+
+    oidc_issuer: str = ""
+    """Issuer of an identity provider; empty for local accounts alone."""
+    oidc_client_id: str = ""
+    oidc_client_secret: str = ""
+    oidc_name: str = "single sign-on"
+
+    @property
+    def database(self) -> str:
+        """The database's URL."""
+        return self.database_url or f"sqlite:///{self.folder.absolute() / 'service.db'}"
+
+    @property
+    def files(self) -> str:
+        """The URL of the file store."""
+        return self.files_url or f"file://{self.folder.absolute() / 'files'}"
+
+    @property
+    def work(self) -> Path:
+        """Folder of the jobs under way."""
+        return self.folder.absolute() / "work"
+
+    @property
+    def address(self) -> str:
+        """What links in mails begin with, without a slash at the end."""
+        return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")

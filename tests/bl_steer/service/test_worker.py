@@ -1,0 +1,153 @@
+from __future__ import annotations
+
+import io
+import time
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bl_steer.analysis.digest import digest_of
+from bl_steer.analysis.point_files import point_inputs
+from bl_steer.analysis.registry import find_analysis, make_params
+from bl_steer.analysis.result_files import read_exact
+from bl_steer.service import jobs
+from bl_steer.service.sandbox import sandbox_problem
+from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.tables import Job, JobOutput, Upload, User
+from bl_steer.service.tables import Worker as WorkerRow
+from bl_steer.service.worker import Worker
+
+pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
+
+POINTS = "x (um),y (um),counts\n" + "".join(
+    f"{x},{y},{100 - (x - 3) ** 2 - (y - 2) ** 2}\n" for x in range(0, 6, 2) for y in range(0, 6, 2)
+)
+LIGHT = {"method": "sobol", "n_points": 2}
+
+
+@pytest.fixture
+def worker(tmp_path: Path) -> Worker:
+    made = Worker(ServiceSettings(folder=tmp_path / "service", poll_s=0.1), name="w")
+    made.database.create_tables()
+    with made.database.write() as session:
+        session.add(User(id="u", email="u@example.org"))
+    return made
+
+
+def submit(
+    worker: Worker,
+    content: str = POINTS,
+    *,
+    name: str = "測定 1.csv",
+    analysis: str = "advise",
+    **params: object,
+) -> str:
+    sha256, size = worker.files.put(io.BytesIO(content.encode()))
+    with worker.database.write() as session:
+        upload = Upload(user_id="u", sha256=sha256, file_name=name, size=size)
+        session.add(upload)
+        session.flush()
+        return jobs.submit(
+            session, user_id="u", analysis=analysis, params=params or LIGHT, upload_ids=[upload.id]
+        ).id
+
+
+def job_of(worker: Worker, job_id: str) -> Job:
+    with worker.database.read() as session:
+        return session.get_one(Job, job_id)
+
+
+def test_a_job_is_done_with_files_and_the_digest_of_a_notebook(
+    worker: Worker, tmp_path: Path
+) -> None:
+    job_id = submit(worker)
+    assert worker.step()
+    assert not worker.step()
+    job = job_of(worker, job_id)
+    assert (job.state, job.message) == ("done", "")
+    (tmp_path / "points.csv").write_text(POINTS)
+    analysis = find_analysis("advise")
+    here = analysis.run(point_inputs(tmp_path / "points.csv"), make_params(analysis, LIGHT))
+    assert job.digest == digest_of(here)
+    with worker.database.read() as session:
+        outputs = {one.name: one for one in session.scalars(select(JobOutput))}
+        assert session.get_one(WorkerRow, "w").jobs_done == 1
+    assert set(outputs) == {"suggestions.csv", "best.csv", "advice.png", "result.npz"}
+    with worker.files.open(outputs["result.npz"].sha256) as file:
+        (tmp_path / "r.npz").write_bytes(file.read())
+    assert digest_of(read_exact(tmp_path / "r.npz")) == job.digest
+    assert job.provenance["tables"]["suggestions"]["rows"] == 2
+    assert job.progress_total in (0, 2)
+    assert not any(worker.settings.work.iterdir())
+
+
+def test_a_file_that_does_not_fit_fails_with_its_reason(worker: Worker) -> None:
+    job_id = submit(worker, "x,y\n1,2\n")
+    worker.step()
+    job = job_of(worker, job_id)
+    assert (job.state, job.cause) == ("failed", "input")
+    assert "columns x, y and value" in job.message
+
+
+def test_a_file_of_another_kind_is_refused_before_it_is_read(worker: Worker) -> None:
+    job_id = submit(worker, name="picture.png")
+    worker.step()
+    assert job_of(worker, job_id).cause == "input"
+    assert "must end in .csv" in job_of(worker, job_id).message
+
+
+def test_a_parameter_that_does_not_fit_fails_the_job(worker: Worker) -> None:
+    job_id = submit(worker, n_points=0)
+    worker.step()
+    assert job_of(worker, job_id).cause == "input"
+    assert "n_points" in job_of(worker, job_id).message
+
+
+def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
+    job_id = submit(worker, method="bayesian", n_points=50, pitch=0.03)
+    began: list[float] = []
+    look = worker.database.read
+
+    def cancel_when_running() -> None:
+        with worker.database.write() as session:
+            assert jobs.cancel(session, job_id)
+        began.append(time.monotonic())
+
+    import threading
+
+    def later() -> None:
+        while job_of(worker, job_id).state != "running":
+            time.sleep(0.05)
+        time.sleep(0.5)
+        cancel_when_running()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    assert look is not None
+    worker.step()
+    ended = time.monotonic()
+    thread.join()
+    assert job_of(worker, job_id).state == "cancelled"
+    assert ended - began[0] < 5.0
+
+
+def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None:
+    job_id = submit(worker)
+    with worker.database.write() as session:
+        lease = jobs.take(session, "w", lease_s=30.0)
+    assert lease is not None
+    worker.stop()
+    folder = worker.settings.work / "w-x"
+    folder.mkdir(parents=True)
+    worker._carry_out(lease, folder)
+    job = job_of(worker, job_id)
+    assert (job.state, job.lost) == ("queued", 0)
+
+
+def test_an_upload_whose_file_is_gone_fails_the_job(worker: Worker) -> None:
+    job_id = submit(worker)
+    for sha256 in list(worker.files.hashes()):
+        worker.files.delete(sha256)
+    worker.step()
+    assert job_of(worker, job_id).cause == "input"
