@@ -23,6 +23,7 @@ from types import FrameType
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
 from bl_steer.service.caches import cache_environment, caches_of
@@ -199,8 +200,12 @@ class Worker:
         if isinstance(found, Failure):
             self._end(lease, found.cause, found.message, outcome.last_words)
             return
-        address = self.settings.address
-        if self._write(lambda session: jobs.finish(session, lease, found, address=address)):
+        address, keep_days = self.settings.address, self.settings.keep_days
+
+        def finish(session: Session) -> bool:
+            return jobs.finish(session, lease, found, address=address, keep_days=keep_days)
+
+        if self._write(finish):
             logger.info("job %s: done in %.1f s", lease.job_id, outcome.seconds)
 
     def _end(self, lease: jobs.Lease, cause: str, message: str, last_words: str = "") -> None:
