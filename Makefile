@@ -11,7 +11,7 @@ SYSTEM := bubblewrap chromium postgresql
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test lint types contracts notebooks script format bench model wheel clean
+.PHONY: help system venv demo check test lint types contracts notebooks script format bench chaos model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -63,6 +63,10 @@ format: venv ## ruff: put code in order
 bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 30 minutes)
+	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
+		$(BIN)/python benchmarks/chaos_service.py --seed $$seed --database $$database; done; done
 
 model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem

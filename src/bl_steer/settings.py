@@ -26,6 +26,12 @@ class Settings(BaseSettings):
     """Seed of the simulated film or specimen in a session."""
     dask: str = ""
     """Address of a dask scheduler that carries out analyses; empty for a process beside us."""
+    server: str = ""
+    """Address of an analysis server that carries out analyses, such as ``http://host:8800``."""
+    server_key: str = ""
+    """API key for it."""
+    server_patience_s: float = Field(default=30.0, gt=0.0)
+    """How long it may give no answer before an analysis is carried out here, s."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks compute; ``auto`` takes a GPU where torch sees one."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)

@@ -12,7 +12,14 @@ import os
 import queue
 import sys
 import threading
-from typing import Any, TextIO
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    from bl_steer.analysis.job import Job
+    from bl_steer.protocols import Progress
+    from bl_steer.store import Document
 
 __all__ = ["main"]
 
@@ -24,7 +31,7 @@ def main() -> None:
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what an analysis prints must not look like an answer
-    from bl_steer.analysis.job import Job, execute
+    from bl_steer.analysis.job import Job
     from bl_steer.analysis.memory_limit import is_half_used, limit_memory
 
     limit_memory()
@@ -32,11 +39,26 @@ def main() -> None:
     def report(done: int, total: int) -> None:
         _send(answers, {"progress": [done, total]})
 
+    execute = _means()
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     while True:
         documents = execute(Job.from_json(jobs.get()), report)
         _send(answers, {"documents": documents, "spent": is_half_used()})
+
+
+def _means() -> Callable[[Job, Progress], list[Document]]:
+    """Return what carries out jobs: this process, or an analysis server."""
+    from bl_steer.analysis import job
+    from bl_steer.settings import Settings
+
+    settings = Settings()
+    if not settings.server:
+        return job.execute
+    from bl_steer.analysis import server_job
+
+    server = server_job.Server(settings.server, settings.server_key, settings.server_patience_s)
+    return partial(server_job.execute, server)
 
 
 def _read(jobs: queue.SimpleQueue[str]) -> None:

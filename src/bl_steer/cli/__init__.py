@@ -22,6 +22,7 @@ from bl_steer.cli import (
     steering,
     stored,
     structure,
+    submit,
     superres,
 )
 from bl_steer.cli.options import Parser, check_json
@@ -39,6 +40,7 @@ FAMILIES = (
     service,
     packages,
     reviews,
+    submit,
 )
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 

@@ -32,6 +32,10 @@ def add_commands(commands: Any) -> None:
         help="run jobs without a sandbox where bubblewrap is missing",
     )
     server = group(commands, "server", "look after the analysis server")
+    add_user = plain_command(server, "add-user", _add_user, "print a link that makes an account")
+    add_user.add_argument("email", metavar="EMAIL")
+    add_user.add_argument("--role", choices=("user", "reviewer", "admin"), default="user")
+    _folder_option(add_user)
     backup = plain_command(server, "backup", _backup, "copy database and files while it runs")
     backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
     _folder_option(backup)
@@ -71,6 +75,21 @@ def _serve(arguments: argparse.Namespace) -> None:
         if link is not None:
             print(f"make the first account, an administrator's, here: {link}")
     serve(settings, parts)
+
+
+def _add_user(arguments: argparse.Namespace) -> None:
+    from bl_steer.service.accounts import invite
+    from bl_steer.service.database import Database
+
+    settings = _settings(arguments)
+    database = Database(settings.database, pool_size=1)
+    try:
+        database.create_tables()
+        with database.write() as session:
+            token = invite(session, by="command line", email=arguments.email, role=arguments.role)
+    finally:
+        database.close()
+    print(f"good for 7 days and one account: {settings.address}/join/{token}")
 
 
 def _backup(arguments: argparse.Namespace) -> None:

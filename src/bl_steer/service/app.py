@@ -31,6 +31,7 @@ from bl_steer.service.routes import (
     files,
     jobs,
     operations,
+    packages,
     shared,
 )
 from bl_steer.service.routes import oidc as oidc_routes
@@ -38,7 +39,19 @@ from bl_steer.service.settings import ServiceSettings
 
 __all__ = ["create_app"]
 
-ROUTERS = (entrance, oidc_routes, files, analyses, jobs, shared, account, admin, operations, api)
+ROUTERS = (
+    entrance,
+    oidc_routes,
+    files,
+    analyses,
+    jobs,
+    shared,
+    account,
+    packages,
+    admin,
+    operations,
+    api,
+)
 API = "/api/v1/"
 KEYS = {404: "refused.no_page", 405: "error.method"}
 

@@ -9,11 +9,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 from uuid import uuid4
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
+
+if TYPE_CHECKING:
+    from python_multipart.multipart import MultipartCallbacks
+
 
 from bl_steer.service.refusals import Refused
 from bl_steer.service.settings import MIB
@@ -123,7 +127,7 @@ class _FormReader:
         self._checked = False
         self._begin()
 
-    def callbacks(self) -> dict[str, Callable[..., None]]:
+    def callbacks(self) -> MultipartCallbacks:
         """Return the parser's callbacks by name."""
         return {
             "on_part_begin": self._begin,

@@ -9,22 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 
 from pydantic import BaseModel
 
-from bl_steer.service.languages import text
+from bl_steer.service.inputs import InputKind, kinds
+from bl_steer.service.languages import LANGUAGES, text
+from bl_steer.service.tables import Package
 
-__all__ = ["BUILT_IN", "Card", "own_card", "own_cards"]
+__all__ = ["ORDER", "Card", "own_cards", "package_card"]
 
-STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
-BUILT_IN: dict[str, tuple[str, ...]] = {
-    "segment": (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"),
-    "structure": STACKS,
-    "superres": STACKS,
-    "components": (".csv", ".tsv", ".txt", ".npz"),
-    "advise": (".csv", ".tsv", ".txt"),
-}
+ORDER = ("segment", "structure", "superres", "components", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
 ADVANCED = {
     "segment": {"precision", "tile_px", "model"},
@@ -43,25 +37,32 @@ class Card:
     ----------
     name : as it is written everywhere
     titles, summaries : by language
-    suffixes : of the files that it takes
+    kind : which files it takes, and how many
     package_sha256 : of a released package; None for our own
     """
 
     name: str
     titles: Mapping[str, str]
     summaries: Mapping[str, str]
-    suffixes: tuple[str, ...]
+    kind: InputKind
     params: type[BaseModel]
     package_sha256: str | None = None
     hidden: frozenset[str] = frozenset()
     advanced: frozenset[str] = frozenset()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files that it takes."""
+        return self.kind.suffixes
+
     def takes(self, file_names: Sequence[str]) -> bool:
-        """Return whether the analysis takes files of these names; false without files."""
-        return bool(file_names) and all(
-            Path(name).suffix.lower() in self.suffixes for name in file_names
-        )
+        """Return whether the analysis takes all these files, by their names."""
+        return 0 < len(file_names) <= self.kind.most and all(map(self.takes_one, file_names))
+
+    def takes_one(self, file_name: str) -> bool:
+        """Return whether the analysis takes a file, by its name."""
+        return file_name.lower().endswith(self.kind.suffixes)
 
     def title(self, language: str) -> str:
         """Return what the card is headed with."""
@@ -73,31 +74,44 @@ class Card:
 
 
 @cache
-def own_card(name: str) -> Card:
-    """Return the card of an analysis that comes with us."""
+def own_cards() -> tuple[Card, ...]:
+    """Return the cards of all analyses that come with us, in the order of the page."""
+    return tuple(_own_card(name, kinds()[name]) for name in ORDER)
+
+
+def package_card(package: Package) -> Card:
+    """Return the card of a released package, from its manifest."""
+    from bl_steer.service.packages.inputs import uploads_of
+    from bl_steer.service.packages.manifest import parse_manifest
+    from bl_steer.service.packages.parameters import params_model
+
+    manifest = parse_manifest(package.manifest, package.name)
+    return Card(
+        name=manifest.name,
+        titles={one: manifest.title.in_language(one) for one in LANGUAGES},
+        summaries={one: manifest.description.in_language(one) for one in LANGUAGES},
+        kind=uploads_of(manifest.input.kind),
+        params=params_model(manifest.name, manifest.parameters),
+        package_sha256=package.sha256,
+    )
+
+
+def _own_card(name: str, kind: InputKind) -> Card:
     from bl_steer.analysis.registry import find_analysis
 
     def words(what: str) -> dict[str, str]:
-        return {one: text(one, f"card.{name}.{what}") for one in ("en", "ja")}
+        return {one: text(one, f"card.{name}.{what}") for one in LANGUAGES}
 
     return Card(
         name=name,
         titles=words("title"),
         summaries=words("summary"),
-        suffixes=BUILT_IN[name],
+        kind=kind,
         params=find_analysis(name).Params,
         hidden=frozenset(HIDDEN.get(name, ())),
         advanced=frozenset(ADVANCED.get(name, ())),
         choices={"model": _models()} if name == "segment" else {},
     )
-
-
-def own_cards() -> list[Card]:
-    """Return the cards of all analyses that come with us, in the order of the page."""
-    from bl_steer.analysis.registry import analysis_names
-
-    installed = analysis_names()
-    return [own_card(name) for name in BUILT_IN if name in installed]
 
 
 def _models() -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO, cast
 from urllib.parse import quote
 
 from fastapi import Response
@@ -106,7 +107,9 @@ class _Sink:
 
 def _zipped(store: FileStore, outputs: Sequence[JobOutput]) -> Iterator[bytes]:
     sink = _Sink()
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(
+        cast(IO[bytes], sink), "w", zipfile.ZIP_DEFLATED, compresslevel=1
+    ) as archive:
         for one in outputs:
             entry = zipfile.ZipInfo(one.name, date_time=(1980, 1, 1, 0, 0, 0))
             packed = one.media_type in ("image/png", "application/zip", "application/x-hdf5")

@@ -37,7 +37,7 @@ class GatedRoute(APIRoute):
         """Return what handles a request: the gate, then the route."""
         handle = super().get_route_handler()
         path = self.path_format
-        rules = {method: ACCESS[f"{method} {path}"] for method in self.methods}
+        rules = {method: ACCESS[f"{method} {path}"] for method in self.methods or ()}
 
         async def handle_behind_gate(request: Request) -> Response:
             await _pass(request, rules[request.method], path)

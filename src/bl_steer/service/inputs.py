@@ -16,7 +16,8 @@ from bl_steer.protocols import Inputs
 
 __all__ = ["InputKind", "check_params", "check_uploads", "kinds", "read_inputs"]
 
-IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy")
+IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz")
+"""The last one only as a beamline sends it: `bl_steer.analysis.input_files`."""
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
 POINTS = (".csv", ".tsv", ".txt", ".npz")
 ZIPPED = ".zip"
@@ -86,8 +87,12 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
         raise ValueError(
             f"uploads must be for one of {', '.join(_KINDS)}, got {analysis!r}; choose one of them"
         )
+    from bl_steer.analysis.input_files import are_exact_inputs, read_exact_inputs
+
     check_uploads(_KINDS[analysis], [path.name for path in paths])
     paths = [_unpacked(path, scratch) for path in paths]
+    if len(paths) == 1 and are_exact_inputs(paths[0]):
+        return read_exact_inputs(paths[0]), []
     if analysis == "segment":
         from bl_steer.analysis.segmentation.files import inputs_from_files
 

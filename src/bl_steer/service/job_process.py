@@ -185,7 +185,9 @@ def _failed(error: BaseException, cause: str = "error") -> Report:
     message = " ".join(str(error).split()) or type(error).__name__
     if cause == "error":
         message = f"{type(error).__name__}: {message}"
-    if out_of_memory(error):
+    if "can't start new thread" in message or isinstance(error, BlockingIOError):
+        cause = "processes"
+    elif out_of_memory(error):
         cause = "memory"
     elif isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
         cause = "disk"

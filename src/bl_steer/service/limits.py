@@ -28,6 +28,7 @@ class Limits:
     disk : in its working folder, files that are deleted and still open included, bytes
     processes : and threads, of all its processes together
     files : number of files in its working folder
+    niceness : how much it yields the processor, 0 … 19
     """
 
     time_s: float = 3600.0
@@ -35,6 +36,7 @@ class Limits:
     disk: int = 4096 * MIB
     processes: int = 64
     files: int = 20_000
+    niceness: int = 10
 
     @classmethod
     def of(cls, settings: ServiceSettings) -> Limits:
@@ -44,6 +46,7 @@ class Limits:
             settings.job_memory_mib * MIB,
             settings.job_disk_mib * MIB,
             settings.job_processes,
+            niceness=settings.job_niceness,
         )
 
 

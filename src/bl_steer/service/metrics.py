@@ -71,5 +71,5 @@ class _Held:
 def service_metrics(requests: RequestMetrics, database: Database) -> bytes:
     """Return all metrics in Prometheus' text form."""
     held = CollectorRegistry()
-    held.register(_Held(database))  # type: ignore[arg-type]
+    held.register(_Held(database))
     return generate_latest(requests.registry) + generate_latest(held)

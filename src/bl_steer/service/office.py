@@ -6,10 +6,12 @@ import time
 from pathlib import Path
 
 from bl_steer.service.access_log import AccessLog
-from bl_steer.service.cards import Card, own_cards
+from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.metrics import RequestMetrics
+from bl_steer.service.packages.catalogue import released_packages
+from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.rates import Rate
 from bl_steer.service.refusals import missing
 from bl_steer.service.settings import MIB, ServiceSettings
@@ -31,6 +33,7 @@ class Office:
         self.settings = settings
         self.database = Database(settings.database)
         self.store = FileStore(settings.files)
+        self.packages = PackageStore(settings)
         self.log = AccessLog(self.database)
         self.rate = Rate(settings.rate_per_minute)
         self.sign_ins = Rate(settings.sign_in_per_minute)
@@ -67,7 +70,9 @@ class Office:
 
     def cards(self) -> list[Card]:
         """Return the analyses that there are."""
-        return own_cards()
+        with self.database.read() as session:
+            released = released_packages(session)
+        return [*own_cards(), *map(package_card, released)]
 
     def card(self, name: str) -> Card:
         """Return one analysis; `Refused` where there is none of that name."""

@@ -30,7 +30,6 @@ MEDIA_TYPES = {
     ".LICENSE": "text/plain; charset=utf-8",
 }
 STATIC = HERE / "static"
-HAS_PACKAGES = False
 
 
 def language_of(request: Request) -> str:
@@ -83,7 +82,6 @@ def render(
             csrf=visitor.csrf,
             here=request.url.path,
             back_here=_back(request),
-            has_packages=HAS_PACKAGES,
             no_sandbox=request.app.state.office.settings.trust_packages and not _has_sandbox(),
             settings=request.app.state.office.settings,
             static=static_address,

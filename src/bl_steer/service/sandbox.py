@@ -50,6 +50,9 @@ SYSTEM_FILES = (
     "/var/cache/fontconfig",
 )
 
+NO_PROCESS = (b"can't start new thread", b"Resource temporarily unavailable", b"EAGAIN")
+"""How a program says that it was refused one process more."""
+
 Cause = Literal["ok", "time", "memory", "disk", "processes", "cancelled", "crashed", "lost"]
 
 
@@ -285,12 +288,14 @@ def _cause_of(status: int, words: bytes) -> Cause:
         return "disk"
     if number in (signal.SIGABRT, signal.SIGSEGV) and b"bad_alloc" in words:
         return "memory"
+    if any(saying in words for saying in NO_PROCESS):
+        return "processes"
     return "crashed"
 
 
 def _limit_words(limits: Limits) -> list[str]:
     found = shutil.which("prlimit")
-    nice = ["nice", "-n", "10"] if shutil.which("nice") else []
+    nice = ["nice", "-n", str(limits.niceness)] if shutil.which("nice") else []
     if found is None:
         return nice
     return [
@@ -335,12 +340,13 @@ def _walls(
             seen.append(folder)
     for folder in hidden:
         if folder.exists() and any(folder.resolve().is_relative_to(one) for one in seen):
-            words += ["--tmpfs", str(folder.resolve())]
+            words += ["--tmpfs", str(folder.resolve()), "--remount-ro", str(folder.resolve())]
     for inside, outside in (readable or {}).items():
         words += ["--ro-bind", str(outside.resolve()), str(inside)]
     if writable is not None:
         words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
-    return words
+    # The walls themselves are of memory that nobody counts: nothing may be written there.
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 
 def _library_folders() -> list[Path]:

@@ -68,6 +68,8 @@ class ServiceSettings(BaseSettings):
     job_disk_mib: int = Field(default=4096, ge=1)
     job_processes: int = Field(default=64, ge=1)
     """Processes and threads of one job."""
+    job_niceness: int = Field(default=10, ge=0, le=19)
+    """How much jobs yield the processor to everything else."""
     trust_packages: bool = False
     """Run jobs without a sandbox where bubblewrap is missing; each page then says so."""
 

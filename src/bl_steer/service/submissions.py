@@ -113,12 +113,10 @@ def _check_files(
     ).all()
     if len({one.id for one in found}) != len(set(upload_ids)):
         raise missing("file")
-    for one in found:
-        if not card.takes([one.file_name]):
-            raise Refused(
-                422,
-                "refused.unfit_files",
-                analysis=card.title(language),
-                file=one.file_name,
-                suffixes=" ".join(card.suffixes),
-            )
+    unfit = [one.file_name for one in found if not card.takes_one(one.file_name)]
+    title = card.title(language)
+    if unfit:
+        suffixes = " ".join(card.suffixes)
+        raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
+    if len(found) > card.kind.most:
+        raise Refused(422, "refused.unfit_number", analysis=title, most=card.kind.most)

@@ -126,7 +126,7 @@ def _form(
     with office_of(request).database.read() as session:
         latest = uploads_of(session, user_of(request).id, limit=10 * OFFERED)
     known = {one.id for one in first}
-    others = [one for one in latest if one.id not in known and card.takes([one.file_name])]
+    others = [one for one in latest if one.id not in known and card.takes_one(one.file_name)]
     problems = refused.problems if isinstance(refused, WrongParams) else {}
     return render(
         request,

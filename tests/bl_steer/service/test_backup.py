@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+
+from bl_steer.service import jobs
+from bl_steer.service.audit import broken_link, record_deed
+from bl_steer.service.backup import ROWS, back_up, restore
+from bl_steer.service.database import Database
+from bl_steer.service.files import FileStore
+from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.tables import Base, Blob, Job, Upload, User
+
+
+def filled(folder: Path) -> ServiceSettings:
+    settings = ServiceSettings(folder=folder)
+    database, files = Database(settings.database), FileStore(settings.files)
+    database.create_tables()
+    sha256, size = files.put(io.BytesIO("µm, 測定".encode()))
+    with database.write() as session:
+        session.add_all([User(id="u", email="u@x.org"), Blob(sha256=sha256, size=size)])
+        session.flush()
+        session.add(Upload(id="f", user_id="u", sha256=sha256, file_name="測定.csv", size=size))
+        session.flush()
+        jobs.submit(session, user_id="u", analysis="advise", params={"a": 1.5}, upload_ids=["f"])
+        for number in range(3):
+            record_deed(session, "u@x.org", "test", str(number))
+    database.close()
+    return settings
+
+
+def emptied(url: str) -> None:
+    database = Database(url)
+    Base.metadata.drop_all(database.engine)
+    database.close()
+
+
+def rows_of(settings: ServiceSettings) -> dict[str, list[Any]]:
+    database = Database(settings.database)
+    with database.read() as session:
+        found = {
+            table.name: [tuple(row) for row in session.execute(select(table))]
+            for table in Base.metadata.sorted_tables
+        }
+    database.close()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_a_restored_server_is_the_one_that_was_backed_up(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    settings = filled(tmp_path / "old")
+    made = back_up(settings, tmp_path / "backup")
+    assert (made.files, made.copied) == (1, 1)
+    assert back_up(settings, tmp_path / "backup").copied == 0
+    url = "" if kind == "sqlite" else request.getfixturevalue("postgres_url")
+    other = ServiceSettings(folder=tmp_path / "new", database_url=url)
+    if url:
+        emptied(url)
+    restored = restore(other, tmp_path / "backup")
+    assert restored.rows == made.rows
+    assert rows_of(other) == rows_of(settings)
+    store = FileStore(other.files)
+    (sha256,) = store.hashes()
+    assert store.open(sha256).read() == "µm, 測定".encode()
+    database = Database(other.database)
+    with database.write() as session:
+        record_deed(session, "u@x.org", "after", "")  # goes on counting where it was
+        assert broken_link(session) is None
+        assert session.get_one(Upload, "f").file_name == "測定.csv"
+        assert session.scalars(select(Job.params)).one() == {"a": 1.5}
+    database.close()
+    if url:
+        emptied(url)
+
+
+def test_a_backup_never_goes_into_a_server_with_rows(tmp_path: Path) -> None:
+    settings = filled(tmp_path / "old")
+    back_up(settings, tmp_path / "backup")
+    with pytest.raises(ValueError, match="empty server"):
+        restore(settings, tmp_path / "backup")
+
+
+def test_a_backup_cut_short_or_altered_is_refused(tmp_path: Path) -> None:
+    back_up(filled(tmp_path / "old"), tmp_path / "backup")
+    rows = tmp_path / "backup" / ROWS
+    whole = rows.read_text()
+    rows.write_text("".join(whole.splitlines(keepends=True)[:-1]))
+    empty = ServiceSettings(folder=tmp_path / "new")
+    with pytest.raises(ValueError, match="whole"):
+        restore(empty, tmp_path / "backup")
+    rows.write_text(whole)
+    (file,) = (tmp_path / "backup" / "files").iterdir()
+    file.write_bytes(b"another")
+    with pytest.raises(ValueError, match="what its name says"):
+        restore(empty, tmp_path / "backup")
+    with pytest.raises(ValueError, match="got none in"):
+        restore(empty, tmp_path)
+    assert rows_of(empty)["users"] == []
+
+
+def test_an_altered_file_is_found_by_the_backup(tmp_path: Path) -> None:
+    settings = filled(tmp_path / "old")
+    store = FileStore(settings.files)
+    (sha256,) = store.hashes()
+    Path(store.place(sha256)).write_bytes(b"rot")
+    with pytest.raises(ValueError, match="what its name says"):
+        back_up(settings, tmp_path / "backup")
+    database = Database(settings.database)
+    with database.read() as session:
+        assert session.execute(text("select 1")).scalar() == 1
+    database.close()
