@@ -118,6 +118,11 @@ class ServiceSettings(BaseSettings):
         return self.folder.absolute() / "work"
 
     @property
+    def caches(self) -> Path:
+        """Folder of what libraries made beforehand, for all jobs."""
+        return self.folder.absolute() / "caches"
+
+    @property
     def address(self) -> str:
         """What links in mails begin with, without a slash at the end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")

@@ -50,7 +50,7 @@ def _site() -> ModuleType:
 @contextmanager
 def server(folder: Path) -> Iterator[tuple[str, str]]:
     """Run access point and worker; yield address and key."""
-    with _site().running_site(folder, poll_s=0.05) as site:
+    with _site().running_site(folder, poll_s=0.05, job_niceness=0) as site:
         worker = Worker(site.office.settings, name="w")
         thread = threading.Thread(target=worker.run, daemon=True)
         thread.start()
