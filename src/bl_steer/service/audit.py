@@ -10,6 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any
 
 from sqlalchemy import select
@@ -63,12 +64,12 @@ def record_deed(
 def broken_link(session: Session) -> int | None:
     """Return the id of the first record that does not fit to the one before; None if all do."""
     previous = FIRST_HASH
-    for one in session.scalars(
-        select(AuditRecord).order_by(AuditRecord.id).execution_options(yield_per=500)
-    ):
-        if one.previous_hash != previous or one.hash != _hash(one):
-            return one.id
-        previous = one.hash
+    query = select(AuditRecord).order_by(AuditRecord.id).execution_options(yield_per=500)
+    with closing(session.scalars(query)) as records:
+        for one in records:
+            if one.previous_hash != previous or one.hash != _hash(one):
+                return one.id
+            previous = one.hash
     return None
 
 

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -51,3 +52,16 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     yield made
     Base.metadata.drop_all(made.engine)
     made.close()
+
+
+@pytest.fixture(scope="session")
+def site_module() -> ModuleType:
+    """The module beside this one that starts access points."""
+    return _beside("site")
+
+
+@pytest.fixture
+def site(site_module: ModuleType, tmp_path: Path) -> Iterator[Any]:
+    """A running access point with an empty database."""
+    with site_module.running_site(tmp_path / "service") as running:
+        yield running

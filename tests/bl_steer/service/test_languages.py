@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+
+import pytest
+
+import bl_steer.service
+from bl_steer.service.accounts import ROLES
+from bl_steer.service.api_keys import SCOPES
+from bl_steer.service.cards import own_cards
+from bl_steer.service.jobs import CAUSES
+from bl_steer.service.languages import LANGUAGES, choose_language, text, texts
+from bl_steer.service.packages.gate import STATES
+
+HERE = Path(str(bl_steer.service.__file__)).parent
+SOURCES = [*HERE.rglob("*.py"), *HERE.glob("pages/*.html")]
+
+
+def values_in(words: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(words) if name is not None}
+
+
+def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
+    english = texts("en")
+    for language in LANGUAGES:
+        assert texts(language).keys() == english.keys()
+        for key, words in texts(language).items():
+            assert values_in(words) == values_in(english[key]), f"{key} in {language}"
+
+
+def test_japanese_texts_are_japanese() -> None:
+    latin = {key for key, words in texts("ja").items() if words.isascii() and words.strip()}
+    assert latin <= {"api.python", "choice.advise.method.sobol", "count.more"} | {
+        key for key in latin if len(values_in(texts("ja")[key])) or key.startswith("nav.")
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_text_that_a_source_names_exists(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    named = re.findall(r"""\bt\(\s*["']([a-z_.]+[a-z_])["']\s*[,)]""", source)
+    named += re.findall(r"""["']((?:refused|error|form|sign_in)\.[a-z_]+)["']""", source)
+    named += [f"refused.no_{what}" for what in re.findall(r'missing\("(\w+)"\)', source)]
+    assert [key for key in named if key not in texts("en")] == []
+
+
+def test_every_state_cause_role_and_scope_has_its_text() -> None:
+    wanted = [f"cause.{one}" for one in CAUSES]
+    wanted += [f"state.{one}" for one in ("queued", "running", "done", "failed", "cancelled")]
+    wanted += [f"state.{one}" for one in STATES]
+    wanted += [f"role.{one}" for one in ROLES] + [f"scope.{one}" for one in SCOPES]
+    assert [key for key in wanted if key not in texts("en")] == []
+
+
+@pytest.mark.parametrize("card", own_cards(), ids=lambda card: card.name)
+def test_every_parameter_of_our_analyses_is_labelled_and_explained(card) -> None:  # type: ignore[no-untyped-def]
+    for name in card.params.model_fields.keys() - card.hidden:
+        for what in ("param", "help"):
+            assert f"{what}.{card.name}.{name}" in texts("ja")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("", "ja", "ja"),
+        ("", "fr, de;q=0.9", "en"),
+        ("", "en;q=0.3, ja;q=0.7", "ja"),
+        ("en", "ja", "en"),
+        ("xx", "ja-JP,en", "ja"),
+        ("", "ja;q=nonsense, en", "en"),
+        ("", "ja;q=0, en;q=0.1", "en"),
+        ("", "," * 10_000, "en"),
+    ],
+)
+def test_the_language_is_the_one_chosen_or_the_browsers(
+    chosen: str, accepted: str, language: str
+) -> None:
+    assert choose_language(chosen, accepted) == language
+
+
+def test_a_text_without_its_values_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        text("en", "count.files", m=3)
