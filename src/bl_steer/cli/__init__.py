@@ -16,6 +16,7 @@ from bl_steer.cli import (
     analyses,
     beamline,
     packages,
+    retrain,
     reviews,
     segment,
     service,
@@ -41,6 +42,7 @@ FAMILIES = (
     packages,
     reviews,
     submit,
+    retrain,
 )
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 

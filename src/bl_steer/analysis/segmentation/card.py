@@ -25,12 +25,14 @@ def train_model(
     *,
     folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    start: SegmentationModel | None = None,
 ) -> SegmentationModel:
     """Train a model and score it; take up an unfinished training of the same folder.
 
     Parameters
     ----------
     folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+    start : a trained model of the same network and phases, to be trained further
     """
     from bl_steer.analysis.segmentation.calibration import calibrated
     from bl_steer.analysis.single_thread import single_thread
@@ -41,6 +43,7 @@ def train_model(
         [one.pair for one in data.train],
         [one.pair for one in data.validation],
         folder=folder,
+        start=start,
     )
     pairs = [one.pair for one in data.validation]
     with single_thread():
