@@ -103,9 +103,19 @@ class Keeper:
         return MAILS_A_STEP
 
     def _hand_over(self, mail: OutgoingMail) -> None:
+        taken = False
+
+        def note() -> None:
+            nonlocal taken
+            taken = True
+            with self.database.write() as session:
+                outbox.mail_sent(session, mail)
+
         try:
-            send(self.settings, mail)
+            send(self.settings, mail, note)
         except (OSError, smtplib.SMTPException, ValueError) as error:
+            if taken:  # its farewell alone went wrong
+                return
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             logger.warning("mail %s: attempt %d: %s", mail.id, mail.attempt, problem[:200])
             with self.database.write() as session:
@@ -116,9 +126,6 @@ class Keeper:
                     attempts=self.settings.mail_attempts,
                     wait_s=self.settings.mail_wait_s,
                 )
-            return
-        with self.database.write() as session:
-            outbox.mail_sent(session, mail)
 
     def _watch(self, now: float) -> None:
         """Raise an alarm when jobs wait and no worker was heard of for long."""

@@ -71,6 +71,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("token_hash"),
     )
     op.create_table(
+        "sample_parts",
+        sa.Column("sample", sa.String(length=300), nullable=False),
+        sa.Column("part", sa.String(length=12), nullable=False),
+        sa.Column("since", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("sample"),
+    )
+    op.create_table(
+        "snapshots",
+        sa.Column("sha256", sa.String(length=64), nullable=False),
+        sa.Column("manifest", sa.JSON(), nullable=False),
+        sa.Column("created", sa.Float(precision=53), nullable=False),
+        sa.PrimaryKeyConstraint("sha256"),
+    )
+    op.create_table(
         "users",
         sa.Column("id", sa.String(length=36), nullable=False),
         sa.Column("email", sa.String(length=254), nullable=False),
@@ -178,6 +192,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_packages_name"), ["name"], unique=False)
 
     op.create_table(
+        "retrainings",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("snapshot_sha256", sa.String(length=64), nullable=False),
+        sa.Column("champion", sa.String(length=200), nullable=False),
+        sa.Column("state", sa.String(length=8), nullable=False),
+        sa.Column("lease_until", sa.Float(precision=53), nullable=False),
+        sa.Column("message", sa.Text(), nullable=False),
+        sa.Column("report", sa.JSON(), nullable=False),
+        sa.Column("package_sha256", sa.String(length=64), nullable=True),
+        sa.Column("created", sa.Float(precision=53), nullable=False),
+        sa.Column("finished", sa.Float(precision=53), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["snapshot_sha256"],
+            ["snapshots.sha256"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("retrainings", schema=None) as batch_op:
+        batch_op.create_index(
+            batch_op.f("ix_retrainings_snapshot_sha256"), ["snapshot_sha256"], unique=False
+        )
+
+    op.create_table(
         "sessions",
         sa.Column("token_hash", sa.String(length=64), nullable=False),
         sa.Column("user_id", sa.String(length=36), nullable=False),
@@ -214,6 +251,31 @@ def upgrade() -> None:
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_uploads_sha256"), ["sha256"], unique=False)
         batch_op.create_index("uploads_of_user", ["user_id", "created"], unique=False)
+
+    op.create_table(
+        "corrections",
+        sa.Column("id", sa.String(length=36), nullable=False),
+        sa.Column("image_id", sa.String(length=36), nullable=False),
+        sa.Column("mask_id", sa.String(length=36), nullable=False),
+        sa.Column("user_id", sa.String(length=36), nullable=False),
+        sa.Column("created", sa.Float(precision=53), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["image_id"],
+            ["uploads.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["mask_id"],
+            ["uploads.id"],
+        ),
+        sa.ForeignKeyConstraint(
+            ["user_id"],
+            ["users.id"],
+        ),
+        sa.PrimaryKeyConstraint("id"),
+    )
+    with op.batch_alter_table("corrections", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_corrections_image_id"), ["image_id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_corrections_mask_id"), ["mask_id"], unique=False)
 
     op.create_table(
         "job_outputs",
@@ -363,6 +425,11 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_job_outputs_sha256"))
 
     op.drop_table("job_outputs")
+    with op.batch_alter_table("corrections", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_corrections_mask_id"))
+        batch_op.drop_index(batch_op.f("ix_corrections_image_id"))
+
+    op.drop_table("corrections")
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.drop_index("uploads_of_user")
         batch_op.drop_index(batch_op.f("ix_uploads_sha256"))
@@ -372,6 +439,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_sessions_user_id"))
 
     op.drop_table("sessions")
+    with op.batch_alter_table("retrainings", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_retrainings_snapshot_sha256"))
+
+    op.drop_table("retrainings")
     with op.batch_alter_table("packages", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_packages_name"))
 
@@ -389,6 +460,8 @@ def downgrade() -> None:
     op.drop_table("api_keys")
     op.drop_table("workers")
     op.drop_table("users")
+    op.drop_table("snapshots")
+    op.drop_table("sample_parts")
     op.drop_table("invitations")
     op.drop_table("blobs")
     op.drop_table("audit")
