@@ -30,6 +30,8 @@ class Settings(BaseSettings):
     """Address of an analysis server that carries out analyses, such as ``http://host:8800``."""
     server_key: str = ""
     """API key for it."""
+    server_patience_s: float = Field(default=30.0, gt=0.0)
+    """How long it may give no answer before an analysis is carried out here, s."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks compute; ``auto`` takes a GPU where torch sees one."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)

@@ -27,8 +27,9 @@ def write_exact_inputs(inputs: Inputs, path: str | Path) -> None:
         "source": json.loads(json.dumps(dict(inputs.source), default=_plain)),
     }
     text = np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8)
+    named: dict[str, Any] = {CONTENTS: text, **members}
     with open(path, "wb") as file:
-        np.savez_compressed(file, **{CONTENTS: text}, **members)
+        np.savez_compressed(file, **named)
 
 
 def are_exact_inputs(path: str | Path) -> bool:

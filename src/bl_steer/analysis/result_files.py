@@ -38,8 +38,9 @@ def write_exact(result: AnalysisResult, path: str | Path) -> None:
         "warnings": list(result.warnings),
     }
     text = np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8)
+    named: dict[str, Any] = {CONTENTS: text, **members}
     with open(path, "wb") as file:
-        np.savez_compressed(file, **{CONTENTS: text}, **members)
+        np.savez_compressed(file, **named)
 
 
 def read_exact(

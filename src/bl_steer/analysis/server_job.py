@@ -32,8 +32,6 @@ from bl_steer.store import Document
 
 __all__ = ["Server", "ServerAway", "execute"]
 
-PATIENCE_S = 30.0
-"""How long a server may give no answer, or refuse by being too busy, before we do without."""
 TIMEOUT_S = 15.0
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.2, 2.0
 ENDED = ("done", "failed", "cancelled")
@@ -54,12 +52,12 @@ class Server:
     ----------
     url : ``http://host:8800``
     key : an API key with the scopes to read and write files and jobs
-    patience_s : how long it may give no answer
+    patience_s : how long it may give no answer, or be too busy, before we do without
     """
 
     url: str
     key: str
-    patience_s: float = PATIENCE_S
+    patience_s: float = 30.0
 
 
 def execute(server: Server, job: Job, progress: Progress | None = None) -> list[Document]:
@@ -89,7 +87,7 @@ class _Conversation:
         self.client = httpx.Client(
             base_url=f"{server.url.rstrip('/')}/api/v1",
             headers={"Authorization": f"Bearer {server.key}"},
-            timeout=httpx.Timeout(TIMEOUT_S, connect=min(5.0, TIMEOUT_S)),
+            timeout=min(TIMEOUT_S, server.patience_s),
         )
 
     def result(self, progress: Progress | None) -> AnalysisResult:

@@ -57,7 +57,7 @@ def _means() -> Callable[[Job, Progress], list[Document]]:
         return job.execute
     from bl_steer.analysis import server_job
 
-    server = server_job.Server(settings.server, settings.server_key)
+    server = server_job.Server(settings.server, settings.server_key, settings.server_patience_s)
     return partial(server_job.execute, server)
 
 

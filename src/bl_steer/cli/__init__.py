@@ -17,6 +17,7 @@ from bl_steer.cli import (
     beamline,
     packages,
     reconstruction,
+    retrain,
     reviews,
     segment,
     service,
@@ -43,6 +44,7 @@ FAMILIES = (
     packages,
     reviews,
     submit,
+    retrain,
 )
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 

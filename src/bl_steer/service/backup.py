@@ -3,7 +3,8 @@
 The rows are read in one transaction, hence as they were at one moment, and written as JSON lines:
 a backup of SQLite can be restored into PostgreSQL, and the other way round. Files are copied after
 that; those that a row names are there by then. A later backup into the same folder copies what is
-new alone.
+new alone. The key of the reviews is in it, without which no approval would count: keep it as safe
+as the server itself.
 """
 
 from __future__ import annotations
@@ -64,6 +65,7 @@ def back_up(settings: ServiceSettings, target: Path) -> Copied:
             os.fsync(file.fileno())
     finally:
         database.close()
+    _copy_keys(settings.keys, target / "keys")
     copied = sum(_copy_out(store, sha256, place) for sha256 in sorted(wanted))
     draft.replace(target / ROWS)
     return Copied(rows, len(wanted), copied)
@@ -92,6 +94,7 @@ def restore(settings: ServiceSettings, source: Path) -> Copied:
                 _copy_in(source / "files" / sha256, sha256, store)
             file.seek(0)
             rows = _read_rows(database, file)
+        _copy_keys(source / "keys", settings.keys)
     finally:
         database.close()
     return Copied(rows, len(files), len(files))
@@ -134,6 +137,18 @@ def _copy_out(store: FileStore, sha256: str, place: Path) -> bool:
         raise ValueError(f"a stored file must be what its name says, got another for {sha256}")
     draft.replace(path)
     return True
+
+
+def _copy_keys(source: Path, target: Path) -> None:
+    """Copy private keys, for the eyes of their owner alone; one that is there stays."""
+    if not source.is_dir():
+        return
+    target.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for path in source.iterdir():
+        if path.is_file() and not path.name.startswith(".") and not (target / path.name).exists():
+            handle = os.open(target / path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with os.fdopen(handle, "wb") as file:
+                file.write(path.read_bytes())
 
 
 def _copy_in(path: Path, sha256: str, store: FileStore) -> None:

@@ -10,13 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ["Database"]
 
+LOCK = 0x626C5F74
+"""Number of PostgreSQL's advisory lock for changes of the tables."""
 BUSY_MS = 20_000
 """How long a writer waits for another in SQLite."""
 
@@ -66,11 +68,25 @@ class Database:
         with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """Open a transaction that changes tables: one process at a time."""
+        with self._writing.connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            yield connection
+
     def create_tables(self) -> None:
-        """Create what is missing."""
+        """Make the tables, or bring those of an earlier version up to date."""
+        from bl_steer.service import migrations
         from bl_steer.service.tables import Base
 
-        Base.metadata.create_all(self.engine)
+        with self.change() as connection:
+            if inspect(connection).has_table("jobs"):
+                migrations.upgrade(connection)
+            else:
+                Base.metadata.create_all(connection)
+                migrations.stamp(connection)
 
     def close(self) -> None:
         """Close all connections."""

@@ -36,6 +36,8 @@ class Task:
     out: str
     package: str = ""
     """Folder of an unpacked package; empty for an analysis of this library."""
+    caches: str = ""
+    """Folder of what libraries made beforehand: `bl_steer.service.caches`."""
     permit: str = ""
     """What shows that the package may run: a `bl_steer.service.packages.approval.Permit`."""
 
@@ -67,6 +69,10 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what an analysis prints must not look like an answer
     task = Task(**json.loads(sys.stdin.read()))
+    if task.caches:
+        from bl_steer.service.caches import copy_caches
+
+        copy_caches(Path(task.caches), os.environ)
     report = carry_out(task, answers)
     place = Path(task.out) / REPORT
     try:

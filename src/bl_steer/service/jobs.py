@@ -261,6 +261,7 @@ def finish(
     produced: Produced,
     *,
     address: str = "",
+    keep_days: float = 365.0,
     now: float | None = None,
 ) -> bool:
     """Keep a result, its files and the mail that tells of it, all at once or not at all.
@@ -294,7 +295,7 @@ def finish(
             )
         )
     _count(session, lease.worker, now)
-    post_completion(session, lease.job_id, address=address, now=now)
+    post_completion(session, lease.job_id, address=address, keep_days=keep_days, now=now)
     return True
 
 

@@ -17,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from bl_steer.service import jobs, outbox
+from bl_steer.service.caches import Maker
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.mailer import TIMEOUT_S, send
@@ -44,9 +45,11 @@ class Keeper:
         self._began = time.time()
         self._retention_due = self._began + 60.0
         self._alarm_due = 0.0
+        self._caches = Maker(settings.caches)
 
     def run(self) -> None:
         """Work until `stop`; what the database does meanwhile only makes it wait."""
+        self._caches.begin()
         while not self.stopping:
             try:
                 busy = self.step()
@@ -55,6 +58,7 @@ class Keeper:
                 busy = False
             if not busy and not self.stopping:
                 time.sleep(self.settings.poll_s)
+        self._caches.end()
 
     def step(self, now: float | None = None) -> bool:
         """Look at everything once; return whether mails may still wait."""
@@ -99,9 +103,19 @@ class Keeper:
         return MAILS_A_STEP
 
     def _hand_over(self, mail: OutgoingMail) -> None:
+        taken = False
+
+        def note() -> None:
+            nonlocal taken
+            taken = True
+            with self.database.write() as session:
+                outbox.mail_sent(session, mail)
+
         try:
-            send(self.settings, mail)
+            send(self.settings, mail, note)
         except (OSError, smtplib.SMTPException, ValueError) as error:
+            if taken:  # its farewell alone went wrong
+                return
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             logger.warning("mail %s: attempt %d: %s", mail.id, mail.attempt, problem[:200])
             with self.database.write() as session:
@@ -112,9 +126,6 @@ class Keeper:
                     attempts=self.settings.mail_attempts,
                     wait_s=self.settings.mail_wait_s,
                 )
-            return
-        with self.database.write() as session:
-            outbox.mail_sent(session, mail)
 
     def _watch(self, now: float) -> None:
         """Raise an alarm when jobs wait and no worker was heard of for long."""

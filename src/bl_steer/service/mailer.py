@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import smtplib
+from collections.abc import Callable
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
@@ -15,8 +16,14 @@ __all__ = ["TIMEOUT_S", "message_of", "send"]
 TIMEOUT_S = 20.0
 
 
-def send(settings: ServiceSettings, mail: OutgoingMail) -> None:
-    """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it."""
+def send(settings: ServiceSettings, mail: OutgoingMail, taken: Callable[[], object]) -> None:
+    """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it.
+
+    Parameters
+    ----------
+    taken : called as soon as the server took it, before its farewell: who dies between the two
+        would send it again
+    """
     message = message_of(settings, mail)
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as server:
         if settings.smtp_starttls:
@@ -24,6 +31,7 @@ def send(settings: ServiceSettings, mail: OutgoingMail) -> None:
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
         server.send_message(message, settings.smtp_from, [mail.recipient])
+        taken()
 
 
 def message_of(settings: ServiceSettings, mail: OutgoingMail) -> EmailMessage:

@@ -45,7 +45,12 @@ def post(
 
 
 def post_completion(
-    session: Session, job_id: str, *, address: str, now: float | None = None
+    session: Session,
+    job_id: str,
+    *,
+    address: str,
+    keep_days: float = 365.0,
+    now: float | None = None,
 ) -> None:
     """Tell a job's user that it ended, once, if the user wants to be told."""
     job, user = session.execute(
@@ -60,7 +65,7 @@ def post_completion(
         )
         names = dict(found.tuples().all())
         files = [names[one] for one in job.upload_ids if one in names]
-        subject, body = completion_text(job, user, files, address=address)
+        subject, body = completion_text(job, user, files, address=address, keep_days=keep_days)
         post(session, recipient=user.email, subject=subject, body=body, job_id=job_id, now=now)
 
 

@@ -118,6 +118,16 @@ class ServiceSettings(BaseSettings):
         return self.folder.absolute() / "work"
 
     @property
+    def keys(self) -> Path:
+        """Folder of the private keys."""
+        return self.folder.absolute() / "keys"
+
+    @property
+    def caches(self) -> Path:
+        """Folder of what libraries made beforehand, for all jobs."""
+        return self.folder.absolute() / "caches"
+
+    @property
     def address(self) -> str:
         """What links in mails begin with, without a slash at the end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")

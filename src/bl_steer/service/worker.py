@@ -23,8 +23,10 @@ from types import FrameType
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
+from bl_steer.service.caches import cache_environment, caches_of
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore, StoredFileMissing
 from bl_steer.service.job_process import Task
@@ -141,20 +143,27 @@ class Worker:
         out = folder / "out"
         out.mkdir()
         out.chmod(0o700)
-        readable = self._readable(lease, folder)
-        permit = ""
+        apart = shutil.which("bwrap") is not None
+        seen = JOB if apart else folder  # without walls, a job sees the paths as they are
+        readable = self._inputs(lease, folder, seen)
+        paths = [str(one) for one in readable]
+        package = caches = permit = ""
         if lease.package_sha256:
             with self.database.read() as session:
-                package, shown = self.packages.permitted(session, lease.package_sha256)
-            readable[JOB / "package"] = package
-            permit = shown.model_dump_json()
+                place, shown = self.packages.permitted(session, lease.package_sha256)
+            package, permit = str(JOB / "package" if apart else place), shown.model_dump_json()
+            readable[Path(package)] = place
+        if (made := caches_of(self.settings.caches)) is not None:
+            caches = str(JOB / "caches" if apart else made)
+            readable[Path(caches)] = made
         task = Task(
             analysis=lease.analysis,
-            paths=[str(one) for one in readable if one.parent.parent == JOB / "in"],
+            paths=paths,
             params=dict(lease.params),
-            out=str(JOB / "out"),
-            package=str(JOB / "package") if lease.package_sha256 else "",
+            out=str(seen / "out"),
+            package=package,
             permit=permit,
+            caches=caches,
         )
         if hold.over():  # cancelled meanwhile, or preparing took too long
             return Outcome("cancelled", 0, "", 0.0, 0)
@@ -166,18 +175,21 @@ class Worker:
             stdin=json.dumps(asdict(task)).encode(),
             on_line=hold.hear,
             cancelled=hold.over,
+            environment=cache_environment(seen / "out" / ".caches"),
             hidden=[self.settings.folder],
             trusted=self.settings.trust_packages,
         )
 
-    def _readable(self, lease: jobs.Lease, folder: Path) -> dict[Path, Path]:
-        """Return the files of a job by the path inside; each in a folder of its own."""
-        return {
-            JOB / "in" / f"{number:04d}" / _plain_name(one.file_name): self.files.path_for(
-                one.sha256, folder
-            )
-            for number, one in enumerate(lease.inputs)
-        }
+    def _inputs(self, lease: jobs.Lease, folder: Path, seen: Path) -> dict[Path, Path]:
+        """Return the files of a job by the path that it sees; each in a folder of its own."""
+        found = {}
+        for number, one in enumerate(lease.inputs):
+            path = seen / "in" / f"{number:04d}" / _plain_name(one.file_name)
+            found[path] = self.files.path_for(one.sha256, folder)
+            if seen == folder:
+                path.parent.mkdir(parents=True)
+                path.symlink_to(found[path])
+        return found
 
     def _keep(self, lease: jobs.Lease, folder: Path, outcome: Outcome) -> None:
         try:
@@ -188,8 +200,12 @@ class Worker:
         if isinstance(found, Failure):
             self._end(lease, found.cause, found.message, outcome.last_words)
             return
-        address = self.settings.address
-        if self._write(lambda session: jobs.finish(session, lease, found, address=address)):
+        address, keep_days = self.settings.address, self.settings.keep_days
+
+        def finish(session: Session) -> bool:
+            return jobs.finish(session, lease, found, address=address, keep_days=keep_days)
+
+        if self._write(finish):
             logger.info("job %s: done in %.1f s", lease.job_id, outcome.seconds)
 
     def _end(self, lease: jobs.Lease, cause: str, message: str, last_words: str = "") -> None:

@@ -12,6 +12,7 @@ from bl_steer.service.audit import broken_link, record_deed
 from bl_steer.service.backup import ROWS, back_up, restore
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
+from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base, Blob, Job, Upload, User
 
@@ -55,6 +56,7 @@ def test_a_restored_server_is_the_one_that_was_backed_up(
     tmp_path: Path, kind: str, request: pytest.FixtureRequest
 ) -> None:
     settings = filled(tmp_path / "old")
+    key = PackageStore(settings).key.public
     made = back_up(settings, tmp_path / "backup")
     assert (made.files, made.copied) == (1, 1)
     assert back_up(settings, tmp_path / "backup").copied == 0
@@ -65,6 +67,11 @@ def test_a_restored_server_is_the_one_that_was_backed_up(
     restored = restore(other, tmp_path / "backup")
     assert restored.rows == made.rows
     assert rows_of(other) == rows_of(settings)
+    assert PackageStore(other).key.public == key
+    assert all(
+        path.stat().st_mode & 0o077 == 0
+        for path in [*(tmp_path / "backup" / "keys").iterdir(), tmp_path / "backup"]
+    )
     store = FileStore(other.files)
     (sha256,) = store.hashes()
     assert store.open(sha256).read() == "µm, 測定".encode()

@@ -15,7 +15,7 @@ from bl_steer.service.sandbox import Outcome, SandboxMissing, run_in_sandbox, sa
 from bl_steer.service.settings import MIB
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
-LIMITS = Limits(time_s=60.0, memory=200 * MIB, disk=20 * MIB, processes=30, files=200)
+LIMITS = Limits(time_s=60.0, memory=200 * MIB, disk=20 * MIB, processes=30, files=200, niceness=0)
 
 
 def run(code: str, folder: Path, **options: object) -> Outcome:
@@ -61,6 +61,36 @@ def test_a_processor_hog_ends_at_its_time_with_all_its_children(tmp_path: Path) 
     outcome = run(code, tmp_path / "out", limits=Limits(time_s=1.0, memory=200 * MIB))
     assert outcome.cause == "time"
     assert marked("while True: pass") == []
+
+
+HOGS = {
+    "memory": "a = []\nwhile True: a.append(bytearray(b'x') * 10**7)",
+    "time": "import os\nfor _ in range(4): os.fork()\nwhile True: pass",
+    "disk": "n = 0\nwhile True:\n  n += 1; open(str(n), 'wb').write(b'x' * 10**6)",
+    "processes": "import os\nwhile True:\n  try: os.fork()\n  except OSError: pass",
+}
+
+
+@needs_sandbox
+@pytest.mark.parametrize("cause", HOGS)
+def test_the_neighbour_of_a_hog_is_untouched(tmp_path: Path, cause: str) -> None:
+    outcomes: dict[str, Outcome] = {}
+    time_s = 3.0 if cause == "time" else 60.0
+    limits = Limits(time_s, 200 * MIB, 20 * MIB, 30, niceness=0)
+
+    def hog() -> None:
+        outcomes["hog"] = run(HOGS[cause], tmp_path / "hog", limits=limits)
+
+    thread = threading.Thread(target=hog)
+    thread.start()
+    code = "print(sum(n * n for n in range(10**6))); open('f', 'wb').write(b'x' * 10**6)"
+    lines: list[str] = []
+    neighbour = run(code, tmp_path / "neighbour", on_line=lines.append)
+    thread.join()
+    # A memory hog may be refused by the kernel before it is seen from outside.
+    refused = cause == "memory" and "MemoryError" in outcomes["hog"].last_words
+    assert outcomes["hog"].cause == cause or refused, outcomes["hog"]
+    assert (neighbour.cause, lines) == ("ok", ["333332833333500000"]), neighbour
 
 
 @needs_sandbox

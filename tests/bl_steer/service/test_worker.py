@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.point_files import point_inputs
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.result_files import read_exact
-from bl_steer.service import jobs
+from bl_steer.service import caches, jobs
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, JobOutput, Upload, User
@@ -23,12 +25,14 @@ pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem(
 POINTS = "x (um),y (um),counts\n" + "".join(
     f"{x},{y},{100 - (x - 3) ** 2 - (y - 2) ** 2}\n" for x in range(0, 6, 2) for y in range(0, 6, 2)
 )
-LIGHT = {"method": "sobol", "n_points": 2}
+LIGHT = {"method": "random", "n_points": 2}
 
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    made = Worker(ServiceSettings(folder=tmp_path / "service", poll_s=0.1), name="w")
+    made = Worker(
+        ServiceSettings(folder=tmp_path / "service", poll_s=0.1, job_niceness=0), name="w"
+    )
     made.database.create_tables()
     with made.database.write() as session:
         session.add(User(id="u", email="u@example.org"))
@@ -107,14 +111,11 @@ def test_a_parameter_that_does_not_fit_fails_the_job(worker: Worker) -> None:
 def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
     job_id = submit(worker, method="bayesian", n_points=50, pitch=0.03)
     began: list[float] = []
-    look = worker.database.read
 
     def cancel_when_running() -> None:
         with worker.database.write() as session:
             assert jobs.cancel(session, job_id)
         began.append(time.monotonic())
-
-    import threading
 
     def later() -> None:
         while job_of(worker, job_id).state != "running":
@@ -124,12 +125,11 @@ def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
 
     thread = threading.Thread(target=later)
     thread.start()
-    assert look is not None
     worker.step()
     ended = time.monotonic()
     thread.join()
     assert job_of(worker, job_id).state == "cancelled"
-    assert ended - began[0] < 5.0
+    assert ended - began[0] < 2.0
 
 
 def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None:
@@ -143,6 +143,41 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None
     worker._carry_out(lease, folder)
     job = job_of(worker, job_id)
     assert (job.state, job.lost) == ("queued", 0)
+
+
+def test_a_job_sees_only_what_was_made_for_all_jobs_and_gets_the_same_digest(
+    worker: Worker, tmp_path: Path
+) -> None:
+    first = submit(worker)
+    worker.step()
+    made = worker.settings.caches
+    (made / "matplotlib").mkdir(parents=True)
+    (made / "matplotlib" / "fontlist.json").write_text("not a list of fonts")
+    (made / caches.MADE).write_text(caches._stamp())
+    assert caches.caches_of(made) == made
+    second = submit(worker)
+    worker.step()
+    assert job_of(worker, first).digest == job_of(worker, second).digest
+    assert (made / "matplotlib" / "fontlist.json").read_text() == "not a list of fonts"
+    (made / caches.MADE).write_text("of other versions")
+    assert caches.caches_of(made) is None
+
+
+def test_without_bubblewrap_jobs_run_only_where_the_operator_trusts_them(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "bin"
+    place.mkdir()
+    for name in ("prlimit", "nice"):
+        (place / name).symlink_to(shutil.which(name) or "")
+    monkeypatch.setenv("PATH", str(place))
+    refused = submit(worker)
+    worker.step()
+    assert job_of(worker, refused).cause == "sandbox"
+    worker.settings = worker.settings.model_copy(update={"trust_packages": True})
+    done = submit(worker)
+    worker.step()
+    assert job_of(worker, done).state == "done", job_of(worker, done).message
 
 
 def test_an_upload_whose_file_is_gone_fails_the_job(worker: Worker) -> None:

@@ -30,12 +30,14 @@ def train_model(
     *,
     folder: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
+    start: SegmentationModel | None = None,
 ) -> SegmentationModel:
     """Train a model and score it; take up an unfinished training of the same folder.
 
     Parameters
     ----------
     folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+    start : a trained model of the same network and phases, to be trained further
 
     Raises
     ------
@@ -43,7 +45,7 @@ def train_model(
         When another process trains into the folder.
     """
     with alone_in(None if folder is None else Path(folder)):
-        model = _trained(data, settings, folder, progress)
+        model = _trained(data, settings, folder, progress, start)
         if folder is not None:
             model.save(folder)
     return model
@@ -78,6 +80,7 @@ def _trained(
     settings: TrainingSettings,
     folder: str | os.PathLike[str] | None,
     progress: Progress | None,
+    start: SegmentationModel | None,
 ) -> SegmentationModel:
     from bl_steer.analysis.segmentation.calibration import calibrated
     from bl_steer.analysis.single_thread import single_thread
@@ -88,6 +91,7 @@ def _trained(
         [one.pair for one in data.train],
         [one.pair for one in data.validation],
         folder=folder,
+        start=start,
     )
     pairs = [one.pair for one in data.validation]
     with single_thread():

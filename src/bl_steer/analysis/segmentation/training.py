@@ -28,6 +28,7 @@ from bl_steer.protocols import Progress
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from bl_steer.analysis.segmentation.model import SegmentationModel
     from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 
 __all__ = ["Labelled", "Training", "TrainingSettings"]
@@ -91,11 +92,13 @@ class Training:
     train : micrographs with labels
     validation : the weights with the best mean intersection over union on these are kept
     folder : for the checkpoint, where an earlier one is taken up again; None keeps none
+    start : a trained model of the same network and phases, whose weights are trained further
 
     Raises
     ------
     ValueError
-        When a phase has no pixel in `train`, or the checkpoint is that of another training.
+        When a phase has no pixel in `train`, `start` is another network or of other phases, or the
+        checkpoint is that of another training.
     """
 
     def __init__(
@@ -106,6 +109,7 @@ class Training:
         validation: Sequence[Labelled],
         *,
         folder: str | os.PathLike[str] | None = None,
+        start: SegmentationModel | None = None,
     ) -> None:
         import torch
 
@@ -118,6 +122,8 @@ class Training:
         torch.manual_seed(settings.seed)
         # Made on the processor, so that a seed gives the same start everywhere.
         self._network = self._build().to(self._device)
+        if start is not None:
+            self._network.load_state_dict(_weights_of(start, settings, phases))
         self._averaged = self._build().eval().to(self._device)
         self._averaged.load_state_dict(self._network.state_dict())
         self._optimiser = torch.optim.AdamW(
@@ -134,7 +140,10 @@ class Training:
         self._loss = 0.0
         self._checkpoint = None if folder is None else Path(folder) / "checkpoint.pt"
         self._identity = {
-            "settings": settings.model_dump(mode="json"),
+            "settings": {
+                **settings.model_dump(mode="json"),
+                **({} if start is None else {"start": start.weights_sha256}),
+            },
             "data": _hash([*train, *validation]),
         }
         self._saved_at = time.monotonic()
@@ -272,6 +281,23 @@ class Training:
         self._averaged.load_state_dict(state["averaged"])
         self._best = state["best"]
         self._optimiser.load_state_dict(state["optimiser"])
+
+
+def _weights_of(
+    start: SegmentationModel, settings: TrainingSettings, phases: Phases
+) -> dict[str, Tensor]:
+    """Return the weights to begin with, without a correction by earlier validation pairs."""
+    own = settings.network, tuple(settings.widths or NETWORKS[settings.network]), phases.names
+    if (start.name, start.widths, start.phases.names) != own:
+        raise ValueError(
+            f"a model must have the network and phases of its training to be trained further, got "
+            f"{start.name} {start.widths} of {', '.join(start.phases.names)}; set network and "
+            "widths to these"
+        )
+    from bl_steer.analysis.segmentation.calibration import CalibratedNetwork
+
+    network = start.network
+    return (network.network if isinstance(network, CalibratedNetwork) else network).state_dict()
 
 
 def class_weights(

@@ -24,7 +24,7 @@ from bl_steer.analysis.segmentation.reading import (
 from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.analysis.segmentation.training import Labelled
 
-__all__ = ["LabelledField", "TrainingSet"]
+__all__ = ["LabelledField", "TrainingSet", "at_pixel_size"]
 
 SHARES = (0.7, 0.15, 0.15)
 SAME_PIXEL_SIZE = 0.02
@@ -102,7 +102,7 @@ class TrainingSet:
         for one in (one for part in fields for one in part):
             check_pixel_size(one.conditions.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size([one for part in fields for one in part])
-        train, held, reported = ([_at_pixel_size(one, size) for one in part] for part in fields)
+        train, held, reported = ([at_pixel_size(one, size) for one in part] for part in fields)
         return cls(phases, train, held, reported, size, notes)
 
     def describe(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _size(one: LabelledField) -> float | None:
     return None if size is None else float(size)
 
 
-def _at_pixel_size(one: LabelledField, pixel_size_nm: float | None) -> LabelledField:
+def at_pixel_size(one: LabelledField, pixel_size_nm: float | None) -> LabelledField:
     """Return a field resampled to the common pixel size, where its own is known and differs."""
     own = _size(one)
     if own is None or pixel_size_nm is None or abs(own / pixel_size_nm - 1) <= SAME_PIXEL_SIZE:

@@ -31,7 +31,7 @@ class PackageStore:
 
     def __init__(self, settings: ServiceSettings) -> None:
         self.folder = settings.folder.absolute() / "packages"
-        self._keys = settings.folder.absolute() / "keys"
+        self._keys = settings.keys
         self._most_bytes = settings.max_upload_mib * MIB
         self._files = FileStore(settings.files)
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -121,7 +121,7 @@ def packages(service: ServiceSettings) -> PackageStore:
 
 
 @pytest.fixture
-def people(database: Database) -> Iterator[dict[str, User]]:
+def people(database: Database) -> dict[str, User]:
     """An author, two reviewers (one of them an author too), a user and an admin."""
     roles = {"author": "reviewer", "one": "reviewer", "two": "reviewer", "user": "user"}
     with database.write() as session:
@@ -130,7 +130,7 @@ def people(database: Database) -> Iterator[dict[str, User]]:
             for name, role in {**roles, "admin": "admin"}.items()
         }
         session.add_all(made.values())
-    yield made
+    return made
 
 
 @pytest.fixture

@@ -135,9 +135,12 @@ def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
 ) -> None:
     report = try_package(small(script="import os\nos._exit(3)\n").write())
     assert "its process died (status 3)" in report.tests[0]["problems"][0]
-    report = try_package(small(script="def run(inputs, params, model):\n    return 1 / 0\n").write())
-    assert "ZeroDivisionError: division by zero in run (script.py, line 2)" in (
-        report.tests[0]["problems"][0]
+    report = try_package(
+        small(script="def run(inputs, params, model):\n    return 1 / 0\n").write()
+    )
+    assert (
+        "ZeroDivisionError: division by zero in run (script.py, line 2)"
+        in (report.tests[0]["problems"][0])
     )
 
 

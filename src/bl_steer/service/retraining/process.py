@@ -1,0 +1,177 @@
+"""What trains a candidate inside the sandbox: ``python -m bl_steer.service.retraining.process``.
+
+It reads one task as JSON from standard input, tells of its progress on standard output, and leaves
+the candidate's folder, ``report.json`` and ``report.html`` in the folder it may write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MODEL", "REPORT", "REPORT_PAGE", "RetrainingTask", "main", "retrain"]
+
+MODEL = "model"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+
+
+@dataclass(frozen=True)
+class RetrainingTask:
+    """What the process is told.
+
+    Parameters
+    ----------
+    snapshot : its hash
+    pairs : ``image``, ``mask`` (paths), ``sample``, ``part`` and ``name`` of each
+    champion : folder of the model to begin with
+    settings : of the training, beside network and widths, which are the champion's
+    """
+
+    snapshot: str
+    pairs: Sequence[dict[str, Any]]
+    champion: str
+    out: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Carry out the task of standard input; a failure is the last line of standard error."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def progress(done: int, total: int) -> None:
+        answers.write(json.dumps({"progress": [done, total]}) + "\n")
+
+    try:
+        retrain(RetrainingTask(**json.loads(sys.stdin.read())), progress)
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
+    """Train the candidate from the champion, hold both against each other, and report.
+
+    Raises
+    ------
+    ValueError
+        When a pair cannot be read, or the pairs lack a phase.
+    """
+    from bl_steer.analysis.segmentation.card import train_model
+    from bl_steer.analysis.segmentation.model import SegmentationModel
+    from bl_steer.analysis.segmentation.training import TrainingSettings
+    from bl_steer.service.retraining.comparison import compare
+
+    began = time.perf_counter()
+    out = Path(task.out)
+    champion = SegmentationModel.load(task.champion)
+    data = _training_set(task, champion)
+    settings = TrainingSettings(
+        **task.settings,
+        network=champion.name,
+        widths=champion.widths,
+        calibrate=champion.calibrated,
+    )
+    # The hold-out is no part of this: it is looked at once, when all is done.
+    candidate = train_model(data, settings, folder=out / MODEL, progress=progress, start=champion)
+    (out / MODEL / "checkpoint.pt").unlink(missing_ok=True)
+    held = _fields(task, champion, "hold-out")
+    compared = compare(
+        [one.labels for one in held],
+        _labels(champion, held),
+        _labels(candidate, held),
+        len(champion.phases),
+    )
+    report = _finite(
+        {
+            "snapshot": task.snapshot,
+            "counts": {
+                part: sum(row["part"] == part for row in task.pairs)
+                for part in ("train", "validation", "hold-out")
+            },
+            "hold_out": [one.name for one in held],
+            "phases": list(champion.phases.names),
+            "champion_weights": champion.weights_sha256,
+            "candidate_weights": candidate.weights_sha256,
+            "steps": settings.steps,
+            "steps_done": candidate.card["steps_done"],
+            "comparison": {**asdict(compared), "verdict": compared.verdict},
+            "duration_s": time.perf_counter() - began,
+        }
+    )
+    _write(report, candidate, out)
+    return report
+
+
+def _training_set(task: RetrainingTask, champion: Any) -> Any:
+    from bl_steer.analysis.segmentation.training_set import TrainingSet
+
+    return TrainingSet(
+        champion.phases,
+        _fields(task, champion, "train"),
+        _fields(task, champion, "validation"),
+        [],
+        champion.pixel_size_nm,
+    )
+
+
+def _fields(task: RetrainingTask, champion: Any, part: str) -> list[Any]:
+    """Return the micrographs and masks of a part, at the champion's pixel size."""
+    from bl_steer.analysis.segmentation.reading import Pair, load_pair, read_micrographs
+    from bl_steer.analysis.segmentation.training_set import LabelledField, at_pixel_size
+
+    found = []
+    for row in task.pairs:
+        if row["part"] != part:
+            continue
+        image, mask = Path(row["image"]), Path(row["mask"])
+        try:
+            grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
+        except ValueError as error:
+            raise ValueError(f"{row['name']}: {error}") from error
+        size = read_micrographs(image).pixel_size_nm
+        conditions = {} if size is None else {"pixel_size_nm": size}
+        one = LabelledField(grey, labels, row["sample"], conditions, row["name"])
+        found.append(at_pixel_size(one, champion.pixel_size_nm))
+    return found
+
+
+def _labels(model: Any, fields: Sequence[Any]) -> list[Any]:
+    from bl_steer.analysis.segmentation.segmentation import segment
+    from bl_steer.analysis.single_thread import single_thread
+
+    with single_thread():
+        return [segment(model, one.image, keep_probability=False).labels for one in fields]
+
+
+def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from bl_steer.analysis.segmentation.segmentation_figures import plot_training
+    from bl_steer.service.retraining.report import draw_comparison, write_report
+
+    figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+    plot_training(candidate.card["history"], ax=figure.subplots())
+    page = write_report(report, [draw_comparison(report), figure])
+    (out / REPORT_PAGE).write_text(page, encoding="utf-8")
+    (out / REPORT).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON-compatible data, NaN turned into None."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()
