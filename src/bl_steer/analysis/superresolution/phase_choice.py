@@ -115,7 +115,7 @@ class PhaseChoice:
     def _chosen(self, logarithms: Values) -> NDArray[np.uint8]:
         rows = np.maximum(_distances(logarithms.shape[1], self.factor) - 1, 0)
         offsets = self.offsets.astype(np.float32)[rows].T[:, :, None, None]
-        return (logarithms + offsets).argmax(axis=0).astype(np.uint8)
+        return np.asarray((logarithms + offsets).argmax(axis=0), np.uint8)
 
 
 def offsets_for(
