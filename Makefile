@@ -11,7 +11,7 @@ SYSTEM := bubblewrap chromium postgresql
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test lint types contracts notebooks script format bench model wheel clean
+.PHONY: help system venv demo check test lint types contracts notebooks script format bench bench-volume model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -63,6 +63,9 @@ format: venv ## ruff: put code in order
 bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+bench-volume: venv ## super-resolve a stack larger than memory; kill it and go on
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_volume.py
 
 model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem

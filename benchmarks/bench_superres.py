@@ -63,7 +63,7 @@ ELECTRODE = Path(__file__).parents[2] / "shared" / "data" / "volumes" / "nmc_car
 SEGMENTER = SegmentationSettings(
     network="unet",
     widths=(16, 32),
-    steps=500,
+    steps=300,
     batch=4,
     patch_px=96,
     evaluate_every=100,
@@ -84,7 +84,7 @@ def settings(factor: int, **others: Any) -> TrainingSettings:
 
 
 def bench_phantom(
-    family: str, seed: int, factor: int, *, unet: bool, grey: bool = True, **others: Any
+    family: str, seed: int, factor: int, *, unet: bool, with_grey: bool = True, **others: Any
 ) -> list[dict[str, Any]]:
     made = phantom(family, seed)
     between = inserted(len(made.seen), factor)
@@ -93,7 +93,7 @@ def bench_phantom(
     for name, interpolate in GREY_BASELINES.items():
         grey = np.asarray(interpolate(slices, factor), np.float32)
         report.row(f"{name} + threshold", grey, thresholded(grey))
-    if grey:
+    if with_grey:
         model, seconds = timed(lambda: train_model(slices, settings(factor, **others)))
         found, spent = timed(lambda: super_resolve(model, slices))
         report.row("SRRAM + threshold", found.volume, thresholded(found.volume), seconds, spent)
@@ -108,10 +108,8 @@ def bench_phantom(
         report.row(f"{name} slices, signed distance", None, signed_distance(labels, factor, 3))
     # Of the last source: the U-Net's, if there is one.
     model, seconds = timed(lambda: train_model(labels, settings(factor, **others), n_phases=3))
-    for keep in (True, False):
-        found, spent = timed(lambda: super_resolve(model, labels, keep_fractions=keep))  # noqa: B023
-        row = f"{name} slices, SRRAM of labels" + ("" if keep else ", free")
-        report.row(row, None, found.volume, seconds, spent)
+    found, spent = timed(lambda: super_resolve(model, labels))
+    report.row(f"{name} slices, SRRAM of labels", None, found.volume, seconds, spent)
     return report.rows
 
 
@@ -299,7 +297,8 @@ def timed(work: Callable[[], Any]) -> tuple[Any, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=("phantom", "electrode", "speed", "memory"))
+    choices = ("phantom", "electrode", "speed", "memory")
+    parser.add_argument("what", nargs="?", default="speed", choices=choices)
     parser.add_argument("--family", default="grains")
     parser.add_argument("--seeds", default="1:2")
     parser.add_argument("--factor", type=int, default=8)
@@ -323,7 +322,7 @@ def main() -> None:
             row
             for seed in range(first, last)
             for row in bench_phantom(
-                a.family, seed, a.factor, unet=a.unet, grey=not a.no_grey, steps=a.steps
+                a.family, seed, a.factor, unet=a.unet, with_grey=not a.no_grey, steps=a.steps
             )
         ]
     if a.json:
