@@ -28,7 +28,7 @@ def add_commands(commands: Any) -> None:
     run.add_argument(
         "--free-fractions",
         action="store_true",
-        help="labels: do not give the inserted planes the fractions of the slices",
+        help="labels: do not give the inserted planes the fractions and boundaries of the slices",
     )
     run.add_argument("--dask", metavar="ADDRESS", help="of a cluster that shares a Zarr stack")
     run.add_argument("--out", type=Path, default=Path("superresolved"), metavar="DIR")

@@ -43,7 +43,8 @@ class SuperResolutionParams(BaseModel):
     steps: int = Field(default=300, ge=1, description="of training for each stage")
     seed: int = Field(default=0, ge=0)
     keep_fractions: bool = Field(
-        default=True, description="for labels: inserted planes have the fractions of the slices"
+        default=True,
+        description="for labels: inserted planes have the fractions and boundaries of the slices",
     )
 
 

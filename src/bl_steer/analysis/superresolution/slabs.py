@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running, insert_rows
 
 __all__ = ["CALIBRATION_SECTIONS", "SLAB_PX", "SlabWork", "n_planes"]
@@ -21,12 +22,9 @@ __all__ = ["CALIBRATION_SECTIONS", "SLAB_PX", "SlabWork", "n_planes"]
 SLAB_PX = 32
 """Sections of a slab: bounds the memory."""
 CALIBRATION_SECTIONS = 24
-"""Of the yz sections, evenly spread: from them the offsets of the phases are found."""
-FLOOR = 1e-4
-"""Of a phase's share before its logarithm is taken; float16 resolves no less."""
-MAX_ROUNDS = 60
-CLOSE_ENOUGH = 5e-4
-"""Of the fractions, when the offsets are sought."""
+"""Of the yz sections at most, evenly spread: to them the choice of phases is fitted."""
+CALIBRATION_VOXELS = 2_500_000
+"""At most, of these sections together: bounds the memory."""
 
 Values = NDArray[np.float32]
 
@@ -75,55 +73,45 @@ class SlabWork:
             found[:, :, some] = fine.transpose(1, 2, 0, 3)
         self.xz[:, :, rows] = found
 
-    def second_pass(self, columns: slice, offsets: NDArray[np.float64]) -> None:
+    def second_pass(self, columns: slice, choice: PhaseChoice) -> None:
         """Insert the planes of the yz sections of a slab of columns; write the mean of both."""
         measured, xz = np.asarray(self.slices[:, :, columns]), np.asarray(self.xz[..., columns])
         found = np.empty(xz.shape[1:], self.volume.dtype)
         uncertainty = np.empty(found.shape, np.float32)
         for some in self._groups(measured.shape[2], measured.shape[1]):
             mean, apart = self._both(measured[:, :, some], xz[..., some])
-            found[..., some], uncertainty[..., some] = self._decided(mean, apart, offsets)
+            found[..., some], uncertainty[..., some] = self._decided(mean, apart, choice)
         found[:: self.model.factor] = measured
         uncertainty[:: self.model.factor] = 0
         self.volume[:, :, columns] = found
         self.uncertainty[:, :, columns] = uncertainty
 
     def _decided(
-        self, mean: Values, apart: Values, offsets: NDArray[np.float64]
+        self, mean: Values, apart: Values, choice: PhaseChoice
     ) -> tuple[NDArray[Any], Values]:
         """Return grey levels or labels, and their uncertainty, from mean and difference."""
         if self.model.kind == "labels":
-            score = (
-                np.log(np.maximum(mean, FLOOR)) + offsets.astype(np.float32)[:, None, None, None]
-            )
-            return score.argmax(axis=0), 0.5 * apart.sum(axis=0)
+            return choice(mean), 0.5 * apart.sum(axis=0)
         deviation = np.float32(self.model.deviation)
         grey = mean[0] * deviation + np.float32(self.model.mean)
         return _as_type(grey, self.volume.dtype), apart[0] * deviation
 
-    def find_offsets(self) -> NDArray[np.float64]:
-        """Return what is added to the logarithms of the phases' shares, (n_values,).
-
-        Notes
-        -----
-        The most probable phase is a biased estimate: thin phases lose. The slices are thin planes
-        through the sample, so their fractions are unbiased ones of the volume's (Delesse, 1847).
-        The offsets give the inserted planes the fractions of the slices, on sections spread evenly.
-        """
-        n_values = self.model.n_values
+    def find_choice(self) -> PhaseChoice:
+        """Return how phases are chosen, fitted to sections spread evenly; of no use for grey."""
+        n_values, factor = self.model.n_values, self.model.factor
         if self.model.kind == "grey":
-            return np.zeros(n_values)
-        width = self.slices.shape[2]
-        step = max(1, width // CALIBRATION_SECTIONS)
-        counts, shares = np.zeros(n_values), []
-        for column in range(step // 2, width, step):
-            measured = np.asarray(self.slices[:, :, column : column + 1])
-            counts += np.bincount(measured.ravel(), minlength=n_values)
-            xz = np.asarray(self.xz[..., column : column + 1])
-            mean, _ = self._both(measured, xz)
-            inserted = np.arange(mean.shape[1]) % self.model.factor != 0
-            shares.append(mean[:, inserted].reshape(n_values, -1)[:, ::7])
-        return offsets_for(np.concatenate(shares, axis=1), counts / counts.sum())
+            return PhaseChoice.free(factor, n_values)
+        n, height, width = self.slices.shape
+        most = CALIBRATION_VOXELS // (n_planes(n, factor) * height)
+        step = max(1, width // min(CALIBRATION_SECTIONS, max(4, most)))
+        columns = range(step // 2, width, step)
+        measured = np.empty((n, height, len(columns)), self.slices.dtype)
+        shares = np.empty((n_values, n_planes(n, factor), height, len(columns)), np.float32)
+        for place, column in enumerate(columns):
+            one, at = slice(column, column + 1), slice(place, place + 1)
+            measured[..., at] = np.asarray(self.slices[:, :, one])
+            shares[..., at], _ = self._both(measured[..., at], np.asarray(self.xz[..., one]))
+        return PhaseChoice.fitted(shares, measured, factor)
 
     def _both(self, measured: NDArray[Any], xz: NDArray[np.float16]) -> tuple[Values, Values]:
         """Return mean and difference of the two directions, (V, N, H, b)."""
@@ -142,30 +130,6 @@ class SlabWork:
         few = max(1, self.running.strip_px // 2 // (rows * width))
         for first in range(0, thickness, few):
             yield slice(first, min(first + few, thickness))
-
-
-def offsets_for(shares: NDArray[np.float32], target: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the offsets with which the most probable phases have the fractions of the target.
-
-    Parameters
-    ----------
-    shares : (n_phases, n_voxels)
-    target : (n_phases,)
-    """
-    logarithms = np.log(np.maximum(shares, FLOOR))
-    offsets, step = np.zeros(len(target), np.float32), np.full(len(target), 0.2, np.float32)
-    last = np.zeros(len(target))
-    for _ in range(MAX_ROUNDS):
-        best = (logarithms + offsets[:, None]).argmax(axis=0)
-        missing = target - np.bincount(best, minlength=len(target)) / best.size
-        if np.abs(missing).max() < CLOSE_ENOUGH:
-            break
-        # A step of its own for each phase: it grows while the sign stays and halves when it turns.
-        step = np.clip(step * np.where(missing * last < 0, 0.5, 1.3), 1e-4, 0.5).astype(np.float32)
-        offsets += step * np.sign(missing).astype(np.float32)
-        offsets = np.clip(offsets - offsets.mean(), -4.0, 4.0)
-        last = missing
-    return offsets.astype(np.float64)
 
 
 def _as_type(grey: Values, dtype: np.dtype[Any]) -> NDArray[Any]:

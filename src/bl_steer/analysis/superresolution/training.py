@@ -31,6 +31,12 @@ __all__ = ["FACTORS", "StageTraining", "TrainingSettings"]
 FACTORS = (2, 4, 8, 16)
 MAX_GRADIENT = 5.0
 SAVE_EVERY_S = 10.0
+HUBER = 0.5
+"""Deviations of the grey levels up to which errors count by their square.
+
+L1, the published loss, asks for the median. Where an edge may lie to one side or the other, the
+mean of both has the smaller square error.
+"""
 LOSS_SPAN = 25
 """Steps that a row of the history averages over."""
 
@@ -81,7 +87,7 @@ class StageTraining:
     Stage k learns to halve the distance pitch / 2^k. Its lessons are what the stages before it
     make of the measured rows, so that it learns to work on their output and not on the truth. It
     starts from the weights of the stage before: structures look much alike at half the scale.
-    The loss is L1 for grey levels, cross-entropy for phases.
+    The loss is Huber's for grey levels, cross-entropy for phases.
     """
 
     def __init__(
@@ -265,11 +271,11 @@ class StageTraining:
 
 
 def _loss(found: Tensor, truth: Tensor) -> Tensor:
-    """Return L1 of grey levels (one value), or the cross-entropy of shares of the phases."""
+    """Return Huber's loss of grey levels (one value), or the cross-entropy of shares of phases."""
     from torch.nn import functional
 
     if truth.shape[1] == 1:
-        return functional.l1_loss(found, truth)
+        return functional.smooth_l1_loss(found, truth, beta=HUBER)
     return functional.cross_entropy(found, truth)
 
 

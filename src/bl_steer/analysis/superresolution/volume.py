@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
+from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
 from bl_steer.protocols import Progress
@@ -44,7 +45,8 @@ def super_resolve(
     Parameters
     ----------
     slices : (n, H, W), what the model was trained on: grey levels or labels
-    keep_fractions : for labels: give the inserted planes the phase fractions of the slices
+    keep_fractions : for labels: give the inserted planes the phase fractions and the length of
+        boundary of the slices
 
     Raises
     ------
@@ -67,9 +69,10 @@ def super_resolve(
         for done, slab in enumerate(rows, start=1):
             work.first_pass(slab)
             _show(progress, done, len(rows) + len(columns))
-        offsets = work.find_offsets() if keep_fractions else np.zeros(model.n_values)
+        free = PhaseChoice.free(model.factor, model.n_values)
+        choice = work.find_choice() if keep_fractions else free
         for done, slab in enumerate(columns, start=len(rows) + 1):
-            work.second_pass(slab, offsets)
+            work.second_pass(slab, choice)
             _show(progress, done, len(rows) + len(columns))
     return SuperResolved(work.volume, work.uncertainty)
 

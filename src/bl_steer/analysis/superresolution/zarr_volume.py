@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.stacks import open_stack
 from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
 from bl_steer.analysis.superresolution.volume import check_count
@@ -83,8 +83,8 @@ def super_resolve_zarr(
         total = sum(group[f"{name}_done"].shape[0] for name in PASSES)
         count = total - sum(len(one) for one in todo.values())
         for name, step in zip(PASSES, (_first, _second), strict=True):
-            if name == "yz" and "offsets" not in group.attrs:
-                group.attrs["offsets"] = _offsets(job, keep_fractions).tolist()
+            if name == "yz" and "choice" not in group.attrs:
+                group.attrs["choice"] = _choice(job, keep_fractions)
             for _ in _results(step, job, todo[name], scheduler):
                 count += 1
                 if progress is not None:
@@ -181,11 +181,16 @@ def _first(job: _Job, slab: int) -> int:
 
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
-    work.second_pass(work.slabs(2)[slab], np.asarray(group.attrs["offsets"]))
+    kept = group.attrs["choice"]
+    choice = PhaseChoice(np.asarray(kept["offsets"]), kept["sharpening"])
+    work.second_pass(work.slabs(2)[slab], choice)
     group["yz_done"][slab] = True
     return slab
 
 
-def _offsets(job: _Job, keep_fractions: bool) -> NDArray[np.float64]:
+def _choice(job: _Job, keep_fractions: bool) -> dict[str, Any]:
+    """Return the choice of phases as the group keeps it."""
     work, _ = _open(job)
-    return work.find_offsets() if keep_fractions else np.zeros(work.model.n_values)
+    free = PhaseChoice.free(work.model.factor, work.model.n_values)
+    choice = work.find_choice() if keep_fractions else free
+    return {"offsets": choice.offsets.tolist(), "sharpening": choice.sharpening}

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from bl_steer.analysis.superresolution.baselines import linear
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.sections import Running
-from bl_steer.analysis.superresolution.slabs import offsets_for
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 
@@ -50,15 +49,6 @@ def test_labels_keep_their_slices_and_their_fractions(
     inserted = kept[np.arange(len(kept)) % FACTOR != 0]
     assert inserted.mean() == pytest.approx(slices.mean(), abs=0.01)
     assert (kept == labels).mean() > 0.9
-
-
-def test_offsets_bring_the_fractions_to_the_target() -> None:
-    logits = np.random.default_rng(0).normal((1.0, 0.0, 0.0), size=(20_000, 3)).T
-    shares = (np.exp(logits) / np.exp(logits).sum(axis=0)).astype(np.float32)
-    target = np.array([0.3, 0.5, 0.2])
-    offsets = offsets_for(shares, target)
-    found = (np.log(shares) + offsets[:, None]).argmax(axis=0)
-    np.testing.assert_allclose(np.bincount(found) / found.size, target, atol=2e-3)
 
 
 def stored(slices: NDArray[Any], model: SuperResolutionModel, folder: Path) -> tuple[Path, Path]:

@@ -1,0 +1,166 @@
+"""From shares of phases to phases, so that inserted planes look like the slices on the whole.
+
+The most probable phase is a biased guess: thin phases lose, the more the farther a plane lies from
+its slices, and boundaries come out too smooth. Slices are thin planes through the sample. So
+inserted planes must on the whole have the slices' fractions (Delesse, 1847) and their length of
+boundary. Both are known without a ground truth, and the choice is fitted to them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter1d
+
+__all__ = ["PhaseChoice"]
+
+FLOOR = 1e-3
+"""Of a phase's share before its logarithm is taken."""
+SHARPENING_PX = 1.0
+"""Standard deviation of the mean that the logarithms are compared with."""
+MAX_SHARPENING = 0.5
+"""More would make boundaries ragged where nothing is missing."""
+HALVINGS = 6
+"""Of the interval in which the sharpening is sought."""
+SAMPLE = 200_000
+"""Voxels from which the offsets of a distance are found, at most."""
+MAX_ROUNDS = 60
+MAX_OFFSET = 2.0
+"""What is all but certain stays as it is, even where the slices have other fractions by chance."""
+CLOSE_ENOUGH = 5e-4
+"""Of the fractions, when the offsets are sought."""
+
+Values = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PhaseChoice:
+    """How the phase of a voxel follows from the shares of yz sections.
+
+    Parameters
+    ----------
+    offsets : (n_distances, n_phases), added to the logarithms of the shares: a row for each
+        distance of a plane from the nearest slice, from 1 to half the factor
+    sharpening : how much of its difference from the mean around is added to the logarithm of a
+        share, within the section; it makes boundaries longer
+    """
+
+    offsets: NDArray[np.float64]
+    sharpening: float = 0.0
+
+    @property
+    def factor(self) -> int:
+        """Planes for each interval between two slices."""
+        return 2 * len(self.offsets)
+
+    @classmethod
+    def free(cls, factor: int, n_phases: int) -> Self:
+        """Return the choice of the most probable phase."""
+        return cls(np.zeros((factor // 2, n_phases)))
+
+    @classmethod
+    def fitted(cls, shares: Values, slices: NDArray[Any], factor: int) -> Self:
+        """Return the choice that gives inserted planes the fractions and boundaries of slices.
+
+        Parameters
+        ----------
+        shares : (n_phases, N, H, n_sections): the mean of both directions
+        slices : (n, H, n_sections): labels of the same sections
+        """
+        n_phases = len(shares)
+        fractions = np.bincount(slices.ravel(), minlength=n_phases) / slices.size
+        boundary = _boundary(slices)
+        inserted = np.arange(shares.shape[1]) % factor != 0
+        logarithms = _logarithms(shares)
+        apart = _apart(logarithms)
+        low, high, found = 0.0, MAX_SHARPENING, cls._with_offsets(logarithms, fractions, factor)
+        if _boundary(found._chosen(logarithms)[inserted]) >= boundary:
+            return found
+        for _ in range(HALVINGS):
+            middle = 0.5 * (low + high)
+            sharp = logarithms + np.float32(middle) * apart
+            found = cls._with_offsets(sharp, fractions, factor, middle)
+            short = _boundary(found._chosen(sharp)[inserted]) < boundary
+            low, high = (middle, high) if short else (low, middle)
+        return found
+
+    @classmethod
+    def _with_offsets(
+        cls,
+        logarithms: Values,
+        fractions: NDArray[np.float64],
+        factor: int,
+        sharpening: float = 0.0,
+    ) -> Self:
+        """Return the choice with offsets that keep the fractions at each distance."""
+        distances = _distances(logarithms.shape[1], factor)
+        offsets = []
+        for distance in range(1, factor // 2 + 1):
+            some = logarithms[:, distances == distance].reshape(len(logarithms), -1)
+            if some.shape[1] > SAMPLE:  # drawn: even steps would take some sections only
+                some = some[:, np.random.default_rng(0).choice(some.shape[1], SAMPLE)]
+            offsets.append(offsets_for(some, fractions))
+        return cls(np.stack(offsets), sharpening)
+
+    def __call__(self, shares: Values) -> NDArray[np.uint8]:
+        """Return the phases (N, H, n_sections) for shares (n_phases, N, H, n_sections)."""
+        logarithms = _logarithms(shares)
+        if self.sharpening:
+            logarithms += np.float32(self.sharpening) * _apart(logarithms)
+        return self._chosen(logarithms)
+
+    def _chosen(self, logarithms: Values) -> NDArray[np.uint8]:
+        rows = np.maximum(_distances(logarithms.shape[1], self.factor) - 1, 0)
+        offsets = self.offsets.astype(np.float32)[rows].T[:, :, None, None]
+        return np.asarray((logarithms + offsets).argmax(axis=0), np.uint8)
+
+
+def offsets_for(
+    logarithms: NDArray[np.float32], target: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the offsets with which the most probable phases have the fractions of the target.
+
+    Parameters
+    ----------
+    logarithms : (n_phases, n_voxels), of the shares
+    target : (n_phases,)
+    """
+    offsets, step = np.zeros(len(target), np.float32), np.full(len(target), 0.2, np.float32)
+    last = np.zeros(len(target))
+    for _ in range(MAX_ROUNDS):
+        best = (logarithms + offsets[:, None]).argmax(axis=0)
+        missing = target - np.bincount(best, minlength=len(target)) / best.size
+        if np.abs(missing).max() < CLOSE_ENOUGH:
+            break
+        # A step of its own for each phase: it grows while the sign stays and halves when it turns.
+        step = np.clip(step * np.where(missing * last < 0, 0.5, 1.3), 1e-4, 0.5).astype(np.float32)
+        offsets += step * np.sign(missing).astype(np.float32)
+        offsets = np.clip(offsets - offsets.mean(), -MAX_OFFSET, MAX_OFFSET)
+        last = missing
+    return offsets.astype(np.float64)
+
+
+def _logarithms(shares: Values) -> Values:
+    return np.log(np.maximum(shares, np.float32(FLOOR)))
+
+
+def _apart(logarithms: Values) -> Values:
+    """Return the difference from the mean around, within each section (N, H)."""
+    around = logarithms
+    for axis in (1, 2):
+        around = gaussian_filter1d(around, SHARPENING_PX, axis=axis, truncate=3.0)
+    return np.asarray(logarithms - around, np.float32)
+
+
+def _distances(n_planes: int, factor: int) -> NDArray[np.int64]:
+    """Return how far each plane is from the nearest slice."""
+    beyond = np.arange(n_planes) % factor
+    return np.minimum(beyond, factor - beyond)
+
+
+def _boundary(labels: NDArray[Any]) -> float:
+    """Return the share of neighbours along the second axis that differ."""
+    return float((labels[:, 1:] != labels[:, :-1]).mean())
