@@ -4,8 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
-# Web browser, database and sandbox of the analysis server.
-SYSTEM := bubblewrap chromium postgresql
+# Web browser, database and sandbox of the analysis server; OpenGL without a screen.
+SYSTEM := bubblewrap chromium libegl1 libgl1-mesa-dri postgresql
 
 # Tests run side by side, one process a core; each process computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
 
-system: ## install the system packages that the server and its tests use (Debian, as root)
+system: ## install the system packages that server, reports and their tests use (Debian, as root)
 	@if command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 		apt-get install --yes --quiet --no-install-recommends $(SYSTEM) || \
 		{ apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends $(SYSTEM); }; \

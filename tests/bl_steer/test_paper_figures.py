@@ -51,13 +51,15 @@ def test_figure_5_comes_with_tables_1_and_2(
 ) -> None:
     quick = {"factor": 2, "steps": 2, "blocks": 1, "channels": 4, "check": False}
     monkeypatch.setattr(paper, "CHAIN", quick)
-    report = paper.figure_5(seed=0, out=tmp_path, data_dir=tmp_path / "data", scale=0.12)
+    monkeypatch.setattr(paper, "N_SLICES", 10)
+    monkeypatch.setattr(paper, "EDGE_PX", 224)
+    report = paper.figure_5(seed=0, out=tmp_path, data_dir=tmp_path / "data", scale=0.5)
     assert colours_of(tmp_path / "figure_5.png") >= phase_colours()
     for name, key, n_methods in (("table_1", "volume_um3", 4), ("table_2", "area_um2", 5)):
         rows = (tmp_path / f"{name}.csv").read_text().splitlines()
         assert len(rows) == 1 + 3 * n_methods
         assert key in rows[0]
-    assert report["n_recorded"] + report["n_missing"] == 12
+    assert report["n_recorded"] + report["n_missing"] == 5
 
 
 def test_a_box_too_small_to_learn_from_is_refused(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from ctypes.util import find_library
 from typing import Any
 
 import numpy as np
@@ -12,12 +13,17 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import Phases
 
-__all__ = ["LARGEST_VX", "render"]
+__all__ = ["LARGEST_VX", "can_render", "render"]
 
 LARGEST_VX = 160
 """Voxels along an edge that are drawn: more would not be seen."""
 VIEW = (-1.35, -0.8, -1.05)
 """From where the volume is seen, as x, y, z: the first face in front, the first row on top."""
+
+
+def can_render() -> bool:
+    """Return whether this machine has an OpenGL to draw with; it needs no screen."""
+    return any(find_library(name) for name in ("EGL", "GL", "OSMesa"))
 
 
 def render(
@@ -33,7 +39,17 @@ def render(
     ----------
     labels : (N, H, W), the first plane in front
     voxel_nm : edges z, y, x
+
+    Raises
+    ------
+    RuntimeError
+        Where the machine has no OpenGL.
     """
+    if not can_render():
+        raise RuntimeError(
+            "a volume must be drawn with OpenGL, got a machine without; install libegl1 and "
+            "libgl1-mesa-dri ('make system' does)"
+        )
     with _no_words_of_the_graphics():
         import pyvista
 

@@ -19,7 +19,7 @@ from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
 from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
-from bl_steer.analysis.reconstruction.rendering import render
+from bl_steer.analysis.reconstruction.rendering import can_render, render
 from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
@@ -246,6 +246,8 @@ def _number(value: Any) -> str:
 def _renderings(
     result: AnalysisResult, phases: Phases, truth: NDArray[np.uint8] | None
 ) -> list[dict[str, str]]:
+    if not can_render():
+        return []
     made = Reconstruction.of(result)
     volumes = {
         "conventional: slices as thick slabs": made.volumes()[CONVENTIONAL](),
