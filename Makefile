@@ -11,7 +11,7 @@ SYSTEM := bubblewrap chromium postgresql
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test lint types contracts notebooks script format bench chaos model wheel clean
+.PHONY: help system venv demo check test fuzz lint types contracts notebooks script format bench chaos model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -49,6 +49,9 @@ contracts: venv ## which room may import which
 
 test: venv ## pytest, doctests included
 	$(PYTEST)
+
+fuzz: venv ## 2,500 requests made from the analysis server's description: none may break it
+	BL_STEER_FUZZ_CASES=2500 $(BIN)/pytest tests/bl_steer/service/test_api.py -k made_from_the_description
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)

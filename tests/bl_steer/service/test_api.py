@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from bl_steer.cli import main
+from bl_steer.service.access import ACCESS
+from bl_steer.service.client import Client, JobFailed, ServiceError
+
+TABLE = b"x,y,value\n1,2,3\n"
+CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "40"))
+
+
+@pytest.fixture(scope="module")
+def site(site_module: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with site_module.running_site(tmp_path_factory.mktemp("api")) as running:
+        yield running
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "測定点.csv"
+    path.write_bytes(TABLE)
+    return path
+
+
+def worker(site: Any, files: dict[str, bytes]) -> threading.Thread:
+    """Finish the next job as soon as it is there."""
+
+    def work() -> None:
+        while True:
+            try:
+                site.finish(files)
+            except AssertionError:
+                continue
+            return
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def test_a_program_uploads_submits_waits_and_downloads(site: Any, table: Path) -> None:
+    key = site.key(site.user("program@example.org"))
+    thread = worker(site, {"next.csv": b"x,y\n5,6\n", "map.png": b"png"})
+    seen: list[tuple[int, int]] = []
+    with Client(site.address, key) as server:
+        assert "advise" in [one["name"] for one in server.analyses()]
+        job = server.submit("advise", [server.upload(table, sample="試料1")], {"n_points": 3})
+        done = server.wait(job, timeout_s=60, progress=lambda *steps: seen.append(steps))
+        paths = server.download(done, table.parent / "found")
+        link = server.share(done, days=2)
+    thread.join()
+    assert {path.name: path.read_bytes() for path in paths} == {
+        "next.csv": b"x,y\n5,6\n",
+        "map.png": b"png",
+    }
+    assert (done["state"], done["digest"]) == ("done", "d" * 64)
+    assert seen
+    assert httpx.get(link).status_code == 200
+
+
+def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) -> None:
+    key = site.key(site.user("wrong@example.org"))
+    with Client(site.address, key) as server, Client(site.address, key, language="ja") as german:
+        upload = server.upload(table)
+        with pytest.raises(ServiceError, match="Must be at least 1, got 0"):
+            server.submit("advise", [upload], {"n_points": 0})
+        with pytest.raises(ServiceError, match="1 以上"):
+            german.submit("advise", [upload], {"n_points": 0})
+        with pytest.raises(ServiceError, match=r"does not take .*\.csv"):
+            server.submit("segment", [upload])
+        with pytest.raises(ServiceError, match="no such file"):
+            server.submit("advise", ["none"])
+        with pytest.raises(ServiceError, match="Is not a parameter"):
+            server.submit("superres", [upload], {"model": "/etc"})
+        job = server.submit("advise", [upload])
+        assert server.cancel(job)["state"] == "cancelled"
+        with pytest.raises(JobFailed, match="cancelled"):
+            server.wait(job)
+    with Client(site.address, "bls_wrong") as server, pytest.raises(ServiceError, match="unknown"):
+        server.analyses()
+    with pytest.raises(ValueError, match="a key must be given"):
+        Client(site.address)
+
+
+def test_a_submission_that_is_repeated_makes_one_job(site: Any, table: Path) -> None:
+    program = site.program(site.user("twice@example.org"))
+    sent = program.post("/api/v1/files?file_name=a.csv", content=TABLE).json()
+    wanted = {"analysis": "advise", "files": [sent["id"]], "submission_key": "once"}
+    ids = {program.post("/api/v1/jobs", json=wanted).json()["id"] for _ in range(3)}
+    assert len(ids) == 1
+    assert len(program.get("/api/v1/jobs").json()) == 1
+
+
+def test_too_many_jobs_of_one_user_wait(site_module: Any, tmp_path: Path) -> None:
+    with site_module.running_site(tmp_path / "few", quota_jobs=2) as site:
+        program = site.program(site.user())
+        sent = program.post("/api/v1/files?file_name=a.csv", content=TABLE).json()
+        wanted = {"analysis": "advise", "files": [sent["id"]]}
+        statuses = [program.post("/api/v1/jobs", json=wanted).status_code for _ in range(3)]
+        assert statuses == [201, 201, 429]
+
+
+def test_pages_of_lists_hold_everything_once(site: Any) -> None:
+    program = site.program(site.user("pages@example.org"))
+    sent = program.post("/api/v1/files?file_name=a.csv", content=TABLE).json()
+    wanted = {"analysis": "advise", "files": [sent["id"]]}
+    made = [program.post("/api/v1/jobs", json=wanted).json()["id"] for _ in range(7)]
+    found: list[str] = []
+    before: dict[str, Any] = {}
+    while page := program.get("/api/v1/jobs", params={"limit": 3, **before}).json():
+        found += [one["id"] for one in page]
+        before = {"before": page[-1]["created"]}
+    assert found == made[::-1]
+
+
+def test_bl_steer_submit_saves_the_result(
+    site: Any, table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BL_STEER_SERVICE_KEY", site.key(site.user("prompt@example.org")))
+    thread = worker(site, {"next.csv": b"x,y\n5,6\n"})
+    out, report = table.parent / "out", table.parent / "job.json"
+    command = ["submit", str(table), "--analysis", "advise", "--param", "n_points=3"]
+    command += ["--server", site.address, "--out", str(out), "--json", str(report)]
+    assert main(command) == 0
+    thread.join()
+    assert (out / "next.csv").read_bytes() == b"x,y\n5,6\n"
+    assert json.loads(report.read_text())["state"] == "done"
+    assert "d" * 64 in capsys.readouterr().out
+    assert main(["submit", "none.csv", "--analysis", "advise"]) == 2
+    assert "files must exist to be sent" in capsys.readouterr().err
+
+
+def test_the_description_names_every_route_of_the_api(site: Any) -> None:
+    described = site.stranger().get("/api/v1/openapi.json").json()
+    told = {
+        f"{method.upper()} {path}"
+        for path, methods in described["paths"].items()
+        for method in methods
+    }
+    ours = {row for row in ACCESS if "/api/v1/" in row and "openapi" not in row}
+    assert told == {row for row in ours if "/packages" not in row}
+    assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+
+
+def test_health_readiness_and_metrics(site: Any) -> None:
+    guest = site.stranger()
+    assert guest.get("/health").json() == {"status": "ok"}
+    assert guest.get("/ready").json()["status"] == "ready"
+    text = guest.get("/metrics").text
+    assert re.search(r'^bl_steer_requests_total\{.*route="/health".*\} 1\.0$', text, re.M)
+    assert 'bl_steer_jobs{state="' in text
+
+
+def test_metrics_are_for_known_addresses_and_keys(site_module: Any, tmp_path: Path) -> None:
+    with site_module.running_site(tmp_path / "far", metrics_address="10.0.0.1") as site:
+        assert site.stranger().get("/metrics").status_code == 403
+        assert site.program(site.user()).get("/metrics").status_code == 403
+        root = site.user("root@example.org", "admin")
+        assert site.program(root, "metrics:read").get("/metrics").status_code == 200
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="schemathesis is tried on Linux")
+def test_requests_made_from_the_description_never_break_the_server(site: Any) -> None:
+    """More of them with ``make fuzz``."""
+    import schemathesis
+    from hypothesis import HealthCheck, Phase, given, seed, settings
+
+    described = site.stranger().get("/api/v1/openapi.json").json()
+    schema = schemathesis.openapi.from_dict(described)
+    key = site.key(site.user("fuzz@example.org"))
+    headers = {"Authorization": f"Bearer {key}"}
+    operations = [one.ok() for one in schema.get_all_operations()]
+    counted = 0
+    for operation in operations:
+
+        @seed(1)
+        @settings(
+            max_examples=max(2, CASES // len(operations)),
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+            phases=[Phase.generate],
+        )
+        @given(case=operation.as_strategy())
+        def ask(case: Any) -> None:
+            nonlocal counted
+            counted += 1
+            answer = case.call(base_url=site.address, headers=headers)
+            assert answer.status_code < 500, answer.text
+
+        ask()
+    assert counted >= min(CASES, 2 * len(operations)) * 0.8

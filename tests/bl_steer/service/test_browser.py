@@ -1,0 +1,252 @@
+"""The user's path in a real browser, against a whole server with a real mail server beside it."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from email import message_from_bytes, policy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+PASSWORD = "correct horse battery"
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (make system)")
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def mails() -> Iterator[Any]:
+    from aiosmtpd.controller import Controller
+
+    class Box:
+        def __init__(self) -> None:
+            self.read: list[Any] = []
+
+        async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+            self.read.append((envelope.rcpt_tos, envelope.content))
+            return "250 OK"
+
+    box = Box()
+    controller = Controller(box, hostname="127.0.0.1", port=free_port())
+    controller.start()
+    box.port = controller.port  # type: ignore[attr-defined]
+    yield box
+    controller.stop()
+
+
+@pytest.fixture(scope="module")
+def server(mails: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A whole server; its address, and the link that it printed for the first account."""
+    if shutil.which("bwrap") is None:
+        pytest.skip("bubblewrap is not installed (make system)")
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    environment = {
+        **os.environ,
+        "BL_STEER_SERVICE_FOLDER": str(folder / "service"),
+        "BL_STEER_SERVICE_PORT": str(port),
+        "BL_STEER_SERVICE_SMTP_HOST": "127.0.0.1",
+        "BL_STEER_SERVICE_SMTP_PORT": str(mails.port),
+        "BL_STEER_SERVICE_POLL_S": "0.2",
+        "PYTHONUNBUFFERED": "1",
+    }
+    with open(folder / "log", "w+") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bl_steer", "serve"], env=environment, stdout=log, stderr=log
+        )
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_for(lambda: answers(port), 120, lambda: (folder / "log").read_text())
+            link = re.search(r"http\S+/join/\S+", (folder / "log").read_text())
+            assert link is not None
+            yield address, link[0]
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(60)
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def wait_for(test: Any, seconds: float, what: Any) -> None:
+    end = time.monotonic() + seconds
+    while not test():
+        assert time.monotonic() < end, what()
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def micrograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    noise = np.random.default_rng(1).normal(size=(96, 128))
+    smooth = np.fft.ifft2(
+        np.fft.fft2(noise)
+        * np.exp(-(np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(96))) ** 2) * 800)
+    ).real
+    file = io.BytesIO()
+    Image.fromarray(np.uint8(255 * (smooth - smooth.min()) / np.ptp(smooth))).save(file, "png")
+    path = tmp_path_factory.mktemp("images") / "試料1_断面.png"
+    path.write_bytes(file.getvalue())
+    return path
+
+
+def test_a_new_user_gets_from_the_link_to_a_shared_result_with_scripts_and_without(
+    server: tuple[str, str], mails: Any, chromium: Any, micrograph: Path
+) -> None:
+    address, link = server
+    errors: list[str] = []
+    page = chromium.new_context(locale="en-GB").new_page()
+    page.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
+    page.set_default_timeout(60_000)
+    page.goto(link)
+    page.fill("#email", "ann@example.org")
+    page.fill("#password", PASSWORD)
+    page.click("button.main")
+    page.wait_for_url(f"{address}/")
+    page.set_input_files("#files", str(micrograph))
+    page.fill("#sample", "試料1")
+    page.click("button.main")
+    page.wait_for_url("**/analyses?file=*")
+    assert page.locator(".card:not(.unfit)").count() >= 1
+    page.click("text=Segment micrographs")
+    page.fill("[name='p.pixel_size_nm']", "-10")
+    page.click("button.main")
+    page.wait_for_selector(".wrong-words")
+    assert page.locator(".wrong-words").inner_text() == "Must be more than 0, got -10."
+    page.fill("[name='p.pixel_size_nm']", "10")
+    page.click("button.main")
+    page.wait_for_url("**/jobs/*")
+    job = page.url
+    page.wait_for_selector(".state-done", timeout=240_000)  # the page finds out by itself
+    figure = page.locator(".figures img").first
+    assert figure.evaluate("image => image.naturalWidth") > 100
+    assert page.locator(".table td", has_text="oxide").count() >= 1
+    assert page.locator("code", has_text=re.compile("^[0-9a-f]{64}$")).count() >= 1
+    assert errors == []
+
+    wait_for(lambda: mails.read, 60, lambda: "no mail came")
+    ((recipient,), content) = mails.read[0]
+    mail = message_from_bytes(content, policy=policy.default)
+    assert recipient == "ann@example.org"
+    assert mail["subject"] == "Segment micrographs: the result is there"
+    assert "/jobs/" + job.rpartition("/")[2] in mail.get_content()
+    assert "試料1_断面.png" in mail.get_content()
+
+    page.click("#share button")
+    shared = page.input_value("#share-link")
+    guest = chromium.new_context(locale="ja-JP", java_script_enabled=False).new_page()
+    guest.goto(shared)
+    assert "顕微鏡像の領域分割" in guest.inner_text("h1")
+    assert guest.locator(".figures img").count() >= 1
+    guest.goto(job)
+    assert "/sign-in" in guest.url
+
+    # The same path in Japanese, without scripts and by the history: other settings, cancelled.
+    guest.fill("#email", "ann@example.org")
+    guest.fill("#password", PASSWORD)
+    guest.click("button.main")
+    guest.goto(f"{address}/jobs")
+    guest.click("text=再実行")
+    assert guest.input_value("[name='p.pixel_size_nm']") == "10"
+    guest.select_option("[name='p.views']", "8")
+    guest.click("button.main")
+    guest.wait_for_url("**/jobs/*")
+    guest.click("button.danger")
+    guest.wait_for_selector(".state-cancelled", timeout=30_000)  # the page is loaded anew
+    guest.goto(f"{address}/")
+    guest.set_input_files("#files", str(micrograph))
+    guest.click("button.main")
+    guest.wait_for_url("**/analyses?file=*")
+
+
+def test_everything_is_reached_with_the_keyboard_alone(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "keys") as site:
+        site.user()
+        page = chromium.new_context(locale="en-GB").new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.keyboard.type("ann@example.org")  # the first box has the focus
+        page.keyboard.press("Tab")
+        page.keyboard.type(PASSWORD)
+        page.keyboard.press("Enter")
+        page.wait_for_url(f"{site.address}/")
+        reached = []
+        for _ in range(40):
+            page.keyboard.press("Tab")
+            seen = page.evaluate(
+                "() => { const e = document.activeElement, s = getComputedStyle(e);"
+                " return [e.id || e.textContent.trim(), s.outlineStyle, s.outlineWidth]; }"
+            )
+            reached.append(seen[0])
+            if seen[0] == "Upload" and "files" in reached:
+                break
+            assert seen[1] != "none" or seen[0] == "", seen
+        assert reached[0] == "Skip to the content"
+        assert {"Files", "History", "files", "sample", "may_train"} <= set(reached)
+
+
+@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
+def test_no_page_is_wider_than_a_narrow_screen(
+    site_module: Any, tmp_path: Path, chromium: Any, locale: str
+) -> None:
+    with site_module.running_site(tmp_path / "narrow") as site:
+        site.user(role="admin")
+        browser = site.browser()
+        file = browser.upload(("とても長い名前のファイル" * 5 + ".csv", b"x,y,value\n1,2,3\n"))
+        job = browser.post("/analyses/advise", {"file": file.headers["location"][15:]})
+        table = ",".join(f"column_{count}" for count in range(30)) + "\n"
+        site.finish({"wide.csv": table.encode()}, warnings=("W" * 200,))
+        context = chromium.new_context(locale=locale, viewport={"width": 360, "height": 700})
+        page = context.new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.fill("#email", "ann@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        page.wait_for_url(f"{site.address}/")
+        paths = ["/", "/files", "/jobs", "/account", "/api", "/packages", "/admin", "/admin/users"]
+        paths += ["/admin/access", "/admin/audit", "/nothing", job.headers["location"]]
+        paths += [file.headers["location"], "/analyses/structure", "/analyses/superres"]
+        for path in paths:
+            page.goto(site.address + path)
+            width = page.evaluate("document.documentElement.scrollWidth")
+            assert width <= 360, path

@@ -1,0 +1,142 @@
+"""Signing in with an identity provider: a real one on loopback, honest and not."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+
+class Provider:
+    """Issues tokens for whatever nonce it was asked for, with the claims that a test wants."""
+
+    def __init__(self) -> None:
+        self.key = ECKey.generate_key("P-256", {"kid": "1"})
+        self.signer = self.key
+        self.claims: dict[str, Any] = {}
+        self.asked: dict[str, str] = {}
+        self.sent: dict[str, str] = {}
+        provider = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self._answer(
+                    {"keys": [provider.key.as_dict(private=False)]}
+                    if self.path == "/keys"
+                    else provider.described
+                )
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+                provider.sent = {name: value[0] for name, value in parse_qs(body).items()}
+                self._answer({"id_token": provider.token()})
+
+            def _answer(self, values: Any) -> None:
+                content = json.dumps(values).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        self.described = {
+            "authorization_endpoint": f"{self.address}/authorise",
+            "token_endpoint": f"{self.address}/token",
+            "jwks_uri": f"{self.address}/keys",
+        }
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def token(self) -> str:
+        claims = {
+            "iss": self.address,
+            "aud": "bl_steer",
+            "sub": "42",
+            "exp": int(time.time()) + 300,
+            "nonce": self.asked.get("nonce"),
+            "email": "ann@example.org",
+            "email_verified": True,
+            "name": "Ann",
+            **self.claims,
+        }
+        return jwt.encode({"alg": "ES256", "kid": "1"}, claims, self.signer)
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+
+
+@pytest.fixture
+def site(site_module: Any, tmp_path: Path, provider: Provider) -> Iterator[Any]:
+    chosen = {"oidc_issuer": provider.address, "oidc_client_id": "bl_steer"}
+    with site_module.running_site(tmp_path / "oidc", oidc_client_secret="s", **chosen) as running:
+        yield running
+
+
+def sign_in(site: Any, provider: Provider, **changed: str) -> Any:
+    client = site.stranger()
+    sent = urlsplit(client.get("/oidc/start").headers["location"])
+    provider.asked = {name: value[0] for name, value in parse_qs(sent.query).items()}
+    answer = {"state": provider.asked["state"], "code": "c", **changed}
+    return client.get("/oidc/callback", params=answer), client
+
+
+def test_a_verified_address_gets_an_account_and_keeps_it(site: Any, provider: Provider) -> None:
+    answer, client = sign_in(site, provider)
+    assert answer.status_code == 303
+    assert "ann@example.org" in client.get("/account").text
+    assert provider.sent["code_verifier"]
+    assert provider.asked["code_challenge_method"] == "S256"
+    provider.claims = {"email": "renamed@example.org"}
+    _, again = sign_in(site, provider)
+    assert "ann@example.org" in again.get("/account").text
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://evil.example"},
+        {"aud": "another"},
+        {"exp": 1},
+        {"nonce": "replayed"},
+        {"sub": None},
+        {"email_verified": False},
+        {"email_verified": "true"},
+        {"email": ""},
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_ours_signs_nobody_in(
+    site: Any, provider: Provider, claims: dict[str, Any]
+) -> None:
+    provider.claims = claims
+    answer, client = sign_in(site, provider)
+    assert answer.status_code in (401, 403)
+    assert client.get("/account").status_code == 303
+
+
+def test_a_token_of_another_key_signs_nobody_in(site: Any, provider: Provider) -> None:
+    provider.signer = ECKey.generate_key("P-256", {"kid": "1"})
+    answer, _ = sign_in(site, provider)
+    assert answer.status_code == 401
+
+
+def test_a_forged_state_signs_nobody_in(site: Any, provider: Provider) -> None:
+    answer, _ = sign_in(site, provider, state="forged")
+    assert answer.status_code == 403
