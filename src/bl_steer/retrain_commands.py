@@ -82,7 +82,7 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
     """Return a row for each retraining, the latest first."""
     from sqlalchemy import select
 
-    from bl_steer.service.tables import Retraining
+    from bl_steer.service.training_tables import Retraining
 
     with desk.database.read() as session:
         rows = session.scalars(select(Retraining).order_by(Retraining.created.desc())).all()
@@ -101,7 +101,7 @@ def listed(desk: Desk) -> list[dict[str, Any]]:
 def report(desk: Desk, key: str) -> dict[str, Any]:
     """Return a retraining's report, and where its page is."""
     from bl_steer.service.retraining.process import REPORT_PAGE
-    from bl_steer.service.tables import Retraining
+    from bl_steer.service.training_tables import Retraining
 
     retraining_id = _full_id(desk, key)
     with desk.database.read() as session:

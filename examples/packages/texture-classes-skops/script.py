@@ -111,7 +111,7 @@ def draw(image, textures, tile_px):
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 
-    figure = Figure(figsize=(5.2, 4.2), layout="constrained")
+    figure = Figure(figsize=(4.6, 5.0), layout="constrained")
     ax = figure.subplots()
     ax.imshow(image, cmap="gray")
     height, width = textures.shape[0] * tile_px, textures.shape[1] * tile_px
@@ -127,5 +127,5 @@ def draw(image, textures, tile_px):
     ax.set(xlabel="x (px)", ylabel="y (px)", xlim=(-0.5, image.shape[1] - 0.5))
     ax.set_ylim(image.shape[0] - 0.5, -0.5)
     patches = [Patch(color=c, alpha=0.6, label=n) for n, c in zip(CLASSES, COLOURS, strict=True)]
-    ax.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False)
+    figure.legend(handles=patches, loc="outside upper center", ncols=3, frameon=False)
     return figure

@@ -1,4 +1,4 @@
-"""The keeper: gives lost jobs to other workers, sends mails, deletes what is old, raises alarms.
+"""The keeper: sweeps lost jobs, sends mails, deletes what is old, retrains, raises alarms.
 
 ``python -m bl_steer.service.keeper`` is one; several do no harm, since each works by guarded
 changes of rows.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import signal
 import smtplib
+import subprocess
 import time
 from types import FrameType
 
@@ -22,6 +23,8 @@ from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.mailer import TIMEOUT_S, send
 from bl_steer.service.retention import delete_expired
+from bl_steer.service.retraining.run import Retrainings
+from bl_steer.service.retraining.schedule import start_if_due
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, OutgoingMail, Worker
 
@@ -46,6 +49,8 @@ class Keeper:
         self._retention_due = self._began + 60.0
         self._alarm_due = 0.0
         self._caches = Maker(settings.caches)
+        self._retrainings = Retrainings(settings, self.database)
+        self._training: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Work until `stop`; what the database does meanwhile only makes it wait."""
@@ -69,6 +74,8 @@ class Keeper:
         if now >= self._retention_due:
             self._retention_due = now + RETENTION_EVERY_S
             delete_expired(self.database, self.files, self.settings, now=now)
+            if self._training is None or self._training.poll() is not None:
+                self._training = start_if_due(self._retrainings, now=now)
         return sent == MAILS_A_STEP
 
     def stop(self) -> None:

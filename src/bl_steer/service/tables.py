@@ -7,11 +7,13 @@ Times are s since 1970 (UTC), as in documents. A state is text, listed beside it
 from __future__ import annotations
 
 import time
-from typing import Any, ClassVar
-from uuid import uuid4
+from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Float, ForeignKey, Index, Integer, String, Text, text
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from bl_steer.service.schema import Base, new_id
+from bl_steer.service.training_tables import Correction, Retraining, SamplePart, Snapshot
 
 __all__ = [
     "AccessRecord",
@@ -19,6 +21,7 @@ __all__ = [
     "AuditRecord",
     "Base",
     "Blob",
+    "Correction",
     "Invitation",
     "Job",
     "JobOutput",
@@ -40,17 +43,6 @@ __all__ = [
 LIVE = text("ended IS NULL")
 # SQLite counts up only where the key is its own INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
-
-
-def new_id() -> str:
-    """Return a new id that nobody guesses."""
-    return str(uuid4())
-
-
-class Base(DeclarativeBase):
-    """All tables of the service."""
-
-    type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[str]: JSON, float: Float(53)}
 
 
 class User(Base):
@@ -335,54 +327,3 @@ class Release(Base):
             postgresql_where=LIVE,
         ),
     )
-
-
-class Correction(Base):
-    """A mask that somebody painted or corrected for an upload: the two are a pair to train on."""
-
-    __tablename__ = "corrections"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    image_id: Mapped[str] = mapped_column(ForeignKey("uploads.id"), index=True)
-    mask_id: Mapped[str] = mapped_column(ForeignKey("uploads.id"), index=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"))
-    created: Mapped[float] = mapped_column(default=time.time)
-
-
-class SamplePart(Base):
-    """What a sample serves for, for ever: train, validation or hold-out."""
-
-    __tablename__ = "sample_parts"
-
-    sample: Mapped[str] = mapped_column(String(300), primary_key=True)
-    part: Mapped[str] = mapped_column(String(12))
-    since: Mapped[float] = mapped_column(default=time.time)
-
-
-class Snapshot(Base):
-    """The pairs at one time, by their hashes."""
-
-    __tablename__ = "snapshots"
-
-    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
-    manifest: Mapped[dict[str, Any]]
-    created: Mapped[float] = mapped_column(default=time.time)
-
-
-class Retraining(Base):
-    """A model trained further; ``state`` is queued, running, done or failed."""
-
-    __tablename__ = "retrainings"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    snapshot_sha256: Mapped[str] = mapped_column(ForeignKey("snapshots.sha256"), index=True)
-    champion: Mapped[str] = mapped_column(String(200))
-    """Content hash of a package, or the name of a model that comes with bl_steer."""
-    state: Mapped[str] = mapped_column(String(8), default="queued")
-    lease_until: Mapped[float] = mapped_column(default=0.0)
-    message: Mapped[str] = mapped_column(Text, default="")
-    report: Mapped[dict[str, Any]] = mapped_column(default=dict)
-    package_sha256: Mapped[str | None] = mapped_column(String(64))
-    """Of the candidate, once it was submitted."""
-    created: Mapped[float] = mapped_column(default=time.time)
-    finished: Mapped[float | None]

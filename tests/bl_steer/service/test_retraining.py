@@ -26,7 +26,8 @@ from bl_steer.service.retraining.settings import RetrainingSettings
 from bl_steer.service.retraining.snapshots import check_allowed, take_snapshot
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.tables import Package, Retraining, Upload, User
+from bl_steer.service.tables import Package, Upload, User
+from bl_steer.service.training_tables import Retraining
 
 PHASES = Phases(
     (Phase("dark", (255, 0, 0), (213, 94, 0)), Phase("bright", (0, 0, 255), (0, 114, 178)))

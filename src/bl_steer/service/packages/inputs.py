@@ -47,7 +47,8 @@ def package_inputs(
 
         check_uploads(TABLES, [path.name for path in paths])
         source = {"files": [path.name for path in paths]}
-        read, notes = Inputs(read_table(paths[0]), {}, source), []
+        read = Inputs(read_table(paths[0]), {}, source)
+        notes: list[str] = []
     else:
         with tempfile.TemporaryDirectory(prefix="bl_steer_inputs_") as scratch:
             read, notes = read_inputs(LIKE[kind], paths, Path(scratch))

@@ -12,7 +12,8 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
 from bl_steer.service.audit import record_deed
-from bl_steer.service.tables import Correction, Package, Retraining, Snapshot, Upload, User
+from bl_steer.service.tables import Package, Upload, User
+from bl_steer.service.training_tables import Correction, Retraining, Snapshot
 
 __all__ = ["TrainingPair", "UsedBy", "add_correction", "training_pairs", "used_by", "withdraw"]
 

@@ -89,7 +89,7 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
         _labels(candidate, held),
         len(champion.phases),
     )
-    report = _finite(
+    report: dict[str, Any] = _finite(
         {
             "snapshot": task.snapshot,
             "counts": {

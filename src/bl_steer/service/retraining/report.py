@@ -12,7 +12,8 @@ __all__ = ["draw_comparison", "write_report"]
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
-    "table{border-collapse:collapse}td,th{padding:.2rem .9rem .2rem 0;text-align:left}"
+    "table{border-collapse:collapse;margin:1rem 0}"
+    "td,th{padding:.2rem .9rem .2rem 0;text-align:left}"
     "td.n{text-align:right;font-variant-numeric:tabular-nums}img{max-width:100%}"
 )
 
@@ -38,9 +39,9 @@ def write_report(report: Mapping[str, Any], figures: Sequence[Any]) -> str:
         )
     ]
     facts = [
-        ("snapshot", report["snapshot"]),
-        ("champion's weights", report["champion_weights"]),
-        ("candidate's weights", report["candidate_weights"]),
+        ("snapshot", report["snapshot"][:16]),
+        ("champion's weights", report["champion_weights"][:16]),
+        ("candidate's weights", report["candidate_weights"][:16]),
         ("pairs", ", ".join(f"{n} to {part}" for part, n in report["counts"].items())),
         ("steps", f"{report['steps_done']} of {report['steps']}"),
         ("duration", f"{report['duration_s']:.0f} s"),
@@ -50,7 +51,7 @@ def write_report(report: Mapping[str, Any], figures: Sequence[Any]) -> str:
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         f"<title>Retraining: {html.escape(scores['verdict'])}</title><style>{STYLE}</style></head>"
         f"<body><h1>Candidate: {html.escape(scores['verdict'])}</h1>"
-        "<p>On the fixed hold-out, which no model was trained on. Mean intersection over union "
+        "<p>On the fixed hold-out, which never trains. Mean intersection over union "
         "with 95 % intervals (bootstrap over micrographs and blocks of 64×64 px, the same for "
         "both).</p>"
         + _table(("", "mIoU", "from", "to"), [(n, *map(_number, v)) for n, v in rows])
@@ -73,6 +74,7 @@ def draw_comparison(report: Mapping[str, Any]) -> Any:
         left.errorbar(value, place, xerr=[[value - low], [high - value]], fmt="o", capsize=4)
     left.set(yticks=(0, 1), yticklabels=("champion", "candidate"), ylim=(1.6, -0.6))
     left.set(xlabel="mean intersection over union", title="hold-out, 95 % intervals")
+    left.locator_params(axis="x", nbins=5)
     changes = scores["by_image"]
     right.axvline(0.0, color="0.6", linewidth=1)
     right.plot(changes, range(len(changes)), "o")

@@ -33,7 +33,8 @@ from bl_steer.service.retraining.settings import RetrainingSettings
 from bl_steer.service.retraining.snapshots import check_allowed, export_snapshot, take_snapshot
 from bl_steer.service.sandbox import JOB, run_in_sandbox
 from bl_steer.service.settings import MIB, ServiceSettings
-from bl_steer.service.tables import Package, Retraining, Snapshot, User
+from bl_steer.service.tables import Package, User
+from bl_steer.service.training_tables import Retraining, Snapshot
 
 __all__ = ["RetrainingFailed", "Retrainings"]
 

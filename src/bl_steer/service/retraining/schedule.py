@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from bl_steer.service.retraining.pairs import training_pairs
 from bl_steer.service.retraining.run import Retrainings
 from bl_steer.service.retraining.settings import RetrainingSettings
-from bl_steer.service.tables import Retraining, Snapshot
+from bl_steer.service.training_tables import Retraining, Snapshot
 
 __all__ = ["is_due", "start_if_due"]
 

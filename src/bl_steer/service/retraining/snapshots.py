@@ -20,7 +20,7 @@ from bl_steer.service.audit import record_deed
 from bl_steer.service.files import FileStore
 from bl_steer.service.retraining.pairs import training_pairs
 from bl_steer.service.retraining.settings import RetrainingSettings
-from bl_steer.service.tables import SamplePart, Snapshot
+from bl_steer.service.training_tables import SamplePart, Snapshot
 
 __all__ = ["PARTS", "check_allowed", "export_snapshot", "take_snapshot"]
 
@@ -56,7 +56,7 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
             f"a snapshot must have pairs of at least {len(PARTS)} samples, got {named} (of "
             f"{len(part_of)} samples); collect more, and name their samples"
         )
-    manifest: dict[str, Any] = {"form": FORM, "counts": counts, "pairs": rows}
+    manifest: dict[str, Any] = {"form": FORM, "counts": dict(counts), "pairs": rows}
     sha256 = hashlib.sha256(canonical_json(manifest).encode()).hexdigest()
     known = session.get(Snapshot, sha256)
     if known is not None:
@@ -64,7 +64,7 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
     made = Snapshot(sha256=sha256, manifest=manifest)
     session.add(made)
     session.flush()
-    record_deed(session, actor, "snapshot take", sha256, counts)
+    record_deed(session, actor, "snapshot take", sha256, manifest["counts"])
     return made
 
 
