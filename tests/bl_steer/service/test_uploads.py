@@ -141,7 +141,9 @@ def test_a_sound_file_is_taken(tmp_path: Path, name: str) -> None:
 def test_jpeg_and_bigtiff_headers_are_read(tmp_path: Path) -> None:
     grey = np.zeros((50, 70), np.uint8)
     Image.fromarray(grey).save(tmp_path / "a.jpg")
-    tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 50, 70), np.uint16), bigtiff=True)
+    tifffile.imwrite(
+        tmp_path / "b.tif", np.zeros((3, 50, 70), np.uint16), bigtiff=True, photometric="minisblack"
+    )
     assert inspect_file(tmp_path / "a.jpg", "a.jpg").decoded_bytes == 3500
     assert inspect_file(tmp_path / "b.tif", "b.tif").decoded_bytes == 21_000
 
