@@ -125,7 +125,9 @@ def amount(size: float) -> str:
     """
     if size < 1024:
         return f"{size:.0f} B"
-    return f"{size / 1024:.0f} KiB" if size < MIB else f"{size / MIB:,.1f} MiB"
+    if size < MIB:
+        return f"{size / 1024:.0f} KiB"
+    return f"{size / MIB:.1f} MiB" if size < 1024 * MIB else f"{size / MIB / 1024:,.1f} GiB"
 
 
 def local_path(path: str) -> str:

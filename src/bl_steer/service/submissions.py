@@ -63,7 +63,7 @@ def submit_analysis(
     if problems := _problems(card, values, language):
         raise WrongParams(problems)
     params = card.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
-    with office.database.write() as session:
+    with office.database.read() as session:  # before the write, which others wait for
         _check_files(session, user, card, upload_ids, language)
         if parent_id:
             job_of(session, user.id, parent_id)
@@ -73,18 +73,22 @@ def submit_analysis(
         most = office.settings.quota_jobs
         if not known and number_open(session, user.id) >= most:
             raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
-        return jobs.submit(
-            session,
-            user_id=user.id,
-            analysis=card.name,
-            package_sha256=card.package_sha256,
-            params=params,
-            upload_ids=list(upload_ids),
-            language=language,
-            wants_mail=wants_mail,
-            parent_id=parent_id or None,
-            submission_key=submission_key,
-        )
+    try:
+        with office.database.write() as session:
+            return jobs.submit(
+                session,
+                user_id=user.id,
+                analysis=card.name,
+                package_sha256=card.package_sha256,
+                params=params,
+                upload_ids=list(upload_ids),
+                language=language,
+                wants_mail=wants_mail,
+                parent_id=parent_id or None,
+                submission_key=submission_key,
+            )
+    except ValueError as error:  # a file was deleted meanwhile
+        raise missing("file") from error
 
 
 def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:

@@ -141,7 +141,9 @@ def test_a_sound_file_is_taken(tmp_path: Path, name: str) -> None:
 def test_jpeg_and_bigtiff_headers_are_read(tmp_path: Path) -> None:
     grey = np.zeros((50, 70), np.uint8)
     Image.fromarray(grey).save(tmp_path / "a.jpg")
-    tifffile.imwrite(tmp_path / "b.tif", np.zeros((3, 50, 70), np.uint16), bigtiff=True)
+    tifffile.imwrite(
+        tmp_path / "b.tif", np.zeros((3, 50, 70), np.uint16), bigtiff=True, photometric="minisblack"
+    )
     assert inspect_file(tmp_path / "a.jpg", "a.jpg").decoded_bytes == 3500
     assert inspect_file(tmp_path / "b.tif", "b.tif").decoded_bytes == 21_000
 
@@ -250,9 +252,12 @@ def send_slowly(
         connection.sendall(request.replace("\n", "\r\n").encode())
         connection.setblocking(False)
         sent, answer, began = 0, b"", time.monotonic()
+        block = b"x" * piece
+        if "chunked" in request:
+            block = f"{piece:x}\r\n".encode() + block + b"\r\n"
         while not answer and sent < most and time.monotonic() - began < 30:
             with contextlib.suppress(BlockingIOError, ConnectionError):
-                sent += connection.send(b"x" * piece)
+                sent += connection.send(block)
             time.sleep(0.02)
             try:
                 answer = connection.recv(4096)
@@ -272,7 +277,7 @@ def test_a_strangers_upload_is_refused_after_64_kib_at_most(
     request += "Content-Type: multipart/form-data; boundary=b\n\n"
     status, sent = send_slowly(site, request)
     assert status == 401
-    assert sent <= 64 * KIB
+    assert sent <= 64 * KIB + 100  # the frames of the pieces
 
 
 def test_an_upload_over_the_quota_is_refused_before_its_body(site: Any) -> None:
