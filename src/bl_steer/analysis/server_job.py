@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -130,7 +131,7 @@ class _Conversation:
                 "params": dict(request.params),
                 "submission_key": f"run-{name}-{number}",
             }
-            made = self._ask(lambda wanted=wanted: self.client.post("/jobs", json=wanted))
+            made = self._ask(partial(self.client.post, "/jobs", json=wanted))
             if made["state"] not in ("failed", "cancelled"):
                 return dict(made)
         raise ServerAway(f"the server must take {request.name!r}, got {TRIES} failures of it")
@@ -157,7 +158,7 @@ class _Conversation:
             elif one["kind"] == "figure":
                 path = self.folder / f"figure{number}.png"
                 self._download(job["id"], one["name"], path)
-                figures[Path(one["name"]).stem] = lambda path=path: _Picture(path)
+                figures[Path(one["name"]).stem] = partial(_Picture, path)
         result = read_exact(self.folder / "result.npz", figures)
         provenance = {
             **result.provenance,

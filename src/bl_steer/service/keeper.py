@@ -16,6 +16,7 @@ from types import FrameType
 from sqlalchemy import func, select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs, outbox
 from bl_steer.service.caches import Maker
@@ -160,7 +161,7 @@ class Keeper:
                 )
 
 
-def _anything_to_sweep(session: jobs.Session, now: float, attempts: int) -> bool:
+def _anything_to_sweep(session: Session, now: float, attempts: int) -> bool:
     lost = select(Job.id).where(Job.state == "running", Job.lease_until < now)
     spent = select(Job.id).where(Job.state == "queued", Job.lost >= attempts)
     mails = select(OutgoingMail.id).where(
@@ -169,7 +170,7 @@ def _anything_to_sweep(session: jobs.Session, now: float, attempts: int) -> bool
     return any(session.scalar(query.limit(1)) is not None for query in (lost, spent, mails))
 
 
-def _mail_is_due(session: jobs.Session, now: float) -> bool:
+def _mail_is_due(session: Session, now: float) -> bool:
     query = select(OutgoingMail.id).where(
         OutgoingMail.state == "waiting", OutgoingMail.not_before <= now
     )
