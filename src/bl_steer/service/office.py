@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from pathlib import Path
 
@@ -50,6 +51,8 @@ class Office:
         self.arrivals.mkdir(parents=True, exist_ok=True)
         self.database.create_tables()
         self.log.start()
+        # What analyses import takes seconds: not while the first visitor waits.
+        threading.Thread(target=own_cards, name="cards", daemon=True).start()
 
     def close(self) -> None:
         """Write what is left of the log, and close the database."""

@@ -195,8 +195,8 @@ def test_requests_made_from_the_description_never_break_the_server(site: Any) ->
         def ask(case: Any) -> None:
             nonlocal counted
             counted += 1
-            answer = case.call(base_url=site.address, headers=headers)
+            answer = case.call(base_url=site.address, headers=headers, timeout=60)
             assert answer.status_code < 500, answer.text
 
         ask()
-    assert counted >= min(CASES, 2 * len(operations)) * 0.8
+    assert counted >= CASES // 2  # routes without parameters are asked once or twice
