@@ -109,7 +109,8 @@ def test_imports_are_light() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=identify)
 def test_module_is_short_and_says_why_it_exists(path: Path) -> None:
     text = path.read_text()
-    assert text.count("\n") <= MAX_LINES
+    if path.parent.name != "versions":  # of the database's tables: Alembic writes them
+        assert text.count("\n") <= MAX_LINES
     assert ast.get_docstring(ast.parse(text))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session, load_only
 
-from bl_steer.service.jobs import OPEN
+from bl_steer.service.leases import OPEN
 from bl_steer.service.refusals import missing
 from bl_steer.service.tables import Job, JobOutput, Upload
 

@@ -9,23 +9,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from bl_steer.service.leases import CAUSES, Held, InputFile, Lease, Produced, Swept
 from bl_steer.service.outbox import post_completion
 from bl_steer.service.tables import Blob, Job, JobOutput, Upload, Worker
 
 __all__ = [
-    "CAUSES",
-    "OPEN",
-    "InputFile",
-    "Lease",
-    "Output",
-    "Produced",
-    "Swept",
     "cancel",
     "confirm_cancel",
     "fail",
@@ -38,76 +31,6 @@ __all__ = [
     "sweep",
     "take",
 ]
-
-CAUSES = (
-    "input",  # the file or a parameter does not fit
-    "error",  # the analysis failed
-    "time",
-    "memory",
-    "disk",
-    "processes",
-    "crashed",  # its process died by itself
-    "lost",  # it cost as many workers as it may
-    "package",  # its package is not, or no longer, what was approved
-    "sandbox",  # there is no sandbox to run it in
-)
-OPEN = ("queued", "running")
-
-Held = Literal["held", "cancel", "lost"]
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """An upload as a job sees it."""
-
-    sha256: str
-    file_name: str
-    size: int = 0
-
-
-@dataclass(frozen=True)
-class Lease:
-    """A job in the hands of a worker, with all that it needs to do it."""
-
-    job_id: str
-    attempt: int
-    worker: str
-    analysis: str
-    package_sha256: str | None
-    params: Mapping[str, Any]
-    inputs: Sequence[InputFile]
-    language: str
-    run_uid: str | None = None
-
-
-@dataclass(frozen=True)
-class Output:
-    """One file of a result that lies in the file store."""
-
-    name: str
-    kind: Literal["table", "array", "figure", "file"]
-    sha256: str
-    size: int
-    media_type: str
-
-
-@dataclass(frozen=True)
-class Produced:
-    """What a job's process gave."""
-
-    digest: str
-    warnings: Sequence[str] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-    outputs: Sequence[Output] = ()
-
-
-@dataclass(frozen=True)
-class Swept:
-    """What a sweep found: jobs given to the next worker, given up as poison, and cancelled."""
-
-    requeued: int = 0
-    poisoned: int = 0
-    cancelled: int = 0
 
 
 def submit(
@@ -368,21 +291,11 @@ def sweep(session: Session, *, attempts: int, address: str = "", now: float | No
     attempts : workers that one job may cost; with the last, it has failed
     """
     now = time.time() if now is None else now
-    silent = session.scalars(
-        select(Job)
-        .where(Job.state == "running", Job.lease_until < now)
-        .with_for_update(skip_locked=True)
-    ).all()
-    silent_or_spent = [
-        *silent,
-        *session.scalars(
-            select(Job)
-            .where(Job.state == "queued", Job.lost >= attempts)
-            .with_for_update(skip_locked=True)
-        ),
-    ]
+    silent = and_(Job.state == "running", Job.lease_until < now)
+    spent = and_(Job.state == "queued", Job.lost >= attempts)
+    left = select(Job).where(or_(silent, spent)).with_for_update(skip_locked=True)
     counts = {"requeued": 0, "poisoned": 0, "cancelled": 0}
-    for job in silent_or_spent:
+    for job in session.scalars(left).all():
         guard = (
             Job.id == job.id,
             Job.attempt == job.attempt,

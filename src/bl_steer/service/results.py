@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bl_steer.service.files import FileStore
 from bl_steer.service.job_process import REPORT
-from bl_steer.service.jobs import CAUSES, Output, Produced
+from bl_steer.service.leases import CAUSES, Output, Produced
 
 __all__ = ["Failure", "UnsoundResult", "collect"]
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import Session
 from bl_steer.service.audit import record_deed
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
-from bl_steer.service.jobs import OPEN
+from bl_steer.service.leases import OPEN
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import (
     AccessRecord,

@@ -14,7 +14,6 @@ import selectors
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,9 +22,9 @@ from typing import IO, Literal
 
 from bl_steer.service.cage import enter_words, process_cage
 from bl_steer.service.limits import Limits, disk_used, kill_tree, own_memory, process_tree, usage_of
+from bl_steer.service.walls import JOB, plain_environment, walls
 
 __all__ = [
-    "JOB",
     "Cause",
     "Outcome",
     "SandboxMissing",
@@ -33,23 +32,10 @@ __all__ = [
     "sandbox_problem",
 ]
 
-JOB = Path("/job")
-"""Where a sandboxed program finds what it was given: ``/job/out`` is the folder to write."""
 TICK_S = 0.05
 DISK_TICK_S = 0.25
 LONGEST_LINE = 65_536
 LAST_WORDS = 4000
-TMP = 64 * 2**20
-"""Size of /tmp, which is memory; larger things go to the folder to write."""
-SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-SYSTEM_FILES = (
-    "/etc/alternatives",
-    "/etc/fonts",
-    "/etc/ld.so.cache",
-    "/etc/localtime",
-    "/var/cache/fontconfig",
-)
-
 NO_PROCESS = (b"can't start new thread", b"Resource temporarily unavailable", b"EAGAIN")
 """How a program says that it was refused one process more."""
 
@@ -84,7 +70,7 @@ def sandbox_problem() -> str:
     """Return why programs cannot be kept apart here; nothing where they can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) is not installed"
-    probe = [*_walls(), "--", "/usr/bin/env", "true"]
+    probe = [*walls(), "--", "/usr/bin/env", "true"]
     done = subprocess.run(probe, capture_output=True, text=True, timeout=20, check=False)
     return "" if done.returncode == 0 else f"bubblewrap fails here: {done.stderr.strip()[:200]}"
 
@@ -129,8 +115,8 @@ def run_in_sandbox(
     with process_cage(limits.processes) as cage:
         words = [*enter_words(cage), *_limit_words(limits)]
         if inside:
-            words += _walls(readable, writable, hidden)
-            for name, value in _environment(JOB / "out", environment).items():
+            words += walls(readable, writable, hidden)
+            for name, value in plain_environment(JOB / "out", environment).items():
                 words += ["--setenv", name, value]
             words += ["--", *_process_limit_words(limits)]
         process = subprocess.Popen(
@@ -139,7 +125,9 @@ def run_in_sandbox(
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             cwd="/" if inside else writable,
-            env={"PATH": os.environ["PATH"]} if inside else _environment(writable, environment),
+            env={"PATH": os.environ["PATH"]}
+            if inside
+            else plain_environment(writable, environment),
             start_new_session=True,
         )
         try:
@@ -312,64 +300,3 @@ def _process_limit_words(limits: Limits) -> list[str]:
     """Return what caps the processes of all but root; counted anew inside the walls."""
     found = shutil.which("prlimit", path="/usr/bin:/bin")
     return [] if found is None else [found, f"--nproc={limits.processes}", "--"]
-
-
-def _walls(
-    readable: Mapping[Path, Path] | None = None,
-    writable: Path | None = None,
-    hidden: Sequence[Path] = (),
-) -> list[str]:
-    """Return bubblewrap and its options."""
-    words = [
-        *("bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"),
-        *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
-        *("--hostname", "job", "--proc", "/proc", "--dev", "/dev"),
-        *("--size", str(TMP), "--tmpfs", "/tmp", "--size", str(TMP), "--tmpfs", "/dev/shm"),
-    ]
-    for place in SYSTEM:
-        if os.path.islink(place):
-            words += ["--symlink", os.readlink(place), place]
-        elif os.path.exists(place):
-            words += ["--ro-bind", place, place]
-    for place in SYSTEM_FILES:
-        words += ["--ro-bind-try", place, place]
-    seen = [Path("/usr")]
-    for folder in _library_folders():
-        if not any(folder.is_relative_to(one) for one in seen):
-            words += ["--ro-bind", str(folder), str(folder)]
-            seen.append(folder)
-    for folder in hidden:
-        if folder.exists() and any(folder.resolve().is_relative_to(one) for one in seen):
-            words += ["--tmpfs", str(folder.resolve()), "--remount-ro", str(folder.resolve())]
-    for inside, outside in (readable or {}).items():
-        words += ["--ro-bind", str(outside.resolve()), str(inside)]
-    if writable is not None:
-        words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
-    # The walls themselves are of memory that nobody counts: nothing may be written there.
-    return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
-
-
-def _library_folders() -> list[Path]:
-    """Return the folders of Python, of what is installed in it, and of this library."""
-    import bl_steer
-
-    ours = Path(bl_steer.__file__).resolve().parent
-    places = [Path(sys.base_prefix), Path(sys.prefix), ours]
-    return sorted({place.resolve() for place in places}, key=lambda place: len(place.parts))
-
-
-def _environment(home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
-    import bl_steer
-
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
-    return {
-        **dict.fromkeys(threads, "1"),
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
-        "HOME": str(home),
-        "TMPDIR": str(home),
-        "LANG": "C.UTF-8",
-        "MPLBACKEND": "Agg",
-        "PYTHONPATH": str(Path(bl_steer.__file__).resolve().parent.parent),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        **(more or {}),
-    }

@@ -158,7 +158,7 @@ class Job(Base):
     progress_done: Mapped[int] = mapped_column(default=0)
     progress_total: Mapped[int] = mapped_column(default=0)
     cause: Mapped[str] = mapped_column(String(16), default="")
-    """Why it failed: see `bl_steer.service.jobs.CAUSES`."""
+    """Why it failed: see `bl_steer.service.leases.CAUSES`."""
     message: Mapped[str] = mapped_column(Text, default="")
     last_words: Mapped[str] = mapped_column(Text, default="")
     """What the process wrote at its end, for the author of the analysis."""

@@ -29,15 +29,18 @@ from bl_steer.service import jobs
 from bl_steer.service.caches import cache_environment, caches_of
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore, StoredFileMissing
+from bl_steer.service.hold import Hold, first_line
 from bl_steer.service.job_process import Task
+from bl_steer.service.leases import Lease
 from bl_steer.service.limits import Limits
 from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.manifest import PackageError
 from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.results import Failure, UnsoundResult, collect
-from bl_steer.service.sandbox import JOB, Outcome, SandboxMissing, run_in_sandbox
+from bl_steer.service.sandbox import Outcome, SandboxMissing, run_in_sandbox
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Worker as WorkerRow
+from bl_steer.service.walls import JOB
 
 __all__ = ["Worker", "main"]
 
@@ -70,7 +73,7 @@ class Worker:
         self.files = FileStore(settings.files)
         self.packages = PackageStore(settings)
         self.stopping = False
-        self._seen = 0.0
+        self.seen = 0.0
 
     def run(self) -> None:
         """Work until `stop`; what the database does meanwhile only makes it wait."""
@@ -80,7 +83,9 @@ class Worker:
             try:
                 worked = self.step()
             except (DBAPIError, PoolTimeout) as error:
-                logger.warning("worker %s: the database is not there: %s", self.name, _line(error))
+                logger.warning(
+                    "worker %s: the database is not there: %s", self.name, first_line(error)
+                )
                 wait = min(LONGEST_WAIT_S, 2 * wait)
                 worked = False
             else:
@@ -93,7 +98,7 @@ class Worker:
         now = time.time()
         with self.database.read() as session:  # a look costs no lock
             waiting = jobs.is_waiting(session)
-        if now - self._seen > SEEN_EVERY_S:
+        if now - self.seen > SEEN_EVERY_S:
             self._note(now)
         if not waiting:
             trusted = self.settings.trust_packages
@@ -114,8 +119,8 @@ class Worker:
         """End soon: a job under way goes back into the queue."""
         self.stopping = True
 
-    def _carry_out(self, lease: jobs.Lease, folder: Path) -> None:
-        hold = _Hold(self, lease)
+    def _carry_out(self, lease: Lease, folder: Path) -> None:
+        hold = Hold(self, lease)
         try:
             outcome = self._execute(lease, folder, hold)
         except SandboxMissing as error:
@@ -139,7 +144,7 @@ class Worker:
         else:
             self._keep(lease, folder, outcome)
 
-    def _execute(self, lease: jobs.Lease, folder: Path, hold: _Hold) -> Outcome:
+    def _execute(self, lease: Lease, folder: Path, hold: Hold) -> Outcome:
         out = folder / "out"
         out.mkdir()
         out.chmod(0o700)
@@ -180,7 +185,7 @@ class Worker:
             trusted=self.settings.trust_packages,
         )
 
-    def _inputs(self, lease: jobs.Lease, folder: Path, seen: Path) -> dict[Path, Path]:
+    def _inputs(self, lease: Lease, folder: Path, seen: Path) -> dict[Path, Path]:
         """Return the files of a job by the path that it sees; each in a folder of its own."""
         found = {}
         for number, one in enumerate(lease.inputs):
@@ -191,7 +196,7 @@ class Worker:
                 path.symlink_to(found[path])
         return found
 
-    def _keep(self, lease: jobs.Lease, folder: Path, outcome: Outcome) -> None:
+    def _keep(self, lease: Lease, folder: Path, outcome: Outcome) -> None:
         try:
             found = collect(folder / "out", self.files)
         except UnsoundResult as error:
@@ -208,7 +213,7 @@ class Worker:
         if self._write(finish):
             logger.info("job %s: done in %.1f s", lease.job_id, outcome.seconds)
 
-    def _end(self, lease: jobs.Lease, cause: str, message: str, last_words: str = "") -> None:
+    def _end(self, lease: Lease, cause: str, message: str, last_words: str = "") -> None:
         logger.info("job %s: failed (%s): %s", lease.job_id, cause, message)
         self._write(
             lambda session: jobs.fail(
@@ -221,7 +226,7 @@ class Worker:
             )
         )
 
-    def _cancelled(self, lease: jobs.Lease, *, asked: bool) -> None:
+    def _cancelled(self, lease: Lease, *, asked: bool) -> None:
         if asked:
             self._write(lambda session: jobs.confirm_cancel(session, lease))
         else:  # this worker is to end
@@ -236,7 +241,9 @@ class Worker:
                     return change(session)
             except (DBAPIError, PoolTimeout) as error:
                 if time.monotonic() > deadline:
-                    logger.error("worker %s: a result is given up: %s", self.name, _line(error))
+                    logger.error(
+                        "worker %s: a result is given up: %s", self.name, first_line(error)
+                    )
                     return False
                 time.sleep(min(1.0, self.settings.poll_s))
 
@@ -257,7 +264,7 @@ class Worker:
                 session.add(WorkerRow(name=self.name, seen=now))
             else:
                 row.seen = now
-        self._seen = now
+        self.seen = now
 
     def _place(self) -> Path:
         self.settings.work.mkdir(parents=True, exist_ok=True)
@@ -269,72 +276,10 @@ class Worker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-class _Hold:
-    """The lease of the job under way: renewed in time, and looked at for a cancel."""
-
-    def __init__(self, worker: Worker, lease: jobs.Lease) -> None:
-        self.worker = worker
-        self.lease = lease
-        self.answer: jobs.Held = "held"
-        settings = worker.settings
-        self._every_s = min(settings.poll_s, settings.lease_s / 4)
-        self._renew_every_s = settings.lease_s / 4
-        now = time.monotonic()
-        self._until = now + settings.lease_s
-        self._renewed, self._looked = now, 0.0
-        self._progress: tuple[int, int] | None = None
-
-    def hear(self, line: str) -> None:
-        """Take a line of the job's process, which may be anything."""
-        try:
-            done, total = json.loads(line)["progress"]
-            self._progress = (max(0, min(int(done), 10**9)), max(0, min(int(total), 10**9)))
-        except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
-            return
-
-    def over(self) -> bool:
-        """Return whether to end the job's process."""
-        now = time.monotonic()
-        if self.worker.stopping:
-            return True
-        if self.answer == "held" and now - self._looked >= self._every_s:
-            self._looked = now
-            self._look(now)
-        return self.answer != "held"
-
-    def _look(self, now: float) -> None:
-        renewing = now - self._renewed >= self._renew_every_s or (
-            self._progress is not None and now - self._renewed >= 1.0
-        )
-        try:
-            if renewing:
-                with self.worker.database.write() as session:
-                    self.answer = jobs.renew(
-                        session,
-                        self.lease,
-                        lease_s=self.worker.settings.lease_s,
-                        progress=self._progress,
-                    )
-                self._renewed, self._progress = now, None
-                self._until = now + self.worker.settings.lease_s
-                self.worker._seen = now
-            else:
-                with self.worker.database.read() as session:
-                    self.answer = jobs.look(session, self.lease)
-        except (DBAPIError, PoolTimeout) as error:
-            logger.warning("job %s: not renewed: %s", self.lease.job_id, _line(error))
-            if now > self._until:  # by now it is another worker's
-                self.answer = "lost"
-
-
 def _plain_name(name: str) -> str:
     """Return a file name without what could lead elsewhere; suffixes stay."""
     plain = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())
     return plain.strip(". ")[-120:] or "upload"
-
-
-def _line(error: Exception) -> str:
-    return str(error).partition("\n")[0][:200]
 
 
 def main(argv: list[str] | None = None) -> None:

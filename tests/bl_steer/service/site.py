@@ -15,7 +15,8 @@ import httpx
 
 from bl_steer.service.accounts import add_user
 from bl_steer.service.api_keys import SCOPES, make_key
-from bl_steer.service.jobs import Lease, Output, Produced, finish, take
+from bl_steer.service.jobs import finish, take
+from bl_steer.service.leases import Lease, Output, Produced
 from bl_steer.service.office import Office
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, User

@@ -5,14 +5,14 @@ import threading
 import pytest
 from sqlalchemy import select
 
-from bl_steer.service import jobs
+from bl_steer.service import jobs, leases
 from bl_steer.service.database import Database
 from bl_steer.service.tables import Job, JobOutput, OutgoingMail, Upload, User, Worker
 
-RESULT = jobs.Produced(
+RESULT = leases.Produced(
     digest="d" * 64,
     warnings=("mind the gap",),
-    outputs=[jobs.Output("t.csv", "table", "a" * 64, 3, "text/csv")],
+    outputs=[leases.Output("t.csv", "table", "a" * 64, 3, "text/csv")],
 )
 
 
@@ -29,7 +29,7 @@ def submit(database: Database, *, user: str = "u", **options: object) -> str:
         return jobs.submit(session, user_id=user, analysis="advise", params={"n": 1}, **options).id
 
 
-def take(database: Database, now: float = 0.0, worker: str = "w") -> jobs.Lease | None:
+def take(database: Database, now: float = 0.0, worker: str = "w") -> leases.Lease | None:
     with database.write() as session:
         return jobs.take(session, worker, lease_s=30.0, now=now)
 
@@ -104,7 +104,7 @@ def test_a_late_result_counts_while_nobody_else_has_the_job(database: Database) 
     with database.write() as session:
         assert jobs.finish(session, lease, RESULT, now=99.0)
     with database.write() as session:
-        assert jobs.sweep(session, attempts=5, now=100.0) == jobs.Swept()
+        assert jobs.sweep(session, attempts=5, now=100.0) == leases.Swept()
 
 
 def test_a_job_that_costs_too_many_workers_is_given_up_as_poison(database: Database) -> None:
@@ -113,7 +113,7 @@ def test_a_job_that_costs_too_many_workers_is_given_up_as_poison(database: Datab
         assert take(database, now=100.0 * attempt) is not None
         with database.write() as session:
             swept = jobs.sweep(session, attempts=3, now=100.0 * attempt + 31.0)
-    assert swept == jobs.Swept(poisoned=1)
+    assert swept == leases.Swept(poisoned=1)
     job = job_of(database, job_id)
     assert (job.state, job.cause) == ("failed", "lost")
     assert len(mails(database)) == 1
@@ -178,7 +178,7 @@ def test_a_cancelled_job_whose_worker_died_is_not_tried_again(database: Database
     take(database, now=0.0)
     with database.write() as session:
         jobs.cancel(session, job_id)
-        assert jobs.sweep(session, attempts=5, now=31.0) == jobs.Swept(cancelled=1)
+        assert jobs.sweep(session, attempts=5, now=31.0) == leases.Swept(cancelled=1)
     assert job_of(database, job_id).state == "cancelled"
 
 
@@ -228,7 +228,7 @@ def test_many_workers_at_once_do_each_job_once(database: Database) -> None:
         try:
             while (lease := take(database, worker=name)) is not None:
                 with database.write() as session:
-                    if jobs.finish(session, lease, jobs.Produced("e" * 64)):
+                    if jobs.finish(session, lease, leases.Produced("e" * 64)):
                         done.append(lease.job_id)
         except BaseException as error:
             problems.append(error)

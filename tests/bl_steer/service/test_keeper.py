@@ -14,7 +14,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
-from bl_steer.service import jobs, outbox
+from bl_steer.service import jobs, leases, outbox
 from bl_steer.service.audit import broken_link
 from bl_steer.service.files import FileStore
 from bl_steer.service.keeper import Keeper
@@ -90,7 +90,7 @@ def test_a_finished_job_is_told_by_one_mail_in_the_language_of_the_job(
     with keeper.database.write() as session:
         lease = jobs.take(session, "w", lease_s=30.0)
         assert lease is not None
-        jobs.finish(session, lease, jobs.Produced("a" * 64), address="http://here")
+        jobs.finish(session, lease, leases.Produced("a" * 64), address="http://here")
     box.refusing = 2
     deadline = time.monotonic() + 20.0
     while not box.mails and time.monotonic() < deadline:
@@ -195,8 +195,8 @@ def test_what_is_older_than_the_keeping_time_goes_and_the_history_stays(tmp_path
         lease = jobs.take(session, "w", lease_s=30.0)
         assert lease is not None
         sha256, size = keeper.files.put(io.BytesIO(b"result"))
-        result = jobs.Produced(
-            "a" * 64, outputs=[jobs.Output("t.csv", "table", sha256, size, "text/csv")]
+        result = leases.Produced(
+            "a" * 64, outputs=[leases.Output("t.csv", "table", sha256, size, "text/csv")]
         )
         jobs.finish(session, lease, result, now=time.time() - 11 * DAY_S)
     submit(keeper, upload_ids=[needed.id])

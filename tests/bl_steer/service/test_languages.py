@@ -10,8 +10,8 @@ import bl_steer.service
 from bl_steer.service.accounts import ROLES
 from bl_steer.service.api_keys import SCOPES
 from bl_steer.service.cards import own_cards
-from bl_steer.service.jobs import CAUSES
 from bl_steer.service.languages import LANGUAGES, choose_language, text, texts
+from bl_steer.service.leases import CAUSES
 from bl_steer.service.packages.gate import STATES
 
 HERE = Path(str(bl_steer.service.__file__)).parent

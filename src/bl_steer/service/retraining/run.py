@@ -31,10 +31,11 @@ from bl_steer.service.retraining.candidate import write_candidate
 from bl_steer.service.retraining.process import MODEL, REPORT, RetrainingTask
 from bl_steer.service.retraining.settings import RetrainingSettings
 from bl_steer.service.retraining.snapshots import check_allowed, export_snapshot, take_snapshot
-from bl_steer.service.sandbox import JOB, run_in_sandbox
+from bl_steer.service.sandbox import run_in_sandbox
 from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import Package, User
 from bl_steer.service.training_tables import Retraining, Snapshot
+from bl_steer.service.walls import JOB
 
 __all__ = ["RetrainingFailed", "Retrainings"]
 

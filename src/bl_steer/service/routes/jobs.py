@@ -15,6 +15,7 @@ from bl_steer.service.cards import Card
 from bl_steer.service.downloads import file_response, zip_response
 from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
+from bl_steer.service.leases import OPEN
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of, render
@@ -68,7 +69,7 @@ def progress(request: Request, job_id: str) -> Response:
     with office_of(request).database.read() as session:
         job = job_of(session, user_of(request).id, job_id)
         ahead = _ahead(session, job)
-    if job.state not in jobs.OPEN:
+    if job.state not in OPEN:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
     return render(request, "progress", job=job, ahead=ahead)
 

@@ -1,0 +1,85 @@
+"""The walls of a sandbox: what a program behind them sees of the machine."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+__all__ = ["JOB", "plain_environment", "walls"]
+
+JOB = Path("/job")
+"""Where a sandboxed program finds what it was given: ``/job/out`` is the folder to write."""
+TMP = 64 * 2**20
+"""Size of /tmp, which is memory; larger things go to the folder to write."""
+SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
+SYSTEM_FILES = (
+    "/etc/alternatives",
+    "/etc/fonts",
+    "/etc/ld.so.cache",
+    "/etc/localtime",
+    "/var/cache/fontconfig",
+)
+
+
+def walls(
+    readable: Mapping[Path, Path] | None = None,
+    writable: Path | None = None,
+    hidden: Sequence[Path] = (),
+) -> list[str]:
+    """Return bubblewrap and its options."""
+    words = [
+        *("bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"),
+        *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
+        *("--hostname", "job", "--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(TMP), "--tmpfs", "/tmp", "--size", str(TMP), "--tmpfs", "/dev/shm"),
+    ]
+    for place in SYSTEM:
+        if os.path.islink(place):
+            words += ["--symlink", os.readlink(place), place]
+        elif os.path.exists(place):
+            words += ["--ro-bind", place, place]
+    for place in SYSTEM_FILES:
+        words += ["--ro-bind-try", place, place]
+    seen = [Path("/usr")]
+    for folder in _library_folders():
+        if not any(folder.is_relative_to(one) for one in seen):
+            words += ["--ro-bind", str(folder), str(folder)]
+            seen.append(folder)
+    for folder in hidden:
+        if folder.exists() and any(folder.resolve().is_relative_to(one) for one in seen):
+            words += ["--tmpfs", str(folder.resolve()), "--remount-ro", str(folder.resolve())]
+    for inside, outside in (readable or {}).items():
+        words += ["--ro-bind", str(outside.resolve()), str(inside)]
+    if writable is not None:
+        words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
+    # The walls themselves are of memory that nobody counts: nothing may be written there.
+    return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+def _library_folders() -> list[Path]:
+    """Return the folders of Python, of what is installed in it, and of this library."""
+    import bl_steer
+
+    ours = Path(bl_steer.__file__).resolve().parent
+    places = [Path(sys.base_prefix), Path(sys.prefix), ours]
+    return sorted({place.resolve() for place in places}, key=lambda place: len(place.parts))
+
+
+def plain_environment(home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
+    """Return the few variables that a sandboxed program gets."""
+    import bl_steer
+
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
+    return {
+        **dict.fromkeys(threads, "1"),
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "HOME": str(home),
+        "TMPDIR": str(home),
+        "LANG": "C.UTF-8",
+        "MPLBACKEND": "Agg",
+        "PYTHONPATH": str(Path(bl_steer.__file__).resolve().parent.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        **(more or {}),
+    }
