@@ -58,23 +58,17 @@ def _settings(arguments: argparse.Namespace) -> Any:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.database import Database
-    from bl_steer.service.serving import PARTS, prepare, serve
+    from bl_steer.service.serving import PARTS, serve
 
-    settings = _settings(arguments)
-    parts = arguments.part or PARTS
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    prepare(settings)
-    if "web" in parts:
-        from bl_steer.service.web import first_link
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    serve(_settings(arguments), arguments.part or PARTS, tell=_announce)
 
-        database = Database(settings.database, pool_size=1)
-        link = first_link(database, settings.address)
-        database.close()
-        print(f"bl_steer's analysis server: {settings.address} (Ctrl-C ends it)")
-        if link is not None:
-            print(f"make the first account, an administrator's, here: {link}")
-    serve(settings, parts)
+
+def _announce(address: str, link: str | None) -> None:
+    print(f"bl_steer's analysis server: {address} (Ctrl-C ends it)", flush=True)
+    if link is not None:
+        print(f"make the first account, an administrator's, here: {link}", flush=True)
 
 
 def _add_user(arguments: argparse.Namespace) -> None:

@@ -13,6 +13,7 @@ from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.point_files import point_inputs
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.result_files import read_exact
+from bl_steer.drafts import alone_in
 from bl_steer.service import caches, jobs
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
@@ -83,7 +84,7 @@ def test_a_job_is_done_with_files_and_the_digest_of_a_notebook(
     assert digest_of(read_exact(tmp_path / "r.npz")) == job.digest
     assert job.provenance["tables"]["suggestions"]["rows"] == 2
     assert job.progress_total in (0, 2)
-    assert not any(worker.settings.work.iterdir())
+    assert not any((worker.settings.work / "w").iterdir())
 
 
 def test_a_file_that_does_not_fit_fails_with_its_reason(worker: Worker) -> None:
@@ -143,6 +144,17 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None
     worker._carry_out(lease, folder)
     job = job_of(worker, job_id)
     assert (job.state, job.lost) == ("queued", 0)
+
+
+def test_a_worker_leaves_what_a_living_one_of_its_name_works_on(worker: Worker) -> None:
+    under_way = worker.settings.work / "w" / "job-x"
+    under_way.mkdir(parents=True)
+    with alone_in(under_way.parent), pytest.raises(FileExistsError):
+        worker.run()
+    assert under_way.is_dir()
+    worker.stop()
+    worker.run()
+    assert not under_way.exists()
 
 
 def test_a_job_sees_only_what_was_made_for_all_jobs_and_gets_the_same_digest(
