@@ -15,6 +15,7 @@ from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.result_files import read_exact
 from bl_steer.drafts import alone_in
 from bl_steer.service import caches, jobs
+from bl_steer.service.hold import Hold
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, JobOutput, Upload, User
@@ -131,6 +132,23 @@ def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
     thread.join()
     assert job_of(worker, job_id).state == "cancelled"
     assert ended - began[0] < 2.0
+
+
+def test_a_busy_worker_is_heard_of(tmp_path: Path) -> None:
+    busy = Worker(ServiceSettings(folder=tmp_path, lease_s=0.2, poll_s=0.01), name="w")
+    busy.database.create_tables()
+    with busy.database.write() as session:
+        session.add(User(id="u", email="u@example.org"))
+    submit(busy)
+    busy._note(time.time() - 1000.0)
+    with busy.database.write() as session:
+        lease = jobs.take(session, "w", lease_s=60.0)
+    assert lease is not None
+    hold = Hold(busy, lease)
+    time.sleep(0.06)
+    assert not hold.over()
+    with busy.database.read() as session:
+        assert session.get_one(WorkerRow, "w").seen == pytest.approx(time.time(), abs=60.0)
 
 
 def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None:
