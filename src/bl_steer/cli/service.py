@@ -49,20 +49,22 @@ def _folder_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Any:
+    from bl_steer.service.environment import read_settings
     from bl_steer.service.serving import set_environment
-    from bl_steer.service.settings import ServiceSettings
 
     names = ("folder", "host", "port", "workers", "trust_packages")
-    set_environment({name: getattr(arguments, name, None) for name in names})
-    return ServiceSettings()
+    given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
+    set_environment(given)
+    return read_settings(options=given)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
     from bl_steer.service.serving import PARTS, serve
 
+    settings = _settings(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    serve(_settings(arguments), arguments.part or PARTS, tell=_announce)
+    serve(settings, arguments.part or PARTS, tell=_announce)
 
 
 def _announce(address: str, link: str | None) -> None:
@@ -72,10 +74,18 @@ def _announce(address: str, link: str | None) -> None:
 
 
 def _add_user(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.accounts import invite
+    from bl_steer.service.accounts import check_email, invite
     from bl_steer.service.database import Database
+    from bl_steer.service.refusals import Refused
 
+    try:
+        check_email(arguments.email)
+    except Refused as error:
+        raise ValueError(
+            f"EMAIL must be an e-mail address, got {arguments.email!r}; give name@example.org"
+        ) from error
     settings = _settings(arguments)
+    settings.check_folder()
     database = Database(settings.database, pool_size=1)
     try:
         database.create_tables()
@@ -89,7 +99,9 @@ def _add_user(arguments: argparse.Namespace) -> None:
 def _backup(arguments: argparse.Namespace) -> None:
     from bl_steer.service.backup import back_up
 
-    made = back_up(_settings(arguments), arguments.target)
+    settings = _settings(arguments)
+    settings.check_folder()
+    made = back_up(settings, arguments.target)
     print(f"backup {arguments.target}: {made.rows} rows, {made.files} files ({made.copied} new)")
 
 
