@@ -75,8 +75,8 @@ def _announce(address: str, link: str | None) -> None:
 
 def _add_user(arguments: argparse.Namespace) -> None:
     from bl_steer.service.accounts import check_email, invite
-    from bl_steer.service.database import Database
     from bl_steer.service.refusals import Refused
+    from bl_steer.service.serving import open_database
 
     try:
         check_email(arguments.email)
@@ -86,9 +86,8 @@ def _add_user(arguments: argparse.Namespace) -> None:
         ) from error
     settings = _settings(arguments)
     settings.check_folder()
-    database = Database(settings.database, pool_size=1)
+    database = open_database(settings)
     try:
-        database.create_tables()
         with database.write() as session:
             token = invite(session, by="command line", email=arguments.email, role=arguments.role)
     finally:

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from http.client import HTTPConnection, HTTPException
 
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
 from bl_steer.drafts import alone_in
 from bl_steer.service.database import Database
+from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.supervisor import Supervisor, die_with_parent
 
@@ -57,11 +60,20 @@ def prepare(settings: ServiceSettings) -> None:
         )
     settings.folder.mkdir(parents=True, exist_ok=True)
     settings.folder.chmod(0o700)
-    database = Database(settings.database, pool_size=1)
+    open_database(settings).close()
+
+
+def open_database(settings: ServiceSettings) -> Database:
+    """Return the database, its tables up to date; `ConnectionError` where it cannot be had."""
     try:
+        database = Database(settings.database, pool_size=1)
         database.create_tables()
-    finally:
-        database.close()
+    except (ArgumentError, DBAPIError) as error:
+        raise ConnectionError(
+            f"the server's database must answer, got {first_line(error)!r}; start it, or correct "
+            "BL_STEER_SERVICE_DATABASE_URL"
+        ) from error
+    return database
 
 
 def serve(

@@ -82,6 +82,15 @@ def test_a_folder_that_cannot_be_made_is_named_with_the_remedy(
     assert "give another place" in said
 
 
+@pytest.mark.parametrize("url", ["nonsense", "postgresql+psycopg://ann@127.0.0.1:1/service"])
+def test_a_database_that_cannot_be_had_is_told_in_one_line(
+    url: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
+    said = line_of(capsys, "server", "add-user", "ann@example.org")
+    assert "correct BL_STEER_SERVICE_DATABASE_URL" in said
+
+
 def test_a_user_is_added_only_where_a_server_is(
     capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
