@@ -4,19 +4,22 @@ import json
 import pickle
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bl_steer.analysis.digest import digest_of
 from bl_steer.cli import main
 from bl_steer.service import jobs
 from bl_steer.service.packages import package_analysis
+from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.testing import try_package
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.tables import Job, Package, Upload, User
+from bl_steer.service.tables import AuditRecord, Job, Package, Upload, User
 from bl_steer.service.worker import Worker
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -128,6 +131,20 @@ def test_a_package_that_fails_its_own_tests_is_a_draft_with_the_reason(
     (test,) = row.report["check"]["tests"]
     assert test["problems"] == ["tables.sums.columns.sum[0] must be 21.5, got 21.0"]
     assert row.report["inspection"]["imports"] == {"script.py": ["numpy"]}
+
+
+def test_workers_check_a_package_once(server: Worker, small: Callable[..., Any]) -> None:
+    folder = small().accept()
+    assert main(["package", "submit", str(folder), "--user", "a@example.org"]) == 0
+    with ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(check_next, server.database, server.packages) for _ in range(2)]
+        found = [one.result() for one in looks]
+    with server.database.read() as session:
+        package = session.scalars(select(Package)).one()
+        deeds = list(session.scalars(select(AuditRecord.action)))
+    assert package.state == "checked"
+    assert sorted(found, key=str) == sorted([package.sha256, None], key=str)
+    assert deeds.count("package check") == 1
 
 
 def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
