@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import shlex
 import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from bl_steer.analysis.digest import digest_of
-from bl_steer.cli import main
+from bl_steer.cli import _parser, main
 from bl_steer.service import jobs
 from bl_steer.service.packages import package_analysis
 from bl_steer.service.packages.checking import check_next
@@ -93,7 +94,10 @@ def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole
     assert review("release", "sums@1.0.0") == 2, "a pickle needs two"
     assert review("approve", sha256[:10], by="s") == 0
     assert review("release", sha256) == 0
-    assert review("show", "sums@1.0.0") == 0
+    assert "needs         2 approvals by" in capsys.readouterr().out
+    assert main(["review", "list", "--state", "released"]) == 0, "who only reads needs no account"
+    assert "sums@1.0.0" in capsys.readouterr().out
+    assert main(["review", "show", "sums@1.0.0"]) == 0
     assert "code: loading it runs it" in capsys.readouterr().out
 
     analysis = package_analysis(folder)
@@ -163,7 +167,10 @@ def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
 
 @pytest.mark.parametrize("weights", [None, "skops"])
 def test_a_new_package_works_from_its_first_minute(
-    weights: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "grain-size"
     words = ["package", "init", str(folder), "--author", 'A. "Q" Author']
@@ -175,7 +182,11 @@ def test_a_new_package_works_from_its_first_minute(
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     assert main(["package", "test", str(folder), "--accept"]) == 0
     assert main(["package", "build", str(folder), "--out", str(tmp_path / "g.zip")]) == 0
+    assert "needs         1 approval by" in capsys.readouterr().out
     assert main([*words]) == 2, "a folder with files in it is left alone"
+    for line in (folder / "README.md").read_text().splitlines():
+        if line.startswith("bl-steer "):
+            assert _parser().parse_args(shlex.split(line, comments=True)[1:]).run
 
 
 @pytest.mark.parametrize("name", ["texture-classes", "texture-classes-skops"])
