@@ -130,15 +130,11 @@ class Desk:
 def open_desk(email: str) -> Iterator[Desk]:
     """Open the server whose folder and database the settings name."""
     from bl_steer.service.database import Database
+    from bl_steer.service.environment import read_settings
     from bl_steer.service.packages.store import PackageStore
-    from bl_steer.service.settings import ServiceSettings
 
-    settings = ServiceSettings()
-    if not settings.database_url and not (settings.folder / "service.db").exists():
-        raise FileNotFoundError(
-            f"the server's folder must be {settings.folder}, got no database there; set "
-            "BL_STEER_SERVICE_FOLDER, or run 'bl-steer serve' first"
-        )
+    settings = read_settings()
+    settings.check_folder()
     database = Database(settings.database)
     try:
         yield Desk(database, PackageStore(settings), settings, email)

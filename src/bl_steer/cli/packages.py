@@ -48,11 +48,10 @@ def json_command(commands: Any, name: str, run: Any, text: str) -> argparse.Argu
     return parser
 
 
-def user_option(parser: argparse.ArgumentParser) -> None:
+def user_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """Let the operator say in whose name a deed is done on the server's own machine."""
-    parser.add_argument(
-        "--user", required=True, metavar="EMAIL", help="account on the server of this machine"
-    )
+    text = "account on the server of this machine" + ("" if required else "; not needed to read")
+    parser.add_argument("--user", required=required, default="", metavar="EMAIL", help=text)
 
 
 def _folder(parser: argparse.ArgumentParser) -> None:
@@ -120,7 +119,9 @@ def _build(arguments: argparse.Namespace) -> None:
     print(f"package       {report['name']} {report['version']}, {report['files']} files")
     print(f"hash          {report['sha256']}")
     print(f"archive       {report['archive']}")
-    print(f"needs         {report['approvals_needed']} approvals by others than its author")
+    needed = report["approvals_needed"]
+    approvals = "approval" if needed == 1 else "approvals"
+    print(f"needs         {needed} {approvals} by others than its author")
     write_json(arguments, report)
 
 

@@ -24,7 +24,7 @@ def add_commands(commands: Any) -> None:
     """Add the group ``review``."""
     review = group(commands, "review", "review packages of the server on this machine")
     rows = json_command(review, "list", _list, "list the packages")
-    user_option(rows)
+    user_option(rows, required=False)
     rows.add_argument("--state", help="draft, submitted, checked, approved, released or revoked")
     for name, text, run in (
         ("show", "show what a package says, imports, loads and found", _show),
@@ -32,7 +32,7 @@ def add_commands(commands: Any) -> None:
     ):
         parser = json_command(review, name, run, text)
         _package(parser)
-        user_option(parser)
+        user_option(parser, required=name != "show")
     for name, text in TEXTS.items():
         parser = json_command(review, name, _decide, text)
         _package(parser)

@@ -49,42 +49,45 @@ def _folder_option(parser: argparse.ArgumentParser) -> None:
 
 
 def _settings(arguments: argparse.Namespace) -> Any:
+    from bl_steer.service.environment import read_settings
     from bl_steer.service.serving import set_environment
-    from bl_steer.service.settings import ServiceSettings
 
     names = ("folder", "host", "port", "workers", "trust_packages")
-    set_environment({name: getattr(arguments, name, None) for name in names})
-    return ServiceSettings()
+    given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
+    set_environment(given)
+    return read_settings(options=given)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.database import Database
-    from bl_steer.service.serving import PARTS, prepare, serve
+    from bl_steer.service.serving import PARTS, serve
 
     settings = _settings(arguments)
-    parts = arguments.part or PARTS
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    prepare(settings)
-    if "web" in parts:
-        from bl_steer.service.web import first_link
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    serve(settings, arguments.part or PARTS, tell=_announce)
 
-        database = Database(settings.database, pool_size=1)
-        link = first_link(database, settings.address)
-        database.close()
-        print(f"bl_steer's analysis server: {settings.address} (Ctrl-C ends it)")
-        if link is not None:
-            print(f"make the first account, an administrator's, here: {link}")
-    serve(settings, parts)
+
+def _announce(address: str, link: str | None) -> None:
+    print(f"bl_steer's analysis server: {address} (Ctrl-C ends it)", flush=True)
+    if link is not None:
+        print(f"make the first account, an administrator's, here: {link}", flush=True)
 
 
 def _add_user(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.accounts import invite
-    from bl_steer.service.database import Database
+    from bl_steer.service.accounts import check_email, invite
+    from bl_steer.service.refusals import Refused
+    from bl_steer.service.serving import open_database
 
-    settings = _settings(arguments)
-    database = Database(settings.database, pool_size=1)
     try:
-        database.create_tables()
+        check_email(arguments.email)
+    except Refused as error:
+        raise ValueError(
+            f"EMAIL must be an e-mail address, got {arguments.email!r}; give name@example.org"
+        ) from error
+    settings = _settings(arguments)
+    settings.check_folder()
+    database = open_database(settings)
+    try:
         with database.write() as session:
             token = invite(session, by="command line", email=arguments.email, role=arguments.role)
     finally:
@@ -95,7 +98,9 @@ def _add_user(arguments: argparse.Namespace) -> None:
 def _backup(arguments: argparse.Namespace) -> None:
     from bl_steer.service.backup import back_up
 
-    made = back_up(_settings(arguments), arguments.target)
+    settings = _settings(arguments)
+    settings.check_folder()
+    made = back_up(settings, arguments.target)
     print(f"backup {arguments.target}: {made.rows} rows, {made.files} files ({made.copied} new)")
 
 

@@ -27,6 +27,9 @@ def add_commands(commands: Any) -> None:
     parser.add_argument("--server", default=ADDRESS, metavar="URL", help=f"by default {ADDRESS}")
     parser.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
     parser.add_argument("--sample", default="", metavar="NAME", help="name of the specimen")
+    parser.add_argument(
+        "--may-train", action="store_true", help="the files may serve to train models further"
+    )
     parser.add_argument("--mail", action="store_true", help="send a mail at its end")
     parser.add_argument("--no-wait", action="store_true", help="leave as soon as it is queued")
     parser.add_argument("--out", type=Path, metavar="DIR", help="save the result's files")
@@ -40,7 +43,8 @@ def _submit(arguments: argparse.Namespace) -> None:
         raise FileNotFoundError(f"files must exist to be sent, got {', '.join(missing)}")
     params = dict(_param(one) for one in arguments.param)
     with Client(arguments.server, arguments.key) as server:
-        sent = [server.upload(path, sample=arguments.sample) for path in arguments.files]
+        about = {"sample": arguments.sample, "may_train": arguments.may_train}
+        sent = [server.upload(path, **about) for path in arguments.files]
         job = server.submit(arguments.analysis, sent, params, mail=arguments.mail)
         print(f"{'job':22}{arguments.server.rstrip('/')}/jobs/{job['id']}")
         if not arguments.no_wait:

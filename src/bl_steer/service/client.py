@@ -101,18 +101,17 @@ class Client:
         found: list[dict[str, Any]] = self._ask("GET", "/analyses")
         return found
 
-    def upload(self, path: str | Path, *, sample: str = "", may_train: bool | None = None) -> str:
+    def upload(self, path: str | Path, *, sample: str = "", may_train: bool = False) -> str:
         """Send a file, piece by piece; return its id.
 
         Parameters
         ----------
         sample : name of the specimen
-        may_train : whether it may serve to train models; as the server's policy says by default
+        may_train : whether it may serve to train models; it may anyway where the server's policy is
+            ``always``
         """
         path = Path(path)
-        asked: dict[str, Any] = {"file_name": path.name, "sample": sample}
-        if may_train is not None:
-            asked["may_train"] = may_train
+        asked = {"file_name": path.name, "sample": sample, "may_train": may_train}
         headers = {"Content-Length": str(path.stat().st_size)}
         made = self._ask("POST", "/files", params=asked, content=_blocks(path), headers=headers)
         return str(made["id"])

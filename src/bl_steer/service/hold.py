@@ -7,13 +7,16 @@ import logging
 import time
 from typing import Protocol
 
+from sqlalchemy import update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
 from bl_steer.service.database import Database
 from bl_steer.service.leases import Held, Lease
 from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.tables import Worker as WorkerRow
 
 __all__ = ["Hold", "first_line"]
 
@@ -38,7 +41,7 @@ class Hold:
         self.answer: Held = "held"
         settings = worker.settings
         self._every_s = min(settings.poll_s, settings.lease_s / 4)
-        self._renew_every_s = settings.lease_s / 4
+        self._renew_every_s = min(settings.lease_s, settings.alarm_after_s) / 4
         now = time.monotonic()
         self._until = now + settings.lease_s
         self._renewed, self._looked = now, 0.0
@@ -75,9 +78,9 @@ class Hold:
                         lease_s=self.worker.settings.lease_s,
                         progress=self._progress,
                     )
+                    self._note_seen(session)
                 self._renewed, self._progress = now, None
                 self._until = now + self.worker.settings.lease_s
-                self.worker.seen = now
             else:
                 with self.worker.database.read() as session:
                     self.answer = jobs.look(session, self.lease)
@@ -85,6 +88,14 @@ class Hold:
             logger.warning("job %s: not renewed: %s", self.lease.job_id, first_line(error))
             if now > self._until:  # by now it is another worker's
                 self.answer = "lost"
+
+    def _note_seen(self, session: Session) -> None:
+        """Let the keeper hear of the worker, which does not come round before the job's end."""
+        now = time.time()
+        session.execute(
+            update(WorkerRow).where(WorkerRow.name == self.lease.worker).values(seen=now)
+        )
+        self.worker.seen = now
 
 
 def first_line(error: Exception) -> str:

@@ -6,16 +6,24 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPConnection, HTTPException
 
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from bl_steer.drafts import alone_in
 from bl_steer.service.database import Database
+from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.supervisor import Supervisor, die_with_parent
 
 __all__ = ["PARTS", "commands_of", "serve", "set_environment"]
 
 PARTS = ("web", "worker", "keeper")
+Tell = Callable[[str, str | None], None]
 PYTHON = (sys.executable, "-P", "-m")
 
 
@@ -52,17 +60,117 @@ def prepare(settings: ServiceSettings) -> None:
         )
     settings.folder.mkdir(parents=True, exist_ok=True)
     settings.folder.chmod(0o700)
-    database = Database(settings.database, pool_size=1)
+    open_database(settings).close()
+
+
+def open_database(settings: ServiceSettings) -> Database:
+    """Return the database, its tables up to date; `ConnectionError` where it cannot be had."""
     try:
+        database = Database(settings.database, pool_size=1)
         database.create_tables()
+    except (ArgumentError, DBAPIError) as error:
+        raise ConnectionError(
+            f"the server's database must answer, got {first_line(error)!r}; start it, or correct "
+            "BL_STEER_SERVICE_DATABASE_URL"
+        ) from error
+    return database
+
+
+def serve(
+    settings: ServiceSettings, parts: Sequence[str] = PARTS, *, tell: Tell = lambda *_: None
+) -> None:
+    """Run the parts until Ctrl-C or SIGTERM.
+
+    Parameters
+    ----------
+    tell : gets the address as soon as it answers, and the link that makes the first account, None
+        where there is one
+
+    Raises
+    ------
+    FileExistsError
+        When one of the parts runs in the folder already, on this machine.
+    OSError
+        When the folder or the port cannot be had.
+    """
+    with alone(settings, parts):
+        prepare(settings)
+        if "web" in parts:
+            settings = claim_port(settings)
+        each = [Announcement(settings, tell).look] if "web" in parts else []
+        Supervisor(commands_of(settings, parts)).run(*each)
+
+
+@contextmanager
+def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
+    """Keep the parts in the folder for this process; other machines may run the same parts."""
+    machine = socket.gethostname()[:60]
+    with ExitStack() as locks:
+        for part in sorted(set(parts)):
+            try:
+                locks.enter_context(alone_in(settings.folder / "locks" / f"{machine}-{part}"))
+            except FileExistsError as error:
+                raise FileExistsError(
+                    f"a server's folder must have one {part} part on a machine, got "
+                    f"{settings.folder} with a server at work there; end that one, or give "
+                    "another --folder"
+                ) from error
+        yield
+
+
+def claim_port(settings: ServiceSettings) -> ServiceSettings:
+    """Return the settings with a port that can be listened at: the one given, or any for 0."""
+    try:
+        kind, _, _, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(kind) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as the web part does
+            probe.bind(address)
+            probe.listen(1)
+            port = int(probe.getsockname()[1])
+    except OSError as error:
+        raise OSError(
+            f"the server must have a port of its own, got {error.strerror!r} for "
+            f"{settings.host}:{settings.port}; end what listens there, or give another --port or "
+            "--host"
+        ) from error
+    set_environment({"port": port})
+    return settings.model_copy(update={"port": port})
+
+
+class Announcement:
+    """What is told once, when the web part answers."""
+
+    def __init__(self, settings: ServiceSettings, tell: Tell) -> None:
+        self._settings = settings
+        self._tell = tell
+        self._made = False
+
+    def look(self) -> None:
+        """Tell the address, and the link that makes the first account, if it is time."""
+        if self._made or not _answers(self._settings):
+            return
+        from bl_steer.service.web import first_link
+
+        self._made = True
+        database = Database(self._settings.database, pool_size=1)
+        try:
+            link = first_link(database, self._settings.address)
+        finally:
+            database.close()
+        self._tell(self._settings.address, link)
+
+
+def _answers(settings: ServiceSettings) -> bool:
+    connection = HTTPConnection(settings.host, settings.port, timeout=1.0)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
     finally:
-        database.close()
-
-
-def serve(settings: ServiceSettings, parts: Sequence[str] = PARTS) -> None:
-    """Run the parts until Ctrl-C or SIGTERM."""
-    prepare(settings)
-    Supervisor(commands_of(settings, parts)).run()
+        connection.close()
 
 
 def main() -> None:

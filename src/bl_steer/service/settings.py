@@ -102,6 +102,14 @@ class ServiceSettings(BaseSettings):
     oidc_client_secret: str = ""
     oidc_name: str = "single sign-on"
 
+    def check_folder(self) -> None:
+        """Raise `FileNotFoundError` where no server has been started in the folder."""
+        if not self.database_url and not (self.folder / "service.db").exists():
+            raise FileNotFoundError(
+                f"the folder must be a server's, got {self.folder} without a database; give "
+                "--folder or BL_STEER_SERVICE_FOLDER, or run 'bl-steer serve' first"
+            )
+
     @property
     def database(self) -> str:
         """The database's URL."""

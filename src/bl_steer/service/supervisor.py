@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
 
@@ -67,8 +67,13 @@ class Supervisor:
             if part.process is not None and part.process.poll() is None
         }
 
-    def run(self) -> None:
-        """Run the parts until SIGTERM or Ctrl-C, then end them all."""
+    def run(self, each: Callable[[], None] = lambda: None) -> None:
+        """Run the parts until SIGTERM or Ctrl-C, then end them all.
+
+        Parameters
+        ----------
+        each : called after each look at the parts, some ten times in a second
+        """
 
         def stop(_number: int, _frame: FrameType | None) -> None:
             self._stopping = True
@@ -78,7 +83,9 @@ class Supervisor:
         try:
             while not self._stopping:
                 self.step()
+                each()
                 time.sleep(0.1)
+            logger.info("stopping …")
         finally:
             self.end()
 

@@ -25,6 +25,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
+from bl_steer.drafts import alone_in
 from bl_steer.service import jobs
 from bl_steer.service.caches import cache_environment, caches_of
 from bl_steer.service.database import Database
@@ -76,8 +77,18 @@ class Worker:
         self.seen = 0.0
 
     def run(self) -> None:
-        """Work until `stop`; what the database does meanwhile only makes it wait."""
-        self._clear()
+        """Work until `stop`; what the database does meanwhile only makes it wait.
+
+        Raises
+        ------
+        FileExistsError
+            When a worker of this name lives on this machine.
+        """
+        with alone_in(self._place()):
+            self._clear()
+            self._work()
+
+    def _work(self) -> None:
         wait = self.settings.poll_s
         while not self.stopping:
             try:
@@ -108,7 +119,7 @@ class Worker:
         if lease is None:
             return False
         logger.info("job %s: attempt %d", lease.job_id, lease.attempt)
-        folder = Path(tempfile.mkdtemp(prefix=f"{self.name}-", dir=self._place()))
+        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._place()))
         try:
             self._carry_out(lease, folder)
         finally:
@@ -267,12 +278,13 @@ class Worker:
         self.seen = now
 
     def _place(self) -> Path:
-        self.settings.work.mkdir(parents=True, exist_ok=True)
-        return self.settings.work
+        place = self.settings.work / self.name
+        place.mkdir(parents=True, exist_ok=True)
+        return place
 
     def _clear(self) -> None:
         """Remove what an earlier worker of this name left when it was killed."""
-        for left in self._place().glob(f"{self.name}-*"):
+        for left in self._place().iterdir():
             shutil.rmtree(left, ignore_errors=True)
 
 

@@ -12,10 +12,12 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import select
 
 from bl_steer.cli import main
 from bl_steer.service.access import ACCESS
 from bl_steer.service.client import Client, JobFailed, ServiceError
+from bl_steer.service.tables import Upload
 
 TABLE = b"x,y,value\n1,2,3\n"
 CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "40"))
@@ -136,6 +138,11 @@ def test_bl_steer_submit_saves_the_result(
     assert (out / "next.csv").read_bytes() == b"x,y\n5,6\n"
     assert json.loads(report.read_text())["state"] == "done"
     assert "d" * 64 in capsys.readouterr().out
+    with worker(site, {"next.csv": b"x,y\n5,6\n"}):
+        assert main([*command, "--may-train"]) == 0
+    with site.office.database.read() as session:
+        offered = session.scalars(select(Upload.may_train).order_by(Upload.created)).all()
+    assert offered[-2:] == [False, True]
     assert main(["submit", "none.csv", "--analysis", "advise"]) == 2
     assert "files must exist to be sent" in capsys.readouterr().err
 

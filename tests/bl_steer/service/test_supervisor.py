@@ -103,17 +103,30 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     assert server.stdout is not None
     try:
         assert f"http://127.0.0.1:{port}" in server.stdout.readline()
-        assert "/join/" in server.stdout.readline()
-
-        def ready() -> bool:
-            try:
-                return httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
-            except httpx.TransportError:
-                return False
-
-        until(ready)
+        link = server.stdout.readline().split()[-1]
+        assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
+        assert httpx.get(link).status_code == 200
+        until(lambda: (tmp_path / "work").is_dir())
         children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
         assert len(children) == 3
+        (worker,) = (tmp_path / "work").iterdir()
+        (worker / "job-under-way").mkdir()
+        elsewhere = tmp_path.with_name("elsewhere")
+        for folder, part, reason in (
+            (tmp_path, "worker", "a server's folder must have one worker part on a machine"),
+            (elsewhere, "web", f"in use' for 127.0.0.1:{port}; end what listens there"),
+        ):
+            second = subprocess.run(
+                [sys.executable, *words, "--folder", str(folder), "--part", part],
+                capture_output=True,
+                text=True,
+                timeout=60.0,
+            )
+            assert second.returncode == 2
+            assert second.stdout == ""
+            assert reason in second.stderr
+            assert second.stderr.count("\n") == 1
+        assert (worker / "job-under-way").is_dir()
         assert (tmp_path / "service.db").exists()
         assert tmp_path.stat().st_mode & 0o077 == 0
     finally:

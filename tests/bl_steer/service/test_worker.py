@@ -13,7 +13,9 @@ from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.point_files import point_inputs
 from bl_steer.analysis.registry import find_analysis, make_params
 from bl_steer.analysis.result_files import read_exact
+from bl_steer.drafts import alone_in
 from bl_steer.service import caches, jobs
+from bl_steer.service.hold import Hold
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, JobOutput, Upload, User
@@ -83,7 +85,7 @@ def test_a_job_is_done_with_files_and_the_digest_of_a_notebook(
     assert digest_of(read_exact(tmp_path / "r.npz")) == job.digest
     assert job.provenance["tables"]["suggestions"]["rows"] == 2
     assert job.progress_total in (0, 2)
-    assert not any(worker.settings.work.iterdir())
+    assert not any((worker.settings.work / "w").iterdir())
 
 
 def test_a_file_that_does_not_fit_fails_with_its_reason(worker: Worker) -> None:
@@ -132,6 +134,23 @@ def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
     assert ended - began[0] < 2.0
 
 
+def test_a_busy_worker_is_heard_of(tmp_path: Path) -> None:
+    busy = Worker(ServiceSettings(folder=tmp_path, lease_s=0.2, poll_s=0.01), name="w")
+    busy.database.create_tables()
+    with busy.database.write() as session:
+        session.add(User(id="u", email="u@example.org"))
+    submit(busy)
+    busy._note(time.time() - 1000.0)
+    with busy.database.write() as session:
+        lease = jobs.take(session, "w", lease_s=60.0)
+    assert lease is not None
+    hold = Hold(busy, lease)
+    time.sleep(0.06)
+    assert not hold.over()
+    with busy.database.read() as session:
+        assert session.get_one(WorkerRow, "w").seen == pytest.approx(time.time(), abs=60.0)
+
+
 def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None:
     job_id = submit(worker)
     with worker.database.write() as session:
@@ -143,6 +162,17 @@ def test_a_worker_that_is_told_to_end_gives_its_job_back(worker: Worker) -> None
     worker._carry_out(lease, folder)
     job = job_of(worker, job_id)
     assert (job.state, job.lost) == ("queued", 0)
+
+
+def test_a_worker_leaves_what_a_living_one_of_its_name_works_on(worker: Worker) -> None:
+    under_way = worker.settings.work / "w" / "job-x"
+    under_way.mkdir(parents=True)
+    with alone_in(under_way.parent), pytest.raises(FileExistsError):
+        worker.run()
+    assert under_way.is_dir()
+    worker.stop()
+    worker.run()
+    assert not under_way.exists()
 
 
 def test_a_job_sees_only_what_was_made_for_all_jobs_and_gets_the_same_digest(

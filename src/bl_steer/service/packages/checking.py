@@ -6,6 +6,7 @@ import logging
 
 from sqlalchemy import select
 
+from bl_steer.drafts import alone_in
 from bl_steer.service.database import Database
 from bl_steer.service.limits import Limits
 from bl_steer.service.packages.catalogue import GateError
@@ -31,19 +32,20 @@ def check_next(
 ) -> str | None:
     """Check the package that has waited longest; return its content hash, None if none waits.
 
-    A worker calls it between jobs. Two that check the same package at once do no harm: the second
-    finds it moved on.
+    A worker calls it between jobs. None too while another worker of this folder checks one: no
+    package is checked twice, and the others go on with jobs. Workers with folders of their own do
+    no harm: the second finds the package moved on.
     """
-    with database.read() as session:
-        waiting = session.scalar(
-            select(Package.sha256)
-            .where(Package.state == "submitted")
-            .order_by(Package.created, Package.sha256)
-            .limit(1)
-        )
-    if waiting is not None:
-        check_package(database, packages, waiting, limits=limits, trusted=trusted)
-    return waiting
+    if _waiting(database) is None:
+        return None
+    try:
+        with alone_in(packages.folder):
+            waiting = _waiting(database)  # another may have checked it meanwhile
+            if waiting is not None:
+                _check(database, packages, waiting, limits=limits, trusted=trusted)
+            return waiting
+    except FileExistsError:
+        return None
 
 
 def check_package(
@@ -54,7 +56,35 @@ def check_package(
     limits: Limits = TRIAL_LIMITS,
     trusted: bool = False,
 ) -> TestReport:
-    """Run a submitted package's tests in the sandbox, and note how they went."""
+    """Run a submitted package's tests in the sandbox, and note how they went.
+
+    Raises
+    ------
+    FileExistsError
+        While another process of this folder checks a package.
+    """
+    try:
+        with alone_in(packages.folder):
+            return _check(database, packages, sha256, limits=limits, trusted=trusted)
+    except FileExistsError as error:
+        raise FileExistsError(
+            "packages must be checked one at a time, got another check under way; wait for its end"
+        ) from error
+
+
+def _waiting(database: Database) -> str | None:
+    with database.read() as session:
+        return session.scalar(
+            select(Package.sha256)
+            .where(Package.state == "submitted")
+            .order_by(Package.created, Package.sha256)
+            .limit(1)
+        )
+
+
+def _check(
+    database: Database, packages: PackageStore, sha256: str, *, limits: Limits, trusted: bool
+) -> TestReport:
     try:
         with database.read() as session:
             folder = packages.folder_of(session, sha256)

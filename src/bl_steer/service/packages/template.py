@@ -122,8 +122,10 @@ What it does, for whom, and how far it can be trusted.
 {train}bl-steer package test . --accept      # look at what it found; it is expected from now on
 bl-steer package test .
 bl-steer package build . --out {name}.zip
-bl-steer package submit {name}.zip
+bl-steer package submit {name}.zip --user you@example.org   # on the server's machine
 ```
+
+From elsewhere, upload `{name}.zip` on the server's page *Packages*.
 """
 
 

@@ -104,7 +104,7 @@ async def upload_file(
     request: Request,
     file_name: Annotated[str, Query(min_length=1, max_length=500)],
     sample: Annotated[str, Query(max_length=200)] = "",
-    may_train: bool | None = None,
+    may_train: bool = False,
 ) -> FileInfo:
     """Upload one file as the body of the request."""
     office, user = office_of(request), user_of(request)

@@ -2,21 +2,25 @@ from __future__ import annotations
 
 import json
 import pickle
+import shlex
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bl_steer.analysis.digest import digest_of
-from bl_steer.cli import main
+from bl_steer.cli import _parser, main
 from bl_steer.service import jobs
 from bl_steer.service.packages import package_analysis
+from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.testing import try_package
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.tables import Job, Package, Upload, User
+from bl_steer.service.tables import AuditRecord, Job, Package, Upload, User
 from bl_steer.service.worker import Worker
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -90,7 +94,10 @@ def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole
     assert review("release", "sums@1.0.0") == 2, "a pickle needs two"
     assert review("approve", sha256[:10], by="s") == 0
     assert review("release", sha256) == 0
-    assert review("show", "sums@1.0.0") == 0
+    assert "needs         2 approvals by" in capsys.readouterr().out
+    assert main(["review", "list", "--state", "released"]) == 0, "who only reads needs no account"
+    assert "sums@1.0.0" in capsys.readouterr().out
+    assert main(["review", "show", "sums@1.0.0"]) == 0
     assert "code: loading it runs it" in capsys.readouterr().out
 
     analysis = package_analysis(folder)
@@ -130,6 +137,20 @@ def test_a_package_that_fails_its_own_tests_is_a_draft_with_the_reason(
     assert row.report["inspection"]["imports"] == {"script.py": ["numpy"]}
 
 
+def test_workers_check_a_package_once(server: Worker, small: Callable[..., Any]) -> None:
+    folder = small().accept()
+    assert main(["package", "submit", str(folder), "--user", "a@example.org"]) == 0
+    with ThreadPoolExecutor(2) as pool:
+        looks = [pool.submit(check_next, server.database, server.packages) for _ in range(2)]
+        found = [one.result() for one in looks]
+    with server.database.read() as session:
+        package = session.scalars(select(Package)).one()
+        deeds = list(session.scalars(select(AuditRecord.action)))
+    assert package.state == "checked"
+    assert sorted(found, key=str) == sorted([package.sha256, None], key=str)
+    assert deeds.count("package check") == 1
+
+
 def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
     small: Callable[..., Any],
 ) -> None:
@@ -146,7 +167,10 @@ def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
 
 @pytest.mark.parametrize("weights", [None, "skops"])
 def test_a_new_package_works_from_its_first_minute(
-    weights: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    weights: str | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     folder = tmp_path / "grain-size"
     words = ["package", "init", str(folder), "--author", 'A. "Q" Author']
@@ -158,7 +182,11 @@ def test_a_new_package_works_from_its_first_minute(
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     assert main(["package", "test", str(folder), "--accept"]) == 0
     assert main(["package", "build", str(folder), "--out", str(tmp_path / "g.zip")]) == 0
+    assert "needs         1 approval by" in capsys.readouterr().out
     assert main([*words]) == 2, "a folder with files in it is left alone"
+    for line in (folder / "README.md").read_text().splitlines():
+        if line.startswith("bl-steer "):
+            assert _parser().parse_args(shlex.split(line, comments=True)[1:]).run
 
 
 @pytest.mark.parametrize("name", ["texture-classes", "texture-classes-skops"])
