@@ -250,3 +250,29 @@ def test_no_page_is_wider_than_a_narrow_screen(
             page.goto(site.address + path)
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= 360, path
+
+
+def test_a_page_follows_its_job_and_says_when_the_server_does_not_answer(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "gone") as site:
+        site.user()
+        browser = site.browser()
+        file = browser.upload(("a.csv", b"x,y,value\n1,2,3\n")).headers["location"]
+        job = browser.post("/analyses/advise", {"file": file.partition("file=")[2]})
+        page = chromium.new_context(locale="en-GB").new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.fill("#email", "ann@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        page.wait_for_url(f"{site.address}/")
+        page.goto(site.address + job.headers["location"])
+        assert page.inner_text("#state") == "waiting"
+        site.take()
+        page.wait_for_selector("#state.state-running", timeout=10_000)
+        assert page.locator("#state").count() == 1
+        assert not page.is_visible(".no-answer")
+        page.context.set_offline(True)
+        page.wait_for_selector(".no-answer:visible", timeout=10_000)
+        page.context.set_offline(False)
+        page.wait_for_selector(".no-answer", state="hidden", timeout=10_000)

@@ -60,6 +60,14 @@ function prepare(root) {
     }));
 }
 
+// While a job's progress gets no answer the page says so; the next answer replaces these words.
+function tellNoAnswer(event) {
+  const words = event.target.querySelector && event.target.querySelector(".no-answer");
+  if (words && !(event.detail.xhr && event.detail.xhr.status > 0 && event.detail.xhr.status < 500)) words.hidden = false;
+}
+for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"])
+  document.addEventListener(name, tellNoAnswer);
+
 document.addEventListener("DOMContentLoaded", () => {
   prepare(document);
   const first = document.querySelector(".wrong input, .wrong select");
