@@ -17,6 +17,7 @@ from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.service.leases import OPEN
 from bl_steer.service.office import Office
+from bl_steer.service.recall import revoked_because
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of, render
 from bl_steer.service.result_view import ResultView, parameter_lines, view_of
@@ -171,6 +172,7 @@ def job_values(office: Office, session: Session, job: Job, language: str) -> dic
         "figures": view.figures,
         "tables": view.tables,
         "files": view.files,
+        "revoked": revoked_because(session, job.package_sha256),
         "lines": parameter_lines(card, job, language),
     }
 
