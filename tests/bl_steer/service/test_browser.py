@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -276,3 +277,26 @@ def test_a_page_follows_its_job_and_says_when_the_server_does_not_answer(
         page.wait_for_selector(".no-answer:visible", timeout=10_000)
         page.context.set_offline(False)
         page.wait_for_selector(".no-answer", state="hidden", timeout=10_000)
+
+
+def test_times_name_their_zone_with_scripts_and_without(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "times") as site:
+        site.user()
+        site.browser().upload(("a.csv", b"x,y,value\n1,2,3\n"))
+        shown = []
+        for scripts in (True, False):
+            context = chromium.new_context(
+                locale="ja-JP", timezone_id="Asia/Tokyo", java_script_enabled=scripts
+            )
+            page = context.new_page()
+            page.goto(f"{site.address}/sign-in?next=/files")
+            page.fill("#email", "ann@example.org")
+            page.fill("#password", PASSWORD)
+            page.click("button.main")
+            page.wait_for_url(f"{site.address}/files")
+            shown.append(page.locator("table time").inner_text())
+        local, utc = (datetime.strptime(one[:16], "%Y-%m-%d %H:%M") for one in shown)
+        assert [one[16:] for one in shown] == [" UTC+9", " UTC"]
+        assert local - utc == timedelta(hours=9)
