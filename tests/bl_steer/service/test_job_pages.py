@@ -63,3 +63,18 @@ def test_progress_brings_the_state_for_the_top_of_its_page(site: Any, browser: A
     site.take()
     part = browser.get(f"{path}/progress").text
     assert 'id="state" class="state state-running" hx-swap-oob="true">' in part
+
+
+def test_a_japanese_page_names_tables_columns_and_reasons_the_first_tables_first(
+    site: Any, browser: Any
+) -> None:
+    path = job_of(browser)
+    tables = {"areas.csv": b"phase_a,area_um2,own\nA,1.5,b\n", "chords.csv": b"phase\nA\n"}
+    tables["volumes.csv"] = b"reason\nimprove\n"
+    site.finish(tables)
+    browser.post("/language", {"language": "ja"})
+    page = browser.get(path).text
+    assert re.findall("<h2>(体積|界面積|弦長)</h2>", page) == ["体積", "界面積", "弦長"]
+    assert '<th scope="col" class="number" title="area_um2">面積 (µm²)</th>' in page
+    assert '<th scope="col">own</th>' in page
+    assert "<td>予測より良い値が期待できる</td>" in page

@@ -165,7 +165,8 @@ def read_days(typed: str, *, most: float = 36_500) -> float:
 def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
     """Return what the page of a result shows, for its owner and for whoever has a link."""
     card = _card(office, job.analysis)
-    view = view_of(session, office.store, job) if job.state == "done" else ResultView([], [], [])
+    empty = ResultView([], [], [])
+    view = view_of(session, office.store, job, language) if job.state == "done" else empty
     return {
         "job": job,
         "title": card.title(language) if card else job.analysis,
