@@ -19,7 +19,15 @@ from bl_steer.service.accounts import Visitor
 from bl_steer.service.languages import LANGUAGES, choose_language, text
 from bl_steer.service.settings import MIB
 
-__all__ = ["LANGUAGE_COOKIE", "STATIC", "language_of", "local_path", "render", "static_files"]
+__all__ = [
+    "LANGUAGE_COOKIE",
+    "STATIC",
+    "amount",
+    "language_of",
+    "local_path",
+    "render",
+    "static_files",
+]
 
 HERE = Path(__file__).parent
 LANGUAGE_COOKIE = "bl_steer_language"
@@ -123,12 +131,16 @@ def amount(size: float) -> str:
     --------
     >>> amount(2_500_000)
     '2.4 MiB'
+    >>> amount(20_480 * MIB)
+    '20 GiB'
     """
     if size < 1024:
         return f"{size:.0f} B"
     if size < MIB:
         return f"{size / 1024:.0f} KiB"
-    return f"{size / MIB:.1f} MiB" if size < 1024 * MIB else f"{size / MIB / 1024:,.1f} GiB"
+    unit = "MiB" if size < 1024 * MIB else "GiB"
+    shown = f"{size / MIB / (1 if unit == 'MiB' else 1024):,.1f}"
+    return f"{shown.removesuffix('.0')} {unit}"
 
 
 def local_path(path: str) -> str:

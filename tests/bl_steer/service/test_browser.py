@@ -300,3 +300,29 @@ def test_times_name_their_zone_with_scripts_and_without(
         local, utc = (datetime.strptime(one[:16], "%Y-%m-%d %H:%M") for one in shown)
         assert [one[16:] for one in shown] == [" UTC+9", " UTC"]
         assert local - utc == timedelta(hours=9)
+
+
+def test_an_administrators_header_is_one_row_and_hides_nothing_on_a_narrow_screen(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "header") as site:
+        site.user(role="admin", name="A Rather Long Name of a Person")
+        page = chromium.new_context(
+            locale="en-GB", viewport={"width": 1280, "height": 800}
+        ).new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.fill("#email", "ann@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        page.wait_for_url(f"{site.address}/")
+        middles = (
+            "found => found.map(one => one.getBoundingClientRect())"
+            ".map(box => (box.top + box.bottom) / 2)"
+        )
+        rows = page.eval_on_selector_all(".top nav a, .corner button", middles)
+        assert max(rows) - min(rows) < 10
+        page.goto(f"{site.address}/analyses")
+        assert page.locator(".steps .done").count() == 0
+        page.set_viewport_size({"width": 360, "height": 700})
+        rights = "found => found.map(one => one.getBoundingClientRect().right)"
+        assert max(page.eval_on_selector_all(".top nav a", rights)) <= 360
