@@ -227,6 +227,7 @@ def decide(desk: Desk, deed: str, key: str, comment: str) -> dict[str, Any]:
     """Approve, reject, release or revoke a package."""
     from bl_steer.service.packages import gate
     from bl_steer.service.packages.catalogue import find_package
+    from bl_steer.service.recall import tell_users
 
     signing = desk.packages.key
     with desk.database.write() as session:
@@ -240,6 +241,7 @@ def decide(desk: Desk, deed: str, key: str, comment: str) -> dict[str, Any]:
             package = gate.release(session, sha256, user, public_key=signing.public)
         else:
             package = gate.revoke(session, sha256, user, comment)
+            tell_users(session, package, comment, address=desk.settings.address)
         return listed_one(package)
 
 

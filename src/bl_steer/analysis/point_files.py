@@ -24,6 +24,7 @@ ENCODINGS = ("utf-8-sig", "cp932")
 """UTF-8 with or without a byte order mark; else what a Japanese Excel writes."""
 VALUE_NAMES = ("value", "objective", "intensity", "counts", "total")
 PEEK = 1 << 20
+PEEK_ROWS = 20
 
 
 def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
@@ -31,7 +32,8 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
 
     Parameters
     ----------
-    path : UTF-8 or CP932; columns parted by comma, semicolon or tab; lines from ``#`` are left out
+    path : UTF-8 or CP932; columns parted by comma, semicolon or tab, and then decimals may have a
+        comma; lines from ``#`` are left out
 
     Raises
     ------
@@ -43,7 +45,11 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
     if not lines:
         raise ValueError(f"a table must have rows, got none in {place.name}; check the file")
-    delimiter = max(",;\t", key=lines[0].count)
+    delimiter = _delimiter(lines)
+    if delimiter != ",":
+        lines = [lines[0], *(_with_points(line, place) for line in lines[1:])]
+        if _is_numbers(bare := lines[0].replace(",", "."), delimiter):
+            lines[0] = bare
     n_columns = lines[0].count(delimiter) + 1
     if n_columns > MAX_COLUMNS or n_columns * len(lines) > MAX_VALUES:
         raise ValueError(
@@ -51,7 +57,7 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
             f"{n_columns} columns and {len(lines)} rows in {place.name}; give less"
         )
     first = next(csv.reader([lines[0]], delimiter=delimiter))
-    named = not all(_is_number(cell) for cell in first)
+    named = not _is_numbers(lines[0], delimiter)
     names = [cell.strip() for cell in first] if named else [str(n + 1) for n in range(n_columns)]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -192,6 +198,29 @@ def _units(names: list[str]) -> dict[str, str]:
     """Return the axes' unit where a header has it: ``x (um)``, ``x_um``, ``x [mm]``."""
     found = re.search(r"[\s_(\[/]+([^\s)\]]+)", names[0].strip())
     return {"unit": found[1]} if found else {}
+
+
+def _delimiter(lines: list[str]) -> str:
+    """Return what parts the columns: a semicolon or tab that is in every row, else the comma."""
+    rows = lines[1:PEEK_ROWS] or lines
+    for one in "\t;":
+        if one in rows[0] and all(row.count(one) == rows[0].count(one) for row in rows):
+            return one
+    return max(",;\t", key=lines[0].count)
+
+
+def _with_points(line: str, place: Path) -> str:
+    """Return a row with points for decimal commas."""
+    if "," in line and "." in line:
+        raise ValueError(
+            f"numbers must have a decimal comma or a decimal point, got both in {place.name} "
+            f"({line.strip()[:60]!r}); write 1234.5 or 1234,5, without marks for thousands"
+        )
+    return line.replace(",", ".")
+
+
+def _is_numbers(line: str, delimiter: str) -> bool:
+    return all(_is_number(cell) for cell in next(csv.reader([line], delimiter=delimiter)))
 
 
 def _is_number(cell: str) -> bool:

@@ -75,6 +75,7 @@ ACCESS: dict[str, Rule] = {
     "POST /jobs/{job_id}/cancel": USER_FORM,
     "GET /jobs/{job_id}/outputs/{name}": USER,
     "GET /jobs/{job_id}/all.zip": USER,
+    "GET /jobs/{job_id}/shares": USER,
     "POST /jobs/{job_id}/shares": USER_FORM,
     "POST /shares/{share_id}/revoke": USER_FORM,
     "GET /account": USER,

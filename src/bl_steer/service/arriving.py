@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 from bl_steer.service.refusals import Refused
-from bl_steer.service.settings import MIB
+from bl_steer.service.rendering import amount
 from bl_steer.service.uploads import Arrived
 
 __all__ = ["Arrival"]
@@ -107,7 +107,7 @@ class Arrival:
         """Write a piece of the file that is open."""
         self._size += len(piece)
         if self._size > self.max_bytes:
-            raise Refused(413, "refused.too_large", mib=f"{self.max_bytes / MIB:,.0f}")
+            raise Refused(413, "refused.too_large", most=amount(self.max_bytes))
         if self._open is not None:
             self._open.write(piece)
 

@@ -13,7 +13,7 @@ from functools import cache
 from pydantic import BaseModel
 
 from bl_steer.service.inputs import InputKind, kinds
-from bl_steer.service.languages import LANGUAGES, text
+from bl_steer.service.languages import LANGUAGES, has_text, text
 from bl_steer.service.tables import Package
 
 __all__ = ["ORDER", "Card", "own_cards", "package_card"]
@@ -50,6 +50,11 @@ class Card:
     hidden: frozenset[str] = frozenset()
     advanced: frozenset[str] = frozenset()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def form(self, language: str) -> str:
+        """Return how a table must look for an analysis of ours that takes one, or nothing."""
+        key = f"format.{self.name}"
+        return text(language, key) if self.package_sha256 is None and has_text(key) else ""
 
     @property
     def suffixes(self) -> tuple[str, ...]:

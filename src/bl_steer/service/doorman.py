@@ -15,6 +15,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bl_steer.service.refusals import Refused
+from bl_steer.service.rendering import amount
 from bl_steer.service.tables import AccessRecord
 
 __all__ = ["UNKNOWN_BYTES", "Body", "Doorman"]
@@ -66,7 +67,7 @@ class Body:
             self.read += len(message.get("body", b""))
             self.whole = not message.get("more_body", False)
         if self.read > self.limit:
-            raise Refused(413, "refused.too_large", mib=f"{self.limit / 2**20:,.1f}")
+            raise Refused(413, "refused.too_large", most=amount(self.limit))
         elapsed = time.monotonic() - self._began
         if not self.whole and elapsed > START_S + self.read / SLOWEST:
             raise Refused(408, "refused.slow")

@@ -21,6 +21,7 @@ from bl_steer.service.accounts import Visitor, visitor_of_session
 from bl_steer.service.api_keys import note_use, visitor_of_key
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused
+from bl_steer.service.rendering import amount
 
 __all__ = ["COOKIE", "GatedRoute", "check_word", "form_of", "office_of", "visitor_of"]
 
@@ -137,7 +138,7 @@ async def _open_body(request: Request, rule: Rule, office: Office, visitor: Visi
         limit = await run_in_threadpool(office.room_for, visitor.user.id) + FORM_BYTES
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
-        raise Refused(413, "refused.too_large", mib=f"{limit / 2**20:,.1f}")
+        raise Refused(413, "refused.too_large", most=amount(limit))
     if visitor.user is not None:  # others may send as much as the doorman lets strangers
         request.state.body.limit = limit
     if rule.body == "json":

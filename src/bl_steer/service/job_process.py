@@ -21,6 +21,8 @@ __all__ = ["REPORT", "RESULT", "OutputFile", "Report", "Task", "carry_out", "mai
 REPORT = "result.json"
 RESULT = "result.npz"
 """Exact tables and arrays: `bl_steer.analysis.result_files`."""
+FIELDS = "fields"
+"""Table that says which file each field is of."""
 DPI = 130
 TABLE_PREVIEW = 64
 """Rows of each table that go into the report, for the page."""
@@ -129,6 +131,8 @@ def _analyse(task: Task, progress: Any) -> Report:
         traceback.print_exc()
         return _failed(error, cause="input")
     outputs, problems = _write(result, out)
+    if (of_files := _files_of_fields(inputs)) and f"{FIELDS}.csv" not in {o.name for o in outputs}:
+        outputs.append(_write_table(of_files, FIELDS, out))
     return Report(
         ok=True,
         digest=digest_of(result),
@@ -141,12 +145,10 @@ def _analyse(task: Task, progress: Any) -> Report:
 def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     """Write a result for people and exactly; return the files, and what was not drawn."""
     from bl_steer.analysis.result_files import write_exact
-    from bl_steer.analysis.segmentation.files import write_table
 
     files: list[OutputFile] = []
     for name, table in result.tables.items():
-        path = write_table(table, out / f"{_safe(name)}.csv")
-        files.append(OutputFile(path.name, "table", "text/csv"))
+        files.append(_write_table(table, name, out))
     for name, array in result.arrays.items():
         if array.dtype.kind in "iuf" and array.ndim in (2, 3) and array.dtype.itemsize <= 4:
             import tifffile
@@ -158,6 +160,23 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     files.append(OutputFile(RESULT, "file", "application/x-npz"))
     drawn, problems = _draw(result, out)
     return [*files, *drawn], problems
+
+
+def _write_table(table: Any, name: str, out: Path) -> OutputFile:
+    from bl_steer.analysis.segmentation.files import write_table
+
+    path = write_table(table, out / f"{_safe(name)}.csv")
+    return OutputFile(path.name, "table", "text/csv")
+
+
+def _files_of_fields(inputs: Any) -> dict[str, Any]:
+    """Return which file each field is of, as the command line writes it; nothing for one field."""
+    import numpy as np
+
+    names, files = list(inputs.arrays), list(inputs.source.get("files", []))
+    if not 1 < len(names) == len(files) or not all(name.startswith("field_") for name in names):
+        return {}
+    return {"field": np.array(names), "file": np.array([Path(file).name for file in files])}
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:

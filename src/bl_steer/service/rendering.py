@@ -9,17 +9,25 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from bl_steer.service.accounts import Visitor
 from bl_steer.service.languages import LANGUAGES, choose_language, text
 from bl_steer.service.settings import MIB
 
-__all__ = ["LANGUAGE_COOKIE", "STATIC", "language_of", "local_path", "render", "static_files"]
+__all__ = [
+    "LANGUAGE_COOKIE",
+    "STATIC",
+    "amount",
+    "language_of",
+    "local_path",
+    "render",
+    "static_files",
+]
 
 HERE = Path(__file__).parent
 LANGUAGE_COOKIE = "bl_steer_language"
@@ -61,11 +69,12 @@ def render(
     language = language_of(request)
     visitor: Visitor = getattr(request.state, "visitor", Visitor())
 
-    def t(key: str, **parts: object) -> str:
-        return text(language, key, **parts)
+    def t(key: str, **parts: object) -> Markup:
+        words = escape(text(language, key))
+        return words.format(**parts) if parts else words  # a part that is no markup is escaped
 
-    def when(moment: float | None) -> str:
-        return "" if moment is None else _moment(moment)
+    def when(moment: float | None) -> Markup:
+        return Markup() if moment is None else _moment(moment)
 
     def lasted(seconds: float | None) -> str:
         return "" if seconds is None else _duration(seconds, language)
@@ -122,12 +131,16 @@ def amount(size: float) -> str:
     --------
     >>> amount(2_500_000)
     '2.4 MiB'
+    >>> amount(20_480 * MIB)
+    '20 GiB'
     """
     if size < 1024:
         return f"{size:.0f} B"
     if size < MIB:
         return f"{size / 1024:.0f} KiB"
-    return f"{size / MIB:.1f} MiB" if size < 1024 * MIB else f"{size / MIB / 1024:,.1f} GiB"
+    unit = "MiB" if size < 1024 * MIB else "GiB"
+    shown = f"{size / MIB / (1 if unit == 'MiB' else 1024):,.1f}"
+    return f"{shown.removesuffix('.0')} {unit}"
 
 
 def local_path(path: str) -> str:
@@ -159,16 +172,11 @@ def _environment() -> Environment:
     )
 
 
-@cache
-def _zone() -> Any:
-    try:
-        return ZoneInfo("localtime")
-    except (ZoneInfoNotFoundError, ValueError):
-        return None  # the machine's own
-
-
-def _moment(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).astimezone(_zone()).strftime("%Y-%m-%d %H:%M")
+def _moment(moment: float) -> Markup:
+    """Return a time in UTC; the script of the pages turns it into the reader's own."""
+    time_ = datetime.fromtimestamp(moment, UTC)
+    exact, shown = time_.strftime("%Y-%m-%dT%H:%M:%SZ"), time_.strftime("%Y-%m-%d %H:%M UTC")
+    return Markup('<time datetime="{}">{}</time>').format(exact, shown)
 
 
 def _duration(seconds: float, language: str) -> str:

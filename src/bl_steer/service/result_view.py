@@ -13,6 +13,7 @@ from bl_steer.service.cards import Card
 from bl_steer.service.files import FileStore, StoredFileMissing
 from bl_steer.service.forms import fields_of
 from bl_steer.service.history import outputs_of
+from bl_steer.service.languages import result_label
 from bl_steer.service.tables import Job, JobOutput
 
 __all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
@@ -20,6 +21,19 @@ __all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
 MAX_ROWS = 12
 MAX_COLUMNS = 40
 HEAD_BYTES = 512 * 1024
+FIRST = (
+    "volumes",
+    "areas",
+    "triple_lines",
+    "connectivity",
+    "sample",
+    "fractions",
+    "fields",
+    "suggestions",
+    "best",
+    "components",
+)
+"""Tables that come first, in this order; the others follow by name."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +42,8 @@ class ShownTable:
 
     Parameters
     ----------
+    columns : their names in the file
+    labels : how the page calls them
     numeric : for each column, whether all that is shown of it are numbers
     more : whether there are rows or columns beyond those
     """
@@ -35,6 +51,7 @@ class ShownTable:
     name: str
     title: str
     columns: Sequence[str]
+    labels: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: Sequence[bool]
     more: bool
@@ -44,17 +61,23 @@ class ShownTable:
 class ResultView:
     """A result, ready to be shown."""
 
-    figures: Sequence[JobOutput]
+    figures: Sequence[tuple[JobOutput, str]]
+    """With their captions."""
     tables: Sequence[ShownTable]
     files: Sequence[JobOutput]
 
 
-def view_of(session: Session, store: FileStore, job: Job) -> ResultView:
+def view_of(session: Session, store: FileStore, job: Job, language: str) -> ResultView:
     """Return what there is to see of a job's result; nothing where there is none."""
     outputs = outputs_of(session, job.id)
-    tables = [_table(store, one) for one in outputs if one.kind == "table"]
+    tables = [
+        _table(store, one, language)
+        for one in sorted(outputs, key=_place)  # by name within one place
+        if one.kind == "table"
+    ]
+    figures = [one for one in outputs if one.kind == "figure" and one.media_type == "image/png"]
     return ResultView(
-        [one for one in outputs if one.kind == "figure" and one.media_type == "image/png"],
+        [(one, _title(one, "figures", language)) for one in figures],
         [table for table in tables if table is not None],
         outputs,
     )
@@ -75,7 +98,17 @@ def parameter_lines(card: Card | None, job: Job, language: str) -> list[tuple[st
     return lines
 
 
-def _table(store: FileStore, output: JobOutput) -> ShownTable | None:
+def _place(output: JobOutput) -> int:
+    name = output.name.rpartition(".")[0]
+    return FIRST.index(name) if name in FIRST else len(FIRST)
+
+
+def _title(output: JobOutput, what: str, language: str) -> str:
+    name = output.name.rpartition(".")[0]
+    return result_label(language, what, name).replace("_", " ")
+
+
+def _table(store: FileStore, output: JobOutput, language: str) -> ShownTable | None:
     try:
         with store.open(output.sha256) as file:
             head = file.read(HEAD_BYTES)
@@ -96,12 +129,16 @@ def _table(store: FileStore, output: JobOutput) -> ShownTable | None:
         for place in range(len(columns))
     ]
     shown = [
-        [_short(cell) if number else cell for cell, number in zip(row, numeric, strict=False)]
+        [
+            _short(cell) if number else result_label(language, f"values.{name}", cell)
+            for cell, number, name in zip(row, numeric, columns, strict=False)
+        ]
         for row in rows
     ]
-    title = output.name.rpartition(".")[0].replace("_", " ")
+    labels = [result_label(language, "columns", name) for name in columns]
+    title = _title(output, "tables", language)
     more = len(read) > MAX_ROWS + 1 or len(read[0]) > MAX_COLUMNS or len(head) == HEAD_BYTES
-    return ShownTable(output.name, title, columns, shown, numeric, more)
+    return ShownTable(output.name, title, columns, labels, shown, numeric, more)
 
 
 def _is_number(cell: str) -> bool:

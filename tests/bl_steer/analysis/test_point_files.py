@@ -85,3 +85,21 @@ def test_columns_without_names_are_numbered(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("1,2\n")
     assert list(read_table(path)) == ["1", "2"]
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+@pytest.mark.parametrize("header", ["x;y;value\n", "x (um);y (um);value\n", ""])
+def test_decimals_may_have_commas_where_commas_part_no_columns(
+    tmp_path: Path, delimiter: str, header: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text((header + "0,5;1,25;-3,5e2\n1;2;3\n").replace(";", delimiter))
+    arrays = point_inputs(path).arrays
+    assert [arrays[key].tolist() for key in ("x", "y", "value")] == [[0.5, 1], [1.25, 2], [-350, 3]]
+
+
+def test_marks_for_thousands_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("x;y;value\n1;2;1.234,5\n")
+    with pytest.raises(ValueError, match="decimal comma or a decimal point, got both"):
+        point_inputs(path)

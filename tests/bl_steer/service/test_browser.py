@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
 from typing import Any
@@ -250,3 +251,78 @@ def test_no_page_is_wider_than_a_narrow_screen(
             page.goto(site.address + path)
             width = page.evaluate("document.documentElement.scrollWidth")
             assert width <= 360, path
+
+
+def test_a_page_follows_its_job_and_says_when_the_server_does_not_answer(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "gone") as site:
+        site.user()
+        browser = site.browser()
+        file = browser.upload(("a.csv", b"x,y,value\n1,2,3\n")).headers["location"]
+        job = browser.post("/analyses/advise", {"file": file.partition("file=")[2]})
+        page = chromium.new_context(locale="en-GB").new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.fill("#email", "ann@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        page.wait_for_url(f"{site.address}/")
+        page.goto(site.address + job.headers["location"])
+        assert page.inner_text("#state") == "waiting"
+        site.take()
+        page.wait_for_selector("#state.state-running", timeout=10_000)
+        assert page.locator("#state").count() == 1
+        assert not page.is_visible(".no-answer")
+        page.context.set_offline(True)
+        page.wait_for_selector(".no-answer:visible", timeout=10_000)
+        page.context.set_offline(False)
+        page.wait_for_selector(".no-answer", state="hidden", timeout=10_000)
+
+
+def test_times_name_their_zone_with_scripts_and_without(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "times") as site:
+        site.user()
+        site.browser().upload(("a.csv", b"x,y,value\n1,2,3\n"))
+        shown = []
+        for scripts in (True, False):
+            context = chromium.new_context(
+                locale="ja-JP", timezone_id="Asia/Tokyo", java_script_enabled=scripts
+            )
+            page = context.new_page()
+            page.goto(f"{site.address}/sign-in?next=/files")
+            page.fill("#email", "ann@example.org")
+            page.fill("#password", PASSWORD)
+            page.click("button.main")
+            page.wait_for_url(f"{site.address}/files")
+            shown.append(page.locator("table time").inner_text())
+        local, utc = (datetime.strptime(one[:16], "%Y-%m-%d %H:%M") for one in shown)
+        assert [one[16:] for one in shown] == [" UTC+9", " UTC"]
+        assert local - utc == timedelta(hours=9)
+
+
+def test_an_administrators_header_is_one_row_and_hides_nothing_on_a_narrow_screen(
+    site_module: Any, tmp_path: Path, chromium: Any
+) -> None:
+    with site_module.running_site(tmp_path / "header") as site:
+        site.user(role="admin", name="A Rather Long Name of a Person")
+        page = chromium.new_context(
+            locale="en-GB", viewport={"width": 1280, "height": 800}
+        ).new_page()
+        page.goto(f"{site.address}/sign-in")
+        page.fill("#email", "ann@example.org")
+        page.fill("#password", PASSWORD)
+        page.click("button.main")
+        page.wait_for_url(f"{site.address}/")
+        middles = (
+            "found => found.map(one => one.getBoundingClientRect())"
+            ".map(box => (box.top + box.bottom) / 2)"
+        )
+        rows = page.eval_on_selector_all(".top nav a, .corner button", middles)
+        assert max(rows) - min(rows) < 10
+        page.goto(f"{site.address}/analyses")
+        assert page.locator(".steps .done").count() == 0
+        page.set_viewport_size({"width": 360, "height": 700})
+        rights = "found => found.map(one => one.getBoundingClientRect().right)"
+        assert max(page.eval_on_selector_all(".top nav a", rights)) <= 360

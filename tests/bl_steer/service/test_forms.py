@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from bl_steer.service.forms import PREFIX, FormField, fields_of, problems_of, values_of
+from bl_steer.service.languages import text
 
 
 class Params(BaseModel):
@@ -118,3 +119,14 @@ def test_the_default_shown_and_sent_again_is_the_default(name: str) -> None:
     shown = lines()[name].shown
     values = values_of(Params, form(**{name: shown}) if isinstance(shown, str) else {})
     assert Params.model_validate(values) == Params()
+
+
+@pytest.mark.parametrize("language", ["en", "ja"])
+def test_analyses_of_tables_say_how_a_table_must_look(site: Any, language: str) -> None:
+    site.user()
+    browser = site.browser()
+    browser.post("/language", {"language": language})
+    for name in ("components", "advise"):
+        words = text(language, f"format.{name}")
+        assert words in browser.get("/analyses").text
+        assert words in browser.get(f"/analyses/{name}").text

@@ -4,13 +4,16 @@ import re
 import string
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import bl_steer.service
+from bl_steer.analysis.registry import find_analysis, make_params
+from bl_steer.protocols import Inputs
 from bl_steer.service.accounts import ROLES
 from bl_steer.service.api_keys import SCOPES
 from bl_steer.service.cards import own_cards
-from bl_steer.service.languages import LANGUAGES, choose_language, text, texts
+from bl_steer.service.languages import LANGUAGES, choose_language, result_label, text, texts
 from bl_steer.service.leases import CAUSES
 from bl_steer.service.packages.gate import STATES
 
@@ -84,3 +87,25 @@ def test_the_language_is_the_one_chosen_or_the_browsers(
 def test_a_text_without_its_values_is_an_error() -> None:
     with pytest.raises(KeyError):
         text("en", "count.files", m=3)
+
+
+@pytest.mark.parametrize("analysis", ["structure", "advise"])
+def test_every_table_column_and_reason_of_a_result_has_its_japanese_name(analysis: str) -> None:
+    rng = np.random.default_rng(1)
+    if analysis == "structure":
+        coarse = rng.integers(0, 3, (6, 6, 6))
+        arrays = {"labels": np.kron(coarse, np.ones((4, 4, 4), int)).astype(np.uint8)}
+        metadata = {"voxel_size_nm": (10.0, 10.0, 10.0)}
+    else:
+        arrays = dict(zip(("x", "y", "value"), rng.uniform(1, 9, (3, 12)), strict=True))
+        metadata = {}
+    runs = find_analysis(analysis)
+    result = runs.run(Inputs(arrays, metadata, {}), make_params(runs, {}))
+    names = {("tables", name) for name in result.tables}
+    names |= {("figures", name) for name in result.figures}
+    names |= {("columns", name) for table in result.tables.values() for name in table}
+    reasons = result.tables.get("suggestions", {}).get("reason", [])
+    names |= {("values.reason", str(reason)) for reason in reasons}
+    unnamed = {name for what, name in names if result_label("ja", what, name) == name}
+    assert unnamed <= {"x", "y", "dx", "dy", "dz"}
+    assert result_label("en", "columns", "phase") == "phase"

@@ -9,7 +9,7 @@ import json
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "choose_language", "has_text", "text", "texts"]
+__all__ = ["LANGUAGES", "choose_language", "has_text", "result_label", "text", "texts"]
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 DEFAULT = "en"
@@ -43,6 +43,32 @@ def text(language: str, key: str, **values: object) -> str:
     """
     found = texts(language if language in LANGUAGES else DEFAULT)[key]
     return found.format(**values) if values else found
+
+
+def result_label(language: str, what: str, name: str) -> str:
+    """Return how pages call a known part of a result; the name itself for any other.
+
+    Parameters
+    ----------
+    what : tables, columns, figures, or for words in a column ``values.`` and its name
+
+    Examples
+    --------
+    >>> result_label("ja", "columns", "phase")
+    '相'
+    >>> result_label("ja", "columns", "my_own")
+    'my_own'
+    """
+    return _result_labels(language).get(what, {}).get(name, name)
+
+
+@cache
+def _result_labels(language: str) -> dict[str, dict[str, str]]:
+    path = Path(__file__).with_name(f"results_{language}.json")
+    if not path.is_file():  # in English the names speak for themselves
+        return {}
+    read: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
+    return read
 
 
 def choose_language(chosen: str, accepted: str = "") -> str:

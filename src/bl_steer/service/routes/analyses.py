@@ -15,6 +15,7 @@ from bl_steer.service.forms import fields_of, values_of
 from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of
 from bl_steer.service.languages import text
+from bl_steer.service.recall import gone_analysis
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of, render
 from bl_steer.service.routes import pages_router
@@ -52,14 +53,16 @@ def cards_page(request: Request) -> Response:
 def form_page(request: Request, name: str, again: str = "") -> Response:
     """Show the form, empty or as a former job was."""
     office = office_of(request)
-    card = office.card(name)
     chosen = request.query_params.getlist("file")
     values: Mapping[str, Any] = {}
     wants_mail = True
     if again:
         with office.database.read() as session:
             job = job_of(session, user_of(request).id, again)
+            if job.analysis == name and not any(card.name == name for card in office.cards()):
+                raise gone_analysis(session, job)
         values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
+    card = office.card(name)
     return _form(request, card, chosen, values, parent=again, wants_mail=wants_mail)
 
 

@@ -17,19 +17,23 @@ from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.service.leases import OPEN
 from bl_steer.service.office import Office
+from bl_steer.service.recall import revoked_because
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of, render
 from bl_steer.service.result_view import ResultView, parameter_lines, view_of
 from bl_steer.service.routes import pages_router
 from bl_steer.service.routes.files import read_time, user_of
-from bl_steer.service.shares import revoke_share, share_job, shares_of
+from bl_steer.service.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.service.tables import Job, Upload
+from bl_steer.service.tokens import hash_token
 
 __all__ = ["job_values", "router"]
 
 router = pages_router()
 STATES = ("queued", "running", "done", "failed", "cancelled")
-AHEAD_SHOWN = 1000
+NEW_LINK = "bl_steer_new_link"
+"""Cookie that takes a new link from the form to the page, which shows it and takes it away."""
+NEW_LINK_S = 120
 
 
 @router.get("/jobs")
@@ -71,7 +75,7 @@ def progress(request: Request, job_id: str) -> Response:
         ahead = _ahead(session, job)
     if job.state not in OPEN:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
-    return render(request, "progress", job=job, ahead=ahead)
+    return render(request, "progress", job=job, ahead=ahead, alone=True)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -105,15 +109,38 @@ def all_outputs(request: Request, job_id: str) -> Response:
 
 @router.post("/jobs/{job_id}/shares")
 def share(request: Request, job_id: str) -> Response:
-    """Make a link to the result, and show it this once."""
-    office = office_of(request)
-    days = read_days(form_of(request).get("days", ""))
-    with office.database.write() as session:
+    """Make a link to the result, and go on to its page, which shows it this once."""
+    office, typed = office_of(request), form_of(request).get("days", "")
+    try:
+        days = read_days(typed, most=MAX_DAYS)
+        with office.database.write() as session:
+            job = job_of(session, user_of(request).id, job_id)
+            if job.state != "done":
+                raise Refused(409, "refused.not_done")
+            _, token = share_job(session, user_of(request), job, days=days)
+    except Refused as refused:
+        if refused.status == 404:
+            raise
+        return _page(request, job_id, refused=refused, typed=typed)
+    answer = RedirectResponse(f"/jobs/{job_id}#share", 303)
+    answer.set_cookie(
+        NEW_LINK,
+        token,
+        max_age=NEW_LINK_S,
+        path=f"/jobs/{job_id}",
+        httponly=True,
+        samesite="lax",
+        secure=office.settings.address.startswith("https:"),
+    )
+    return answer
+
+
+@router.get("/jobs/{job_id}/shares")
+def shares(request: Request, job_id: str) -> Response:
+    """Lead whoever reloads or bookmarks the form's address to its page."""
+    with office_of(request).database.read() as session:
         job = job_of(session, user_of(request).id, job_id)
-        if job.state != "done":
-            raise Refused(409, "refused.not_done")
-        made, token = share_job(session, user_of(request), job, days=days)
-    return _page(request, job_id, link=f"{office.settings.address}/s/{token}", until=made.expires)
+    return RedirectResponse(f"/jobs/{job.id}#share", 303)
 
 
 @router.post("/shares/{share_id}/revoke")
@@ -124,50 +151,62 @@ def revoke(request: Request, share_id: str) -> Response:
     return RedirectResponse(f"/jobs/{ended.job_id}#share", 303)
 
 
-def read_days(typed: str) -> float:
-    """Return a number of days; `Refused` if it is none."""
+def read_days(typed: str, *, most: float = 36_500) -> float:
+    """Return a number of days; `Refused` if it is none, or more than the most."""
     try:
         days = float(typed)
     except ValueError:
         days = float("nan")
-    if not 0 < days <= 36_500:
-        raise Refused(422, "refused.days", most="36,500")
+    if not 0 < days <= most:
+        raise Refused(422, "refused.days", most=f"{most:,.0f}")
     return days
 
 
 def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
     """Return what the page of a result shows, for its owner and for whoever has a link."""
     card = _card(office, job.analysis)
-    view = view_of(session, office.store, job) if job.state == "done" else ResultView([], [], [])
+    empty = ResultView([], [], [])
+    view = view_of(session, office.store, job, language) if job.state == "done" else empty
     return {
         "job": job,
         "title": card.title(language) if card else job.analysis,
         "figures": view.figures,
         "tables": view.tables,
         "files": view.files,
+        "revoked": revoked_because(session, job.package_sha256),
         "lines": parameter_lines(card, job, language),
     }
 
 
-def _page(request: Request, job_id: str, *, link: str = "", until: float = 0.0) -> Response:
+def _page(
+    request: Request, job_id: str, *, refused: Refused | None = None, typed: str = ""
+) -> Response:
     office, language = office_of(request), language_of(request)
+    token = request.cookies.get(NEW_LINK, "")
     with office.database.read() as session:
         job = job_of(session, user_of(request).id, job_id)
         uploads = _uploads(session, job.upload_ids)
         values = job_values(office, session, job, language)
         links = shares_of(session, job.id) if job.state == "done" else []
+        new = next((one for one in links if one.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
-    return render(
+    answer = render(
         request,
         "job",
+        status=refused.status if refused else 200,
         **values,
         names={one.id: one.file_name for one in uploads},
         alive={one.id for one in uploads if one.deleted is None},
         shares=links,
-        share_link=link,
-        share_until=until,
+        share_link=f"{office.settings.address}/s/{token}" if new else "",
+        share_until=new.expires if new else None,
+        share_problem=refused.in_language(language) if refused else "",
+        share_days=typed if refused else f"{office.settings.share_days:g}",
         ahead=ahead,
     )
+    if token:
+        answer.delete_cookie(NEW_LINK, path=f"/jobs/{job_id}")
+    return answer
 
 
 def _card(office: Office, name: str) -> Card | None:

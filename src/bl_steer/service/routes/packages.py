@@ -16,6 +16,7 @@ from bl_steer.service.gate import WORD, check_word, form_of, office_of, visitor_
 from bl_steer.service.office import Office
 from bl_steer.service.packages import Manifest, PackageError, gate
 from bl_steer.service.packages.manifest import parse_manifest
+from bl_steer.service.recall import tell_users
 from bl_steer.service.refusals import Refused, missing
 from bl_steer.service.rendering import render
 from bl_steer.service.routes import pages_router
@@ -139,6 +140,7 @@ def _do(
         gate.roll_back(session, package.name, by, public_key=key.public)
     else:
         gate.revoke(session, package.sha256, by, comment)
+        tell_users(session, package, comment, address=office.settings.address)
 
 
 def _visible(request: Request, session: Session) -> list[Package]:

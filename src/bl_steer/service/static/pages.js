@@ -47,7 +47,20 @@ function watchUpload(form) {
   });
 }
 
+// Pages carry UTC; readers with scripts see their own time, with its zone, and UTC on pointing at it.
+function showLocalTime(time) {
+  const moment = new Date(time.dateTime), two = (number) => String(number).padStart(2, "0");
+  if (isNaN(moment)) return;
+  const minutes = -moment.getTimezoneOffset(), apart = Math.abs(minutes);
+  const rest = apart % 60 ? ":" + two(apart % 60) : "";
+  const zone = minutes ? "UTC" + (minutes < 0 ? "−" : "+") + Math.floor(apart / 60) + rest : "UTC";
+  time.title = time.textContent;
+  time.textContent = moment.getFullYear() + "-" + two(moment.getMonth() + 1) + "-" + two(moment.getDate())
+    + " " + two(moment.getHours()) + ":" + two(moment.getMinutes()) + " " + zone;
+}
+
 function prepare(root) {
+  root.querySelectorAll("time[datetime]").forEach(showLocalTime);
   root.querySelectorAll("form.upload").forEach(watchUpload);
   root.querySelectorAll("form[data-sure]").forEach((form) =>
     form.addEventListener("submit", (event) => { if (!confirm(form.dataset.sure)) event.preventDefault(); }));
@@ -59,6 +72,14 @@ function prepare(root) {
       button.textContent = button.dataset.done;
     }));
 }
+
+// While a job's progress gets no answer the page says so; the next answer replaces these words.
+function tellNoAnswer(event) {
+  const words = event.target.querySelector && event.target.querySelector(".no-answer");
+  if (words && !(event.detail.xhr && event.detail.xhr.status > 0 && event.detail.xhr.status < 500)) words.hidden = false;
+}
+for (const name of ["htmx:sendError", "htmx:timeout", "htmx:responseError"])
+  document.addEventListener(name, tellNoAnswer);
 
 document.addEventListener("DOMContentLoaded", () => {
   prepare(document);

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from bl_steer.service.jobs import submit
+from bl_steer.service.packages import gate
+from bl_steer.service.packages.building import build_archive
+from bl_steer.service.packages.template import write_template
+from bl_steer.service.packages.testing import TestReport
+from bl_steer.service.tables import OutgoingMail, User
+
+PASSED = TestReport(({"name": "one", "problems": [], "found": {}, "warnings": []},))
+
+
+def released(site: Any, folder: Path, author: User, reviewer: User) -> Any:
+    """Release the template's package; return it."""
+    write_template(folder / "mine", author="A. Author")
+    (folder / "mine" / "tests" / "two-halves.expected.json").write_text("{}")
+    build_archive(folder / "mine", folder / "mine.zip")
+    office = site.office
+    with (folder / "mine.zip").open("rb") as file, office.database.write() as session:
+        package = gate.submit(session, file, author, packages=office.packages)
+        gate.note_check(session, package.sha256, PASSED)
+        key = office.packages.key
+        gate.approve(session, package.sha256, reviewer, "fine", key=key)
+        return gate.release(session, package.sha256, reviewer, public_key=key.public)
+
+
+@pytest.fixture
+def revoked(site: Any, tmp_path: Path) -> tuple[Any, dict[str, str]]:
+    """A site with a package that two users have results of, and that was revoked; their jobs."""
+    people = {name: site.user(f"{name}@example.org", language=name) for name in ("en", "ja")}
+    author, reviewer = site.user("a@example.org"), site.user("r@example.org", role="reviewer")
+    package = released(site, tmp_path, author, reviewer)
+    jobs = {}
+    for name in ("en", "ja", "ja"):
+        upload = site.browser(f"{name}@example.org").upload(("a.csv", b"x,y\n1,2\n"))
+        with site.office.database.write() as session:
+            jobs[name] = submit(
+                session,
+                user_id=people[name].id,
+                analysis=package.name,
+                package_sha256=package.sha256,
+                params={},
+                upload_ids=[upload.headers["location"].partition("file=")[2]],
+                wants_mail=False,
+            ).id
+        site.finish({"t.csv": b"a\n1\n"})
+    deed = {"deed": "revoke", "comment": "wrong <unit>"}
+    answer = site.browser("r@example.org").post(f"/packages/{package.sha256}", deed)
+    assert answer.status_code == 303, answer.text
+    return site, jobs
+
+
+def test_each_user_of_a_revoked_package_gets_one_mail_in_their_language(
+    revoked: tuple[Any, dict[str, str]],
+) -> None:
+    site, jobs = revoked
+    with site.office.database.read() as session:
+        mails = {one.recipient: one for one in session.scalars(select(OutgoingMail))}
+        assert session.query(OutgoingMail).count() == 2
+    english, japanese = mails["en@example.org"], mails["ja@example.org"]
+    assert "was revoked" in english.subject
+    assert "取り消されました" in japanese.subject
+    assert "wrong <unit>" in english.body
+    assert f"{site.address}/jobs/{jobs['en']}" in english.body
+    assert japanese.body.count(f"{site.address}/jobs/") == 2
+
+
+def test_an_old_result_of_a_revoked_package_says_so_and_why_to_its_owner_and_by_link(
+    revoked: tuple[Any, dict[str, str]],
+) -> None:
+    site, jobs = revoked
+    browser = site.browser("en@example.org")
+    browser.post(f"/jobs/{jobs['en']}/shares", {"days": "2"})
+    page = browser.get(f"/jobs/{jobs['en']}").text
+    link = re.search(r'value="(http[^"]*/s/[^"]*)"', page)
+    assert link is not None
+    for shown in (page, site.stranger().get(link[1]).text):
+        assert "was revoked" in shown
+        assert "wrong &lt;unit&gt;" in shown
+
+
+def test_running_a_revoked_package_again_explains_why_it_cannot(
+    revoked: tuple[Any, dict[str, str]],
+) -> None:
+    site, jobs = revoked
+    answer = site.browser("en@example.org").get(f"/analyses/mine?again={jobs['en']}")
+    assert answer.status_code == 410
+    assert "mine was revoked and cannot be run again" in answer.text
+    assert "wrong &lt;unit&gt;" in answer.text
+    assert site.browser("ja@example.org").get("/analyses/mine").status_code == 404
