@@ -233,6 +233,27 @@ def test_damaged_catalogue_is_rebuilt_from_the_records(tmp_path, shared):
         assert Run.from_tiled(rebuilt.catalog[uids[1]]).n_points == 4
 
 
+@pytest.mark.parametrize("how", [shutil.copytree, shutil.move])
+def test_a_store_that_was_copied_or_moved_is_opened_as_before(tmp_path, measure, how):
+    with Store.open(tmp_path / "first") as store:
+        uid = measure(store)
+        before = open_run(store, uid)
+        expected = np.asarray(before.frames)
+    unfinished = tmp_path / "first" / "record" / "broken.jsonl"
+    record = (tmp_path / "first" / "record" / f"{uid}.jsonl").read_text().replace(uid, "broken")
+    unfinished.write_text("".join(record.splitlines(keepends=True)[:-1]))
+    how(tmp_path / "first", tmp_path / "second place")
+    if how is shutil.copytree:
+        (tmp_path / "first" / "frames").rename(tmp_path / "first" / "gone")
+    with Store.open(tmp_path / "second place") as store:
+        run = open_run(store, uid)
+        assert run.finished
+        np.testing.assert_array_equal(run.primary["time"], before.primary["time"])
+        np.testing.assert_array_equal(np.asarray(run.frames), expected)
+        np.testing.assert_array_equal(np.asarray(open_run(store, "broken").frames), expected)
+        assert measure(store) != uid
+
+
 def test_catalogue_has_the_habits_of_databroker(shared):
     store, (first, second) = shared
     assert store.catalog[-1].metadata["start"]["uid"] == second

@@ -16,7 +16,9 @@ def add_commands(commands: Any) -> None:
     """Add the command ``structure``."""
     text = "measure a label volume: volumes, contact areas, triple lines, connectivity, lengths"
     parser = plain_command(commands, "structure", _structure, text)
-    parser.add_argument("volume", type=Path, metavar="VOLUME", help="TIFF stack, .npy, .npz, .zarr")
+    parser.add_argument(
+        "volume", type=Path, metavar="VOLUME", help="TIFF stack, folder of TIFFs, .npy, .npz, .zarr"
+    )
     parser.add_argument("--voxel", metavar="Z,Y,X", help="edges of a voxel, nm, e.g. 100,10,10")
     parser.add_argument(
         "--phases", default="", metavar="P", help="names of the labels 0, 1, …, or LABEL:NAME,…"

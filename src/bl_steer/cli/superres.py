@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
-STACK_HELP = "a TIFF of several pages, a folder of TIFFs, .npy, .npz or .zarr; axes z, y, x"
+STACK_HELP = (
+    "a TIFF of several pages, a folder of TIFFs (s2 before s10), .npy, .npz or .zarr; axes z, y, x"
+)
 
 
 def add_commands(commands: Any) -> None:

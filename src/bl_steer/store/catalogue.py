@@ -12,11 +12,12 @@ import secrets
 import sqlite3
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from bl_steer.store.moved import name_files_anew
 from bl_steer.store.record import StoreError
 
 __all__ = ["EmbeddedCatalogue"]
@@ -63,6 +64,7 @@ class EmbeddedCatalogue:
             if not database.exists():
                 _create(database)
             _check(database, tables)
+            _sound(database, lambda: name_files_anew(database, folder, busy_s=BUSY_S))
             context, engine = _connect(database, tables, files, readable)
             try:
                 return cls(_container(context), context, engine)
@@ -183,9 +185,17 @@ def _check(database: Path, tables: Path) -> None:
 
 
 def _query(path: Path, statement: str) -> Any:
-    try:
+    def fetch() -> Any:
         with contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as connection:
             return connection.execute(statement).fetchone()
+
+    return _sound(path, fetch)
+
+
+def _sound(path: Path, action: Callable[[], Any]) -> Any:
+    """Do something with a database; raise `StoreError` where SQLite cannot."""
+    try:
+        return action()
     except sqlite3.Error as error:
         raise StoreError(
             f"the catalogue must be a sound SQLite file, got {_one_line(error)} for {path}; move "

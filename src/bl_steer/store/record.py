@@ -18,6 +18,8 @@ from urllib.parse import unquote, urlparse
 
 import numpy as np
 
+from bl_steer.store.moved import found_uri
+
 __all__ = [
     "Document",
     "DocumentRoutes",
@@ -143,6 +145,8 @@ class RecordWriter:
 def read_record(path: str | os.PathLike[str]) -> Iterator[Document]:
     """Yield the documents of a record, up to the last complete line.
 
+    Of a store that was moved, frames are named where they lie now.
+
     Raises
     ------
     StoreError
@@ -163,6 +167,8 @@ def read_record(path: str | os.PathLike[str]) -> Iterator[Document]:
                 f"a record must hold one [name, document] a line, got {line[:40]!r} in line "
                 f"{number} of {path}; remove that line to read the rest"
             ) from error
+        if name == "stream_resource" and str(doc["uri"]).startswith("file:"):
+            doc["uri"] = found_uri(str(doc["uri"]), Path(path).absolute().parent.parent / "frames")
         yield name, doc
     if lines[-1]:
         logger.warning("the last line of %s is incomplete and was left out", path)

@@ -1,10 +1,11 @@
-"""Label volumes from files: a TIFF stack, .npy, .npz or Zarr."""
+"""Label volumes from files: a TIFF stack, a folder of TIFFs, .npy, .npz or Zarr."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
+from bl_steer.analysis.slice_folder import read_slice_folder
 from bl_steer.protocols import Inputs
 
 __all__ = ["inputs_from_file"]
@@ -18,9 +19,9 @@ def inputs_from_file(path: str | Path) -> Inputs:
 
     Parameters
     ----------
-    path : a TIFF stack; ``.npy``; ``.npz`` with one array, or ``labels`` and perhaps
-        ``voxel_size_nm``; a Zarr array, or a group with ``labels``, with ``voxel_size_nm`` (z, y,
-        x) and ``phases`` among its attributes
+    path : a TIFF stack; a folder of TIFF slices, ``s2.tif`` before ``s10.tif``; ``.npy``;
+        ``.npz`` with one array, or ``labels`` and perhaps ``voxel_size_nm``; a Zarr array, or a
+        group with ``labels``, with ``voxel_size_nm`` (z, y, x) and ``phases`` among its attributes
 
     Raises
     ------
@@ -29,12 +30,12 @@ def inputs_from_file(path: str | Path) -> Inputs:
     """
     place = Path(path)
     readers = {".npy": _npy, ".npz": _npz, ".zarr": _zarr, ".tif": _tiff, ".tiff": _tiff}
-    read = readers.get(place.suffix.lower())
+    read = readers.get(place.suffix.lower(), _folder if place.is_dir() else None)
     if read is None or not place.exists():
         found = "which does not exist" if not place.exists() else "which is of another kind"
         raise ValueError(
-            f"a volume must be a TIFF stack, .npy, .npz or .zarr, got {str(path)!r}, {found}; save "
-            "the labels with tifffile.imwrite or zarr.save_array"
+            f"a volume must be a TIFF stack, a folder of TIFFs, .npy, .npz or .zarr, got "
+            f"{str(path)!r}, {found}; save the labels with tifffile.imwrite or zarr.save_array"
         )
     try:
         labels, known = read(place)
@@ -44,6 +45,10 @@ def inputs_from_file(path: str | Path) -> Inputs:
             f"a volume must be whole and readable, got {str(path)!r} ({reason}); save it anew"
         ) from error
     return Inputs({"labels": labels}, known, {"files": [str(path)]})
+
+
+def _folder(path: Path) -> tuple[Any, dict[str, Any]]:
+    return read_slice_folder(path), {}
 
 
 def _npy(path: Path) -> tuple[Any, dict[str, Any]]:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.stacks import open_stack
+from bl_steer.analysis.slice_folder import read_slice_folder
 
 __all__ = ["even_subset", "is_zarr", "parse_voxel", "read_stack", "write_volume"]
 
@@ -48,6 +49,8 @@ def is_zarr(path: Path) -> bool:
 def read_stack(path: Path) -> NDArray[Any]:
     """Return a stack (n, H, W) from a TIFF of several pages, a folder of TIFFs, .npy, .npz or Zarr.
 
+    A folder's files are taken in natural order: ``s2.tif`` before ``s10.tif``.
+
     Raises
     ------
     ValueError
@@ -69,13 +72,7 @@ def _read(path: Path) -> NDArray[Any]:
     import tifffile
 
     if path.is_dir():
-        files = sorted(p for p in path.iterdir() if p.suffix.lower() in (".tif", ".tiff"))
-        if not files:
-            raise ValueError(
-                f"a folder must hold TIFFs, got none in {path}; slices are taken in the order of "
-                "their names"
-            )
-        return np.stack([np.asarray(tifffile.imread(one)) for one in files])
+        return read_slice_folder(path)
     if path.suffix == ".npy":
         return np.asarray(np.load(path))
     if path.suffix == ".npz":

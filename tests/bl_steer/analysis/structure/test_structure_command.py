@@ -30,6 +30,10 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     labels = grains((18, 24, 26))
     tifffile.imwrite("v.tif", labels, compression="zlib")
+    Path("slices").mkdir()
+    for z, plane in enumerate(labels):
+        tifffile.imwrite(f"slices/s{z}.tif", plane)
+    Path("empty").mkdir()
     np.save("v.npy", labels)
     np.savez("v.npz", labels=labels, voxel_size_nm=[20.0, 10.0, 10.0])
     zarr.save_array("v.zarr", labels)
@@ -45,7 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_every_form_of_a_volume_gives_one_digest(place: Path) -> None:
     digests = set()
-    for file in ("v.tif", "v.npy", "v.zarr"):
+    for file in ("v.tif", "v.npy", "v.zarr", "slices"):
         command = f"structure {file} --voxel 20,10,10 --phases {PHASES} --json r.json"
         assert main(command.split()) == 0
         digests.add(json.loads(Path("r.json").read_text())["digest"])
@@ -96,6 +100,7 @@ BAD = [
     ("v.tif --voxel 1,1,1 --blocks 0", "blocks='?0"),
     ("two.npz --voxel 1,1,1", r"one array, or labels; it has \['a', 'b'\]"),
     ("nothing.tif --voxel 1,1,1", "got 'nothing.tif', which does not exist"),
+    ("empty --voxel 1,1,1", "a folder must hold TIFFs, got none in empty"),
     ("broken.tif --voxel 1,1,1", "must be whole and readable, got 'broken.tif'"),
     ("v.tif --voxel 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
 ]

@@ -111,6 +111,16 @@ def test_stacks_come_in_many_forms(name: str, tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_stack(path), stack)
 
 
+def test_a_folder_is_taken_in_the_order_of_its_numbers(tmp_path: Path) -> None:
+    for z in range(12):
+        tifffile.imwrite(tmp_path / f"s{z}.tif", np.full((4, 5), z, np.uint8))
+    (tmp_path / "._s0.tif").write_bytes(b"no image")
+    np.testing.assert_array_equal(read_stack(tmp_path)[:, 0, 0], np.arange(12))
+    tifffile.imwrite(tmp_path / "s12.tif", np.zeros((4, 6), np.uint8))
+    with pytest.raises(ValueError, match=r"of one shape, got \(4, 6\) in s12.tif"):
+        read_stack(tmp_path)
+
+
 def test_a_missing_stack_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["superres", "run", "nothing.tif", "--voxel", VOXEL, "--model", "none"]) == 2
     assert "superres train" in capsys.readouterr().err

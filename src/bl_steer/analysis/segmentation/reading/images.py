@@ -6,7 +6,6 @@ The pages as stored come from `stored_pages`, what the files say about scale and
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.reading import recorded_conditions
 from bl_steer.analysis.segmentation.reading.stored_pages import MAX_PIXELS, read_pages
+from bl_steer.analysis.slice_folder import natural_key
 
 __all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
 
@@ -58,12 +58,6 @@ def list_images(folder: str | Path) -> list[Path]:
         raise ValueError(f"folder must exist, got {str(folder)!r}; give a folder of images")
     found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
     return sorted((p for p in found if not p.name.startswith(".")), key=natural_key)
-
-
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Return a key that sorts numbers inside names by their value."""
-    parts = re.findall(r"\d+|\D+", path.name.lower())
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
 def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micrographs:
