@@ -34,6 +34,7 @@ __all__ = [
     "open_desk",
     "roll_back",
     "run",
+    "send",
     "shown",
     "submit",
     "test",
@@ -144,9 +145,30 @@ def open_desk(email: str) -> Iterator[Desk]:
 
 def submit(desk: Desk, path: Path) -> dict[str, Any]:
     """Submit an archive, or a folder that is built first."""
+    from bl_steer.service.packages import gate
+
+    with (
+        _archive(path) as archive,
+        archive.open("rb") as file,
+        desk.database.write() as session,
+    ):
+        package = gate.submit(session, file, desk.user(session), packages=desk.packages)
+        return listed_one(package)
+
+
+def send(path: Path, *, address: str, key: str) -> dict[str, Any]:
+    """Submit an archive, or a folder that is built first, to a server over the network."""
+    from bl_steer.service.client import Client
+
+    with Client(address, key) as server, _archive(path) as archive:
+        return server.submit_package(archive)
+
+
+@contextmanager
+def _archive(path: Path) -> Iterator[Path]:
+    """Return an archive as it is, and one of a folder that lasts as long as it is needed."""
     import tempfile
 
-    from bl_steer.service.packages import gate
     from bl_steer.service.packages.building import build_archive
 
     with tempfile.TemporaryDirectory(prefix="bl_steer_submit_") as place:
@@ -155,9 +177,7 @@ def submit(desk: Desk, path: Path) -> dict[str, Any]:
             build_archive(path, archive)
         else:
             archive = path
-        with archive.open("rb") as file, desk.database.write() as session:
-            package = gate.submit(session, file, desk.user(session), packages=desk.packages)
-            return listed_one(package)
+        yield archive
 
 
 def listed(desk: Desk, *, state: str | None) -> list[dict[str, Any]]:

@@ -38,7 +38,10 @@ def add_commands(commands: Any) -> None:
     build.add_argument("--out", type=Path, metavar="FILE", help="default: NAME.zip")
     submit = json_command(package, "submit", _submit, "submit a package for its review")
     submit.add_argument("package", type=Path, metavar="FILE", help="built, or its folder")
-    user_option(submit)
+    where = submit.add_mutually_exclusive_group(required=True)
+    where.add_argument("--server", metavar="URL", help="with the key of your account there")
+    where.add_argument("--user", metavar="EMAIL", help="account on the server of this machine")
+    submit.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
 
 
 def json_command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -128,7 +131,10 @@ def _build(arguments: argparse.Namespace) -> None:
 def _submit(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
-        report = does.submit(desk, arguments.package)
+    if arguments.server is not None:
+        report = does.send(arguments.package, address=arguments.server, key=arguments.key)
+    else:
+        with does.open_desk(arguments.user) as desk:
+            report = does.submit(desk, arguments.package)
     print(f"submitted     {report['name']} {report['version']} ({report['sha256'][:12]})")
     write_json(arguments, report)

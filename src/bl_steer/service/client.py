@@ -200,6 +200,20 @@ class Client:
         """Return a link to a result for whoever has it."""
         return str(self._ask("POST", f"/jobs/{_id(job)}/shares", json={"days": days})["url"])
 
+    def submit_package(self, archive: str | Path) -> dict[str, Any]:
+        """Submit a built package for its review; return what the server says of it.
+
+        Parameters
+        ----------
+        archive : made by ``bl-steer package build``
+        """
+        path = Path(archive)
+        headers = {"Content-Length": str(path.stat().st_size)}
+        made: dict[str, Any] = self._ask(
+            "POST", "/packages", content=_blocks(path), headers=headers
+        )
+        return made
+
     def _job(self, method: str, path: str, **options: Any) -> Job:
         job: Job = self._ask(method, path, **options)
         return job

@@ -61,7 +61,8 @@ class ServiceSettings(BaseSettings):
     workers: int = Field(default=2, ge=1, le=64)
     """Jobs at a time on this machine."""
     dask: str = ""
-    """Address of a dask scheduler on whose machines jobs run; empty for this machine."""
+    """Address of a dask scheduler on whose machines jobs run; empty for this machine. They need the
+    files under the same URL."""
 
     job_time_s: float = Field(default=3600.0, gt=0.0)
     job_memory_mib: int = Field(default=4096, ge=64)

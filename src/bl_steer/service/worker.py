@@ -1,23 +1,21 @@
 """A worker: takes queued jobs, one after the other, each in a sandboxed process of its own.
 
 ``python -m bl_steer.service.worker --slot N`` is one worker; a machine has as many as jobs at a
-time. It may die at any moment: its job's processes die with it, and the keeper gives the job to
-another worker when the lease is over.
+time. With a dask cluster, that process is on one of its machines, and all else stays here. It may
+die at any moment: its job's processes die with it, and the keeper gives the job to another worker
+when the lease is over.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import logging
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
@@ -27,25 +25,24 @@ from sqlalchemy.orm import Session
 
 from bl_steer.drafts import alone_in
 from bl_steer.service import jobs
-from bl_steer.service.caches import cache_environment, caches_of
+from bl_steer.service.dask_machines import ClusterAway, DaskMachines
 from bl_steer.service.database import Database
+from bl_steer.service.execution import Ended, Execution
 from bl_steer.service.files import FileStore, StoredFileMissing
 from bl_steer.service.hold import Hold, first_line
-from bl_steer.service.job_process import Task
-from bl_steer.service.leases import Lease
+from bl_steer.service.leases import Lease, Produced
 from bl_steer.service.limits import Limits
 from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.manifest import PackageError
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.results import Failure, UnsoundResult, collect
-from bl_steer.service.sandbox import Outcome, SandboxMissing, run_in_sandbox
-from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.results import Failure
+from bl_steer.service.sandbox import Outcome, SandboxMissing
+from bl_steer.service.settings import MIB, ServiceSettings
+from bl_steer.service.tables import Package
 from bl_steer.service.tables import Worker as WorkerRow
-from bl_steer.service.walls import JOB
 
 __all__ = ["Worker", "main"]
 
-COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.service.job_process")
 LONGEST_WAIT_S = 5.0
 SEEN_EVERY_S = 10.0
 MESSAGES = {
@@ -73,6 +70,7 @@ class Worker:
         self.database = Database(settings.database, pool_size=2)
         self.files = FileStore(settings.files)
         self.packages = PackageStore(settings)
+        self.machines = DaskMachines(settings.dask, settings.files) if settings.dask else None
         self.stopping = False
         self.seen = 0.0
 
@@ -93,9 +91,10 @@ class Worker:
         while not self.stopping:
             try:
                 worked = self.step()
-            except (DBAPIError, PoolTimeout) as error:
+            except (DBAPIError, PoolTimeout, ClusterAway) as error:
+                what = "cluster" if isinstance(error, ClusterAway) else "database"
                 logger.warning(
-                    "worker %s: the database is not there: %s", self.name, first_line(error)
+                    "worker %s: the %s is not there: %s", self.name, what, first_line(error)
                 )
                 wait = min(LONGEST_WAIT_S, 2 * wait)
                 worked = False
@@ -114,6 +113,8 @@ class Worker:
         if not waiting:
             trusted = self.settings.trust_packages
             return check_next(self.database, self.packages, trusted=trusted) is not None
+        if self.machines is not None:
+            self.machines.connect()  # a job is not taken in vain
         with self.database.write() as session:
             lease = jobs.take(session, self.name, lease_s=self.settings.lease_s)
         if lease is None:
@@ -133,7 +134,7 @@ class Worker:
     def _carry_out(self, lease: Lease, folder: Path) -> None:
         hold = Hold(self, lease)
         try:
-            outcome = self._execute(lease, folder, hold)
+            ended = self._execute(lease, folder, hold)
         except SandboxMissing as error:
             self._end(lease, "sandbox", str(error))
             return
@@ -143,79 +144,45 @@ class Worker:
         except PackageError as error:
             self._end(lease, "package", str(error))
             return
+        outcome, found = ended.outcome, ended.found
         if hold.answer == "lost":
             logger.warning("job %s: another worker has it", lease.job_id)
         elif outcome.cause == "cancelled":
             self._cancelled(lease, asked=hold.answer == "cancel")
         elif outcome.cause == "lost":
-            logger.warning("job %s: its process was killed from outside", lease.job_id)
+            logger.warning("job %s: its process or machine was lost", lease.job_id)
             self._write(lambda session: jobs.return_job(session, lease, lost=True))
-        elif outcome.cause != "ok":
-            self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
+        elif isinstance(found, Produced):
+            self._keep(lease, found, outcome)
+        elif isinstance(found, Failure):
+            self._end(lease, found.cause, found.message, outcome.last_words)
         else:
-            self._keep(lease, folder, outcome)
+            self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
 
-    def _execute(self, lease: Lease, folder: Path, hold: Hold) -> Outcome:
-        out = folder / "out"
-        out.mkdir()
-        out.chmod(0o700)
-        apart = shutil.which("bwrap") is not None
-        seen = JOB if apart else folder  # without walls, a job sees the paths as they are
-        readable = self._inputs(lease, folder, seen)
-        paths = [str(one) for one in readable]
-        package = caches = permit = ""
+    def _execute(self, lease: Lease, folder: Path, hold: Hold) -> Ended:
+        package, archive, permit = None, "", ""
         if lease.package_sha256:
             with self.database.read() as session:
-                place, shown = self.packages.permitted(session, lease.package_sha256)
-            package, permit = str(JOB / "package" if apart else place), shown.model_dump_json()
-            readable[Path(package)] = place
-        if (made := caches_of(self.settings.caches)) is not None:
-            caches = str(JOB / "caches" if apart else made)
-            readable[Path(caches)] = made
-        task = Task(
-            analysis=lease.analysis,
-            paths=paths,
-            params=dict(lease.params),
-            out=str(seen / "out"),
-            package=package,
+                package, shown = self.packages.permitted(session, lease.package_sha256)
+                archive = session.get_one(Package, lease.package_sha256).blob_sha256
+            permit = shown.model_dump_json()
+        execution = Execution(
+            lease.analysis,
+            lease.params,
+            lease.inputs,
+            Limits.of(self.settings),
+            caches=self.settings.caches,
+            hidden=self.settings.folder.absolute(),
+            package=archive,
             permit=permit,
-            caches=caches,
-        )
-        if hold.over():  # cancelled meanwhile, or preparing took too long
-            return Outcome("cancelled", 0, "", 0.0, 0)
-        return run_in_sandbox(
-            COMMAND,
-            readable=readable,
-            writable=out,
-            limits=Limits.of(self.settings),
-            stdin=json.dumps(asdict(task)).encode(),
-            on_line=hold.hear,
-            cancelled=hold.over,
-            environment=cache_environment(seen / "out" / ".caches"),
-            hidden=[self.settings.folder],
+            most_bytes=self.settings.max_upload_mib * MIB,
             trusted=self.settings.trust_packages,
         )
+        if self.machines is not None:
+            return self.machines.run(execution, hear=hold.hear, over=hold.over)
+        return execution.run(folder, self.files, package=package, hear=hold.hear, over=hold.over)
 
-    def _inputs(self, lease: Lease, folder: Path, seen: Path) -> dict[Path, Path]:
-        """Return the files of a job by the path that it sees; each in a folder of its own."""
-        found = {}
-        for number, one in enumerate(lease.inputs):
-            path = seen / "in" / f"{number:04d}" / _plain_name(one.file_name)
-            found[path] = self.files.path_for(one.sha256, folder)
-            if seen == folder:
-                path.parent.mkdir(parents=True)
-                path.symlink_to(found[path])
-        return found
-
-    def _keep(self, lease: Lease, folder: Path, outcome: Outcome) -> None:
-        try:
-            found = collect(folder / "out", self.files)
-        except UnsoundResult as error:
-            self._end(lease, "error", str(error), outcome.last_words)
-            return
-        if isinstance(found, Failure):
-            self._end(lease, found.cause, found.message, outcome.last_words)
-            return
+    def _keep(self, lease: Lease, found: Produced, outcome: Outcome) -> None:
         address, keep_days = self.settings.address, self.settings.keep_days
 
         def finish(session: Session) -> bool:
@@ -288,12 +255,6 @@ class Worker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def _plain_name(name: str) -> str:
-    """Return a file name without what could lead elsewhere; suffixes stay."""
-    plain = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())
-    return plain.strip(". ")[-120:] or "upload"
-
-
 def main(argv: list[str] | None = None) -> None:
     """Run one worker until SIGTERM or Ctrl-C."""
     from bl_steer.service.supervisor import die_with_parent
@@ -311,6 +272,8 @@ def main(argv: list[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     worker.run()
+    if worker.machines is not None:
+        worker.machines.close()
 
 
 if __name__ == "__main__":

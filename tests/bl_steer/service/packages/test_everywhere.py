@@ -15,6 +15,9 @@ from sqlalchemy import select
 from bl_steer.analysis.digest import digest_of
 from bl_steer.cli import _parser, main
 from bl_steer.service import jobs
+from bl_steer.service.execution import Ended, Execution
+from bl_steer.service.leases import InputFile, Produced
+from bl_steer.service.limits import Limits
 from bl_steer.service.packages import package_analysis
 from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.testing import try_package
@@ -73,6 +76,26 @@ def run_on_server(server: Worker, sha256: str, params: dict[str, Any]) -> Job:
         return session.get_one(Job, job.id)
 
 
+def elsewhere(server: Worker, sha256: str, folder: Path) -> Ended:
+    """Run it as a machine of a cluster does, which has the file store and nothing else."""
+    folder.mkdir()
+    blob, _ = server.files.put(iter([TABLE.encode()]))
+    with server.database.read() as session:
+        archive = session.get_one(Package, sha256).blob_sha256
+        _, permit = server.packages.permitted(session, sha256)
+    return Execution(
+        "sums",
+        {"factor": 4},
+        [InputFile(blob, "表.csv")],
+        Limits(),
+        caches=folder / "none",
+        hidden=folder / "none",
+        package=archive,
+        permit=permit.model_dump_json(),
+        most_bytes=2**20,
+    ).run(folder, server.files, hear=lambda line: None, over=lambda: False)
+
+
 def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole_gate(
     server: Worker,
     small: Callable[..., Any],
@@ -110,6 +133,9 @@ def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole
     assert (job.state, job.message) == ("done", "")
     assert job.digest == digest_of(here)
     assert json.loads((tmp_path / "r.json").read_text())["digest"] == digest_of(here)
+    ended = elsewhere(server, sha256, tmp_path / "machine")
+    assert isinstance(ended.found, Produced)
+    assert ended.found.digest == digest_of(here)
 
     assert review("revoke", "sums@1.0.0", "--comment", "wrong unit") == 0
     job = run_on_server(server, sha256, {"factor": 4})
