@@ -63,7 +63,7 @@ def test_a_failing_one_is_stored_and_told(
 
 BAD = [
     (("-1",), "an analysis must be named, got the run '-1' alone"),
-    (("-1", "segmnt"), "must be one of align-slices, components"),
+    (("-1", "segmnt"), "must be one of advise, align-slices, components"),
     (("-1", "components", "--param", "k"), "must be written key=value, each once, got 'k'"),
     (("-1", "components", "--param", "k=1"), "k is not known"),
     (("-1", "components", "--param", "n_components=0"), "n_components='0'"),

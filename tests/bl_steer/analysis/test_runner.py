@@ -64,7 +64,7 @@ def test_each_way_to_fail_is_stored_and_the_next_job_goes_on(
     assert reason_of(store, raises.result(60)) == "ZeroDivisionError: nothing to divide by"
     traceback = open_run(store, raises.result()).stop["traceback"]
     assert "in run\n    raise ZeroDivisionError" in traceback
-    assert "must be one of align-slices, components" in reason_of(store, unknown.result(60))
+    assert "must be one of advise, align-slices, components" in reason_of(store, unknown.result(60))
     assert "must live, got its end by SIGKILL" in reason_of(store, killed.result(60))
     assert open_analysis(store, good.result(60)).tables["sum"]["total"] == [6.5]
     assert len(analyses_of(store, raw)) == 4
