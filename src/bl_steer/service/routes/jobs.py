@@ -25,7 +25,7 @@ from bl_steer.service.routes.files import read_time, user_of
 from bl_steer.service.shares import revoke_share, share_job, shares_of
 from bl_steer.service.tables import Job, Upload
 
-__all__ = ["job_values", "router"]
+__all__ = ["job_values", "router", "show_job"]
 
 router = pages_router()
 STATES = ("queued", "running", "done", "failed", "cancelled")
@@ -60,7 +60,7 @@ def history(request: Request, before: str = "", state: str = "", analysis: str =
 @router.get("/jobs/{job_id}")
 def job_page(request: Request, job_id: str) -> Response:
     """Show a job: how far it is, or its result."""
-    return _page(request, job_id)
+    return show_job(request, job_id)
 
 
 @router.get("/jobs/{job_id}/progress")
@@ -113,7 +113,9 @@ def share(request: Request, job_id: str) -> Response:
         if job.state != "done":
             raise Refused(409, "refused.not_done")
         made, token = share_job(session, user_of(request), job, days=days)
-    return _page(request, job_id, link=f"{office.settings.address}/s/{token}", until=made.expires)
+    return show_job(
+        request, job_id, link=f"{office.settings.address}/s/{token}", until=made.expires
+    )
 
 
 @router.post("/shares/{share_id}/revoke")
@@ -149,7 +151,23 @@ def job_values(office: Office, session: Session, job: Job, language: str) -> dic
     }
 
 
-def _page(request: Request, job_id: str, *, link: str = "", until: float = 0.0) -> Response:
+def show_job(
+    request: Request,
+    job_id: str,
+    *,
+    link: str = "",
+    until: float = 0.0,
+    mask_given: str = "",
+    mask_trouble: Refused | None = None,
+) -> Response:
+    """Return the page of a job.
+
+    Parameters
+    ----------
+    link, until : to show this once: a link to the result, and when it ends
+    mask_given : name of the micrograph that a mask was given for just now
+    mask_trouble : why a mask was not taken
+    """
     office, language = office_of(request), language_of(request)
     with office.database.read() as session:
         job = job_of(session, user_of(request).id, job_id)
@@ -160,7 +178,11 @@ def _page(request: Request, job_id: str, *, link: str = "", until: float = 0.0) 
     return render(
         request,
         "job",
+        status=mask_trouble.status if mask_trouble else 200,
         **values,
+        paints=_paints(values["job"]),
+        mask_given=mask_given,
+        mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
         names={one.id: one.file_name for one in uploads},
         alive={one.id for one in uploads if one.deleted is None},
         shares=links,
@@ -168,6 +190,12 @@ def _page(request: Request, job_id: str, *, link: str = "", until: float = 0.0) 
         share_until=until,
         ahead=ahead,
     )
+
+
+def _paints(job: Job) -> list[tuple[str, str]]:
+    """Return name and paint of each phase that a corrected mask may have; none where it may not."""
+    phases = job.provenance.get("phases") if job.analysis == "segment" else None
+    return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
 
 
 def _card(office: Office, name: str) -> Card | None:
