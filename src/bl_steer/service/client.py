@@ -200,6 +200,21 @@ class Client:
         """Return a link to a result for whoever has it."""
         return str(self._ask("POST", f"/jobs/{_id(job)}/shares", json={"days": days})["url"])
 
+    def give_mask(self, job: Job | str, path: str | Path, *, image: str = "") -> str:
+        """Give a corrected mask of a segmented micrograph, for training; return its file's id.
+
+        Parameters
+        ----------
+        image : id of the micrograph; may be left out where the job had one
+        """
+        path = Path(path)
+        asked = {"file_name": path.name, "image": image}
+        headers = {"Content-Length": str(path.stat().st_size)}
+        place = f"/jobs/{_id(job)}/masks"
+        return str(
+            self._ask("POST", place, params=asked, content=_blocks(path), headers=headers)["id"]
+        )
+
     def submit_package(self, archive: str | Path) -> dict[str, Any]:
         """Submit a built package for its review; return what the server says of it.
 

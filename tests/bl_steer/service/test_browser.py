@@ -82,8 +82,9 @@ def server(mails: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         )
         address = f"http://127.0.0.1:{port}"
         try:
-            wait_for(lambda: answers(port), 120, lambda: (folder / "log").read_text())
-            link = re.search(r"http\S+/join/\S+", (folder / "log").read_text())
+            said = (folder / "log").read_text
+            wait_for(lambda: re.search(r"/join/\S+\s", said()) is not None, 120, said)
+            link = re.search(r"http\S+/join/\S+", said())
             assert link is not None
             yield address, link[0]
         finally:

@@ -29,6 +29,7 @@ from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of
 from bl_steer.service.routes.files import may_train as training_of
 from bl_steer.service.routes.files import take_all, user_of
+from bl_steer.service.routes.masks import arrival_of, phases_of, take_mask
 from bl_steer.service.settings import MIB
 from bl_steer.service.shares import revoke_share, share_job
 from bl_steer.service.submissions import submit_analysis
@@ -52,6 +53,11 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 for _one in ERRORS.values():
     del _one["model"]
 router = APIRouter(route_class=GatedRoute, responses=ERRORS)
+
+BINARY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
 
 Before = Annotated[
     float | None, Query(description="Only older ones: `created` of the last of the page before")
@@ -91,14 +97,7 @@ def list_files(request: Request, before: Before = None, limit: Limit = 50) -> li
     "/api/v1/files",
     status_code=201,
     response_model=FileInfo,
-    openapi_extra={
-        "requestBody": {
-            "required": True,
-            "content": {
-                "application/octet-stream": {"schema": {"type": "string", "format": "binary"}}
-            },
-        }
-    },
+    openapi_extra={"requestBody": BINARY},
 )
 async def upload_file(
     request: Request,
@@ -201,6 +200,27 @@ def download_output(request: Request, job_id: str, name: str) -> Response:
         job = job_of(session, user_of(request).id, job_id)
         one = output_of(session, job.id, name)
     return file_response(office.store, one.sha256, one.name, one.media_type)
+
+
+@router.post(
+    "/api/v1/jobs/{job_id}/masks",
+    status_code=201,
+    response_model=FileInfo,
+    openapi_extra={"requestBody": BINARY},
+)
+async def give_mask(
+    request: Request,
+    job_id: str,
+    image: Annotated[str, Query(max_length=100, description="Id of the micrograph")] = "",
+    file_name: Annotated[str, Query(min_length=1, max_length=500)] = "mask.png",
+) -> FileInfo:
+    """Give a corrected mask of a segmented micrograph, for training, as the body."""
+    office, user = office_of(request), user_of(request)
+    await run_in_threadpool(phases_of, office, user, job_id)
+    with arrival_of(office) as arrival:
+        await arrival.read_file(request.stream(), file_name)
+        _, mask = await run_in_threadpool(take_mask, office, user, job_id, image, arrival)
+    return _file(mask)
 
 
 @router.post("/api/v1/jobs/{job_id}/shares", status_code=201)

@@ -27,7 +27,7 @@ from bl_steer.service.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.service.tables import Job, Upload
 from bl_steer.service.tokens import hash_token
 
-__all__ = ["job_values", "router"]
+__all__ = ["job_values", "router", "show_job"]
 
 router = pages_router()
 STATES = ("queued", "running", "done", "failed", "cancelled")
@@ -64,7 +64,7 @@ def history(request: Request, before: str = "", state: str = "", analysis: str =
 @router.get("/jobs/{job_id}")
 def job_page(request: Request, job_id: str) -> Response:
     """Show a job: how far it is, or its result."""
-    return _page(request, job_id)
+    return show_job(request, job_id)
 
 
 @router.get("/jobs/{job_id}/progress")
@@ -121,7 +121,7 @@ def share(request: Request, job_id: str) -> Response:
     except Refused as refused:
         if refused.status == 404:
             raise
-        return _page(request, job_id, refused=refused, typed=typed)
+        return show_job(request, job_id, refused=refused, typed=typed)
     answer = RedirectResponse(f"/jobs/{job_id}#share", 303)
     answer.set_cookie(
         NEW_LINK,
@@ -178,9 +178,24 @@ def job_values(office: Office, session: Session, job: Job, language: str) -> dic
     }
 
 
-def _page(
-    request: Request, job_id: str, *, refused: Refused | None = None, typed: str = ""
+def show_job(
+    request: Request,
+    job_id: str,
+    *,
+    refused: Refused | None = None,
+    typed: str = "",
+    mask_given: str = "",
+    mask_trouble: Refused | None = None,
 ) -> Response:
+    """Return the page of a job.
+
+    Parameters
+    ----------
+    refused, typed : why no link was made, and the days that were asked for
+    mask_given : name of the micrograph that a mask was given for just now
+    mask_trouble : why a mask was not taken
+    """
+    trouble = refused or mask_trouble
     office, language = office_of(request), language_of(request)
     token = request.cookies.get(NEW_LINK, "")
     with office.database.read() as session:
@@ -193,8 +208,11 @@ def _page(
     answer = render(
         request,
         "job",
-        status=refused.status if refused else 200,
+        status=trouble.status if trouble else 200,
         **values,
+        paints=_paints(values["job"]),
+        mask_given=mask_given,
+        mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
         names={one.id: one.file_name for one in uploads},
         alive={one.id for one in uploads if one.deleted is None},
         shares=links,
@@ -207,6 +225,12 @@ def _page(
     if token:
         answer.delete_cookie(NEW_LINK, path=f"/jobs/{job_id}")
     return answer
+
+
+def _paints(job: Job) -> list[tuple[str, str]]:
+    """Return name and paint of each phase that a corrected mask may have; none where it may not."""
+    phases = job.provenance.get("phases") if job.analysis == "segment" else None
+    return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
 
 
 def _card(office: Office, name: str) -> Card | None:

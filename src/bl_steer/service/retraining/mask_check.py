@@ -1,0 +1,134 @@
+"""Whether a mask that a user gives fits its micrograph: decoded in a sandbox, as all files are.
+
+``python -m bl_steer.service.retraining.mask_check`` is what runs inside: it reads paths and phases
+as JSON from standard input, and writes what it found as a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bl_steer.service.limits import Limits
+from bl_steer.service.sandbox import run_in_sandbox
+from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.walls import JOB
+
+__all__ = ["Finding", "check_mask", "main"]
+
+COMMAND = (sys.executable, "-P", "-m", "bl_steer.service.retraining.mask_check")
+TIME_S = 60.0
+LONGEST_REASON = 500
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found.
+
+    Parameters
+    ----------
+    problem : ``none``; ``size`` and ``colours`` of the mask; ``unread``, either of the files
+    reason : of ``colours`` and ``unread``
+    wanted, got : sizes, width × height, pixels
+    """
+
+    problem: Literal["none", "size", "colours", "unread"]
+    reason: str = ""
+    wanted: str = ""
+    got: str = ""
+
+
+def check_mask(
+    image: Path,
+    mask: Path,
+    *,
+    names: tuple[str, str],
+    phases: Sequence[dict[str, Any]],
+    settings: ServiceSettings,
+) -> Finding:
+    """Return whether a mask fits.
+
+    Parameters
+    ----------
+    image, mask : where their bytes are
+    names : of both files, as the user calls them
+    phases : of the segmentation, as `Phases.to_list` has them
+
+    Raises
+    ------
+    SandboxMissing
+        When nothing keeps the decoding apart, and the operator does not do without.
+    """
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="bl_steer_mask_") as place:
+        out = Path(place) / "out"
+        out.mkdir()
+        inside = JOB / "in" if shutil.which("bwrap") is not None else Path(place)
+        readable = {}
+        for word, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
+            seen = inside / f"{word}{Path(name).suffix.lower()}"
+            readable[seen] = path
+            if inside != JOB / "in":
+                seen.symlink_to(path.resolve())
+        task = {"paths": [str(one) for one in readable], "phases": list(phases)}
+        outcome = run_in_sandbox(
+            COMMAND,
+            readable=readable,
+            writable=out,
+            limits=Limits(time_s=TIME_S, niceness=0),
+            stdin=json.dumps(task).encode(),
+            on_line=lines.append,
+            hidden=[settings.folder],
+            trusted=settings.trust_packages,
+        )
+    try:
+        said = json.loads(lines[-1])
+        values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
+        if outcome.cause == "ok" and said["problem"] in ("none", "size", "colours", "unread"):
+            return Finding(said["problem"], **values)
+    except (IndexError, ValueError, TypeError, KeyError):
+        pass
+    return Finding("unread", outcome.cause)
+
+
+def main() -> None:
+    """Decode the two files of standard input, and say what was found."""
+    task = json.loads(sys.stdin.read())
+    image, mask = map(Path, task["paths"])
+    sys.stdout.write(json.dumps(asdict(_look(image, mask, task["phases"]))) + "\n")
+
+
+def _look(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
+    from bl_steer.analysis.segmentation.masks import decode_mask
+    from bl_steer.analysis.segmentation.phases import Phases
+    from bl_steer.analysis.segmentation.reading import read_colours, read_micrographs
+
+    try:
+        fields, painted = read_micrographs(image).fields, read_colours(mask)
+    except ValueError as error:
+        return Finding("unread", str(error))
+    if len(fields) != 1:
+        return Finding("unread", f"{len(fields)} micrographs in one file")
+    (grey,) = fields
+    if grey.shape[:2] != painted.shape[:2]:
+        return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
+    try:
+        decode_mask(painted, Phases.from_list(rows), image=grey)
+    except ValueError as error:
+        return Finding("colours", str(error))
+    return Finding("none")
+
+
+def _size(shape: Sequence[int]) -> str:
+    """Return width × height, as programs that paint have them."""
+    return f"{shape[1]} × {shape[0]}"
+
+
+if __name__ == "__main__":
+    main()
