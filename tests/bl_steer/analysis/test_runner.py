@@ -64,7 +64,7 @@ def test_each_way_to_fail_is_stored_and_the_next_job_goes_on(
     assert reason_of(store, raises.result(60)) == "ZeroDivisionError: nothing to divide by"
     traceback = open_run(store, raises.result()).stop["traceback"]
     assert "in run\n    raise ZeroDivisionError" in traceback
-    assert "must be one of align-slices, components" in reason_of(store, unknown.result(60))
+    assert "must be one of advise, align-slices, components" in reason_of(store, unknown.result(60))
     assert "must live, got its end by SIGKILL" in reason_of(store, killed.result(60))
     assert open_analysis(store, good.result(60)).tables["sum"]["total"] == [6.5]
     assert len(analyses_of(store, raw)) == 4
@@ -146,6 +146,20 @@ def test_the_callback_returns_while_the_runner_is_blocked(
     blocked.free.set()
     assert runner.wait(30.0)
     assert len(analyses_of(store, raw)) == 1
+    runner.close()
+
+
+def test_ctrl_c_while_waiting_is_heard(
+    store: Store, measured: Measure, own_analyses: Place
+) -> None:
+    blocked = Blocked()
+    runner = AnalysisRunner(store, make=lambda: blocked)
+    runner.submit(Request(measured(), own_analyses("SumCounts")))
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.wait(30.0)
+    blocked.free.set()
+    assert runner.wait(30.0)
     runner.close()
 
 
