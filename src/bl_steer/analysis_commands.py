@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -56,13 +55,13 @@ def analyse(
         When the run does not hold what the analysis works on; then nothing is stored.
     """
     from bl_steer.analysis import Request, find_analysis, make_params
-    from bl_steer.runs import open_run
+    from bl_steer.runs import open_named
 
     _check_folder(figures)
     analysis = find_analysis(name)
     asked = make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
     with _open(data_dir) as store:
-        run = open_run(store, int(uid) if re.fullmatch(r"-?\d{1,5}", uid) else uid)
+        run = open_named(store, uid)
         inputs = analysis.inputs_of(run)
         return _carry_out(store, Request(run.uid, name, asked), figures, progress, inputs)
 

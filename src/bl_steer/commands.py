@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -211,12 +210,11 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
     from bl_steer.analysis import is_analysis
     from bl_steer.analysis_commands import show_analysis
     from bl_steer.figures import draw_run
-    from bl_steer.runs import open_run
+    from bl_steer.runs import open_named
     from bl_steer.steering import differing_decisions
 
     with _existing_store(data_dir) as store:
-        number = re.fullmatch(r"-?\d{1,5}", uid)
-        run = open_run(store, int(uid) if number else uid)
+        run = open_named(store, uid)
         if is_analysis(run.start):
             return show_analysis(run, store.path / "frames")
         if verify and not run.decisions:

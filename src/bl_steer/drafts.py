@@ -12,7 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
 
-__all__ = ["UnwritableError", "alone_in", "check_writable", "draft_of", "write_whole"]
+__all__ = [
+    "UnwritableError",
+    "alone_in",
+    "check_writable",
+    "draft_of",
+    "make_folder",
+    "write_whole",
+]
 
 
 class UnwritableError(OSError):
@@ -111,3 +118,22 @@ def _force_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(out: Path) -> None:
+    """Make the folder of the results, or refuse it before any work is done.
+
+    Raises
+    ------
+    FileExistsError, PermissionError
+        Where there is a file of that name, or a folder cannot be made.
+    """
+    if out.exists() and not out.is_dir():
+        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise PermissionError(
+            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
+            "another with --out"
+        ) from error

@@ -10,9 +10,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.reports import NAME, key_of, report_of
+from bl_steer.drafts import make_folder
+from bl_steer.reports import NAME, report_of
 
 if TYPE_CHECKING:
+    from bl_steer.runs import Run
     from bl_steer.shell import FibSemSession
 
 __all__ = ["report", "slice_and_view"]
@@ -56,14 +58,18 @@ def slice_and_view(
     bl_steer.analysis.AnalysisFailed
         When the chain failed; the slices are stored.
     """
-    from bl_steer.runs import open_run
+    from bl_steer.runs import open_named
 
-    _check_folder(out)
+    make_folder(out)
     began = perf_counter()
     with _open_instrument(
         family, seed, edge_px, faults, data_dir, fresh=resumes is None
     ) as session:
-        broken = None if resumes is None else open_run(session.store, key_of(resumes))
+        broken = None if resumes is None else open_named(session.store, resumes)
+        if broken is not None:
+            _check_unfinished(broken, n_slices)
+        begun: list[str] = []
+        session.watch(lambda name, doc: begun.append(doc["uid"]) if name == "start" else None)
         tell(f"taking {n_slices} slices of specimen {family!r}, seed {seed}, faults {faults}")
         plan = session.slice_and_view(
             n_slices=n_slices,
@@ -72,13 +78,22 @@ def slice_and_view(
             resumes=broken,
             analyses=[{"name": NAME, "params": dict(params)}],
         )
-        uid, taken = session.run(plan)
+        try:
+            uid, taken = session.run(plan)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_kept(begun)) from None
         taken_s = perf_counter() - began
         tell(
             f"{taken.n_recorded} slices recorded, {taken.n_missing} missing, "
             f"{taken.n_milled_again} milled again; reconstructing"
         )
-        session.wait_for_analyses()
+        try:
+            session.wait_for_analyses()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"the slices of run {uid[:8]} are kept; 'bl-steer analyse --pending' reconstructs "
+                f"them, then 'bl-steer report {uid[:8]}' writes the report"
+            ) from None
         written = report_of(session.store, uid, out, tell)
     return {
         **written,
@@ -102,9 +117,9 @@ def report(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
         )
     if out is not None:
-        _check_folder(out)
+        make_folder(out)
     with Store.open(data_dir) as store:
-        return report_of(store, key_of(uid), out, tell)
+        return report_of(store, uid, out, tell)
 
 
 def _open_instrument(
@@ -130,7 +145,21 @@ def _open_instrument(
     )
 
 
-def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"results must go to a folder, got the file {out}; give another")
-    out.mkdir(parents=True, exist_ok=True)
+def _check_unfinished(run: Run, n_slices: int) -> None:
+    """Refuse to carry on a run that has all its slices."""
+    asked = run.start.get("slices", {}).get("n_slices", 0)
+    if run.status == "success" and n_slices <= asked:
+        raise ValueError(
+            f"--resume must name a run that was broken off, got {run.uid[:8]}, which has all its "
+            f"slices; 'bl-steer report {run.uid[:8]}' writes its report"
+        )
+
+
+def _kept(begun: list[str]) -> str:
+    """Return what to tell who broke off the slicing."""
+    if not begun:
+        return "no slice was taken"
+    return (
+        f"the slices of run {begun[0][:8]} are kept; the same command with --resume "
+        f"{begun[0][:8]} goes on"
+    )

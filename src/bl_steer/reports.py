@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from bl_steer.runs import Run
     from bl_steer.store import Store
 
-__all__ = ["NAME", "key_of", "report_of", "true_volume"]
+__all__ = ["NAME", "report_of", "true_volume"]
 
 NAME = "reconstruct"
 
@@ -45,9 +44,9 @@ def report_of(
     """
     from bl_steer.analysis import is_analysis
     from bl_steer.analysis.publish import result_of
-    from bl_steer.runs import open_run
+    from bl_steer.runs import open_named, open_run
 
-    found = open_run(store, uid)
+    found = open_named(store, str(uid))
     found = found if is_analysis(found.start) else _latest_analysis(store, found.uid)
     about = found.start["analysis"]
     if about.get("name") != NAME:
@@ -136,8 +135,3 @@ def _plain(table: Table | None) -> dict[str, list[Any]] | None:
         key: [None if value != value else value for value in np.asarray(column).tolist()]
         for key, column in table.items()
     }
-
-
-def key_of(uid: str) -> str | int:
-    """Return a run's uid as text, or its scan id or place from the end as a number."""
-    return int(uid) if re.fullmatch(r"-?\d{1,5}", uid) else uid

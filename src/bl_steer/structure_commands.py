@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bl_steer.drafts import make_folder
 from bl_steer.protocols import Progress
 
 __all__ = ["measure_structure"]
@@ -33,7 +34,7 @@ def measure_structure(
     from bl_steer.analysis.structure.files import inputs_from_file
 
     if out is not None:
-        _make_folder(out)
+        make_folder(out)
     analysis = find_analysis("structure")
     made = make_params(analysis, params)
     result = analysis.run(inputs_from_file(path), made, progress)
@@ -64,16 +65,3 @@ def measure_structure(
 
 def _plain(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value
-
-
-def _make_folder(out: Path) -> None:
-    """Make the folder of the results, or refuse it before any work is done."""
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermissionError(
-            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
-            "another with --out"
-        ) from error

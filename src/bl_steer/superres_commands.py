@@ -8,20 +8,26 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bl_steer.drafts import make_folder
 from bl_steer.protocols import Inputs, Progress, Table
 
 if TYPE_CHECKING:
+    from bl_steer.analysis.superresolution.model import SuperResolutionModel
     from bl_steer.analysis.superresolution.training import TrainingSettings
 
 __all__ = ["check", "run", "run_zarr", "train"]
 
 Voxel = tuple[float, float, float]
+SAME = 0.05
+"""Relative deviation up to which two voxels count as one."""
 
 
 def train(
     stack: Path,
     settings: TrainingSettings,
+    voxel_nm: Voxel,
     *,
     n_phases: int | None,
     out: Path,
@@ -32,14 +38,17 @@ def train(
     from bl_steer.analysis.superresolution.model import train_model
     from bl_steer.analysis.superresolution.stack_files import even_subset, is_zarr, read_stack
 
-    _check_folder(out)
+    make_folder(out)
     slices = even_subset(open_stack(stack) if is_zarr(stack) else read_stack(stack))
-    model = train_model(slices, settings, n_phases=n_phases, folder=out, progress=progress)
+    model = train_model(
+        slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
+    )
     return {
         "model": str(out),
         "kind": model.kind,
         "factor": model.factor,
         "n_slices": len(slices),
+        "warnings": _absent(slices, n_phases),
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
     }
@@ -60,7 +69,7 @@ def run(
     from bl_steer.analysis.superresolution.model import SuperResolutionModel
     from bl_steer.analysis.superresolution.stack_files import read_stack, write_volume
 
-    _check_folder(out)
+    make_folder(out)
     made = SuperResolutionModel.load(model)
     analysis = find_analysis("superres")
     s = made.settings
@@ -87,7 +96,7 @@ def run(
         "mean_uncertainty": float(result.arrays["uncertainty"].mean()),
         "fractions": _plain(result.tables.get("fractions")),
         "limit": result.provenance["limit"],
-        "warnings": [*_pitch_warnings(s, voxel_nm), *result.warnings],
+        "warnings": [*_voxel_warnings(made, voxel_nm), *result.warnings],
         "digest": digest_of(result),
         "weights_sha256": result.provenance["weights"],
         "duration_s": result.provenance["duration_s"],
@@ -112,7 +121,7 @@ def run_zarr(
     from bl_steer.analysis.superresolution.model import SuperResolutionModel
     from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 
-    _check_folder(out)
+    make_folder(out)
     began = perf_counter()
     made = SuperResolutionModel.load(model)
     target = super_resolve_zarr(
@@ -128,7 +137,7 @@ def run_zarr(
         "shape": list(group["volume"].shape),
         "voxel_nm": [voxel_nm[0] / made.factor, *voxel_nm[1:]],
         "limit": limit_of(voxel_nm[0]),
-        "warnings": _pitch_warnings(made.settings, voxel_nm),
+        "warnings": _voxel_warnings(made, voxel_nm),
         "weights_sha256": made.weights_sha256,
         "duration_s": perf_counter() - began,
         "files": [str(target)],
@@ -155,24 +164,54 @@ def check(
     return {
         "slices": list(slices.shape),
         "leave_out": _plain(scores),
+        "verdict": _verdict(scores),
         "correlation": _plain(found.correlation),
         "chords": _plain(found.chords),
-        "warnings": list(found.warnings),
+        "warnings": [*_absent(slices, n_phases), *found.warnings],
         "limit": limit_of(voxel_nm[0]),
     }
 
 
-def _pitch_warnings(settings: TrainingSettings, voxel_nm: Voxel) -> list[str]:
-    pitch, learnt = voxel_nm[0] / voxel_nm[1], settings.decimation.pitch_px
-    if abs(pitch / learnt - 1) < 0.05:
+def _verdict(scores: Table) -> str:
+    """Return whether the network predicts left-out slices better than what needs no training."""
+    measure, best = ("miou", max) if "miou" in scores else ("rms_error", min)
+    name = "mean IoU" if measure == "miou" else "rms error"
+    found = dict(zip(np.asarray(scores["method"]).tolist(), scores[measure], strict=True))
+    ours = found.pop("srram")
+    simple = best(found, key=lambda method: found[method])
+    beside = f"{simple} ({name} {ours:.3f} against {found[simple]:.3f})"
+    if ours != found[simple] and best(ours, found[simple]) == ours:
+        return f"better than {beside}"
+    return f"not better than {beside}: train longer, or do not use it"
+
+
+def _absent(slices: NDArray[Any], n_phases: int | None) -> list[str]:
+    """Tell of labels that are asked for and do not occur."""
+    if n_phases is None:
         return []
-    return [f"the model learnt a pitch of {learnt:g} px and the stack has {pitch:g}; train another"]
+    absent = sorted(set(range(n_phases)) - set(np.unique(slices).tolist()))
+    if not absent:
+        return []
+    some = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+    return [f"of labels 0 … {n_phases - 1}, {some} do not occur in the slices; is N right?"]
+
+
+def _voxel_warnings(model: SuperResolutionModel, voxel_nm: Voxel) -> list[str]:
+    """Compare the voxel of a stack with that of the model's training."""
+    pitch, learnt = voxel_nm[0] / voxel_nm[1], model.settings.decimation.pitch_px
+    if abs(pitch / learnt - 1) >= SAME:
+        return [
+            f"the model learnt a pitch of {learnt:g} px and the stack has {pitch:g}; train another"
+        ]
+    known = model.card.get("data", {}).get("voxel_nm")
+    if known is None or max(abs(a / b - 1) for a, b in zip(voxel_nm, known, strict=True)) < SAME:
+        return []
+    ours, theirs = (" × ".join(f"{edge:g}" for edge in voxel) for voxel in (voxel_nm, known))
+    return [
+        f"the model learnt from voxels of {theirs} nm and the stack has {ours}; is --voxel right? "
+        "Else train another"
+    ]
 
 
 def _plain(table: Table | None) -> Mapping[str, list[Any]] | None:
     return None if table is None else {k: np.asarray(v).tolist() for k, v in table.items()}
-
-
-def _check_folder(out: Path) -> None:
-    if out.exists() and not out.is_dir():
-        raise NotADirectoryError(f"results must go to a folder, got the file {out}; give another")

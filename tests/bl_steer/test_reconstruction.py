@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +26,7 @@ from bl_steer.analysis.reconstruction.rendering import can_render
 from bl_steer.cli import main
 from bl_steer.protocols import AnalysisResult
 from bl_steer.reports import true_volume
-from bl_steer.runs import Run, open_run
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
 from bl_steer.store import Store
 
 PARAMS = {"factor": 2, "blocks": 1, "channels": 4, "steps": 3, "interval_blocks": 2}
@@ -107,6 +111,7 @@ def test_the_report_is_one_file_that_needs_no_other(reported: Reported) -> None:
 def test_the_report_tells_tables_warnings_and_limits(reported: Reported) -> None:
     for text in ("Table 1", "Table 2", "Figure 5", "oxide – carbon", "carbon – void"):
         assert text in reported.html
+    assert reported.html.count("<th>off the truth</th>") == 2  # triple lines, connectivity
     assert any("cannot be recovered" in warning for warning in reported.report["warnings"])
     assert "cannot be recovered" in reported.html
     for name in ("table_1", "table_2", "volumes", "areas", "slices", "leave_out", "scores"):
@@ -143,6 +148,59 @@ def test_a_run_is_resumed_only_on_its_own_instrument(
     assert "must stand where the run left it" in capsys.readouterr().err
     assert main([*resume, "--data", str(reported.folder / "data"), "--seed", "4"]) == 2
     assert "must be of the same instrument, got that of specimen" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ("--edge 5", "--edge must be 100 px at least at a pitch of 100 nm, got 5"),
+        ("--edge 70 --pitch 60", "--edge must be 76 px at least at a pitch of 60 nm, got 70"),
+        ("--out file/report", "results must go where a folder can be made, got file/report"),
+        ("--out file", "results must go to a folder, got the file file"),
+    ],
+)
+def test_what_cannot_be_done_is_told_before_slices_are_taken(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    options: str,
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("")
+    assert main(["slice-and-view", "--simulate", *options.split()]) == 2
+    assert text in capsys.readouterr().err
+    assert not Path("bl_steer_data").exists()
+
+
+def test_resuming_a_whole_run_points_to_its_report(
+    tmp_path: Path, reported: Reported, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "slice-and-view --simulate --seed 3 --slices 6 --pitch 40 --edge 112 --faults severe"
+    places = ["--data", str(reported.folder / "data"), "--out", str(tmp_path)]
+    uid = reported.run.uid[:8]
+    assert main([*command.split(), "--resume", uid, *places]) == 2
+    assert f"'bl-steer report {uid}' writes its report" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = f"slice-and-view --simulate --pitch 40 --edge 112 --slices 40 --data {data}"
+    child = subprocess.Popen(
+        [sys.executable, "-m", "bl_steer", *command.split(), "--out", str(tmp_path / "report")],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120.0
+    while child.poll() is None and time.monotonic() < deadline:
+        if sum(row.n_points for row in list_runs(RecordsAlone(data))) >= 2:
+            break
+        time.sleep(0.05)
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate(timeout=60.0)
+    assert child.returncode == 130
+    (row,) = list_runs(RecordsAlone(data))
+    assert f"with --resume {row.uid[:8]} goes on" in errors
 
 
 def test_a_run_without_reconstruction_cannot_be_reported(

@@ -1,4 +1,5 @@
 import importlib.util
+import json
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pytest
 from bluesky import RunEngine
 
 from bl_steer.patterns import normalise
-from bl_steer.runs import Run, list_runs, open_run
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
 from bl_steer.store import RecordWriter, Store, StoreError, find_records
 
 INSTRUMENT = Path(__file__).with_name("minimal_instrument.py")
@@ -134,6 +135,21 @@ def test_runs_are_found_by_index_scan_id_and_beginning(stored):
     assert [open_run(stored, key).uid for key in (-1, 1, uid[:6])] == [uid] * 3
 
 
+def test_a_few_digits_are_a_scan_id_or_else_the_beginning_of_a_uid(tmp_path):
+    uids = ["0835aaaa-0000-4000-8000-000000000000", "71234567-0000-4000-8000-000000000000"]
+    (tmp_path / "record").mkdir()
+    for scan_id, uid in enumerate(uids, start=7):
+        start = {"uid": uid, "time": float(scan_id), "scan_id": scan_id, "plan_name": "count"}
+        (tmp_path / "record" / f"{uid}.jsonl").write_text(json.dumps(["start", start]) + "\n")
+    store = RecordsAlone(tmp_path)
+    names = ["0835", "7", "71", "8", "-1", "-2", uids[0]]
+    found = [uids.index(open_named(store, name).uid) for name in names]
+    assert found == [0, 0, 1, 1, 1, 0, 0]
+    for unknown in ("9", "-3"):
+        with pytest.raises(KeyError, match="list the runs"):
+            open_named(store, unknown)
+
+
 @pytest.mark.parametrize("key", [99, -99, "nothing", "0" * 36])
 def test_unknown_run_is_named(stored, key):
     with pytest.raises(KeyError, match=rf"must be in the store, got {key!r}, .* list the runs"):
@@ -233,8 +249,6 @@ def _check_killed(run):
 
 
 def test_runs_are_listed_and_opened_from_their_records_alone(tmp_path: Path) -> None:
-    from bl_steer.runs import RecordsAlone
-
     record = RecordWriter(tmp_path / "record")
     start = {"uid": "b" * 36, "time": 1.0, "plan_name": "find_hotspot", "scan_id": 7}
     record("start", start)

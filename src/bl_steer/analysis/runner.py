@@ -7,7 +7,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Protocol
 
 from bl_steer.analysis.documents import failure_documents
@@ -127,7 +127,7 @@ class AnalysisRunner:
                 future.exception(left)
             except TimeoutError:
                 return False
-            except BaseException:  # cancelled: it will not come
+            except CancelledError:  # it will not come
                 continue
         return True
 

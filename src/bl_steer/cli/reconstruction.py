@@ -12,6 +12,10 @@ from bl_steer.cli.options import command, write_json
 __all__ = ["add_commands", "print_tables"]
 
 FAMILIES = ("grains", "network")
+PIXEL_NM = 10.0
+"""Of the simulated instrument."""
+MARKS_PX, DRIFT_PX = 64, 40
+"""Columns that two rows of marks need; rows and columns that drift may cost."""
 FAULTS = ("none", "usual", "severe")
 
 
@@ -70,6 +74,7 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
             "slices must be taken on the simulated FIB-SEM here, got no --simulate; give it, or "
             "run the plan slice_and_view in a session on your instrument"
         )
+    _check_edge(arguments.edge, arguments.pitch)
     params = parse_values(arguments.param)
     make_params(find_analysis("reconstruct"), params)
     report = does.slice_and_view(
@@ -88,6 +93,16 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
     _print(report)
     print(f"time          {report['duration_s']:.0f} s, {report['plan_s']:.0f} s for the slices")
     write_json(arguments, report)
+
+
+def _check_edge(edge_px: int, pitch_nm: float) -> None:
+    """Refuse images too small for tracking marks, or for what is learnt at twice the pitch."""
+    least = max(MARKS_PX, round(6 * pitch_nm / PIXEL_NM) + DRIFT_PX)
+    if edge_px < least:
+        raise ValueError(
+            f"--edge must be {least} px at least at a pitch of {pitch_nm:g} nm, got {edge_px}; "
+            "give more, or a smaller --pitch"
+        )
 
 
 def _report(arguments: argparse.Namespace) -> None:

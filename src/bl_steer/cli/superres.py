@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 __all__ = ["add_commands"]
 
+MOST_LABELS = 256
+"""As many as a byte holds."""
 STACK_HELP = (
     "a TIFF of several pages, a folder of TIFFs (s2 before s10), .npy, .npz or .zarr; axes z, y, x"
 )
@@ -69,6 +71,11 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
     from bl_steer.analysis.superresolution.training import TrainingSettings
 
+    if arguments.labels is not None and not 2 <= arguments.labels <= MOST_LABELS:
+        raise ValueError(
+            f"--labels must be 2 … {MOST_LABELS}, got {arguments.labels}; give how many phases the "
+            "stack holds"
+        )
     z, y, _ = parse_voxel(arguments.voxel)
     blocks, channels = SIZES[arguments.size]
     try:
@@ -94,16 +101,20 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
 
 def _train(arguments: argparse.Namespace) -> None:
     from bl_steer import superres_commands
+    from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     settings = _settings(arguments)
     with _Bar("training", "step") as bar:
         report = superres_commands.train(
             arguments.stack,
             settings,
+            parse_voxel(arguments.voxel),
             n_phases=arguments.labels,
             out=arguments.out,
             progress=bar.show,
         )
+    for warning in report["warnings"]:
+        print(f"warning: {warning}")
     print(f"slices        {report['n_slices']}, {report['kind']}")
     for row in {row["stage"]: row for row in report["history"]}.values():
         print(
@@ -174,6 +185,7 @@ def _check(arguments: argparse.Namespace) -> None:
     for row in zip(*columns.values(), strict=True):
         numbers = zip(list(columns)[1:], row[1:], strict=True)
         print(f"  {row[0]:16}" + ", ".join(f"{name} {value:.3f}" for name, value in numbers))
+    print(f"verdict       {report['verdict']}")
     chords = report["chords"]
     for row in zip(chords["phase"], chords["along_z_nm"], chords["in_plane_nm"], strict=True):
         print(f"chords        phase {row[0]:g}: {row[1]:.0f} nm along z, {row[2]:.0f} in the plane")

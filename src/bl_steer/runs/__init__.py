@@ -4,7 +4,7 @@ Analyses, figures and replays start here. To store runs use `bl_steer.store` ins
 """
 
 from bl_steer.runs.frames import Frames, FrameSource
-from bl_steer.runs.listing import RecordsAlone, RunRow, list_runs, open_run
+from bl_steer.runs.listing import RecordsAlone, RunRow, list_runs, open_named, open_run
 from bl_steer.runs.run import Run, read_outcomes
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "Run",
     "RunRow",
     "list_runs",
+    "open_named",
     "open_run",
     "read_outcomes",
 ]

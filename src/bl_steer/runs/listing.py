@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any
 from bl_steer.runs.run import Run, status_of
 from bl_steer.store import Store, find_records, is_being_written, read_record
 
-__all__ = ["RunRow", "list_runs", "open_run"]
+__all__ = ["RunRow", "list_runs", "open_named", "open_run"]
 
 UID_LENGTH = 36
 
@@ -84,6 +85,26 @@ def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
     if record is None:
         raise _unknown(store, key)
     return Run.from_record(record)
+
+
+def open_named(store: Store | RecordsAlone, name: str) -> Run:
+    """Open the run that a user names by text: scan id, place from the end, uid or its beginning.
+
+    A few digits are a scan id where there is one, and else the beginning of a uid.
+
+    Raises
+    ------
+    KeyError
+        As `open_run`.
+    """
+    if not re.fullmatch(r"-?\d{1,5}", name):
+        return open_run(store, name)
+    try:
+        return open_run(store, int(name))
+    except KeyError:
+        if name.startswith("-"):
+            raise
+        return open_run(store, name)
 
 
 def _find(store: Store | RecordsAlone, key: str | int) -> str:

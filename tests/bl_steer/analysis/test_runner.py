@@ -149,6 +149,20 @@ def test_the_callback_returns_while_the_runner_is_blocked(
     runner.close()
 
 
+def test_ctrl_c_while_waiting_is_heard(
+    store: Store, measured: Measure, own_analyses: Place
+) -> None:
+    blocked = Blocked()
+    runner = AnalysisRunner(store, make=lambda: blocked)
+    runner.submit(Request(measured(), own_analyses("SumCounts")))
+    threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.wait(30.0)
+    blocked.free.set()
+    assert runner.wait(30.0)
+    runner.close()
+
+
 def test_what_is_left_at_close_is_pending_and_carried_out_later(
     store: Store,
     process: LocalProcess,

@@ -37,6 +37,11 @@ class ReconstructParams(BaseModel):
     views: Literal[1, 2, 4, 8] = Field(
         default=1, description="of a slice to average the segmentation over; more is slower"
     )
+    speck_px: int = Field(
+        default=10,
+        ge=1,
+        description="parts of fewer pixels in a slice take the phase beside them; 1 keeps all",
+    )
     factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
     plane_nm: float | None = Field(
         default=None, gt=0, description="distance of the planes; pitch over factor by default"
@@ -56,13 +61,13 @@ class ReconstructParams(BaseModel):
 class Reconstruct:
     """Align, segment, super-resolve and measure the slices of a run.
 
-    A chain of ``align-slices``, the shipped segmentation, networks that learn from the run's own
-    label maps, and ``structure``; with the same measures on the slices taken as thick slabs, and
-    on Lanczos' interpolation of their grey levels.
+    A chain of ``align-slices``, the shipped segmentation less its specks, networks that learn from
+    the run's own label maps, and ``structure``; with the same measures on the slices taken as
+    thick slabs, and on Lanczos' interpolation of their grey levels.
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -109,7 +114,7 @@ class Reconstruct:
         aligned = AlignSlices().run(inputs, AlignParams(), stages.of("align"))
         slices, window = aligned.arrays["slices"], aligned.provenance["window"]
         depths = _depths(aligned.tables["slices"], params)
-        labels = _segmented(model, slices, size, params.views, stages.of("segment"))
+        labels = _segmented(model, slices, size, params, stages.of("segment"))
         settings = settings_for(
             depths,
             size,
@@ -181,17 +186,18 @@ def _segmented(
     model: SegmentationModel,
     slices: NDArray[np.uint8],
     size: float,
-    views: int,
+    params: ReconstructParams,
     progress: Progress | None,
 ) -> NDArray[np.uint8]:
+    from bl_steer.analysis.reconstruction.specks import without_specks
     from bl_steer.analysis.segmentation.segmentation import segment
     from bl_steer.analysis.segmentation.tiles import Passes
 
     labels = np.empty(slices.shape, np.uint8)
-    passes = Passes(views=views)
+    passes = Passes(views=params.views)
     for number, image in enumerate(slices):
         found = segment(model, image, pixel_size_nm=size, keep_probability=False, passes=passes)
-        labels[number] = found.labels
+        labels[number] = without_specks(found.labels, params.speck_px)
         if progress is not None:
             progress(number + 1, len(slices))
     return labels

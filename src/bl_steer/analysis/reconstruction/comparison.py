@@ -16,6 +16,7 @@ from bl_steer.analysis.reconstruction.measures import (
     LANCZOS,
     SUPERRESOLVED,
     TRUTH,
+    against_truth,
     areas_of_slices,
     beside_each_other,
     measure,
@@ -33,6 +34,8 @@ ROWS = 32
 """Worked on at a time: grey levels need four bytes a voxel."""
 SMOOTH_PX = 1.0
 """Of a Gaussian in the plane before grey levels are compared with a threshold, against noise."""
+SHAPES = {"triple_lines": "length_um", "connectivity": "n_parts"}
+"""Tables of shape, and the column that is compared with the truth's."""
 THIN_SHARE = 0.02
 """Of a phase in chords shorter than the pitch that is worth a warning."""
 
@@ -146,6 +149,8 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
     )
     own = beside_each_other({TRUTH: found.tables})
     joined = {name: _appended(result.tables[name], table) for name, table in own.items()}
+    for name, value in SHAPES.items():
+        joined[name] = against_truth(joined[name], value)
     agreement = {
         method: row
         for method, volume in made.volumes().items()

@@ -187,8 +187,12 @@ def plot_shells(result: AnalysisResult, *, ax: Axes) -> Axes:
     if np.isfinite(resolution):
         ax.axvline(1e3 / resolution, color="#D55E00", lw=1, label=f"{resolution:.0f} nm")
     else:
-        finest = 1 / float(np.max(table["frequency_1_nm"]))
-        ax.plot([], [], " ", label=f"above 1/7 down to {finest:.0f} nm")
+        ax.plot(
+            [],
+            [],
+            " ",
+            label="above 1/7 throughout: no finer\nthan the planes' distance can be told",
+        )
     ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 0.15))
     ax.set(xlabel="spatial frequency (1/µm)", ylabel="correlation")
     ax.set_ylim(min(0.0, ax.get_ylim()[0]), 1.02)

@@ -17,6 +17,7 @@ __all__ = [
     "LANCZOS",
     "SUPERRESOLVED",
     "TRUTH",
+    "against_truth",
     "areas_of_slices",
     "beside_each_other",
     "measure",
@@ -107,6 +108,22 @@ def table_1(volumes: Table) -> Table:
 def table_2(areas: Table) -> Table:
     """Return the contact areas of the pairs of phases, method by method; µm², 95 % intervals."""
     return _compared(areas, ("phase_a", "phase_b"), "area", "um2")
+
+
+def against_truth(table: Table, value: str) -> Table:
+    """Return a table with a column ``ratio_to_truth``: of `value`, NaN where the truth has none.
+
+    Rows of one quantity have the same ``phase``, or the same ``phase_a``, ``phase_b``, ….
+    """
+    keys = [key for key in table if key == "phase" or key.startswith("phase_")]
+    names = list(zip(*(np.asarray(table[key]).tolist() for key in keys), strict=True))
+    rows = list(zip(names, table["method"], table[value], strict=True))
+    known = {name: float(one) for name, method, one in rows if method == TRUTH and one > 0}
+    ratio = np.array([float(one) / known.get(name, np.nan) for name, _, one in rows])
+    placed: dict[str, Any] = {}
+    for key, column in table.items():
+        placed |= {key: column} | ({"ratio_to_truth": ratio} if key == value else {})
+    return placed
 
 
 def scores(truth: NDArray[np.uint8], found: Mapping[str, NDArray[Any]], n_phases: int) -> Table:

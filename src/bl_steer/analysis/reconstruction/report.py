@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
-from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
+from bl_steer.analysis.reconstruction.measures import CONVENTIONAL
 from bl_steer.analysis.reconstruction.rendering import can_render, render
+from bl_steer.analysis.reconstruction.report_cards import cards_of
+from bl_steer.analysis.reconstruction.report_tables import compared, rows_of
 from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
@@ -95,24 +97,24 @@ def _page(
     return environment.from_string(TEMPLATE.read_text()).render(
         title=title,
         facts=_facts(result),
-        cards=_cards(result, tables),
+        cards=cards_of(result, tables),
         warnings=list(result.warnings),
         phases=[(one.name, "#{:02x}{:02x}{:02x}".format(*one.show)) for one in phases],
         renderings=_renderings(result, phases, truth),
         panels=_panels(result, phases, truth),
-        table_1=_beside(tables["table_1"]),
-        table_2=_beside(tables["table_2"]),
+        table_1=compared(tables["table_1"]),
+        table_2=compared(tables["table_2"]),
         has_truth=truth is not None,
-        scores=_rows(tables.get("scores")),
+        scores=rows_of(tables.get("scores")),
         amounts_1=_chart("plot_amounts", tables["table_1"], label="volume (µm³)", legend=True),
         amounts_2=_chart("plot_amounts", tables["table_2"], label="contact area (µm²)"),
         leave_out=_chart("plot_leave_out", tables.get("leave_out")),
         correlation=_chart("plot_correlation", shown),
         shells=_chart("plot_shells", shown),
         depths=_chart("plot_depths", tables["slices"]),
-        chords=_rows(tables["isotropy_chords"], phases.names),
-        lines=_rows(tables["triple_lines"]),
-        connectivity=_rows(tables["connectivity"]),
+        chords=rows_of(tables["isotropy_chords"], phases.names),
+        lines=rows_of(tables["triple_lines"]),
+        connectivity=rows_of(tables["connectivity"]),
         about={
             **about,
             "digest": digest_of(result),
@@ -137,110 +139,6 @@ def _facts(result: AnalysisResult) -> str:
         f"{len(result.arrays['slices'])} slices, {pitch:.0f} nm apart · {box} µm (z, y, x) · "
         f"voxels of {z:.1f} × {y:g} × {x:g} nm"
     )
-
-
-def _cards(result: AnalysisResult, tables: Mapping[str, Table]) -> list[dict[str, str]]:
-    """Return the few numbers that a reader looks for first."""
-    cards = []
-    if "scores" in tables:
-        worst, median = _errors(tables["table_1"]), _errors(tables["table_2"])
-        cards += [
-            {
-                "value": f"{100 * worst.max():.1f} %",
-                "text": "largest error of a volume, super-resolved against the truth",
-            },
-            {
-                "value": f"{100 * float(np.median(median)):.1f} %",
-                "text": "median error of the contact areas; conventional "
-                f"{100 * float(np.median(_errors(tables['table_2'], CONVENTIONAL))):.0f} %",
-            },
-        ]
-    if "leave_out" in tables:
-        left = dict(zip(tables["leave_out"]["method"], tables["leave_out"]["miou"], strict=True))
-        cards.append(
-            {
-                "value": f"{left['srram']:.3f}",
-                "text": "mean IoU of slices that were left out and predicted; nearest slice "
-                f"{left['nearest']:.3f}",
-            }
-        )
-    resolution = result.provenance["resolution_nm"]
-    if resolution is not None and np.isfinite(resolution):
-        cards.append(
-            {"value": f"{resolution:.0f} nm", "text": "resolution at best (Fourier shells)"}
-        )
-    missing = int((np.asarray(tables["slices"]["plane"]) < 0).sum())
-    taken = len(result.arrays["slices"])
-    cards.append(
-        {
-            "value": f"{taken} of {taken + missing}",
-            "text": "slices recorded" + (f"; {missing} missing" if missing else ""),
-        }
-    )
-    return cards
-
-
-def _errors(table: Table, method: str = SUPERRESOLVED) -> NDArray[np.float64]:
-    rows = np.asarray(table["method"]) == method
-    return np.asarray(np.abs(np.asarray(table["ratio_to_truth"])[rows] - 1))
-
-
-def _beside(table: Table) -> dict[str, Any]:
-    """Return table 1 or 2 with a row for each quantity and a column for each method."""
-    keys = list(table)
-    rows: dict[str, dict[str, dict[str, str]]] = {}
-    ratios: dict[str, str] = {}
-    for k, (quantity, method) in enumerate(zip(table["quantity"], table["method"], strict=True)):
-        value, low, high = (float(table[key][k]) for key in keys[2:5])
-        off = float(table["ratio_to_truth"][k])
-        rows.setdefault(str(quantity), {})[str(method)] = {
-            "value": _number(value),
-            "interval": f"{low:.3g} … {high:.3g}" if np.isfinite(low + high) else "",
-            "off": "" if method == TRUTH or not np.isfinite(off) else _percent(off - 1),
-        }
-        if method == SUPERRESOLVED:
-            ratios[str(quantity)] = f"{float(table['ratio_to_conventional'][k]):.3f}"
-    return {"methods": list(next(iter(rows.values()))), "rows": rows, "ratios": ratios}
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:+.1f} %".replace("-", "−")
-
-
-def _rows(table: Table | None, names: tuple[str, ...] = ()) -> dict[str, Any]:
-    """Return a table as text; `names` are those of the numbers in a column ``phase``."""
-    if table is None:
-        return {"head": [], "rows": []}
-    columns = {
-        key: [names[int(value)] for value in column]
-        if names and key == "phase"
-        else [_number(value) for value in np.asarray(column).tolist()]
-        for key, column in table.items()
-        if not key.endswith(("label", "_least_um", "_largest_um"))
-    }
-    head = [_words(key) for key in columns]
-    return {"head": head, "rows": list(zip(*columns.values(), strict=True))}
-
-
-def _words(key: str) -> str:
-    """Return a column's name as words.
-
-    >>> _words("length_low_um"), _words("length_per_volume_1_um2")
-    ('length low (µm)', 'length per volume (1/µm²)')
-    """
-    units = {"1_um2": "1/µm²", "1_um": "1/µm", "um3": "µm³", "um2": "µm²", "um": "µm", "nm": "nm"}
-    for ending, unit in units.items():
-        if key.endswith(f"_{ending}"):
-            return f"{key.removesuffix(f'_{ending}').replace('_', ' ')} ({unit})"
-    return key.replace("_", " ").replace("miou", "mean IoU")
-
-
-def _number(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    if not np.isfinite(value):
-        return "–"
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _renderings(

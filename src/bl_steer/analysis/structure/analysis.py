@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StructureAnalysis", "StructureParams"]
 
+LEAST_NM = 1.0
+"""Edge of a voxel below which its unit is asked for."""
 PASSES = 7
 """Times that the volume is read: once to check it, and once for each measure."""
 
@@ -190,6 +192,11 @@ def _report(progress: Progress, number: int, done: int, total: int) -> None:
 def _warnings(measures: Measures, params: StructureParams) -> Iterator[str]:
     """Say where intervals or the resolution do not suffice."""
     volume = measures.volume
+    if min(volume.voxel_size_nm) < LEAST_NM:
+        yield (
+            f"voxels of {' × '.join(f'{edge:g}' for edge in volume.voxel_size_nm)} nm are smaller "
+            "than those of any microscope; were they meant in µm?"
+        )
     blocks = Blocks.of(volume.shape, params.blocks)
     if len(blocks) < MIN_BLOCKS:
         yield (

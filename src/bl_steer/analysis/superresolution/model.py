@@ -156,6 +156,7 @@ def train_model(
     *,
     n_phases: int | None = None,
     folder: str | os.PathLike[str] | None = None,
+    voxel_nm: tuple[float, float, float] | None = None,
     progress: Progress | None = None,
 ) -> SuperResolutionModel:
     """Train a model on slices; take up an unfinished training of the same folder.
@@ -165,6 +166,7 @@ def train_model(
     slices : (n_slices, H, W): grey levels, or labels 0 … n_phases-1
     n_phases : None for grey levels
     folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+    voxel_nm : of the slices, z, y, x, for the card
 
     Raises
     ------
@@ -181,9 +183,12 @@ def train_model(
     with single_thread():
         training = StageTraining(settings, values, folder=folder)
         stages = training.run(progress)
+    data: dict[str, Any] = {"n_slices": len(slices), "shape_px": list(slices.shape[1:])}
+    if voxel_nm is not None:
+        data["voxel_nm"] = list(voxel_nm)
     card = {
         "history": training.history,
-        "data": {"n_slices": len(slices), "shape_px": list(slices.shape[1:])},
+        "data": data,
         "versions": _versions(),
     }
     model = SuperResolutionModel(tuple(stages), settings, mean, deviation, card)

@@ -156,6 +156,10 @@ def test_what_intervals_cannot_say_is_a_warning() -> None:
     small = analysis.run(Inputs({"labels": grains((10, 12, 14))}), params)
     assert any("no intervals: the volume of 10 × 12 × 14" in line for line in small.warnings)
     assert np.isnan(small.tables["areas"]["area_low_um2"]).all()
+    assert not any("µm" in line for line in small.warnings)
+    wrong = make_params(analysis, {"voxel_size_nm": (0.1, 0.01, 0.01)})
+    asked = analysis.run(Inputs({"labels": grains((10, 12, 14))}), wrong).warnings[0]
+    assert asked.startswith("voxels of 0.1 × 0.01 × 0.01 nm are smaller")
     thin = grains((40, 40, 40), width=6.0)
     thin[::8] = 3
     noted = analysis.run(Inputs({"labels": thin}), params).warnings

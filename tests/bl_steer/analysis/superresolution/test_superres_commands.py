@@ -38,9 +38,14 @@ def test_train_run_and_check_on_a_tiff(
     assert "features thinner than the pitch of 40 nm" in capsys.readouterr().out
     checked = tmp_path / "check.json"
     assert main(["superres", "check", *common, *short, "--json", str(checked)]) == 0
-    scores = json.loads(checked.read_text())["leave_out"]
+    found = json.loads(checked.read_text())
+    scores = found["leave_out"]
     assert scores["method"] == ["srram", "nearest", "linear", "lanczos"]
     assert all(0 < error < 100 for error in scores["rms_error"])
+    ours, *simple = scores["rms_error"]
+    assert found["verdict"].startswith("better than" if ours < min(simple) else "not better than")
+    assert f"{min(simple):.3f})" in found["verdict"]
+    assert "verdict       " in capsys.readouterr().out
 
 
 def test_labels_from_zarr_to_zarr(
@@ -53,6 +58,26 @@ def test_labels_from_zarr_to_zarr(
     assert main(command) == 0
     volume = zarr.open_array(str(tmp_path / "out" / "volume.zarr" / "volume"), mode="r")
     np.testing.assert_array_equal(np.asarray(volume[::4]), labels[::4])
+
+
+def test_another_voxel_than_the_models_and_labels_that_do_not_occur_are_told(
+    labels: NDArray[np.uint8], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack, model = str(tmp_path / "stack.npy"), str(tmp_path / "model")
+    np.save(stack, labels[::4])
+    train = ["superres", "train", stack, "--voxel", VOXEL, "--factor", "2", "--steps", "1"]
+    assert main([*train, "--labels", "257", "--out", model]) == 2
+    assert "--labels must be 2 … 256, got 257" in capsys.readouterr().err
+    assert main([*train, "--labels", "4", "--out", model]) == 0
+    assert "of labels 0 … 3, 2, 3 do not occur" in capsys.readouterr().out
+    run = ["superres", "run", stack, "--model", model, "--out", str(tmp_path / "out")]
+    assert main([*run, "--voxel", VOXEL]) == 0
+    assert "the model learnt" not in capsys.readouterr().out
+    assert main([*run, "--voxel", "80,20,20"]) == 0
+    told = "learnt from voxels of 40 × 10 × 10 nm and the stack has 80 × 20 × 20"
+    assert told in capsys.readouterr().out
+    assert main([*run, "--voxel", "80,10,10"]) == 0
+    assert "learnt a pitch of 4 px and the stack has 8" in capsys.readouterr().out
 
 
 def test_the_analysis_repeats_and_warns_of_a_wrong_pitch(
