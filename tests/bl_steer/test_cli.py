@@ -206,6 +206,7 @@ def test_the_startup_module_gives_the_usual_names(tmp_path: Path) -> None:
         env={**os.environ, "BL_STEER_SAMPLE": "smooth", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr, done.stderr  # nor at the end of the process
     assert "RE(find_hotspot(det, stage, monitor=monitor, budget=48))" in done.stdout
     assert (tmp_path / "bl_steer_data" / "live_map.png").exists()
 

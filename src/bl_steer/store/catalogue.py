@@ -76,7 +76,9 @@ class EmbeddedCatalogue:
         """Stop Tiled's thread and close its databases."""
         # Tiled keeps one engine for each catalogue of the process and disposes of it once, with
         # the first store: what another one opened since would stay open.
-        self.context.http_client.portal.call(self.engine.dispose)
+        portal = self.context.http_client.portal
+        if portal is not None:  # at the end of the process Tiled may have ended it already
+            portal.call(self.engine.dispose)
         self.context.close()
 
 
