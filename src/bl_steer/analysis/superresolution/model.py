@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
+from bl_steer.drafts import alone_in
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -172,6 +173,8 @@ def train_model(
     ------
     ValueError
         When the slices cannot be learnt from, or the folder holds another training's checkpoint.
+    FileExistsError
+        When another process trains in the folder.
     """
     from bl_steer.analysis.single_thread import single_thread
 
@@ -180,21 +183,24 @@ def train_model(
     values = shares_of(slices, n_phases) if n_phases else standardised(slices, mean, deviation)
     import torch  # noqa: F401  # before `single_thread`, which reaches only what is loaded
 
-    with single_thread():
-        training = StageTraining(settings, values, folder=folder)
-        stages = training.run(progress)
+    with alone_in(None if folder is None else Path(folder)):
+        with single_thread():
+            training = StageTraining(settings, values, folder=folder)
+            stages = training.run(progress)
+        card = _card(training, slices, voxel_nm)
+        model = SuperResolutionModel(tuple(stages), settings, mean, deviation, card)
+        if folder is not None:
+            model.save(folder)
+    return model
+
+
+def _card(
+    training: StageTraining, slices: NDArray[Any], voxel_nm: tuple[float, float, float] | None
+) -> dict[str, Any]:
     data: dict[str, Any] = {"n_slices": len(slices), "shape_px": list(slices.shape[1:])}
     if voxel_nm is not None:
         data["voxel_nm"] = list(voxel_nm)
-    card = {
-        "history": training.history,
-        "data": data,
-        "versions": _versions(),
-    }
-    model = SuperResolutionModel(tuple(stages), settings, mean, deviation, card)
-    if folder is not None:
-        model.save(folder)
-    return model
+    return {"history": training.history, "data": data, "versions": _versions()}
 
 
 def check_slices(slices: Any, n_phases: int | None) -> None:

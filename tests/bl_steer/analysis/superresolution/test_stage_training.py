@@ -10,6 +10,7 @@ from bl_steer.analysis.segmentation.model import ModelError
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
+from bl_steer.drafts import alone_in
 
 SETTINGS = TrainingSettings(
     factor=4,
@@ -65,6 +66,12 @@ def test_a_checkpoint_of_another_training_is_refused(
     StageTraining(SETTINGS, values(grey), folder=tmp_path).save()
     with pytest.raises(ValueError, match="got a change of blocks"):
         StageTraining(SETTINGS.model_copy(update={"blocks": 2}), values(grey), folder=tmp_path)
+
+
+def test_two_trainings_do_not_share_a_folder(labels: NDArray[np.uint8], tmp_path: Path) -> None:
+    with alone_in(tmp_path), pytest.raises(FileExistsError, match="another at work there"):
+        train_model(labels, SETTINGS, n_phases=2, folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_comes_back_from_its_folder(
