@@ -127,6 +127,8 @@ def make_folder(out: Path) -> None:
     ------
     FileExistsError, PermissionError
         Where there is a file of that name, or a folder cannot be made.
+    UnwritableError
+        Where no file can be written into it.
     """
     if out.exists() and not out.is_dir():
         raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
@@ -137,3 +139,4 @@ def make_folder(out: Path) -> None:
             f"results must go where a folder can be made, got {out} ({error.strerror}); give "
             "another with --out"
         ) from error
+    check_writable(out)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bl_steer.drafts import UnwritableError, check_writable, draft_of
+from bl_steer.drafts import UnwritableError, draft_of, make_folder
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def train(
     from bl_steer.analysis.segmentation.card import train_model
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
 
-    _check_folder(out)
+    make_folder(out)
     with _resumable(out, "checkpoint.pt", "training"):
         model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
@@ -63,7 +63,7 @@ def run(
     from bl_steer.analysis.registry import find_analysis, make_params
     from bl_steer.analysis.segmentation.files import inputs_from_files, write_result, write_table
 
-    _check_folder(out)
+    make_folder(out)
     analysis = find_analysis("segment")
     inputs, notes = inputs_from_files(paths, conditions)
     result = analysis.run(inputs, make_params(analysis, params), progress)
@@ -129,7 +129,7 @@ def run_stack(
     from bl_steer.analysis.segmentation.shipped import find_model
     from bl_steer.analysis.segmentation.stacks import segment_stack
 
-    _check_folder(out)
+    make_folder(out)
     began = perf_counter()
     found = find_model(model)
     with _resumable(out, "labels.zarr", "stack"):
@@ -196,7 +196,7 @@ def learning_curve(
             f"a learning curve must have two sizes or more, got {list(sizes)} of {len(data.train)} "
             "pairs to train on; paint four pairs or more, or give --sizes 1,2"
         )
-    _check_folder(out)
+    make_folder(out)
     with _resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
         scores: list[Score] = measure_learning(
             data, settings, sizes, folder=out, on_size=on_size, progress=progress
@@ -272,20 +272,6 @@ def _resumable(out: Path, name: str, work: str) -> Iterator[None]:
         if error.errno is None:  # it says where and what to do already
             raise
         raise UnwritableError.at(out / name, error) from error
-
-
-def _check_folder(out: Path) -> None:
-    """Make the folder of the results, or refuse it before any work is done."""
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermissionError(
-            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
-            "another with --out"
-        ) from error
-    check_writable(out)
 
 
 def _figure() -> tuple[Any, Any]:

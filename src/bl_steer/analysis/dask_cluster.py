@@ -1,10 +1,11 @@
-"""Carry out jobs on a dask cluster, each in a process of its own on one of its machines.
+"""Carry out jobs and the parts of large ones on a dask cluster.
 
 The cluster's machines must see the store's folder under the same path, and have bl_steer.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from bl_steer.analysis.documents import failure_documents
@@ -13,14 +14,14 @@ from bl_steer.analysis.local_process import LocalProcess
 from bl_steer.protocols import Progress
 from bl_steer.store import Document
 
-__all__ = ["DaskCluster"]
+__all__ = ["DaskCluster", "each_part"]
 
 PARALLEL = 8
 CONNECT_S = 10.0
 
 
 class DaskCluster:
-    """A dask cluster as the place where analyses are carried out.
+    """A dask cluster as the place where analyses are carried out, each in a process of its own.
 
     Parameters
     ----------
@@ -78,3 +79,36 @@ def _alone(line: str, time_limit_s: float) -> list[Document] | None:
         return process.execute(Job.from_json(line), time_limit_s=time_limit_s)
     finally:
         process.close()
+
+
+def each_part(
+    step: Callable[[int], int], parts: Sequence[int], scheduler: str | None
+) -> Iterator[int]:
+    """Do a step for each part of a volume, and yield what each returns as it is done.
+
+    Parameters
+    ----------
+    scheduler : address of a dask cluster that sees the same files; None works in this process
+
+    Raises
+    ------
+    ConnectionError
+        When the scheduler does not answer.
+    """
+    if scheduler is None:
+        yield from map(step, parts)
+        return
+    from distributed import Client, as_completed
+
+    try:
+        connected = Client(scheduler, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ConnectionError(
+            f"a dask cluster must answer at its address, got {error} for {scheduler}; start it, or "
+            "leave the address out"
+        ) from error
+    with connected as client:
+        # Never pure: to ask again must compute again.
+        futures = client.map(step, list(parts), pure=False)
+        for future in as_completed(futures, loop=client.loop):
+            yield int(future.result())

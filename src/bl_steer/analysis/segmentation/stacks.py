@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.dask_cluster import each_part
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
 from bl_steer.protocols import Progress
@@ -62,7 +63,10 @@ def segment_stack(
     pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
     todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
     job = _Job(model, str(source), str(target), pixel_size_nm, passes)
-    for done, _ in enumerate(_results(job, todo, scheduler), start=stack.shape[0] - len(todo) + 1):
+    for done, _ in enumerate(
+        each_part(partial(_segment_plane, job), todo, scheduler),
+        start=stack.shape[0] - len(todo) + 1,
+    ):
         if progress is not None:
             progress(done, stack.shape[0])
     counts = np.asarray(pixels[:], dtype=np.float64)
@@ -108,27 +112,6 @@ def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) 
             "another target"
         )
     return group["pixels"]
-
-
-def _results(job: _Job, planes: list[int], scheduler: str | None) -> Iterator[int]:
-    """Yield planes as they are done."""
-    if scheduler is None:
-        for plane in planes:
-            yield _segment_plane(job, plane)
-        return
-    from dask.distributed import Client, as_completed
-
-    try:
-        connected = Client(scheduler, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"a dask cluster must answer at its address, got {error} for {scheduler}; start it, or "
-            "leave the address out"
-        ) from error
-    with connected as client:
-        futures = client.map(lambda plane: _segment_plane(job, plane), planes)
-        for future in as_completed(futures, loop=client.loop):
-            yield int(future.result())
 
 
 def _segment_plane(job: _Job, plane: int) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
-from bl_steer.drafts import alone_in
+from bl_steer.drafts import alone_in, draft_of
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -86,9 +86,6 @@ class SuperResolutionModel:
 
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        draft = path / f"{WEIGHTS_FILE}.tmp"
-        draft.write_bytes(save(self._state()))
-        draft.replace(path / WEIGHTS_FILE)
         identity = {
             "model": "super-resolution",
             "kind": self.kind,
@@ -99,7 +96,10 @@ class SuperResolutionModel:
             "weights_sha256": self.weights_sha256,
         }
         text = json.dumps({**identity, **self.card}, indent=2, ensure_ascii=False)
-        (path / CARD_FILE).write_text(text + "\n")
+        with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
+            # Both are whole before either takes its place, so that they belong together.
+            weights.write_bytes(save(self._state()))
+            card.write_text(text + "\n", encoding="utf-8")
         return path
 
     @classmethod

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.dask_cluster import each_part
 from bl_steer.analysis.segmentation.stacks import open_stack
 from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
@@ -85,7 +86,7 @@ def super_resolve_zarr(
         for name, step in zip(PASSES, (_first, _second), strict=True):
             if name == "yz" and "choice" not in group.attrs:
                 group.attrs["choice"] = _choice(job, keep_fractions)
-            for _ in _results(step, job, todo[name], scheduler):
+            for _ in each_part(partial(step, job), todo[name], scheduler):
                 count += 1
                 if progress is not None:
                     progress(count, total)
@@ -132,29 +133,6 @@ def _create(
 ) -> None:
     # Over what an interrupted preparation may have left.
     group.create_array(name, shape=shape, chunks=chunks, dtype=dtype, overwrite=True)
-
-
-def _results(
-    step: Callable[[_Job, int], int], job: _Job, slabs: Sequence[int], scheduler: str | None
-) -> Iterator[int]:
-    """Yield slabs as they are done."""
-    if scheduler is None:
-        for slab in slabs:
-            yield step(job, slab)
-        return
-    from dask.distributed import Client, as_completed
-
-    try:
-        connected = Client(scheduler, set_as_default=False)
-    except (OSError, ValueError) as error:
-        raise ConnectionError(
-            f"a dask cluster must answer at its address, got {error} for {scheduler}; start it, or "
-            "leave the address out"
-        ) from error
-    with connected as client:
-        futures = client.map(lambda slab: step(job, slab), list(slabs), pure=False)
-        for future in as_completed(futures, loop=client.loop):
-            yield int(future.result())
 
 
 def _open(job: _Job) -> tuple[SlabWork, Any]:
