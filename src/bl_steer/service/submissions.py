@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import select
@@ -73,20 +74,20 @@ def submit_analysis(
         most = office.settings.quota_jobs
         if not known and number_open(session, user.id) >= most:
             raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
+    queue = partial(
+        jobs.submit,
+        user_id=user.id,
+        analysis=card.name,
+        package_sha256=card.package_sha256,
+        params=params,
+        upload_ids=list(upload_ids),
+        language=language,
+        wants_mail=wants_mail,
+        parent_id=parent_id or None,
+        submission_key=submission_key,
+    )
     try:
-        with office.database.write() as session:
-            return jobs.submit(
-                session,
-                user_id=user.id,
-                analysis=card.name,
-                package_sha256=card.package_sha256,
-                params=params,
-                upload_ids=list(upload_ids),
-                language=language,
-                wants_mail=wants_mail,
-                parent_id=parent_id or None,
-                submission_key=submission_key,
-            )
+        return office.database.write_together(queue)
     except ValueError as error:  # a file was deleted meanwhile
         raise missing("file") from error
 
