@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
@@ -16,7 +15,8 @@ from bl_steer.service.history import job_of, number_open
 from bl_steer.service.languages import text
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused, missing
-from bl_steer.service.tables import Job, Upload, User
+from bl_steer.service.tables import Job, User
+from bl_steer.service.uploads import file_names
 
 __all__ = ["WrongParams", "submit_analysis"]
 
@@ -68,9 +68,7 @@ def submit_analysis(
         _check_files(session, user, card, upload_ids, language)
         if parent_id:
             job_of(session, user.id, parent_id)
-        known = submission_key is not None and session.scalar(
-            select(Job.id).where(Job.user_id == user.id, Job.submission_key == submission_key)
-        )
+        known = submission_key and jobs.submitted(session, user.id, submission_key)
         most = office.settings.quota_jobs
         if not known and number_open(session, user.id) >= most:
             raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
@@ -109,16 +107,10 @@ def _check_files(
 ) -> None:
     if not upload_ids:
         raise Refused(422, "refused.no_file_given")
-    found = session.scalars(
-        select(Upload).where(
-            Upload.id.in_(list(upload_ids)[:1000]),
-            Upload.user_id == user.id,
-            Upload.deleted.is_(None),
-        )
-    ).all()
-    if len({one.id for one in found}) != len(set(upload_ids)):
+    found = file_names(session, user.id, upload_ids[:1000])
+    if len(found) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [one.file_name for one in found if not card.takes_one(one.file_name)]
+    unfit = [name for name in found.values() if not card.takes_one(name)]
     title = card.title(language)
     if unfit:
         suffixes = " ".join(card.suffixes)

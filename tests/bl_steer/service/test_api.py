@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,24 @@ def test_a_submission_that_is_repeated_makes_one_job(site: Any, table: Path) -> 
     ids = {program.post("/api/v1/jobs", json=wanted).json()["id"] for _ in range(3)}
     assert len(ids) == 1
     assert len(program.get("/api/v1/jobs").json()) == 1
+
+
+def test_submissions_at_once_make_a_job_for_each_key(site: Any, table: Path) -> None:
+    user = site.user("many@example.org")
+    program = site.program(user)
+    sent = program.post("/api/v1/files?file_name=p.csv", content=table.read_bytes()).json()
+
+    def submit(key: str) -> tuple[str, str]:
+        wanted = {"analysis": "advise", "files": [sent["id"]], "submission_key": key}
+        answer = program.post("/api/v1/jobs", json=wanted)
+        assert answer.status_code == 201, answer.text
+        return key, answer.json()["id"]
+
+    with ThreadPoolExecutor(10) as pool:
+        made = set(pool.map(submit, ["a", "b", "c", "d", "e"] * 6))
+    assert len(made) == 5
+    listed = {one["id"] for one in program.get("/api/v1/jobs").json()}
+    assert listed == {job_id for _, job_id in made}
 
 
 def test_too_many_jobs_of_one_user_wait(site_module: Any, tmp_path: Path) -> None:
