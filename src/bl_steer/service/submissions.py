@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
@@ -85,9 +86,16 @@ def submit_analysis(
         submission_key=submission_key,
     )
     try:
-        return office.database.write_together(queue)
+        return _written(office, queue)
     except ValueError as error:  # a file was deleted meanwhile
         raise missing("file") from error
+
+
+def _written(office: Office, queue: Callable[[Session], Job]) -> Job:
+    try:
+        return office.database.write_together(queue)
+    except IntegrityError:  # on PostgreSQL the same key at the same time; now that job is there
+        return office.database.write_together(queue)
 
 
 def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:
