@@ -11,7 +11,7 @@ SYSTEM := bubblewrap chromium libegl1 libgl1-mesa-dri postgresql
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz lint types contracts notebooks script format bench bench-volume chaos model wheel clean
+.PHONY: help system venv demo check test fuzz lint types contracts notebooks script format bench bench-volume chaos soak model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -70,6 +70,9 @@ bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 30 minutes)
 	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
 		$(BIN)/python benchmarks/chaos_service.py --seed $$seed --database $$database; done; done
+
+soak: venv ## ten minutes of the analysis server at work: memory of its processes
+	$(BIN)/python benchmarks/soak_service.py
 
 bench-volume: venv ## super-resolve a stack larger than memory; kill it and go on
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_volume.py

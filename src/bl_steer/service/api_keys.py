@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.orm import Session
 
 from bl_steer.service.accounts import DAY_S, Visitor
@@ -20,6 +20,15 @@ SCOPES = ("jobs:read", "jobs:write", "files:read", "files:write", "packages:writ
 PREFIX = "bls_"
 """What a key begins with, so that a search for leaked secrets finds it."""
 SEEN_EVERY_S = 60.0
+BY_HASH = (  # made once: asked at every request, and slow to make
+    select(ApiKey.scopes, ApiKey.expires, User)
+    .join(User, User.id == ApiKey.user_id)
+    .where(
+        ApiKey.key_hash == bindparam("key_hash"),
+        ApiKey.revoked.is_(None),
+        User.disabled.is_(None),
+    )
+)
 
 
 def make_key(
@@ -67,19 +76,13 @@ def revoke_key(session: Session, user: User, key_id: str) -> None:
 
 def visitor_of_key(session: Session, token: str) -> Visitor:
     """Return whose key it is; nobody's if it has ended."""
-    now = time.time()
-    found = session.execute(
-        select(ApiKey, User)
-        .join(User, User.id == ApiKey.user_id)
-        .where(
-            ApiKey.key_hash == hash_token(token),
-            ApiKey.revoked.is_(None),
-            User.disabled.is_(None),
-        )
-    ).first()
-    if found is None or (found[0].expires is not None and found[0].expires < now):
+    found = session.execute(BY_HASH, {"key_hash": hash_token(token)}).first()
+    if found is None:
         return Visitor()
-    return Visitor(found[1], scopes=frozenset(found[0].scopes))
+    scopes, expires, user = found
+    if expires is not None and expires < time.time():
+        return Visitor()
+    return Visitor(user, scopes=frozenset(scopes))
 
 
 def note_use(session: Session, token: str) -> None:

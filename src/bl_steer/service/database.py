@@ -1,15 +1,17 @@
 """The database: SQLite on one machine, PostgreSQL for many; the rest of the service sees neither.
 
-`Database.read` and `Database.write` are the only two ways in.
+`Database.read` and `Database.write` are the ways in, and `Database.write_together` for writes that
+many wait for at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Engine, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
@@ -22,6 +24,9 @@ LOCK = 0x626C5F74
 """Number of PostgreSQL's advisory lock for changes of the tables."""
 BUSY_MS = 20_000
 """How long a writer waits for another in SQLite."""
+
+T = TypeVar("T")
+Waiting = tuple[Callable[[Session], Any], "Future[Any]"]
 
 
 class Database:
@@ -38,8 +43,9 @@ class Database:
     its lock at its beginning (``BEGIN IMMEDIATE``): one that first reads and then writes would be
     refused, not delayed, where another wrote in between. Threads of one process take turns before
     that, since SQLite's own waiting sleeps longer and longer and lets late comers in first:
-    without turns, 5 % of 20 writers at once wait for seconds. PostgreSQL runs at READ COMMITTED, so
-    every transition is a guarded UPDATE that is right on its own.
+    without turns, 5 % of 20 writers at once wait for seconds. What comes by `write_together` while
+    another has the turn shares one transaction, and so one sync of the disk. PostgreSQL runs at
+    READ COMMITTED, so every transition is a guarded UPDATE that is right on its own.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -59,6 +65,8 @@ class Database:
             event.listen(self.engine, "begin", _begin)
         self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
         self._writing = self.engine.execution_options(writes=True)
+        self._gathering = Lock()
+        self._waiting: list[Waiting] = []
 
     @contextmanager
     def read(self) -> Iterator[Session]:
@@ -69,11 +77,51 @@ class Database:
     @contextmanager
     def write(self) -> Iterator[Session]:
         """Open a transaction: committed at the end, rolled back by an exception."""
-        with (
-            self._turn,
-            Session(self._writing, expire_on_commit=False) as session,
-            session.begin(),
-        ):
+        with self._turn, self._transaction() as session:
+            yield session
+
+    def write_together(self, work: Callable[[Session], T]) -> T:
+        """Carry out work in a transaction; return its result once that is committed.
+
+        On SQLite works that wait for their turn share a transaction. Where that fails, each is
+        carried out again in one of its own, so that no work fails for another's sake.
+
+        Parameters
+        ----------
+        work : does nothing that its session does not undo, since it may be called twice, in any
+            thread
+        """
+        if not self.is_sqlite:  # PostgreSQL gathers commits by itself
+            with self.write() as session:
+                return work(session)
+        result: Future[T] = Future()
+        with self._gathering:
+            self._waiting.append((work, result))
+            is_first = len(self._waiting) == 1
+        if is_first:  # waits for the turn, for all that come meanwhile
+            with self._turn:
+                with self._gathering:
+                    gathered, self._waiting = self._waiting, []
+                self._carry_out(gathered)
+        return result.result()
+
+    def _carry_out(self, gathered: Sequence[Waiting]) -> None:
+        try:
+            with self._transaction() as session:
+                done = [work(session) for work, _ in gathered]
+        except BaseException as error:  # whatever it is, nobody may wait for ever
+            if len(gathered) == 1:
+                gathered[0][1].set_exception(error)
+            else:
+                for one in gathered:
+                    self._carry_out([one])
+        else:
+            for (_, result), value in zip(gathered, done, strict=True):
+                result.set_result(value)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
             yield session
 
     @contextmanager

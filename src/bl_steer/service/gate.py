@@ -127,8 +127,12 @@ def _check_origin(request: Request, office: Office) -> None:
     """Refuse what a page of another site sends; browsers say where a form comes from."""
     origin = request.headers.get("origin")
     site = request.headers.get("sec-fetch-site", "same-origin")
+    if site == "cross-site":
+        raise Refused(403, "refused.forged")
+    if origin is None:
+        return
     ours = {request.headers.get("host", ""), urlsplit(office.settings.address).netloc}
-    if site == "cross-site" or (origin is not None and urlsplit(origin).netloc not in ours):
+    if urlsplit(origin).netloc not in ours:
         raise Refused(403, "refused.forged")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, load_only
 
 from bl_steer.service.leases import OPEN
@@ -15,6 +15,11 @@ from bl_steer.service.tables import Job, JobOutput, Upload
 __all__ = ["HistoryPage", "job_of", "jobs_of", "number_open", "output_of", "outputs_of"]
 
 SHOWN = ("id", "analysis", "state", "created", "started", "finished", "upload_ids", "cause")
+OPEN_OF = (  # made once: asked at every submission
+    select(func.count())
+    .select_from(Job)
+    .where(Job.user_id == bindparam("user_id"), or_(*(Job.state == state for state in OPEN)))
+)
 
 
 @dataclass(frozen=True)
@@ -75,12 +80,7 @@ def job_of(session: Session, user_id: str, job_id: str) -> Job:
 
 def number_open(session: Session, user_id: str) -> int:
     """Return how many of a user's jobs wait or run."""
-    counted = session.scalar(
-        select(func.count())
-        .select_from(Job)
-        .where(Job.user_id == user_id, or_(*(Job.state == state for state in OPEN)))
-    )
-    return counted or 0
+    return session.scalar(OPEN_OF, {"user_id": user_id}) or 0
 
 
 def outputs_of(session: Session, job_id: str) -> list[JobOutput]:

@@ -11,12 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bl_steer.service.leases import CAUSES, Held, InputFile, Lease, Produced, Swept
 from bl_steer.service.outbox import post_completion
 from bl_steer.service.tables import Blob, Job, JobOutput, Upload, Worker
+from bl_steer.service.uploads import file_names
 
 __all__ = [
     "cancel",
@@ -28,9 +29,14 @@ __all__ = [
     "renew",
     "return_job",
     "submit",
+    "submitted",
     "sweep",
     "take",
 ]
+
+SUBMITTED = select(Job).where(  # made once, as is all that every submission asks
+    Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
+)
 
 
 def submit(
@@ -56,19 +62,11 @@ def submit(
         When an upload is not that user's, or is deleted.
     """
     if submission_key is not None:
-        known = session.scalars(
-            select(Job).where(Job.user_id == user_id, Job.submission_key == submission_key)
-        ).one_or_none()
+        known = submitted(session, user_id, submission_key)
         if known is not None:
             return known
     wanted = list(dict.fromkeys(upload_ids))
-    theirs = set(
-        session.scalars(
-            select(Upload.id).where(
-                Upload.id.in_(wanted), Upload.user_id == user_id, Upload.deleted.is_(None)
-            )
-        )
-    )
+    theirs = file_names(session, user_id, wanted)
     if missing := [one for one in wanted if one not in theirs]:
         raise ValueError(
             f"uploads must be yours and not deleted, got {', '.join(missing)}; upload them again"
@@ -89,6 +87,11 @@ def submit(
     session.add(job)
     session.flush()
     return job
+
+
+def submitted(session: Session, user_id: str, submission_key: str) -> Job | None:
+    """Return the job that a user submitted with a key; None where there is none."""
+    return session.scalar(SUBMITTED, {"user_id": user_id, "submission_key": submission_key})
 
 
 def take(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.metrics import RequestMetrics
-from bl_steer.service.packages.catalogue import released_packages
+from bl_steer.service.packages.catalogue import live_package, released_packages
 from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.rates import Rate
 from bl_steer.service.refusals import missing
@@ -51,8 +50,6 @@ class Office:
         self.arrivals.mkdir(parents=True, exist_ok=True)
         self.database.create_tables()
         self.log.start()
-        # What analyses import takes seconds: not while the first visitor waits.
-        threading.Thread(target=own_cards, name="cards", daemon=True).start()
 
     def close(self) -> None:
         """Write what is left of the log, and close the database."""
@@ -79,10 +76,14 @@ class Office:
 
     def card(self, name: str) -> Card:
         """Return one analysis; `Refused` where there is none of that name."""
-        for card in self.cards():
+        for card in own_cards():
             if card.name == name:
                 return card
-        raise missing("analysis")
+        with self.database.read() as session:
+            package = live_package(session, name)
+        if package is None:
+            raise missing("analysis")
+        return package_card(package)
 
     def is_due(self, what: str, *, every_s: float) -> bool:
         """Return whether something was last done longer ago than that; if so, it is done now."""

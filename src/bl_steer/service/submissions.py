@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
@@ -15,7 +16,8 @@ from bl_steer.service.history import job_of, number_open
 from bl_steer.service.languages import text
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused, missing
-from bl_steer.service.tables import Job, Upload, User
+from bl_steer.service.tables import Job, User
+from bl_steer.service.uploads import file_names
 
 __all__ = ["WrongParams", "submit_analysis"]
 
@@ -67,28 +69,33 @@ def submit_analysis(
         _check_files(session, user, card, upload_ids, language)
         if parent_id:
             job_of(session, user.id, parent_id)
-        known = submission_key is not None and session.scalar(
-            select(Job.id).where(Job.user_id == user.id, Job.submission_key == submission_key)
-        )
+        known = submission_key and jobs.submitted(session, user.id, submission_key)
         most = office.settings.quota_jobs
         if not known and number_open(session, user.id) >= most:
             raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
+    queue = partial(
+        jobs.submit,
+        user_id=user.id,
+        analysis=card.name,
+        package_sha256=card.package_sha256,
+        params=params,
+        upload_ids=list(upload_ids),
+        language=language,
+        wants_mail=wants_mail,
+        parent_id=parent_id or None,
+        submission_key=submission_key,
+    )
     try:
-        with office.database.write() as session:
-            return jobs.submit(
-                session,
-                user_id=user.id,
-                analysis=card.name,
-                package_sha256=card.package_sha256,
-                params=params,
-                upload_ids=list(upload_ids),
-                language=language,
-                wants_mail=wants_mail,
-                parent_id=parent_id or None,
-                submission_key=submission_key,
-            )
+        return _written(office, queue)
     except ValueError as error:  # a file was deleted meanwhile
         raise missing("file") from error
+
+
+def _written(office: Office, queue: Callable[[Session], Job]) -> Job:
+    try:
+        return office.database.write_together(queue)
+    except IntegrityError:  # on PostgreSQL the same key at the same time; now that job is there
+        return office.database.write_together(queue)
 
 
 def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:
@@ -108,16 +115,10 @@ def _check_files(
 ) -> None:
     if not upload_ids:
         raise Refused(422, "refused.no_file_given")
-    found = session.scalars(
-        select(Upload).where(
-            Upload.id.in_(list(upload_ids)[:1000]),
-            Upload.user_id == user.id,
-            Upload.deleted.is_(None),
-        )
-    ).all()
-    if len({one.id for one in found}) != len(set(upload_ids)):
+    found = file_names(session, user.id, upload_ids[:1000])
+    if len(found) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [one.file_name for one in found if not card.takes_one(one.file_name)]
+    unfit = [name for name in found.values() if not card.takes_one(name)]
     title = card.title(language)
     if unfit:
         suffixes = " ".join(card.suffixes)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
 from bl_steer.service.audit import record_deed
@@ -21,6 +22,7 @@ __all__ = [
     "Arrived",
     "clean_name",
     "delete_upload",
+    "file_names",
     "set_training",
     "take_in",
     "upload_of",
@@ -29,6 +31,11 @@ __all__ = [
 ]
 
 LONGEST_NAME = 200
+THERE = select(Upload.id, Upload.file_name).where(  # made once: asked at every submission
+    Upload.id.in_(bindparam("upload_ids", expanding=True)),
+    Upload.user_id == bindparam("user_id"),
+    Upload.deleted.is_(None),
+)
 
 
 @dataclass(frozen=True)
@@ -108,6 +115,12 @@ def uploads_of(
     if before is not None:
         query = query.where(Upload.created < before)
     return list(session.scalars(query.order_by(Upload.created.desc()).limit(limit)))
+
+
+def file_names(session: Session, user_id: str, upload_ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of a user's files by id, of those that are there."""
+    wanted = {"upload_ids": list(upload_ids), "user_id": user_id}
+    return dict(session.execute(THERE, wanted).tuples().all())
 
 
 def upload_of(session: Session, user_id: str, upload_id: str) -> Upload:

@@ -6,6 +6,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sqlalchemy import select
 from bl_steer.cli import main
 from bl_steer.service.access import ACCESS
 from bl_steer.service.client import Client, JobFailed, ServiceError
+from bl_steer.service.database import Database
 from bl_steer.service.tables import Upload
 
 TABLE = b"x,y,value\n1,2,3\n"
@@ -102,6 +104,27 @@ def test_a_submission_that_is_repeated_makes_one_job(site: Any, table: Path) -> 
     ids = {program.post("/api/v1/jobs", json=wanted).json()["id"] for _ in range(3)}
     assert len(ids) == 1
     assert len(program.get("/api/v1/jobs").json()) == 1
+
+
+def test_submissions_at_once_make_a_job_for_each_key(
+    site_module: Any, tmp_path: Path, database: Database
+) -> None:
+    url = database.engine.url.render_as_string(hide_password=False)
+    with site_module.running_site(tmp_path / "busy", database_url=url) as site:
+        program = site.program(site.user())
+        sent = program.post("/api/v1/files?file_name=a.csv", content=TABLE).json()
+
+        def submit(key: str) -> tuple[str, str]:
+            wanted = {"analysis": "advise", "files": [sent["id"]], "submission_key": key}
+            answer = program.post("/api/v1/jobs", json=wanted)
+            assert answer.status_code == 201, answer.text
+            return key, answer.json()["id"]
+
+        with ThreadPoolExecutor(10) as pool:
+            made = set(pool.map(submit, ["a"] * 10 + ["b", "c", "d"] * 6))
+        assert len(made) == 4
+        listed = {one["id"] for one in program.get("/api/v1/jobs").json()}
+    assert listed == {job_id for _, job_id in made}
 
 
 def test_too_many_jobs_of_one_user_wait(site_module: Any, tmp_path: Path) -> None:
