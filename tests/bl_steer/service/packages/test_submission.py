@@ -35,7 +35,7 @@ def test_a_folder_is_built_and_submitted_in_the_name_of_the_key(
     capsys.readouterr()
     # The same content again is refused in the server's words, and so is a file that is no package.
     assert main(["package", "submit", str(archive), "--server", site.address]) == 2
-    assert "The package does not fit" in capsys.readouterr().err
+    assert "must be a draft to be submitted, got the state submitted" in capsys.readouterr().err
     archive.write_bytes(b"no zip")
     assert main(["package", "submit", str(archive), "--server", site.address]) == 2
     assert "The package does not fit" in capsys.readouterr().err
