@@ -140,9 +140,7 @@ def audit(request: Request, before: str = "") -> Response:
     older = records[-1].id if len(records) == PAGE else None
     language = language_of(request)
     deeds = {one.action: _deed(one.action, language) for one in records}
-    return render(
-        request, "admin_audit", records=records, deeds=deeds, broken=broken, older=older
-    )
+    return render(request, "admin_audit", records=records, deeds=deeds, broken=broken, older=older)
 
 
 def _deed(action: str, language: str) -> str:
