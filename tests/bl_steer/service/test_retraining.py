@@ -242,7 +242,8 @@ def test_what_users_paint_becomes_a_released_model_through_the_gate(
     assert report["comparison"]["verdict"] == "better"
     assert report["champion_weights"] == SegmentationModel.load(champion).weights_sha256
     page = (work.folder_of(begun) / "report.html").read_text()
-    assert "Candidate: better" in page
+    assert "The candidate is better." in page
+    assert "候補モデルのほうが優れています。" in page
     assert page.count("data:image/png") == 2
     with pytest.raises(RetrainingFailed, match=r"got .* done"):
         work.carry_out(begun)
