@@ -24,8 +24,6 @@ RESULT = "result.npz"
 FIELDS = "fields"
 """Table that says which file each field is of."""
 DPI = 130
-JAPANESE = ("Noto Sans CJK JP", "IPAGothic", "IPAexGothic", "VL Gothic", "TakaoGothic")
-"""Fonts that stand in for letters that the usual one lacks."""
 TABLE_PREVIEW = 64
 """Rows of each table that go into the report, for the page."""
 
@@ -182,8 +180,10 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
+    from bl_steer.service.fonts import use_japanese_font
+
     files, problems = [], []
-    _read_all_scripts()
+    use_japanese_font()
     for name, draw in result.figures.items():
         path = out / f"{_safe(name)}.png"
         try:
@@ -193,15 +193,6 @@ def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
         else:
             files.append(OutputFile(path.name, "figure", "image/png"))
     return files, problems
-
-
-def _read_all_scripts() -> None:
-    """Let figures name files in Japanese, where this machine has a font for it."""
-    import matplotlib
-    from matplotlib.font_manager import fontManager
-
-    here = {one.name for one in fontManager.ttflist}
-    matplotlib.rcParams["font.family"] = ["sans-serif", *(one for one in JAPANESE if one in here)]
 
 
 def _preview(tables: Any) -> dict[str, Any]:

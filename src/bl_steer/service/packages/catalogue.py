@@ -5,6 +5,8 @@ Reading only; what changes a package's state is in `bl_steer.service.packages.ga
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
@@ -37,7 +39,7 @@ class GateError(PackageError):
     def __init__(self, key: str, **values: object) -> None:
         super().__init__(text("en", f"gate.{key}", **values))
         self.key = key
-        self.values = values
+        self.values: dict[str, Any] = values
 
 
 def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
