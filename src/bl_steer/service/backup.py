@@ -21,6 +21,7 @@ from sqlalchemy import BigInteger, Integer, Table, func, insert, select, text
 
 from bl_steer.service.database import Database
 from bl_steer.service.files import BLOCK, FileStore
+from bl_steer.service.serving import PARTS, alone
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base
 
@@ -72,16 +73,24 @@ def back_up(settings: ServiceSettings, target: Path) -> Copied:
 
 
 def restore(settings: ServiceSettings, source: Path) -> Copied:
-    """Bring a backup back into a server without rows.
+    """Bring a backup back into a server without rows, which must not run meanwhile.
 
     Raises
     ------
+    FileExistsError
+        When a server, or another restore, is at work in the folder on this machine.
     ValueError
         When it is no whole backup, or the server has rows already.
     """
     place = source / ROWS
     if not place.exists():
         raise ValueError(f"a backup must have {ROWS}, got none in {source}; choose another folder")
+    with alone(settings, PARTS):
+        return _restore(settings, source)
+
+
+def _restore(settings: ServiceSettings, source: Path) -> Copied:
+    place = source / ROWS
     database = Database(settings.database, pool_size=1)
     store = FileStore(settings.files)
     try:

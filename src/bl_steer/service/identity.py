@@ -6,7 +6,7 @@ import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 import httpx
 from joserfc import jwt
@@ -57,7 +57,10 @@ class IdentityProvider:
         return f"{self._about('authorization_endpoint')}?{urlencode(asked)}"
 
     def claims(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
-        """Exchange the code, and return what the provider's signed token says.
+        """Exchange the code, and return what the provider says of the user.
+
+        That is its signed token, and where the token leaves the address out, as the standard lets
+        it (section 5.4), what the provider's own endpoint answers about the same user.
 
         Raises
         ------
@@ -65,18 +68,7 @@ class IdentityProvider:
             When the provider does not answer, or the token is not its own, not for us, not for
             this sign-in, or too old.
         """
-        tokens = self._ask(
-            "POST",
-            self._about("token_endpoint"),
-            data={
-                "grant_type": "authorization_code",
-                "code": code,
-                "redirect_uri": self.callback,
-                "client_id": self.settings.oidc_client_id,
-                "client_secret": self.settings.oidc_client_secret,
-                "code_verifier": verifier,
-            },
-        )
+        tokens = self._exchange(code, verifier)
         published = self._ask("GET", self._about("jwks_uri"))
         wanted = jwt.JWTClaimsRegistry(
             leeway=LEEWAY_S,
@@ -92,19 +84,47 @@ class IdentityProvider:
             wanted.validate(token.claims)
         except (JoseError, ValueError, KeyError) as error:
             raise self._refused(str(error)) from error
-        return dict(token.claims)
+        if "email" in token.claims:
+            return dict(token.claims)
+        return {**self._asked_about(tokens, str(token.claims["sub"])), **token.claims}
+
+    def _exchange(self, code: str, verifier: str) -> dict[str, Any]:
+        settings = self.settings
+        asked = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self.callback,
+            "code_verifier": verifier,
+        }
+        named = (settings.oidc_client_id, settings.oidc_client_secret)
+        where = self._about("token_endpoint")
+        if settings.oidc_client_auth == "client_secret_basic":
+            user, secret = (quote_plus(one) for one in named)  # RFC 6749, section 2.3.1
+            return self._ask("POST", where, data=asked, auth=(user, secret))
+        sent = dict(zip(("client_id", "client_secret"), named, strict=True))
+        return self._ask("POST", where, data={**asked, **sent})
+
+    def _asked_about(self, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
+        bearer = {"Authorization": f"Bearer {tokens.get('access_token', '')}"}
+        told = self._ask("GET", self._about("userinfo_endpoint"), headers=bearer)
+        if told.get("sub") != subject:  # section 5.3.2: else another user's address might be put in
+            raise self._refused("its answers are about two users")
+        return told
 
     def _about(self, what: str) -> str:
         if self._described is None:
-            issuer = self.settings.oidc_issuer.rstrip("/")
-            self._described = self._ask("GET", f"{issuer}/.well-known/openid-configuration")
+            issuer = self.settings.oidc_issuer
+            described = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+            self._described = self._ask("GET", described)
+            if self._described.get("issuer") != issuer:  # OpenID Connect Discovery 1.0, section 4.3
+                raise self._refused(f"it calls itself {self._described.get('issuer')}")
         if what not in self._described:
             raise self._refused(f"no {what}")
         return str(self._described[what])
 
-    def _ask(self, method: str, url: str, **body: Any) -> dict[str, Any]:
+    def _ask(self, method: str, url: str, **sent: Any) -> dict[str, Any]:
         try:
-            answer = httpx.request(method, url, timeout=TIMEOUT_S, **body)
+            answer = httpx.request(method, url, timeout=TIMEOUT_S, **sent)
             answer.raise_for_status()
             read: dict[str, Any] = answer.json()
         except (httpx.HTTPError, ValueError) as error:

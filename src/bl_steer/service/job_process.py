@@ -180,7 +180,10 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
+    from bl_steer.service.fonts import use_japanese_font
+
     files, problems = [], []
+    use_japanese_font()
     for name, draw in result.figures.items():
         path = out / f"{_safe(name)}.png"
         try:

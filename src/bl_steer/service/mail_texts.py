@@ -30,8 +30,7 @@ def completion_text(
         said = f"{text(language, 'mail.warnings')}\n{notes}\n" if notes else ""
         body = text(language, "mail.done.body", **values, warnings=said, days=f"{keep_days:g}")
         return text(language, "mail.done.subject", analysis=analysis), body
-    cause = f"cause.{job.cause}"
-    why = text(language, cause) if has_text(cause) else ""
+    why = f"{text(language, f'cause.{job.cause}')} {text(language, f'advice.{job.cause}')}"
     body = text(language, "mail.failed.body", **values, cause=why, message=job.message)
     return text(language, "mail.failed.subject", analysis=analysis), body
 

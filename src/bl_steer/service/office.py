@@ -10,7 +10,7 @@ from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.metrics import RequestMetrics
-from bl_steer.service.packages.catalogue import live_package, released_packages
+from bl_steer.service.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.rates import Rate
 from bl_steer.service.refusals import missing
@@ -84,6 +84,12 @@ class Office:
         if package is None:
             raise missing("analysis")
         return package_card(package)
+
+    def titles(self, language: str) -> dict[str, str]:
+        """Return the title of each analysis, also of those that are not offered any more."""
+        with self.database.read() as session:
+            packages = titles_of(session, language)
+        return {**{card.name: card.title(language) for card in own_cards()}, **packages}
 
     def is_due(self, what: str, *, every_s: float) -> bool:
         """Return whether something was last done longer ago than that; if so, it is done now."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ __all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
 MAX_ROWS = 12
 MAX_COLUMNS = 40
 HEAD_BYTES = 512 * 1024
+FIELD = re.compile(r"field_\d+")
 FIRST = (
     "volumes",
     "areas",
@@ -105,6 +107,8 @@ def _place(output: JobOutput) -> int:
 
 def _title(output: JobOutput, what: str, language: str) -> str:
     name = output.name.rpartition(".")[0]
+    if FIELD.fullmatch(name):
+        return f"{result_label(language, what, 'field')} {name.removeprefix('field_')}"
     return result_label(language, what, name).replace("_", " ")
 
 

@@ -101,6 +101,8 @@ class ServiceSettings(BaseSettings):
     """Issuer of an identity provider; empty for local accounts alone."""
     oidc_client_id: str = ""
     oidc_client_secret: str = ""
+    oidc_client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
+    """How the provider wants the secret: in a header, the standard's default, or in the form."""
     oidc_name: str = "single sign-on"
 
     def check_folder(self) -> None:

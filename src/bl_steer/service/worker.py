@@ -112,7 +112,8 @@ class Worker:
             self._note(now)
         if not waiting:
             trusted = self.settings.trust_packages
-            return check_next(self.database, self.packages, trusted=trusted) is not None
+            checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
+            return checked is not None
         if self.machines is not None:
             self.machines.connect()  # a job is not taken in vain
         with self.database.write() as session:
@@ -234,6 +235,17 @@ class Worker:
             processes=limits.processes,
             status=outcome.status,
         )
+
+    def _over(self) -> bool:
+        """Let the keeper hear of this worker during a check; return whether to stop."""
+        now = time.time()
+        if now - self.seen > min(SEEN_EVERY_S, self.settings.alarm_after_s / 4):
+            try:
+                self._note(now)
+            except (DBAPIError, PoolTimeout) as error:
+                logger.warning("worker %s: not noted: %s", self.name, first_line(error))
+                self.seen = now  # not at every look while the database is away
+        return self.stopping
 
     def _note(self, now: float) -> None:
         with self.database.write() as session:

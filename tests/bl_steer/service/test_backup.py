@@ -13,6 +13,7 @@ from bl_steer.service.backup import ROWS, back_up, restore
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.packages.store import PackageStore
+from bl_steer.service.serving import alone
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base, Blob, Job, Upload, User
 
@@ -91,6 +92,19 @@ def test_a_backup_never_goes_into_a_server_with_rows(tmp_path: Path) -> None:
     back_up(settings, tmp_path / "backup")
     with pytest.raises(ValueError, match="empty server"):
         restore(settings, tmp_path / "backup")
+
+
+@pytest.mark.parametrize("part", ["web", "worker", "keeper"])
+def test_a_backup_never_goes_under_a_server_at_work(part: str, tmp_path: Path) -> None:
+    back_up(filled(tmp_path / "old"), tmp_path / "backup")
+    empty = ServiceSettings(folder=tmp_path / "new")
+    with (
+        alone(empty, [part]),  # as `serve` holds its folder
+        pytest.raises(FileExistsError, match="with a server at work there"),
+    ):
+        restore(empty, tmp_path / "backup")
+    assert not (tmp_path / "new" / "service.db").exists()
+    assert restore(empty, tmp_path / "backup").files == 1
 
 
 def test_a_backup_cut_short_or_altered_is_refused(tmp_path: Path) -> None:

@@ -303,14 +303,14 @@ def test_times_name_their_zone_with_scripts_and_without(
         assert local - utc == timedelta(hours=9)
 
 
-def test_an_administrators_header_is_one_row_and_hides_nothing_on_a_narrow_screen(
-    site_module: Any, tmp_path: Path, chromium: Any
+@pytest.mark.parametrize("locale", ["en-GB", "ja-JP"])
+def test_an_administrators_header_is_one_row_and_low_on_a_narrow_screen_and_hides_nothing(
+    site_module: Any, tmp_path: Path, chromium: Any, locale: str
 ) -> None:
     with site_module.running_site(tmp_path / "header") as site:
         site.user(role="admin", name="A Rather Long Name of a Person")
-        page = chromium.new_context(
-            locale="en-GB", viewport={"width": 1280, "height": 800}
-        ).new_page()
+        size = {"width": 1280, "height": 800}
+        page = chromium.new_context(locale=locale, viewport=size).new_page()
         page.goto(f"{site.address}/sign-in")
         page.fill("#email", "ann@example.org")
         page.fill("#password", PASSWORD)
@@ -327,3 +327,8 @@ def test_an_administrators_header_is_one_row_and_hides_nothing_on_a_narrow_scree
         page.set_viewport_size({"width": 360, "height": 700})
         rights = "found => found.map(one => one.getBoundingClientRect().right)"
         assert max(page.eval_on_selector_all(".top nav a", rights)) <= 360
+        rows = page.eval_on_selector_all(".top nav a", middles)
+        height = 10 if locale == "ja-JP" else 40
+        assert max(rows) - min(rows) < height, "the menu is one row, two in longer English"
+        rows = page.eval_on_selector_all(".brand, .corner button, .corner .me", middles)
+        assert max(rows) - min(rows) < 10, "and all else another"

@@ -22,12 +22,13 @@ def test_requests_that_stall_keep_nobody_waiting_and_are_closed(site: Any) -> No
         one = socket.create_connection((place.hostname, place.port), timeout=30)
         one.sendall(BEGINNINGS[count % len(BEGINNINGS)])
         opened.append(one)
+    visitors = [site.stranger() for _ in range(5)]  # a client's own making takes long: not timed
     waits = []
-    for _ in range(5):
+    for visitor in visitors:
         asked = time.monotonic()
-        assert site.stranger().get("/sign-in").status_code == 200
+        assert visitor.get("/sign-in").status_code == 200
         waits.append(time.monotonic() - asked)
-    assert min(waits) < 1.0
+    assert max(waits) < 1.0, waits
     for one in opened:
         one.settimeout(max(0.1, began + 30.0 - time.monotonic()))
         while one.recv(4096):  # an answer, or nothing; then the end

@@ -23,22 +23,23 @@ class Provider:
         self.key = ECKey.generate_key("P-256", {"kid": "1"})
         self.signer = self.key
         self.claims: dict[str, Any] = {}
+        self.left_out: tuple[str, ...] = ()
         self.asked: dict[str, str] = {}
         self.sent: dict[str, str] = {}
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self._answer(
-                    {"keys": [provider.key.as_dict(private=False)]}
-                    if self.path == "/keys"
-                    else provider.described
-                )
+                known = {
+                    "/keys": {"keys": [provider.key.as_dict(private=False)]},
+                    "/user": provider.user,
+                }
+                self._answer(known.get(self.path, provider.described))
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 provider.sent = {name: value[0] for name, value in parse_qs(body).items()}
-                self._answer({"id_token": provider.token()})
+                self._answer({"id_token": provider.token(), "access_token": "t"})
 
             def _answer(self, values: Any) -> None:
                 content = json.dumps(values).encode()
@@ -53,10 +54,13 @@ class Provider:
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
         self.described = {
+            "issuer": self.address,
             "authorization_endpoint": f"{self.address}/authorise",
             "token_endpoint": f"{self.address}/token",
             "jwks_uri": f"{self.address}/keys",
+            "userinfo_endpoint": f"{self.address}/user",
         }
+        self.user: dict[str, Any] = {}
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     def token(self) -> str:
@@ -71,6 +75,8 @@ class Provider:
             "name": "Ann",
             **self.claims,
         }
+        for name in self.left_out:
+            del claims[name]
         return jwt.encode({"alg": "ES256", "kid": "1"}, claims, self.signer)
 
 
@@ -106,6 +112,27 @@ def test_a_verified_address_gets_an_account_and_keeps_it(site: Any, provider: Pr
     provider.claims = {"email": "renamed@example.org"}
     _, again = sign_in(site, provider)
     assert "ann@example.org" in again.get("/account").text
+
+
+def test_an_address_beside_the_token_counts_only_for_the_same_subject(
+    site: Any, provider: Provider
+) -> None:
+    provider.left_out = ("email", "email_verified")
+    provider.user = {"sub": "43", "email": "ann@example.org", "email_verified": True}
+    answer, _ = sign_in(site, provider)
+    assert answer.status_code == 401
+    assert "about two users" in answer.text
+    provider.user["sub"] = "42"
+    answer, client = sign_in(site, provider)
+    assert answer.status_code == 303
+    assert "ann@example.org" in client.get("/account").text
+
+
+def test_a_provider_that_calls_itself_otherwise_is_named(site: Any, provider: Provider) -> None:
+    provider.described["issuer"] = "https://other.example"
+    answer = site.stranger().get("/oidc/start")
+    assert answer.status_code == 401
+    assert "it calls itself https://other.example" in answer.text
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 import string
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -16,8 +17,11 @@ from bl_steer.service.cards import own_cards
 from bl_steer.service.languages import LANGUAGES, choose_language, result_label, text, texts
 from bl_steer.service.leases import CAUSES
 from bl_steer.service.packages.gate import STATES
+from bl_steer.service.packages.manifest import InputKind
+from bl_steer.service.routes.packages import DEEDS
 
 HERE = Path(str(bl_steer.service.__file__)).parent
+JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 SOURCES = [*HERE.rglob("*.py"), *HERE.glob("pages/*.html")]
 
 
@@ -52,9 +56,33 @@ def test_every_text_that_a_source_names_exists(path: Path) -> None:
 def test_every_state_cause_role_and_scope_has_its_text() -> None:
     wanted = [f"cause.{one}" for one in CAUSES]
     wanted += [f"state.{one}" for one in ("queued", "running", "done", "failed", "cancelled")]
-    wanted += [f"state.{one}" for one in STATES]
+    wanted += [f"advice.{one}" for one in CAUSES]
+    wanted += [f"{what}{one}" for one in STATES for what in ("state.", "packages.now_")]
+    wanted += [f"gate.not_to_{one}" for one in STATES]
+    wanted += [f"packages.input_{one}" for one in get_args(InputKind)]
+    wanted += [f"packages.deed_{one}" for one in DEEDS]
     wanted += [f"role.{one}" for one in ROLES] + [f"scope.{one}" for one in SCOPES]
     assert [key for key in wanted if key not in texts("en")] == []
+
+
+def test_every_refusal_of_the_gate_and_every_deed_on_record_has_its_text() -> None:
+    gate = "".join((HERE / "packages" / one).read_text() for one in ("gate.py", "catalogue.py"))
+    raised = re.findall(r"raise GateError\(\s*f?\"(\w+)", gate)
+    assert len(raised) == gate.count("raise GateError(") > 10
+    named = [one for one in raised if one != "not_to_"]  # of each state: above
+    assert [one for one in named if f"gate.{one}" not in texts("ja")] == []
+    sources = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("*.py"))
+    calls = re.findall(r"\b(?:record_deed|_record)\((?!self)[^)]*", sources)
+    deeds = {one for call in calls for one in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
+    deeds |= {"retraining done", "retraining failed"}
+    assert len(deeds) > 20
+    assert [one for one in deeds if f"deed.{one}" not in texts("ja")] == []
+
+
+def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:
+    own = ("refused.", "gate.", "error.", "cause.", "advice.", "invalid.", "mail.", "packages.")
+    words = {key: said for key, said in texts("ja").items() if key.startswith(own)}
+    assert [key for key, said in words.items() if not JAPANESE.search(said)] == []
 
 
 @pytest.mark.parametrize("card", own_cards(), ids=lambda card: card.name)

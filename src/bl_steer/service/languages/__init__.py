@@ -9,10 +9,24 @@ import json
 from functools import cache
 from pathlib import Path
 
-__all__ = ["LANGUAGES", "choose_language", "has_text", "result_label", "text", "texts"]
+__all__ = [
+    "LANGUAGES",
+    "Word",
+    "choose_language",
+    "has_text",
+    "result_label",
+    "text",
+    "texts",
+]
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 DEFAULT = "en"
+
+
+class Word(str):
+    """The key of a text that goes as a value into another, in the same language."""
+
+    __slots__ = ()
 
 
 @cache
@@ -29,7 +43,7 @@ def has_text(key: str) -> bool:
 
 
 def text(language: str, key: str, **values: object) -> str:
-    """Return a text with its values put in.
+    """Return a text with its values put in; a `Word` among them in the same language.
 
     Raises
     ------
@@ -40,9 +54,12 @@ def text(language: str, key: str, **values: object) -> str:
     --------
     >>> text("en", "count.files", n=3)
     '3 files'
+    >>> text("ja", "packages.revoked", reason=Word("state.draft"))
+    '取り消されました：下書き'
     """
-    found = texts(language if language in LANGUAGES else DEFAULT)[key]
-    return found.format(**values) if values else found
+    known = texts(language if language in LANGUAGES else DEFAULT)
+    put = {name: known[one] if isinstance(one, Word) else one for name, one in values.items()}
+    return known[key].format(**put) if put else known[key]
 
 
 def result_label(language: str, what: str, name: str) -> str:

@@ -5,11 +5,15 @@ Reading only; what changes a package's state is in `bl_steer.service.packages.ga
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from bl_steer.service.languages import Word, text
 from bl_steer.service.packages.approval import Approval, Permit
 from bl_steer.service.packages.manifest import PackageError
+from bl_steer.service.packages.parameters import Text
 from bl_steer.service.tables import Package, Release, Review
 
 __all__ = [
@@ -19,11 +23,23 @@ __all__ = [
     "live_package",
     "permit_of",
     "released_packages",
+    "titles_of",
 ]
 
 
 class GateError(PackageError):
-    """Somebody may not do this to a package, or not now; the message says what would be right."""
+    """Somebody may not do this to a package, or not now; the message says what would be right.
+
+    Parameters
+    ----------
+    key : of the text, without ``gate.``; see `bl_steer.service.languages`
+    values : that the text names
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(text("en", f"gate.{key}", **values))
+        self.key = key
+        self.values: dict[str, Any] = values
 
 
 def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
@@ -38,13 +54,15 @@ def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
     """
     package = session.get(Package, sha256)
     if package is None:
-        raise GateError(f"a package must be known to run, got {sha256[:12]}…; submit it")
+        raise GateError("unknown", sha256=f"{sha256[:12]}…")
     ever = session.scalar(select(Release.id).where(Release.sha256 == sha256).limit(1))
     if package.state not in ("approved", "released") or ever is None:
-        reason = f" ({package.report['revoked']})" if package.state == "revoked" else ""
+        reason = package.report["revoked"] if package.state == "revoked" else "–"
         raise GateError(
-            f"{package.name} {package.version} must be released to run, got the state "
-            f"{package.state}{reason}; choose another analysis"
+            "not_released",
+            package=f"{package.name} {package.version}",
+            state=Word(f"state.{package.state}"),
+            reason=reason,
         )
     return Permit(
         sha256=sha256, approvals=tuple(approvals_of(session, package)), public_key=public_key
@@ -72,6 +90,18 @@ def released_packages(session: Session) -> list[Package]:
     )
 
 
+def titles_of(session: Session, language: str) -> dict[str, str]:
+    """Return the title of each package that was ever released, by name."""
+    found = session.scalars(
+        select(Package)
+        .where(Package.sha256.in_(select(Release.sha256)))
+        .order_by(Package.created, Package.sha256)
+    )
+    return {
+        one.name: Text.model_validate(one.manifest["title"]).in_language(language) for one in found
+    }
+
+
 def find_package(session: Session, key: str) -> Package:
     """Return a package by its content hash, the beginning of that, or ``name@version``.
 
@@ -91,11 +121,7 @@ def find_package(session: Session, key: str) -> Package:
     ).all()
     if len(found) != 1:
         listed = ", ".join(f"{one.name}@{one.version}" for one in found[:5])
-        raise GateError(
-            f"a package must be named by NAME@VERSION or the beginning of its hash, got {key!r} "
-            f"for {len(found)} packages{': ' + listed if listed else ''}; see 'bl-steer review "
-            "list'"
-        )
+        raise GateError("ambiguous", name=repr(key), number=len(found), found=listed or "–")
     return found[0]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 from sqlalchemy import select
 
@@ -28,9 +29,14 @@ def check_next(
     packages: PackageStore,
     *,
     limits: Limits = TRIAL_LIMITS,
+    over: Callable[[], bool] | None = None,
     trusted: bool = False,
 ) -> str | None:
     """Check the package that has waited longest; return its content hash, None if none waits.
+
+    Parameters
+    ----------
+    over : asked some 20 times a second whether to stop; a package whose check was stopped waits on
 
     A worker calls it between jobs. None too while another worker of this folder checks one: no
     package is checked twice, and the others go on with jobs. Workers with folders of their own do
@@ -42,7 +48,7 @@ def check_next(
         with alone_in(packages.folder):
             waiting = _waiting(database)  # another may have checked it meanwhile
             if waiting is not None:
-                _check(database, packages, waiting, limits=limits, trusted=trusted)
+                _check(database, packages, waiting, limits=limits, over=over, trusted=trusted)
             return waiting
     except FileExistsError:
         return None
@@ -65,7 +71,7 @@ def check_package(
     """
     try:
         with alone_in(packages.folder):
-            return _check(database, packages, sha256, limits=limits, trusted=trusted)
+            return _check(database, packages, sha256, limits=limits, over=None, trusted=trusted)
     except FileExistsError as error:
         raise FileExistsError(
             "packages must be checked one at a time, got another check under way; wait for its end"
@@ -83,15 +89,23 @@ def _waiting(database: Database) -> str | None:
 
 
 def _check(
-    database: Database, packages: PackageStore, sha256: str, *, limits: Limits, trusted: bool
+    database: Database,
+    packages: PackageStore,
+    sha256: str,
+    *,
+    limits: Limits,
+    over: Callable[[], bool] | None,
+    trusted: bool,
 ) -> TestReport:
     try:
         with database.read() as session:
             folder = packages.folder_of(session, sha256)
         verify_content(folder, sha256)
-        report = try_package(folder, limits=limits, trusted=trusted)
+        report = try_package(folder, limits=limits, over=over, trusted=trusted)
     except (PackageError, OSError, SandboxMissing) as error:
         report = TestReport((), (" ".join(str(error).split()),))
+    if over is not None and over():  # nothing of it counts
+        return report
     try:
         with database.write() as session:
             note_check(session, sha256, report)

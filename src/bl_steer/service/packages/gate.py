@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.analysis.registry import analysis_names
 from bl_steer.service.audit import record_deed
+from bl_steer.service.languages import Word
 from bl_steer.service.packages.approval import Approval
 from bl_steer.service.packages.catalogue import GateError, approvals_of, live_package
 from bl_steer.service.packages.inspection import inspect
@@ -74,10 +75,7 @@ def submit(
         )
         session.add(package)
     elif package.author_id != author.id:
-        raise GateError(
-            f"{package.name} {package.version} must be submitted by one author, got it from "
-            "another before; ask them to submit it again"
-        )
+        raise GateError("other_author", package=_called(package))
     _move(package, "submitted", allowed=("draft",))
     package.report = {"inspection": inspect(folder, manifest)}
     _record(session, author, "package submit", package, file=blob)
@@ -106,20 +104,14 @@ def approve(
         When the reviewer is its author, no reviewer, or has approved it already, or the package
         is not checked.
     """
-    _check_role(reviewer, "approve")
+    _check_role(reviewer)
     package = _locked(session, sha256)
     if reviewer.id == package.author_id:
-        raise GateError(
-            f"{package.name} {package.version} must be approved by somebody else than its author, "
-            f"got {reviewer.email}; ask another reviewer"
-        )
+        raise GateError("own", package=_called(package), email=reviewer.email)
     _require(package, ("checked",), "approved")
     reviews = approvals_of(session, package)
     if any(one.reviewer == reviewer.id for one in reviews):
-        raise GateError(
-            f"{package.name} {package.version} must be approved by different reviewers, got "
-            f"{reviewer.email} again; it waits for another one"
-        )
+        raise GateError("twice", package=_called(package), email=reviewer.email)
     approval = Approval(
         package=sha256,
         name=package.name,
@@ -143,13 +135,10 @@ def reject(session: Session, sha256: str, reviewer: User, comment: str) -> Packa
     GateError
         When the reviewer is none, gives no reason, or the package is beyond review.
     """
-    _check_role(reviewer, "reject")
+    _check_role(reviewer)
     package = _locked(session, sha256)
     if not comment.strip():
-        raise GateError(
-            f"a refusal of {package.name} {package.version} must have a reason, got none; tell "
-            "the author what to mend"
-        )
+        raise GateError("no_reason_to_reject", package=_called(package))
     _move(package, "draft", allowed=("submitted", "checked", "approved"))
     _add_review(session, package, reviewer, "reject", comment, None)
     _record(session, reviewer, "package reject", package, comment=comment[:500])
@@ -164,7 +153,7 @@ def release(session: Session, sha256: str, by: User, *, public_key: str) -> Pack
     GateError
         When the user may not, or the package is not approved.
     """
-    _check_role(by, "release")
+    _check_role(by)
     package = _locked(session, sha256, with_name=True)
     _require(package, ("approved",), "released")
     _check_approvals(session, package, public_key)
@@ -181,7 +170,7 @@ def roll_back(session: Session, name: str, by: User, *, public_key: str) -> Pack
     GateError
         When the user may not, or there is nothing to go back to.
     """
-    _check_role(by, "roll back")
+    _check_role(by)
     session.scalars(
         select(Package).where(Package.name == name).order_by(Package.sha256).with_for_update()
     ).all()
@@ -197,11 +186,7 @@ def roll_back(session: Session, name: str, by: User, *, public_key: str) -> Pack
             _go_live(session, package, by)
             _record(session, by, "package roll back", package, instead_of=latest)
             return package
-    shown = f"{live.version} alone" if live else "no release"
-    raise GateError(
-        f"{name} must have an earlier release to go back to, got {shown}; revoke it, or release "
-        "another"
-    )
+    raise GateError("nothing_before", name=name, version=live.version if live else "–")
 
 
 def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
@@ -214,12 +199,9 @@ def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
     """
     package = _locked(session, sha256, with_name=True)
     if by.id != package.author_id:
-        _check_role(by, "revoke")
+        _check_role(by)
     if not reason.strip():
-        raise GateError(
-            f"a revocation of {package.name} {package.version} must have a reason, got none; its "
-            "users will read it"
-        )
+        raise GateError("no_reason_to_revoke", package=_called(package))
     _move(package, "revoked", allowed=STATES[:-1])
     _end_release(session, package.name)
     package.report = {**package.report, "revoked": reason[:LONGEST_COMMENT]}
@@ -230,29 +212,18 @@ def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
 def _check_name(session: Session, manifest: Manifest, author: User) -> None:
     name, version = manifest.name, manifest.version
     if name in analysis_names():
-        raise GateError(
-            f"a package must not be called as an analysis of bl_steer, got {name!r}; rename it"
-        )
+        raise GateError("name_of_ours", name=name)
     others = session.scalars(select(Package).where(Package.name == name)).all()
     if any(one.version == version and one.state != "draft" for one in others):
-        raise GateError(
-            f"a version must stay what it is, got other content for {name} {version}; raise the "
-            "version in package.toml and build again"
-        )
+        raise GateError("version_taken", package=f"{name} {version}")
     owners = {one.author_id for one in others if one.state != "draft"}
     if owners and author.id not in owners and author.role not in REVIEWERS:
-        raise GateError(
-            f"the name {name!r} must stay with its authors, got it from {author.email}; choose "
-            "another name"
-        )
+        raise GateError("name_taken", name=name, email=author.email)
 
 
-def _check_role(user: User, deed: str) -> None:
+def _check_role(user: User) -> None:
     if user.role not in REVIEWERS or user.disabled is not None:
-        raise GateError(
-            f"who may {deed} a package must be a reviewer, got {user.email} with the role "
-            f"{user.role}; ask a reviewer"
-        )
+        raise GateError("no_reviewer", email=user.email, role=Word(f"role.{user.role}"))
 
 
 def _check_approvals(session: Session, package: Package, public_key: str) -> None:
@@ -260,8 +231,7 @@ def _check_approvals(session: Session, package: Package, public_key: str) -> Non
     needed = _manifest(package).approvals_needed
     if len(valid) < needed:
         raise GateError(
-            f"{package.name} {package.version} must have {needed} valid approvals, got "
-            f"{len(valid)}; have it reviewed anew"
+            "too_few_approvals", package=_called(package), needed=needed, valid=len(valid)
         )
 
 
@@ -314,7 +284,7 @@ def _locked(session: Session, sha256: str, *, with_name: bool = False) -> Packag
     """
     package = session.get(Package, sha256)
     if package is None:
-        raise GateError(f"a package must be known, got {sha256[:12]!r}; submit it first")
+        raise GateError("unknown", sha256=f"{sha256[:12]}…")
     wanted = Package.name == package.name if with_name else Package.sha256 == sha256
     session.scalars(
         select(Package)
@@ -334,13 +304,19 @@ def _move(package: Package, state: State, *, allowed: tuple[State, ...]) -> None
 def _require(package: Package, allowed: tuple[State, ...], state: State) -> None:
     if package.state not in allowed:
         raise GateError(
-            f"{package.name} {package.version} must be {' or '.join(allowed)} to become {state}, "
-            f"got the state {package.state}; see 'bl-steer review show {package.sha256[:12]}'"
+            f"not_to_{state}",
+            package=_called(package),
+            state=Word(f"state.{package.state}"),
+            sha256=package.sha256[:12],
         )
 
 
 def _manifest(package: Package) -> Manifest:
     return Manifest.model_validate(package.manifest)
+
+
+def _called(package: Package) -> str:
+    return f"{package.name} {package.version}"
 
 
 def _record(session: Session, by: User, deed: str, package: Package, **detail: Any) -> None:

@@ -18,12 +18,12 @@ HEAD = """\
 # What the package says of itself. 'bl-steer package build' adds the hashes of all files.
 name = {name}
 version = "0.1.0"                      # raise it with every change: a version stays what it is
-title = {{ en = {title}, ja = "" }}      # as users see it; English stands in for missing Japanese
+title = {{ en = {title}, ja = {title} }}   # as users see it
 licence = "BSD-3-Clause"
 
 [description]
 en = "Share of each micrograph that is brighter than a threshold."
-ja = ""
+ja = "各顕微鏡像のうち、しきい値より明るい部分の割合を求めます。"
 
 [[authors]]
 name = {author}
@@ -37,8 +37,8 @@ type = "number"                        # or integer, boolean, text, choice (then
 default = 0.5
 minimum = 0.0
 maximum = 1.0
-unit = "of full scale"
 title = {{ en = "Threshold", ja = "しきい値" }}
+description = {{ en = "As a share of full scale.", ja = "最大階調に対する比。" }}
 """
 WEIGHTS = """
 [weights]

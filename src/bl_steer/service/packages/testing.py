@@ -10,7 +10,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -71,12 +71,17 @@ class TestReport:
 
 
 def try_package(
-    folder: Path, *, limits: Limits = TRIAL_LIMITS, trusted: bool = False
+    folder: Path,
+    *,
+    limits: Limits = TRIAL_LIMITS,
+    over: Callable[[], bool] | None = None,
+    trusted: bool = False,
 ) -> TestReport:
     """Run the tests of a package, built or not.
 
     Parameters
     ----------
+    over : asked some 20 times a second whether to stop
     trusted : run it without a sandbox where there is none
 
     Raises
@@ -99,6 +104,7 @@ def try_package(
             readable={place: folder.resolve()},
             writable=Path(out),
             limits=limits,
+            cancelled=over,
             trusted=trusted,
         )
         found = _read(Path(out) / OUTCOME_FILE)

@@ -25,6 +25,7 @@ __all__ = ["Finding", "check_mask", "main"]
 COMMAND = (sys.executable, "-P", "-m", "bl_steer.service.retraining.mask_check")
 TIME_S = 60.0
 LONGEST_REASON = 500
+FOUND = ("none", "size", "colours", "several", "unread")
 
 
 @dataclass(frozen=True)
@@ -33,12 +34,13 @@ class Finding:
 
     Parameters
     ----------
-    problem : ``none``; ``size`` and ``colours`` of the mask; ``unread``, either of the files
+    problem : ``none``; ``size`` and ``colours`` of the mask; ``several`` micrographs in one file;
+        ``unread``, either of the files; ``ended``, the process before its end
     reason : of ``colours`` and ``unread``
-    wanted, got : sizes, width × height, pixels
+    wanted, got : sizes, width × height, pixels; of ``several``, how many
     """
 
-    problem: Literal["none", "size", "colours", "unread"]
+    problem: Literal["none", "size", "colours", "several", "unread", "ended"]
     reason: str = ""
     wanted: str = ""
     got: str = ""
@@ -90,11 +92,11 @@ def check_mask(
     try:
         said = json.loads(lines[-1])
         values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
-        if outcome.cause == "ok" and said["problem"] in ("none", "size", "colours", "unread"):
+        if outcome.cause == "ok" and said["problem"] in FOUND:
             return Finding(said["problem"], **values)
     except (IndexError, ValueError, TypeError, KeyError):
         pass
-    return Finding("unread", outcome.cause)
+    return Finding("ended")
 
 
 def main() -> None:
@@ -114,7 +116,7 @@ def _look(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
     except ValueError as error:
         return Finding("unread", str(error))
     if len(fields) != 1:
-        return Finding("unread", f"{len(fields)} micrographs in one file")
+        return Finding("several", got=str(len(fields)))
     (grey,) = fields
     if grey.shape[:2] != painted.shape[:2]:
         return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))

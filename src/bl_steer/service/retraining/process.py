@@ -155,8 +155,10 @@ def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
     from matplotlib.figure import Figure
 
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
+    from bl_steer.service.fonts import use_japanese_font
     from bl_steer.service.retraining.report import draw_comparison, write_report
 
+    use_japanese_font()
     figure = Figure(figsize=(8.0, 3.2), layout="constrained")
     plot_training(candidate.card["history"], ax=figure.subplots())
     page = write_report(report, [draw_comparison(report), figure])

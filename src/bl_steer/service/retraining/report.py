@@ -1,4 +1,4 @@
-"""The report on a retraining: one page for the reviewer, with figures, that needs no server."""
+"""The report on a retraining: one page for the reviewer, in each language, that needs no server."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import html
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from bl_steer.service.languages import LANGUAGES, text
 
 __all__ = ["draw_comparison", "write_report"]
 
@@ -26,39 +28,15 @@ def write_report(report: Mapping[str, Any], figures: Sequence[Any]) -> str:
     report : as `bl_steer.service.retraining.process` makes it
     figures : matplotlib figures
     """
-    scores = report["comparison"]
-    rows = [
-        ("champion", scores["champion"]),
-        ("candidate", scores["candidate"]),
-        ("difference", scores["difference"]),
-    ]
-    phases = [
-        (name, _number(one), _number(other))
-        for name, one, other in zip(
-            report["phases"], scores["champion_iou"], scores["candidate_iou"], strict=True
-        )
-    ]
-    facts = [
-        ("snapshot", report["snapshot"][:16]),
-        ("champion's weights", report["champion_weights"][:16]),
-        ("candidate's weights", report["candidate_weights"][:16]),
-        ("pairs", ", ".join(f"{n} to {part}" for part, n in report["counts"].items())),
-        ("steps", f"{report['steps_done']} of {report['steps']}"),
-        ("duration", f"{report['duration_s']:.0f} s"),
-    ]
     images = "".join(f'<p><img alt="" src="{_embedded(figure)}"></p>' for figure in figures)
+    sections = (
+        f'<section lang="{language}">{_section(report, language)}</section>'
+        for language in LANGUAGES
+    )
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        f"<title>Retraining: {html.escape(scores['verdict'])}</title><style>{STYLE}</style></head>"
-        f"<body><h1>Candidate: {html.escape(scores['verdict'])}</h1>"
-        "<p>On the fixed hold-out, which never trains. Mean intersection over union "
-        "with 95 % intervals (bootstrap over micrographs and blocks of 64×64 px, the same for "
-        "both).</p>"
-        + _table(("", "mIoU", "from", "to"), [(n, *map(_number, v)) for n, v in rows])
-        + _table(("phase", "champion", "candidate"), phases)
-        + images
-        + _table(("", ""), facts)
-        + "</body></html>\n"
+        f"<title>{_say('en', 'title')}</title><style>{STYLE}</style></head>"
+        f"<body>{''.join(sections)}{images}</body></html>\n"
     )
 
 
@@ -86,6 +64,43 @@ def draw_comparison(report: Mapping[str, Any]) -> Any:
     )
     right.invert_yaxis()
     return figure
+
+
+def _section(report: Mapping[str, Any], language: str) -> str:
+    """Return what the report says in one language."""
+
+    def say(key: str, **values: object) -> str:
+        return _say(language, key, **values)
+
+    scores, counts = report["comparison"], report["counts"]
+    models = [
+        (say(name), *map(_number, scores[name])) for name in ("champion", "candidate", "difference")
+    ]
+    values = (scores["champion_iou"], scores["candidate_iou"])
+    phases = [
+        (name, _number(one), _number(other))
+        for name, one, other in zip(report["phases"], *values, strict=True)
+    ]
+    pairs = {"train": counts["train"], "validation": counts["validation"]}
+    facts = [
+        (say("snapshot"), report["snapshot"][:16]),
+        (say("champion_weights"), report["champion_weights"][:16]),
+        (say("candidate_weights"), report["candidate_weights"][:16]),
+        (say("pairs"), say("pairs_of", **pairs, held=counts["hold-out"])),
+        (say("steps"), say("steps_of", done=report["steps_done"], steps=report["steps"])),
+        (say("duration"), f"{report['duration_s']:.0f} s"),
+    ]
+    return (
+        f"<h1>{say('title')}</h1><p><strong>{say('verdict.' + scores['verdict'])}</strong> "
+        f"{say('lead', held=len(report['hold_out']))} {say('bootstrap')}</p>"
+        + _table((say("model"), say("miou"), say("from"), say("to")), models)
+        + _table((say("phase"), say("champion"), say("candidate")), phases)
+        + _table(("", ""), facts)
+    )
+
+
+def _say(language: str, key: str, **values: object) -> str:
+    return text(language, f"retraining.{key}", **values)
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

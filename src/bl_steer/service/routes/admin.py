@@ -13,7 +13,7 @@ from bl_steer.service.access_log import latest_requests
 from bl_steer.service.accounts import ROLES, add_user, change_user, check_password, invite
 from bl_steer.service.audit import broken_link
 from bl_steer.service.gate import form_of, office_of
-from bl_steer.service.languages import text
+from bl_steer.service.languages import has_text, text
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import amount, language_of, render
 from bl_steer.service.routes import pages_router
@@ -42,7 +42,15 @@ def overview(request: Request) -> Response:
         )
     newest = max((one.seen for one in workers), default=0.0)
     silent = time.time() - newest > office.settings.alarm_after_s
-    return render(request, "admin", tiles=tiles, workers=workers, failures=failures, silent=silent)
+    return render(
+        request,
+        "admin",
+        tiles=tiles,
+        workers=workers,
+        failures=failures,
+        titles=office.titles(language),
+        silent=silent,
+    )
 
 
 @router.get("/admin/users")
@@ -130,7 +138,14 @@ def audit(request: Request, before: str = "") -> Response:
         records = list(session.scalars(query))
         broken = broken_link(session)
     older = records[-1].id if len(records) == PAGE else None
-    return render(request, "admin_audit", records=records, broken=broken, older=older)
+    language = language_of(request)
+    deeds = {one.action: _deed(one.action, language) for one in records}
+    return render(request, "admin_audit", records=records, deeds=deeds, broken=broken, older=older)
+
+
+def _deed(action: str, language: str) -> str:
+    key = f"deed.{action}"
+    return text(language, key) if has_text(key) else action
 
 
 def _number(typed: str) -> int | None:

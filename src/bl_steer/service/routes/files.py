@@ -166,5 +166,5 @@ def _first_page(request: Request, refused: list[Refused], sample: str = "") -> R
         troubles=[one.in_language(language) for one in refused],
         page=page,
         sample=sample[:200],
-        titles={card.name: card.title(language) for card in office.cards()},
+        titles=office.titles(language),
     )

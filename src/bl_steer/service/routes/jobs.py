@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs
-from bl_steer.service.cards import Card
+from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.downloads import file_response, zip_response
 from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
@@ -24,7 +24,7 @@ from bl_steer.service.result_view import ResultView, parameter_lines, view_of
 from bl_steer.service.routes import pages_router
 from bl_steer.service.routes.files import read_time, user_of
 from bl_steer.service.shares import MAX_DAYS, revoke_share, share_job, shares_of
-from bl_steer.service.tables import Job, Upload
+from bl_steer.service.tables import Job, Package, Upload
 from bl_steer.service.tokens import hash_token
 
 __all__ = ["job_values", "router", "show_job"]
@@ -49,12 +49,11 @@ def history(request: Request, before: str = "", state: str = "", analysis: str =
             state=state,
             analysis=analysis[:200],
         )
-    titles = {card.name: card.title(language) for card in office.cards()}
     return render(
         request,
         "jobs",
         page=page,
-        titles=titles,
+        titles=office.titles(language),
         states=STATES,
         state=state,
         analysis=analysis[:200],
@@ -164,7 +163,7 @@ def read_days(typed: str, *, most: float = 36_500) -> float:
 
 def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
     """Return what the page of a result shows, for its owner and for whoever has a link."""
-    card = _card(office, job.analysis)
+    card = _card(session, job)
     empty = ResultView([], [], [])
     view = view_of(session, office.store, job, language) if job.state == "done" else empty
     return {
@@ -233,11 +232,12 @@ def _paints(job: Job) -> list[tuple[str, str]]:
     return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
 
 
-def _card(office: Office, name: str) -> Card | None:
-    try:
-        return office.card(name)
-    except Refused:
-        return None
+def _card(session: Session, job: Job) -> Card | None:
+    """Return the analysis as it was when the job ran, offered still or not."""
+    package = session.get(Package, job.package_sha256) if job.package_sha256 else None
+    if package is not None:
+        return package_card(package)
+    return next((card for card in own_cards() if card.name == job.analysis), None)
 
 
 def _uploads(session: Session, ids: Sequence[str]) -> list[Upload]:

@@ -100,7 +100,7 @@ def _check(office: Office, image: Upload, phases: list[dict[str, Any]], arrival:
             settings=office.settings,
         )
     except SandboxMissing as error:
-        raise Refused(503, "refused.mask_unread", reason=str(error)) from error
+        raise Refused(503, "refused.no_sandbox") from error
     if found.problem == "size":
         raise Refused(
             422, "refused.mask_size", file=image.file_name, wanted=found.wanted, got=found.got
@@ -108,6 +108,10 @@ def _check(office: Office, image: Upload, phases: list[dict[str, Any]], arrival:
     if found.problem == "colours":
         paints = ", ".join(f"{one['name']} {_colour(one['paint'])}" for one in phases)
         raise Refused(422, "refused.mask_colours", paints=paints, reason=found.reason)
+    if found.problem == "several":
+        raise Refused(422, "refused.mask_several", file=image.file_name, number=found.got)
+    if found.problem == "ended":
+        raise Refused(422, "refused.mask_ended")
     if found.problem == "unread":
         raise Refused(422, "refused.mask_unread", reason=found.reason)
 

@@ -15,14 +15,16 @@ from bl_steer.service.downloads import file_response
 from bl_steer.service.gate import WORD, check_word, form_of, office_of, visitor_of
 from bl_steer.service.office import Office
 from bl_steer.service.packages import Manifest, PackageError, gate
+from bl_steer.service.packages.catalogue import approvals_of
 from bl_steer.service.packages.manifest import parse_manifest
 from bl_steer.service.recall import tell_users
 from bl_steer.service.refusals import Refused, missing
-from bl_steer.service.rendering import render
+from bl_steer.service.rendering import language_of, render
 from bl_steer.service.routes import pages_router
 from bl_steer.service.routes.files import user_of
 from bl_steer.service.settings import MIB
 from bl_steer.service.tables import Package, Release, Review, User
+from bl_steer.service.training_tables import Retraining
 
 __all__ = ["router"]
 
@@ -53,7 +55,7 @@ async def submit(request: Request) -> Response:
         try:
             package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
         except PackageError as error:
-            return await run_in_threadpool(_list, request, str(error))
+            return await run_in_threadpool(_list, request, _refused(error))
     return RedirectResponse(f"/packages/{package.sha256}", 303)
 
 
@@ -85,7 +87,7 @@ def decide(request: Request, sha256: str) -> Response:
             package = _seen(request, session, sha256)
             _do(office, session, package, by, deed, comment)
     except PackageError as error:
-        return _page(request, sha256, trouble=str(error))
+        return _page(request, sha256, refused=_refused(error))
     return RedirectResponse(f"/packages/{sha256}", 303)
 
 
@@ -107,7 +109,7 @@ async def submit_package(request: Request) -> Response:
         try:
             package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
         except PackageError as error:
-            raise Refused(422, "refused.package", reason=str(error)) from error
+            raise _refused(error) from error
     return JSONResponse(_told(package), 201)
 
 
@@ -167,21 +169,28 @@ def _seen(request: Request, session: Session, sha256: str, *, whole: bool = Fals
     raise missing("package")
 
 
-def _list(request: Request, trouble: str = "") -> Response:
+def _refused(error: PackageError) -> Refused:
+    """Return why not: the gate's own words, or what does not fit in the package."""
+    if isinstance(error, gate.GateError):
+        return Refused(422, f"gate.{error.key}", **error.values)
+    return Refused(422, "refused.package", reason=str(error))
+
+
+def _list(request: Request, refused: Refused | None = None) -> Response:
     with office_of(request).database.read() as session:
         packages = _visible(request, session)
         authors = _emails(session, {one.author_id for one in packages})
     return render(
         request,
         "packages",
-        status=422 if trouble else 200,
+        status=refused.status if refused else 200,
         packages=packages,
         authors=authors,
-        trouble=trouble,
+        trouble=refused.in_language(language_of(request)) if refused else "",
     )
 
 
-def _page(request: Request, sha256: str, *, trouble: str = "") -> Response:
+def _page(request: Request, sha256: str, *, refused: Refused | None = None) -> Response:
     office, user = office_of(request), user_of(request)
     with office.database.read() as session:
         package = _seen(request, session, sha256)
@@ -192,20 +201,24 @@ def _page(request: Request, sha256: str, *, trouble: str = "") -> Response:
             )
         )
         emails = _emails(session, {package.author_id, *(one.reviewer_id for one in reviews)})
+        approvals = approvals_of(session, package)
+        retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
         whole = package.author_id == user.id or visitor_of(request).is_at_least("reviewer")
         script = _script(office, session, package, manifest) if whole else ""
     return render(
         request,
         "package",
-        status=422 if trouble else 200,
+        status=refused.status if refused else 200,
         package=package,
         manifest=manifest,
         reviews=reviews,
+        approvals=len(approvals),
+        retrained=retrained.report if retrained and whole else None,
         emails=emails,
         whole=whole,
         script=script,
-        trouble=trouble,
+        trouble=refused.in_language(language_of(request)) if refused else "",
         deeds=_deeds(package, user, has_earlier=len({one.sha256 for one in releases}) > 1),
     )
 

@@ -24,6 +24,7 @@ from bl_steer.service.packages.testing import try_package
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import AuditRecord, Job, Package, Upload, User
+from bl_steer.service.tables import Worker as WorkerRow
 from bl_steer.service.worker import Worker
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -175,6 +176,29 @@ def test_workers_check_a_package_once(server: Worker, small: Callable[..., Any])
     assert package.state == "checked"
     assert sorted(found, key=str) == sorted([package.sha256, None], key=str)
     assert deeds.count("package check") == 1
+
+
+def test_a_worker_is_heard_of_while_it_checks_and_leaves_a_check_when_it_is_to_end(
+    server: Worker, small: Callable[..., Any]
+) -> None:
+    script = "import time\n\n\ndef run(inputs, params, model):\n    time.sleep(60)\n"
+    assert (
+        main(["package", "submit", str(small(script=script).write()), "--user", "a@example.org"])
+        == 0
+    )
+    server.settings = server.settings.model_copy(update={"alarm_after_s": 0.4})
+    heard = set()
+    with ThreadPoolExecutor(1) as pool:
+        step = pool.submit(server.step)
+        while len(heard) < 5 and not step.done():
+            with server.database.read() as session:
+                heard.add(session.scalar(select(WorkerRow.seen)))
+        server.stop()
+        assert step.result()
+    assert len(heard) == 5
+    with server.database.read() as session:
+        package = session.scalars(select(Package)).one()
+    assert package.state == "submitted", "another worker checks it"
 
 
 def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
