@@ -77,15 +77,6 @@ class Supervisor:
         self._parts |= {name: _Part(does, once=True) for name, does in (tasks or {}).items()}
         self._stopping = False
 
-    @property
-    def pids(self) -> dict[str, int]:
-        """Process ids of the parts that run."""
-        return {
-            name: part.process.pid
-            for name, part in self._parts.items()
-            if part.process is not None and part.process.pid and part.process.is_alive()
-        }
-
     def run(self, each: Callable[[], None] = lambda: None) -> None:
         """Run the parts until SIGTERM or Ctrl-C, then end them all.
 

@@ -18,6 +18,8 @@ from bl_steer.service.supervisor import GRACE_S
 FAMILY = """
 import signal, sys, time
 from functools import partial
+from multiprocessing import get_context
+from bl_steer.service import supervisor
 from bl_steer.service.supervisor import Supervisor
 
 def sleep(): print("asleep", flush=True); time.sleep(600)
@@ -125,6 +127,12 @@ def test_a_part_that_is_ended_as_it_begins_ends_at_once() -> None:
     then = "s.step(); began = time.monotonic(); s.end(); print(time.monotonic() - began)"
     with Family("{'a': partial(time.sleep, 600)}", then) as family:
         assert float(family.line()) < GRACE_S / 2
+
+
+def test_parts_import_anew_where_a_fork_is_not_safe() -> None:
+    then = "supervisor.CONTEXT = get_context('spawn'); s.step(); time.sleep(600)"
+    with Family("{'a': partial(print, 'here', flush=True)}", then) as family:
+        assert family.line() == "here"
 
 
 def test_parts_die_with_a_supervisor_that_is_killed() -> None:
