@@ -371,7 +371,7 @@ def main() -> int:
     parser.add_argument("--refusals", type=float, default=0.3)
     parser.add_argument("--lease", type=float, default=10.0)
     parser.add_argument("--workers", type=int, default=3)
-    parser.add_argument("--attempts", type=int, default=40)
+    parser.add_argument("--attempts", type=int, default=1000)
     parser.add_argument("--limit", type=float, default=900.0)
     parser.add_argument("--log", action="store_true", help="let the parts write to the screen")
     options = parser.parse_args()
