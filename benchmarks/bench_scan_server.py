@@ -12,9 +12,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import logging
 import socket
+import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,9 +27,8 @@ from bl_steer.runs import list_runs
 from bl_steer.service.accounts import add_user
 from bl_steer.service.api_keys import SCOPES, make_key
 from bl_steer.service.database import Database
-from bl_steer.service.serving import commands_of, prepare, set_environment
+from bl_steer.service.serving import prepare, set_environment
 from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.supervisor import Supervisor
 from bl_steer.session import Session, open_session
 
 
@@ -45,20 +44,12 @@ def up(folder: Path) -> Iterator[tuple[str, str]]:
     with database.write() as session:
         key = make_key(session, add_user(session, "beam@example.org"), "beamline", SCOPES)
     database.close()
-    supervisor, over = Supervisor(commands_of(settings)), threading.Event()
-
-    def keep() -> None:
-        while not over.wait(0.1):
-            supervisor.step()
-
-    thread = threading.Thread(target=keep)
-    thread.start()
+    server = subprocess.Popen([sys.executable, "-m", "bl_steer", "serve"])
     try:
         yield settings.address, key
     finally:
-        over.set()
-        thread.join()
-        supervisor.end()
+        server.terminate()
+        server.wait(60.0)
 
 
 @contextmanager

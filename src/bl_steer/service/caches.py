@@ -1,8 +1,8 @@
 """What libraries compile and look up once, made beforehand for jobs that begin with nothing.
 
 A sandboxed job has no home: numba would compile, and matplotlib look for fonts, in each one anew.
-This process of ours makes both caches, a job gets a copy of its own, and no job writes into that of
-another. ``python -m bl_steer.service.caches FOLDER`` makes them; the keeper sees to it.
+A process of ours makes both caches beside the workers of a machine, a job gets a copy of its own,
+and no job writes into that of another.
 """
 
 from __future__ import annotations
@@ -10,17 +10,16 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
-__all__ = ["MADE", "Maker", "cache_environment", "caches_of", "copy_caches", "main"]
+__all__ = ["MADE", "cache_environment", "caches_of", "copy_caches", "make_caches"]
 
 MADE = "made"
 """Written last, holds what the caches were made from."""
 NAMES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
+NICENESS = 10
 LIBRARIES = ("numba", "llvmlite", "matplotlib", "numpy")
 
 
@@ -44,39 +43,13 @@ def copy_caches(source: Path, environment: Mapping[str, str]) -> None:
             shutil.copytree(source / name, environment[variable], dirs_exist_ok=True)
 
 
-class Maker:
-    """Makes caches in a process beside this one."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def begin(self) -> None:
-        """Make the caches if they are not there."""
-        if self._process is None and caches_of(self.folder) is None:
-            words = [sys.executable, "-P", "-m", "bl_steer.service.caches", str(self.folder)]
-            nice = ["nice", "-n", "10"] if shutil.which("nice") else []
-            environment = {**os.environ, "MPLBACKEND": "Agg"}
-            self._process = subprocess.Popen([*nice, *words], env=environment)
-
-    def end(self) -> None:
-        """Give up what is not made yet."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-
-def main() -> None:
-    """Make the caches in the folder of the command line."""
-    from bl_steer.service.supervisor import die_with_parent
-
-    folder = Path(sys.argv[1])
-    os.environ["BL_STEER_SERVICE_PARENT"] = str(os.getppid())
-    die_with_parent()
+def make_caches(folder: Path) -> None:
+    """Make the caches, in a process that is there for nothing else, and yields to all others."""
+    os.nice(NICENESS)
     draft = folder.with_name(f"{folder.name}.new")
     shutil.rmtree(draft, ignore_errors=True)
     draft.mkdir(parents=True)
-    os.environ.update(cache_environment(draft))
+    os.environ.update(cache_environment(draft), MPLBACKEND="Agg")
     _use()
     (draft / MADE).write_text(_stamp())
     shutil.rmtree(folder, ignore_errors=True)
@@ -106,7 +79,3 @@ def _stamp() -> str:
     parts = [f"{name} {version(name)}" for name in LIBRARIES]
     parts += [f"{path.name} {path.stat().st_mtime_ns}" for path in sources]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
-
-
-if __name__ == "__main__":
-    main()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,9 +68,15 @@ def _remove(cage: Path) -> None:
 
 
 def _sweep(place: Path) -> None:
-    """Remove the groups of workers that are gone."""
+    """Remove the groups of workers that are gone, with what of theirs still lives.
+
+    A sandbox that is killed as it begins may leave its first process waiting for ever.
+    """
     for left in place.glob(f"{PREFIX}*"):
         pid = left.name.removeprefix(PREFIX).partition("_")[0]
         if not Path(f"/proc/{pid}").exists():
             with contextlib.suppress(OSError):
-                left.rmdir()
+                for one in map(int, (left / "cgroup.procs").read_text().split()):
+                    if one > 0:  # 0 is one of another container
+                        os.kill(one, signal.SIGKILL)
+                left.rmdir()  # or the next time: the killed take some ms to leave

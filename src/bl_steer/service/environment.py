@@ -14,8 +14,8 @@ from bl_steer.service.settings import ServiceSettings
 __all__ = ["PREFIX", "misspelt", "read_settings"]
 
 PREFIX = "BL_STEER_SERVICE_"
-OTHERS = ("KEY", "PARENT")
-"""What `bl_steer.service.client` and `bl_steer.service.supervisor` read."""
+OTHERS = ("KEY",)
+"""What `bl_steer.service.client` reads."""
 
 logger = logging.getLogger(__name__)
 

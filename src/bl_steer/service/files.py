@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import uuid4
 
+from fsspec.core import url_to_fs
+
 __all__ = ["FileStore", "StoredFileMissing"]
 
 BLOCK = 2**20
@@ -34,8 +36,6 @@ class FileStore:
     """
 
     def __init__(self, url: str) -> None:
-        from fsspec.core import url_to_fs
-
         self.url = url
         self._fs: Any
         self._fs, self._root = url_to_fs(url)

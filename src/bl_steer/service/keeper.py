@@ -1,7 +1,6 @@
 """The keeper: sweeps lost jobs, sends mails, deletes what is old, retrains, raises alarms.
 
-``python -m bl_steer.service.keeper`` is one; several do no harm, since each works by guarded
-changes of rows.
+Several do no harm, since each works by guarded changes of rows.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bl_steer.service import jobs, outbox
-from bl_steer.service.caches import Maker
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.mailer import TIMEOUT_S, send
@@ -29,7 +27,7 @@ from bl_steer.service.retraining.schedule import start_if_due
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, OutgoingMail, Worker
 
-__all__ = ["Keeper", "main"]
+__all__ = ["Keeper", "run_keeper"]
 
 MAILS_A_STEP = 20
 RETENTION_EVERY_S = 3600.0
@@ -49,13 +47,11 @@ class Keeper:
         self._began = time.time()
         self._retention_due = self._began + 60.0
         self._alarm_due = 0.0
-        self._caches = Maker(settings.caches)
         self._retrainings = Retrainings(settings, self.database)
         self._training: subprocess.Popen[bytes] | None = None
 
     def run(self) -> None:
         """Work until `stop`; what the database does meanwhile only makes it wait."""
-        self._caches.begin()
         while not self.stopping:
             try:
                 busy = self.step()
@@ -64,7 +60,6 @@ class Keeper:
                 busy = False
             if not busy and not self.stopping:
                 time.sleep(self.settings.poll_s)
-        self._caches.end()
 
     def step(self, now: float | None = None) -> bool:
         """Look at everything once; return whether mails may still wait."""
@@ -177,13 +172,10 @@ def _mail_is_due(session: Session, now: float) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def main() -> None:
+def run_keeper(settings: ServiceSettings) -> None:
     """Run one keeper until SIGTERM or Ctrl-C."""
-    from bl_steer.service.supervisor import die_with_parent
-
-    die_with_parent()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    keeper = Keeper(ServiceSettings())
+    keeper = Keeper(settings)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         keeper.stop()
@@ -191,7 +183,3 @@ def main() -> None:
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
     keeper.run()
-
-
-if __name__ == "__main__":
-    main()

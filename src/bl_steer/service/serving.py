@@ -1,15 +1,12 @@
-"""``bl-steer serve``: the parts of the server as processes under one supervisor.
-
-``python -m bl_steer.service.serving web`` is the access point alone, as the supervisor starts it.
-"""
+"""``bl-steer serve``: the parts of the server as processes under one supervisor."""
 
 from __future__ import annotations
 
 import os
 import socket
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
@@ -18,27 +15,44 @@ from bl_steer.drafts import alone_in
 from bl_steer.service.database import Database
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.supervisor import Supervisor, die_with_parent
+from bl_steer.service.supervisor import Supervisor
 
-__all__ = ["PARTS", "commands_of", "serve", "set_environment"]
+__all__ = ["PARTS", "parts_of", "serve", "set_environment"]
 
 PARTS = ("web", "worker", "keeper")
 Tell = Callable[[str, str | None], None]
-PYTHON = (sys.executable, "-P", "-m")
 
 
-def commands_of(settings: ServiceSettings, parts: Sequence[str] = PARTS) -> dict[str, list[str]]:
-    """Return the command of each process, by its name."""
-    commands: dict[str, list[str]] = {}
+def parts_of(
+    settings: ServiceSettings, parts: Sequence[str] = PARTS
+) -> dict[str, Callable[[], None]]:
+    """Return what each process does, by its name, and import what they all need."""
+    from bl_steer.service.cards import own_cards
+    from bl_steer.service.keeper import run_keeper
+    from bl_steer.service.web import serve_web
+    from bl_steer.service.worker import run_worker
+
+    functions: dict[str, Callable[[], None]] = {}
     if "web" in parts:
-        commands["web"] = [*PYTHON, "bl_steer.service.serving", "web"]
+        own_cards()
+        functions["web"] = partial(serve_web, settings)
     if "worker" in parts:
         for slot in range(settings.workers):
-            words = [*PYTHON, "bl_steer.service.worker", "--slot", str(slot)]
-            commands[f"worker {slot}"] = words
+            functions[f"worker {slot}"] = partial(run_worker, settings, slot)
     if "keeper" in parts:
-        commands["keeper"] = [*PYTHON, "bl_steer.service.keeper"]
-    return commands
+        functions["keeper"] = partial(run_keeper, settings)
+    return functions
+
+
+def tasks_of(
+    settings: ServiceSettings, parts: Sequence[str] = PARTS
+) -> dict[str, Callable[[], None]]:
+    """Return what is done once, beside the parts."""
+    from bl_steer.service.caches import caches_of, make_caches
+
+    if "worker" in parts and caches_of(settings.caches) is None:
+        return {"caches": partial(make_caches, settings.caches)}
+    return {}
 
 
 def set_environment(values: Mapping[str, object]) -> None:
@@ -98,7 +112,7 @@ def serve(
         if "web" in parts:
             settings = claim_port(settings)
         each = [Announcement(settings, tell).look] if "web" in parts else []
-        Supervisor(commands_of(settings, parts)).run(*each)
+        Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
 
 
 @contextmanager
@@ -171,15 +185,3 @@ def _answers(settings: ServiceSettings) -> bool:
         return False
     finally:
         connection.close()
-
-
-def main() -> None:
-    """Run the access point, as a part of a supervisor."""
-    from bl_steer.service.web import serve_web
-
-    die_with_parent()
-    serve_web(ServiceSettings())
-
-
-if __name__ == "__main__":
-    main()

@@ -1,14 +1,12 @@
 """A worker: takes queued jobs, one after the other, each in a sandboxed process of its own.
 
-``python -m bl_steer.service.worker --slot N`` is one worker; a machine has as many as jobs at a
-time. With a dask cluster, that process is on one of its machines, and all else stays here. It may
-die at any moment: its job's processes die with it, and the keeper gives the job to another worker
-when the lease is over.
+A machine has as many workers as jobs at a time. With a dask cluster, that process is on one of its
+machines, and all else stays here. A worker may die at any moment: its job's processes die with it,
+and the keeper gives the job to another worker when the lease is over.
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
 import shutil
 import signal
@@ -41,7 +39,7 @@ from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import Package
 from bl_steer.service.tables import Worker as WorkerRow
 
-__all__ = ["Worker", "main"]
+__all__ = ["Worker", "run_worker"]
 
 LONGEST_WAIT_S = 5.0
 SEEN_EVERY_S = 10.0
@@ -267,16 +265,15 @@ class Worker:
             shutil.rmtree(left, ignore_errors=True)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Run one worker until SIGTERM or Ctrl-C."""
-    from bl_steer.service.supervisor import die_with_parent
+def run_worker(settings: ServiceSettings, slot: int = 0) -> None:
+    """Run one worker until SIGTERM or Ctrl-C.
 
-    parser = argparse.ArgumentParser(prog="python -m bl_steer.service.worker")
-    parser.add_argument("--slot", type=int, default=0)
-    arguments = parser.parse_args(argv)
-    die_with_parent()
+    Parameters
+    ----------
+    slot : number of the worker on this machine
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    worker = Worker(ServiceSettings(), name=f"{socket.gethostname()[:60]}-{arguments.slot}")
+    worker = Worker(settings, name=f"{socket.gethostname()[:60]}-{slot}")
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         worker.stop()
@@ -286,7 +283,3 @@ def main(argv: list[str] | None = None) -> None:
     worker.run()
     if worker.machines is not None:
         worker.machines.close()
-
-
-if __name__ == "__main__":
-    main()

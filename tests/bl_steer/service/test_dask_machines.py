@@ -197,9 +197,11 @@ def test_the_process_on_the_machine_ends_when_the_worker_that_waits_for_it_is_ki
         "BL_STEER_SERVICE_FOLDER": str(settings.folder),
         "BL_STEER_SERVICE_DASK": settings.dask,
     }
-    killed = subprocess.Popen(
-        [sys.executable, "-m", "bl_steer.service.worker"], env={**os.environ, **environment}
+    code = (
+        "from bl_steer.service.worker import run_worker;"
+        " from bl_steer.service.settings import ServiceSettings; run_worker(ServiceSettings())"
     )
+    killed = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **environment})
     try:
         wait_until(lambda: is_computed_on(pid))
     finally:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bl_steer.service import sandbox
+from bl_steer.service.cage import process_cage
 from bl_steer.service.limits import Limits
 from bl_steer.service.sandbox import Outcome, SandboxMissing, run_in_sandbox, sandbox_problem
 from bl_steer.service.settings import MIB
@@ -230,3 +233,28 @@ def marked(text: str, *, but: int = 0) -> list[int]:
             if text.encode() in words:
                 found.append(int(entry.name))
     return found
+
+
+def test_what_a_worker_that_was_killed_left_in_its_group_ends_with_the_next_job() -> None:
+    code = (
+        "import os, signal, subprocess, sys\n"
+        "from bl_steer.service.cage import enter_words, process_cage\n"
+        "with process_cage(5) as cage:\n"
+        "    words = [*enter_words(cage), 'sleep', '600']\n"
+        "    left = subprocess.Popen(words, stdout=2)\n"
+        "    while cage and str(left.pid) not in (cage / 'cgroup.procs').read_text(): pass\n"
+        "    print(cage or '', left.pid, flush=True)\n"
+        "    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    *group, left = killed.stdout.split()
+    try:
+        if not group:
+            pytest.skip("this process may make no control group")
+        deadline = time.monotonic() + 20.0
+        while Path(group[0]).exists():  # it can be removed only when nothing in it lives
+            with process_cage(5):
+                assert time.monotonic() < deadline
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(int(left), signal.SIGKILL)

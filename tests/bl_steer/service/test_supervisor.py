@@ -6,23 +6,61 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import pytest
 
 from bl_steer.service.sandbox import sandbox_problem
+from bl_steer.service.supervisor import GRACE_S
+
+FAMILY = """
+import signal, sys, time
+from functools import partial
+from multiprocessing import get_context
+from bl_steer.service import supervisor
 from bl_steer.service.supervisor import Supervisor
 
-SLEEPER = [sys.executable, "-c", "import time; time.sleep(600)"]
-FAMILY = (
-    "import sys, time; from bl_steer.service.supervisor import Supervisor\n"
-    "code = 'from bl_steer.service.supervisor import die_with_parent as d; d();"
-    " import time; print(1, flush=True); time.sleep(600)'\n"
-    "s = Supervisor({'a': [sys.executable, '-c', code]}); s.step()\n"
-    "print(s.pids['a'], flush=True)\n"
-    "time.sleep(600)"
-)
+def sleep(): print("asleep", flush=True); time.sleep(600)
+def fail(): raise SystemExit(1)
+def tell(word): print(word, flush=True)
+def die(): signal.raise_signal(signal.SIGSEGV)
+"""
+
+
+class Family:
+    """A supervisor in a process of its own, since it forks."""
+
+    def __init__(self, parts: str, then: str = "") -> None:
+        code = f"{FAMILY}\ns = Supervisor({parts})\n{then or 's.run()'}"
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    @property
+    def parts(self) -> dict[str, int]:
+        """Process ids by the names that the system shows."""
+        return parts_of(self.process.pid)
+
+    def line(self) -> str:
+        assert self.process.stdout is not None
+        return self.process.stdout.readline().strip()
+
+    def __enter__(self) -> Family:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.communicate()
+
+
+def parts_of(pid: int) -> dict[str, int]:
+    found = {}
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(OSError):
+            found[Path(f"/proc/{child}/comm").read_text().strip()] = int(child)
+    return found
 
 
 def until(what: Callable[[], object], *, seconds: float = 60.0) -> None:
@@ -40,51 +78,68 @@ def alive(pid: int) -> bool:
 
 
 def test_a_part_that_dies_is_started_again_and_all_end_together() -> None:
-    supervisor = Supervisor({"a": SLEEPER, "b": SLEEPER})
-    try:
-        supervisor.step()
-        before = supervisor.pids
-        os.kill(before["a"], signal.SIGKILL)
-        until(lambda: "a" not in supervisor.pids)
-
-        def again() -> bool:
-            supervisor.step()
-            return "a" in supervisor.pids
-
-        until(again)
-        assert supervisor.pids["a"] != before["a"]
-        assert supervisor.pids["b"] == before["b"]
-    finally:
-        running = supervisor.pids.values()
-        supervisor.end()
-    assert not any(map(alive, running))
+    with Family("{'a': sleep, 'b': sleep}") as family:
+        assert [family.line(), family.line()] == ["asleep", "asleep"]
+        before = family.parts
+        assert set(before) == {"bl-a", "bl-b"}
+        os.kill(before["bl-a"], signal.SIGKILL)
+        assert family.line() == "asleep"
+        after = family.parts
+        assert after["bl-a"] != before["bl-a"]
+        assert after["bl-b"] == before["bl-b"]
+        family.process.send_signal(signal.SIGINT)
+        assert family.process.wait(10.0) == 0
+        assert not any(map(alive, after.values()))
 
 
-def test_a_part_that_cannot_start_is_tried_less_and_less_often() -> None:
-    supervisor = Supervisor({"a": [sys.executable, "-c", "raise SystemExit(1)"]})
-    part = supervisor._parts["a"]
-    waits = []
-    try:
-        while len(waits) < 3:
-            supervisor.step()
-            if part.process is None:
-                waits.append(part.wait_s)
-                part.due = 0.0
-            time.sleep(0.01)
-    finally:
-        supervisor.end()
-    assert waits == [0.2, 0.4, 0.8]
+@pytest.mark.parametrize("end", ["fail", "die"])
+def test_a_part_that_cannot_start_is_tried_less_and_less_often(end: str) -> None:
+    then = """
+waits, part = [], s._parts["a"]
+while len(waits) < 3:
+    s.step()
+    if part.process is None:
+        waits.append(part.wait_s)
+        part.due = 0.0
+    time.sleep(0.01)
+print(waits)
+"""
+    with Family(f"{{'a': {end}}}", then) as family:
+        assert family.line() == "[0.2, 0.4, 0.8]"
+
+
+def test_a_part_that_returns_is_started_again_and_a_task_is_not() -> None:
+    parts = "{'a': partial(tell, 'a')}, {'b': partial(tell, 'b'), 'c': fail}"
+    with Family(parts) as family:
+        said = [family.line() for _ in range(4)]
+    assert said.count("a") == 3
+    assert said.count("b") == 1
+
+
+def test_a_task_that_is_killed_is_started_again() -> None:
+    with Family("{}, {'a': sleep}") as family:
+        assert family.line() == "asleep"
+        os.kill(family.parts["bl-a"], signal.SIGKILL)
+        assert family.line() == "asleep"
+
+
+def test_a_part_that_is_ended_as_it_begins_ends_at_once() -> None:
+    then = "s.step(); began = time.monotonic(); s.end(); print(time.monotonic() - began)"
+    with Family("{'a': partial(time.sleep, 600)}", then) as family:
+        assert float(family.line()) < GRACE_S / 2
+
+
+def test_parts_import_anew_where_a_fork_is_not_safe() -> None:
+    then = "supervisor.CONTEXT = get_context('spawn'); s.step(); time.sleep(600)"
+    with Family("{'a': partial(print, 'here', flush=True)}", then) as family:
+        assert family.line() == "here"
 
 
 def test_parts_die_with_a_supervisor_that_is_killed() -> None:
-    family = subprocess.Popen([sys.executable, "-c", FAMILY], stdout=subprocess.PIPE, text=True)
-    assert family.stdout is not None
-    pid = int(family.stdout.readline())
-    assert family.stdout.readline() == "1\n"
-    assert alive(pid)
-    family.kill()
-    family.wait()
-    family.stdout.close()
+    with Family("{'a': sleep}") as family:
+        assert family.line() == "asleep"
+        (pid,) = family.parts.values()
+        assert alive(pid)
     until(lambda: not alive(pid), seconds=5.0)
 
 
@@ -107,8 +162,8 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
         assert httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200
         assert httpx.get(link).status_code == 200
         until(lambda: (tmp_path / "work").is_dir())
-        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
-        assert len(children) == 3
+        children = parts_of(server.pid)
+        assert set(children) - {"bl-caches"} == {"bl-web", "bl-worker 0", "bl-keeper"}
         (worker,) = (tmp_path / "work").iterdir()
         (worker / "job-under-way").mkdir()
         elsewhere = tmp_path.with_name("elsewhere")
@@ -133,7 +188,7 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
         server.send_signal(signal.SIGINT)
         server.wait(30.0)
         server.stdout.close()
-    assert not any(alive(int(pid)) for pid in children)
+    assert not any(map(alive, children.values()))
 
 
 def free_port() -> int:

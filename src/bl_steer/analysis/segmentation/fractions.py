@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from bl_steer.protocols import Array
 
@@ -54,6 +53,8 @@ def phase_fractions(
     structures wider than a block make it too narrow), and how far the network errs. That of all
     fields together comes from the scatter among the fields where there are three or more.
     """
+    from scipy.stats import t as student  # most of a second: not for the name alone
+
     error = np.zeros(n_phases) if model_sd is None else np.asarray(model_sd)
     shares = np.stack([_shares(one, n_phases) for one in labels])
     within = np.stack([_block_sd(one, n_phases) for one in labels])
