@@ -35,7 +35,7 @@ class Settings(BaseSettings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks compute; ``auto`` takes a GPU where torch sees one."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
-    """How long one analysis may take, s."""
+    """How long an analysis may go on without progress, s."""
     analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)
     """Memory that the process of the analyses may take, GiB; three quarters of the machine's by
     default."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from typing import IO, Any
 
 from bl_steer.analysis.documents import failure_documents
@@ -53,21 +54,22 @@ class LocalProcess:
         """Carry out a job; return the documents of its analysis run, or of its failure.
 
         None where `close` ended it: then it is as if it had not been begun.
+
+        Parameters
+        ----------
+        time_limit_s : without progress; large analyses may take long, hanging ones are ended
         """
         with self._busy:
             process = self._running()
             if self._closed:
                 return None
-            late = threading.Event()
-            timer = threading.Timer(time_limit_s, self._end_late, (process, late))
-            timer.daemon = True
-            timer.start()
+            patience = _Patience(process, time_limit_s)
             try:
-                documents = self._converse(process, job, progress)
+                documents = self._converse(process, job, progress, patience)
             finally:
-                timer.cancel()
+                patience.end()
             if documents is None and not self._closed:
-                documents = self._failure(job, process, time_limit_s if late.is_set() else None)
+                documents = self._failure(job, process, time_limit_s if patience.lost else None)
             return documents
 
     def close(self) -> None:
@@ -95,7 +97,11 @@ class LocalProcess:
         return self._process
 
     def _converse(
-        self, process: subprocess.Popen[str], job: Job, progress: Progress | None
+        self,
+        process: subprocess.Popen[str],
+        job: Job,
+        progress: Progress | None,
+        patience: _Patience,
     ) -> list[Document] | None:
         if process.stdin is None or process.stdout is None:
             raise RuntimeError("a worker must have pipes, got none; this is an error in bl_steer")
@@ -110,8 +116,10 @@ class LocalProcess:
                 if answer.get("spent"):  # it keeps too much memory: the next job gets a new one
                     self._let_go()
                 return [(name, doc) for name, doc in answer["documents"]]
-            if progress is not None and "progress" in answer:
-                progress(*answer["progress"])
+            if "progress" in answer:
+                patience.heard(answer["progress"][0])
+                if progress is not None:
+                    progress(*answer["progress"])
         return None
 
     def _failure(
@@ -121,14 +129,10 @@ class LocalProcess:
         reason = f"the analysis' process must live, got its end by {_cause(process.returncode)}"
         if limit_s is not None:
             reason = (
-                f"the analysis must end within {limit_s:g} s, got none in that time; give it less "
-                "to do, or a longer limit (BL_STEER_ANALYSIS_TIME_LIMIT_S)"
+                f"the analysis must get on within {limit_s:g} s, got no progress in that time; "
+                "give it less to do, or a longer limit (BL_STEER_ANALYSIS_TIME_LIMIT_S)"
             )
         return failure_documents(reason, request=job.request, traceback=self._last_words())
-
-    def _end_late(self, process: subprocess.Popen[str], late: threading.Event) -> None:
-        late.set()
-        process.kill()
 
     def _last_words(self) -> str:
         if self._words is None:
@@ -148,6 +152,33 @@ class LocalProcess:
         if self._words is not None:
             self._words.close()
         self._process = self._words = None
+
+
+class _Patience:
+    """Kills a process that makes no progress for a time."""
+
+    def __init__(self, process: subprocess.Popen[str], limit_s: float) -> None:
+        self.lost = False
+        self._process, self._limit_s = process, limit_s
+        self._furthest, self._heard = -1.0, time.monotonic()
+        self._over = threading.Event()
+        threading.Thread(target=self._wait, daemon=True).start()
+
+    def heard(self, done: float) -> None:
+        """Wait anew where more is done than before."""
+        if done > self._furthest:
+            self._furthest, self._heard = done, time.monotonic()
+
+    def end(self) -> None:
+        """Wait no longer."""
+        self._over.set()
+
+    def _wait(self) -> None:
+        while (left := self._heard + self._limit_s - time.monotonic()) > 0:
+            if self._over.wait(left):
+                return
+        self.lost = True
+        self._process.kill()
 
 
 def _cause(status: int) -> str:

@@ -71,12 +71,12 @@ class AnalysisRunner:
     ----------
     store : holds the raw runs, and gets the analysis runs; closed by somebody else, after this
     make : called at the first request, for the place where jobs are carried out
-    time_limit_s : of one analysis, s
+    time_limit_s : how long an analysis may go on without progress, s
     watch : told how each goes on
 
     Notes
     -----
-    A failing analysis, one that takes too long, and one whose process dies are stored as failed
+    A failing analysis, one that does not get on, and one whose process dies are stored as failed
     analysis runs, and the next goes on. What was not begun, or was under way at `close`, is found
     again by `bl_steer.analysis.requests.pending_analyses` if a run asked for it.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 from bl_steer.analysis import Request, analyses_of, open_analysis, pending_analyses
 from bl_steer.analysis.follow import FollowRuns
 from bl_steer.analysis.job import Job, execute
-from bl_steer.analysis.local_process import LocalProcess
+from bl_steer.analysis.local_process import LocalProcess, _Patience
 from bl_steer.analysis.runner import AnalysisRunner, Executor
 from bl_steer.runs import open_run
 from bl_steer.store import Document, Store
@@ -92,13 +93,29 @@ def test_a_worker_killed_from_outside_is_told_and_replaced(
     assert process.pid not in (None, first)
 
 
-def test_one_that_takes_too_long_is_ended(
+def test_one_that_does_not_get_on_is_ended(
     store: Store, process: LocalProcess, measured: Measure, own_analyses: Place
 ) -> None:
     runner = AnalysisRunner(store, make=lambda: process, time_limit_s=0.3)
     uid = runner.submit(Request(measured(), own_analyses("Sleeps"))).result(30)
-    assert reason_of(store, uid).startswith("the analysis must end within 0.3 s")
+    assert reason_of(store, uid).startswith("the analysis must get on within 0.3 s")
     runner.close()
+
+
+def test_what_gets_on_may_take_long() -> None:
+    process = subprocess.Popen(["sleep", "600"], text=True)
+    patience = _Patience(process, 0.5)
+    for done in range(12):
+        time.sleep(0.1)
+        patience.heard(done)
+    assert process.poll() is None
+    assert not patience.lost
+    began = time.monotonic()
+    while process.poll() is None and time.monotonic() < began + 30.0:
+        patience.heard(11)  # the same again is no progress
+        time.sleep(0.05)
+    assert process.wait(timeout=1.0) == -signal.SIGKILL
+    assert patience.lost
 
 
 def test_what_an_analysis_prints_is_no_answer_and_its_bad_figure_no_failure(
