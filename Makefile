@@ -67,7 +67,7 @@ bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
 
-chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 30 minutes)
+chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 45 minutes)
 	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
 		$(BIN)/python benchmarks/chaos_service.py --seed $$seed --database $$database; done; done
 
