@@ -92,8 +92,11 @@ def cpu_ms(pid: int) -> float:
 
 def web_of(server: int) -> int:
     """Return the process of a server that serves requests."""
-    commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in process_tree(server)}
-    return next(pid for pid, command in commands.items() if command.endswith(b"\0web\0"))
+    return next(
+        pid
+        for pid in process_tree(server)
+        if Path(f"/proc/{pid}/comm").read_text().strip() == "bl-web"
+    )
 
 
 def wait_until(test: object, what: str, seconds: float = 180.0) -> None:
