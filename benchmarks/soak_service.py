@@ -112,16 +112,9 @@ class Visitor(threading.Thread):
 
 def parts_of(server: int) -> dict[str, int]:
     """Return the processes of a server by the name of their part."""
-    found: dict[str, int] = {}
-    for pid in map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split()):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-        if "bl_steer.service.worker" in words:
-            found[f"worker {words[-2]}"] = pid
-        elif "bl_steer.service.keeper" in words:
-            found["keeper"] = pid
-        elif "bl_steer.service.serving" in words:
-            found["web"] = pid
-    return found
+    pids = map(int, Path(f"/proc/{server}/task/{server}/children").read_text().split())
+    names = {Path(f"/proc/{pid}/comm").read_text().strip(): pid for pid in pids}
+    return {name.removeprefix("bl-"): pid for name, pid in names.items() if name != "bl-caches"}
 
 
 def sample(server: int, minutes: float) -> tuple[np.ndarray, dict[str, list[float]]]:
