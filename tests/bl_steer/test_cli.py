@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+
+from bl_steer.cli.options import write_json
 
 FIND_KEYS = [
     "preset", "seed", "grid_points", "n_measured", "n_distinct", "n_to_found", "n_to_95",
@@ -236,3 +239,12 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "runs.json").read_text())[0]
     assert row["n_points"] >= 5
     assert row["status"] == "abort"
+
+
+def test_a_report_is_json_also_where_a_number_is_none(tmp_path: Path) -> None:
+    where = argparse.Namespace(json=tmp_path / "report.json")
+    write_json(where, {"a": [1.5, float("nan")], "b": ({"c": np.float64("inf")}, "NaN", 3)})
+    assert json.loads(where.json.read_text(), parse_constant=pytest.fail) == {
+        "a": [1.5, None],
+        "b": [{"c": None}, "NaN", 3],
+    }

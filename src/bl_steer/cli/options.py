@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -82,10 +83,19 @@ def check_json(path: Path | None) -> None:
 
 
 def write_json(arguments: argparse.Namespace, report: Any) -> None:
-    """Write a report where ``--json`` says, if it does."""
+    """Write a report where ``--json`` says, if it does; what is no finite number is null there."""
     if arguments.json is not None:
-        text = json.dumps(report, indent=2, allow_nan=True) + "\n"
+        text = json.dumps(_finite(report), indent=2, allow_nan=False) + "\n"
         try:
             arguments.json.write_text(text)  # not as a draft: it may be /dev/stdout
         except OSError as error:
             raise UnwritableError.at(arguments.json, error) from error
+
+
+def _finite(report: Any) -> Any:
+    """Return a report without infinities and NaN, which are not JSON."""
+    if isinstance(report, dict):
+        return {key: _finite(value) for key, value in report.items()}
+    if isinstance(report, (list, tuple)):
+        return [_finite(value) for value in report]
+    return None if isinstance(report, float) and not math.isfinite(report) else report

@@ -136,8 +136,8 @@ def _facts(result: AnalysisResult) -> str:
     box = " × ".join(f"{1e-3 * a * b:.2f}" for a, b in ((n, z), (height, y), (width, x)))
     pitch = result.provenance["pitch_nm"]
     return (
-        f"{len(result.arrays['slices'])} slices, {pitch:.0f} nm apart · {box} µm (z, y, x) · "
-        f"voxels of {z:.1f} × {y:g} × {x:g} nm"
+        f"{len(result.arrays['slices'])} slices, {pitch:.0f} nm apart in the median · "
+        f"{box} µm (z, y, x) · voxels of {z:.1f} × {y:g} × {x:g} nm"
     )
 
 
