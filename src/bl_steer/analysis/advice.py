@@ -252,6 +252,10 @@ def _best(points: Mapping[str, Array], sign: float) -> Table:
 def _warnings(points: Mapping[str, Array], inputs: Inputs) -> list[str]:
     left_out = len(np.asarray(inputs.arrays["x"])) - len(points["x"])
     found = []
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    if any(name.strip().lower() != key for key, name in columns.items()):
+        taken = ", ".join(f"{key} from {name!r}" for key, name in columns.items())
+        found.append(f"Columns taken: {taken}.")
     if left_out:
         found.append(f"{left_out} points without a finite x, y or value were left out.")
     if len(points["x"]) < N_START:
