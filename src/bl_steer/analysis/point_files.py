@@ -97,19 +97,20 @@ def point_inputs(path: str | Path) -> Inputs:
     ValueError
         When it is open which columns are meant, or they do not belong together.
     """
-    columns = _columns(path)
+    columns, texts = _columns(path)
     taken = _taken(columns, Path(path).name)
     arrays = _flat({key: columns[name] for key, name in taken.items()}, taken, Path(path).name)
-    return Inputs(arrays, _units(taken["x"]), {"files": [str(path)], "columns": taken})
+    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(taken["x"])
+    return Inputs(arrays, unit, {"files": [str(path)], "columns": taken})
 
 
 def map_inputs(path: str | Path) -> Inputs:
     """Return a map: ``x``, ``y`` and ``patterns`` (n_points, n_channels).
 
     From CSV: the columns x and y, or the first two; all others are the channels, but for those
-    that number the rows. From ``.npz``:
-    the arrays of these names, ``qx`` and ``qz`` as well where they are there; patterns may be
-    (n_points, H, W).
+    that number the rows. From ``.npz``: the arrays of these names, on a grid or not, each pattern
+    (C,) or (H, W); where they are there, the pixels' ``axis`` or ``qx`` and ``qz``, and the texts
+    ``unit_xy`` and ``axis_unit``, as in the recorded maps that ``bl-steer replay`` takes.
     """
     if Path(path).suffix.lower() == ".npz":
         return _map_from_npz(Path(path))
@@ -134,22 +135,59 @@ def map_inputs(path: str | Path) -> Inputs:
 
 
 def _map_from_npz(path: Path) -> Inputs:
-    arrays, _ = _archive(path)
+    arrays, texts = _archive(path)
     if missing := [name for name in ("patterns", "x", "y") if name not in arrays]:
         raise ValueError(
             f"a map must hold patterns, x and y, got {', '.join(arrays) or 'nothing'} in "
             f"{path.name}; {', '.join(missing)} is missing"
         )
-    patterns = arrays["patterns"]
-    metadata = {"frame_shape": list(patterns.shape[1:]) if patterns.ndim == 3 else None}
-    arrays["patterns"] = patterns.reshape(len(patterns), -1)
-    known = {key: value for key, value in metadata.items() if value is not None}
-    wanted = ("patterns", "x", "y", "qx", "qz")
-    return Inputs({k: arrays[k] for k in wanted if k in arrays}, known, {"files": [str(path)]})
+    x, y, frame = _places(arrays, path.name)
+    patterns = arrays["patterns"].reshape(x.size, -1)
+    kept = {"patterns": patterns, "x": x.ravel(), "y": y.ravel()}
+    metadata: dict[str, Any] = {"frame_shape": list(frame) if len(frame) == 2 else [1, *frame]}
+    if "unit_xy" in texts:
+        metadata["unit"] = texts["unit_xy"]
+    if "qx" in arrays or "qz" in arrays:
+        kept |= {key: arrays[key] for key in ("qx", "qz") if key in arrays}
+    elif len(frame) == 1 and arrays.get("axis", x[:0]).shape == frame:
+        kept |= {"qx": arrays["axis"], "qz": np.zeros(1)}
+        metadata["axis_unit"] = texts.get("axis_unit", "channel")
+    return Inputs(kept, metadata, {"files": [str(path)]})
 
 
-def _columns(path: str | Path) -> Mapping[str, NDArray[Any]]:
-    return _archive(Path(path))[0] if Path(path).suffix.lower() == ".npz" else read_table(path)
+def _places(
+    arrays: Mapping[str, NDArray[Any]], file: str
+) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
+    """Return x and y of every pattern, and the shape of a pattern, (C,) or (H, W).
+
+    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,).
+    """
+    x, y, shape = arrays["x"], arrays["y"], arrays["patterns"].shape
+    is_list = x.ndim in (1, 2) and x.shape == y.shape == shape[: x.ndim]
+    is_axes = x.ndim == y.ndim == 1 and (*y.shape, *x.shape) == shape[:2]
+    got = f"x {x.shape}, y {y.shape} and patterns {shape} in {file}"
+    if is_list and is_axes and len(shape) == 3:
+        # As many points as a frame has rows, or a square grid: only the pixels' axes can tell.
+        is_list, is_axes = "qx" in arrays, arrays.get("axis", x[:0]).shape == shape[2:]
+        if is_list == is_axes:
+            raise ValueError(
+                f"a map must be a list of frames or a grid of spectra, got {got}, which may be "
+                f"either; give x and y {shape[:2]} for a grid, qx and qz for frames"
+            )
+    if is_axes and not is_list:
+        x, y = np.meshgrid(x, y)
+    if not (is_list or is_axes) or len(shape) - x.ndim not in (1, 2):
+        raise ValueError(
+            f"patterns must have the points' shape, then (C,) or (H, W), got {got}; give x and y "
+            "for each pattern"
+        )
+    return x, y, shape[x.ndim :]
+
+
+def _columns(path: str | Path) -> tuple[Mapping[str, NDArray[Any]], dict[str, str]]:
+    if Path(path).suffix.lower() == ".npz":
+        return _archive(Path(path))
+    return read_table(path), {}
 
 
 def _flat(
