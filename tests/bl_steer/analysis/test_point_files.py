@@ -112,9 +112,10 @@ def test_a_map_on_a_grid_is_flattened_with_its_axis_and_units(
     y, x = np.mgrid[:3, :n_x]
     patterns = (x + 10 * y)[..., None] + np.arange(5) / 10
     places = {"x": x[0], "y": y[:, 0]} if as_axes else {"x": x, "y": y}
-    units = {"unit_xy": "nm", "axis_unit": "keV"}
-    np.savez(tmp_path / "m.npz", patterns=patterns, axis=np.arange(5) * 2.0, **places, **units)
-    inputs = map_inputs(tmp_path / "m.npz")
+    axis = np.arange(5) * 2.0
+    path = tmp_path / "m.npz"
+    np.savez(path, patterns=patterns, axis=axis, unit_xy="nm", axis_unit="keV", **places)
+    inputs = map_inputs(path)
     arrays = inputs.arrays
     assert arrays["patterns"].shape == (3 * n_x, 5)
     assert arrays["patterns"][:, 0].tolist() == (arrays["x"] + 10 * arrays["y"]).tolist()
