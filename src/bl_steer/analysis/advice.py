@@ -34,6 +34,8 @@ CELLS = 30
 """Cells along the longer side, where no pitch is given: as fine as the beamline's maps."""
 MAX_CELLS = 40_000
 LEAST_POINTS = 3
+MAX_LEARNT = 5_000
+"""Points from which the method bayesian learns: its matrices grow with their square."""
 N_START = 5
 """With fewer points the next ones fill the largest gaps: there is too little to learn from."""
 
@@ -107,10 +109,15 @@ class SteeringAdvice:
         Raises
         ------
         ValueError
-            When there are too few points, or no area between them.
+            When there are too few points, or no area between them, or too many to learn from.
         """
         began = perf_counter()
         points = _checked(inputs)
+        if params.method == "bayesian" and len(points["x"]) > MAX_LEARNT:
+            raise ValueError(
+                f"the method bayesian takes at most {MAX_LEARNT} points, got {len(points['x'])}; "
+                "give fewer, such as every tenth along each side of a grid"
+            )
         sign = 1.0 if params.goal == "highest" else -1.0
         space = _space(points, params)
         agent = _told(points, space, params, sign)
@@ -252,6 +259,10 @@ def _best(points: Mapping[str, Array], sign: float) -> Table:
 def _warnings(points: Mapping[str, Array], inputs: Inputs) -> list[str]:
     left_out = len(np.asarray(inputs.arrays["x"])) - len(points["x"])
     found = []
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    if any(name.strip().lower() != key for key, name in columns.items()):
+        taken = ", ".join(f"{key} from {name!r}" for key, name in columns.items())
+        found.append(f"Columns taken: {taken}.")
     if left_out:
         found.append(f"{left_out} points without a finite x, y or value were left out.")
     if len(points["x"]) < N_START:

@@ -66,7 +66,8 @@ def plot_component(
     names = ("$q_x$", "$q_z$") if axes.unit == "1/Å" else ("column", "row")
     if len(axes.qz) == 1:
         ax.plot(axes.qx, pattern[0])
-        ax.set(xlabel=f"{names[0]} ({axes.unit})", ylabel="intensity (of the highest)", title=title)
+        name = names[0] if axes.unit in ("1/Å", "channel") else "axis"
+        ax.set(xlabel=f"{name} ({axes.unit})", ylabel="intensity (of the highest)", title=title)
         return ax
     drawn = ax.pcolormesh(axes.qx, axes.qz, pattern, cmap=COLOURS, shading="nearest")
     label = "intensity (of the highest)"

@@ -249,7 +249,7 @@ def _checked(inputs: Inputs) -> dict[str, Array]:
 def _axes(inputs: Inputs, arrays: Mapping[str, Array]) -> FrameAxes:
     n_pixels = arrays["patterns"].shape[1]
     if "qx" in arrays and "qz" in arrays:
-        axes = FrameAxes(arrays["qx"], arrays["qz"])
+        axes = FrameAxes(arrays["qx"], arrays["qz"], str(inputs.metadata.get("axis_unit", "1/Å")))
     else:
         height, width = inputs.metadata.get("frame_shape", (1, n_pixels))
         axes = FrameAxes.channels((int(height), int(width)))

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import csv
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,9 +24,19 @@ MAX_COLUMNS = 20_000
 MAX_VALUES = 100_000_000
 ENCODINGS = ("utf-8-sig", "cp932")
 """UTF-8 with or without a byte order mark; else what a Japanese Excel writes."""
-VALUE_NAMES = ("value", "objective", "intensity", "counts", "total")
+VALUE_NAMES = ("value", "objective", "intensity", "counts", "total", "map")
+NAMES = {
+    "x": ("x", "横", "横位置", "横座標", "x座標", "x位置"),
+    "y": ("y", "縦", "縦位置", "縦座標", "y座標", "y位置"),
+    "value": (*VALUE_NAMES, "値", "測定値", "強度", "カウント", "カウント数", "計数"),
+}
+"""What the columns may be called, the most certain first."""
+INDEX_NAMES = ("", "#", "no", "no.", "index", "id", "番号", "測定番号", "点番号")
+"""Columns that only count the rows."""
 PEEK = 1 << 20
 PEEK_ROWS = 20
+SHOWN = 8
+"""Names of columns in a message."""
 
 
 def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
@@ -74,81 +86,137 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
 
 
 def point_inputs(path: str | Path) -> Inputs:
-    """Return measured points: the arrays ``x``, ``y`` and ``value``.
+    """Return measured points: the arrays ``x``, ``y`` and ``value``, (n_points,).
 
-    The columns of these names (``value`` may also be called objective, intensity, counts or total;
-    units may follow, as in ``x (um)``), or else the first three.
+    The columns of these names or of those in `NAMES`; units may follow, as in ``x (um)``. Columns
+    that only number the rows are skipped. Columns of other names are taken, in their order, only
+    where there are as many as are still needed. The source says which were taken (``columns``).
+
+    Raises
+    ------
+    ValueError
+        When it is open which columns are meant, or they do not belong together.
     """
-    columns = _columns(path)
-    names = _found(columns, ("x", "y", "value"))
-    if names is None:
-        if len(columns) < 3:
-            raise ValueError(
-                f"points must have columns x, y and value, got {', '.join(columns)} in "
-                f"{Path(path).name}; name them so"
-            )
-        names = list(columns)[:3]
-    arrays = dict(zip(("x", "y", "value"), (columns[name] for name in names), strict=True))
-    return Inputs(arrays, _units(names), {"files": [str(path)]})
+    columns, texts = _columns(path)
+    taken = _taken(columns, Path(path).name)
+    arrays = _flat({key: columns[name] for key, name in taken.items()}, taken, Path(path).name)
+    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(taken["x"])
+    return Inputs(arrays, unit, {"files": [str(path)], "columns": taken})
 
 
 def map_inputs(path: str | Path) -> Inputs:
     """Return a map: ``x``, ``y`` and ``patterns`` (n_points, n_channels).
 
-    From CSV: the columns x and y, or the first two; all others are the channels. From ``.npz``:
-    the arrays of these names, ``qx`` and ``qz`` as well where they are there; patterns may be
-    (n_points, H, W).
+    From CSV: the columns x and y, or the first two; all others are the channels, but for those
+    that number the rows. From ``.npz``: the arrays of these names, on a grid or not, each pattern
+    (C,) or (H, W); where they are there, the pixels' ``axis`` or ``qx`` and ``qz``, and the texts
+    ``unit_xy`` and ``axis_unit``, as in the recorded maps that ``bl-steer replay`` takes.
     """
     if Path(path).suffix.lower() == ".npz":
         return _map_from_npz(Path(path))
-    columns = _columns(path)
-    names = _found(columns, ("x", "y")) or list(columns)[:2]
+    columns = {
+        name: column for name, column in read_table(path).items() if _plain(name) not in INDEX_NAMES
+    }
+    found = _found(columns)
+    names = [found[key] for key in ("x", "y") if key in found]
+    if len(names) < 2:
+        names = list(columns)[:2]
     channels = [column for name, column in columns.items() if name not in names]
     if not channels:
         raise ValueError(
             f"a map must have channels beside x and y, got {', '.join(columns)} in "
             f"{Path(path).name}; give one column for each channel"
         )
+    taken = dict(zip(("x", "y"), names, strict=True))
     arrays = {"patterns": np.column_stack(channels)}
-    arrays |= dict(zip(("x", "y"), (columns[name] for name in names), strict=True))
-    metadata = {**_units(names), "frame_shape": [1, len(channels)]}
-    return Inputs(arrays, metadata, {"files": [str(path)]})
+    arrays |= {key: columns[name] for key, name in taken.items()}
+    metadata = {**_units(taken["x"]), "frame_shape": [1, len(channels)]}
+    return Inputs(arrays, metadata, {"files": [str(path)], "columns": taken})
 
 
 def _map_from_npz(path: Path) -> Inputs:
-    arrays = _archive(path)
+    arrays, texts = _archive(path)
     if missing := [name for name in ("patterns", "x", "y") if name not in arrays]:
         raise ValueError(
             f"a map must hold patterns, x and y, got {', '.join(arrays) or 'nothing'} in "
             f"{path.name}; {', '.join(missing)} is missing"
         )
-    patterns = arrays["patterns"]
-    metadata = {"frame_shape": list(patterns.shape[1:]) if patterns.ndim == 3 else None}
-    arrays["patterns"] = patterns.reshape(len(patterns), -1)
-    known = {key: value for key, value in metadata.items() if value is not None}
-    wanted = ("patterns", "x", "y", "qx", "qz")
-    return Inputs({k: arrays[k] for k in wanted if k in arrays}, known, {"files": [str(path)]})
+    x, y, frame = _places(arrays, path.name)
+    patterns = arrays["patterns"].reshape(x.size, -1)
+    kept = {"patterns": patterns, "x": x.ravel(), "y": y.ravel()}
+    metadata: dict[str, Any] = {"frame_shape": list(frame) if len(frame) == 2 else [1, *frame]}
+    if "unit_xy" in texts:
+        metadata["unit"] = texts["unit_xy"]
+    if "qx" in arrays or "qz" in arrays:
+        kept |= {key: arrays[key] for key in ("qx", "qz") if key in arrays}
+    elif len(frame) == 1 and arrays.get("axis", x[:0]).shape == frame:
+        kept |= {"qx": arrays["axis"], "qz": np.zeros(1)}
+        metadata["axis_unit"] = texts.get("axis_unit", "channel")
+    return Inputs(kept, metadata, {"files": [str(path)]})
 
 
-def _columns(path: str | Path) -> Mapping[str, NDArray[Any]]:
-    if Path(path).suffix.lower() != ".npz":
-        return read_table(path)
-    arrays = _archive(Path(path))
-    if any(array.ndim != 1 for array in arrays.values()):
-        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"columns must have one axis, got {shapes} in {Path(path).name}")
-    return arrays
+def _places(
+    arrays: Mapping[str, NDArray[Any]], file: str
+) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
+    """Return x and y of every pattern, and the shape of a pattern, (C,) or (H, W).
+
+    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,).
+    """
+    x, y, shape = arrays["x"], arrays["y"], arrays["patterns"].shape
+    is_list = x.ndim in (1, 2) and x.shape == y.shape == shape[: x.ndim]
+    is_axes = x.ndim == y.ndim == 1 and (*y.shape, *x.shape) == shape[:2]
+    got = f"x {x.shape}, y {y.shape} and patterns {shape} in {file}"
+    if is_list and is_axes and len(shape) == 3:
+        # As many points as a frame has rows, or a square grid: only the pixels' axes can tell.
+        is_list, is_axes = "qx" in arrays, arrays.get("axis", x[:0]).shape == shape[2:]
+        if is_list == is_axes:
+            raise ValueError(
+                f"a map must be a list of frames or a grid of spectra, got {got}, which may be "
+                f"either; give x and y {shape[:2]} for a grid, qx and qz for frames"
+            )
+    if is_axes and not is_list:
+        x, y = np.meshgrid(x, y)
+    if not (is_list or is_axes) or len(shape) - x.ndim not in (1, 2):
+        raise ValueError(
+            f"patterns must have the points' shape, then (C,) or (H, W), got {got}; give x and y "
+            "for each pattern"
+        )
+    return x, y, shape[x.ndim :]
 
 
-def _archive(path: Path) -> dict[str, NDArray[Any]]:
+def _columns(path: str | Path) -> tuple[Mapping[str, NDArray[Any]], dict[str, str]]:
+    if Path(path).suffix.lower() == ".npz":
+        return _archive(Path(path))
+    return read_table(path), {}
+
+
+def _flat(
+    arrays: dict[str, NDArray[Any]], names: Mapping[str, str], file: str
+) -> dict[str, NDArray[Any]]:
+    """Return columns of grids as columns of points."""
+    shapes = {array.shape for array in arrays.values()}
+    if len(shapes) > 1 or not arrays["x"].ndim:
+        got = ", ".join(f"{names[key]} {array.shape}" for key, array in arrays.items())
+        raise ValueError(
+            f"x, y and value must have one shape, got {got} in {file}; give one of each for every "
+            "point"
+        )
+    return {key: array.ravel() for key, array in arrays.items()}
+
+
+def _archive(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    """Return the arrays of numbers, and the texts of one element, such as units."""
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: np.asarray(file[name], dtype=float) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, AttributeError) as error:
+            members = {name: np.asarray(file[name]) for name in file.files}
+    except (OSError, ValueError, TypeError, EOFError, AttributeError, BadZipFile) as error:
         raise ValueError(
             f"an .npz must hold plain arrays of numbers, got {path.name} ({error}); save it with "
             "numpy.savez"
         ) from error
+    arrays = {k: array.astype(float) for k, array in members.items() if array.dtype.kind in "fiub"}
+    texts = {k: str(a.item()) for k, a in members.items() if a.dtype.kind == "U" and a.size == 1}
+    return arrays, texts
 
 
 def _text(path: Path) -> str:
@@ -177,26 +245,48 @@ def _values(lines: list[str], delimiter: str, place: Path) -> NDArray[np.float64
         ) from error
 
 
-def _found(columns: Mapping[str, Any], wanted: tuple[str, ...]) -> list[str] | None:
-    """Return the columns that are called so, units aside; None unless all are there."""
+def _found(columns: Mapping[str, Any]) -> dict[str, str]:
+    """Return the columns that are called x, y and value, as many as there are, units aside."""
     plain = {_plain(name): name for name in reversed(list(columns))}
-    names = []
-    for one in wanted:
-        choices = VALUE_NAMES if one == "value" else (one,)
-        found = next((plain[choice] for choice in choices if choice in plain), None)
-        if found is None:
-            return None
-        names.append(found)
-    return names
+    found = {}
+    for key, choices in NAMES.items():
+        names = [plain[choice] for choice in choices if choice in plain]
+        if names:
+            found[key] = names[0]
+    return found
+
+
+def _taken(columns: Mapping[str, Any], file: str) -> dict[str, str]:
+    """Return the names of the columns to take for x, y and value."""
+    found = _found(columns)
+    missing = [key for key in NAMES if key not in found]
+    rest = [
+        name for name in columns if name not in found.values() and _plain(name) not in INDEX_NAMES
+    ]
+    if missing and len(rest) != len(missing):
+        raise ValueError(
+            f"points must have columns x, y and value, got {_listed(columns)} in {file}, which "
+            f"does not tell {' and '.join(missing)}; name the columns x, y and value in the "
+            "first line, or leave out the others"
+        )
+    found |= zip(missing, rest, strict=False)
+    return {key: found[key] for key in NAMES}
+
+
+def _listed(names: Mapping[str, Any]) -> str:
+    shown = ", ".join(repr(name) for name in list(names)[:SHOWN])
+    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _plain(name: str) -> str:
-    return re.split(r"[\s_(\[/]", name.strip().lower(), maxsplit=1)[0]
+    """Return a name without its unit; full-width letters and brackets count as plain ones."""
+    plain = unicodedata.normalize("NFKC", name).strip().lower()
+    return re.split(r"[\s_(\[/]", plain, maxsplit=1)[0]
 
 
-def _units(names: list[str]) -> dict[str, str]:
+def _units(name: str) -> dict[str, str]:
     """Return the axes' unit where a header has it: ``x (um)``, ``x_um``, ``x [mm]``."""
-    found = re.search(r"[\s_(\[/]+([^\s)\]]+)", names[0].strip())
+    found = re.search(r"[\s_(（\[/]+([^\s)）\]]+)", name.strip())
     return {"unit": found[1]} if found else {}
 
 

@@ -86,3 +86,8 @@ def test_the_picture_shows_points_and_numbered_suggestions(method: str) -> None:
     written = [text.get_text() for text in figure.axes[0].texts]
     assert written == ["1", "2", "3"]
     assert figure.axes[0].get_xlabel() == "x (µm)"
+
+
+def test_more_points_than_can_be_learnt_from_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 5000 points, got 5001"):
+        SteeringAdvice().run(points(5001), AdviceParams())

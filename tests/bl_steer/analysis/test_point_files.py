@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from bl_steer.analysis.advice import AdviceParams, SteeringAdvice
+from bl_steer.analysis.components import ComponentParams, MapComponents
 from bl_steer.analysis.point_files import MAX_COLUMNS, map_inputs, point_inputs, read_table
 
 TEXT = "x (µm),y (µm),counts\n1,2,3\n4,5,nan\n"
@@ -35,6 +37,57 @@ def test_columns_are_found_by_name_wherever_they_stand(tmp_path: Path) -> None:
     assert [arrays[key].tolist() for key in ("x", "y", "value")] == [[1, 3], [2, 4], [7, 8]]
 
 
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        ("番号,横位置,縦位置,強度", ["横位置", "縦位置", "強度"]),
+        ("強度,縦（mm）,No.,横（mm）", ["横（mm）", "縦（mm）", "強度"]),
+        ("index,a,b,c", ["a", "b", "c"]),
+        ("counts,a,t_no,b", None),
+        ("a,b,c,d", None),
+        ("0,1,2,3", None),
+    ],
+)
+def test_columns_are_taken_only_where_it_is_clear_which(
+    tmp_path: Path, header: str, taken: list[str] | None
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(header + "\n1,2,3,4\n5,6,7,8\n", encoding="utf-8")
+    if taken is None:
+        with pytest.raises(ValueError, match="name the columns x, y and value"):
+            point_inputs(path)
+        return
+    inputs = point_inputs(path)
+    assert list(inputs.source["columns"].values()) == taken
+    first = {name: n + 1 for n, name in enumerate(header.split(","))}
+    assert [inputs.arrays[key][0] for key in ("x", "y", "value")] == [first[t] for t in taken]
+
+
+def test_advice_says_which_columns_it_took(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("番号,横位置,縦位置,強度\n1,0,0,5\n2,1,0,6\n3,0,1,7\n", encoding="utf-8")
+    result = SteeringAdvice().run(point_inputs(path), AdviceParams(method="sobol"))
+    taken = {"x": "横位置", "y": "縦位置", "value": "強度"}
+    assert result.provenance["source"]["columns"] == taken
+    assert "x from '横位置', y from '縦位置', value from '強度'" in result.warnings[0]
+
+
+def test_points_on_a_grid_are_flattened(tmp_path: Path) -> None:
+    y, x = np.mgrid[:3, :4]
+    np.savez(tmp_path / "m.npz", x=x, y=y, map=x + 10 * y, unit_xy="nm")
+    inputs = point_inputs(tmp_path / "m.npz")
+    arrays = inputs.arrays
+    assert inputs.metadata["unit"] == "nm"
+    assert arrays["value"].tolist() == (arrays["x"] + 10 * arrays["y"]).tolist()
+    assert arrays["value"].shape == (12,)
+
+
+def test_points_of_several_shapes_are_refused_with_these(tmp_path: Path) -> None:
+    np.savez(tmp_path / "m.npz", x=np.zeros((3, 4)), y=np.zeros((3, 4)), map=np.zeros((4, 3)))
+    with pytest.raises(ValueError, match=r"x \(3, 4\), y \(3, 4\), map \(4, 3\)"):
+        point_inputs(tmp_path / "m.npz")
+
+
 def test_a_map_has_all_other_columns_as_channels(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("x,y,c0,c1,c2\n0,0,1,2,3\n0,1,4,5,6\n")
@@ -49,6 +102,50 @@ def test_a_map_from_an_archive_keeps_the_shape_of_its_frames(tmp_path: Path) -> 
     inputs = map_inputs(tmp_path / "m.npz")
     assert inputs.metadata["frame_shape"] == [3, 4]
     assert np.array_equal(inputs.arrays["patterns"], frames.reshape(2, 12))
+
+
+@pytest.mark.parametrize("as_axes", [False, True])
+@pytest.mark.parametrize("n_x", [4, 3])
+def test_a_map_on_a_grid_is_flattened_with_its_axis_and_units(
+    tmp_path: Path, as_axes: bool, n_x: int
+) -> None:
+    y, x = np.mgrid[:3, :n_x]
+    patterns = (x + 10 * y)[..., None] + np.arange(5) / 10
+    places = {"x": x[0], "y": y[:, 0]} if as_axes else {"x": x, "y": y}
+    axis = np.arange(5) * 2.0
+    path = tmp_path / "m.npz"
+    np.savez(path, patterns=patterns, axis=axis, unit_xy="nm", axis_unit="keV", **places)
+    inputs = map_inputs(path)
+    arrays = inputs.arrays
+    assert arrays["patterns"].shape == (3 * n_x, 5)
+    assert arrays["patterns"][:, 0].tolist() == (arrays["x"] + 10 * arrays["y"]).tolist()
+    assert inputs.metadata == {"frame_shape": [1, 5], "unit": "nm", "axis_unit": "keV"}
+    result = MapComponents().run(inputs, ComponentParams(n_components=1, n_bootstrap=100))
+    assert result.tables["components"]["peak_qx"] == 8.0
+    assert result.provenance["q_unit"] == "keV"
+
+
+@pytest.mark.parametrize(
+    ("n_x", "patterns", "message"),
+    [
+        (4, (3, 5, 6), r"got x \(4,\), y \(3,\) and patterns \(3, 5, 6\)"),
+        (3, (3, 3, 6), "may be either"),
+        (3, (3,), "for each pattern"),
+    ],
+)
+def test_a_map_of_unclear_shape_is_refused_with_its_shapes(
+    tmp_path: Path, n_x: int, patterns: tuple[int, ...], message: str
+) -> None:
+    path = tmp_path / "m.npz"
+    np.savez(path, patterns=np.zeros(patterns), x=np.arange(n_x), y=np.arange(3))
+    with pytest.raises(ValueError, match=message):
+        map_inputs(path)
+
+
+def test_an_index_is_no_channel(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("番号,横位置,縦位置,c0\n1,0,0,5\n2,1,0,6\n", encoding="utf-8")
+    assert map_inputs(path).arrays["patterns"].tolist() == [[5], [6]]
 
 
 @pytest.mark.parametrize(
