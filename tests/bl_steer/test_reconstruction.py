@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from bluesky.preprocessors import msg_mutator
+from bluesky.utils import Msg
 
 from bl_steer.analysis import (
     analyses_of,
@@ -235,21 +237,22 @@ def take(
     state = folder / STATE_FILE
     instrument: Any = {"seed": 3, "shape": (112 + CAP_PX, 112), "state_file": state}
     with open_fibsem(**instrument, data_dir=folder, progress=False) as session:
-        events: list[str] = []
-
-        def count(name: str, doc: Any) -> None:
-            events.extend([name] if name == "event" else [])
-            if len(events) == stop_after:
-                raise KeyboardInterrupt
-
-        session.watch(count)
         plan = session.slice_and_view(
             n_slices=n_slices,
             marks=session.fibsem.marks,
             resumes=None if resumes is None else open_run(session.store, resumes),
         )
-        with contextlib.suppress(KeyboardInterrupt, RuntimeError):
-            session.run(plan)
+        begun: list[Msg] = []
+
+        def break_off(message: Msg) -> Msg:
+            if message.command == "create" and message.kwargs.get("name") == "primary":
+                begun.append(message)
+            if stop_after is not None and len(begun) > stop_after:
+                raise RuntimeError("broken off")
+            return message
+
+        with contextlib.suppress(RuntimeError):
+            session.run(msg_mutator(plan, break_off))
     command = f"slice-and-view --simulate --seed 3 --edge 112 --data {folder}"
     return [*command.split(), "--out", str(folder / "report")]
 
