@@ -10,18 +10,20 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.drafts import make_folder
+from bl_steer.drafts import alone_in, make_folder
 from bl_steer.reports import NAME, report_of
 
 if TYPE_CHECKING:
-    from bl_steer.runs import Run
+    from bl_steer.runs import RecordsAlone, Run
     from bl_steer.shell import FibSemSession
+    from bl_steer.store import Store
 
 __all__ = ["report", "slice_and_view"]
 
 CAP_PX = 96
 """Rows of an image above the specimen: the cap with its marks, and room for drift."""
 STATE_FILE = "simulated_fibsem.json"
+PLAN = "slice_and_view"
 
 Tell = Callable[[str], None]
 
@@ -54,7 +56,10 @@ def slice_and_view(
     Raises
     ------
     ValueError
-        When the options do not fit, or there is no instrument to resume a run on.
+        When the options do not fit, there is no instrument to resume a run on, or the one there
+        is that of a run to be resumed.
+    FileExistsError
+        When another process takes slices in `data_dir`.
     bl_steer.analysis.AnalysisFailed
         When the chain failed; the slices are stored.
     """
@@ -62,12 +67,13 @@ def slice_and_view(
 
     make_folder(out)
     began = perf_counter()
-    with _open_instrument(
-        family, seed, edge_px, faults, data_dir, fresh=resumes is None
-    ) as session:
+    with (
+        alone_in(data_dir),
+        _open_instrument(family, seed, edge_px, faults, data_dir, fresh=resumes is None) as session,
+    ):
         broken = None if resumes is None else open_named(session.store, resumes)
         if broken is not None:
-            _check_unfinished(broken, n_slices)
+            _check_unfinished(session.store, broken, n_slices)
         begun: list[str] = []
         session.watch(lambda name, doc: begun.append(doc["uid"]) if name == "start" else None)
         tell(f"taking {n_slices} slices of specimen {family!r}, seed {seed}, faults {faults}")
@@ -91,8 +97,9 @@ def slice_and_view(
             session.wait_for_analyses()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
-                f"the slices of run {uid[:8]} are kept; 'bl-steer analyse --pending' reconstructs "
-                f"them, then 'bl-steer report {uid[:8]}' writes the report"
+                f"the slices of run {uid[:8]} are kept; 'bl-steer analyse --pending --data "
+                f"{data_dir}' reconstructs them, then 'bl-steer report {uid[:8]} --data "
+                f"{data_dir}' writes the report"
             ) from None
         written = report_of(session.store, uid, out, tell)
     return {
@@ -129,6 +136,7 @@ def _open_instrument(
 
     state = data_dir / STATE_FILE
     if fresh:
+        _check_free(data_dir, state)
         state.unlink(missing_ok=True)
     elif not state.exists():
         raise ValueError(
@@ -145,14 +153,58 @@ def _open_instrument(
     )
 
 
-def _check_unfinished(run: Run, n_slices: int) -> None:
-    """Refuse to carry on a run that has all its slices."""
+def _check_free(data_dir: Path, state: Path) -> None:
+    """Refuse to take a new instrument where a broken run waits for the one that is there."""
+    from bl_steer.runs import RecordsAlone
+
+    runs = _runs_of_slices(RecordsAlone(data_dir)) if state.exists() else []
+    if runs and runs[-1].status != "success":
+        uid = runs[-1].uid[:8]
+        raise ValueError(
+            f"new slices must not cost the instrument of a run that was broken off, got {uid} in "
+            f"{data_dir}; carry it on with --resume {uid}, or give another --data"
+        )
+
+
+def _check_unfinished(store: Store, run: Run, n_slices: int) -> None:
+    """Refuse to carry on a run that has all its slices, or that another has carried on."""
+    for other in _runs_of_slices(store):
+        if other.start["slices"].get("resumes") == run.uid:
+            raise ValueError(
+                f"--resume must name the last run of a stack, got {run.uid[:8]}, already carried "
+                f"on by {other.uid[:8]}; give that one"
+            )
     asked = run.start.get("slices", {}).get("n_slices", 0)
     if run.status == "success" and n_slices <= asked:
+        if _is_reconstructed(store, run):
+            remedy = f"'bl-steer report {run.uid[:8]} --data {store.path}' writes its report"
+        else:
+            remedy = (
+                f"'bl-steer analyse {run.uid[:8]} {NAME} --data {store.path}' reconstructs it, "
+                "then 'bl-steer report' writes its report"
+            )
         raise ValueError(
             f"--resume must name a run that was broken off, got {run.uid[:8]}, which has all its "
-            f"slices; 'bl-steer report {run.uid[:8]}' writes its report"
+            f"slices; {remedy}"
         )
+
+
+def _runs_of_slices(store: Store | RecordsAlone) -> list[Run]:
+    """Return the runs that took a slice, the oldest first."""
+    from bl_steer.runs import list_runs, open_run
+
+    rows = [row for row in list_runs(store) if row.plan == PLAN and row.n_points]
+    return [open_run(store, row.uid) for row in rows]
+
+
+def _is_reconstructed(store: Store, run: Run) -> bool:
+    from bl_steer.analysis import analyses_of
+    from bl_steer.runs import open_run
+
+    found = [open_run(store, uid) for uid in analyses_of(store, run.uid)]
+    return any(
+        one.start["analysis"].get("name") == NAME and one.status == "success" for one in found
+    )
 
 
 def _kept(begun: list[str]) -> str:

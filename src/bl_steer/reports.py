@@ -122,7 +122,7 @@ def _latest_analysis(store: Store, raw_uid: str) -> Run:
     if not ours:
         raise ValueError(
             f"a run must be reconstructed to be reported, got {raw_uid[:8]} without; run 'bl-steer "
-            f"analyse {raw_uid[:8]} {NAME}' first"
+            f"analyse {raw_uid[:8]} {NAME} --data {store.path}' first"
         )
     return ours[-1]
 

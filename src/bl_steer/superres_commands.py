@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.drafts import make_folder
+from bl_steer.drafts import UnwritableError, draft_of, make_folder
 from bl_steer.protocols import Inputs, Progress, Table
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["check", "run", "run_zarr", "train"]
 
 Voxel = tuple[float, float, float]
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -89,7 +91,8 @@ def run(
         for name in ("volume", "uncertainty")
     ]
     figure = out / "section.png"
-    result.figures["section"]().savefig(figure, dpi=130)
+    with draft_of(figure) as draft:
+        result.figures["section"]().savefig(draft, dpi=130)
     return {
         "shape": list(result.arrays["volume"].shape),
         "voxel_nm": list(fine),
@@ -124,14 +127,20 @@ def run_zarr(
     make_folder(out)
     began = perf_counter()
     made = SuperResolutionModel.load(model)
-    target = super_resolve_zarr(
-        model,
-        stack,
-        out / "volume.zarr",
-        keep_fractions=keep_fractions,
-        scheduler=scheduler,
-        progress=progress,
-    )
+    target = out / "volume.zarr"
+    try:
+        super_resolve_zarr(
+            model,
+            stack,
+            target,
+            keep_fractions=keep_fractions,
+            scheduler=scheduler,
+            progress=progress,
+        )
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        raise UnwritableError.at(target, error) from error
     group: Any = zarr.open_group(str(target), mode="r")
     return {
         "shape": list(group["volume"].shape),
@@ -156,9 +165,11 @@ def check(
     from bl_steer.analysis.superresolution.analysis import limit_of
     from bl_steer.analysis.superresolution.isotropy import isotropy
     from bl_steer.analysis.superresolution.leave_out import leave_out
+    from bl_steer.analysis.superresolution.model import check_slices
     from bl_steer.analysis.superresolution.stack_files import read_stack
 
     slices = read_stack(stack)
+    check_slices(slices, n_phases)
     found = isotropy(slices, voxel_nm, n_phases=n_phases)
     scores = leave_out(slices, settings, n_phases=n_phases, progress=progress)
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import signal
@@ -13,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from bluesky.preprocessors import msg_mutator
+from bluesky.utils import Msg
 
 from bl_steer.analysis import (
     analyses_of,
@@ -24,9 +27,12 @@ from bl_steer.analysis import (
 )
 from bl_steer.analysis.reconstruction.rendering import can_render
 from bl_steer.cli import main
+from bl_steer.drafts import alone_in
 from bl_steer.protocols import AnalysisResult
+from bl_steer.reconstruction_commands import CAP_PX, STATE_FILE
 from bl_steer.reports import true_volume
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
+from bl_steer.shell import open_fibsem
 from bl_steer.store import Store
 
 PARAMS = {"factor": 2, "blocks": 1, "channels": 4, "steps": 3, "interval_blocks": 2}
@@ -155,6 +161,10 @@ def test_a_run_is_resumed_only_on_its_own_instrument(
     [
         ("--edge 5", "--edge must be 100 px at least at a pitch of 100 nm, got 5"),
         ("--edge 70 --pitch 60", "--edge must be 76 px at least at a pitch of 60 nm, got 70"),
+        ("--pitch -5", "--pitch must be finite and more than a pixel's 10 nm, got -5"),
+        ("--pitch nan", "--pitch must be finite and more than a pixel's 10 nm, got nan"),
+        ("--slices 1", "--slices must be 2 at least to have a volume between them, got 1"),
+        ("--edge 100000", "for --edge 100000 and --slices 24; give less of one"),
         ("--out file/report", "results must go where a folder can be made, got file/report"),
         ("--out file", "results must go to a folder, got the file file"),
     ],
@@ -180,7 +190,71 @@ def test_resuming_a_whole_run_points_to_its_report(
     places = ["--data", str(reported.folder / "data"), "--out", str(tmp_path)]
     uid = reported.run.uid[:8]
     assert main([*command.split(), "--resume", uid, *places]) == 2
-    assert f"'bl-steer report {uid}' writes its report" in capsys.readouterr().err
+    told = f"'bl-steer report {uid} --data {reported.folder / 'data'}' writes its report"
+    assert told in capsys.readouterr().err
+
+
+def test_resuming_a_whole_run_that_was_not_reconstructed_says_how(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = take(tmp_path, n_slices=2)
+    assert main([*command, "--slices", "2", "--resume", "-1"]) == 2
+    (row,) = list_runs(RecordsAlone(tmp_path))
+    told = f"'bl-steer analyse {row.uid[:8]} reconstruct --data {tmp_path}' reconstructs it"
+    assert told in capsys.readouterr().err
+
+
+def test_a_broken_run_keeps_its_instrument_until_it_is_carried_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = take(tmp_path, n_slices=4, stop_after=2)
+    (broken,) = list_runs(RecordsAlone(tmp_path))
+    state = (tmp_path / STATE_FILE).read_bytes()
+    assert main(command) == 2
+    assert f"carry it on with --resume {broken.uid[:8]}, or" in capsys.readouterr().err
+    assert (tmp_path / STATE_FILE).read_bytes() == state
+    take(tmp_path, n_slices=4, resumes=broken.uid)
+    last = list_runs(RecordsAlone(tmp_path))[-1]
+    assert main([*command, "--slices", "4", "--resume", broken.uid]) == 2
+    assert f"already carried on by {last.uid[:8]}" in capsys.readouterr().err
+
+
+def test_slices_are_taken_by_one_process_at_a_time(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = f"slice-and-view --simulate --data {tmp_path / 'data'} --out {tmp_path / 'report'}"
+    with alone_in(tmp_path / "data"):
+        assert main(command.split()) == 2
+    told = capsys.readouterr().err
+    assert "one process at a time" in told
+    assert told.count("\n") == 1
+
+
+def take(
+    folder: Path, *, n_slices: int, stop_after: int | None = None, resumes: str | None = None
+) -> list[str]:
+    """Take slices without an analysis, whole or broken off; return the command to go on with."""
+    state = folder / STATE_FILE
+    instrument: Any = {"seed": 3, "shape": (112 + CAP_PX, 112), "state_file": state}
+    with open_fibsem(**instrument, data_dir=folder, progress=False) as session:
+        plan = session.slice_and_view(
+            n_slices=n_slices,
+            marks=session.fibsem.marks,
+            resumes=None if resumes is None else open_run(session.store, resumes),
+        )
+        begun: list[Msg] = []
+
+        def break_off(message: Msg) -> Msg:
+            if message.command == "create" and message.kwargs.get("name") == "primary":
+                begun.append(message)
+            if stop_after is not None and len(begun) > stop_after:
+                raise RuntimeError("broken off")
+            return message
+
+        with contextlib.suppress(RuntimeError):
+            session.run(msg_mutator(plan, break_off))
+    command = f"slice-and-view --simulate --seed 3 --edge 112 --data {folder}"
+    return [*command.split(), "--out", str(folder / "report")]
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
@@ -206,8 +280,6 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_run_without_reconstruction_cannot_be_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bl_steer.shell import open_fibsem
-
     with open_fibsem(seed=3, shape=(96, 112), data_dir=tmp_path, progress=False) as session:
         session.run(session.slice_and_view(n_slices=1, marks=session.fibsem.marks))
     assert main(["report", "-1", "--data", str(tmp_path)]) == 2

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import math
+import os
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,8 @@ PIXEL_NM = 10.0
 MARKS_PX, DRIFT_PX = 64, 40
 """Columns that two rows of marks need; rows and columns that drift may cost."""
 FAULTS = ("none", "usual", "severe")
+VOXEL_BYTES = 7
+"""That a reconstruction holds at least: grey level, uncertainty, what the first pass found."""
 
 
 def add_commands(commands: Any) -> None:
@@ -74,9 +78,12 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
             "slices must be taken on the simulated FIB-SEM here, got no --simulate; give it, or "
             "run the plan slice_and_view in a session on your instrument"
         )
+    _check_numbers(arguments.slices, arguments.pitch)
     _check_edge(arguments.edge, arguments.pitch)
     params = parse_values(arguments.param)
-    make_params(find_analysis("reconstruct"), params)
+    made = make_params(find_analysis("reconstruct"), params)
+    plane_nm = getattr(made, "plane_nm", None) or arguments.pitch / getattr(made, "factor", 1)
+    _check_memory(arguments.slices, arguments.edge, arguments.pitch / plane_nm)
     report = does.slice_and_view(
         family=arguments.family,
         seed=arguments.seed,
@@ -93,6 +100,30 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
     _print(report)
     print(f"time          {report['duration_s']:.0f} s, {report['plan_s']:.0f} s for the slices")
     write_json(arguments, report)
+
+
+def _check_numbers(n_slices: int, pitch_nm: float) -> None:
+    """Refuse what makes no volume, before anything is touched."""
+    if n_slices < 2:
+        raise ValueError(
+            f"--slices must be 2 at least to have a volume between them, got {n_slices}; give more"
+        )
+    if not (math.isfinite(pitch_nm) and pitch_nm > PIXEL_NM):
+        raise ValueError(
+            f"--pitch must be finite and more than a pixel's {PIXEL_NM:g} nm, got {pitch_nm:g}; "
+            "try 100"
+        )
+
+
+def _check_memory(n_slices: int, edge_px: int, planes: float) -> None:
+    """Refuse a volume that this machine cannot hold; `planes` are those for each slice."""
+    needed = VOXEL_BYTES * n_slices * planes * edge_px**2
+    room = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    if needed > room:
+        raise ValueError(
+            f"the volume must fit into the memory of {room / 1e9:.0f} GB, got {needed / 1e9:.0f} "
+            f"GB for --edge {edge_px} and --slices {n_slices}; give less of one"
+        )
 
 
 def _check_edge(edge_px: int, pitch_nm: float) -> None:

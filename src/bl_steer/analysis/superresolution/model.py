@@ -209,19 +209,39 @@ def check_slices(slices: Any, n_phases: int | None) -> None:
         raise ValueError(
             f"a stack must have the axes z, y, x, got shape {slices.shape}; give one stack"
         )
+    check_dtype(slices.dtype, n_phases)
     if n_phases is not None:
-        most = int(np.max(slices))
-        if slices.dtype.kind not in "ui" or most >= n_phases or n_phases < 2:
-            raise ValueError(
-                f"labels must be whole numbers 0 … {n_phases - 1}, got {slices.dtype} up to "
-                f"{most}; give the number of phases"
-            )
+        _check_labels(slices, n_phases)
     elif not np.isfinite(slices).all():
         raise ValueError("grey levels must be finite, got some that are not; fill them first")
 
 
+def check_dtype(dtype: Any, n_phases: int | None) -> None:
+    """Raise `ValueError` for values that are no real numbers, or no whole ones for labels."""
+    if n_phases is not None and (dtype.kind not in "ui" or n_phases < 2):
+        raise ValueError(
+            f"labels must be whole numbers 0 … {n_phases - 1}, got {dtype}; save them as uint8, "
+            "and give the number of phases"
+        )
+    if dtype.kind not in "buif":
+        raise ValueError(
+            f"grey levels must be real numbers, got {dtype}; save them as uint8 or float32, such "
+            "as the magnitude of complex ones"
+        )
+
+
+def _check_labels(labels: NDArray[Any], n_phases: int) -> None:
+    least, most = int(np.min(labels)), int(np.max(labels))
+    if least < 0 or most >= n_phases:
+        raise ValueError(
+            f"labels must be whole numbers 0 … {n_phases - 1}, got {labels.dtype} from {least} up "
+            f"to {most}; number the phases from 0, and give how many there are"
+        )
+
+
 def shares_of(labels: NDArray[Any], n_phases: int) -> NDArray[np.float32]:
     """Return labels (…) as shares of the phases (…, n_phases): 1 for the voxel's own."""
+    _check_labels(labels, n_phases)  # numpy would count negative ones from the end
     return np.asarray(np.eye(n_phases, dtype=np.float32)[labels])
 
 

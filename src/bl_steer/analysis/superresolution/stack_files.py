@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.stacks import open_stack
 from bl_steer.analysis.slice_folder import read_slice_folder
+from bl_steer.drafts import draft_of
 
 __all__ = ["even_subset", "is_zarr", "parse_voxel", "read_stack", "write_volume"]
 
@@ -99,16 +100,17 @@ def even_subset(stack: Any) -> NDArray[Any]:
 
 
 def write_volume(path: Path, volume: NDArray[Any], voxel_nm: tuple[float, float, float]) -> Path:
-    """Write a volume as a TIFF of pages, with the voxel in its description."""
+    """Write a volume as a TIFF of pages, with the voxel in its description; whole or not at all."""
     import tifffile
 
     path.parent.mkdir(parents=True, exist_ok=True)
     z, y, x = voxel_nm
-    tifffile.imwrite(
-        path,
-        volume,
-        compression="zlib",
-        photometric="minisblack",
-        metadata={"axes": "ZYX", "voxel_nm": f"{z:g},{y:g},{x:g}"},
-    )
+    with draft_of(path) as draft:
+        tifffile.imwrite(
+            draft,
+            volume,
+            compression="zlib",
+            photometric="minisblack",
+            metadata={"axes": "ZYX", "voxel_nm": f"{z:g},{y:g},{x:g}"},
+        )
     return path

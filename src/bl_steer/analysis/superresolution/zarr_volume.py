@@ -15,7 +15,7 @@ import numpy as np
 from bl_steer.analysis.dask_cluster import each_part
 from bl_steer.analysis.segmentation.stacks import open_stack
 from bl_steer.analysis.single_thread import single_thread
-from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_dtype
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
@@ -77,6 +77,7 @@ def super_resolve_zarr(
     made = SuperResolutionModel.load(model)
     stack = open_stack(source)
     check_count(stack.shape[0])
+    check_dtype(stack.dtype, made.n_values if made.kind == "labels" else None)
     group = _prepare(Path(target), stack, made, keep_fractions, running)
     job = _Job(str(model), str(source), str(target), running)
     with single_thread():

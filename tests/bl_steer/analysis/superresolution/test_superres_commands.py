@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +14,19 @@ from numpy.typing import NDArray
 from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.stack_files import even_subset, parse_voxel, read_stack
+from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.cli import main
 from bl_steer.protocols import Inputs
 
 VOXEL = "40,10,10"
+LIMITED = """
+import resource, signal, sys
+from bl_steer.cli import main
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (4500, 4500))
+sys.exit(main(sys.argv[1:]))
+"""
+"""No file may be larger than a probe; a disk that is full looks the same."""
 
 
 def test_train_run_and_check_on_a_tiff(
@@ -78,6 +89,76 @@ def test_another_voxel_than_the_models_and_labels_that_do_not_occur_are_told(
     assert told in capsys.readouterr().out
     assert main([*run, "--voxel", "80,10,10"]) == 0
     assert "learnt a pitch of 4 px and the stack has 8" in capsys.readouterr().out
+
+
+def test_a_zarr_stack_of_another_voxel_is_told(
+    label_model: SuperResolutionModel,
+    labels: NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    label_model.save(tmp_path / "model")
+    zarr.save_array(str(tmp_path / "stack.zarr"), labels[::4])
+    command = ["superres", "run", str(tmp_path / "stack.zarr"), "--voxel", "80,10,10"]
+    command += ["--model", str(tmp_path / "model"), "--out", str(tmp_path / "out")]
+    assert main(command) == 0
+    assert "learnt a pitch of 4 px and the stack has 8" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["train", "check"])
+@pytest.mark.parametrize(
+    ("dtype", "sign", "options", "text"),
+    [
+        ("int8", -1, ["--labels", "2"], "got int8 from -1 up to 0; number the phases from 0"),
+        ("complex64", 1, [], "grey levels must be real numbers, got complex64"),
+        ("datetime64[s]", 1, [], "grey levels must be real numbers, got datetime64[s]"),
+        ("complex64", 1, ["--labels", "2"], "whole numbers 0 … 1, got complex64"),
+    ],
+)
+def test_values_that_cannot_be_learnt_are_refused(
+    labels: NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    dtype: str,
+    sign: int,
+    options: list[str],
+    text: str,
+) -> None:
+    np.save(tmp_path / "stack.npy", (sign * labels[::4].astype(np.int8)).astype(dtype))
+    command = ["superres", name, str(tmp_path / "stack.npy"), "--voxel", VOXEL, *options]
+    command += ["--out", str(tmp_path / "model")] if name == "train" else []
+    assert main([*command, "--factor", "2", "--steps", "1"]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_negative_labels_in_zarr_are_refused(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    label_model.save(tmp_path / "model")
+    zarr.save_array(str(tmp_path / "stack.zarr"), -labels[::4].astype(np.int8))
+    with pytest.raises(ValueError, match="from -1 up to 0"):
+        super_resolve_zarr(tmp_path / "model", tmp_path / "stack.zarr", tmp_path / "volume.zarr")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files there")
+@pytest.mark.parametrize("suffix", [".npy", ".zarr"])
+def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path, suffix: str
+) -> None:
+    label_model.save(tmp_path / "model")
+    stack, out = tmp_path / f"stack{suffix}", tmp_path / "out"
+    save = zarr.save_array if suffix == ".zarr" else np.save
+    save(str(stack), labels[::4])
+    child = subprocess.run(
+        [sys.executable, "-c", LIMITED, "superres", "run", str(stack), "--voxel", VOXEL,
+         "--model", str(tmp_path / "model"), "--out", str(out)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert child.returncode == 2
+    name = "volume.zarr" if suffix == ".zarr" else "volume.tif"
+    assert f"for {out / name}; free some space there" in child.stderr.splitlines()[-1]
+    assert not list(out.glob("*.tif"))
 
 
 def test_the_analysis_repeats_and_warns_of_a_wrong_pitch(
