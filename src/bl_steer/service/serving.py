@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bl_steer.drafts import UnwritableError, alone_in
+from bl_steer.drafts import UnwritableError, alone_in, write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
@@ -126,6 +126,7 @@ def serve(
         prepare(settings)
         if "web" in parts:
             settings = claim_port(settings)
+            write_whole(settings.served, f"{settings.address}\n".encode())
         each = [Announcement(settings, tell).look] if "web" in parts else []
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
 

@@ -163,3 +163,17 @@ class ServiceSettings(BaseSettings):
     def address(self) -> str:
         """What links in mails begin with, without a slash at the end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def served(self) -> Path:
+        """Where the server in the folder leaves its address, for commands beside it."""
+        return self.folder.absolute() / "address"
+
+    @property
+    def known_address(self) -> str:
+        """The address that is set, or that the server in the folder has; empty if neither."""
+        if self.base_url:
+            return self.address
+        if self.served.exists():
+            return self.served.read_text(encoding="utf-8").strip()
+        return self.address if "port" in self.model_fields_set else ""
