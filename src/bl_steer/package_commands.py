@@ -261,7 +261,8 @@ def decide(desk: Desk, deed: str, key: str, comment: str) -> dict[str, Any]:
             package = gate.release(session, sha256, user, public_key=signing.public)
         else:
             package = gate.revoke(session, sha256, user, comment)
-            tell_users(session, package, comment, address=desk.settings.address)
+            address = desk.settings.known_address or desk.settings.address
+            tell_users(session, package, comment, address=address)
         return listed_one(package)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,20 +11,26 @@ from bl_steer.package_commands import Desk
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
+    from bl_steer.analysis.segmentation.reading import Pair
     from bl_steer.service.retraining.run import Retrainings
 
 __all__ = ["add_pairs", "carry_out", "listed", "report", "snapshot", "submit", "withdraw"]
 
 
 def add_pairs(desk: Desk, folder: Path, *, sample_pattern: str | None) -> dict[str, Any]:
-    """Upload the painted pairs of a folder in the name of the user, to be trained on."""
+    """Upload the painted pairs of a folder in the name of the user, to be trained on.
+
+    Pairs whose mask does not fit the model to be trained further are left out, and told.
+    """
     from bl_steer.analysis.segmentation.reading import describe_samples, find_pairs
     from bl_steer.service.files import FileStore
     from bl_steer.service.retraining.pairs import add_correction
     from bl_steer.service.tables import Blob, Upload
 
     files = FileStore(desk.settings.files)
-    pairs = find_pairs(folder, sample_pattern=sample_pattern)
+    found = find_pairs(folder, sample_pattern=sample_pattern)
+    refused = _refused(desk, found)
+    pairs = [pair for pair in found if pair.mask not in refused]
     for pair in pairs:
         stored = []
         for path in (pair.image, pair.mask):
@@ -48,7 +55,11 @@ def add_pairs(desk: Desk, folder: Path, *, sample_pattern: str | None) -> dict[s
             session.add_all(uploads)
             session.flush()
             add_correction(session, uploads[0].id, uploads[1].id, user)
-    return {"pairs": len(pairs), "samples": describe_samples(pairs)}
+    return {
+        "pairs": len(pairs),
+        "samples": describe_samples(pairs),
+        "refused": [{"mask": str(mask), "reason": reason} for mask, reason in refused.items()],
+    }
 
 
 def snapshot(desk: Desk) -> dict[str, Any]:
@@ -124,6 +135,24 @@ def withdraw(desk: Desk, upload_id: str) -> list[dict[str, Any]]:
 
     with desk.database.write() as session:
         return [asdict(one) for one in take_out(session, upload_id, desk.user(session))]
+
+
+def _refused(desk: Desk, pairs: Sequence[Pair]) -> dict[Path, str]:
+    """Return why masks would stop a training of the champion, by mask; none that fits."""
+    from bl_steer.service.retraining.mask_check import look_at_mask
+
+    with desk.database.read() as session:
+        phases = _retrainings(desk).champion_phases(session)
+    said = {}
+    for pair in pairs:
+        found = look_at_mask(pair.image, pair.mask, phases)
+        if found.problem == "several":
+            said[pair.mask] = f"a micrograph must be alone in its file, got {found.got}"
+        elif found.problem == "size":
+            said[pair.mask] = f"its size must be {found.wanted}, got {found.got}"
+        elif found.problem != "none":
+            said[pair.mask] = " ".join(found.reason.split())
+    return said
 
 
 def _retrainings(desk: Desk) -> Retrainings:

@@ -46,8 +46,15 @@ def _add(arguments: argparse.Namespace) -> None:
 
     with open_desk(arguments.user) as desk:
         found = does.add_pairs(desk, arguments.pairs, sample_pattern=arguments.sample_pattern)
-    print(found["samples"])
+    for one in found["refused"]:
+        print(f"refused       {Path(one['mask']).name}: {one['reason']}")
     write_json(arguments, found)
+    if not found["pairs"]:
+        raise ValueError(
+            f"masks must be painted as the model to be trained further wants them, got none in "
+            f"{arguments.pairs}; nothing was added"
+        )
+    print(f"added         {found['samples']}")
 
 
 def _snapshot(arguments: argparse.Namespace) -> None:

@@ -92,7 +92,9 @@ def _add_user(arguments: argparse.Namespace) -> None:
             token = invite(session, by="command line", email=arguments.email, role=arguments.role)
     finally:
         database.close()
-    print(f"good for 7 days and one account: {settings.address}/join/{token}")
+    address = settings.known_address
+    before = "" if address else " (put the address of your server before it)"
+    print(f"good for 7 days and one account{before}: {address}/join/{token}")
 
 
 def _backup(arguments: argparse.Namespace) -> None:

@@ -19,6 +19,7 @@ from typing import IO, Any
 
 from sqlalchemy import BigInteger, Integer, Table, func, insert, select, text
 
+from bl_steer.drafts import write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.files import BLOCK, FileStore
 from bl_steer.service.serving import PARTS, alone
@@ -86,24 +87,29 @@ def restore(settings: ServiceSettings, source: Path) -> Copied:
     if not place.exists():
         raise ValueError(f"a backup must have {ROWS}, got none in {source}; choose another folder")
     with alone(settings, PARTS):
-        return _restore(settings, source)
+        made = _restore(settings, source)
+        settings.restoring.unlink()
+        return made
 
 
 def _restore(settings: ServiceSettings, source: Path) -> Copied:
     place = source / ROWS
+    with place.open(encoding="utf-8") as file:
+        files = sorted(_hashes_of(file, place))
     database = Database(settings.database, pool_size=1)
     store = FileStore(settings.files)
     try:
         database.create_tables()
         _check_empty(database)
-        with place.open(encoding="utf-8") as file:
-            wanted = _hashes_of(file, place)
-            files = sorted(wanted)
-            for sha256 in files:
-                _copy_in(source / "files" / sha256, sha256, store)
-            file.seek(0)
-            rows = _read_rows(database, file)
+        # From here on there is a mark, without which `serve` would take what an end in the middle
+        # leaves for a new server. The rows come last and all at once: as long as there are none, a
+        # second restore goes over what the first one left.
+        write_whole(settings.restoring, str(source.absolute()).encode())
+        for sha256 in files:
+            _copy_in(source / "files" / sha256, sha256, store)
         _copy_keys(source / "keys", settings.keys)
+        with place.open(encoding="utf-8") as file:
+            rows = _read_rows(database, file)
     finally:
         database.close()
     return Copied(rows, len(files), len(files))

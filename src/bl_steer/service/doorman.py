@@ -104,8 +104,10 @@ class Doorman:
                 self._complete(message, scope, body)
             await send(message)
 
+        # HEAD is answered as GET; uvicorn, which has the scope as it came, leaves out the body.
+        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            await self.app(scope, body, answer)
+            await self.app(asked, body, answer)
         finally:
             ms = 1000 * (time.perf_counter() - began)
             self.record(_record(scope, state, status, ms), state.get("route_path", "none"))

@@ -114,9 +114,23 @@ def problems_of(model: type[BaseModel], values: Mapping[str, Any], language: str
         found: dict[str, str] = {}
         for one in error.errors():
             name = str(one["loc"][0]) if one["loc"] else ""
+            number = _length(model, name)
+            if number and one["type"] in ("missing", "too_long") and isinstance(one["input"], list):
+                key = "invalid.voxel" if "voxel" in name and number == 3 else "invalid.tuple"
+                got = _got(_shown("list", one["input"]))
+                found.setdefault(name, text(language, key, number=number, got=got))
             found.setdefault(name, _problem(dict(one), language))
         return found
     return {}
+
+
+def _length(model: type[BaseModel], name: str) -> int:
+    """Return how many values a parameter must have; 0 where that is open."""
+    info = model.model_fields.get(name)
+    for part in () if info is None else (info.annotation, *get_args(info.annotation)):
+        if get_origin(part) is tuple and Ellipsis not in get_args(part):
+            return len(get_args(part))
+    return 0
 
 
 def _field(

@@ -8,10 +8,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from http.client import HTTPConnection, HTTPException
+from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bl_steer.drafts import alone_in
+from bl_steer.drafts import UnwritableError, alone_in, write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
@@ -63,7 +64,13 @@ def set_environment(values: Mapping[str, object]) -> None:
 
 
 def prepare(settings: ServiceSettings) -> None:
-    """Make folder and tables; `RuntimeError` where jobs could not be kept apart."""
+    """Make folder and tables.
+
+    Raises
+    ------
+    RuntimeError
+        Where jobs could not be kept apart, or where a restore was not finished.
+    """
     from bl_steer.service.sandbox import sandbox_problem
 
     problem = sandbox_problem()
@@ -72,9 +79,17 @@ def prepare(settings: ServiceSettings) -> None:
             f"jobs must run in a sandbox, got: {problem}; install bubblewrap, or start with "
             "--trust-packages, where nobody but trusted people can reach the server"
         )
-    settings.folder.mkdir(parents=True, exist_ok=True)
-    settings.folder.chmod(0o700)
+    _make_private(settings.folder)
+    settings.check_restored()
     open_database(settings).close()
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
 
 
 def open_database(settings: ServiceSettings) -> Database:
@@ -111,13 +126,18 @@ def serve(
         prepare(settings)
         if "web" in parts:
             settings = claim_port(settings)
+            write_whole(settings.served, f"{settings.address}\n".encode())
         each = [Announcement(settings, tell).look] if "web" in parts else []
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
 
 
 @contextmanager
 def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
-    """Keep the parts in the folder for this process; other machines may run the same parts."""
+    """Keep the parts in the folder for this process; other machines may run the same parts.
+
+    The folder is made if missing, for the eyes of its owner alone.
+    """
+    _make_private(settings.folder)
     machine = socket.gethostname()[:60]
     with ExitStack() as locks:
         for part in sorted(set(parts)):

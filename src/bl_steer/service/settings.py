@@ -106,12 +106,33 @@ class ServiceSettings(BaseSettings):
     oidc_name: str = "single sign-on"
 
     def check_folder(self) -> None:
-        """Raise `FileNotFoundError` where no server has been started in the folder."""
+        """Raise `FileNotFoundError` where no server has been started in the folder.
+
+        Raises
+        ------
+        RuntimeError
+            Where one was not restored to the end.
+        """
+        self.check_restored()
         if not self.database_url and not (self.folder / "service.db").exists():
             raise FileNotFoundError(
                 f"the folder must be a server's, got {self.folder} without a database; give "
                 "--folder or BL_STEER_SERVICE_FOLDER, or run 'bl-steer serve' first"
             )
+
+    def check_restored(self) -> None:
+        """Raise `RuntimeError` where a restore ended in the middle."""
+        if self.restoring.exists():
+            raise RuntimeError(
+                f"a server must be restored as a whole, got {self.folder} where the restore of "
+                f"{self.restoring.read_text(encoding='utf-8')} was not finished; run it again, "
+                "here or into an empty folder"
+            )
+
+    @property
+    def restoring(self) -> Path:
+        """The mark of a restore under way, or not finished: the place of its backup."""
+        return self.folder.absolute() / "restoring"
 
     @property
     def database(self) -> str:
@@ -142,3 +163,17 @@ class ServiceSettings(BaseSettings):
     def address(self) -> str:
         """What links in mails begin with, without a slash at the end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+    @property
+    def served(self) -> Path:
+        """Where the server in the folder leaves its address, for commands beside it."""
+        return self.folder.absolute() / "address"
+
+    @property
+    def known_address(self) -> str:
+        """The address that is set, or that the server in the folder has; empty if neither."""
+        if self.base_url:
+            return self.address
+        if self.served.exists():
+            return self.served.read_text(encoding="utf-8").strip()
+        return self.address if "port" in self.model_fields_set else ""

@@ -13,7 +13,7 @@ from bl_steer.service.backup import ROWS, back_up, restore
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.serving import alone
+from bl_steer.service.serving import alone, serve
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base, Blob, Job, Upload, User
 
@@ -136,3 +136,24 @@ def test_an_altered_file_is_found_by_the_backup(tmp_path: Path) -> None:
     with database.read() as session:
         assert session.execute(text("select 1")).scalar() == 1
     database.close()
+
+
+def test_a_restore_that_ended_in_the_middle_is_no_new_server_and_goes_on(tmp_path: Path) -> None:
+    settings = filled(tmp_path / "old")
+    back_up(settings, tmp_path / "backup")
+    (file,) = (tmp_path / "backup" / "files").iterdir()
+    whole = file.read_bytes()
+    file.write_bytes(b"another")
+    other = ServiceSettings(folder=tmp_path / "new", trust_packages=True)
+    with pytest.raises(ValueError, match="what its name says"):
+        restore(other, tmp_path / "backup")
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
+    said = f"the restore of {tmp_path / 'backup'} was not finished"
+    with pytest.raises(RuntimeError, match=said):
+        serve(other)
+    with pytest.raises(RuntimeError, match=said):
+        other.check_folder()
+    file.write_bytes(whole)
+    restore(other, tmp_path / "backup")
+    other.check_folder()
+    assert rows_of(other) == rows_of(settings)

@@ -86,6 +86,13 @@ def test_problems_are_told_beside_the_box_in_the_users_language_with_what_was_ty
     assert shown["width_nm"].problem
 
 
+@pytest.mark.parametrize("typed", ["400", "1, 2", "1, 2, 3, 4"])
+def test_too_few_or_too_many_edges_of_a_voxel_are_told_as_such(typed: str) -> None:
+    problems = problems_of(Params, values_of(Params, form(voxel_nm=typed)), "en")
+    said = f"Must be three numbers z, y, x, separated by commas, got {typed}."
+    assert problems == {"voxel_nm": said}
+
+
 def test_packages_bring_their_texts_in_both_languages() -> None:
     class Packaged(BaseModel):
         size: float = Field(

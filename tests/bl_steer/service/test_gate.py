@@ -223,3 +223,12 @@ def test_secrets_of_paths_stay_out_of_the_access_log(site: Any) -> None:
         paths = [one.path for one in latest_requests(session, limit=1000)]
     assert "/s/{token}" in paths
     assert not [path for path in paths if "a-secret-token" in path]
+
+
+def test_head_is_answered_as_get_without_the_body(site: Any) -> None:
+    with site.stranger() as client:
+        for path in ("/sign-in", "/nowhere"):
+            head, get = client.head(path), client.get(path)
+            assert (head.status_code, head.content) == (get.status_code, b""), path
+            assert head.headers["content-type"] == get.headers["content-type"]
+            assert int(head.headers["content-length"]) > 0

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +13,7 @@ from sqlalchemy import func, select
 from bl_steer.cli import main
 from bl_steer.service.database import Database
 from bl_steer.service.environment import misspelt
+from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Invitation
 
@@ -102,7 +106,20 @@ def test_a_user_is_added_only_where_a_server_is(
     database.create_tables()
     assert "'notanemail'" in line_of(capsys, "server", "add-user", "notanemail")
     assert main(["server", "add-user", "ann@example.org"]) == 0
-    assert "/join/" in capsys.readouterr().out
+    assert "(put the address of your server before it): /join/" in capsys.readouterr().out
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Invitation)) == 1
     database.close()
+
+
+@pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
+def test_a_link_has_the_address_of_the_server_in_the_folder(
+    capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    command = [sys.executable, "-m", "bl_steer", "serve", "--port", "0", "--part", "web"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        address = re.findall(r"http://\S+", server.stdout.readline())[0]
+        assert main(["server", "add-user", "ann@example.org", "--folder", str(folder)]) == 0
+        server.terminate()
+    assert f"{address}/join/" in capsys.readouterr().out

@@ -282,7 +282,13 @@ def test_the_command_line_takes_pairs_in_and_snapshots_them(
     url = retrainings.database.engine.url.render_as_string(hide_password=False)
     monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
     who = ["--user", "u@example.org"]
+    foreign = np.full((*labels.shape, 3), (0, 200, 90), np.uint8)
+    Image.fromarray(image).save(folder / "spot9_a.png")
+    Image.fromarray(foreign).save(folder / "spot9_a_mask.png")
     assert main(["retrain", "add", str(folder), *who]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    (refused,) = (line for line in lines if line.startswith("refused"))
+    assert "spot9_a_mask.png: mask must be painted in" in refused
     assert main(["retrain", "snapshot", *who, "--json", str(tmp_path / "s.json")]) == 0
     counts = json.loads((tmp_path / "s.json").read_text())
     assert counts["train"] + counts["validation"] + counts["hold-out"] == 5
@@ -292,3 +298,23 @@ def test_the_command_line_takes_pairs_in_and_snapshots_them(
         upload = training_pairs(session)[0].image_id
     assert main(["retrain", "withdraw", upload, *who]) == 0
     assert f"snapshot {counts['snapshot'][:12]} has it" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
+def test_nothing_is_added_where_all_masks_are_painted_in_foreign_colours(
+    retrainings: Retrainings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "pairs"
+    folder.mkdir()
+    Image.fromarray(field(1)[0]).save(folder / "spot1.png")
+    Image.new("RGB", (64, 64), (0, 200, 90)).save(folder / "spot1_mask.png")
+    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(retrainings.settings.folder))
+    url = retrainings.database.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
+    assert main(["retrain", "add", str(folder), "--user", "u@example.org"]) == 2
+    assert "nothing was added" in capsys.readouterr().err
+    with retrainings.database.read() as session:
+        assert training_pairs(session) == []

@@ -223,6 +223,9 @@ def test_a_bad_file_among_good_ones_is_named_in_the_users_language(browser: Any)
     )
     assert answer.status_code == 415
     assert "悪い.exe は対応していない形式" in answer.text
+    assert "受け付けたファイル：good.csv。" in answer.text
+    upload_id = browser.get("/api/v1/files").json()[0]["id"]
+    assert f'href="/analyses?file={upload_id}"' in answer.text
 
 
 def test_whether_files_may_train_is_as_the_policy_and_the_user_say(browser: Any) -> None:

@@ -22,6 +22,7 @@ from bl_steer.service.packages.manifest import (
     MANIFEST_FILE,
     Expectation,
     Manifest,
+    PackageError,
     read_manifest,
     read_source,
 )
@@ -87,12 +88,17 @@ def try_package(
     Raises
     ------
     PackageError
-        When its manifest does not fit.
+        When its manifest does not fit, or its weights have not been made yet.
     bl_steer.service.sandbox.SandboxMissing
         When there is no sandbox, and it is not trusted.
     """
     built = (folder / MANIFEST_FILE).exists()
     manifest = read_manifest(folder) if built else read_source(folder)
+    if manifest.weights is not None and not (folder / manifest.weights.file).is_file():
+        raise PackageError(
+            f"a package must have its weights to be tested, got no {manifest.weights.file} in "
+            f"{folder}; run 'python train.py' there first"
+        )
     place = folder.resolve() if trusted and shutil.which("bwrap") is None else PACKAGE
     with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as out:
         command = [

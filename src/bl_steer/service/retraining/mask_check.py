@@ -20,7 +20,7 @@ from bl_steer.service.sandbox import run_in_sandbox
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.walls import JOB
 
-__all__ = ["Finding", "check_mask", "main"]
+__all__ = ["Finding", "check_mask", "look_at_mask", "main"]
 
 COMMAND = (sys.executable, "-P", "-m", "bl_steer.service.retraining.mask_check")
 TIME_S = 60.0
@@ -103,10 +103,16 @@ def main() -> None:
     """Decode the two files of standard input, and say what was found."""
     task = json.loads(sys.stdin.read())
     image, mask = map(Path, task["paths"])
-    sys.stdout.write(json.dumps(asdict(_look(image, mask, task["phases"]))) + "\n")
+    sys.stdout.write(json.dumps(asdict(look_at_mask(image, mask, task["phases"]))) + "\n")
 
 
-def _look(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
+def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
+    """Return whether a mask fits, decoded in this process: for files of the operator's own.
+
+    Parameters
+    ----------
+    rows : the phases, as `Phases.to_list` has them
+    """
     from bl_steer.analysis.segmentation.masks import decode_mask
     from bl_steer.analysis.segmentation.phases import Phases
     from bl_steer.analysis.segmentation.reading import read_colours, read_micrographs

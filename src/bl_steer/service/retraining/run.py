@@ -86,11 +86,7 @@ class Retrainings:
             if unless is not None and unless(session):
                 return ""
             snapshot = take_snapshot(session, self.retraining, actor=actor)
-            live = live_package(session, self.retraining.package)
-            made = Retraining(
-                snapshot_sha256=snapshot.sha256,
-                champion=live.sha256 if live else self.retraining.champion,
-            )
+            made = Retraining(snapshot_sha256=snapshot.sha256, champion=self._live(session))
             session.add(made)
             session.flush()
             record_deed(session, actor, "retraining begin", made.id, {"snapshot": snapshot.sha256})
@@ -211,6 +207,28 @@ class Retrainings:
             raise RetrainingFailed(f"its process ended ({outcome.cause}): {words or 'no word'}")
         report: dict[str, Any] = json.loads((out / REPORT).read_text(encoding="utf-8"))
         return report
+
+    def champion_phases(self, session: Session) -> list[dict[str, Any]]:
+        """Return the phases of the champion of now, as `Phases.to_list` has them.
+
+        Raises
+        ------
+        ValueError
+            When there is no such model.
+        """
+        card = self._champion(session, self._live(session)) / "card.json"
+        try:
+            return list(json.loads(card.read_text(encoding="utf-8"))["phases"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"the model to be trained further must have its card, got {error!r} for {card}; "
+                "correct BL_STEER_SERVICE_RETRAIN_CHAMPION"
+            ) from error
+
+    def _live(self, session: Session) -> str:
+        """Return the champion of now: a package's hash, or the shipped model's name."""
+        live = live_package(session, self.retraining.package)
+        return live.sha256 if live else self.retraining.champion
 
     def _champion(self, session: Session, champion: str) -> Path:
         """Return the folder of the model to begin with."""

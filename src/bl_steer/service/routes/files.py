@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -108,8 +109,8 @@ async def upload(request: Request) -> Response:
     if not taken and not refused:
         refused.append(Refused(422, "refused.no_file_given"))
     if refused:
-        return await run_in_threadpool(_first_page, request, refused, sample)
-    return RedirectResponse("/analyses?" + urlencode([("file", one.id) for one in taken]), 303)
+        return await run_in_threadpool(_first_page, request, refused, sample, taken)
+    return RedirectResponse(_choice(taken), 303)
 
 
 @router.get("/files")
@@ -155,7 +156,14 @@ def change_training(request: Request, upload_id: str) -> Response:
     return RedirectResponse("/files", 303)
 
 
-def _first_page(request: Request, refused: list[Refused], sample: str = "") -> Response:
+def _choice(taken: Sequence[Upload]) -> str:
+    """Return where an analysis for files is chosen."""
+    return "/analyses?" + urlencode([("file", one.id) for one in taken])
+
+
+def _first_page(
+    request: Request, refused: list[Refused], sample: str = "", taken: Sequence[Upload] = ()
+) -> Response:
     office, language = office_of(request), language_of(request)
     with office.database.read() as session:
         page = jobs_of(session, user_of(request).id, limit=LATEST)
@@ -164,6 +172,8 @@ def _first_page(request: Request, refused: list[Refused], sample: str = "") -> R
         "home",
         status=refused[0].status if refused else 200,
         troubles=[one.in_language(language) for one in refused],
+        taken=", ".join(one.file_name for one in taken),
+        go_on=_choice(taken),
         page=page,
         sample=sample[:200],
         titles=office.titles(language),

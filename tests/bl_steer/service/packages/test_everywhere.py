@@ -20,6 +20,8 @@ from bl_steer.service.leases import InputFile, Produced
 from bl_steer.service.limits import Limits
 from bl_steer.service.packages import package_analysis
 from bl_steer.service.packages.checking import check_next
+from bl_steer.service.packages.manifest import PackageError
+from bl_steer.service.packages.template import write_template
 from bl_steer.service.packages.testing import try_package
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
@@ -243,3 +245,9 @@ def test_a_new_package_works_from_its_first_minute(
 def test_the_worked_examples_pass_their_own_tests(name: str) -> None:
     report = try_package(Path(__file__).parents[4] / "examples" / "packages" / name)
     assert report.passed, report.to_dict()
+
+
+def test_weights_that_are_not_made_yet_are_asked_for_before_any_test(tmp_path: Path) -> None:
+    write_template(tmp_path / "mine", author="A. Author", weights="skops")
+    with pytest.raises(PackageError, match=r"got no .*skops in .*; run 'python train.py' there"):
+        try_package(tmp_path / "mine")
