@@ -265,6 +265,13 @@ def test_what_users_paint_becomes_a_released_model_through_the_gate(
         assert session.get_one(Retraining, again).champion == sha256
 
 
+def use_server_of(retrainings: Retrainings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have commands work on the server of these retrainings."""
+    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(retrainings.settings.folder))
+    url = retrainings.database.engine.url.render_as_string(hide_password=False)
+    monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
+
+
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
 def test_the_command_line_takes_pairs_in_and_snapshots_them(
     retrainings: Retrainings,
@@ -278,9 +285,7 @@ def test_the_command_line_takes_pairs_in_and_snapshots_them(
         image, labels = field(number)
         Image.fromarray(image).save(folder / f"spot{number}_a.png")
         Image.fromarray(labels).save(folder / f"spot{number}_a_mask.png")
-    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(retrainings.settings.folder))
-    url = retrainings.database.engine.url.render_as_string(hide_password=False)
-    monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
+    use_server_of(retrainings, monkeypatch)
     who = ["--user", "u@example.org"]
     foreign = np.full((*labels.shape, 3), (0, 200, 90), np.uint8)
     Image.fromarray(image).save(folder / "spot9_a.png")
@@ -311,9 +316,7 @@ def test_nothing_is_added_where_all_masks_are_painted_in_foreign_colours(
     folder.mkdir()
     Image.fromarray(field(1)[0]).save(folder / "spot1.png")
     Image.new("RGB", (64, 64), (0, 200, 90)).save(folder / "spot1_mask.png")
-    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(retrainings.settings.folder))
-    url = retrainings.database.engine.url.render_as_string(hide_password=False)
-    monkeypatch.setenv("BL_STEER_SERVICE_DATABASE_URL", url)
+    use_server_of(retrainings, monkeypatch)
     assert main(["retrain", "add", str(folder), "--user", "u@example.org"]) == 2
     assert "nothing was added" in capsys.readouterr().err
     with retrainings.database.read() as session:

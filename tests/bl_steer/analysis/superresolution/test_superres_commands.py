@@ -141,7 +141,6 @@ def test_negative_labels_in_zarr_are_refused(
         super_resolve_zarr(tmp_path / "model", tmp_path / "stack.zarr", tmp_path / "volume.zarr")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no limits on files there")
 @pytest.mark.parametrize("suffix", [".npy", ".zarr"])
 def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(
     label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path, suffix: str
