@@ -207,7 +207,8 @@ def test_everything_is_reached_with_the_keyboard_alone(
         site.user()
         page = chromium.new_context(locale="en-GB").new_page()
         page.goto(f"{site.address}/sign-in")
-        page.keyboard.type("ann@example.org")  # the first box has the focus
+        page.wait_for_selector("#email:focus")  # given at the first painting, after the load
+        page.keyboard.type("ann@example.org")
         page.keyboard.press("Tab")
         page.keyboard.type(PASSWORD)
         page.keyboard.press("Enter")

@@ -92,5 +92,5 @@ def test_damaged_weights_are_refused(grey_model: SuperResolutionModel, tmp_path:
 
 
 def test_labels_beyond_the_phases_are_refused(labels: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match=r"whole numbers 0 … 1, got uint8 up to 3"):
+    with pytest.raises(ValueError, match=r"whole numbers 0 … 1, got uint8 from 0 up to 3"):
         train_model(labels * 3, SETTINGS, n_phases=2)
