@@ -3,7 +3,8 @@
 The most probable phase is a biased guess: thin phases lose, the more the farther a plane lies from
 its slices, and boundaries come out too smooth. Slices are thin planes through the sample. So
 inserted planes must on the whole have the slices' fractions (Delesse, 1847) and their length of
-boundary. Both are known without a ground truth, and the choice is fitted to them.
+boundary. Both are known without a ground truth, and the choice is fitted to them. The outermost
+slices bound one interval instead of two, so they count half.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import gaussian_filter1d
 
 __all__ = ["PhaseChoice"]
@@ -70,20 +71,19 @@ class PhaseChoice:
         shares : (n_phases, N, H, n_sections): the mean of both directions
         slices : (n, H, n_sections): labels of the same sections
         """
-        n_phases = len(shares)
-        fractions = np.bincount(slices.ravel(), minlength=n_phases) / slices.size
-        boundary = _boundary(slices)
+        fractions = _of_intervals([(slices == k).mean((1, 2)) for k in range(len(shares))])
+        boundary = float(_of_intervals(_boundaries(slices)))
         inserted = np.arange(shares.shape[1]) % factor != 0
         logarithms = _logarithms(shares)
         apart = _apart(logarithms)
         low, high, found = 0.0, MAX_SHARPENING, cls._with_offsets(logarithms, fractions, factor)
-        if _boundary(found._chosen(logarithms)[inserted]) >= boundary:
+        if _boundaries(found._chosen(logarithms)[inserted]).mean() >= boundary:
             return found
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
             sharp = logarithms + np.float32(middle) * apart
             found = cls._with_offsets(sharp, fractions, factor, middle)
-            short = _boundary(found._chosen(sharp)[inserted]) < boundary
+            short = _boundaries(found._chosen(sharp)[inserted]).mean() < boundary
             low, high = (middle, high) if short else (low, middle)
         return found
 
@@ -161,6 +161,12 @@ def _distances(n_planes: int, factor: int) -> NDArray[np.int64]:
     return np.minimum(beyond, factor - beyond)
 
 
-def _boundary(labels: NDArray[Any]) -> float:
-    """Return the share of neighbours along the second axis that differ."""
-    return float((labels[:, 1:] != labels[:, :-1]).mean())
+def _boundaries(labels: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the share of neighbours along the second axis that differ, of each plane."""
+    return np.asarray((labels[:, 1:] != labels[:, :-1]).mean((1, 2)))
+
+
+def _of_intervals(slices: ArrayLike) -> NDArray[np.float64]:
+    """Return the mean over the intervals between slices (…, n): the outer slices count half."""
+    values = np.asarray(slices, np.float64)
+    return np.asarray(0.5 * (values[..., 1:] + values[..., :-1]).mean(-1))

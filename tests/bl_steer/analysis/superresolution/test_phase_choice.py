@@ -39,6 +39,11 @@ def fractions(labels: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.bincount(labels.ravel(), minlength=3) / labels.size
 
 
+def of_intervals(slices: NDArray[np.uint8]) -> NDArray[np.float64]:
+    planes = np.stack([fractions(one) for one in slices])
+    return 0.5 * (planes[1:] + planes[:-1]).mean(axis=0)
+
+
 def distance(d: int, labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return labels[np.arange(len(labels)) % FACTOR == d]
 
@@ -51,12 +56,24 @@ def test_each_distance_gets_the_fractions_of_the_slices() -> None:
     shares = vague(labels)
     free = PhaseChoice.free(FACTOR, 3)(shares)
     choice = PhaseChoice.fitted(shares, labels, FACTOR)
-    target = fractions(labels)
+    target = of_intervals(labels)
     for d in range(1, FACTOR // 2 + 1):
         both = np.concatenate([distance(d, choice(shares)), distance(FACTOR - d, choice(shares))])
-        np.testing.assert_allclose(fractions(both), target, atol=0.004)
+        # Next to a slice all is too certain to be moved the whole way.
+        np.testing.assert_allclose(fractions(both), target, atol=0.007 if d == 1 else 0.002)
     far = distance(FACTOR // 2, free)
     assert np.abs(fractions(far) - target).max() > 0.02
+
+
+def test_the_outer_slices_count_half() -> None:
+    labels = structure(0)
+    slices = labels[::2].copy()
+    slices[0], slices[-1] = 0, 0
+    assert np.abs(of_intervals(slices) - fractions(slices)).max() > 0.01
+    shares = vague(labels)
+    found = PhaseChoice.fitted(shares, slices, FACTOR)(shares)
+    inserted = found[np.arange(len(found)) % FACTOR != 0]
+    np.testing.assert_allclose(fractions(inserted), of_intervals(slices), atol=0.004)
 
 
 def test_boundaries_of_known_sharpness_are_found_again() -> None:
