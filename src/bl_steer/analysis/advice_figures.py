@@ -56,7 +56,7 @@ def draw_advice(
     n = 2 if with_map else 1
     size = (n * (width + AROUND_IN[0]), height + AROUND_IN[1])
     figure = Figure(figsize=size, layout="constrained")
-    panels = figure.subplots(1, n, squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, n, squeeze=False, sharey=True, subplot_kw={"box_aspect": shape})[0]
     if with_map:
         _map(panels[0], arrays, "expected", COLOURS, value)
         _map(panels[1], arrays, "sd", "cividis", f"± 1 sd, {value}")
@@ -72,7 +72,6 @@ def draw_advice(
             xlabel=f"x ({name})" if name else "x",
             xlim=(left, right),
             ylim=(bottom, top),
-            box_aspect=shape,
         )
     panels[0].set_ylabel(f"y ({name})" if name else "y")
     marks, names = panels[0].get_legend_handles_labels()
@@ -113,10 +112,10 @@ def _map(ax: Axes, arrays: Mapping[str, Array], name: str, colours: str, label: 
 
 
 def _bar(ax: Axes, drawn: Any, label: str) -> None:
-    """Draw a colour bar as high as the map, whatever its shape, and of one width in inches."""
-    width, _ = ax.figure.get_size_inches() / [2 if len(ax.figure.axes) > 1 else 1, 1]
-    share = 1.0 / (width - AROUND_IN[0])
-    beside = ax.inset_axes((1 + 0.12 * share, 0.0, 0.16 * share, 1.0))
+    """Draw a colour bar as high as the map, and of one width, whatever the map's shape."""
+    shape = float(ax.get_box_aspect() or 1.0)
+    inch = max(shape, 1.0) / LONGER_IN  # of the map's width
+    beside = ax.inset_axes((1 + 0.12 * inch, 0.0, 0.16 * inch, 1.0))
     ax.figure.colorbar(drawn, cax=beside, label=label)
 
 
