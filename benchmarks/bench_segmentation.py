@@ -4,6 +4,7 @@
     python benchmarks/bench_segmentation.py simulated
     python benchmarks/bench_segmentation.py speed
     python benchmarks/bench_segmentation.py planner [--seeds 0:1]
+    python benchmarks/bench_segmentation.py alarms
 
 Training is timed in CPU seconds of one thread. The weights are chosen on the validation images;
 the test images are looked at once, at the end.
@@ -42,6 +43,18 @@ UNSEEN = range(920, 940)
 """Specimens that no training and no choice of a recipe has seen."""
 FIELDS = 4
 """Of each specimen: a phase fraction is that of the specimen, and one field errs alone."""
+ALIKE = range(5000, 5100)
+"""Specimens of the trained family for the alarms of "unlike those of the training"."""
+CHANGED: dict[str, dict[str, Any]] = {
+    "7 nm a pixel": {"pixel_size_nm": 7.0},
+    "14 nm a pixel": {"pixel_size_nm": 14.0},
+    "1 kV": {"accelerating_voltage_kV": 1.0},
+    "5 kV": {"accelerating_voltage_kV": 5.0},
+    "etched 30 s": {"etching_s": 30.0},
+    "osmium": {"staining": "osmium"},
+    "dwell 3 µs": {"dwell_us": 3.0},
+}
+"""In place of 10 nm, 2 kV, no etching, no staining, 10 µs."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "segnet": {"network": "segnet", "widths": (16, 32, 64, 128), "steps": 1000},
     "unet": {"network": "unet", "widths": (16, 32, 64, 128, 256), "steps": 850},
@@ -202,6 +215,41 @@ def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     return fields
 
 
+def alarms() -> dict[str, Any]:
+    """Count warnings of the shipped model on micrographs taken alike, and on others."""
+    from bl_steer.analysis.segmentation.conditions import Conditions
+    from simulators.fibsem_sample import FibsemSpecimen
+    from simulators.imaging import ImagingConditions
+    from simulators.micrograph import field, micrograph
+
+    known = Conditions.from_dict(find_model("fibsem").card["conditions"])
+    report: dict[str, Any] = {}
+    for edge in (256, 384, 512, 768, 1024):
+        shape = (edge, edge)
+        told = [known.warnings_for(field("grains", n, shape=shape).image) for n in ALIKE]
+        report[f"alike, {edge}"] = f"{sum(map(bool, told))} of {len(told)}"
+        print(edge, report[f"alike, {edge}"], flush=True)
+    flagged = 0
+    for seed in ALIKE[:30]:
+        boxes = [
+            FibsemSpecimen("grains", seed=seed, shape=(1, 256, 256), origin_um=(0.1 * n, 0, 0))
+            for n in range(12)
+        ]
+        images = [micrograph(box.labels[0], seed=[seed, n]) for n, box in enumerate(boxes)]
+        flagged += bool(known.warnings_for(images))
+    report["alike, 12 slices of 256"] = f"{flagged} of 30"
+    for edge in (256, 512, 1024):
+        for name, change in CHANGED.items():
+            taken = ImagingConditions(**change)
+            told = [
+                known.warnings_for(field("grains", n, shape=(edge, edge), conditions=taken).image)
+                for n in range(3000, 3020)
+            ]
+            report[f"{name}, {edge}"] = f"{sum(map(bool, told))} of {len(told)}"
+            print(name, edge, report[f"{name}, {edge}"], flush=True)
+    return report
+
+
 def _largest(errors: np.ndarray) -> dict[str, Any]:
     """Summarise the largest error of a phase fraction in each row."""
     largest = abs(errors).max(axis=1)
@@ -288,7 +336,9 @@ def predict_from_few(seed: int, sizes: tuple[int, ...], everything: int) -> dict
 def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", choices=("superalloy", "simulated", "speed", "planner"))
+    parser.add_argument(
+        "what", nargs="?", choices=("superalloy", "simulated", "speed", "planner", "alarms")
+    )
     parser.add_argument("--networks", nargs="+", default=list(SETTINGS))
     parser.add_argument("--seeds", default="0:3")
     parser.add_argument("--json", type=Path)
@@ -300,6 +350,8 @@ def main() -> None:
         results["speed"] = speed()
     if arguments.what in (None, "simulated"):
         results["simulated"] = simulated()
+    if arguments.what in (None, "alarms"):
+        results["alarms"] = alarms()
     if arguments.what in (None, "planner"):
         results["planner"] = planner(seeds)
     if arguments.what in (None, "superalloy"):

@@ -66,7 +66,8 @@ def plot_map(
         drawn = ax.pcolormesh(
             x, y, values.reshape(space.shape), cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
         )
-    ax.figure.colorbar(drawn, ax=ax, label=label, fraction=0.046, pad=0.03)
+    beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape
+    ax.figure.colorbar(drawn, cax=beside, label=label)
     if measured is not None and len(measured):
         ax.scatter(
             measured[:, 0],

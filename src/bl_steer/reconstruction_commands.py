@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bl_steer.shell import FibSemSession
     from bl_steer.store import Store
 
-__all__ = ["report", "slice_and_view"]
+__all__ = ["recorded_options", "report", "slice_and_view"]
 
 CAP_PX = 96
 """Rows of an image above the specimen: the cap with its marks, and room for drift."""
@@ -113,6 +113,43 @@ def slice_and_view(
     }
 
 
+def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the options that a run of slices was taken with, and the parameters asked for.
+
+    Returns
+    -------
+    options : as the command line names them: ``family``, ``seed``, ``edge``, ``faults``,
+        ``pitch``, ``slices``; those that the record holds
+    params : of the analysis ``reconstruct``
+
+    Raises
+    ------
+    KeyError, ValueError
+        When there is no such run, or no instrument to carry it on.
+    """
+    from bl_steer.runs import RecordsAlone, open_named
+
+    _check_state(data_dir)
+    run = open_named(RecordsAlone(data_dir), uid)
+    if run.start.get("plan_name") != PLAN:
+        raise ValueError(
+            f"--resume must name a run of {PLAN}, got {run.uid[:8]} of "
+            f"{run.start.get('plan_name')!r}; 'bl-steer runs --data {data_dir}' lists them"
+        )
+    sample, taken = run.start.get("sample") or {}, run.start["slices"]
+    options = {
+        "family": sample.get("name"),
+        "seed": sample.get("seed"),
+        "edge": (sample.get("shape_px") or [None])[-1],
+        "faults": sample.get("faults"),
+        "pitch": taken["pitch_nm"],
+        "slices": taken["n_slices"],
+    }
+    asked = [one for one in run.start.get("analyses", ()) if one.get("name") == NAME]
+    params = dict(asked[0].get("params", {})) if asked else {}
+    return {key: value for key, value in options.items() if value is not None}, params
+
+
 def report(
     uid: str, *, out: Path | None, data_dir: Path, tell: Tell = lambda text: None
 ) -> dict[str, Any]:
@@ -138,11 +175,8 @@ def _open_instrument(
     if fresh:
         _check_free(data_dir, state)
         state.unlink(missing_ok=True)
-    elif not state.exists():
-        raise ValueError(
-            f"the instrument must stand where the run left it, got no {state}; give the --data of "
-            "that run, or take new slices without --resume"
-        )
+    else:
+        _check_state(data_dir)
     return open_fibsem(
         family,
         seed=seed,
@@ -151,6 +185,15 @@ def _open_instrument(
         state_file=state,
         data_dir=data_dir,
     )
+
+
+def _check_state(data_dir: Path) -> None:
+    """Refuse to carry a run on where its instrument is not."""
+    if not (state := data_dir / STATE_FILE).exists():
+        raise ValueError(
+            f"the instrument must stand where the run left it, got no {state}; give the --data of "
+            "that run, or take new slices without --resume"
+        )
 
 
 def _check_free(data_dir: Path, state: Path) -> None:

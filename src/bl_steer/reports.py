@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["NAME", "report_of", "true_volume"]
 
 NAME = "reconstruct"
+UNITS = ("nm", "um", "px", "kV", "s", "us")
+"""That names of conditions end in."""
 
 Tell = Callable[[str], None]
 
@@ -44,6 +46,7 @@ def report_of(
     """
     from bl_steer.analysis import is_analysis
     from bl_steer.analysis.publish import result_of
+    from bl_steer.analysis.reconstruction.analysis import Reconstruct
     from bl_steer.runs import open_named, open_run
 
     found = open_named(store, str(uid))
@@ -53,6 +56,12 @@ def report_of(
         raise ValueError(
             f"a report must be of the analysis {NAME!r}, got {about.get('name')!r}; see "
             f"'bl-steer analyse {about['raw_run'][:8]} {NAME}'"
+        )
+    if about.get("version") != Reconstruct.version:
+        raise ValueError(
+            f"a report must be of version {Reconstruct.version} of {NAME!r}, got "
+            f"{about.get('version')}; 'bl-steer analyse {about['raw_run'][:8]} {NAME} --data "
+            f"{store.path}' analyses the run anew"
         )
     result = result_of(found, store.frames_dir)
     run = open_run(store, about["raw_run"])
@@ -97,8 +106,8 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
     about = {
         "run": run.uid,
         "taken": datetime.fromtimestamp(start["time"]).isoformat(" ", "minutes"),
-        "specimen": ", ".join(f"{key} {value}" for key, value in dict(sample).items()) or "–",
-        "conditions": ", ".join(f"{k} {v}" for k, v in start.get("conditions", {}).items()),
+        "specimen": _words(sample),
+        "conditions": _words(start.get("conditions", {})),
     }
     title = f"Slices into structure: {sample.get('name', run.uid[:8])}"
     tables = tables_with_truth(result, truth)
@@ -111,6 +120,23 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         **{key: _plain(tables.get(key)) for key in ("table_1", "table_2", "scores", "leave_out")},
         "resolution_nm": result.provenance["resolution_nm"],
     }
+
+
+def _words(known: Mapping[str, Any]) -> str:
+    """Return what is known by name, each with the unit that its name ends in.
+
+    >>> _words({"name": "grains", "pixel_size_nm": 10.0, "shape_px": [288, 192]})
+    'name grains, pixel size 10 nm, shape 288 × 192 px'
+    """
+    said = []
+    for key, value in known.items():
+        name, _, unit = key.rpartition("_")
+        if unit not in UNITS:
+            name, unit = key, ""
+        values = value if isinstance(value, list | tuple) else [value]
+        text = " × ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+        said.append(f"{name.replace('_', ' ')} {text} {unit}".rstrip())
+    return ", ".join(said) or "–"
 
 
 def _latest_analysis(store: Store, raw_uid: str) -> Run:

@@ -57,8 +57,13 @@ def run(
     conditions: Mapping[str, Any],
     out: Path,
     progress: Progress | None = None,
+    writing: Progress | None = None,
 ) -> dict[str, Any]:
-    """Segment the micrographs of files and folders; write label maps, tables and figures."""
+    """Segment the micrographs of files and folders; write label maps, tables and figures.
+
+    Many fields take as long to be drawn as to be segmented: `progress` is told of the one, and
+    `writing` of the other.
+    """
     from bl_steer.analysis.digest import digest_of
     from bl_steer.analysis.registry import find_analysis, make_params
     from bl_steer.analysis.segmentation.files import inputs_from_files, write_result, write_table
@@ -68,7 +73,7 @@ def run(
     inputs, notes = inputs_from_files(paths, conditions)
     result = analysis.run(inputs, make_params(analysis, params), progress)
     sample = {key: column.tolist() for key, column in result.tables["sample"].items()}
-    written = write_result(result, out)
+    written = write_result(result, out, writing)
     names = [str(Path(file).resolve()) for file in inputs.source["files"]]
     of_files = {"field": np.array(list(inputs.arrays)), "file": np.array(names)}
     written.append(write_table(of_files, out / "fields.csv"))

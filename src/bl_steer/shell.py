@@ -152,8 +152,14 @@ def open_fibsem(
     )
     store = Store.open(data_dir)
     fibsem.sem.frames_dir = store.frames_dir
-    # What the truth can be found with afterwards.
-    sample = {"name": family, "seed": seed, "simulator": "fibsem", "shape_px": list(shape)}
+    # What the truth can be found with afterwards, and a broken run be carried on.
+    sample = {
+        "name": family,
+        "seed": seed,
+        "simulator": "fibsem",
+        "shape_px": list(shape),
+        "faults": faults,
+    }
     session = FibSemSession(store, fibsem.devices, sample_md=sample, progress=progress)
     session.fibsem, session.owns_store = fibsem, True
     return session

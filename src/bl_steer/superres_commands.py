@@ -185,10 +185,12 @@ def check(
 
 def _verdict(scores: Table) -> str:
     """Return whether the network predicts left-out slices better than what needs no training."""
+    from bl_steer.analysis.superresolution.leave_out import NETWORKS
+
     measure, best = ("miou", max) if "miou" in scores else ("rms_error", min)
     name = "mean IoU" if measure == "miou" else "rms error"
     found = dict(zip(np.asarray(scores["method"]).tolist(), scores[measure], strict=True))
-    ours = found.pop("srram")
+    ours = found.pop(NETWORKS)
     simple = best(found, key=lambda method: found[method])
     beside = f"{simple} ({name} {ours:.3f} against {found[simple]:.3f})"
     if ours != found[simple] and best(ours, found[simple]) == ours:

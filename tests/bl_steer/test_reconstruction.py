@@ -29,7 +29,7 @@ from bl_steer.analysis.reconstruction.rendering import can_render
 from bl_steer.cli import main
 from bl_steer.drafts import alone_in
 from bl_steer.protocols import AnalysisResult
-from bl_steer.reconstruction_commands import CAP_PX, STATE_FILE
+from bl_steer.reconstruction_commands import CAP_PX, STATE_FILE, recorded_options
 from bl_steer.reports import true_volume
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
 from bl_steer.shell import open_fibsem
@@ -149,11 +149,35 @@ def test_slices_are_not_taken_without_saying_that_it_is_a_simulation(
 def test_a_run_is_resumed_only_on_its_own_instrument(
     tmp_path: Path, reported: Reported, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    resume = ["slice-and-view", "--simulate", "--resume", "-1", "--out", str(tmp_path / "report")]
+    uid = reported.run.uid[:8]
+    resume = ["slice-and-view", "--simulate", "--resume", uid, "--out", str(tmp_path / "report")]
     assert main([*resume, "--data", str(tmp_path)]) == 2
     assert "must stand where the run left it" in capsys.readouterr().err
-    assert main([*resume, "--data", str(reported.folder / "data"), "--seed", "4"]) == 2
-    assert "must be of the same instrument, got that of specimen" in capsys.readouterr().err
+    other = ["--seed", "4", "--edge", "256", "--slices", "9"]
+    assert main([*resume, "--data", str(reported.folder / "data"), *other]) == 2
+    told = capsys.readouterr().err
+    assert "--seed must be that of the run to resume, 3, got 4; " in told
+    assert "--edge must be that of the run to resume, 112, got 256; leave it out" in told
+
+
+def test_a_run_tells_the_options_to_carry_it_on_with(reported: Reported) -> None:
+    options, params = recorded_options(reported.run.uid[:8], reported.folder / "data")
+    assert options == {
+        "family": "grains", "seed": 3, "slices": 6, "pitch": 40.0, "edge": 112, "faults": "severe"
+    }  # fmt: skip
+    assert params == {key: str(value) for key, value in PARAMS.items()}  # as they were typed
+    with pytest.raises(ValueError, match="--resume must name a run of slice_and_view, got"):
+        recorded_options(reported.report["analysis_uid"], reported.folder / "data")
+
+
+def test_a_broken_run_is_carried_on_without_repeating_its_options(tmp_path: Path) -> None:
+    take(tmp_path, n_slices=4, stop_after=2)
+    params = [f"--param={key}={value}" for key, value in PARAMS.items()]
+    command = ["slice-and-view", "--simulate", "--resume", "-1", "--data", str(tmp_path)]
+    assert main([*command, *params, "--out", str(tmp_path / "report")]) == 0
+    runs = [row for row in list_runs(RecordsAlone(tmp_path)) if row.plan == "slice_and_view"]
+    assert [row.n_points for row in runs] == [2, 2]
+    assert open_run(RecordsAlone(tmp_path), runs[-1].uid).frames.shape[2:] == (208, 112)
 
 
 @pytest.mark.parametrize(

@@ -5,15 +5,18 @@ The agents' own loop is `bl_steer.steering`; this is for a table of points from 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.agents import AGENT_NAMES, Space, make_agent
+from bl_steer.agents.ledger import MAX_INVALID
+from bl_steer.analysis.advice_subset import most_learnt, spread_out
 from bl_steer.protocols import (
     AnalysisResult,
     Array,
@@ -34,8 +37,6 @@ CELLS = 30
 """Cells along the longer side, where no pitch is given: as fine as the beamline's maps."""
 MAX_CELLS = 40_000
 LEAST_POINTS = 3
-MAX_LEARNT = 5_000
-"""Points from which the method bayesian learns: its matrices grow with their square."""
 N_START = 5
 """With fewer points the next ones fill the largest gaps: there is too little to learn from."""
 
@@ -66,7 +67,8 @@ class SteeringAdvice:
     Notes
     -----
     Several points are found one after the other: the value of each is taken to be what the model
-    expects there, and the model asked again (the "kriging believer").
+    expects there, and the model asked again (the "kriging believer"). Of more points than can be
+    learnt from in some seconds, the method bayesian takes some that lie spread out.
 
     References
     ----------
@@ -75,7 +77,7 @@ class SteeringAdvice:
     """
 
     name: ClassVar[str] = "advise"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = AdviceParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -109,30 +111,17 @@ class SteeringAdvice:
         Raises
         ------
         ValueError
-            When there are too few points, or no area between them, or too many to learn from.
+            When there are too few points, or no area between them.
         """
         began = perf_counter()
         points = _checked(inputs)
-        if params.method == "bayesian" and len(points["x"]) > MAX_LEARNT:
-            raise ValueError(
-                f"the method bayesian takes at most {MAX_LEARNT} points, got {len(points['x'])}; "
-                "give fewer, such as every tenth along each side of a grid"
-            )
         sign = 1.0 if params.goal == "highest" else -1.0
         space = _space(points, params)
-        agent = _told(points, space, params, sign)
+        learnt = _learnt(points, space, params, sign)
+        agent = _told(points, learnt, space, params, sign)
+        # Before it suggests: then it believes in values that nobody measured.
+        arrays = _expected(agent, space, sign) if isinstance(agent, PredictsMap) else {}
         suggestions = _suggest(agent, params, sign, progress)
-        arrays: dict[str, Array] = {}
-        if isinstance(agent, PredictsMap):
-            # Asked anew: the agent that suggested believes in values that nobody measured.
-            mean, sd = _model(points, space, params, sign).predict(space.points)
-            shape = space.shape or (1, len(space))
-            arrays = {
-                "expected": (sign * mean).reshape(shape),
-                "sd": sd.reshape(shape),
-                "grid_x": space.points[: shape[1], 0].copy(),
-                "grid_y": space.points[:: shape[1], 1].copy(),
-            }
         unit = str(inputs.metadata.get("unit", ""))
         return AnalysisResult(
             tables={"suggestions": suggestions, "best": _best(points, sign)},
@@ -147,18 +136,32 @@ class SteeringAdvice:
                 "pitch": space.pitch,
                 "duration_s": perf_counter() - began,
             },
-            figures={"advice": partial(_draw, points, suggestions, arrays, unit)},
-            warnings=_warnings(points, inputs),
+            figures={
+                "advice": partial(
+                    _draw, points, suggestions, arrays, unit=unit, value=_value_name(inputs)
+                )
+            },
+            warnings=[
+                *_warnings(points, inputs),
+                *_bounded(learnt, space),
+                *_exhausted(suggestions, params, space),
+            ],
         )
 
 
 def _draw(
-    points: Mapping[str, Array], suggestions: Table, arrays: Mapping[str, Array], unit: str
+    points: Mapping[str, Array], suggestions: Table, arrays: Mapping[str, Array], **names: str
 ) -> Any:
     # The figures load matplotlib, so they are imported when one is drawn.
     from bl_steer.analysis.advice_figures import draw_advice
 
-    return draw_advice(points, suggestions, arrays, unit=unit)
+    return draw_advice(points, suggestions, arrays, **names)
+
+
+def _value_name(inputs: Inputs) -> str:
+    """Return what the values are called where they come from."""
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    return str(columns.get("value", "value"))
 
 
 def _checked(inputs: Inputs) -> dict[str, Array]:
@@ -182,7 +185,7 @@ def _checked(inputs: Inputs) -> dict[str, Array]:
 
 
 def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
-    """Return the grid over the box of the measured points."""
+    """Return the grid over the box of the measured points, in its middle."""
     low = np.array([points["x"].min(), points["y"].min()])
     high = np.array([points["x"].max(), points["y"].max()])
     if (high == low).any():
@@ -197,19 +200,27 @@ def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
             f"the pitch must give 2 to {MAX_CELLS} places, got {counts[0]} x {counts[1]} with "
             f"{pitch:g}; choose another"
         )
-    return Space.grid(*(low[axis] + pitch * np.arange(counts[axis]) for axis in (0, 1)))
+    first = low + 0.5 * np.maximum(high - low - pitch * (counts - 1), 0.0)
+    return Space.grid(*(first[axis] + pitch * np.arange(counts[axis]) for axis in (0, 1)))
 
 
-def _model(
+def _learnt(
     points: Mapping[str, Array], space: Space, params: AdviceParams, sign: float
-) -> PredictsMap:
-    agent = _told(points, space, params, sign)
-    if not isinstance(agent, PredictsMap):
-        raise TypeError(f"the method {params.method!r} must predict; this is an error in bl_steer")
-    return agent
+) -> NDArray[np.bool_]:
+    """Return from which of the points is learnt, booleans (n,)."""
+    if params.method != "bayesian":
+        return np.ones(len(points["x"]), bool)
+    best = int(np.argmax(sign * points["value"]))
+    return spread_out(points, most_learnt(len(space)), best)
 
 
-def _told(points: Mapping[str, Array], space: Space, params: AdviceParams, sign: float) -> Agent:
+def _told(
+    points: Mapping[str, Array],
+    learnt: NDArray[np.bool_],
+    space: Space,
+    params: AdviceParams,
+    sign: float,
+) -> Agent:
     if params.method not in AGENT_NAMES:
         raise ValueError(f"a method must be one of {', '.join(AGENT_NAMES)}, got {params.method!r}")
     options: dict[str, Any] = {}
@@ -218,9 +229,27 @@ def _told(points: Mapping[str, Array], space: Space, params: AdviceParams, sign:
         counts = sign > 0 and points["value"].min() >= 0
         options = {"n_start": N_START, "warp": "sqrt" if counts else "none"}
     agent = make_agent(params.method, space, seed=params.seed, **options)
-    rows = zip(points["x"], points["y"], sign * points["value"], strict=True)
-    agent.ingest([{"x": float(x), "y": float(y), "objective": float(v)} for x, y, v in rows])
+    values = np.where(learnt, sign * points["value"], np.nan)
+    rows = [
+        {"x": float(x), "y": float(y), "objective": float(v)}
+        for x, y, v in zip(points["x"], points["y"], values, strict=True)
+    ]
+    agent.ingest(rows)
+    # Where somebody has measured, nobody is sent again, whether that is learnt from or not.
+    agent.ingest([row for row in rows if np.isnan(row["objective"])] * (MAX_INVALID - 1))
     return agent
+
+
+def _expected(agent: PredictsMap, space: Space, sign: float) -> dict[str, Array]:
+    """Return the maps of what is expected and how well it is known, and their axes."""
+    mean, sd = agent.predict(space.points)
+    shape = space.shape or (1, len(space))
+    return {
+        "expected": (sign * mean).reshape(shape),
+        "sd": sd.reshape(shape),
+        "grid_x": space.points[: shape[1], 0].copy(),
+        "grid_y": space.points[:: shape[1], 1].copy(),
+    }
 
 
 def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress | None) -> Table:
@@ -270,3 +299,26 @@ def _warnings(points: Mapping[str, Array], inputs: Inputs) -> list[str]:
             f"There are only {len(points['x'])} points: the next ones fill the largest gaps."
         )
     return found
+
+
+def _bounded(learnt: NDArray[np.bool_], space: Space) -> Iterator[str]:
+    if not learnt.all():
+        yield (
+            f"The map was learnt from {learnt.sum()} of the {len(learnt)} points, spread over the "
+            f"area: more would take too long for {len(space)} places. All count as measured."
+        )
+
+
+def _exhausted(suggestions: Table, params: AdviceParams, space: Space) -> Iterator[str]:
+    found = len(suggestions["x"])
+    places = f"places to choose from, {space.pitch:.4g} apart"
+    if not found:
+        yield (
+            f"Nothing is left to suggest: all of the {len(space)} {places}, were measured already. "
+            "Give a smaller pitch."
+        )
+    elif found < params.n_points:
+        yield (
+            f"Only {found} of {params.n_points} points are suggested: the others of the "
+            f"{len(space)} {places}, were measured already. Give a smaller pitch."
+        )

@@ -71,7 +71,8 @@ def plot_component(
         return ax
     drawn = ax.pcolormesh(axes.qx, axes.qz, pattern, cmap=COLOURS, shading="nearest")
     label = "intensity (of the highest)"
-    ax.figure.colorbar(drawn, ax=ax, label=label, fraction=0.046, pad=0.03)
+    beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))
+    ax.figure.colorbar(drawn, cax=beside, label=label)
     ax.set(
         xlabel=f"{names[0]} ({axes.unit})",
         ylabel=f"{names[1]} ({axes.unit})",
@@ -109,4 +110,4 @@ def _space(points: Table) -> tuple[Space, NDArray[np.int_]]:
 def _title(table: Table, k: int) -> str:
     low, high = (100 * table[key][k] for key in ("share_low", "share_high"))
     name = f"component {k}{' (reference)' if table['is_reference'][k] else ''}"
-    return f"{name}: {100 * table['share'][k]:.1f} % ({low:.1f}–{high:.1f})"
+    return f"{name}\n{100 * table['share'][k]:.1f} % ({low:.1f} to {high:.1f} %)"

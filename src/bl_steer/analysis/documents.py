@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.requests import Request
+from bl_steer.fonts import with_japanese
 from bl_steer.protocols import AnalysisResult, Table
 from bl_steer.store import Document
 
@@ -257,7 +258,8 @@ def _write_figures(
     for name, draw in result.figures.items():
         file = f"{uid}-{name}.png"
         try:
-            draw().savefig(folder / file, dpi=150)
+            with with_japanese():
+                draw().savefig(folder / file, dpi=150)
         except Exception as error:  # a picture is not worth a result
             problems.append(f"figure {name!r} was not drawn: {type(error).__name__}: {error}")
         else:

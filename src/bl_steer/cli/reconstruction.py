@@ -28,14 +28,17 @@ def add_commands(commands: Any) -> None:
     text = "take slices on the simulated FIB-SEM, and report what the volume holds"
     take = command(commands, "slice-and-view", _slice_and_view, text)
     take.add_argument("--simulate", action="store_true", help="on the simulated FIB-SEM")
-    take.add_argument("--family", choices=FAMILIES, default="grains", help="of the specimen")
-    take.add_argument("--seed", type=int, default=0, help="of the specimen and the faults")
-    take.add_argument("--slices", type=int, default=24, metavar="N")
-    take.add_argument("--pitch", type=float, default=100.0, metavar="NM")
-    take.add_argument("--edge", type=int, default=256, metavar="PX", help="of an image")
-    take.add_argument("--faults", choices=FAULTS, default="usual", help="of the instrument")
+    add = partial(take.add_argument, action=_Given)
+    add("--family", choices=FAMILIES, default="grains", help="of the specimen")
+    add("--seed", type=int, default=0, help="of the specimen and the faults")
+    add("--slices", type=int, default=24, metavar="N")
+    add("--pitch", type=float, default=100.0, metavar="NM")
+    add("--edge", type=int, default=256, metavar="PX", help="of an image")
+    add("--faults", choices=FAULTS, default="usual", help="of the instrument")
     take.add_argument(
-        "--resume", metavar="UID", help="a run that was broken off; the other options as before"
+        "--resume",
+        metavar="UID",
+        help="a run that was broken off; the options above are taken from it",
     )
     take.add_argument(
         "--param",
@@ -52,20 +55,37 @@ def add_commands(commands: Any) -> None:
 
 def print_tables(report: dict[str, Any]) -> None:
     """Print tables 1 and 2, a line for each quantity and method."""
+    from bl_steer.analysis.reconstruction.report_tables import aligned
+
     for number, unit in ((1, "um3"), (2, "um2")):
         table = report[f"table_{number}"]
         name = "volume" if number == 1 else "area"
         print(f"table {number}       {name}s, µm{'³' if number == 1 else '²'}")
+        values = [math.nan if one is None else one for one in table[f"{name}_{unit}"]]
         rows = zip(
             table["quantity"],
             table["method"],
-            table[f"{name}_{unit}"],
+            aligned(values),
             table["ratio_to_truth"],
             strict=True,
         )
         for quantity, method, value, ratio in rows:
             off = "" if ratio is None or method == "truth" else f"{100 * (ratio - 1):+8.1f} %"
-            print(f"    {quantity:18}{method:16}{value:10.4g}{off}")
+            print(f"    {quantity:18}{method:16}{value:>10}{off}")
+
+
+class _Given(argparse.Action):
+    """Store a value, and that it was given: what was not, a resumed run takes from its record."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        setattr(namespace, self.dest, values)
+        namespace.given = {*getattr(namespace, "given", ()), self.dest}
 
 
 def _slice_and_view(arguments: argparse.Namespace) -> None:
@@ -78,9 +98,13 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
             "slices must be taken on the simulated FIB-SEM here, got no --simulate; give it, or "
             "run the plan slice_and_view in a session on your instrument"
         )
+    params = parse_values(arguments.param)
+    if arguments.resume is not None:
+        recorded, asked = does.recorded_options(arguments.resume, arguments.data)
+        _take_from(recorded, arguments)
+        params = {**asked, **params}
     _check_numbers(arguments.slices, arguments.pitch)
     _check_edge(arguments.edge, arguments.pitch)
-    params = parse_values(arguments.param)
     made = make_params(find_analysis("reconstruct"), params)
     plane_nm = getattr(made, "plane_nm", None) or arguments.pitch / getattr(made, "factor", 1)
     _check_memory(arguments.slices, arguments.edge, arguments.pitch / plane_nm)
@@ -100,6 +124,23 @@ def _slice_and_view(arguments: argparse.Namespace) -> None:
     _print(report)
     print(f"time          {report['duration_s']:.0f} s, {report['plan_s']:.0f} s for the slices")
     write_json(arguments, report)
+
+
+def _take_from(recorded: dict[str, Any], arguments: argparse.Namespace) -> None:
+    """Take the options of a broken run; refuse those that were given otherwise.
+
+    More slices than it was asked for may be wanted.
+    """
+    given: set[str] = getattr(arguments, "given", set())
+    wrong = [
+        f"--{name} must be that of the run to resume, {value}, got {getattr(arguments, name)}"
+        for name, value in recorded.items()
+        if name in given and name != "slices" and getattr(arguments, name) != value
+    ]
+    if wrong:
+        raise ValueError("; ".join(wrong) + "; leave it out")
+    for name in recorded.keys() - given:
+        setattr(arguments, name, recorded[name])
 
 
 def _check_numbers(n_slices: int, pitch_nm: float) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bl_steer.cli.options import group, plain_command, write_json
 from bl_steer.cli.segment_options import (
@@ -17,6 +17,9 @@ from bl_steer.cli.segment_options import (
     read_sizes,
     training_options,
 )
+
+if TYPE_CHECKING:
+    from bl_steer.protocols import Progress
 
 __all__ = ["add_commands"]
 
@@ -129,13 +132,14 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     if arguments.tile_px is not None:
         params["tile_px"] = arguments.tile_px
-    with _Bar("segmenting", "tile") as bar:
+    with _Bar("segmenting", "step") as bar:
         report = segment_commands.run(
             arguments.paths,
             params=params,
             conditions=dict(assignment(text) for text in arguments.condition),
             out=arguments.out,
             progress=bar.show,
+            writing=bar.stage("writing", "file"),
         )
     for warning in report["warnings"]:
         print(f"warning: {warning}")
@@ -283,3 +287,13 @@ class _Bar:
             self._bar.reset(total)
         self._bar.total = total
         self._bar.update(done - self._bar.n)
+
+    def stage(self, text: str, unit: str) -> Progress:
+        """Return what shows a later stage of the same work."""
+
+        def show(done: int, total: int) -> None:
+            self._bar.set_description(text, refresh=False)
+            self._bar.unit = unit
+            self.show(done, total)
+
+        return show

@@ -180,14 +180,14 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
-    from bl_steer.service.fonts import use_japanese_font
+    from bl_steer.fonts import with_japanese
 
     files, problems = [], []
-    use_japanese_font()
     for name, draw in result.figures.items():
         path = out / f"{_safe(name)}.png"
         try:
-            draw().savefig(path, dpi=DPI)
+            with with_japanese():
+                draw().savefig(path, dpi=DPI)
         except Exception as error:  # a picture is not worth a result
             problems.append(f"figure {name!r} was not drawn: {type(error).__name__}: {error}")
         else:

@@ -88,6 +88,47 @@ def test_the_picture_shows_points_and_numbered_suggestions(method: str) -> None:
     assert figure.axes[0].get_xlabel() == "x (µm)"
 
 
-def test_more_points_than_can_be_learnt_from_are_refused() -> None:
-    with pytest.raises(ValueError, match="at most 5000 points, got 5001"):
-        SteeringAdvice().run(points(5001), AdviceParams())
+def test_the_map_fills_its_axes_and_is_named_with_the_values_of_the_file() -> None:
+    given = points()
+    source = {"columns": {"x": "x (um)", "y": "y (um)", "value": "強度 (counts)"}}
+    result = SteeringAdvice().run(Inputs(given.arrays, given.metadata, source), AdviceParams())
+    figure = result.figures["advice"]()
+    ax, beside = figure.axes
+    corners = ax.collections[0].get_coordinates()
+    np.testing.assert_allclose(ax.get_xlim(), corners[0, [0, -1], 0])
+    np.testing.assert_allclose(ax.get_ylim(), corners[[0, -1], 0, 1])
+    assert beside.get_xlim() == ax.get_xlim()
+    inside = (given.arrays["x"] >= ax.get_xlim()[0]) & (given.arrays["x"] <= ax.get_xlim()[1])
+    assert inside.all()
+    bars = [one.child_axes[0].get_ylabel() for one in (ax, beside)]
+    assert bars == ["強度 (counts)", "± 1 sd, 強度 (counts)"]
+
+
+def test_of_many_points_some_are_learnt_from_and_none_is_suggested_again() -> None:
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(60.0), np.arange(50.0)))
+    hill = 200 * np.exp(-((x - 41) ** 2 + (y - 23) ** 2) / 60)
+    holes = np.random.default_rng(0).choice(len(x), 12, replace=False)
+    kept = np.setdiff1d(np.arange(len(x)), holes)
+    given = Inputs({"x": x[kept], "y": y[kept], "value": hill[kept]})
+    result = SteeringAdvice().run(given, AdviceParams(pitch=1.0, n_points=4))
+    assert "learnt from 258 of the 2988 points" in result.warnings[0]
+    found = result.tables["suggestions"]
+    holes_left = {(float(x[k]), float(y[k])) for k in holes}
+    assert {*zip(found["x"].tolist(), found["y"].tolist(), strict=True)} <= holes_left
+    assert result.arrays["expected"][23, 41] == pytest.approx(200, abs=10)
+
+
+@pytest.mark.parametrize("method", ["bayesian", "sobol"])
+def test_a_grid_that_is_measured_throughout_leaves_nothing_to_suggest_and_says_so(
+    method: str,
+) -> None:
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(6.0), np.arange(5.0)))
+    given = Inputs({"x": x, "y": y, "value": x + y})
+    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    assert len(result.tables["suggestions"]["x"]) == 0
+    assert "Nothing is left to suggest: all of the 30 places" in result.warnings[0]
+    assert len(result.figures["advice"]().axes[0].texts) == 0
+    gone = np.arange(len(x)) != 7
+    given = Inputs({key: column[gone] for key, column in given.arrays.items()})
+    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    assert "Only 1 of 5 points are suggested" in result.warnings[0]

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconstruct", "ReconstructParams"]
 
-JUDGED = 12
-"""Images, spread evenly, whose looks are compared with those that the model was trained on."""
-
 
 class ReconstructParams(BaseModel):
     """Parameters of the analysis ``reconstruct``."""
@@ -67,7 +64,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -123,7 +120,13 @@ class Reconstruct:
         network = train(labels, settings, len(names), stages.of("learn"))
         volume, uncertainty = insert_planes(network, labels, depths, stages.of("insert"))
         trust = judge(
-            labels, network, depths, size, check=params.check, progress=stages.of("leave out")
+            labels,
+            network,
+            depths,
+            size,
+            names,
+            check=params.check,
+            progress=stages.of("leave out"),
         )
         made = Reconstruction(slices, labels, volume, depths, size, names)
         compared = compare(made, blocks=params.interval_blocks, seed=params.seed, stages=stages)
@@ -207,16 +210,15 @@ def _unlike_training(
     model: SegmentationModel, inputs: Inputs, window: list[list[int]]
 ) -> list[str]:
     """Compare the images as recorded with the training's; aligning them has changed their noise."""
-    from bl_steer.analysis.segmentation.conditions import Conditions
+    from bl_steer.analysis.segmentation.conditions import Conditions, looked_at
 
     recorded = model.card.get("conditions")
     if recorded is None:
         return []
     (top, bottom), (left, right) = window
     images: Any = inputs.arrays["slices"]
-    some = np.unique(np.linspace(0, len(images) - 1, JUDGED).round().astype(int))
-    looked_at = [np.asarray(images[int(k)])[top:bottom, left:right] for k in some]
-    return Conditions.from_dict(recorded).warnings_for(looked_at, inputs.metadata)
+    some = [np.asarray(images[k])[top:bottom, left:right] for k in looked_at(len(images))]
+    return Conditions.from_dict(recorded).warnings_for(some, inputs.metadata)
 
 
 def _gaps(depths: EvenDepths) -> Iterator[str]:

@@ -61,7 +61,7 @@ def draw_figure_5(result: AnalysisResult, truth: NDArray[np.uint8] | None = None
     panels = panels_of(result, truth)
     phases = Phases.from_list(list(result.provenance["phases"]))
     width, height = panels[0].extent_um
-    size = (15.0, 3.0 * height / width + 1.1)
+    size = (11.5, 2.3 * height / width + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     for letter, panel, ax in zip("abcde", panels, figure.subplots(1, 5, sharey=True), strict=True):
         plot_panel(panel, phases, ax=ax)
@@ -101,7 +101,7 @@ def draw_amounts(tables: Mapping[str, Table]) -> Figure:
     """Draw tables 1 and 2: volumes and contact areas of each method, with 95 % intervals."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11.0, 4.2), layout="constrained")
+    figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     plot_amounts(tables["table_1"], ax=left, label="volume (µm³)")
     plot_amounts(tables["table_2"], ax=right, label="contact area (µm²)")
@@ -134,7 +134,7 @@ def draw_trust(result: AnalysisResult) -> Figure:
     """Draw what speaks for and against the volume: left-out slices, isotropy, resolution."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(13.0, 3.8), layout="constrained")
+    figure = Figure(figsize=(11.0, 3.6), layout="constrained")
     first, second, third = figure.subplots(1, 3)
     plot_leave_out(result.tables.get("leave_out"), ax=first)
     plot_correlation(result, ax=second)
@@ -149,9 +149,9 @@ def plot_leave_out(table: Table | None, *, ax: Axes) -> Axes:
     if table is None:
         ax.text(0.5, 0.5, "not done", ha="center", transform=ax.transAxes)
         return ax
-    names = ["super-resolved" if n == "srram" else str(n) for n in table["method"]]
+    names = np.asarray(table["method"]).tolist()
     score = np.asarray(table["miou"])
-    shown = [METHOD_COLOURS[SUPERRESOLVED] if n == "super-resolved" else "#9AA5AE" for n in names]
+    shown = [METHOD_COLOURS[SUPERRESOLVED] if n == SUPERRESOLVED else "#9AA5AE" for n in names]
     ax.barh(names[::-1], score[::-1], 0.6, color=shown[::-1])
     for place, value in enumerate(score[::-1]):
         ax.text(value, place, f" {value:.3f}", va="center", fontsize="small")
@@ -163,11 +163,11 @@ def plot_correlation(result: AnalysisResult, *, ax: Axes) -> Axes:
     """Draw the two-point correlation along z beside that in the plane: alike where isotropic."""
     table = result.tables["isotropy_correlation"]
     names = [one["name"] for one in result.provenance["phases"]]
-    for phase in np.unique(np.asarray(table["phase"]).astype(int)):
+    for phase in dict.fromkeys(np.asarray(table["phase"]).tolist()):
         rows = np.asarray(table["phase"]) == phase
-        colour = PHASE_LINES[phase % len(PHASE_LINES)]
+        colour = PHASE_LINES[names.index(phase) % len(PHASE_LINES)]
         lag = np.asarray(table["lag_nm"])[rows]
-        ax.plot(lag, table["in_plane"][rows], "-", color=colour, label=f"{names[phase]}, in plane")
+        ax.plot(lag, table["in_plane"][rows], "-", color=colour, label=f"{phase}, in plane")
         error = 2 * np.asarray(table["difference_sd"])[rows]
         ax.errorbar(lag, table["along_z"][rows], error, fmt="o", ms=4, color=colour, capsize=2)
     ax.plot([], [], "o", ms=4, color="0.4", label="along z, ±2 sd")
@@ -210,7 +210,8 @@ def plot_depths(table: Table, *, ax: Axes) -> Axes:
     missing = np.asarray(table["plane"]) < 0
     if missing.any():
         ax.plot(number[missing], np.zeros(missing.sum()), "x", color="#D55E00", label="missing")
+        ax.legend(frameon=False, fontsize="small")
     ax.set(xlabel="slice", ylabel="depth less nominal (nm)")
-    ax.legend(frameon=False, fontsize="small")
+    ax.locator_params(axis="x", integer=True)
     ax.spines[["top", "right"]].set_visible(False)
     return ax

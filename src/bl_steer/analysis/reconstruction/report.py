@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
-from bl_steer.analysis.reconstruction.measures import CONVENTIONAL
+from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
 from bl_steer.analysis.reconstruction.rendering import can_render, render
 from bl_steer.analysis.reconstruction.report_cards import cards_of
 from bl_steer.analysis.reconstruction.report_tables import compared, rows_of
@@ -26,6 +26,7 @@ from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.drafts import draft_of, write_whole
+from bl_steer.fonts import with_japanese
 from bl_steer.protocols import AnalysisResult, Table
 
 if TYPE_CHECKING:
@@ -34,8 +35,18 @@ if TYPE_CHECKING:
 __all__ = ["write_report"]
 
 TEMPLATE = Path(__file__).with_name("report.html")
-CHART_IN = (5.2, 3.5)
-"""Of a chart, so that its text can be read on a narrow screen."""
+CHART_IN = (4.0, 3.1)
+PANEL_IN = 2.9
+"""Width of a chart and of a panel, so that their text can be read on a narrow screen."""
+SEEN = {
+    "slices as recorded": "Grey levels, aligned; each slice as thick as its distance.",
+    "conventional": "Phases of the slices, each as a thick slab.",
+    "Lanczos and threshold": "Grey levels interpolated along z, then thresholds.",
+    "super-resolved": "Planes between the slices by networks that learnt from the slices.",
+    "truth": "What the simulator knows to be there.",
+    "uncertainty": "How far xz and yz sections disagree; bright: unsure.",
+}
+"""What panels and renderings of these names show."""
 
 
 def write_report(
@@ -67,11 +78,12 @@ def write_report(
         When there is no room or no leave to write.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    page = _page(result, tables, truth, title, about or {})
+    with with_japanese():
+        page = _page(result, tables, truth, title, about or {})
     path = folder / "report.html"
     write_whole(path, page.encode())
     drawing = folder / "figure_5.png"
-    with draft_of(drawing) as draft:
+    with draft_of(drawing) as draft, with_japanese():
         figures.draw_figure_5(result, truth).savefig(draft, dpi=170)
     return [
         path,
@@ -112,7 +124,7 @@ def _page(
         correlation=_chart("plot_correlation", shown),
         shells=_chart("plot_shells", shown),
         depths=_chart("plot_depths", tables["slices"]),
-        chords=rows_of(tables["isotropy_chords"], phases.names),
+        chords=rows_of(tables["isotropy_chords"]),
         lines=rows_of(tables["triple_lines"]),
         connectivity=rows_of(tables["connectivity"]),
         about={
@@ -148,13 +160,17 @@ def _renderings(
         return []
     made = Reconstruction.of(result)
     volumes = {
-        "conventional: slices as thick slabs": made.volumes()[CONVENTIONAL](),
-        "super-resolved": made.volume,
+        CONVENTIONAL: made.volumes()[CONVENTIONAL](),
+        SUPERRESOLVED: made.volume,
     }
     if truth is not None:
-        volumes["truth"] = truth
+        volumes[TRUTH] = truth
     return [
-        {"title": name, "picture": _png(render(volume, made.voxel_nm, phases))}
+        {
+            "title": name,
+            "seen": SEEN[name],
+            "picture": _png(render(volume, made.voxel_nm, phases)),
+        }
         for name, volume in volumes.items()
     ]
 
@@ -167,9 +183,12 @@ def _panels(
     pictures = []
     for panel in panels_of(result, truth):
         width, height = panel.extent_um
-        figure = Figure(figsize=(3.4, 3.4 * height / width + 0.5), layout="constrained")
+        size = (PANEL_IN, (PANEL_IN - 0.65) * height / width + 0.5)  # less what z's numbers take
+        figure = Figure(figsize=size, layout="constrained")
         figures.plot_panel(panel, phases, ax=figure.subplots())
-        pictures.append({"title": panel.title, "picture": _png_of(figure)})
+        pictures.append(
+            {"title": panel.title, "seen": SEEN[panel.title], "picture": _png_of(figure)}
+        )
     return pictures
 
 

@@ -34,7 +34,7 @@ def cards_of(result: AnalysisResult, tables: Mapping[str, Table]) -> list[dict[s
         ]
     if "leave_out" in tables:
         left = dict(zip(tables["leave_out"]["method"], tables["leave_out"]["miou"], strict=True))
-        ours = left.pop("srram")
+        ours = left.pop(SUPERRESOLVED)
         others = ", ".join(
             f"{name} {score:.3f}{' (better)' if score > ours else ''}"
             for name, score in sorted(left.items(), key=lambda one: -one[1])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,14 +48,20 @@ def judge(
     network: SuperResolutionModel,
     depths: EvenDepths,
     pixel_nm: float,
+    names: Sequence[str],
     *,
     check: bool = True,
     progress: Progress | None = None,
 ) -> Trust:
-    """Test isotropy and resolution of label maps (n, H, W); leave slices out if `check` is set."""
+    """Test isotropy and resolution of label maps (n, H, W); leave slices out if `check` is set.
+
+    Parameters
+    ----------
+    names : of the phases
+    """
     n_phases = network.n_values
     voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
-    alike = isotropy(labels, voxel, n_phases=n_phases)
+    alike = isotropy(labels, voxel, n_phases=n_phases, names=names)
     shells = shell_correlation(network, labels, (voxel[0] / network.factor, pixel_nm, pixel_nm))
     tables: dict[str, Table] = {
         "isotropy_chords": alike.chords,

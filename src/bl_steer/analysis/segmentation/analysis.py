@@ -84,7 +84,8 @@ class SegmentMicrographs:
         result : tables ``fractions`` (a row for each field and phase) and ``sample`` (a row for
             each phase, all fields together); arrays ``{field}_labels`` and
             ``{field}_uncertainty`` (H, W), and with `keep_probability` ``{field}_probability``
-            (n_phases, H, W); `progress` is told of each tile of each field
+            (n_phases, H, W); `progress` is told of each tile of each field, and of each field
+            whose looks are compared with the training's
 
         Raises
         ------
@@ -104,6 +105,7 @@ class SegmentMicrographs:
             count_steps(model, image, pixel_size_nm=size, passes=passes)
             for (_, image, _), size in zip(fields, sizes, strict=True)
         ]
+        total = sum(steps) + len(_looked_at(model, fields))
         found: dict[str, Segmentation] = {}
         for number, (name, image, _) in enumerate(fields):
             found[name] = segment(
@@ -112,14 +114,17 @@ class SegmentMicrographs:
                 pixel_size_nm=sizes[number],
                 keep_probability=params.keep_probability,
                 passes=passes,
-                progress=_after(sum(steps[:number]), sum(steps), progress),
+                progress=_after(sum(steps[:number]), total, progress),
             )
+        warnings = _warnings(
+            model, fields, params.pixel_size_nm, _after(sum(steps), total, progress)
+        )
         return AnalysisResult(
             tables=_tables(model, found),
             arrays=_arrays(found, params.keep_probability),
             provenance=self._provenance(params, model, inputs, perf_counter() - began),
             figures=_figures(model, fields, found, params.pixel_size_nm),
-            warnings=tuple(_warnings(model, fields, params.pixel_size_nm)),
+            warnings=tuple(warnings),
         )
 
     def _provenance(
@@ -164,10 +169,21 @@ def _one(value: Any, number: int) -> Any:
     return value[number] if isinstance(value, list) and number < len(value) else value
 
 
+def _looked_at(
+    model: SegmentationModel, fields: list[tuple[str, NDArray[Any], dict[str, Any]]]
+) -> list[int]:
+    """Return the fields whose looks are compared with those of the training."""
+    from bl_steer.analysis.segmentation.conditions import looked_at
+
+    recorded = model.card.get("conditions") or {}
+    return looked_at(len(fields)) if recorded.get("count") else []
+
+
 def _warnings(
     model: SegmentationModel,
     fields: list[tuple[str, NDArray[Any], dict[str, Any]]],
     pixel_size_nm: float | None,
+    progress: Progress | None,
 ) -> list[str]:
     """Judge all fields together: they were taken alike, which finds smaller changes."""
     from bl_steer.analysis.segmentation.conditions import Conditions
@@ -180,7 +196,7 @@ def _warnings(
     if pixel_size_nm is not None:
         shared["pixel_size_nm"] = pixel_size_nm
     images = [image for _, image, _ in fields]
-    return Conditions.from_dict(recorded).warnings_for(images, shared)
+    return Conditions.from_dict(recorded).warnings_for(images, shared, progress)
 
 
 def _tables(model: SegmentationModel, found: Mapping[str, Segmentation]) -> dict[str, Table]:

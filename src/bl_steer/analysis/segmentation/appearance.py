@@ -140,6 +140,8 @@ def _edge(grey: Array, rows: Array, columns: Array, slope: Array) -> tuple[float
     strong = np.argwhere(slope >= np.quantile(slope, 0.98))
     inside = np.all((strong >= _REACH) & (strong < np.array(slope.shape) - _REACH), axis=1)
     at = strong[inside][:: max(1, int(inside.sum()) // 4000)]
+    if not len(at):  # all edges lie along the border
+        return np.nan, np.nan, np.nan
     place = tuple(at.T)
     normal = np.stack([rows[place], columns[place]]) / slope[place]
     steps = np.arange(-_REACH, _REACH + 1)

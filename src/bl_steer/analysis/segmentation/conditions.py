@@ -3,27 +3,39 @@
 What files and catalogues record is compared directly. Because records are often missing, how the
 micrographs look is compared too: each change of conditions moves the numbers of `appearance` in a
 direction of its own, which altered copies of the training images show, and a matched filter
-along that direction tells a change from the spread between specimens.
+along that direction tells a change from the spread between specimens. A small field shows few
+features, and its numbers scatter more: how much, windows cut from the training images show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.appearance import ASPECTS, altered, appearance
-from bl_steer.protocols import Array
+from bl_steer.analysis.segmentation.appearance import (
+    ASPECTS,
+    LARGEST,
+    SMALLEST,
+    altered,
+    appearance,
+)
+from bl_steer.protocols import Array, Progress
 
-__all__ = ["FEWEST", "Conditions"]
+__all__ = ["FEWEST", "Conditions", "looked_at"]
 
 FEWEST = 8
 """Training images below which their spread says too little to judge appearance."""
-FALSE_ALARMS = 0.05
-"""Share of unseen specimens under equal conditions that all tests together may flag."""
+FALSE_ALARMS = 0.005
+"""Share of unseen specimens under equal conditions that all tests together may flag, were their
+scores distributed as Student's t. Their tails are heavier: some 1 % are flagged."""
+JUDGED = 12
+"""Images, spread evenly, whose looks are compared: more would tell little else."""
+CUTS = (2, 4)
+"""Windows along the edge of a training image, of which those on its diagonal are looked at."""
 N_ALTERED = 6  # images that are altered: their mean direction is known well enough
 
 _NAMES = {
@@ -57,6 +69,8 @@ class Conditions:
     weights : by change, what each number counts for in its score, which has mean 0 in training
     spread : by change, standard deviation of the score of a specimen that was left out
     count : images judged by appearance
+    sizes : the same of windows of the training images, the smallest first, and of the whole ones:
+        ``edge_px`` (root of the area), by change ``mean`` and ``spread`` of the score
     """
 
     recorded: Mapping[str, Sequence[Any]]
@@ -64,6 +78,7 @@ class Conditions:
     weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
     spread: Mapping[str, float] = field(default_factory=dict)
     count: int = 0
+    sizes: Sequence[Mapping[str, Any]] = ()
 
     @classmethod
     def of(
@@ -96,6 +111,7 @@ class Conditions:
             {key: weight.tolist() for key, weight in weights.items()},
             spread,
             len(found),
+            _sizes(images, found, weights, spread),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -111,16 +127,19 @@ class Conditions:
         self,
         images: NDArray[Any] | Sequence[NDArray[Any]],
         metadata: Mapping[str, Any] | None = None,
+        progress: Progress | None = None,
     ) -> list[str]:
         """Say in which conditions new micrographs differ from those in training.
 
         Several images taken alike are judged together, which finds smaller changes than one
-        alone. Give them as the network sees them: resampled, if they are.
+        alone. They are taken to show one specimen: their common area counts, not their number.
+        Give them as the network sees them: resampled, if they are.
 
         Parameters
         ----------
-        images : (H, W), or several of them
+        images : (H, W), or several of them; some, see `looked_at`, are compared
         metadata : their conditions as recorded
+        progress : told of each image that is looked at
         """
         told = [
             sentence
@@ -130,17 +149,23 @@ class Conditions:
             if (sentence := _compare(key, value, self.recorded[key]))
         ]
         batch = [images] if isinstance(images, np.ndarray) and images.ndim == 2 else list(images)
-        return told + self._by_appearance(batch)
+        return told + self._by_appearance([batch[k] for k in looked_at(len(batch))], progress)
 
-    def _by_appearance(self, images: Sequence[NDArray[Any]]) -> list[str]:
+    def _by_appearance(
+        self, images: Sequence[NDArray[Any]], progress: Progress | None
+    ) -> list[str]:
         if not self.count:
             return []
-        rows = [row for image in images if (row := appearance(image)) is not None]
+        rows, edges = [], []
+        for number, image in enumerate(images, 1):
+            if (row := appearance(image)) is not None:
+                rows.append(row)
+                edges.append(_edge_px(image))
+            if progress is not None:
+                progress(number, len(images))
         if not rows:
             return ["appearance: the image shows no structure to compare with training; look at it"]
-        limits = self._limits(len(rows))
-        moved = np.mean(rows, axis=0) - np.asarray(self.mean)
-        scores = {key: float(np.dot(w, moved)) / limits[key] for key, w in self.weights.items()}
+        scores = self._scores(np.array(rows), np.array(edges))
         beyond = sorted((k for k in scores if abs(scores[k]) > 1), key=lambda k: -abs(scores[k]))
         # One change moves several scores; the two largest name it.
         return [
@@ -150,15 +175,50 @@ class Conditions:
             for key in beyond[:2]
         ]
 
-    def _limits(self, count: int) -> dict[str, float]:
-        """Return the limit of each score for the mean of `count` images (Student's t)."""
+    def _scores(self, rows: Array, edges: Array) -> dict[str, float]:
+        """Return the mean score of images, in units of its limit (Student's t).
+
+        Parameters
+        ----------
+        rows : numbers of `appearance`, (n, 9)
+        edges : root of each image's area, (n,), px
+        """
         from scipy.stats import t
 
         share = FALSE_ALARMS / len(self.weights) / 2
-        # The spread is that of one image against a mean of count − 1.
-        shrink = np.sqrt((1 / count + 1 / self.count) / (1 + 1 / (self.count - 1)))
-        quantile = float(t.ppf(1 - share, self.count - 1) * shrink)
-        return {key: quantile * spread for key, spread in self.spread.items()}
+        quantile = float(t.ppf(1 - share, self.count - 1))
+        moved = rows - np.asarray(self.mean)
+        # As one image of their common area.
+        edge = float(np.sqrt((edges**2).sum()))
+        return {
+            key: float(np.mean(moved @ weight - self._of_size("mean", key, edges)))
+            / (quantile * float(self._of_size("spread", key, edge)))
+            for key, weight in self.weights.items()
+        }
+
+    def _of_size(self, what: str, key: str, edge_px: Any) -> Any:
+        """Return mean or spread of a score for images of a size, or of the nearest known."""
+        if not self.sizes:  # a card of before sizes were learnt
+            return self.spread[key] if what == "spread" else 0.0
+        known = [np.log(one["edge_px"]) for one in self.sizes]
+        return np.interp(np.log(edge_px), known, [one[what][key] for one in self.sizes])
+
+
+def looked_at(count: int) -> list[int]:
+    """Return which of some images are compared with the training's.
+
+    >>> looked_at(3), looked_at(100)[:4]
+    ([0, 1, 2], [0, 9, 18, 27])
+    """
+    if not count:
+        return []
+    chosen: list[int] = np.unique(np.linspace(0, count - 1, JUDGED).round().astype(int)).tolist()
+    return chosen
+
+
+def _edge_px(image: NDArray[Any]) -> float:
+    rows, columns = (min(n, LARGEST) for n in image.shape)
+    return float(np.sqrt(rows * columns))
 
 
 def _recorded(
@@ -193,6 +253,55 @@ def _compare(key: str, value: float | str, known: Sequence[Any]) -> str | None:
     unit = key.rpartition("_")[2] if "_" in key else ""
     span = f"{low:g}-{high:g}" if high > low else f"{low:g}"
     return f"{name}: {key} = {value:g} {unit} is outside {span} {unit} in training; {remedy}"
+
+
+def _sizes(
+    images: Sequence[NDArray[Any]],
+    numbers: Array,
+    weights: Mapping[str, Array],
+    spread: Mapping[str, float],
+) -> list[dict[str, Any]]:
+    """Return mean and spread of each score for windows of the images, and for whole images.
+
+    Windows scatter more than whole images do, about a mean of their own: shading is taken out, and
+    long lengths with it. The spread of whole ones, of specimens that were left out, is scaled.
+    """
+    mean = numbers.mean(axis=0)
+    edge = float(np.median([_edge_px(image) for image in images]))
+    sizes = [
+        {
+            "edge_px": edge,
+            "mean": dict.fromkeys(weights, 0.0),
+            "spread": dict(spread),
+        }
+    ]
+    for cut in CUTS:
+        windows = (appearance(window) for one in images for window in _windows(one, cut))
+        found = np.array([row for row in windows if row is not None])
+        if len(found) < FEWEST:
+            break
+        scores = {key: (found - mean) @ weight for key, weight in weights.items()}
+        whole = {key: (numbers @ weight).std() + 1e-12 for key, weight in weights.items()}
+        sizes.insert(
+            0,
+            {
+                "edge_px": edge / cut,
+                "mean": {key: float(score.mean()) for key, score in scores.items()},
+                "spread": {
+                    key: spread[key] * max(1.0, float(score.std() / whole[key]))
+                    for key, score in scores.items()
+                },
+            },
+        )
+    return sizes
+
+
+def _windows(image: NDArray[Any], cut: int) -> Iterator[NDArray[Any]]:
+    """Yield the windows on the diagonal of an image cut into `cut` times `cut`."""
+    rows, columns = (n // cut for n in image.shape)
+    if min(rows, columns) >= SMALLEST:
+        for k in range(cut):
+            yield image[k * rows : (k + 1) * rows, k * columns : (k + 1) * columns]
 
 
 def _moves(images: Sequence[NDArray[Any]]) -> dict[str, Array]:

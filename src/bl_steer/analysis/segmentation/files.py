@@ -18,7 +18,8 @@ from bl_steer.analysis.segmentation.reading import (
 )
 from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
 from bl_steer.drafts import draft_of
-from bl_steer.protocols import AnalysisResult, Inputs, Table
+from bl_steer.fonts import with_japanese
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["inputs_from_files", "write_result", "write_table"]
 
@@ -83,8 +84,14 @@ def _files(paths: Sequence[str | Path], notes: list[str]) -> Iterator[Path]:
         yield from (one for one in found if one not in masks)
 
 
-def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
+def write_result(
+    result: AnalysisResult, folder: str | Path, progress: Progress | None = None
+) -> list[Path]:
     """Write a result into a folder: tables as CSV, label maps as TIFF, the rest as .npy, figures.
+
+    Parameters
+    ----------
+    progress : told of each file
 
     Returns
     -------
@@ -97,14 +104,26 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
     """
     place = Path(folder)
     place.mkdir(parents=True, exist_ok=True)
-    written = [write_table(table, place / f"{name}.csv") for name, table in result.tables.items()]
-    written += [_write_array(array, place / name) for name, array in result.arrays.items()]
+    total = len(result.tables) + len(result.arrays) + len(result.figures)
+    written: list[Path] = []
+    for path in _written(result, place):
+        written.append(path)
+        if progress is not None:
+            progress(len(written), total)
+    return written
+
+
+def _written(result: AnalysisResult, place: Path) -> Iterator[Path]:
+    """Write the files of a result one by one, and yield their paths."""
+    for name, table in result.tables.items():
+        yield write_table(table, place / f"{name}.csv")
+    for name, array in result.arrays.items():
+        yield _write_array(array, place / name)
     for name, draw in result.figures.items():
         path = place / f"{name}.png"
-        with draft_of(path) as draft:
+        with draft_of(path) as draft, with_japanese():
             draw().savefig(draft, dpi=130)
-        written.append(path)
-    return written
+        yield path
 
 
 def write_table(table: Table, path: Path) -> Path:

@@ -7,6 +7,7 @@ of the plane's own rows thinned to the pitch.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,7 +44,11 @@ class Isotropy:
 
 
 def isotropy(
-    slices: NDArray[Any], voxel_nm: tuple[float, float, float], *, n_phases: int | None = None
+    slices: NDArray[Any],
+    voxel_nm: tuple[float, float, float],
+    *,
+    n_phases: int | None = None,
+    names: Sequence[str] = (),
 ) -> Isotropy:
     """Compare the statistics along z with those in the plane.
 
@@ -51,6 +56,7 @@ def isotropy(
     ----------
     slices : (n, H, W): grey levels, or labels if `n_phases` is given
     voxel_nm : edges along z, y, x; those of the plane must be equal
+    names : of the phases, where they are known; else the tables have their numbers
 
     Raises
     ------
@@ -70,9 +76,16 @@ def isotropy(
         inside = {k: slices == k for k in range(n_phases) if (slices == k).any()}
         fields = {k: _standardised(one) for k, one in inside.items()}
     lags = np.arange(1, min(N_LAGS, len(slices) - 1, int(min(slices.shape[1:]) / 2 / pitch)) + 1)
-    correlation = _correlation_table(fields, lags, pitch, voxel_nm[0])
-    chords = _chord_table(inside, pitch, voxel_nm[0])
+    correlation = _named(_correlation_table(fields, lags, pitch, voxel_nm[0]), names)
+    chords = _named(_chord_table(inside, pitch, voxel_nm[0]), names)
     return Isotropy(correlation, chords, tuple(_warnings(correlation, chords)))
+
+
+def _named(table: Table, names: Sequence[str]) -> Table:
+    """Return a table with the phases' names in place of their numbers."""
+    if not names:
+        return table
+    return {**table, "phase": np.array([names[int(phase)] for phase in table["phase"]])}
 
 
 def _check(slices: NDArray[Any], voxel_nm: tuple[float, float, float]) -> float:
@@ -177,8 +190,10 @@ def _warnings(correlation: Table, chords: Table) -> list[str]:
     worth = (apart > LIMIT_SD * chords["ratio_sd"] / chords["ratio"]) & (apart > LIMIT_RELATIVE)
     if worth.any():
         worst = int(np.argmax(np.where(worth, apart, 0)))
+        phase = chords["phase"][worst]
+        name = str(phase) if isinstance(phase, str) else f"phase {int(phase)}"
         found.append(
-            f"chords of phase {int(chords['phase'][worst])} are {chords['ratio'][worst]:.2f} times "
-            "as long along z as in the plane: the sample is not isotropic, or the pitch is wrong"
+            f"chords of {name} are {chords['ratio'][worst]:.2f} times as long along z as in the "
+            "plane: the sample is not isotropic, or the pitch is wrong"
         )
     return found

@@ -22,7 +22,10 @@ from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
 
-__all__ = ["leave_out"]
+__all__ = ["NETWORKS", "leave_out"]
+
+NETWORKS = "super-resolved"
+"""What readers know the networks' prediction by, as a method among others."""
 
 MIN_SLICES = 5
 
@@ -67,7 +70,7 @@ def leave_out(
     decimation = Decimation.model_validate({**wide.model_dump(), "pitch_px": 2 * wide.pitch_px})
     doubled = settings.model_copy(update={"factor": 2, "decimation": decimation})
     trained = train_model(shown, doubled, n_phases=n_phases, progress=progress)
-    found = {"srram": super_resolve(trained, shown, running=running).volume}
+    found = {NETWORKS: super_resolve(trained, shown, running=running).volume}
     if n_phases is None:
         found |= {"nearest": nearest(shown, 2), "linear": linear(shown, 2)}
         found["lanczos"] = lanczos(shown, 2)

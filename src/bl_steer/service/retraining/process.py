@@ -155,13 +155,13 @@ def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
     from matplotlib.figure import Figure
 
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
-    from bl_steer.service.fonts import use_japanese_font
+    from bl_steer.fonts import with_japanese
     from bl_steer.service.retraining.report import draw_comparison, write_report
 
-    use_japanese_font()
-    figure = Figure(figsize=(8.0, 3.2), layout="constrained")
-    plot_training(candidate.card["history"], ax=figure.subplots())
-    page = write_report(report, [draw_comparison(report), figure])
+    with with_japanese():
+        figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+        plot_training(candidate.card["history"], ax=figure.subplots())
+        page = write_report(report, [draw_comparison(report), figure])
     (out / REPORT_PAGE).write_text(page, encoding="utf-8")
     (out / REPORT).write_text(json.dumps(report), encoding="utf-8")
 

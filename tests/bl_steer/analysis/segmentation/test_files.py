@@ -5,9 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tifffile
+from matplotlib.figure import Figure
+from matplotlib.font_manager import findSystemFonts
 from PIL import Image
 
 from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
+from bl_steer.fonts import JAPANESE
 from bl_steer.protocols import AnalysisResult
 
 
@@ -67,3 +70,18 @@ def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
     np.save(tmp_path / "good.npy", np.zeros((8, 8), np.uint8))
     with pytest.raises(ValueError, match=r"got 2 that are not: a\.tif .*; b\.tif "):
         inputs_from_files([tmp_path])
+
+
+@pytest.mark.skipif(
+    not any(Path(path).stem in JAPANESE.values() for path in findSystemFonts()),
+    reason="the machine has no Japanese font",
+)
+def test_figures_show_japanese(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        figure = Figure()
+        figure.text(0.5, 0.5, "酸化物")
+        return figure
+
+    # A letter that no font has is a warning, and so an error here.
+    (path,) = write_result(AnalysisResult({}, {}, {}, {"phases": draw}), tmp_path)
+    assert path.name == "phases.png"

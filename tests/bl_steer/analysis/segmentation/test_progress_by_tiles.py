@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,8 @@ from numpy.typing import NDArray
 from bl_steer.analysis import Request
 from bl_steer.analysis.runner import AnalysisRunner
 from bl_steer.analysis.segmentation.analysis import SegmentMicrographs, SegmentParams
+from bl_steer.analysis.segmentation.appearance import ASPECTS
+from bl_steer.analysis.segmentation.conditions import Conditions
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
 from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
@@ -83,6 +86,19 @@ def test_the_tiles_of_all_fields_are_counted_together(folder: str) -> None:
     )
     total = sum(count_steps(MODEL, image, passes=SMALL) for image in fields.values())
     assert seen == [(done, total) for done in range(1, total + 1)]
+
+
+def test_comparing_with_the_training_is_part_of_the_progress(tmp_path: Path) -> None:
+    nothing = [0.0] * len(ASPECTS)
+    known = Conditions({}, nothing, {"greys": nothing}, {"greys": 1.0}, 20)
+    replace(MODEL, card={"conditions": known.to_dict()}).save(tmp_path)
+    seen: list[tuple[int, int]] = []
+    SegmentMicrographs().run(
+        Inputs({"stack": noise(14, 70, 70)}),
+        SegmentParams(model=str(tmp_path), tile_px=128),
+        lambda *step: seen.append(step),
+    )
+    assert seen == [(done, 14 + 12) for done in range(1, 14 + 12 + 1)]
 
 
 class Watching:

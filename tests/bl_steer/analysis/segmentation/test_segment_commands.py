@@ -10,6 +10,7 @@ import tifffile
 import zarr
 from PIL import Image
 
+from bl_steer import segment_commands
 from bl_steer.analysis.segmentation.masks import paint
 from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
@@ -47,6 +48,20 @@ def test_run_writes_label_maps_tables_and_figures(
     assert all(Path(path).is_file() for path in report["files"])
     assert tifffile.imread("out/field_000_labels.tif").shape == (96, 112)
     assert report["digest"] in capsys.readouterr().out
+
+
+def test_progress_goes_on_while_files_are_written(place: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report = segment_commands.run(
+        [Path("pairs/images")],
+        params={"model": "model", "tile_px": 128},
+        conditions={},
+        out=Path("out"),
+        writing=lambda *step: told.append(step),
+    )
+    n = len(report["files"]) - 1  # the list of the fields comes last
+    assert n == 2 + 3 * 4  # tables; labels, uncertainty and figure of each field
+    assert told == [(done, n) for done in range(1, n + 1)]
 
 
 def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(

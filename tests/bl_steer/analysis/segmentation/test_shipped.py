@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import threshold_multiotsu
 
+from bl_steer.analysis.segmentation.conditions import Conditions
 from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
@@ -20,6 +21,7 @@ from bl_steer.analysis.segmentation.tiles import (
     iterate_tiles,
     standardise,
 )
+from simulators.imaging import ImagingConditions
 from simulators.micrograph import Micrograph, field
 
 UNSEEN = range(900, 906)
@@ -89,8 +91,6 @@ def test_a_wrong_pixel_is_more_often_an_uncertain_one(fibsem: SegmentationModel)
 def test_a_magnified_micrograph_is_brought_to_the_models_pixel_size(
     fibsem: SegmentationModel,
 ) -> None:
-    from simulators.imaging import ImagingConditions
-
     one = field("grains", 900, conditions=ImagingConditions(pixel_size_nm=6.0))
     blind = segment(fibsem, one.image)
     told = segment(fibsem, one.image, pixel_size_nm=6.0)
@@ -105,3 +105,13 @@ def test_the_card_says_what_the_model_comes_from(fibsem: SegmentationModel) -> N
     assert card["settings"]["seed"] == 0
     assert card["conditions"]
     assert shipped_models() == ["fibsem"]
+
+
+def test_small_fields_of_the_trained_family_are_not_called_unlike_the_training(
+    fibsem: SegmentationModel,
+) -> None:
+    known = Conditions.from_dict(fibsem.card["conditions"])
+    small = [field("grains", seed, shape=(256, 256)).image for seed in range(900, 912)]
+    assert [known.warnings_for(image) for image in small] == [[]] * len(small)
+    coarse = field("grains", 900, shape=(512, 512), conditions=ImagingConditions(pixel_size_nm=20))
+    assert "features look smaller" in known.warnings_for(coarse.image)[0]

@@ -51,7 +51,7 @@ def test_train_run_and_check_on_a_tiff(
     assert main(["superres", "check", *common, *short, "--json", str(checked)]) == 0
     found = json.loads(checked.read_text())
     scores = found["leave_out"]
-    assert scores["method"] == ["srram", "nearest", "linear", "lanczos"]
+    assert scores["method"] == ["super-resolved", "nearest", "linear", "lanczos"]
     assert all(0 < error < 100 for error in scores["rms_error"])
     ours, *simple = scores["rms_error"]
     assert found["verdict"].startswith("better than" if ours < min(simple) else "not better than")

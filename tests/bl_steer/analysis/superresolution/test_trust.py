@@ -33,6 +33,14 @@ def test_a_stretched_structure_gives_a_warning() -> None:
     assert found.chords["ratio"].min() > 1.2
 
 
+def test_phases_are_named_where_their_names_are_known() -> None:
+    slices = structure(1, (6, 3, 3))[::4]
+    found = isotropy(slices, VOXEL_NM, n_phases=2, names=("void", "oxide"))
+    assert found.chords["phase"].tolist() == ["void", "oxide"]
+    assert set(found.correlation["phase"]) == {"void", "oxide"}
+    assert found.warnings[1].startswith(("chords of void are", "chords of oxide are"))
+
+
 def test_a_wrong_pitch_gives_a_warning() -> None:
     found = isotropy(structure(1, (3, 3, 3))[::4], (80.0, 10.0, 10.0), n_phases=2)
     assert "pitch or pixel size are wrong" in found.warnings[0]
@@ -61,10 +69,10 @@ def test_slices_that_are_left_out_are_predicted_better_than_by_the_baselines(
     )
     labels = leave_out(fine, half, n_phases=2)
     scores = dict(zip(labels["method"].tolist(), labels["miou"].tolist(), strict=True))
-    assert scores["srram"] > scores["nearest"]
+    assert scores["super-resolved"] > scores["nearest"]
     grey = leave_out(fine * 100.0, half)
     errors = dict(zip(grey["method"].tolist(), grey["rms_error"].tolist(), strict=True))
-    assert errors["srram"] < errors["nearest"]
+    assert errors["super-resolved"] < errors["nearest"]
 
 
 def test_leaving_out_needs_five_slices(label_model: SuperResolutionModel) -> None:
