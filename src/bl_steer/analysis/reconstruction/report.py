@@ -66,7 +66,6 @@ def write_report(
     bl_steer.drafts.UnwritableError
         When there is no room or no leave to write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     page = _page(result, tables, truth, title, about or {})
     path = folder / "report.html"
     write_whole(path, page.encode())

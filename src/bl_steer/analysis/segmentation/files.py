@@ -96,7 +96,6 @@ def write_result(result: AnalysisResult, folder: str | Path) -> list[Path]:
         Naming the file that cannot be written; no file is left cut short.
     """
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     written = [write_table(table, place / f"{name}.csv") for name, table in result.tables.items()]
     written += [_write_array(array, place / name) for name, array in result.arrays.items()]
     for name, draw in result.figures.items():
