@@ -141,7 +141,7 @@ BAD = [
     (("show", "abc"), "must be a folder that exists"),
     (("dmo",), "invalid choice: 'dmo'"),
     (("superres", "train", "missing.tif", *INTO), "'missing.tif', which does not exist"),
-    (("superres", "train", "small.npy", *INTO), "slices must have"),
+    (("superres", "train", "small.npy", *INTO), "slices must span at least 3 pitches"),
     (("superres", "run", "small.npy", "--model", "missing", *INTO), "a model must be a folder"),
     (("structure", "small.npy", *INTO), "two to 16 phases"),
     (("segment", "run", "missing.png", "--out", "out"), "'missing.png', which does not exist"),

@@ -35,7 +35,7 @@ class _Help(argparse.HelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text, default = action.help or "", action.default
-        if default in (None, False, argparse.SUPPRESS, "") or default == [] or action.nargs == 0:
+        if action.nargs == 0 or default in (None, "", [], argparse.SUPPRESS):
             return text
         several = default if isinstance(default, list) else [default]
         shown = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several)
