@@ -38,7 +38,7 @@ class Bar:
         self._watched = self._file.isatty() or "ipykernel" in sys.modules
         self._note = ""
         self._bar: Any = None
-        self._told_at, self._told, self._lines = monotonic(), 0, 0
+        self._told_at, self._told, self._line = monotonic(), 0, ""
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +61,7 @@ class Bar:
     def close(self) -> None:
         """End it."""
         if not self._watched:
-            if self._keep or self._lines:
+            if self._keep or self._line:
                 self._print()
             return
         if self._keep:
@@ -96,9 +96,12 @@ class Bar:
         return enough and monotonic() - self._told_at >= EVERY_S
 
     def _print(self) -> None:
-        self._told_at, self._told, self._lines = monotonic(), self.done, self._lines + 1
+        self._told_at, self._told = monotonic(), self.done
         share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
         counted = f"{self.done}/{self.total or '?'} {self._unit}".rstrip()
         note = f", {self._note}" if self._note else ""
-        self._file.write(f"{self._text}: {counted}{share}{note}\n")
-        self._file.flush()
+        line = f"{self._text}: {counted}{share}{note}\n"
+        if line != self._line:
+            self._file.write(line)
+            self._file.flush()
+        self._line = line

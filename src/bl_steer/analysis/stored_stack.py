@@ -152,11 +152,12 @@ def _notes(folder: Path, files: Sequence[Path], images: Sequence[Path]) -> list[
     if missing := gaps(files):
         shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
         more = " and more" if len(missing) > LISTED else ""
+        number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
         notes.append(
-            f"of the numbers in the names of the slices in {folder}, {', '.join(shown)}{more} are "
-            "missing: the slices around are taken as neighbours, one pitch apart; put back what "
-            "was lost, or take the parts before and after by themselves (the analysis reconstruct "
-            "of a recorded run takes each slice at its own depth)"
+            f"the names of the slices in {folder} lack the {number} {', '.join(shown)}{more}: the "
+            "slices around are taken as neighbours, one pitch apart; put back what was lost, or "
+            "take the parts before and after by themselves (the analysis reconstruct of a "
+            "recorded run takes each slice at its own depth)"
         )
     if left := [path.name for path in images if path not in files]:
         notes.append(

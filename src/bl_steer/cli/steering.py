@@ -62,7 +62,11 @@ def add_commands(commands: Any) -> None:
 
 
 def _steering_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", metavar="T", help="what to maximise; see the README")
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="what to maximise, see the README; by default the Ge-rich phase, or a map's total",
+    )
     parser.add_argument("--budget", type=int, default=48, help="measurements")
     parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="of a frame, s")
 

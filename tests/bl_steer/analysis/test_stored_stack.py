@@ -60,9 +60,9 @@ def test_an_array_in_a_group_is_had_by_its_path(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "missing"),
     [
-        (["s1", "s2", "s4"], "3 are missing"),
-        (["s007", "s008", "s021"], "9 … 20 are missing"),
-        (["s10", "s20", "s40"], "30 are missing"),
+        (["s1", "s2", "s4"], "lack the number 3:"),
+        (["s007", "s008", "s021"], "lack the numbers 9 … 20:"),
+        (["s10", "s20", "s40"], "lack the number 30:"),
         (["s10", "s20", "s30"], ""),
         (["2026_s1", "2026_s2", "2026_s3"], ""),
         (["cap", "s2", "s4"], ""),

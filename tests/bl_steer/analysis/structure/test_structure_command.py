@@ -135,7 +135,7 @@ def test_png_slices_are_measured_and_a_gap_among_them_is_told(
         Image.fromarray(plane).save(f"pngs/s{z + (z > 8)}.png")
     assert main(["structure", "pngs", "--voxel", "20,10,10"]) == 0
     told = capsys.readouterr().out
-    assert "warning: of the numbers in the names of the slices in pngs, 9 are missing" in told
+    assert "warning: the names of the slices in pngs lack the number 9:" in told
     assert "18 × 24 × 26 voxels" in told
 
 
