@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bl_steer.drafts import check_place, draft_of
+
 if TYPE_CHECKING:
     from bl_steer.protocols import Inputs
     from bl_steer.runs import Run
@@ -57,7 +59,8 @@ def analyse(
     from bl_steer.analysis import Request, find_analysis, make_params
     from bl_steer.runs import open_named
 
-    _check_folder(figures)
+    if figures is not None:
+        check_place(figures)
     analysis = find_analysis(name)
     asked = make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
     with _open(data_dir) as store:
@@ -84,7 +87,8 @@ def analyse_pending(
     from bl_steer.analysis.claims import Claims
     from bl_steer.analysis.requests import is_answered
 
-    _check_folder(figures)
+    if figures is not None:
+        check_place(figures)
     reports = []
     with _open(data_dir) as store, Claims(store.path) as claims:
         for request in pending_analyses(store):
@@ -167,7 +171,9 @@ def _carry_out(
 def _copied(files: Mapping[str, str], folder: Path) -> dict[str, str]:
     copies = {}
     for name, file in files.items():
-        copies[name] = str(shutil.copyfile(file, folder / f"{name}.png"))
+        with draft_of(folder / f"{name}.png") as draft:
+            shutil.copyfile(file, draft)
+        copies[name] = str(folder / f"{name}.png")
     return copies
 
 
@@ -179,14 +185,6 @@ def _head(table: Mapping[str, Any]) -> Report:
 def _parameter(field: Mapping[str, Any]) -> Report:
     keys = ("type", "default", "minimum", "maximum", "exclusiveMaximum", "enum", "description")
     return {key: field[key] for key in keys if key in field}
-
-
-def _check_folder(figures: Path | None) -> None:
-    if figures is None:
-        return
-    if figures.exists() and not figures.is_dir():
-        raise FileExistsError(f"the figures must go to a folder, got the file {figures}")
-    figures.mkdir(parents=True, exist_ok=True)
 
 
 def _open(data_dir: Path) -> Any:

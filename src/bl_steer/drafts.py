@@ -15,9 +15,10 @@ from typing import Self
 __all__ = [
     "UnwritableError",
     "alone_in",
+    "check_place",
     "check_writable",
     "draft_of",
-    "make_folder",
+    "made_folder",
     "write_whole",
 ]
 
@@ -39,7 +40,8 @@ class UnwritableError(OSError):
 def draft_of(path: Path) -> Iterator[Path]:
     """Give a path to write to; at the end its file takes the place of `path`, whole and on disk.
 
-    An error in between, or the end of the process, leaves what was at `path` before.
+    An error in between, or the end of the process, leaves what was at `path` before. The folder is
+    made if missing.
 
     Raises
     ------
@@ -48,16 +50,18 @@ def draft_of(path: Path) -> Iterator[Path]:
     """
     draft = path.with_name(f"{path.stem}.draft{path.suffix}")
     try:
-        yield draft
-        _force_to_disk(draft)
-        draft.replace(path)
+        with made_folder(path.parent):
+            try:
+                yield draft
+                _force_to_disk(draft)
+                draft.replace(path)
+            finally:
+                with contextlib.suppress(OSError):
+                    draft.unlink(missing_ok=True)
     except UnwritableError:  # of a draft within
         raise
     except OSError as error:
         raise UnwritableError.at(path, error) from error
-    finally:
-        with contextlib.suppress(OSError):
-            draft.unlink(missing_ok=True)
 
 
 def write_whole(path: Path, data: bytes | memoryview) -> None:
@@ -66,13 +70,70 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         draft.write_bytes(data)
 
 
+@contextlib.contextmanager
+def made_folder(folder: Path | None) -> Iterator[None]:
+    """Have a folder inside; what was made for it and is empty at the end is taken away again.
+
+    None makes nothing.
+
+    Raises
+    ------
+    UnwritableError
+        When the folder cannot be made.
+    """
+    if folder is None:
+        yield
+        return
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            for one in missing:
+                one.rmdir()
+
+
 def check_writable(folder: Path) -> None:
     """Raise `UnwritableError` where no file can be written into an existing folder."""
+    try:
+        _probe(folder)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
+
+
+def check_place(out: Path) -> None:
+    """Refuse a folder that results could not go to, before any work is done; make nothing.
+
+    Raises
+    ------
+    FileExistsError, PermissionError
+        Where there is a file of that name, or a folder cannot be made.
+    UnwritableError
+        Where no file can be written into it.
+    """
+    if out.is_dir():
+        check_writable(out)
+        return
+    if out.exists():
+        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
+    try:
+        _probe(next(one for one in out.absolute().parents if one.exists()))
+    except OSError as error:
+        raise PermissionError(
+            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
+            "another with --out"
+        ) from error
+
+
+def _probe(folder: Path) -> None:
+    """Write a small file into a folder, and take it away."""
     probe = folder / f".probe-{os.getpid()}"
     try:
         probe.write_bytes(b"\0" * 4096)
-    except OSError as error:
-        raise UnwritableError.at(folder, error) from error
     finally:
         with contextlib.suppress(OSError):
             probe.unlink(missing_ok=True)
@@ -102,7 +163,10 @@ def alone_in(folder: Path | None) -> Iterator[None]:
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            # Whoever had the folder before may have taken it away since it was opened here.
+            if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
+                raise BlockingIOError
+        except (BlockingIOError, FileNotFoundError) as error:
             raise FileExistsError(
                 f"a folder must have one process at a time that writes into it, got {folder} with "
                 "another at work there; wait for its end, or give another folder"
@@ -118,25 +182,3 @@ def _force_to_disk(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def make_folder(out: Path) -> None:
-    """Make the folder of the results, or refuse it before any work is done.
-
-    Raises
-    ------
-    FileExistsError, PermissionError
-        Where there is a file of that name, or a folder cannot be made.
-    UnwritableError
-        Where no file can be written into it.
-    """
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise PermissionError(
-            f"results must go where a folder can be made, got {out} ({error.strerror}); give "
-            "another with --out"
-        ) from error
-    check_writable(out)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import queue
-import sys
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -19,6 +18,7 @@ import numpy as np
 
 from bl_steer.agents import Space
 from bl_steer.plotting import plot_map
+from bl_steer.progress import Bar
 from bl_steer.runs import read_outcomes
 from bl_steer.steering import predicted_map
 
@@ -73,47 +73,36 @@ class Progress(_Watcher):
     def __init__(self, file: TextIO | None = None) -> None:
         super().__init__()
         self.file = file
-        self._bar: Any = None
+        self._bar: Bar
 
     def start(self, doc: Document) -> None:
         """Open a bar for a run of known length."""
-        from tqdm import tqdm
-
-        self._bar = tqdm(
-            total=doc.get("num_points"),
-            desc=str(doc.get("plan_name", "run")),
-            unit="pt",
-            file=self.file or sys.stderr,
-            bar_format="{desc} {n_fmt}/{total_fmt} {bar:24} {postfix}",
-            leave=True,
-        )
+        self._bar = Bar(str(doc.get("plan_name", "run")), "pt", file=self.file, keep=True)
+        self._bar.total = doc.get("num_points")
         self._seconds: list[float] = []
 
     def event(self, stream: str, data: Document) -> None:
         """Count a measured point; show the best so far."""
         if stream == "primary":
-            if self._bar.total is not None and self._bar.n >= self._bar.total:
-                self._bar.total += 1  # a dead frame was measured again
-            self._bar.update(1)
+            done, total = self._bar.done + 1, self._bar.total
+            # More than planned when a dead frame was measured again.
+            self._bar.show(done, None if total is None else max(done, total))
         elif "n_missing" in data:  # the result of slices
-            self._bar.set_postfix_str(f"recorded {data['n_recorded']}, missing {data['n_missing']}")
+            self._bar.note(f"recorded {data['n_recorded']}, missing {data['n_missing']}")
         elif stream == "decisions" and "step" in data:
-            self._bar.set_postfix_str(
-                f"slice {data['slice']}: {data['step']}".replace("_", " "), refresh=False
-            )
+            self._bar.note(f"slice {data['slice']}: {data['step']}".replace("_", " "))
         elif stream == "result":
             sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
-            self._bar.set_postfix_str(
+            self._bar.note(
                 f"reported: {data['best_value']:.4g}{sd} "
                 f"at ({data['best_x']:g}, {data['best_y']:g})"
             )
         elif stream == "decisions" and data["point"] > 0:
             self._seconds.append(np.nansum([data["previous_move_s"], data["previous_expose_s"]]))
-            left = (self._bar.total - self._bar.n) * float(np.mean(self._seconds))
-            self._bar.set_postfix_str(
+            left = ((self._bar.total or 0) - self._bar.done) * float(np.mean(self._seconds))
+            self._bar.note(
                 f"best {data['best_so_far']:.4g} at ({data['best_x']:g}, {data['best_y']:g})"
-                f" · {_duration(left)} of beam left",
-                refresh=False,
+                f" · {_duration(left)} of beam left"
             )
 
     def stop(self) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.drafts import check_place, made_folder
+
 if TYPE_CHECKING:
     from bl_steer.analysis.segmentation.model import SegmentationModel
     from bl_steer.analysis.segmentation.paper_figures import Specimen
@@ -49,15 +51,14 @@ def paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, An
             f"scale must lie within {FEWEST_SLICES / N_SLICES:g} … 1, got {scale:g}; 1 is the "
             "source's"
         )
-    if out.exists() and not out.is_dir():
-        raise FileExistsError(f"the figures must go to a folder, got the file {out}; give another")
-    out.mkdir(parents=True, exist_ok=True)
-    return {
-        "figure_1": paper_figure_1(seed=seed, figure=out / "figure_1.png", data_dir=data_dir),
-        "figure_2": figure_2(seed=seed, figure=out / "figure_2.png"),
-        "figure_3": figure_3(seed=seed, figure=out / "figure_3.png"),
-        "figure_5": figure_5(seed=seed, out=out, data_dir=data_dir, scale=scale),
-    }
+    check_place(out)
+    with made_folder(out):
+        return {
+            "figure_1": paper_figure_1(seed=seed, figure=out / "figure_1.png", data_dir=data_dir),
+            "figure_2": figure_2(seed=seed, figure=out / "figure_2.png"),
+            "figure_3": figure_3(seed=seed, figure=out / "figure_3.png"),
+            "figure_5": figure_5(seed=seed, out=out, data_dir=data_dir, scale=scale),
+        }
 
 
 def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from bl_steer.drafts import alone_in, make_folder
+from bl_steer.drafts import alone_in, check_place, made_folder
 from bl_steer.reports import NAME, report_of
 
 if TYPE_CHECKING:
@@ -65,9 +65,10 @@ def slice_and_view(
     """
     from bl_steer.runs import open_named
 
-    make_folder(out)
+    check_place(out)
     began = perf_counter()
     with (
+        made_folder(data_dir),
         alone_in(data_dir),
         _open_instrument(family, seed, edge_px, faults, data_dir, fresh=resumes is None) as session,
     ):
@@ -161,7 +162,7 @@ def report(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
         )
     if out is not None:
-        make_folder(out)
+        check_place(out)
     with Store.open(data_dir) as store:
         return report_of(store, uid, out, tell)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bl_steer.drafts import UnwritableError, draft_of, make_folder
+from bl_steer.drafts import UnwritableError, check_place, draft_of
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def train(
     from bl_steer.analysis.segmentation.card import train_model
     from bl_steer.analysis.segmentation.segmentation_figures import plot_training
 
-    make_folder(out)
+    check_place(out)
     with _resumable(out, "checkpoint.pt", "training"):
         model = train_model(data, settings, folder=out, progress=progress)
     figure, ax = _figure()
@@ -68,7 +68,7 @@ def run(
     from bl_steer.analysis.registry import find_analysis, make_params
     from bl_steer.analysis.segmentation.files import inputs_from_files, write_result, write_table
 
-    make_folder(out)
+    check_place(out)
     analysis = find_analysis("segment")
     inputs, notes = inputs_from_files(paths, conditions)
     result = analysis.run(inputs, make_params(analysis, params), progress)
@@ -134,7 +134,7 @@ def run_stack(
     from bl_steer.analysis.segmentation.shipped import find_model
     from bl_steer.analysis.segmentation.stacks import segment_stack
 
-    make_folder(out)
+    check_place(out)
     began = perf_counter()
     found = find_model(model)
     with _resumable(out, "labels.zarr", "stack"):
@@ -201,7 +201,7 @@ def learning_curve(
             f"a learning curve must have two sizes or more, got {list(sizes)} of {len(data.train)} "
             "pairs to train on; paint four pairs or more, or give --sizes 1,2"
         )
-    make_folder(out)
+    check_place(out)
     with _resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
         scores: list[Score] = measure_learning(
             data, settings, sizes, folder=out, on_size=on_size, progress=progress

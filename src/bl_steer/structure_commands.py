@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bl_steer.drafts import make_folder
+from bl_steer.drafts import check_place
 from bl_steer.protocols import Progress
 
 __all__ = ["measure_structure"]
@@ -34,10 +34,11 @@ def measure_structure(
     from bl_steer.analysis.structure.files import inputs_from_file
 
     if out is not None:
-        make_folder(out)
+        check_place(out)
     analysis = find_analysis("structure")
     made = make_params(analysis, params)
-    result = analysis.run(inputs_from_file(path), made, progress)
+    inputs, notes = inputs_from_file(path)
+    result = analysis.run(inputs, made, progress)
     written = [] if out is None else write_result(result, out)
     told = result.provenance
     return {
@@ -56,7 +57,7 @@ def measure_structure(
             for name, table in result.tables.items()
             if name not in LONG
         },
-        "warnings": list(result.warnings),
+        "warnings": [*notes, *result.warnings],
         "digest": digest_of(result),
         "duration_s": told["duration_s"],
         "files": [str(file) for file in written],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from time import perf_counter
@@ -11,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.drafts import UnwritableError, draft_of, make_folder
-from bl_steer.protocols import Inputs, Progress, Table
+from bl_steer.drafts import UnwritableError, check_place, draft_of
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 if TYPE_CHECKING:
+    from bl_steer.analysis.superresolution.analysis import SuperResolutionParams
     from bl_steer.analysis.superresolution.model import SuperResolutionModel
     from bl_steer.analysis.superresolution.training import TrainingSettings
 
@@ -36,12 +38,13 @@ def train(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model on a stack and save it in `out`; take up an unfinished training there."""
-    from bl_steer.analysis.segmentation.stacks import open_stack
+    from bl_steer.analysis.stored_stack import open_stack
     from bl_steer.analysis.superresolution.model import train_model
-    from bl_steer.analysis.superresolution.stack_files import even_subset, is_zarr, read_stack
+    from bl_steer.analysis.superresolution.stack_files import even_subset
 
-    make_folder(out)
-    slices = even_subset(open_stack(stack) if is_zarr(stack) else read_stack(stack))
+    check_place(out)
+    stored = open_stack(stack)
+    slices = even_subset(stored.array)
     model = train_model(
         slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
     )
@@ -50,7 +53,7 @@ def train(
         "kind": model.kind,
         "factor": model.factor,
         "n_slices": len(slices),
-        "warnings": _absent(slices, n_phases),
+        "warnings": [*stored.notes, *_absent(slices, n_phases)],
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
     }
@@ -66,45 +69,24 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Insert planes between the slices of a stack in memory; write TIFFs and a figure."""
-    from bl_steer.analysis.digest import digest_of
-    from bl_steer.analysis.registry import find_analysis, make_params
+    from bl_steer.analysis.stored_stack import open_stack
+    from bl_steer.analysis.superresolution.analysis import SuperResolutionAnalysis
     from bl_steer.analysis.superresolution.model import SuperResolutionModel
-    from bl_steer.analysis.superresolution.stack_files import read_stack, write_volume
+    from bl_steer.analysis.superresolution.stack_files import write_volume
 
-    make_folder(out)
+    check_place(out)
     made = SuperResolutionModel.load(model)
-    analysis = find_analysis("superres")
-    s = made.settings
-    params = {
-        "model": str(model),
-        "n_phases": made.n_values if made.kind == "labels" else None,
-        "keep_fractions": keep_fractions,
-        "pitch_nm": voxel_nm[0],
-        "pixel_size_nm": voxel_nm[1],
-        **{key: getattr(s, key) for key in ("factor", "blocks", "channels", "steps", "seed")},
-    }
-    inputs = Inputs({"slices": read_stack(stack)}, source={"files": [str(stack)]})
-    result = analysis.run(inputs, make_params(analysis, params), progress)
+    stored = open_stack(stack)
+    inputs = Inputs({"slices": stored.array}, source={"files": [str(stack)]})
+    params = _params(model, made, voxel_nm, keep_fractions)
+    result = SuperResolutionAnalysis().run(inputs, params, progress)
     fine = (voxel_nm[0] / made.factor, *voxel_nm[1:])
     files = [
         write_volume(out / f"{name}.tif", result.arrays[name], fine)
         for name in ("volume", "uncertainty")
     ]
-    figure = out / "section.png"
-    with draft_of(figure) as draft:
-        result.figures["section"]().savefig(draft, dpi=130)
-    return {
-        "shape": list(result.arrays["volume"].shape),
-        "voxel_nm": list(fine),
-        "mean_uncertainty": float(result.arrays["uncertainty"].mean()),
-        "fractions": _plain(result.tables.get("fractions")),
-        "limit": result.provenance["limit"],
-        "warnings": [*_voxel_warnings(made, voxel_nm), *result.warnings],
-        "digest": digest_of(result),
-        "weights_sha256": result.provenance["weights"],
-        "duration_s": result.provenance["duration_s"],
-        "files": [str(path) for path in (*files, figure)],
-    }
+    report = _told(result, out, [*stored.notes, *_voxel_warnings(made, voxel_nm)])
+    return {**report, "files": [*map(str, files), *report["files"]]}
 
 
 def run_zarr(
@@ -120,14 +102,21 @@ def run_zarr(
     """Insert planes between the slices of a Zarr stack, slab by slab, into a Zarr group."""
     import zarr
 
-    from bl_steer.analysis.superresolution.analysis import limit_of
-    from bl_steer.analysis.superresolution.model import SuperResolutionModel
+    from bl_steer.analysis.stored_stack import open_zarr
+    from bl_steer.analysis.superresolution.analysis import result_of
+    from bl_steer.analysis.superresolution.isotropy import isotropy, middle_box
+    from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
+    from bl_steer.analysis.superresolution.volume import SuperResolved
     from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 
-    make_folder(out)
+    check_place(out)
     began = perf_counter()
     made = SuperResolutionModel.load(model)
-    target = out / "volume.zarr"
+    params = _params(model, made, voxel_nm, keep_fractions)
+    slices, target = open_zarr(stack), out / "volume.zarr"
+    box = middle_box(slices, voxel_nm[0] / voxel_nm[1], made.n_values)
+    check_slices(box, params.n_phases)
+    trust = isotropy(box, voxel_nm, n_phases=params.n_phases)
     try:
         super_resolve_zarr(
             model,
@@ -142,14 +131,14 @@ def run_zarr(
             raise
         raise UnwritableError.at(target, error) from error
     group: Any = zarr.open_group(str(target), mode="r")
+    found = SuperResolved(group["volume"], group["uncertainty"])
+    source = {"files": [str(stack)]}
+    result = result_of(made, slices, found, trust, params, voxel_nm, source, began=began)
+    report = _told(result, out, _voxel_warnings(made, voxel_nm))
     return {
-        "shape": list(group["volume"].shape),
-        "voxel_nm": [voxel_nm[0] / made.factor, *voxel_nm[1:]],
-        "limit": limit_of(voxel_nm[0]),
-        "warnings": _voxel_warnings(made, voxel_nm),
-        "weights_sha256": made.weights_sha256,
-        "duration_s": perf_counter() - began,
-        "files": [str(target)],
+        **report,
+        "isotropy_tested_on": list(box.shape),
+        "files": [str(target), *report["files"]],
     }
 
 
@@ -162,13 +151,14 @@ def check(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Say how far a super-resolution of this stack can be trusted; no ground truth is needed."""
+    from bl_steer.analysis.stored_stack import open_stack
     from bl_steer.analysis.superresolution.analysis import limit_of
     from bl_steer.analysis.superresolution.isotropy import isotropy
     from bl_steer.analysis.superresolution.leave_out import leave_out
     from bl_steer.analysis.superresolution.model import check_slices
-    from bl_steer.analysis.superresolution.stack_files import read_stack
 
-    slices = read_stack(stack)
+    stored = open_stack(stack)
+    slices = np.asarray(stored.array[:])
     check_slices(slices, n_phases)
     found = isotropy(slices, voxel_nm, n_phases=n_phases)
     scores = leave_out(slices, settings, n_phases=n_phases, progress=progress)
@@ -178,8 +168,53 @@ def check(
         "verdict": _verdict(scores),
         "correlation": _plain(found.correlation),
         "chords": _plain(found.chords),
-        "warnings": [*_absent(slices, n_phases), *found.warnings],
+        "warnings": [*stored.notes, *_absent(slices, n_phases), *found.warnings],
         "limit": limit_of(voxel_nm[0]),
+    }
+
+
+def _params(
+    folder: Path, model: SuperResolutionModel, voxel_nm: Voxel, keep_fractions: bool
+) -> SuperResolutionParams:
+    """Return the analysis' parameters for a trained model."""
+    from bl_steer.analysis.superresolution.analysis import SuperResolutionParams
+
+    settings = model.settings
+    return SuperResolutionParams(
+        model=str(folder),
+        n_phases=model.n_values if model.kind == "labels" else None,
+        keep_fractions=keep_fractions,
+        pitch_nm=voxel_nm[0],
+        pixel_size_nm=voxel_nm[1],
+        factor=settings.factor,
+        blocks=settings.blocks,
+        channels=settings.channels,
+        steps=settings.steps,
+        seed=settings.seed,
+    )
+
+
+def _told(result: AnalysisResult, out: Path, notes: list[str]) -> dict[str, Any]:
+    """Draw the figure of a result, in memory or in Zarr, and return what is told of it."""
+    from bl_steer.analysis.digest import digest_of
+    from bl_steer.analysis.planes import some_planes
+
+    figure = out / "section.png"
+    with draft_of(figure) as draft:
+        result.figures["section"]().savefig(draft, dpi=130)
+    uncertainty = result.arrays["uncertainty"]
+    total = sum(float(planes.sum(dtype=np.float64)) for planes in some_planes(uncertainty))
+    return {
+        "shape": list(result.arrays["volume"].shape),
+        "voxel_nm": result.tables["voxel"]["edge_nm"].tolist(),
+        "mean_uncertainty": total / math.prod(uncertainty.shape),
+        "fractions": _plain(result.tables.get("fractions")),
+        "limit": result.provenance["limit"],
+        "warnings": [*notes, *result.warnings],
+        "digest": digest_of(result),
+        "weights_sha256": result.provenance["weights"],
+        "duration_s": result.provenance["duration_s"],
+        "files": [str(figure)],
     }
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +111,7 @@ def test_replay_steers_over_a_recorded_map_of_scattered_points(tmp_path: Path) -
     assert not (tmp_path / "bl_steer_data").exists()
 
 
+INTO = ("--voxel", "100,10,10", "--out", "new/out")
 BAD = [
     (("replay", "missing.npz"), "must exist, got 'missing.npz'"),
     (("replay", "truncated.npz"), "must be a whole .npz file"),
@@ -136,6 +140,17 @@ BAD = [
     (("runs",), "must be a folder that exists"),
     (("show", "abc"), "must be a folder that exists"),
     (("dmo",), "invalid choice: 'dmo'"),
+    (("superres", "train", "missing.tif", *INTO), "'missing.tif', which does not exist"),
+    (("superres", "train", "small.npy", *INTO), "slices must span at least 3 pitches"),
+    (("superres", "run", "small.npy", "--model", "missing", *INTO), "a model must be a folder"),
+    (("structure", "small.npy", *INTO), "two to 16 phases"),
+    (("segment", "run", "missing.png", "--out", "out"), "'missing.png', which does not exist"),
+    (("segment", "train", "missing", "--out", "out"), "missing"),
+    (("segment", "train", "good.npz", "--out", "out"), "good.npz"),
+    (("slice-and-view", "--simulate", "--resume", "a", "--data", "new/out"), "got no new/out/sim"),
+    (("paper", "--scale", "2"), "scale must lie within 0.12 … 1, got 2"),
+    (("analyse", "abc", "segment", "--figures", "out"), "must be a folder that exists"),
+    (("package", "run", "missing", "missing.png"), "missing"),
 ]
 
 
@@ -154,6 +169,7 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(
     values[2, 2] = np.nan
     np.savez(tmp_path / "nan.npz", x=grid[0], y=grid[1], map=values)
     np.savez(tmp_path / "one.npz", x=[1.0], y=[2.0], map=[3.0])
+    np.save(tmp_path / "small.npy", np.zeros((4, 9, 9), np.uint8))
     before = sorted(path.name for path in tmp_path.iterdir())
     home = Path.cwd()
     os.chdir(tmp_path)
@@ -239,6 +255,45 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
     row = json.loads((tmp_path / "runs.json").read_text())[0]
     assert row["n_points"] >= 5
     assert row["status"] == "abort"
+
+
+def test_a_server_that_gets_no_port_leaves_no_folder(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = bl_steer(tmp_path, "serve", "--folder", "out", "--port", port, "--trust-packages")
+    assert done.returncode == 2
+    assert f"a port of its own, got 'Address already in use' for 127.0.0.1:{port}" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from commands_of(one)
+            return
+    yield parser
+
+
+def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given() -> None:
+    from bl_steer.analysis.segmentation.tiles import TILE_PX
+    from bl_steer.cli import _parser
+    from bl_steer.service.settings import ServiceSettings
+
+    helps = {}
+    for command in commands_of(_parser()):
+        text = helps[command.prog] = " ".join(command.format_help().split())
+        for action in command._actions:
+            assert action.help, f"{command.prog} {action.dest}"
+            if action.nargs != 0 and action.default not in (None, "", [], argparse.SUPPRESS):
+                default = action.default
+                shown = " ".join(map(str, default)) if isinstance(default, list) else default
+                shown = f"{shown:g}" if isinstance(shown, float) else shown
+                assert f"(default {shown})" in text, f"{command.prog} {action.dest}"
+        assert not re.search(r"default:? (None|False|\[\])", text), command.prog
+    for name in ("folder", "host", "port", "workers"):
+        assert f"(default {ServiceSettings.model_fields[name].default})" in helps["bl-steer serve"]
+    assert f"{TILE_PX} by default" in helps["bl-steer segment run"]
 
 
 def test_a_report_is_json_also_where_a_number_is_none(tmp_path: Path) -> None:

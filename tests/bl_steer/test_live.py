@@ -16,10 +16,15 @@ from plans import find_hotspot, map_sample
 from simulators.beamline import SimulatedBeamline
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 def test_the_bar_counts_points_and_tells_best_and_time_left(
     RE: RunEngine, beamline: SimulatedBeamline, coarse_grid: Space
 ) -> None:
-    text = io.StringIO()
+    text = Terminal()
     RE.subscribe(Progress(text))
     RE(find_hotspot(beamline.det, beamline.stage, grid=coarse_grid, budget=12))
     assert "12/12" in text.getvalue()

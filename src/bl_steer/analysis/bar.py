@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from typing import Any, TextIO
+from typing import TextIO
 
 from bl_steer.analysis.requests import Request
+from bl_steer.progress import Bar
 
 __all__ = ["AnalysisBar"]
 
@@ -20,30 +20,21 @@ class AnalysisBar:
 
     def __init__(self, file: TextIO | None = None) -> None:
         self._file = file
-        self._bars: dict[str, Any] = {}
+        self._bars: dict[str, Bar] = {}
 
     def progress(self, request: Request, done: int, total: int) -> None:
         """Draw the steps done."""
-        bar = self._bar(request)
-        bar.total = total
-        bar.update(done - bar.n)
-        bar.refresh()
+        self._bar(request).show(done, total)
 
     def finished(self, request: Request, uid: str, reason: str) -> None:
         """Say where the result is, or why there is none."""
         bar = self._bar(request)
-        bar.set_postfix_str(f"failed: {reason}" if reason else f"bl-steer show {uid[:8]}")
+        bar.note(f"failed: {reason}" if reason else f"bl-steer show {uid[:8]}")
         bar.close()
         del self._bars[request.key]
 
-    def _bar(self, request: Request) -> Any:
-        from tqdm import tqdm
-
+    def _bar(self, request: Request) -> Bar:
         if request.key not in self._bars:
-            self._bars[request.key] = tqdm(
-                total=0,
-                desc=f"{request.name} of {request.raw_uid[:8]}",
-                file=self._file or sys.stderr,
-                bar_format="{desc} {n_fmt}/{total_fmt} {bar:16} {postfix}",
-            )
+            text = f"{request.name} of {request.raw_uid[:8]}"
+            self._bars[request.key] = Bar(text, file=self._file, keep=True)
         return self._bars[request.key]

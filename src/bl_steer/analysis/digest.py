@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.planes import some_planes
 from bl_steer.protocols import AnalysisResult
 
 __all__ = ["canonical_json", "digest_of"]
@@ -67,10 +68,13 @@ def _put_arrays(total: Any, arrays: Mapping[str, NDArray[Any]]) -> None:
     _put(total, str(len(arrays)).encode())
     for name in sorted(arrays):
         _put(total, name.encode())
-        _put_array(total, name, np.asarray(arrays[name]))
+        _put_array(total, name, arrays[name])
 
 
-def _put_array(total: Any, name: str, array: NDArray[Any]) -> None:
+def _put_array(total: Any, name: str, array: Any) -> None:
+    """Put an array in; one of numbers may be of any size, in memory or on disk."""
+    if not isinstance(getattr(array, "dtype", None), np.dtype) or array.dtype.kind in "OUT":
+        array = np.asarray(array)
     if _is_text(array):
         _put(total, f"text {array.shape}".encode())
         for text in array.ravel().tolist():
@@ -82,7 +86,10 @@ def _put_array(total: Any, name: str, array: NDArray[Any]) -> None:
             "it, at most to float64 or complex128"
         )
     _put(total, f"{array.dtype.kind}{array.dtype.itemsize} {array.shape}".encode())
-    _put(total, _canonical(array).data)
+    n_bytes = math.prod(array.shape) * array.dtype.itemsize
+    total.update(n_bytes.to_bytes(8, "little"))
+    for planes in some_planes(array) if array.shape else [np.asarray(array)]:
+        total.update(_canonical(planes).data)
 
 
 def _canonical(array: NDArray[Any]) -> NDArray[Any]:

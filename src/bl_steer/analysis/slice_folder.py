@@ -1,15 +1,14 @@
-"""Slices as single TIFFs in a folder, in the order in which a person counts."""
+"""Slices as single images in a folder: their order, as a person counts, and which are missing."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from itertools import pairwise
+from math import gcd
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-__all__ = ["natural_key", "read_slice_folder"]
+__all__ = ["gaps", "natural_key"]
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
@@ -24,34 +23,26 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
 
-def read_slice_folder(folder: Path) -> NDArray[Any]:
-    """Return the TIFFs of a folder as a stack (n, H, W), in natural order of their names.
+def gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
+    """Return first and last of the numbers that are left out, for each gap in names in order.
 
-    Raises
-    ------
-    ValueError
-        When there are none, or they are not single images of one shape.
+    The numbers are the first that differ between the names; they step by what all their
+    differences are multiples of. Names that are not made alike have none.
+
+    Examples
+    --------
+    >>> gaps([Path("s1.tif"), Path("s2.tif"), Path("s4.tif")])
+    [(3, 3)]
+    >>> gaps([Path("s10.tif"), Path("s20.tif"), Path("s30.tif")])
+    []
     """
-    import tifffile
-
-    files = sorted(
-        (
-            path
-            for path in folder.iterdir()
-            if path.suffix.lower() in (".tif", ".tiff") and not path.name.startswith(".")
-        ),
-        key=natural_key,
-    )
-    if not files:
-        raise ValueError(
-            f"a folder must hold TIFFs, got none in {folder}; slices are taken in the order of "
-            "the numbers in their names"
-        )
-    slices = [np.asarray(tifffile.imread(path)) for path in files]
-    for path, one in zip(files, slices, strict=True):
-        if one.ndim != 2 or one.shape != slices[0].shape:
-            raise ValueError(
-                f"slices must be single images of one shape, got {one.shape} in {path.name} and "
-                f"{slices[0].shape} in {files[0].name}; take out what is no slice"
-            )
-    return np.stack(slices)
+    keys = [natural_key(path) for path in files]
+    if len({tuple(text for _, text in key) for key in keys}) != 1:
+        return []
+    columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
+    numbers = next((one for one in columns if len(set(one)) > 1), [])
+    steps = [after - before for before, after in pairwise(numbers)]
+    step = gcd(*steps)
+    if not step or min(steps) <= 0:
+        return []
+    return [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]

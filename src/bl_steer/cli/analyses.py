@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import command, write_json
+from bl_steer.progress import Bar
 
 __all__ = ["add_commands", "print_analysis"]
 
@@ -57,13 +57,13 @@ def _analyse(arguments: argparse.Namespace) -> None:
                 f"--pending must stand alone, got {arguments.uid or arguments.param!r} beside it; "
                 "leave out the one or the other"
             )
-        with _Bar() as bar:
+        with Bar("analysing") as bar:
             reports = does.analyse_pending(
                 data_dir=arguments.data,
                 figures=arguments.figures,
                 on_report=print_analysis,
                 on_claimed=print,
-                progress=bar,
+                progress=bar.show,
             )
         print(f"{len(reports)} pending analyses carried out")
         write_json(arguments, reports)
@@ -77,14 +77,14 @@ def _analyse(arguments: argparse.Namespace) -> None:
             "lists them"
         )
     params = does.parse_values(arguments.param)
-    with _Bar() as bar:
+    with Bar("analysing") as bar:
         report = does.analyse(
             arguments.uid,
             arguments.name,
             params,
             data_dir=arguments.data,
             figures=arguments.figures,
-            progress=bar,
+            progress=bar.show,
         )
     print_analysis(report)
     write_json(arguments, report)
@@ -115,28 +115,3 @@ def _print_table(head: dict[str, list[Any]]) -> None:
 
 def _cell(value: Any) -> str:
     return f"{value:.5g}" if isinstance(value, float) else str(value)
-
-
-class _Bar:
-    """A progress bar that appears with the first step."""
-
-    def __init__(self) -> None:
-        self._bar: Any = None
-
-    def __call__(self, done: int, total: int) -> None:
-        from tqdm import tqdm
-
-        if self._bar is None:
-            self._bar = tqdm(
-                file=sys.stderr, bar_format="{n_fmt}/{total_fmt} {bar:24} {elapsed}", leave=False
-            )
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-        self._bar.refresh()
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.close()

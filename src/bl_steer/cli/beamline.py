@@ -15,6 +15,7 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Add the commands at the beamline."""
     session = plain_command(commands, "session", _session, "an IPython session at the beamline")
+    settings = Settings()
     where = session.add_mutually_exclusive_group()
     where.add_argument("--sim", action="store_true", help="on the simulated beamline (default)")
     where.add_argument("--epics", action="store_true", help="on the PVs of devices/beamline.py")
@@ -25,9 +26,12 @@ def add_commands(commands: Any) -> None:
         "--sample",
         default=None,
         metavar="PRESET",
-        help=f"{', '.join(PRESETS)}; with --microscope grains, network",
+        help=f"{', '.join(PRESETS)}, by default {settings.sample}; with --microscope grains, "
+        "network, by default grains",
     )
-    session.add_argument("--seed", type=int, default=None)
+    session.add_argument(
+        "--seed", type=int, default=None, help=f"of the simulation; {settings.seed} by default"
+    )
     session.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
     session.add_argument(
         "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
@@ -35,8 +39,8 @@ def add_commands(commands: Any) -> None:
     data_option(session)
 
     ioc = plain_command(commands, "ioc", _ioc, "serve a simulated film over Channel Access")
-    ioc.add_argument("--sample", default="multi-domain", choices=PRESETS)
-    ioc.add_argument("--seed", type=int, default=0)
+    ioc.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
+    ioc.add_argument("--seed", type=int, default=0, help="of the film")
     ioc.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
     ioc.add_argument("--speedup", type=float, default=1.0, metavar="S", help="1 is real time")
 

@@ -30,8 +30,23 @@ __all__ = [
 PRESETS = ("smooth", "multi-domain", "needle", "noisy", "rough")
 
 
+class _Help(argparse.HelpFormatter):
+    """Help that tells what an option is where it is not given."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text, default = action.help or "", action.default
+        if action.nargs == 0 or default in (None, "", [], argparse.SUPPRESS):
+            return text
+        several = default if isinstance(default, list) else [default]
+        shown = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several)
+        return f"{text} (default {shown})".replace("%", "%%")
+
+
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """A parser whose errors are one line, and whose help tells the defaults."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **options})
 
     def error(self, message: str) -> NoReturn:
         """Leave with status 2."""

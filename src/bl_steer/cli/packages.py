@@ -16,7 +16,7 @@ def add_commands(commands: Any) -> None:
     package = group(commands, "package", "make an analysis of your own for the analysis server")
     init = json_command(package, "init", _init, "write a new package that works, to be changed")
     init.add_argument("folder", type=Path, help="new folder; its name is the package's")
-    init.add_argument("--author", default="your name", metavar="NAME")
+    init.add_argument("--author", default="your name", metavar="NAME", help="of the package")
     init.add_argument("--weights", choices=("skops", "pickle"), help="begin with a trained model")
     test = json_command(package, "test", _test, "run a package's tests in the sandbox")
     _folder(test)
@@ -28,14 +28,16 @@ def add_commands(commands: Any) -> None:
     )
     run = json_command(package, "run", _run, "run a package on files, as the server would")
     _folder(run)
-    run.add_argument("paths", nargs="+", type=Path, metavar="FILE")
+    run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="to analyse")
     run.add_argument(
         "--param", action="append", default=[], metavar="KEY=VALUE", help="may be repeated"
     )
-    run.add_argument("--out", type=Path, default=Path("found"), metavar="DIR")
+    run.add_argument(
+        "--out", type=Path, default=Path("found"), metavar="DIR", help="of the results"
+    )
     build = json_command(package, "build", _build, "make one file of a package, to be submitted")
     _folder(build)
-    build.add_argument("--out", type=Path, metavar="FILE", help="default: NAME.zip")
+    build.add_argument("--out", type=Path, metavar="FILE", help="to write; NAME.zip by default")
     submit = json_command(package, "submit", _submit, "submit a package for its review")
     submit.add_argument("package", type=Path, metavar="FILE", help="built, or its folder")
     where = submit.add_mutually_exclusive_group(required=True)

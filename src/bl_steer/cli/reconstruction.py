@@ -31,8 +31,8 @@ def add_commands(commands: Any) -> None:
     add = partial(take.add_argument, action=_Given)
     add("--family", choices=FAMILIES, default="grains", help="of the specimen")
     add("--seed", type=int, default=0, help="of the specimen and the faults")
-    add("--slices", type=int, default=24, metavar="N")
-    add("--pitch", type=float, default=100.0, metavar="NM")
+    add("--slices", type=int, default=24, metavar="N", help="to take")
+    add("--pitch", type=float, default=100.0, metavar="NM", help="distance of the slices")
     add("--edge", type=int, default=256, metavar="PX", help="of an image")
     add("--faults", choices=FAULTS, default="usual", help="of the instrument")
     take.add_argument(
@@ -47,10 +47,14 @@ def add_commands(commands: Any) -> None:
         metavar="KEY=VALUE",
         help="of the analysis reconstruct, such as factor=16; may be repeated",
     )
-    take.add_argument("--out", type=Path, default=Path("report"), metavar="DIR")
+    take.add_argument(
+        "--out", type=Path, default=Path("report"), metavar="DIR", help="of the report"
+    )
     again = command(commands, "report", _report, "write the report of a reconstructed run")
     again.add_argument("uid", help="of the run or its analysis, the beginning of one, or -1")
-    again.add_argument("--out", type=Path, metavar="DIR", help="report_UID by default")
+    again.add_argument(
+        "--out", type=Path, metavar="DIR", help="of the report; report_UID by default"
+    )
 
 
 def print_tables(report: dict[str, Any]) -> None:

@@ -28,10 +28,10 @@ def add_commands(commands: Any) -> None:
     rows = json_command(retrain, "list", _list, "list the retrainings")
     user_option(rows, required=False)
     report = json_command(retrain, "report", _report, "show what a retraining came to")
-    report.add_argument("id")
+    report.add_argument("id", help="of the retraining")
     user_option(report, required=False)
     submit = json_command(retrain, "submit", _submit, "submit a candidate for review")
-    submit.add_argument("id")
+    submit.add_argument("id", help="of the retraining")
     user_option(submit)
     withdraw = json_command(
         retrain, "withdraw", _withdraw, "take an upload out of training; list what has used it"
@@ -73,7 +73,7 @@ def _snapshot(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
-    from bl_steer.cli.segment import _Bar as Bar
+    from bl_steer.progress import Bar
 
     if (arguments.id is None) == (arguments.user is None):
         raise ValueError(

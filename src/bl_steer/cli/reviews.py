@@ -36,7 +36,13 @@ def add_commands(commands: Any) -> None:
     for name, text in TEXTS.items():
         parser = json_command(review, name, _decide, text)
         _package(parser)
-        parser.add_argument("--comment", default="", required=name in WITH_REASON, metavar="TEXT")
+        parser.add_argument(
+            "--comment",
+            default="",
+            required=name in WITH_REASON,
+            metavar="TEXT",
+            help="of the reviewer",
+        )
         parser.set_defaults(deed=name)
         user_option(parser)
     back = json_command(review, "rollback", _roll_back, "release again what was released before")

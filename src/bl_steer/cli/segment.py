@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bl_steer.cli.options import group, plain_command, write_json
 from bl_steer.cli.segment_options import (
@@ -17,9 +17,7 @@ from bl_steer.cli.segment_options import (
     read_sizes,
     training_options,
 )
-
-if TYPE_CHECKING:
-    from bl_steer.protocols import Progress
+from bl_steer.progress import Bar
 
 __all__ = ["add_commands"]
 
@@ -47,21 +45,35 @@ def _add_run(segment: Any) -> None:
     run.add_argument("paths", nargs="+", type=Path, metavar="IMAGE", help="files and folders")
     run.add_argument("--model", default="fibsem", help="a shipped model, or a model's folder")
     run.add_argument("--views", type=int, choices=(1, 2, 4, 8), default=1, help="to average over")
-    run.add_argument("--precision", choices=("f32", "bf16"), default="f32")
+    run.add_argument(
+        "--precision",
+        choices=("f32", "bf16"),
+        default="f32",
+        help="bf16 is faster on some machines",
+    )
     run.add_argument("--probability", action="store_true", help="keep every phase's probability")
-    run.add_argument("--tile-px", type=int, metavar="N", help="edge of a tile; bounds the memory")
+    run.add_argument(
+        "--tile-px",
+        type=int,
+        metavar="N",
+        help="edge of a tile, 1024 by default; bounds the memory",
+    )
     run.add_argument(
         "--dask", metavar="ADDRESS", help="of a cluster that shares the work on a Zarr stack"
     )
     conditions_option(run)
-    run.add_argument("--out", type=Path, default=Path("segmented"), metavar="DIR")
+    run.add_argument(
+        "--out", type=Path, default=Path("segmented"), metavar="DIR", help="of the results"
+    )
 
 
 def _add_evaluate(segment: Any) -> None:
     evaluate = _command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
     pairs_options(evaluate)
     evaluate.add_argument("--model", default="fibsem", help="a shipped model, or a model's folder")
-    evaluate.add_argument("--views", type=int, choices=(1, 2, 4, 8), default=1)
+    evaluate.add_argument(
+        "--views", type=int, choices=(1, 2, 4, 8), default=1, help="to average over"
+    )
 
 
 def _add_plan(segment: Any) -> None:
@@ -83,7 +95,9 @@ def _add_plan(segment: Any) -> None:
     plan.add_argument("--n", type=int, default=8, help="micrographs to take or to label")
     plan.add_argument("--unlabelled", nargs="+", type=Path, metavar="IMAGE", help="to choose among")
     plan.add_argument("--model", default="fibsem", help="that says where it is unsure")
-    plan.add_argument("--out", type=Path, default=Path("plan"), metavar="DIR")
+    plan.add_argument(
+        "--out", type=Path, default=Path("plan"), metavar="DIR", help="of the learning curve"
+    )
 
 
 def _command(segment: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -98,7 +112,7 @@ def _train(arguments: argparse.Namespace) -> None:
     settings = read_settings(arguments)
     data = read_data(arguments)
     print("\n".join(data.notes))
-    with _Bar("training", "step") as bar:
+    with Bar("training", "step") as bar:
         report = segment_commands.train(data, settings, out=arguments.out, progress=bar.show)
     pairs = report["pairs"]
     print(
@@ -132,7 +146,7 @@ def _run(arguments: argparse.Namespace) -> None:
     }
     if arguments.tile_px is not None:
         params["tile_px"] = arguments.tile_px
-    with _Bar("segmenting", "step") as bar:
+    with Bar("segmenting", "step") as bar:
         report = segment_commands.run(
             arguments.paths,
             params=params,
@@ -166,7 +180,7 @@ def _run_stack(arguments: argparse.Namespace) -> None:
     size = conditions.get("pixel_size_nm")
     if isinstance(size, str):
         raise ValueError(f"pixel_size_nm must be a number of nm, got {size!r}; try 10")
-    with _Bar("segmenting", "plane") as bar:
+    with Bar("segmenting", "plane") as bar:
         report = segment_commands.run_stack(
             arguments.paths[0],
             model=arguments.model,
@@ -233,7 +247,7 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
     data = read_data(arguments)
     print("\n".join(data.notes))
     sizes = read_sizes(arguments.sizes) if arguments.sizes else learning_sizes(len(data.train))
-    with _Bar("training", "step") as bar:
+    with Bar("training", "step") as bar:
         report = segment_commands.learning_curve(
             data, read_settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
         )
@@ -249,7 +263,7 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
 def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from bl_steer import segment_commands
 
-    with _Bar("segmenting", "field") as bar:
+    with Bar("segmenting", "field") as bar:
         rows = segment_commands.rank(
             arguments.model, arguments.unlabelled, arguments.n, progress=bar.show
         )
@@ -265,35 +279,3 @@ def _print_score(name: str, score: dict[str, Any]) -> None:
     for phase, (iou, low, high) in score["iou"].items():
         if iou is not None:
             print(f"  {phase:12}IoU {iou:.3f} (95 %: {low:.3f} … {high:.3f})")
-
-
-class _Bar:
-    """A progress bar that learns its length from what it watches."""
-
-    def __init__(self, text: str, unit: str) -> None:
-        from tqdm import tqdm
-
-        self._bar = tqdm(desc=text, unit=unit, leave=False)
-
-    def __enter__(self) -> _Bar:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        if done < self._bar.n:
-            self._bar.reset(total)
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
-
-    def stage(self, text: str, unit: str) -> Progress:
-        """Return what shows a later stage of the same work."""
-
-        def show(done: int, total: int) -> None:
-            self._bar.set_description(text, refresh=False)
-            self._bar.unit = unit
-            self.show(done, total)
-
-        return show

@@ -44,8 +44,8 @@ def data_options(parser: argparse.ArgumentParser) -> None:
 def training_options(parser: argparse.ArgumentParser) -> None:
     """Let the user say how to train."""
     parser.add_argument("--network", default="segnet", help="segnet, segnet-vgg, unet or pspnet")
-    parser.add_argument("--steps", type=int, default=600, help="at most (default 600)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=600, help="at most")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
     parser.add_argument(
         "--upright", action="store_true", help="do not rotate: up and down differ in the images"
     )

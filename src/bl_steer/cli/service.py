@@ -16,14 +16,14 @@ def add_commands(commands: Any) -> None:
     """Add the commands of the server."""
     serve = plain_command(commands, "serve", _serve, "run the analysis server until Ctrl-C")
     _folder_option(serve)
-    serve.add_argument("--host", help="address to listen at (127.0.0.1)")
-    serve.add_argument("--port", type=int, help="port to listen at (8800)")
-    serve.add_argument("--workers", type=int, metavar="N", help="jobs at a time (2)")
+    serve.add_argument("--host", help="to listen at (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, help="to listen at (default 8800)")
+    serve.add_argument("--workers", type=int, metavar="N", help="jobs at a time (default 2)")
     serve.add_argument(
         "--part",
         action="append",
         choices=("web", "worker", "keeper"),
-        help="run this part alone; may be repeated",
+        help="to run alone; may be repeated; all by default",
     )
     serve.add_argument(
         "--trust-packages",
@@ -33,19 +33,23 @@ def add_commands(commands: Any) -> None:
     )
     server = group(commands, "server", "look after the analysis server")
     add_user = plain_command(server, "add-user", _add_user, "print a link that makes an account")
-    add_user.add_argument("email", metavar="EMAIL")
-    add_user.add_argument("--role", choices=("user", "reviewer", "admin"), default="user")
+    add_user.add_argument("email", metavar="EMAIL", help="of the account")
+    add_user.add_argument(
+        "--role", choices=("user", "reviewer", "admin"), default="user", help="of the account"
+    )
     _folder_option(add_user)
     backup = plain_command(server, "backup", _backup, "copy database and files while it runs")
     backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
     _folder_option(backup)
     restore = plain_command(server, "restore", _restore, "bring a backup back into an empty server")
-    restore.add_argument("source", type=Path, metavar="FOLDER")
+    restore.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
     _folder_option(restore)
 
 
 def _folder_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="of the server")
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="of the server (default bl_steer_service)"
+    )
 
 
 def _settings(arguments: argparse.Namespace) -> Any:

@@ -22,21 +22,28 @@ WIDTHS = (5, 9, 9, 10, 9, 8)
 def add_commands(commands: Any) -> None:
     """Add the commands that steer."""
     demo = command(commands, "demo", _demo, "find point A on a simulated film; leaves a figure")
-    demo.add_argument("--sample", default="multi-domain", choices=PRESETS)
-    demo.add_argument("--seed", type=int, default=DEMO_SEED)
-    demo.add_argument("--figure", type=Path, default=Path("point_A.png"))
+    demo.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
+    demo.add_argument("--seed", type=int, default=DEMO_SEED, help="of the film and of the agent")
+    demo.add_argument("--figure", type=Path, default=Path("point_A.png"), help="PNG to write")
 
     find = command(commands, "find", _find, "find point A, with options")
     find.add_argument("--sample", default="multi-domain", metavar="PRESET", help=", ".join(PRESETS))
     find.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
-    find.add_argument("--agent", default="bayesian")
-    find.add_argument("--start", choices=("maximin", "random"), default="maximin")
+    find.add_argument("--agent", default="bayesian", help="that chooses the points")
+    find.add_argument(
+        "--start",
+        choices=("maximin", "random"),
+        default="maximin",
+        help="design of the first points",
+    )
     _steering_options(find)
 
     replay = command(commands, "replay", _replay, "steer over a recorded map or a preset")
     replay.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
-    replay.add_argument("--agent", nargs="+", default=["bayesian", "random"], metavar="NAME")
-    replay.add_argument("--seeds", default="0:10", help="FIRST:END, or one number (default 0:10)")
+    replay.add_argument(
+        "--agent", nargs="+", default=["bayesian", "random"], metavar="NAME", help="to compare"
+    )
+    replay.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
     replay.add_argument(
         "--clip", type=float, metavar="P", help="percentile to clip hot outliers at"
     )
@@ -44,20 +51,24 @@ def add_commands(commands: Any) -> None:
     _steering_options(replay)
 
     paper = command(commands, "paper", _paper, "the figures and tables of the source")
-    paper.add_argument("--seed", type=int, default=PAPER_SEED)
+    paper.add_argument("--seed", type=int, default=PAPER_SEED, help="of film and specimens")
     paper.add_argument("--out", type=Path, default=Path("paper"), help="folder for the figures")
     paper.add_argument(
         "--scale",
         type=float,
         default=PAPER_SCALE,
-        help=f"of the edges of figure 5's box; 1 is the source's 10 µm (default {PAPER_SCALE:g})",
+        help="of the edges of figure 5's box; 1 is the source's 10 µm",
     )
 
 
 def _steering_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--target", metavar="T", help="what to maximise; see the README")
-    parser.add_argument("--budget", type=int, default=48, help="measurements (default 48)")
-    parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="s a frame")
+    parser.add_argument(
+        "--target",
+        metavar="T",
+        help="what to maximise, see the README; by default the Ge-rich phase, or a map's total",
+    )
+    parser.add_argument("--budget", type=int, default=48, help="measurements")
+    parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="of a frame, s")
 
 
 def _demo(arguments: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ def add_commands(commands: Any) -> None:
     command(commands, "runs", _runs, "list the stored runs")
     show = command(commands, "show", _show, "figure and table of a stored run")
     show.add_argument("uid", help="uid, the beginning of one, or -1 for the latest")
-    show.add_argument("--figure", type=Path, help="PNG to write (default: UID.png)")
+    show.add_argument("--figure", type=Path, help="PNG to write; UID.png by default")
     show.add_argument("--verify", action="store_true", help="repeat every decision from the record")
 
 

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import plain_command, write_json
+from bl_steer.progress import Bar
 
 __all__ = ["add_commands"]
+
+VOXEL_HELP = "edges of a voxel, nm, e.g. 100,10,10; those that the file tells by default"
+PHASES_HELP = (
+    "names of the labels 0, 1, …, or LABEL:NAME,…; those that the file tells, or all labels that "
+    "occur, by default"
+)
+LAG_HELP = "longest lag of the correlation; a quarter of the shortest edge by default"
 
 
 def add_commands(commands: Any) -> None:
@@ -17,13 +24,20 @@ def add_commands(commands: Any) -> None:
     text = "measure a label volume: volumes, contact areas, triple lines, connectivity, lengths"
     parser = plain_command(commands, "structure", _structure, text)
     parser.add_argument(
-        "volume", type=Path, metavar="VOLUME", help="TIFF stack, folder of TIFFs, .npy, .npz, .zarr"
+        "volume",
+        type=Path,
+        metavar="VOLUME",
+        help="TIFF stack, folder of TIFFs or PNGs, .npy, .npz, .zarr",
     )
-    parser.add_argument("--voxel", metavar="Z,Y,X", help="edges of a voxel, nm, e.g. 100,10,10")
+    parser.add_argument("--voxel", metavar="Z,Y,X", help=VOXEL_HELP)
+    parser.add_argument("--phases", default="", metavar="P", help=PHASES_HELP)
     parser.add_argument(
-        "--phases", default="", metavar="P", help="names of the labels 0, 1, …, or LABEL:NAME,…"
+        "--directions",
+        type=int,
+        choices=(13, 49),
+        default=13,
+        help="of the lines that count interfaces; 49 is more even, but steps over thin films",
     )
-    parser.add_argument("--directions", type=int, choices=(13, 49), default=13)
     parser.add_argument(
         "--edge-correction",
         choices=("on", "off"),
@@ -31,7 +45,7 @@ def add_commands(commands: Any) -> None:
         help="off for a body that lies wholly inside the box",
     )
     parser.add_argument("--blocks", type=int, default=4, help="along each axis, for the intervals")
-    parser.add_argument("--max-lag-nm", type=float, metavar="NM", help="of the correlation")
+    parser.add_argument("--max-lag-nm", type=float, metavar="NM", help=LAG_HELP)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
     parser.add_argument("--out", type=Path, metavar="DIR", help="write tables (CSV), figures (PNG)")
 
@@ -49,7 +63,7 @@ def _structure(arguments: argparse.Namespace) -> None:
         params["voxel_size_nm"] = _voxel(arguments.voxel)
     if arguments.max_lag_nm is not None:
         params["max_lag_nm"] = arguments.max_lag_nm
-    with _Bar() as bar:
+    with Bar("measuring", "plane") as bar:
         report = measure_structure(
             arguments.volume, params=params, out=arguments.out, progress=bar.show
         )
@@ -106,23 +120,3 @@ def _print_amount(name: str, row: dict[str, Any], key: str, unit: str, note: str
 
 def _rows(table: dict[str, list[Any]]) -> list[dict[str, Any]]:
     return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
-
-
-class _Bar:
-    """A progress bar for what lasts longer than a second."""
-
-    def __enter__(self) -> _Bar:
-        from tqdm import tqdm
-
-        self._bar: Any = tqdm(
-            desc="measuring", file=sys.stderr, leave=False, delay=1.0, bar_format="{l_bar}{bar:24}"
-        )
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def show(self, done: int, total: int) -> None:
-        """Show how far it is."""
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)

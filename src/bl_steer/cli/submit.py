@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import plain_command, write_json
+from bl_steer.progress import Bar
 
 __all__ = ["add_commands"]
 
@@ -19,12 +19,12 @@ def add_commands(commands: Any) -> None:
     """Add the command ``submit``."""
     text = "have files analysed by an analysis server, and save the result"
     parser = plain_command(commands, "submit", _submit, text)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="to analyse")
     parser.add_argument("--analysis", required=True, metavar="NAME", help="segment, components, …")
     parser.add_argument(
         "--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
     )
-    parser.add_argument("--server", default=ADDRESS, metavar="URL", help=f"by default {ADDRESS}")
+    parser.add_argument("--server", default=ADDRESS, metavar="URL", help="of the server")
     parser.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
     parser.add_argument("--sample", default="", metavar="NAME", help="name of the specimen")
     parser.add_argument(
@@ -57,18 +57,9 @@ def _submit(arguments: argparse.Namespace) -> None:
 
 
 def _wait(server: Any, job: dict[str, Any]) -> dict[str, Any]:
-    from tqdm import tqdm
-
-    with tqdm(
-        desc=job["analysis"], file=sys.stderr, leave=False, delay=1.0, bar_format="{l_bar}{bar:24}"
-    ) as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.total = total or None
-            bar.update(done - bar.n)
-
+    with Bar(job["analysis"]) as bar:
         try:
-            waited: dict[str, Any] = server.wait(job, progress=show)
+            waited: dict[str, Any] = server.wait(job, progress=bar.show)
         except KeyboardInterrupt:
             raise KeyboardInterrupt("the server goes on with the job") from None
     return waited

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bl_steer.cli.options import group, plain_command, write_json
-from bl_steer.cli.segment import _Bar
+from bl_steer.progress import Bar
 
 if TYPE_CHECKING:
     from bl_steer.analysis.superresolution.training import TrainingSettings
@@ -16,8 +16,17 @@ __all__ = ["add_commands"]
 
 MOST_LABELS = 256
 """As many as a byte holds."""
+RULES = {
+    "pitch_px": ("voxel must have a pitch Z larger than the pixel's edge Y", "voxel"),
+    "profile_px": ("profile-nm must be finite, 0 at least", "profile_nm"),
+    "pitch_jitter": ("pitch-jitter must be 0 … 0.3", "pitch_jitter"),
+    "steps": ("steps must be 1 at least", "steps"),
+    "seed": ("seed must be 0 at least", "seed"),
+}
+"""What the settings of a training ask of the options, by the name of the setting."""
 STACK_HELP = (
-    "a TIFF of several pages, a folder of TIFFs (s2 before s10), .npy, .npz or .zarr; axes z, y, x"
+    "a TIFF of several pages, a folder of TIFFs or PNGs (s2 before s10), .npy, .npz or .zarr; axes "
+    "z, y, x"
 )
 
 
@@ -26,16 +35,22 @@ def add_commands(commands: Any) -> None:
     superres = group(commands, "superres", "insert planes between the slices of a stack")
     train = _command(superres, "train", _train, "learn from a stack's own planes")
     _training_options(train)
-    train.add_argument("--out", type=Path, default=Path("superres_model"), metavar="DIR")
+    train.add_argument(
+        "--out", type=Path, default=Path("superres_model"), metavar="DIR", help="of the model"
+    )
     run = _command(superres, "run", _run, "insert planes; every slice stays as it was measured")
-    run.add_argument("--model", type=Path, default=Path("superres_model"), metavar="DIR")
+    run.add_argument(
+        "--model", type=Path, default=Path("superres_model"), metavar="DIR", help="that was trained"
+    )
     run.add_argument(
         "--free-fractions",
         action="store_true",
         help="labels: do not give the inserted planes the fractions and boundaries of the slices",
     )
     run.add_argument("--dask", metavar="ADDRESS", help="of a cluster that shares a Zarr stack")
-    run.add_argument("--out", type=Path, default=Path("superresolved"), metavar="DIR")
+    run.add_argument(
+        "--out", type=Path, default=Path("superresolved"), metavar="DIR", help="of the results"
+    )
     text = "say how far a super-resolution can be trusted, without a ground truth"
     _training_options(_command(superres, "check", _check, text))
 
@@ -49,14 +64,18 @@ def _command(superres: Any, name: str, run: Any, text: str) -> argparse.Argument
 
 
 def _training_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--factor", type=int, choices=(2, 4, 8, 16), default=8)
+    parser.add_argument(
+        "--factor", type=int, choices=(2, 4, 8, 16), default=8, help="planes for each slice, about"
+    )
     parser.add_argument(
         "--labels", type=int, metavar="N", help="the stack holds labels of N phases, 0 … N-1"
     )
-    parser.add_argument("--size", choices=("small", "medium", "large"), default="small")
-    parser.add_argument("--steps", type=int, default=300, help="of each stage (default 300)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--profile-nm", type=float, default=0.0, help="depth seen by a slice")
+    parser.add_argument(
+        "--size", choices=("small", "medium", "large"), default="small", help="of the networks"
+    )
+    parser.add_argument("--steps", type=int, default=300, help="of each stage")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--profile-nm", type=float, default=0.0, help="depth that a slice sees, nm")
     parser.add_argument(
         "--pitch-jitter", type=float, default=0.0, help="relative deviation of the pitch, 0 … 0.3"
     )
@@ -92,11 +111,8 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
             seed=arguments.seed,
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise ValueError(
-            f"the option for {name} must fit, got {first['input']}: {first['msg']}"
-        ) from error
+        rule, option = RULES[str(error.errors()[0]["loc"][-1])]
+        raise ValueError(f"--{rule}, got {getattr(arguments, option)}; change it") from error
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -104,7 +120,7 @@ def _train(arguments: argparse.Namespace) -> None:
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     settings = _settings(arguments)
-    with _Bar("training", "step") as bar:
+    with Bar("training", "step") as bar:
         report = superres_commands.train(
             arguments.stack,
             settings,
@@ -127,7 +143,8 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from bl_steer import superres_commands
-    from bl_steer.analysis.superresolution.stack_files import is_zarr, parse_voxel
+    from bl_steer.analysis.stored_stack import is_zarr
+    from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     voxel = parse_voxel(arguments.voxel)
     keep = not arguments.free_fractions
@@ -136,7 +153,7 @@ def _run(arguments: argparse.Namespace) -> None:
             f"--dask must come with a Zarr stack, got {arguments.stack}; leave it out, or save the "
             "slices with zarr.save_array as NAME.zarr"
         )
-    with _Bar("inserting", "slab") as bar:
+    with Bar("inserting", "slab") as bar:
         if is_zarr(arguments.stack):
             report = superres_commands.run_zarr(
                 arguments.stack,
@@ -159,10 +176,13 @@ def _run(arguments: argparse.Namespace) -> None:
     _print_warnings(report)
     edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
     print(f"volume        {' × '.join(map(str, report['shape']))} voxels of {edges} nm")
+    if "isotropy_tested_on" in report:
+        box = " × ".join(map(str, report["isotropy_tested_on"]))
+        print(f"isotropy      tested on {box} voxels in the middle of the slices")
+    print(f"uncertainty   {report['mean_uncertainty']:.4g} in the mean")
     for path in report["files"]:
         print(f"results       {path}")
-    if "digest" in report:
-        print(f"digest        {report['digest']}")
+    print(f"digest        {report['digest']}")
     write_json(arguments, report)
 
 
@@ -171,7 +191,7 @@ def _check(arguments: argparse.Namespace) -> None:
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     settings = _settings(arguments)
-    with _Bar("training", "step") as bar:
+    with Bar("training", "step") as bar:
         report = superres_commands.check(
             arguments.stack,
             settings,

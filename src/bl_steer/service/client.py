@@ -184,9 +184,9 @@ class Client:
     def download(self, job: Job | str, folder: str | Path) -> list[Path]:
         """Save all files of a result in a folder; return their paths."""
         folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
         paths = []
         for one in self.job(job)["outputs"]:
+            folder.mkdir(parents=True, exist_ok=True)
             path = folder / Path(one["name"]).name
             with self._http.stream("GET", f"/jobs/{_id(job)}/outputs/{one['name']}") as answer:
                 _check(answer)

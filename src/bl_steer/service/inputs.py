@@ -100,7 +100,7 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
     if analysis == "structure":
         from bl_steer.analysis.structure.files import inputs_from_file
 
-        return inputs_from_file(paths[0]), []
+        return inputs_from_file(paths[0])
     if analysis == "superres":
         return _slices(paths)
     from bl_steer.analysis.point_files import map_inputs, point_inputs
@@ -113,11 +113,12 @@ def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
     import numpy as np
 
     from bl_steer.analysis.segmentation.files import inputs_from_files
-    from bl_steer.analysis.superresolution.stack_files import read_stack
+    from bl_steer.analysis.stored_stack import open_stack
 
     source = {"files": [path.name for path in paths]}
     if len(paths) == 1:
-        return Inputs({"slices": read_stack(paths[0])}, {}, source), []
+        stored = open_stack(paths[0])
+        return Inputs({"slices": np.asarray(stored.array[:])}, {}, source), [*stored.notes]
     read, notes = inputs_from_files(paths)
     shapes = {array.shape for array in read.arrays.values()}
     if len(shapes) > 1:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bl_steer.drafts import UnwritableError, alone_in, write_whole
+from bl_steer.drafts import UnwritableError, alone_in, made_folder, write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
@@ -64,7 +64,7 @@ def set_environment(values: Mapping[str, object]) -> None:
 
 
 def prepare(settings: ServiceSettings) -> None:
-    """Make folder and tables.
+    """Make the tables.
 
     Raises
     ------
@@ -79,17 +79,8 @@ def prepare(settings: ServiceSettings) -> None:
             f"jobs must run in a sandbox, got: {problem}; install bubblewrap, or start with "
             "--trust-packages, where nobody but trusted people can reach the server"
         )
-    _make_private(settings.folder)
     settings.check_restored()
     open_database(settings).close()
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-    except OSError as error:
-        raise UnwritableError.at(folder, error) from error
 
 
 def open_database(settings: ServiceSettings) -> Database:
@@ -123,12 +114,20 @@ def serve(
         When the folder or the port cannot be had.
     """
     with alone(settings, parts):
-        prepare(settings)
         if "web" in parts:
             settings = claim_port(settings)
+        prepare(settings)
+        if "web" in parts:
             write_whole(settings.served, f"{settings.address}\n".encode())
         each = [Announcement(settings, tell).look] if "web" in parts else []
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
+
+
+def _make_private(folder: Path) -> None:
+    try:
+        folder.chmod(0o700)
+    except OSError as error:
+        raise UnwritableError.at(folder, error) from error
 
 
 @contextmanager
@@ -137,12 +136,15 @@ def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
 
     The folder is made if missing, for the eyes of its owner alone.
     """
-    _make_private(settings.folder)
     machine = socket.gethostname()[:60]
     with ExitStack() as locks:
+        locks.enter_context(made_folder(settings.folder))
+        _make_private(settings.folder)
         for part in sorted(set(parts)):
+            folder = settings.folder / "locks" / f"{machine}-{part}"
             try:
-                locks.enter_context(alone_in(settings.folder / "locks" / f"{machine}-{part}"))
+                locks.enter_context(made_folder(folder))
+                locks.enter_context(alone_in(folder))
             except FileExistsError as error:
                 raise FileExistsError(
                     f"a server's folder must have one {part} part on a machine, got "

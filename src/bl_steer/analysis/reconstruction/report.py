@@ -77,7 +77,6 @@ def write_report(
     bl_steer.drafts.UnwritableError
         When there is no room or no leave to write.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     with with_japanese():
         page = _page(result, tables, truth, title, about or {})
     path = folder / "report.html"

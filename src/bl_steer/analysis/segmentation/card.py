@@ -15,7 +15,7 @@ from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.training import Training, TrainingSettings
 from bl_steer.analysis.segmentation.training_set import LabelledField, TrainingSet
-from bl_steer.drafts import alone_in
+from bl_steer.drafts import alone_in, made_folder
 from bl_steer.protocols import Progress
 
 __all__ = ["evaluate", "score_to_dict", "train_model"]
@@ -44,7 +44,8 @@ def train_model(
     FileExistsError
         When another process trains into the folder.
     """
-    with alone_in(None if folder is None else Path(folder)):
+    place = None if folder is None else Path(folder)
+    with made_folder(place), alone_in(place):
         model = _trained(data, settings, folder, progress, start)
         if folder is not None:
             model.save(folder)

@@ -27,7 +27,6 @@ def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str,
     """
     import torch
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     # In memory first: torch turns a full disk into errors of its own, without a path.
     written = io.BytesIO()
     torch.save({"identity": dict(identity), "state": dict(state)}, written)

@@ -103,7 +103,6 @@ def write_result(
         Naming the file that cannot be written; no file is left cut short.
     """
     place = Path(folder)
-    place.mkdir(parents=True, exist_ok=True)
     total = len(result.tables) + len(result.arrays) + len(result.figures)
     written: list[Path] = []
     for path in _written(result, place):

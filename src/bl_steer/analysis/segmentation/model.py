@@ -69,7 +69,6 @@ class SegmentationModel:
         from safetensors.torch import save
 
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
         state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
         identity = self._identity()
         text = json.dumps({**identity, **self.card, **identity}, indent=2, ensure_ascii=False)

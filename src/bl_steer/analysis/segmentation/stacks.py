@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from bl_steer.analysis.dask_cluster import each_part
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
+from bl_steer.analysis.stored_stack import open_zarr
 from bl_steer.protocols import Progress
 
-__all__ = ["open_stack", "segment_stack"]
+__all__ = ["segment_stack"]
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def segment_stack(
         When the source is no stack, or the target belongs to another stack or model.
     """
     found = find_model(model)
-    stack = open_stack(source)
+    stack = open_zarr(source)
     pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
     todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
     job = _Job(model, str(source), str(target), pixel_size_nm, passes)
@@ -71,25 +72,6 @@ def segment_stack(
             progress(done, stack.shape[0])
     counts = np.asarray(pixels[:], dtype=np.float64)
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
-
-
-def open_stack(source: str | Path) -> Any:
-    """Open a Zarr array (Z, H, W) for reading; nothing is loaded."""
-    import zarr
-
-    try:
-        stack = zarr.open_array(str(source), mode="r")
-    except (OSError, ValueError, KeyError) as error:
-        raise ValueError(
-            f"a stack must be a Zarr array, got {type(error).__name__} for {source}; save it with "
-            "zarr.save_array"
-        ) from error
-    if stack.ndim != 3:
-        raise ValueError(
-            f"a stack must have the axes z, y, x, got shape {stack.shape} in {source}; give one "
-            "stack at a time"
-        )
-    return stack
 
 
 def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) -> Any:
@@ -123,7 +105,7 @@ def _segment_plane(job: _Job, plane: int) -> int:
     model = find_model(job.model)
     found = segment(
         model,
-        np.asarray(open_stack(job.source)[plane]),
+        np.asarray(open_zarr(job.source)[plane]),
         pixel_size_nm=job.pixel_size_nm,
         keep_probability=False,
         passes=job.passes,

@@ -163,6 +163,12 @@ def check_voxel(voxel_size_nm: Sequence[float] | None) -> tuple[float, float, fl
 
 
 def _check_phases(present: list[int], named: Mapping[int, str]) -> None:
+    if len(present) > MAX_PHASES:
+        raise ValueError(
+            f"a volume must hold labels, one whole number for each of {MAX_PHASES} phases at most, "
+            f"got {len(present)} different values {present[0]} … {present[-1]}, as grey levels "
+            "have; segment the stack first (bl-steer segment run), and measure its label maps"
+        )
     unknown = [label for label in present if label not in named]
     if unknown:
         known = ", ".join(f"{label}:{name}" for label, name in sorted(named.items()))
@@ -195,6 +201,7 @@ def _read(labels: Any, start: int, stop: int) -> NDArray[np.uint8]:
         low, high = planes.min(), planes.max()
         if low < 0 or high > 255:
             raise ValueError(
-                f"labels must be whole numbers 0 … 255, got {low} … {high}; number the phases anew"
+                f"labels must be whole numbers 0 … 255, got {low} … {high}; segment grey levels "
+                "first (bl-steer segment run), or number the phases anew"
             )
     return planes.astype(np.uint8, copy=False)

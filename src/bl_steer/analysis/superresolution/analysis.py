@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import partial
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bl_steer.analysis.planes import some_planes
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.training import TrainingSettings
-from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 
-__all__ = ["SuperResolutionAnalysis", "limit_of"]
+if TYPE_CHECKING:
+    from bl_steer.analysis.superresolution.isotropy import Isotropy
+    from bl_steer.analysis.superresolution.volume import SuperResolved
+
+__all__ = ["SuperResolutionAnalysis", "limit_of", "result_of"]
 
 STACK = "slices"
 
@@ -95,36 +101,58 @@ class SuperResolutionAnalysis:
         found = super_resolve(
             model, slices, keep_fractions=params.keep_fractions, progress=progress
         )
-        fine = (voxel[0] / model.factor, *voxel[1:])
-        tables: dict[str, Table] = {
-            "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine)},
-            "correlation": trust.correlation,
-            "chords": trust.chords,
-        }
-        if params.n_phases is not None:
-            tables["fractions"] = _fractions(slices, found.volume, params.n_phases)
-        from bl_steer.analysis.superresolution.superresolution_figures import draw_section
+        return result_of(model, slices, found, trust, params, voxel, inputs.source, began=began)
 
-        return AnalysisResult(
-            tables=tables,
-            arrays={"volume": found.volume, "uncertainty": found.uncertainty},
-            provenance={
-                "name": self.name,
-                "version": self.version,
-                # The hash of the weights says which model it was, wherever its folder is.
-                "params": params.model_dump(mode="json", exclude={"model"}),
-                "weights": model.weights_sha256,
-                "model": params.model,
-                "limit": limit_of(voxel[0]),
-                "source": dict(inputs.source),
-                "versions": dict(model.card.get("versions", {})),
-                "duration_s": perf_counter() - began,
-            },
-            figures={
-                "section": partial(draw_section, slices, found.volume, found.uncertainty, voxel)
-            },
-            warnings=trust.warnings,
-        )
+
+def result_of(
+    model: SuperResolutionModel,
+    slices: Any,
+    found: SuperResolved,
+    trust: Isotropy,
+    params: SuperResolutionParams,
+    voxel_nm: tuple[float, float, float],
+    source: Mapping[str, Any],
+    *,
+    began: float,
+) -> AnalysisResult:
+    """Return what there is to say of a volume, in memory or in Zarr.
+
+    Parameters
+    ----------
+    slices : (n, H, W), numpy or Zarr
+    voxel_nm : of the slices
+    began : `perf_counter` when the work began
+    """
+    from bl_steer.analysis.superresolution.superresolution_figures import draw_section
+
+    fine = (voxel_nm[0] / model.factor, *voxel_nm[1:])
+    tables: dict[str, Table] = {
+        "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine)},
+        "correlation": trust.correlation,
+        "chords": trust.chords,
+    }
+    if params.n_phases is not None:
+        tables["fractions"] = _fractions(slices, found.volume, params.n_phases)
+    return AnalysisResult(
+        tables=tables,
+        arrays={"volume": found.volume, "uncertainty": found.uncertainty},
+        provenance={
+            "name": SuperResolutionAnalysis.name,
+            "version": SuperResolutionAnalysis.version,
+            # The hash of the weights says which model it was, wherever its folder is.
+            "params": params.model_dump(mode="json", exclude={"model"}),
+            "weights": model.weights_sha256,
+            "model": params.model,
+            "limit": limit_of(voxel_nm[0]),
+            "source": dict(source),
+            "versions": dict(model.card.get("versions", {})),
+            "duration_s": perf_counter() - began,
+        },
+        figures={
+            "section": partial(draw_section, slices, found.volume, found.uncertainty, voxel_nm)
+        },
+        warnings=trust.warnings,
+    )
 
 
 def limit_of(pitch_nm: float) -> str:
@@ -175,12 +203,17 @@ def _model(
     return train_model(even_subset(slices), settings, n_phases=params.n_phases, progress=progress)
 
 
-def _fractions(slices: NDArray[Any], volume: NDArray[Any], n_phases: int) -> Table:
-    of_slices, of_volume = (
-        np.bincount(one.ravel(), minlength=n_phases) / one.size for one in (slices, volume)
-    )
+def _fractions(slices: Any, volume: Any, n_phases: int) -> Table:
     return {
         "phase": np.arange(n_phases),
-        "fraction_of_slices": of_slices,
-        "fraction_of_volume": of_volume,
+        "fraction_of_slices": _shares(slices, n_phases),
+        "fraction_of_volume": _shares(volume, n_phases),
     }
+
+
+def _shares(labels: Any, n_phases: int) -> Array:
+    counts = np.zeros(n_phases, np.int64)
+    for planes in some_planes(labels):
+        for plane in planes:  # bincount makes 8 bytes of each voxel
+            counts += np.bincount(plane.ravel(), minlength=n_phases)
+    return np.asarray(counts / counts.sum())

@@ -23,7 +23,7 @@ MIN_ROWS = 4
 class Decimation(BaseModel):
     """How the slices of a stack sample the depth."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     pitch_px: float = Field(
         default=8.0, gt=1, description="distance of the slices, in pixels of the plane"

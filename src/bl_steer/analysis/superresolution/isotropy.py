@@ -7,6 +7,7 @@ of the plane's own rows thinned to the pitch.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array, Table
 
-__all__ = ["Isotropy", "isotropy"]
+__all__ = ["Isotropy", "isotropy", "middle_box"]
 
 N_BLOCKS = 4
 """Blocks along y and along x for the standard errors."""
@@ -24,6 +25,11 @@ N_LAGS = 6
 LIMIT_SD = 4.0
 LIMIT_RELATIVE = 0.1
 """A difference is worth a warning when it is both significant and large."""
+
+
+BOX_VOXELS = 2**25
+"""Of a stack on disk that are tested, for one value a voxel; fewer for more."""
+BOX_SLICES = 128
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,25 @@ def _named(table: Table, names: Sequence[str]) -> Table:
     if not names:
         return table
     return {**table, "phase": np.array([names[int(phase)] for phase in table["phase"]])}
+
+
+def middle_box(slices: Any, pitch_px: float, n_values: int) -> NDArray[Any]:
+    """Return the middle of a stack on disk, as much as memory has room to test; small ones whole.
+
+    Parameters
+    ----------
+    slices : (n, H, W), numpy or Zarr
+    n_values : 1 for grey levels, the number of phases for labels
+    """
+    n, height, width = slices.shape
+    depth = min(n, BOX_SLICES)
+    edge = max(math.isqrt(BOX_VOXELS // (n_values * depth)), math.ceil(3 * pitch_px) + N_BLOCKS)
+    return np.asarray(slices[_middle(n, depth), _middle(height, edge), _middle(width, edge)])
+
+
+def _middle(whole: int, part: int) -> slice:
+    first = max(0, (whole - part) // 2)
+    return slice(first, first + part)
 
 
 def _check(slices: NDArray[Any], voxel_nm: tuple[float, float, float]) -> float:

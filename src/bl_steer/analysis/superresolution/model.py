@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
-from bl_steer.drafts import alone_in, draft_of
+from bl_steer.drafts import alone_in, draft_of, made_folder
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -85,7 +85,6 @@ class SuperResolutionModel:
         from safetensors.torch import save
 
         path = Path(folder)
-        path.mkdir(parents=True, exist_ok=True)
         identity = {
             "model": "super-resolution",
             "kind": self.kind,
@@ -183,7 +182,8 @@ def train_model(
     values = shares_of(slices, n_phases) if n_phases else standardised(slices, mean, deviation)
     import torch  # noqa: F401  # before `single_thread`, which reaches only what is loaded
 
-    with alone_in(None if folder is None else Path(folder)):
+    place = None if folder is None else Path(folder)
+    with made_folder(place), alone_in(place):
         with single_thread():
             training = StageTraining(settings, values, folder=folder)
             stages = training.run(progress)

@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 
 from bl_steer.analysis.dask_cluster import each_part
-from bl_steer.analysis.segmentation.stacks import open_stack
+from bl_steer.analysis.planes import some_planes
 from bl_steer.analysis.single_thread import single_thread
-from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_dtype
+from bl_steer.analysis.stored_stack import open_zarr
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
@@ -75,9 +76,10 @@ def super_resolve_zarr(
     kill at any moment, the same call goes on and ends with the same arrays.
     """
     made = SuperResolutionModel.load(model)
-    stack = open_stack(source)
+    stack = open_zarr(source)
     check_count(stack.shape[0])
-    check_dtype(stack.dtype, made.n_values if made.kind == "labels" else None)
+    for planes in some_planes(stack):
+        check_slices(planes, made.n_values if made.kind == "labels" else None)
     group = _prepare(Path(target), stack, made, keep_fractions, running)
     job = _Job(str(model), str(source), str(target), running)
     with single_thread():
@@ -142,7 +144,7 @@ def _open(job: _Job) -> tuple[SlabWork, Any]:
     group: Any = zarr.open_group(job.target, mode="r+")
     work = SlabWork(
         SuperResolutionModel.load(job.model),
-        open_stack(job.source),
+        open_zarr(job.source),
         group["xz"],
         group["volume"],
         group["uncertainty"],

@@ -69,10 +69,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def restored_limit() -> Iterator[Callable[[int], None]]:
     """Give a function that limits the size, bytes, of a file that this process may write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it would be cut, too
     try:
         yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        sys.dont_write_bytecode = kept
 
 
 @contextmanager
@@ -162,7 +164,7 @@ def test_a_training_that_fills_the_disk_ends_with_status_2(place: Path) -> None:
         "sys.exit(main('segment train painted --steps 1 --out new'.split()))\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False
+        [sys.executable, "-B", "-c", code], cwd=place, capture_output=True, text=True, check=False
     )
     assert done.returncode == 2, done.stderr
     assert "Traceback" not in done.stderr

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.structure import LabelVolume
@@ -37,9 +38,11 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     np.save("v.npy", labels)
     np.savez("v.npz", labels=labels, voxel_size_nm=[20.0, 10.0, 10.0])
     zarr.save_array("v.zarr", labels)
-    tifffile.imwrite("rgb.tif", np.zeros((24, 26, 3), np.uint8), photometric="rgb")
+    tifffile.imwrite("rgb.tif", np.eye(24, 3, dtype=np.uint8)[:, None], photometric="rgb")
     np.save("flat.npy", labels[0])
     np.save("float.npy", labels.astype(float))
+    np.save("grey.npy", np.arange(512, dtype=np.uint8).reshape(8, 8, 8))
+    np.save("grey16.npy", np.arange(512, dtype=np.uint16).reshape(8, 8, 8))
     np.save("one.npy", np.zeros((8, 8, 8), np.uint8))
     np.save("big.npy", labels.astype(np.int32) * 400)
     np.savez("two.npz", a=labels, b=labels)
@@ -89,18 +92,25 @@ BAD = [
     ("v.tif --voxel 20,10", "--voxel must be Z,Y,X in nm, got '20,10'"),
     ("v.tif --voxel 20,10,-1", "three positive edges z, y, x in nm, got 20, 10, -1"),
     ("v.tif --voxel 20,0,1", "three positive edges z, y, x in nm, got 20, 0, 1"),
-    ("rgb.tif --voxel 1,1,1", "it holds colours, axes YXS"),
+    ("rgb.tif --voxel 1,1,1", "rgb.tif must hold one value a pixel, got colours"),
     ("flat.npy --voxel 1,1,1", r"must have the axes z, y, x, got shape \(24, 26\)"),
     ("float.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, .* got float64"),
     ("big.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, got 0 … 800"),
+    ("grey.npy --voxel 1,1,1", "256 different values 0 … 255, as grey levels have; segment the"),
+    ("grey.npy --voxel 1,1,1 --phases a,b", "256 different values 0 … 255, as grey levels have"),
+    ("grey16.npy --voxel 1,1,1", "got 0 … 511; segment grey levels first"),
+    ("float.npy --voxel 1,1,1", "got float64; segment the grey values first"),
+    ("v.tif --voxel nan,1,1", "three positive edges z, y, x in nm, got nan, 1, 1"),
+    ("v.tif --voxel a,b,c", "--voxel must be Z,Y,X in nm, got 'a,b,c'"),
+    ("v.tif --voxel 1,1,1 --max-lag-nm inf", "max_lag_nm=inf"),
     ("one.npy --voxel 1,1,1", "must hold two to 16 phases .* got 1 in the volume"),
     ("v.tif --voxel 1,1,1 --phases a,b", r"a named phase \(0:a, 1:b\), got 2 in the volume"),
     ("v.tif --voxel 1,1,1 --phases a,,b", "phases must be NAME,NAME,… .* got ''"),
     ("v.tif --voxel 1,1,1 --phases a,b,a", "phases of different names"),
     ("v.tif --voxel 1,1,1 --blocks 0", "blocks='?0"),
-    ("two.npz --voxel 1,1,1", r"one array, or labels; it has \['a', 'b'\]"),
+    ("two.npz --voxel 1,1,1", r"one array of three axes, or labels, got \['a', 'b'\]"),
     ("nothing.tif --voxel 1,1,1", "got 'nothing.tif', which does not exist"),
-    ("empty --voxel 1,1,1", "a folder must hold TIFFs, got none in empty"),
+    ("empty --voxel 1,1,1", "a folder must hold TIFFs or PNGs, got none in empty"),
     ("broken.tif --voxel 1,1,1", "must be whole and readable, got 'broken.tif'"),
     ("v.tif --voxel 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
 ]
@@ -110,10 +120,23 @@ BAD = [
 def test_bad_input_is_one_line_and_status_2(
     place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
 ) -> None:
-    assert main(["structure", *command.split()]) == 2
+    assert main(["structure", "--out", "out", *command.split()]) == 2
+    assert not Path("out").exists()
     lines = [line for line in capsys.readouterr().err.splitlines() if "bl-steer: " in line]
     assert len(lines) == 1
     assert re.search(text, lines[0])
+
+
+def test_png_slices_are_measured_and_a_gap_among_them_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("pngs").mkdir()
+    for z, plane in enumerate(grains((18, 24, 26))):
+        Image.fromarray(plane).save(f"pngs/s{z + (z > 8)}.png")
+    assert main(["structure", "pngs", "--voxel", "20,10,10"]) == 0
+    told = capsys.readouterr().out
+    assert "warning: the names of the slices in pngs lack the number 9:" in told
+    assert "18 × 24 × 26 voxels" in told
 
 
 def test_progress_goes_to_its_end_and_metadata_name_voxel_and_phases() -> None:

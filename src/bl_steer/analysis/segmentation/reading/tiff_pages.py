@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import struct
 import threading
 import zlib
 from collections.abc import Iterator
@@ -21,7 +22,16 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.reading import recorded_conditions
 
-__all__ = ["MAX_PAGES", "RawPages", "RefusedFile", "allow", "picture_pixels", "quiet", "read_tiff"]
+__all__ = [
+    "MAX_PAGES",
+    "RawPages",
+    "RefusedFile",
+    "allow",
+    "picture_pixels",
+    "quiet",
+    "read_tiff",
+    "refuse_truncated",
+]
 
 MAX_PAGES = 4096
 """Pages of one TIFF file: beyond any stack of slices, and quick to count."""
@@ -83,12 +93,32 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
             total += page.imagewidth * page.imagelength * page.imagedepth
             allow(total, max_pixels)
             pages.append(page)
+        refuse_truncated(tif)
         _refuse_hyperstack(tif, pages)
         arrays = _contiguous_stack(tif, pages, max_pixels)
         if arrays is None:
             # A reduced page is the thumbnail of another one.
             arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
         return RawPages(arrays, recorded_conditions.of_tiff(tif))
+
+
+def refuse_truncated(tif: Any) -> None:
+    """Refuse an open `tifffile.TiffFile` whose list of pages, or their data, go beyond its end.
+
+    tifffile logs it, and leaves out what is missing.
+    """
+    layout, file = tif.tiff, tif.filehandle
+    file.seek(tif.pages[-1].offset)
+    (n_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+    file.seek(n_tags * layout.tagsize, os.SEEK_CUR)
+    following = file.read(layout.offsetsize)
+    if following.strip(b"\0") or any(_is_cut(page, file.size) for page in tif.pages):
+        raise RefusedFile("must be a whole TIFF image, got a truncated one; copy it anew")
+
+
+def _is_cut(page: Any, size: int) -> bool:
+    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return any(offset + count > size for offset, count in segments)
 
 
 def _refuse_hyperstack(tif: Any, pages: list[Any]) -> None:
@@ -148,10 +178,9 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
 
 def _check_segments(stream: IO[bytes], page: Any) -> None:
     """Refuse data that are missing, or that unpack to more than the header says."""
-    end = stream.seek(0, os.SEEK_END)
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not segments or any(offset + count > end for offset, count in segments):
-        raise RefusedFile("must be a whole TIFF image, got a truncated one; copy it anew")
+    if not segments:
+        raise RefusedFile("must be a whole TIFF image, got one without data; copy it anew")
     if page.compression == 1 and sum(count for _, count in segments) < page.nbytes:
         raise RefusedFile(
             f"must be a whole TIFF image, got {sum(c for _, c in segments)} of {page.nbytes} "

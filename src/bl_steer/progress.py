@@ -1,0 +1,120 @@
+"""How far a long work is: a bar where somebody watches, a few lines where it goes into a file."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from time import monotonic
+from typing import Any, Self, TextIO
+
+__all__ = ["Bar"]
+
+DELAY_S = 1.0
+"""Work that is over sooner needs no bar."""
+EVERY_S = 10.0
+EVERY_SHARE = 0.1
+"""Lines come at least so long, and so much of the work, after one another."""
+FORMAT = "{desc} {n_fmt}/{total_fmt} {unit} {bar:24} {elapsed}<{remaining}{postfix}"
+
+
+class Bar:
+    """Show how far a work is, on a terminal or in a notebook as a bar, elsewhere as lines.
+
+    Parameters
+    ----------
+    text : what is done: "training"
+    unit : what is counted: "step"
+    file : where to show it; the error stream by default
+    keep : leave the last state standing; else nothing remains on a terminal, and short work makes
+        no line
+    """
+
+    def __init__(
+        self, text: str, unit: str = "", *, file: TextIO | None = None, keep: bool = False
+    ) -> None:
+        self.done = 0
+        self.total: int | None = None
+        self._text, self._unit, self._keep = text, unit, keep
+        self._file = file or sys.stderr
+        self._watched = self._file.isatty() or "ipykernel" in sys.modules
+        self._note = ""
+        self._bar: Any = None
+        self._told_at, self._told, self._line = monotonic(), 0, ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def show(self, done: int, total: int | None) -> None:
+        """Show the steps done of all steps; fewer than before begin anew."""
+        self.done, self.total = done, total
+        if self._watched:
+            self._draw()
+        elif self._is_due():
+            self._print()
+
+    def stage(self, text: str, unit: str) -> Callable[[int, int], None]:
+        """Return what shows a later stage of the same work."""
+
+        def show(done: int, total: int) -> None:
+            self._text, self._unit = text, unit
+            if self._bar is not None:
+                self._bar.set_description(text, refresh=False)
+                self._bar.unit = unit
+            self.show(done, total)
+
+        return show
+
+    def note(self, text: str) -> None:
+        """Put a text behind what is shown from now on."""
+        self._note = text
+
+    def close(self) -> None:
+        """End it."""
+        if not self._watched:
+            if self._keep or self._line:
+                self._print()
+            return
+        if self._keep:
+            self._draw()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _draw(self) -> None:
+        from tqdm import tqdm
+
+        if self._bar is None:
+            self._bar = tqdm(
+                desc=self._text,
+                total=self.total,
+                unit=self._unit,
+                file=self._file,
+                leave=self._keep,
+                delay=0.0 if self._keep else DELAY_S,
+                miniters=1,
+                bar_format=FORMAT,
+            )
+        if self.done < self._bar.n:
+            self._bar.reset()
+        self._bar.total = self.total
+        self._bar.set_postfix_str(self._note, refresh=False)
+        self._bar.update(self.done - self._bar.n)
+
+    def _is_due(self) -> bool:
+        if self.done < self._told:
+            self._told = 0
+        enough = self.done - self._told >= max(1.0, EVERY_SHARE * (self.total or 0))
+        return enough and monotonic() - self._told_at >= EVERY_S
+
+    def _print(self) -> None:
+        self._told_at, self._told = monotonic(), self.done
+        share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
+        counted = f"{self.done}/{self.total or '?'} {self._unit}".rstrip()
+        note = f", {self._note}" if self._note else ""
+        line = f"{self._text}: {counted}{share}{note}\n"
+        if line != self._line:
+            self._file.write(line)
+            self._file.flush()
+        self._line = line
