@@ -12,7 +12,7 @@ from bl_steer.service.files import FileStore
 from bl_steer.service.metrics import RequestMetrics
 from bl_steer.service.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.rates import Rate
+from bl_steer.service.rates import Rate, WrongPasswords
 from bl_steer.service.refusals import missing
 from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import AccessRecord
@@ -36,7 +36,9 @@ class Office:
         self.packages = PackageStore(settings)
         self.log = AccessLog(self.database)
         self.rate = Rate(settings.rate_per_minute)
-        self.sign_ins = Rate(settings.sign_in_per_minute)
+        self.wrong_passwords = WrongPasswords(
+            settings.sign_in_per_minute, settings.sign_in_most_per_minute
+        )
         self.requests = RequestMetrics()
         self._noted: dict[str, float] = {}
 

@@ -85,7 +85,10 @@ class ServiceSettings(BaseSettings):
     rate_per_minute: int = Field(default=600, ge=1)
     """Requests of one user or address in a minute."""
     sign_in_per_minute: int = Field(default=10, ge=1)
-    """Wrong passwords from one address, or for one user, in a minute."""
+    """Wrong passwords for one account from one address, in a minute."""
+    sign_in_most_per_minute: int = Field(default=300, ge=1)
+    """Wrong passwords from one address, or for one account, in all, in a minute: a whole laboratory
+    may have one address."""
 
     session_days: float = Field(default=7.0, gt=0.0)
     share_days: float = Field(default=30.0, gt=0.0)
