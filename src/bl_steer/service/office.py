@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from bl_steer.service.access_log import AccessLog
 from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.database import Database
@@ -75,6 +77,11 @@ class Office:
         with self.database.read() as session:
             released = released_packages(session)
         return [*own_cards(), *map(package_card, released)]
+
+    def offered(self, session: Session) -> set[str]:
+        """Return the names of the analyses that there are."""
+        released = {package.name for package in released_packages(session)}
+        return released | {card.name for card in own_cards()}
 
     def card(self, name: str) -> Card:
         """Return one analysis; `Refused` where there is none of that name."""

@@ -95,3 +95,30 @@ def test_running_a_revoked_package_again_explains_why_it_cannot(
     assert "mine was revoked and cannot be run again" in answer.text
     assert "wrong &lt;unit&gt;" in answer.text
     assert site.browser("ja@example.org").get("/analyses/mine").status_code == 404
+
+
+def test_what_cannot_run_again_is_not_offered_again_and_the_history_says_why(
+    revoked: tuple[Any, dict[str, str]],
+) -> None:
+    site, jobs = revoked
+    browser = site.browser("en@example.org")
+    upload = browser.upload(("b.csv", b"x,y,value\n1,2,3\n")).headers["location"]
+    file = upload.partition("file=")[2]
+    still = browser.post("/analyses/advise", {"file": file}).headers["location"]
+    with site.office.database.write() as session:
+        owner = site.job(jobs["en"]).user_id
+        gone = submit(session, user_id=owner, analysis="gone", params={}, upload_ids=[file]).id
+    site.finish({"t.csv": b"a\n1\n"})
+    site.finish({"t.csv": b"a\n1\n"})
+    for path in ("/", "/jobs"):
+        page = browser.get(path).text
+        assert re.findall(r"\?again=([\w-]+)", page) == [still.rpartition("/")[2]]
+        assert "cannot be run again. The reason: wrong &lt;unit&gt;" in page
+        assert page.count("no longer offered") == 1
+    for job in (jobs["en"], gone):
+        page = browser.get(f"/jobs/{job}").text
+        assert "?again=" not in page
+        assert "no longer offered, so it cannot be run again" in page
+    assert "?again=" in browser.get(still).text
+    page = site.browser("ja@example.org").get("/jobs").text
+    assert "取り消されたため、再実行できません。理由：wrong" in page

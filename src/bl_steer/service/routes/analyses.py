@@ -59,7 +59,7 @@ def form_page(request: Request, name: str, again: str = "") -> Response:
     if again:
         with office.database.read() as session:
             job = job_of(session, user_of(request).id, again)
-            if job.analysis == name and not any(card.name == name for card in office.cards()):
+            if job.analysis == name and name not in office.offered(session):
                 raise gone_analysis(session, job)
         values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
     card = office.card(name)
