@@ -24,6 +24,7 @@ __all__ = [
     "data_option",
     "group",
     "plain_command",
+    "server_folder_option",
     "write_json",
 ]
 
@@ -68,6 +69,11 @@ def data_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", type=Path, default=Settings().data_dir, metavar="DIR", help="folder of the store"
     )
+
+
+def server_folder_option(parser: argparse.ArgumentParser) -> None:
+    """Let the operator say which server of this machine is meant."""
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="of the server")
 
 
 def check_json(path: Path | None) -> None:

@@ -112,6 +112,43 @@ def test_a_user_is_added_only_where_a_server_is(
     database.close()
 
 
+WHO = ("--user", "ann@example.org")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("review", "list"),
+        ("review", "show", "mine@1"),
+        ("review", "check", "mine@1", *WHO),
+        ("review", "approve", "mine@1", *WHO),
+        ("review", "revoke", "mine@1", *WHO, "--comment", "wrong"),
+        ("review", "rollback", "mine", *WHO),
+        ("package", "submit", "mine.zip", *WHO),
+        ("retrain", "list"),
+        ("retrain", "run", "5f3a"),
+        ("retrain", "snapshot", *WHO),
+    ],
+)
+def test_a_command_on_a_servers_folder_takes_it_as_the_option_that_it_asks_for(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    nowhere = folder.with_name("nowhere")
+    said = line_of(capsys, *words, "--folder", str(nowhere))
+    assert f"got {nowhere} without a database; give --folder" in said
+
+
+def test_packages_are_listed_in_the_folder_that_the_option_names(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(ServiceSettings(folder=folder).database)
+    database.create_tables()
+    database.close()
+    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", "nowhere")
+    assert main(["review", "list", "--folder", str(folder)]) == 0
+    assert "no packages" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 def test_a_link_has_the_address_of_the_server_in_the_folder(
     capsys: pytest.CaptureFixture[str], folder: Path
