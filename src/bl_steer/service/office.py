@@ -15,7 +15,7 @@ from bl_steer.service.metrics import RequestMetrics
 from bl_steer.service.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.rates import Rate, WrongPasswords
-from bl_steer.service.refusals import missing
+from bl_steer.service.refusals import Refused
 from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import AccessRecord
 from bl_steer.service.uploads import used_bytes
@@ -90,8 +90,9 @@ class Office:
                 return card
         with self.database.read() as session:
             package = live_package(session, name)
-        if package is None:
-            raise missing("analysis")
+            if package is None:
+                known = ", ".join(sorted(self.offered(session)))
+                raise Refused(404, "refused.no_analysis", name=name[:80], known=known)
         return package_card(package)
 
     def titles(self, language: str) -> dict[str, str]:
