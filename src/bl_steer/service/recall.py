@@ -9,6 +9,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.service.languages import LANGUAGES, text
 from bl_steer.service.outbox import post
+from bl_steer.service.packages.catalogue import title_of
 from bl_steer.service.refusals import Refused
 from bl_steer.service.tables import Job, OutgoingMail, Package, User
 
@@ -77,7 +78,8 @@ def _post(
     if len(jobs) > LISTED:
         links.append(text(language, "count.more", n=len(jobs) - LISTED))
     values = {"name": user.name or user.email, "links": "\n".join(links), "address": address}
-    about = {"package": f"{package.name} {package.version}", "reason": reason.strip()}
+    title = title_of(package, language)
+    about = {"package": f"{title} {package.version}", "reason": reason.strip()}
     return post(
         session,
         recipient=user.email,

@@ -88,9 +88,9 @@ def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) ->
         with pytest.raises(ServiceError, match="Is not a parameter") as said:
             server.submit("superres", [upload], {"model": "/etc"})
         assert "model" not in str(said.value).partition("there are")[2]
-        with pytest.raises(ServiceError, match=r"n_point: .* there are method, n_points"):
+        with pytest.raises(ServiceError, match=r"n_point: .* there are goal, n_points"):
             server.submit("advise", [upload], {"n_point": 3})
-        with pytest.raises(ServiceError, match=r"n_point: .*指定できるのは method, n_points"):
+        with pytest.raises(ServiceError, match=r"n_point: .*指定できるのは goal, n_points"):
             japanese.submit("advise", [upload], {"n_point": 3})
         names = "advise, components, segment, structure, superres"
         with pytest.raises(ServiceError, match=f"no analysis advice; there are {names}"):
