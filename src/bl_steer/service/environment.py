@@ -42,7 +42,8 @@ def read_settings(**options: Any) -> ServiceSettings:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         said = f"--{name.replace('_', '-')}" if name in options else PREFIX + name.upper()
-        rule = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
+        rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        rule = rule.partition(", unable")[0]
         raise ValueError(
             f"{said} must be {rule}, got {first['input']!r}; give another value"
         ) from error

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["MIB", "ServiceSettings"]
@@ -35,6 +36,10 @@ class ServiceSettings(BaseSettings):
     """Addresses whose ``X-Forwarded-*`` headers count, separated by commas."""
     metrics_address: str = "127.0.0.1"
     """Addresses that may read the metrics without a key, separated by commas."""
+
+    time_zone: str = ""
+    """Name such as ``Asia/Tokyo`` of the zone of times on pages that browsers without scripts show;
+    empty for this machine's. With scripts a page shows its reader's own."""
 
     smtp_host: str = ""
     """Empty: mails wait in the outbox and are never sent."""
@@ -107,6 +112,14 @@ class ServiceSettings(BaseSettings):
     oidc_client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
     """How the provider wants the secret: in a header, the standard's default, or in the form."""
     oidc_name: str = "single sign-on"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key if name else ""
+        except (KeyError, ValueError, OSError) as error:  # a folder of zones is an OSError
+            raise ValueError("the name of a time zone, such as Asia/Tokyo") from error
 
     def check_folder(self) -> None:
         """Raise `FileNotFoundError` where no server has been started in the folder.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from bl_steer.cli import main
 from bl_steer.service.database import Database
 from bl_steer.service.environment import misspelt
+from bl_steer.service.rendering import time_in
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Invitation
@@ -59,6 +61,24 @@ def test_a_variable_that_does_not_fit_is_named_in_one_line(
     said = "BL_STEER_SERVICE_PORT must be a valid integer, got 'abc'; give another value"
     assert said in line_of(capsys, "serve")
     assert said in line_of(capsys, "review", "list", "--user", "ann@example.org")
+
+
+def test_a_time_zone_that_there_is_not_is_told_with_one_that_there_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BL_STEER_SERVICE_TIME_ZONE", "Asia/Tokio")
+    said = "TIME_ZONE must be the name of a time zone, such as Asia/Tokyo, got 'Asia/Tokio'"
+    assert said in line_of(capsys, "serve")
+
+
+def test_times_are_this_machines_unless_a_zone_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert time_in(1e9, ServiceSettings().time_zone) == "2001-09-09 10:46 JST"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_misspelt_variable_is_told_with_what_was_meant() -> None:
