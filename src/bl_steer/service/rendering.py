@@ -13,11 +13,11 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from bl_steer.service.accounts import Visitor
-from bl_steer.service.languages import LANGUAGES, choose_language, text
+from bl_steer.service.languages import LANGUAGES, choose_language, load_texts, text
 from bl_steer.service.settings import MIB
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "STATIC",
     "amount",
     "language_of",
+    "load_pages",
     "local_path",
     "render",
     "static_files",
@@ -108,6 +109,19 @@ def render(
     return HTMLResponse(made, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
 
 
+def load_pages() -> None:
+    """Read all that pages are made of, now and once.
+
+    Where an upgrade replaces the files under a running server, its code goes on with those that it
+    was made for, until it is started again.
+    """
+    load_texts()
+    static_files()
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
+
+
 @cache
 def static_files() -> dict[str, tuple[bytes, str, str]]:
     """Return content, media type and hash of each file that pages refer to, by name."""
@@ -166,8 +180,9 @@ def _has_sandbox() -> bool:
 
 @cache
 def _environment() -> Environment:
+    pages = {one.name: one.read_text(encoding="utf-8") for one in HERE.glob("pages/*.html")}
     made = Environment(
-        loader=FileSystemLoader(HERE / "pages"),
+        loader=DictLoader(pages),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -30,12 +30,16 @@ def parts_of(
     """Return what each process does, by its name, and import what they all need."""
     from bl_steer.service.cards import own_cards
     from bl_steer.service.keeper import run_keeper
+    from bl_steer.service.languages import load_texts
+    from bl_steer.service.rendering import load_pages
     from bl_steer.service.web import serve_web
     from bl_steer.service.worker import run_worker
 
     functions: dict[str, Callable[[], None]] = {}
+    load_texts()  # for mails
     if "web" in parts:
         own_cards()
+        load_pages()
         functions["web"] = partial(serve_web, settings)
     if "worker" in parts:
         for slot in range(settings.workers):
