@@ -144,4 +144,6 @@ def _print(found: dict[str, Any]) -> None:
     for name in ("champion", "candidate", "difference"):
         value, low, high = scores[name]
         print(f"{name:14}mIoU {value:+.4f} (95 %: {low:+.4f} … {high:+.4f})")
+    for one in found.get("left_out", []):  # older reports do not say
+        print(f"left out      {one['name']}: {one['reason']}")
     print(f"verdict       {scores['verdict']}, on {len(found['hold_out'])} held-out micrographs")
