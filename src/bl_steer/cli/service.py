@@ -55,7 +55,8 @@ def _settings(arguments: argparse.Namespace) -> Any:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.serving import PARTS, serve
+    from bl_steer.service.folder import PARTS
+    from bl_steer.service.serving import serve
 
     settings = _settings(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -22,7 +22,7 @@ from sqlalchemy import BigInteger, Integer, Table, func, insert, select, text
 from bl_steer.drafts import write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.files import BLOCK, FileStore
-from bl_steer.service.serving import PARTS, alone
+from bl_steer.service.folder import PARTS, alone
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base
 

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bl_steer.drafts import UnwritableError, alone_in, write_whole
+from bl_steer.drafts import write_whole
 from bl_steer.service.database import Database
+from bl_steer.service.folder import PARTS, alone, make_private
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.supervisor import Supervisor
 
-__all__ = ["PARTS", "parts_of", "serve", "set_environment"]
+__all__ = ["parts_of", "serve", "set_environment"]
 
-PARTS = ("web", "worker", "keeper")
 Tell = Callable[[str, str | None], None]
 
 
@@ -83,17 +81,9 @@ def prepare(settings: ServiceSettings) -> None:
             f"jobs must run in a sandbox, got: {problem}; install bubblewrap, or start with "
             "--trust-packages, where nobody but trusted people can reach the server"
         )
-    _make_private(settings.folder)
+    make_private(settings.folder)
     settings.check_restored()
     open_database(settings).close()
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        folder.chmod(0o700)
-    except OSError as error:
-        raise UnwritableError.at(folder, error) from error
 
 
 def open_database(settings: ServiceSettings) -> Database:
@@ -133,27 +123,6 @@ def serve(
             write_whole(settings.served, f"{settings.address}\n".encode())
         each = [Announcement(settings, tell).look] if "web" in parts else []
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
-
-
-@contextmanager
-def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
-    """Keep the parts in the folder for this process; other machines may run the same parts.
-
-    The folder is made if missing, for the eyes of its owner alone.
-    """
-    _make_private(settings.folder)
-    machine = socket.gethostname()[:60]
-    with ExitStack() as locks:
-        for part in sorted(set(parts)):
-            try:
-                locks.enter_context(alone_in(settings.folder / "locks" / f"{machine}-{part}"))
-            except FileExistsError as error:
-                raise FileExistsError(
-                    f"a server's folder must have one {part} part on a machine, got "
-                    f"{settings.folder} with a server at work there; end that one, or give "
-                    "another --folder"
-                ) from error
-        yield
 
 
 def claim_port(settings: ServiceSettings) -> ServiceSettings:

@@ -12,8 +12,9 @@ from bl_steer.service.audit import broken_link, record_deed
 from bl_steer.service.backup import ROWS, back_up, restore
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
+from bl_steer.service.folder import alone
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.serving import alone, serve
+from bl_steer.service.serving import serve
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base, Blob, Job, Upload, User
 
