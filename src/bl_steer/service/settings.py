@@ -58,7 +58,8 @@ class ServiceSettings(BaseSettings):
     """Silence of all workers that raises the alarm, s."""
 
     lease_s: float = Field(default=30.0, gt=0.0)
-    """How long a worker may be silent before its job is given to another, s."""
+    """How long a worker may be silent before its job is given to another, s; one that died and is
+    started again gives it back at once."""
     poll_s: float = Field(default=0.5, gt=0.0)
     """How often workers and keeper look into the database, s."""
     attempts: int = Field(default=5, ge=1)
