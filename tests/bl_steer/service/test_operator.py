@@ -43,8 +43,8 @@ def line_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--port", "99999"), "--port must be less than or equal to 65535, got '99999'"),
-        (("--workers", "0"), "--workers must be greater than or equal to 1, got '0'"),
+        (("--port", "99999"), "--port must be less than or equal to 65535, got 99999"),
+        (("--workers", "0"), "--workers must be greater than or equal to 1, got 0"),
     ],
 )
 def test_an_option_that_does_not_fit_is_named_in_one_line(
