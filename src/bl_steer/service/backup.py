@@ -188,7 +188,7 @@ def _copy_in(path: Path, sha256: str, store: FileStore) -> None:
 
 
 def _contents_of(file: IO[str], place: Path) -> tuple[int, set[str]]:
-    """Return how many rows a backup has, and the files it names; `ValueError` unless it is whole."""
+    """Return number of rows and files of a backup; `ValueError` unless it is whole."""
     wanted, count, whole = set(), 0, False
     for line in _lines(file, place):
         if "row" in line:

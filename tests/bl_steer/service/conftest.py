@@ -13,7 +13,6 @@ import pytest
 
 from bl_steer.service.database import Database
 
-
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
     "--no-sandbox",

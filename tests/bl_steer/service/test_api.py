@@ -192,7 +192,9 @@ def test_the_description_names_every_route_of_the_api(site: Any) -> None:
     assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
-def test_health_readiness_and_metrics(site: Any) -> None:
+def test_health_readiness_and_metrics(site: Any, table: Path) -> None:
+    with Client(site.address, site.key(site.user("metrics@example.org"))) as server:
+        server.cancel(server.submit("advise", [server.upload(table)]))
     guest = site.stranger()
     assert guest.get("/health").json() == {"status": "ok"}
     assert guest.get("/ready").json()["status"] == "ready"

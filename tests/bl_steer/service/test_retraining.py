@@ -284,7 +284,9 @@ def test_pairs_that_cannot_train_are_left_out_and_the_report_says_so(
     pairs.mkdir()
     parts = ("train", "validation", "hold-out")
     good = [pair_rows(pairs, part, seed) for seed, part in enumerate(parts)]
-    bad = [pair_rows(pairs, part, 10 + seed) for seed, part in enumerate((*parts, "train", "train"))]
+    bad = [
+        pair_rows(pairs, part, 10 + seed) for seed, part in enumerate((*parts, "train", "train"))
+    ]
     Image.new("RGB", (64, 64), (0, 200, 90)).save(bad[0]["mask"])  # foreign colours
     Path(bad[1]["image"]).write_bytes(Path(bad[1]["image"]).read_bytes()[:300])
     Image.fromarray(field(1, edge=48)[1]).save(bad[2]["mask"])

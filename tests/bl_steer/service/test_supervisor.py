@@ -224,7 +224,7 @@ def test_a_server_that_is_upgraded_under_way_goes_on_as_it_began(tmp_path: Path)
             assert client.post(link, data=account).status_code == 303
             paths = ["/", "/files", "/analyses", "/analyses/advise", "/jobs", "/account", "/api"]
             paths += ["/packages", "/admin", "/admin/users", "/admin/access", "/admin/audit"]
-            paths += re.findall("/static/[^\"]+", client.get("/").text)
+            paths += re.findall('/static/[^"]+', client.get("/").text)
             assert {client.get(one).status_code for one in paths} == {200}
             client.cookies.set("bl_steer_language", "ja")
             assert client.get("/nowhere").status_code == 404

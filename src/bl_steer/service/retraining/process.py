@@ -120,9 +120,7 @@ def _training_set(fields: Mapping[str, Sequence[Any]], champion: Any) -> Any:
     )
 
 
-def _read(
-    task: RetrainingTask, champion: Any
-) -> tuple[dict[str, list[Any]], list[dict[str, str]]]:
+def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], list[dict[str, str]]]:
     """Return the micrographs and masks of each part, and which pairs are left out, and why."""
     fields: dict[str, list[Any]] = {part: [] for part in PARTS}
     left_out = []
