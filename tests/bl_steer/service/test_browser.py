@@ -66,6 +66,7 @@ def server(mails: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         "BL_STEER_SERVICE_SMTP_HOST": "127.0.0.1",
         "BL_STEER_SERVICE_SMTP_PORT": str(mails.port),
         "BL_STEER_SERVICE_POLL_S": "0.2",
+        "BL_STEER_SERVICE_JOB_NICENESS": "0",  # a loaded machine does not let it wait for ever
         "PYTHONUNBUFFERED": "1",
     }
     with open(folder / "log", "w+") as log:
@@ -102,7 +103,7 @@ def clicked(page: Any, selector: str, *, until: str) -> bool:
     with suppress(Error):
         page.click(selector, timeout=1000)
     with suppress(Error):
-        page.wait_for_selector(until, timeout=5000)
+        page.wait_for_selector(until, timeout=500)
         return True
     return False
 
@@ -116,10 +117,10 @@ def wait_for(test: Any, seconds: float, what: Any) -> None:
 
 @pytest.fixture(scope="module")
 def micrograph(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    noise = np.random.default_rng(1).normal(size=(96, 128))
+    noise = np.random.default_rng(1).normal(size=(384, 512))
     smooth = np.fft.ifft2(
         np.fft.fft2(noise)
-        * np.exp(-(np.hypot(*np.meshgrid(np.fft.fftfreq(128), np.fft.fftfreq(96))) ** 2) * 800)
+        * np.exp(-(np.hypot(*np.meshgrid(np.fft.fftfreq(512), np.fft.fftfreq(384))) ** 2) * 800)
     ).real
     file = io.BytesIO()
     Image.fromarray(np.uint8(255 * (smooth - smooth.min()) / np.ptp(smooth))).save(file, "png")
