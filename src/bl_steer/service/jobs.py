@@ -34,6 +34,7 @@ __all__ = [
     "take",
 ]
 
+MANY = 2**31 - 1
 SUBMITTED = select(Job).where(  # made once, as is all that every submission asks
     Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
 )
@@ -95,21 +96,12 @@ def submitted(session: Session, user_id: str, submission_key: str) -> Job | None
 
 
 def take(
-    session: Session,
-    worker: str,
-    *,
-    lease_s: float,
-    attempts: int | None = None,
-    now: float | None = None,
+    session: Session, worker: str, *, lease_s: float, attempts: int = MANY, now: float | None = None
 ) -> Lease | None:
     """Lease the next queued job to a worker; None where nothing waits.
 
     The user with the fewest running jobs comes first, then the oldest job: a long list of one
-    user does not keep the others waiting.
-
-    Parameters
-    ----------
-    attempts : workers that one job may cost; one that cost them is left to `sweep`
+    user does not keep the others waiting. What cost `attempts` workers is left to `sweep`.
     """
     now = time.time() if now is None else now
     running = aliased(Job)
@@ -120,13 +112,11 @@ def take(
     )
     query = (
         select(Job)
-        .where(Job.state == "queued")
+        .where(Job.state == "queued", Job.lost < attempts)
         .order_by(theirs, Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
-    if attempts is not None:
-        query = query.where(Job.lost < attempts)
     job = session.scalars(query).one_or_none()
     if job is None or not _change(
         session,
