@@ -143,6 +143,8 @@ def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], li
 
 def _field(row: dict[str, Any], champion: Any) -> Any:
     """Return a micrograph and its mask, at the champion's pixel size."""
+    import numpy as np
+
     from bl_steer.analysis.segmentation.reading import (
         MAX_PIXELS,
         Pair,
@@ -153,6 +155,10 @@ def _field(row: dict[str, Any], champion: Any) -> Any:
 
     image, mask = Path(row["image"]), Path(row["mask"])
     grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
+    if not np.isfinite(grey).all():
+        raise ValueError(
+            f"{image.name} must have finite grey levels, got others; crop or fill them"
+        )
     size, wanted = read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
     if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= MAX_PIXELS:
         raise ValueError(
