@@ -128,13 +128,13 @@ class Desk:
 
 
 @contextmanager
-def open_desk(email: str) -> Iterator[Desk]:
-    """Open the server whose folder and database the settings name."""
+def open_desk(email: str, folder: Path | None = None) -> Iterator[Desk]:
+    """Open the server whose folder and database the settings name, or the one in a folder."""
     from bl_steer.service.database import Database
     from bl_steer.service.environment import read_settings
     from bl_steer.service.packages.store import PackageStore
 
-    settings = read_settings()
+    settings = read_settings(**({} if folder is None else {"folder": folder}))
     settings.check_folder()
     database = Database(settings.database)
     try:

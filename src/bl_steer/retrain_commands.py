@@ -74,12 +74,16 @@ def snapshot(desk: Desk) -> dict[str, Any]:
 
 
 def carry_out(
-    retraining_id: str | None, *, email: str | None, progress: Progress | None
+    retraining_id: str | None,
+    *,
+    email: str | None,
+    folder: Path | None = None,
+    progress: Progress | None,
 ) -> dict[str, Any]:
     """Carry a queued retraining out, or begin one in the name of a user."""
     from bl_steer.package_commands import open_desk
 
-    with open_desk(email or "") as desk:
+    with open_desk(email or "", folder) as desk:
         retrainings = _retrainings(desk)
         if retraining_id is None:
             with desk.database.read() as session:

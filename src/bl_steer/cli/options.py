@@ -24,6 +24,7 @@ __all__ = [
     "data_option",
     "group",
     "plain_command",
+    "server_folder_option",
     "write_json",
 ]
 
@@ -82,6 +83,13 @@ def data_option(parser: argparse.ArgumentParser) -> None:
     """Let the user say where the store is."""
     parser.add_argument(
         "--data", type=Path, default=Settings().data_dir, metavar="DIR", help="folder of the store"
+    )
+
+
+def server_folder_option(parser: argparse.ArgumentParser) -> None:
+    """Let the operator say which server of this machine is meant."""
+    parser.add_argument(
+        "--folder", type=Path, metavar="DIR", help="of the server (default bl_steer_service)"
     )
 
 

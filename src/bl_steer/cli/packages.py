@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, plain_command, write_json
+from bl_steer.cli.options import group, plain_command, server_folder_option, write_json
 
 __all__ = ["add_commands", "json_command", "user_option"]
 
@@ -44,6 +44,7 @@ def add_commands(commands: Any) -> None:
     where.add_argument("--server", metavar="URL", help="with the key of your account there")
     where.add_argument("--user", metavar="EMAIL", help="account on the server of this machine")
     submit.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
+    server_folder_option(submit)
 
 
 def json_command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -54,9 +55,10 @@ def json_command(commands: Any, name: str, run: Any, text: str) -> argparse.Argu
 
 
 def user_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Let the operator say in whose name a deed is done on the server's own machine."""
+    """Let the operator say in whose name a deed is done, and on which server of this machine."""
     text = "account on the server of this machine" + ("" if required else "; not needed to read")
     parser.add_argument("--user", required=required, default="", metavar="EMAIL", help=text)
+    server_folder_option(parser)
 
 
 def _folder(parser: argparse.ArgumentParser) -> None:
@@ -136,7 +138,7 @@ def _submit(arguments: argparse.Namespace) -> None:
     if arguments.server is not None:
         report = does.send(arguments.package, address=arguments.server, key=arguments.key)
     else:
-        with does.open_desk(arguments.user) as desk:
+        with does.open_desk(arguments.user, arguments.folder) as desk:
             report = does.submit(desk, arguments.package)
     print(f"submitted     {report['name']} {report['version']} ({report['sha256'][:12]})")
     write_json(arguments, report)

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, write_json
+from bl_steer.cli.options import group, server_folder_option, write_json
 from bl_steer.cli.packages import json_command, user_option
 
 __all__ = ["add_commands"]
@@ -25,6 +25,7 @@ def add_commands(commands: Any) -> None:
     run = json_command(retrain, "run", _run, "train a candidate, and compare it to the champion")
     run.add_argument("id", nargs="?", help="of a queued retraining; without, one is begun")
     run.add_argument("--user", metavar="EMAIL", help="in whose name one is begun")
+    server_folder_option(run)
     rows = json_command(retrain, "list", _list, "list the retrainings")
     user_option(rows, required=False)
     report = json_command(retrain, "report", _report, "show what a retraining came to")
@@ -44,7 +45,7 @@ def _add(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         found = does.add_pairs(desk, arguments.pairs, sample_pattern=arguments.sample_pattern)
     for one in found["refused"]:
         print(f"refused       {Path(one['mask']).name}: {one['reason']}")
@@ -61,7 +62,7 @@ def _snapshot(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         found = does.snapshot(desk)
     print(f"snapshot      {found['snapshot'][:12]}")
     print(
@@ -81,7 +82,9 @@ def _run(arguments: argparse.Namespace) -> None:
             f"{arguments.user!r}; give the one or the other"
         )
     with Bar("training", "step") as bar:
-        found = does.carry_out(arguments.id, email=arguments.user, progress=bar.show)
+        found = does.carry_out(
+            arguments.id, email=arguments.user, folder=arguments.folder, progress=bar.show
+        )
     _print(found)
     print(f"next          bl-steer retrain submit {found['id'][:8]}")
     write_json(arguments, found)
@@ -91,7 +94,7 @@ def _list(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         rows = does.listed(desk)
     for row in rows:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
@@ -105,7 +108,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         found = does.report(desk, arguments.id)
     if "comparison" in found:
         _print(found)
@@ -117,7 +120,7 @@ def _submit(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         found = does.submit(desk, arguments.id)
     print(f"submitted     {found['package'][:12]}; it waits for its check and a reviewer")
     write_json(arguments, found)
@@ -127,7 +130,7 @@ def _withdraw(arguments: argparse.Namespace) -> None:
     from bl_steer import retrain_commands as does
     from bl_steer.package_commands import open_desk
 
-    with open_desk(arguments.user) as desk:
+    with open_desk(arguments.user, arguments.folder) as desk:
         found = does.withdraw(desk, arguments.upload)
     print("withdrawn: it is in no later snapshot")
     for one in found:
@@ -141,4 +144,6 @@ def _print(found: dict[str, Any]) -> None:
     for name in ("champion", "candidate", "difference"):
         value, low, high = scores[name]
         print(f"{name:14}mIoU {value:+.4f} (95 %: {low:+.4f} … {high:+.4f})")
+    for one in found.get("left_out", []):  # older reports do not say
+        print(f"left out      {one['name']}: {one['reason']}")
     print(f"verdict       {scores['verdict']}, on {len(found['hold_out'])} held-out micrographs")

@@ -57,7 +57,7 @@ def _package(parser: argparse.ArgumentParser) -> None:
 def _list(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
+    with does.open_desk(arguments.user, arguments.folder) as desk:
         rows = does.listed(desk, state=arguments.state)
     for row in rows:
         print(_row(row))
@@ -69,7 +69,7 @@ def _list(arguments: argparse.Namespace) -> None:
 def _show(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
+    with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.shown(desk, arguments.package)
     print(_row(report))
     print(f"author        {report['author']}")
@@ -92,7 +92,7 @@ def _show(arguments: argparse.Namespace) -> None:
 def _check(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
+    with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.check(desk, arguments.package)
     print_tests(report)
     write_json(arguments, report)
@@ -106,7 +106,7 @@ def _check(arguments: argparse.Namespace) -> None:
 def _decide(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
+    with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.decide(desk, arguments.deed, arguments.package, arguments.comment)
     print(_row(report))
     write_json(arguments, report)
@@ -115,7 +115,7 @@ def _decide(arguments: argparse.Namespace) -> None:
 def _roll_back(arguments: argparse.Namespace) -> None:
     from bl_steer import package_commands as does
 
-    with does.open_desk(arguments.user) as desk:
+    with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.roll_back(desk, arguments.name)
     print(_row(report))
     write_json(arguments, report)

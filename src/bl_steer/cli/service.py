@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, plain_command
+from bl_steer.cli.options import group, plain_command, server_folder_option
 
 __all__ = ["add_commands"]
 
@@ -15,7 +15,7 @@ __all__ = ["add_commands"]
 def add_commands(commands: Any) -> None:
     """Add the commands of the server."""
     serve = plain_command(commands, "serve", _serve, "run the analysis server until Ctrl-C")
-    _folder_option(serve)
+    server_folder_option(serve)
     serve.add_argument("--host", help="to listen at (default 127.0.0.1)")
     serve.add_argument("--port", type=int, help="to listen at (default 8800)")
     serve.add_argument("--workers", type=int, metavar="N", help="jobs at a time (default 2)")
@@ -37,19 +37,13 @@ def add_commands(commands: Any) -> None:
     add_user.add_argument(
         "--role", choices=("user", "reviewer", "admin"), default="user", help="of the account"
     )
-    _folder_option(add_user)
+    server_folder_option(add_user)
     backup = plain_command(server, "backup", _backup, "copy database and files while it runs")
     backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
-    _folder_option(backup)
+    server_folder_option(backup)
     restore = plain_command(server, "restore", _restore, "bring a backup back into an empty server")
     restore.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
-    _folder_option(restore)
-
-
-def _folder_option(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="of the server (default bl_steer_service)"
-    )
+    server_folder_option(restore)
 
 
 def _settings(arguments: argparse.Namespace) -> Any:
@@ -59,11 +53,12 @@ def _settings(arguments: argparse.Namespace) -> Any:
     names = ("folder", "host", "port", "workers", "trust_packages")
     given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     set_environment(given)
-    return read_settings(options=given)
+    return read_settings(**given)
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.serving import PARTS, serve
+    from bl_steer.service.folder import PARTS
+    from bl_steer.service.serving import serve
 
     settings = _settings(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from bl_steer.service.doorman import HEADERS, Doorman
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused
-from bl_steer.service.rendering import language_of, local_path, render
+from bl_steer.service.rendering import language_of, load_pages, local_path, render
 from bl_steer.service.routes import (
     account,
     admin,
@@ -63,6 +63,7 @@ logger = logging.getLogger(__name__)
 def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     """Return the application; its tables and folders are made when it starts."""
     office = Office(settings or ServiceSettings())
+    load_pages()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

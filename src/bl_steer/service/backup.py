@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import BigInteger, Integer, Table, func, insert, select, text
+from sqlalchemy import BigInteger, Integer, Table, func, insert, inspect, select, text
 
 from bl_steer.drafts import write_whole
 from bl_steer.service.database import Database
 from bl_steer.service.files import BLOCK, FileStore
-from bl_steer.service.serving import PARTS, alone
+from bl_steer.service.folder import PARTS, alone
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base
 
@@ -93,23 +93,30 @@ def restore(settings: ServiceSettings, source: Path) -> Copied:
 
 
 def _restore(settings: ServiceSettings, source: Path) -> Copied:
-    place = source / ROWS
+    place, mark = source / ROWS, str(source.absolute())
     with place.open(encoding="utf-8") as file:
-        files = sorted(_hashes_of(file, place))
+        rows, files = _contents_of(file, place)
     database = Database(settings.database, pool_size=1)
     store = FileStore(settings.files)
+    begun = settings.restoring.exists() and settings.restoring.read_text(encoding="utf-8") == mark
     try:
+        # From the first change on there is a mark, without which `serve` would take what an end in
+        # the middle leaves for a new server. The rows come last and all at once: as long as there
+        # are none, a second restore goes over what the first one left; once they are there, all is.
+        if filled := _filled(database):
+            if begun:
+                return Copied(rows, len(files), 0)
+            raise ValueError(
+                f"a backup must go into an empty server, got rows in {', '.join(filled)}; give "
+                "another folder or database"
+            )
+        write_whole(settings.restoring, mark.encode())
         database.create_tables()
-        _check_empty(database)
-        # From here on there is a mark, without which `serve` would take what an end in the middle
-        # leaves for a new server. The rows come last and all at once: as long as there are none, a
-        # second restore goes over what the first one left.
-        write_whole(settings.restoring, str(source.absolute()).encode())
-        for sha256 in files:
+        for sha256 in sorted(files):
             _copy_in(source / "files" / sha256, sha256, store)
         _copy_keys(source / "keys", settings.keys)
         with place.open(encoding="utf-8") as file:
-            rows = _read_rows(database, file)
+            _read_rows(database, file)
     finally:
         database.close()
     return Copied(rows, len(files), len(files))
@@ -161,9 +168,12 @@ def _copy_keys(source: Path, target: Path) -> None:
     target.mkdir(parents=True, exist_ok=True, mode=0o700)
     for path in source.iterdir():
         if path.is_file() and not path.name.startswith(".") and not (target / path.name).exists():
-            handle = os.open(target / path.name, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            draft = target / f".{path.name}.new"
+            draft.unlink(missing_ok=True)
+            handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(handle, "wb") as file:
                 file.write(path.read_bytes())
+            draft.replace(target / path.name)
 
 
 def _copy_in(path: Path, sha256: str, store: FileStore) -> None:
@@ -177,8 +187,8 @@ def _copy_in(path: Path, sha256: str, store: FileStore) -> None:
         raise ValueError(f"a backup's file must be what its name says, got another for {sha256}")
 
 
-def _hashes_of(file: IO[str], place: Path) -> set[str]:
-    """Return the files that a backup names; `ValueError` unless it is whole."""
+def _contents_of(file: IO[str], place: Path) -> tuple[int, set[str]]:
+    """Return number of rows and files of a backup; `ValueError` unless it is whole."""
     wanted, count, whole = set(), 0, False
     for line in _lines(file, place):
         if "row" in line:
@@ -188,7 +198,7 @@ def _hashes_of(file: IO[str], place: Path) -> set[str]:
         whole = line.get("end") == count
     if not whole:
         raise ValueError(f"a backup must be whole, got {place} without its end; use another")
-    return wanted
+    return count, wanted
 
 
 def _lines(file: IO[str], place: Path) -> Iterator[dict[str, Any]]:
@@ -202,32 +212,26 @@ def _lines(file: IO[str], place: Path) -> Iterator[dict[str, Any]]:
         yield line
 
 
-def _check_empty(database: Database) -> None:
+def _filled(database: Database) -> list[str]:
+    """Return the tables with rows, of those that there are."""
     with database.read() as session:
-        filled = [
+        there = inspect(session.connection()).get_table_names()
+        return [
             table.name
             for table in _tables()
-            if session.scalar(select(func.count()).select_from(table))
+            if table.name in there and session.scalar(select(func.count()).select_from(table))
         ]
-    if filled:
-        raise ValueError(
-            f"a backup must go into an empty server, got rows in {', '.join(filled)}; give another "
-            "folder or database"
-        )
 
 
-def _read_rows(database: Database, file: IO[str]) -> int:
+def _read_rows(database: Database, file: IO[str]) -> None:
     tables = {table.name: table for table in _tables()}
-    count = 0
     with database.write() as session:
         for line in map(json.loads, file):
             if "row" in line:
                 session.execute(insert(tables[line["table"]]).values(**line["row"]))
-                count += 1
         if not database.is_sqlite:
             for table in tables.values():
                 _go_on_counting(session, table)
-    return count
 
 
 def _go_on_counting(session: Any, table: Table) -> None:

@@ -14,6 +14,9 @@ from pydantic import BaseModel
 
 from bl_steer.service.inputs import InputKind, kinds
 from bl_steer.service.languages import LANGUAGES, has_text, text
+from bl_steer.service.packages.inputs import uploads_of
+from bl_steer.service.packages.manifest import parse_manifest
+from bl_steer.service.packages.parameters import params_model
 from bl_steer.service.tables import Package
 
 __all__ = ["ORDER", "Card", "own_cards", "package_card"]
@@ -86,10 +89,6 @@ def own_cards() -> tuple[Card, ...]:
 
 def package_card(package: Package) -> Card:
     """Return the card of a released package, from its manifest."""
-    from bl_steer.service.packages.inputs import uploads_of
-    from bl_steer.service.packages.manifest import parse_manifest
-    from bl_steer.service.packages.parameters import params_model
-
     manifest = parse_manifest(package.manifest, package.name)
     return Card(
         name=manifest.name,

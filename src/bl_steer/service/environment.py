@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import logging
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -20,12 +21,12 @@ OTHERS = ("KEY",)
 logger = logging.getLogger(__name__)
 
 
-def read_settings(*, options: Collection[str] = ()) -> ServiceSettings:
+def read_settings(**options: Any) -> ServiceSettings:
     """Return the settings of the environment; warn of variables that nobody reads.
 
     Parameters
     ----------
-    options : names of the settings that the command line gave
+    options : what the command line gave, which comes before the environment
 
     Raises
     ------
@@ -36,12 +37,13 @@ def read_settings(*, options: Collection[str] = ()) -> ServiceSettings:
         hint = f"; did you mean {meant}?" if meant else "; see bl_steer/service/settings.py"
         logger.warning("warning: %s is no setting of the server and is ignored%s", name, hint)
     try:
-        return ServiceSettings()
+        return ServiceSettings(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
         said = f"--{name.replace('_', '-')}" if name in options else PREFIX + name.upper()
-        rule = first["msg"].removeprefix("Input should be ").partition(", unable")[0]
+        rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        rule = rule.partition(", unable")[0]
         raise ValueError(
             f"{said} must be {rule}, got {first['input']!r}; give another value"
         ) from error

@@ -106,12 +106,25 @@ def values_of(model: type[BaseModel], form: Mapping[str, Any]) -> dict[str, Any]
     return values
 
 
-def problems_of(model: type[BaseModel], values: Mapping[str, Any], language: str) -> dict[str, str]:
-    """Return what is wrong with values, by parameter, in the user's language; empty if nothing."""
+def problems_of(
+    model: type[BaseModel],
+    values: Mapping[str, Any],
+    language: str,
+    *,
+    hidden: frozenset[str] = frozenset(),
+) -> dict[str, str]:
+    """Return what is wrong with values, by parameter, in the user's language; empty if nothing.
+
+    Parameters
+    ----------
+    hidden : parameters that are none for users
+    """
+    known = [name for name in model.model_fields if name not in hidden]
+    unknown = text(language, "invalid.unknown", known=", ".join(known) or "–")
+    found = {name: unknown for name in values if name not in known}
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
-        found: dict[str, str] = {}
         for one in error.errors():
             name = str(one["loc"][0]) if one["loc"] else ""
             number = _length(model, name)
@@ -120,8 +133,7 @@ def problems_of(model: type[BaseModel], values: Mapping[str, Any], language: str
                 got = _got(_shown("list", one["input"]))
                 found.setdefault(name, text(language, key, number=number, got=got))
             found.setdefault(name, _problem(dict(one), language))
-        return found
-    return {}
+    return found
 
 
 def _length(model: type[BaseModel], name: str) -> int:

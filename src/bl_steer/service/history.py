@@ -14,7 +14,10 @@ from bl_steer.service.tables import Job, JobOutput, Upload
 
 __all__ = ["HistoryPage", "job_of", "jobs_of", "number_open", "output_of", "outputs_of"]
 
-SHOWN = ("id", "analysis", "state", "created", "started", "finished", "upload_ids", "cause")
+SHOWN = (
+    *("id", "analysis", "package_sha256", "state", "created", "started", "finished"),
+    *("upload_ids", "cause"),
+)
 OPEN_OF = (  # made once: asked at every submission
     select(func.count())
     .select_from(Job)

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from bl_steer.service.leases import CAUSES, Held, InputFile, Lease, Produced, Swept
+from bl_steer.service.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
 from bl_steer.service.outbox import post_completion
 from bl_steer.service.tables import Blob, Job, JobOutput, Upload, Worker
 from bl_steer.service.uploads import file_names
@@ -34,6 +34,7 @@ __all__ = [
     "take",
 ]
 
+MANY = 2**31 - 1
 SUBMITTED = select(Job).where(  # made once, as is all that every submission asks
     Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
 )
@@ -95,12 +96,12 @@ def submitted(session: Session, user_id: str, submission_key: str) -> Job | None
 
 
 def take(
-    session: Session, worker: str, *, lease_s: float, now: float | None = None
+    session: Session, worker: str, *, lease_s: float, attempts: int = MANY, now: float | None = None
 ) -> Lease | None:
     """Lease the next queued job to a worker; None where nothing waits.
 
     The user with the fewest running jobs comes first, then the oldest job: a long list of one
-    user does not keep the others waiting.
+    user does not keep the others waiting. What cost `attempts` workers is left to `sweep`.
     """
     now = time.time() if now is None else now
     running = aliased(Job)
@@ -111,7 +112,7 @@ def take(
     )
     query = (
         select(Job)
-        .where(Job.state == "queued")
+        .where(Job.state == "queued", Job.lost < attempts)
         .order_by(theirs, Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
@@ -254,8 +255,8 @@ def fail(
     return True
 
 
-def return_job(session: Session, lease: Lease, *, lost: bool = False) -> bool:
-    """Put a job back into the queue: its worker ends, or its process was killed from outside.
+def return_job(session: Session, claim: Claim, *, lost: bool = False) -> bool:
+    """Put a job back into the queue: its worker ends or is dead, or its process was killed.
 
     Parameters
     ----------
@@ -263,7 +264,7 @@ def return_job(session: Session, lease: Lease, *, lost: bool = False) -> bool:
     """
     return _change(
         session,
-        _held(lease),
+        _held(claim),
         state="queued",
         lost=Job.lost + int(lost),
         lease_owner=None,
@@ -326,8 +327,8 @@ def sweep(session: Session, *, attempts: int, address: str = "", now: float | No
     return Swept(**counts)
 
 
-def _held(lease: Lease) -> tuple[ColumnElement[bool], ...]:
-    return (Job.id == lease.job_id, Job.attempt == lease.attempt, Job.state == "running")
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (Job.id == claim.job_id, Job.attempt == claim.attempt, Job.state == "running")
 
 
 def _ended(now: float) -> dict[str, Any]:

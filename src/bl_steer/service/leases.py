@@ -6,7 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-__all__ = ["CAUSES", "OPEN", "Held", "InputFile", "Lease", "Output", "Produced", "Swept"]
+__all__ = [
+    "CAUSES",
+    "OPEN",
+    "Claim",
+    "Held",
+    "InputFile",
+    "Lease",
+    "Output",
+    "Produced",
+    "Swept",
+]
 
 CAUSES = (
     "input",  # the file or a parameter does not fit
@@ -35,11 +45,17 @@ class InputFile:
 
 
 @dataclass(frozen=True)
-class Lease:
-    """A job in the hands of a worker, with all that it needs to do it."""
+class Claim:
+    """What a worker holds a job by: another attempt has another."""
 
     job_id: str
     attempt: int
+
+
+@dataclass(frozen=True)
+class Lease(Claim):
+    """A job in the hands of a worker, with all that it needs to do it."""
+
     worker: str
     analysis: str
     package_sha256: str | None

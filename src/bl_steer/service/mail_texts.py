@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bl_steer.service.languages import has_text, text
-from bl_steer.service.tables import Job, User
+from bl_steer.service.packages.catalogue import title_of
+from bl_steer.service.tables import Job, Package, User
 
 __all__ = ["completion_text"]
 
@@ -13,12 +14,22 @@ NAMED_FILES = 3
 
 
 def completion_text(
-    job: Job, user: User, file_names: Sequence[str], *, address: str, keep_days: float = 365.0
+    job: Job,
+    user: User,
+    package: Package | None,
+    file_names: Sequence[str],
+    *,
+    address: str,
+    keep_days: float = 365.0,
 ) -> tuple[str, str]:
-    """Return subject and body of the mail that tells of a job's end."""
+    """Return subject and body of the mail that tells of a job's end.
+
+    Parameters
+    ----------
+    package : that the job ran; None for an analysis of ours
+    """
     language = job.language
-    title = f"card.{job.analysis}.title"
-    analysis = text(language, title) if has_text(title) else job.analysis
+    analysis = _title(job, package)
     values = {
         "name": user.name or user.email,
         "files": _files(file_names, language),
@@ -33,6 +44,13 @@ def completion_text(
     why = f"{text(language, f'cause.{job.cause}')} {text(language, f'advice.{job.cause}')}"
     body = text(language, "mail.failed.body", **values, cause=why, message=job.message)
     return text(language, "mail.failed.subject", analysis=analysis), body
+
+
+def _title(job: Job, package: Package | None) -> str:
+    if package is not None:
+        return title_of(package, job.language)
+    key = f"card.{job.analysis}.title"
+    return text(job.language, key) if has_text(key) else job.analysis
 
 
 def _files(names: Sequence[str], language: str) -> str:

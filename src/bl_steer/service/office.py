@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from sqlalchemy.orm import Session
+
 from bl_steer.service.access_log import AccessLog
 from bl_steer.service.cards import Card, own_cards, package_card
 from bl_steer.service.database import Database
@@ -12,8 +14,8 @@ from bl_steer.service.files import FileStore
 from bl_steer.service.metrics import RequestMetrics
 from bl_steer.service.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.rates import Rate
-from bl_steer.service.refusals import missing
+from bl_steer.service.rates import Rate, WrongPasswords
+from bl_steer.service.refusals import Refused
 from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import AccessRecord
 from bl_steer.service.uploads import used_bytes
@@ -36,7 +38,9 @@ class Office:
         self.packages = PackageStore(settings)
         self.log = AccessLog(self.database)
         self.rate = Rate(settings.rate_per_minute)
-        self.sign_ins = Rate(settings.sign_in_per_minute)
+        self.wrong_passwords = WrongPasswords(
+            settings.sign_in_per_minute, settings.sign_in_most_per_minute
+        )
         self.requests = RequestMetrics()
         self._noted: dict[str, float] = {}
 
@@ -74,6 +78,11 @@ class Office:
             released = released_packages(session)
         return [*own_cards(), *map(package_card, released)]
 
+    def offered(self, session: Session) -> set[str]:
+        """Return the names of the analyses that there are."""
+        released = {package.name for package in released_packages(session)}
+        return released | {card.name for card in own_cards()}
+
     def card(self, name: str) -> Card:
         """Return one analysis; `Refused` where there is none of that name."""
         for card in own_cards():
@@ -81,8 +90,9 @@ class Office:
                 return card
         with self.database.read() as session:
             package = live_package(session, name)
-        if package is None:
-            raise missing("analysis")
+            if package is None:
+                known = ", ".join(sorted(self.offered(session)))
+                raise Refused(404, "refused.no_analysis", name=name[:80], known=known)
         return package_card(package)
 
     def titles(self, language: str) -> dict[str, str]:

@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, select, update
 from sqlalchemy.orm import Session
 
 from bl_steer.service.mail_texts import completion_text
-from bl_steer.service.tables import Job, OutgoingMail, Upload, User
+from bl_steer.service.tables import Job, OutgoingMail, Package, Upload, User
 
 __all__ = ["mail_refused", "mail_sent", "post", "post_completion", "release_mails", "take_mail"]
 
@@ -65,7 +65,10 @@ def post_completion(
         )
         names = dict(found.tuples().all())
         files = [names[one] for one in job.upload_ids if one in names]
-        subject, body = completion_text(job, user, files, address=address, keep_days=keep_days)
+        package = session.get(Package, job.package_sha256) if job.package_sha256 else None
+        subject, body = completion_text(
+            job, user, package, files, address=address, keep_days=keep_days
+        )
         post(session, recipient=user.email, subject=subject, body=body, job_id=job_id, now=now)
 
 

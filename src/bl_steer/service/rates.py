@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-__all__ = ["Rate"]
+__all__ = ["Rate", "WrongPasswords"]
 
 MOST_KEPT = 10_000
 
@@ -41,3 +41,34 @@ class Rate:
         if len(self._buckets) > MOST_KEPT:
             del self._buckets[next(iter(self._buckets))]
         return wait
+
+
+class WrongPasswords:
+    """How many wrong passwords there may be: for an account from an address, and for each alone.
+
+    Parameters
+    ----------
+    per_minute : for one account from one address; others at that address go on
+    most_per_minute : from one address over all accounts, and for one account from all addresses
+    """
+
+    def __init__(self, per_minute: int, most_per_minute: int) -> None:
+        self._both = Rate(per_minute)
+        self._each = Rate(most_per_minute)
+
+    def wait_s(self, email: str, address: str) -> float:
+        """Return how long until another try, s; 0 for at once."""
+        return max(rate.wait_s(key, take=False) for rate, key in self._buckets(email, address))
+
+    def add(self, email: str, address: str) -> None:
+        """Count a wrong password."""
+        for rate, key in self._buckets(email, address):
+            rate.wait_s(key)
+
+    def _buckets(self, email: str, address: str) -> list[tuple[Rate, str]]:
+        account = email.strip().lower()[:254]
+        return [
+            (self._both, f"{account} from {address}"),
+            (self._each, f"from {address}"),
+            (self._each, f"for {account}"),
+        ]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.service.languages import LANGUAGES, text
 from bl_steer.service.outbox import post
+from bl_steer.service.packages.catalogue import title_of
 from bl_steer.service.refusals import Refused
 from bl_steer.service.tables import Job, OutgoingMail, Package, User
 
-__all__ = ["gone_analysis", "revoked_because", "tell_users"]
+__all__ = ["gone_analyses", "gone_analysis", "revoked_because", "tell_users"]
 
 TOLD = ("queued", "running", "done")
 """States of the jobs whose users are told; others have no result to doubt."""
@@ -23,6 +26,18 @@ def revoked_because(session: Session, sha256: str | None) -> str | None:
     if package is None or package.state != "revoked":
         return None
     return str(package.report.get("revoked", ""))
+
+
+def gone_analyses(
+    session: Session, jobs: Iterable[Job], offered: Collection[str]
+) -> dict[str, Refused]:
+    """Return why jobs cannot be repeated, by their ids; nothing of those that can.
+
+    Parameters
+    ----------
+    offered : names of the analyses that there are now
+    """
+    return {one.id: gone_analysis(session, one) for one in jobs if one.analysis not in offered}
 
 
 def gone_analysis(session: Session, job: Job) -> Refused:
@@ -63,7 +78,8 @@ def _post(
     if len(jobs) > LISTED:
         links.append(text(language, "count.more", n=len(jobs) - LISTED))
     values = {"name": user.name or user.email, "links": "\n".join(links), "address": address}
-    about = {"package": f"{package.name} {package.version}", "reason": reason.strip()}
+    title = title_of(package, language)
+    about = {"package": f"{title} {package.version}", "reason": reason.strip()}
     return post(
         session,
         recipient=user.email,

@@ -9,14 +9,15 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup, escape
 
 from bl_steer.service.accounts import Visitor
-from bl_steer.service.languages import LANGUAGES, choose_language, text
+from bl_steer.service.languages import LANGUAGES, choose_language, load_texts, text
 from bl_steer.service.settings import MIB
 
 __all__ = [
@@ -24,9 +25,11 @@ __all__ = [
     "STATIC",
     "amount",
     "language_of",
+    "load_pages",
     "local_path",
     "render",
     "static_files",
+    "time_in",
 ]
 
 HERE = Path(__file__).parent
@@ -68,13 +71,14 @@ def render(
     """
     language = language_of(request)
     visitor: Visitor = getattr(request.state, "visitor", Visitor())
+    settings = request.app.state.office.settings
 
     def t(key: str, **parts: object) -> Markup:
         words = escape(text(language, key))
         return words.format(**parts) if parts else words  # a part that is no markup is escaped
 
     def when(moment: float | None) -> Markup:
-        return Markup() if moment is None else _moment(moment)
+        return Markup() if moment is None else _moment(moment, settings.time_zone)
 
     def lasted(seconds: float | None) -> str:
         return "" if seconds is None else _duration(seconds, language)
@@ -91,8 +95,8 @@ def render(
             csrf=visitor.csrf,
             here=request.url.path,
             back_here=_back(request),
-            no_sandbox=request.app.state.office.settings.trust_packages and not _has_sandbox(),
-            settings=request.app.state.office.settings,
+            no_sandbox=settings.trust_packages and not _has_sandbox(),
+            settings=settings,
             static=static_address,
             when=when,
             lasted=lasted,
@@ -103,6 +107,19 @@ def render(
         )
     )
     return HTMLResponse(made, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
+
+
+def load_pages() -> None:
+    """Read all that pages are made of, now and once.
+
+    Where an upgrade replaces the files under a running server, its code goes on with those that it
+    was made for, until it is started again.
+    """
+    load_texts()
+    static_files()
+    environment = _environment()
+    for name in environment.list_templates():
+        environment.get_template(name)
 
 
 @cache
@@ -163,8 +180,9 @@ def _has_sandbox() -> bool:
 
 @cache
 def _environment() -> Environment:
+    pages = {one.name: one.read_text(encoding="utf-8") for one in HERE.glob("pages/*.html")}
     made = Environment(
-        loader=FileSystemLoader(HERE / "pages"),
+        loader=DictLoader(pages),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -174,11 +192,30 @@ def _environment() -> Environment:
     return made
 
 
-def _moment(moment: float) -> Markup:
-    """Return a time in UTC; the script of the pages turns it into the reader's own."""
-    time_ = datetime.fromtimestamp(moment, UTC)
-    exact, shown = time_.strftime("%Y-%m-%dT%H:%M:%SZ"), time_.strftime("%Y-%m-%d %H:%M UTC")
-    return Markup('<time datetime="{}">{}</time>').format(exact, shown)
+def time_in(moment: float, zone: str) -> str:
+    """Return a time as readers in a zone have it, with the zone's name.
+
+    Parameters
+    ----------
+    moment : s since 1970
+    zone : its name; empty for this machine's
+
+    Examples
+    --------
+    >>> time_in(1e9, "Asia/Tokyo")
+    '2001-09-09 10:46 JST'
+    >>> time_in(1e9, "America/Sao_Paulo")
+    '2001-09-08 22:46 UTC-03'
+    """
+    there = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo(zone) if zone else None)
+    name = there.tzname() or ""
+    return f"{there:%Y-%m-%d %H:%M} {name if name.isalpha() else f'UTC{name}'}"
+
+
+def _moment(moment: float, zone: str) -> Markup:
+    """Return a time in the operator's zone; the script of the pages makes it the reader's own."""
+    exact = datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Markup('<time datetime="{}">{}</time>').format(exact, time_in(moment, zone))
 
 
 def _duration(seconds: float, language: str) -> str:

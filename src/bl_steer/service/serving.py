@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from bl_steer.drafts import UnwritableError, alone_in, made_folder, write_whole
+from bl_steer.drafts import write_whole
 from bl_steer.service.database import Database
+from bl_steer.service.folder import PARTS, alone, make_private
 from bl_steer.service.hold import first_line
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.supervisor import Supervisor
 
-__all__ = ["PARTS", "parts_of", "serve", "set_environment"]
+__all__ = ["parts_of", "serve", "set_environment"]
 
-PARTS = ("web", "worker", "keeper")
 Tell = Callable[[str, str | None], None]
 
 
@@ -30,12 +28,16 @@ def parts_of(
     """Return what each process does, by its name, and import what they all need."""
     from bl_steer.service.cards import own_cards
     from bl_steer.service.keeper import run_keeper
+    from bl_steer.service.languages import load_texts
+    from bl_steer.service.rendering import load_pages
     from bl_steer.service.web import serve_web
     from bl_steer.service.worker import run_worker
 
     functions: dict[str, Callable[[], None]] = {}
+    load_texts()  # for mails
     if "web" in parts:
         own_cards()
+        load_pages()
         functions["web"] = partial(serve_web, settings)
     if "worker" in parts:
         for slot in range(settings.workers):
@@ -79,6 +81,7 @@ def prepare(settings: ServiceSettings) -> None:
             f"jobs must run in a sandbox, got: {problem}; install bubblewrap, or start with "
             "--trust-packages, where nobody but trusted people can reach the server"
         )
+    make_private(settings.folder)
     settings.check_restored()
     open_database(settings).close()
 
@@ -121,37 +124,6 @@ def serve(
             write_whole(settings.served, f"{settings.address}\n".encode())
         each = [Announcement(settings, tell).look] if "web" in parts else []
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
-
-
-def _make_private(folder: Path) -> None:
-    try:
-        folder.chmod(0o700)
-    except OSError as error:
-        raise UnwritableError.at(folder, error) from error
-
-
-@contextmanager
-def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
-    """Keep the parts in the folder for this process; other machines may run the same parts.
-
-    The folder is made if missing, for the eyes of its owner alone.
-    """
-    machine = socket.gethostname()[:60]
-    with ExitStack() as locks:
-        locks.enter_context(made_folder(settings.folder))
-        _make_private(settings.folder)
-        for part in sorted(set(parts)):
-            folder = settings.folder / "locks" / f"{machine}-{part}"
-            try:
-                locks.enter_context(made_folder(folder))
-                locks.enter_context(alone_in(folder))
-            except FileExistsError as error:
-                raise FileExistsError(
-                    f"a server's folder must have one {part} part on a machine, got "
-                    f"{settings.folder} with a server at work there; end that one, or give "
-                    "another --folder"
-                ) from error
-        yield
 
 
 def claim_port(settings: ServiceSettings) -> ServiceSettings:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Literal
+from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["MIB", "ServiceSettings"]
@@ -36,6 +37,10 @@ class ServiceSettings(BaseSettings):
     metrics_address: str = "127.0.0.1"
     """Addresses that may read the metrics without a key, separated by commas."""
 
+    time_zone: str = ""
+    """Name such as ``Asia/Tokyo`` of the zone of times on pages that browsers without scripts show;
+    empty for this machine's. With scripts a page shows its reader's own."""
+
     smtp_host: str = ""
     """Empty: mails wait in the outbox and are never sent."""
     smtp_port: int = Field(default=25, ge=1, le=65535)
@@ -53,7 +58,8 @@ class ServiceSettings(BaseSettings):
     """Silence of all workers that raises the alarm, s."""
 
     lease_s: float = Field(default=30.0, gt=0.0)
-    """How long a worker may be silent before its job is given to another, s."""
+    """How long a worker may be silent before its job is given to another, s; one that died and is
+    started again gives it back at once."""
     poll_s: float = Field(default=0.5, gt=0.0)
     """How often workers and keeper look into the database, s."""
     attempts: int = Field(default=5, ge=1)
@@ -85,7 +91,10 @@ class ServiceSettings(BaseSettings):
     rate_per_minute: int = Field(default=600, ge=1)
     """Requests of one user or address in a minute."""
     sign_in_per_minute: int = Field(default=10, ge=1)
-    """Wrong passwords from one address, or for one user, in a minute."""
+    """Wrong passwords for one account from one address, in a minute."""
+    sign_in_most_per_minute: int = Field(default=300, ge=1)
+    """Wrong passwords from one address, or for one account, in all, in a minute: a whole laboratory
+    may have one address."""
 
     session_days: float = Field(default=7.0, gt=0.0)
     share_days: float = Field(default=30.0, gt=0.0)
@@ -104,6 +113,14 @@ class ServiceSettings(BaseSettings):
     oidc_client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
     """How the provider wants the secret: in a header, the standard's default, or in the form."""
     oidc_name: str = "single sign-on"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _check_time_zone(cls, name: str) -> str:
+        try:
+            return ZoneInfo(name).key if name else ""
+        except (KeyError, ValueError, OSError) as error:  # a folder of zones is an OSError
+            raise ValueError("the name of a time zone, such as Asia/Tokyo") from error
 
     def check_folder(self) -> None:
         """Raise `FileNotFoundError` where no server has been started in the folder.

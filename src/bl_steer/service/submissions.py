@@ -99,9 +99,7 @@ def _written(office: Office, queue: Callable[[Session], Job]) -> Job:
 
 
 def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:
-    problems = problems_of(card.params, values, language)
-    for name in card.hidden & values.keys():
-        problems[name] = text(language, "invalid.extra_forbidden")
+    problems = problems_of(card.params, values, language, hidden=card.hidden)
     for name, allowed in card.choices.items():
         if name in values and values[name] not in allowed and name not in problems:
             got = str(values[name])[:60]

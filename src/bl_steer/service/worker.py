@@ -2,12 +2,14 @@
 
 A machine has as many workers as jobs at a time. With a dask cluster, that process is on one of its
 machines, and all else stays here. A worker may die at any moment: its job's processes die with it,
-and the keeper gives the job to another worker when the lease is over.
+and the next worker in its place gives the job back as soon as it starts; where none starts, the
+keeper does when the lease is over.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import shutil
 import signal
 import socket
@@ -28,7 +30,7 @@ from bl_steer.service.database import Database
 from bl_steer.service.execution import Ended, Execution
 from bl_steer.service.files import FileStore, StoredFileMissing
 from bl_steer.service.hold import Hold, first_line
-from bl_steer.service.leases import Lease, Produced
+from bl_steer.service.leases import Claim, Lease, Produced
 from bl_steer.service.limits import Limits
 from bl_steer.service.packages.checking import check_next
 from bl_steer.service.packages.manifest import PackageError
@@ -81,13 +83,16 @@ class Worker:
             When a worker of this name lives on this machine.
         """
         with alone_in(self._place()):
-            self._clear()
-            self._work()
+            self._work(self._clear())
 
-    def _work(self) -> None:
+    def _work(self, left: list[Claim]) -> None:
+        """Work, after the jobs that a dead worker left are given back."""
         wait = self.settings.poll_s
         while not self.stopping:
             try:
+                while left:
+                    self._give_back(left[-1])
+                    left.pop()
                 worked = self.step()
             except (DBAPIError, PoolTimeout, ClusterAway) as error:
                 what = "cluster" if isinstance(error, ClusterAway) else "database"
@@ -115,11 +120,14 @@ class Worker:
         if self.machines is not None:
             self.machines.connect()  # a job is not taken in vain
         with self.database.write() as session:
-            lease = jobs.take(session, self.name, lease_s=self.settings.lease_s)
+            lease = jobs.take(
+                session, self.name, lease_s=self.settings.lease_s, attempts=self.settings.attempts
+            )
         if lease is None:
             return False
         logger.info("job %s: attempt %d", lease.job_id, lease.attempt)
-        folder = Path(tempfile.mkdtemp(prefix="job-", dir=self._place()))
+        prefix = f"job-{lease.attempt}-{lease.job_id}-"  # `_claim_of` reads it
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._place()))
         try:
             self._carry_out(lease, folder)
         finally:
@@ -259,10 +267,27 @@ class Worker:
         place.mkdir(parents=True, exist_ok=True)
         return place
 
-    def _clear(self) -> None:
-        """Remove what an earlier worker of this name left when it was killed."""
-        for left in self._place().iterdir():
+    def _clear(self) -> list[Claim]:
+        """Remove what an earlier worker left here when it was killed; return the jobs it held.
+
+        It is dead, since this process has its place alone. Should it live all the same, its claims
+        are no longer good once the jobs are given back: it can keep nothing of them.
+        """
+        folders = list(self._place().iterdir())
+        for left in folders:
             shutil.rmtree(left, ignore_errors=True)
+        return [claim for left in folders if (claim := _claim_of(left.name)) is not None]
+
+    def _give_back(self, claim: Claim) -> None:
+        with self.database.write() as session:
+            if jobs.return_job(session, claim, lost=True):
+                logger.warning("job %s: its worker died; it waits again", claim.job_id)
+
+
+def _claim_of(folder: str) -> Claim | None:
+    """Return what the folder of a job under way says of it; None for any other name."""
+    found = re.fullmatch(r"job-(\d{1,9})-([0-9a-f-]{36})-\w+", folder)
+    return None if found is None else Claim(found[2], int(found[1]))
 
 
 def run_worker(settings: ServiceSettings, slot: int = 0) -> None:

@@ -13,6 +13,17 @@ import pytest
 
 from bl_steer.service.database import Database
 
+CHROMIUM = shutil.which("chromium")
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
 
 def _beside(name: str) -> ModuleType:
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
@@ -52,6 +63,19 @@ def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Databas
     yield made
     Base.metadata.drop_all(made.engine)
     made.close()
+
+
+@pytest.fixture(scope="module")  # while it is there, this process runs an event loop
+def chromium() -> Iterator[Any]:
+    """A real browser."""
+    if CHROMIUM is None:
+        pytest.skip("chromium is not installed (make system)")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
 
 
 @pytest.fixture(scope="session")

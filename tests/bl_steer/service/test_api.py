@@ -75,18 +75,28 @@ def test_a_program_uploads_submits_waits_and_downloads(site: Any, table: Path) -
 
 def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) -> None:
     key = site.key(site.user("wrong@example.org"))
-    with Client(site.address, key) as server, Client(site.address, key, language="ja") as german:
+    with Client(site.address, key) as server, Client(site.address, key, language="ja") as japanese:
         upload = server.upload(table)
         with pytest.raises(ServiceError, match="Must be at least 1, got 0"):
             server.submit("advise", [upload], {"n_points": 0})
         with pytest.raises(ServiceError, match="1 以上"):
-            german.submit("advise", [upload], {"n_points": 0})
+            japanese.submit("advise", [upload], {"n_points": 0})
         with pytest.raises(ServiceError, match=r"does not take .*\.csv"):
             server.submit("segment", [upload])
         with pytest.raises(ServiceError, match="no such file"):
             server.submit("advise", ["none"])
-        with pytest.raises(ServiceError, match="Is not a parameter"):
+        with pytest.raises(ServiceError, match="Is not a parameter") as said:
             server.submit("superres", [upload], {"model": "/etc"})
+        assert "model" not in str(said.value).partition("there are")[2]
+        with pytest.raises(ServiceError, match=r"n_point: .* there are goal, n_points"):
+            server.submit("advise", [upload], {"n_point": 3})
+        with pytest.raises(ServiceError, match=r"n_point: .*指定できるのは goal, n_points"):
+            japanese.submit("advise", [upload], {"n_point": 3})
+        names = "advise, components, segment, structure, superres"
+        with pytest.raises(ServiceError, match=f"no analysis advice; there are {names}"):
+            server.submit("advice", [upload])
+        with pytest.raises(ServiceError, match=f"解析 advice .*{names}"):
+            japanese.submit("advice", [upload])
         job = server.submit("advise", [upload])
         assert server.cancel(job)["state"] == "cancelled"
         with pytest.raises(JobFailed, match="cancelled"):
@@ -182,7 +192,9 @@ def test_the_description_names_every_route_of_the_api(site: Any) -> None:
     assert described["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
 
 
-def test_health_readiness_and_metrics(site: Any) -> None:
+def test_health_readiness_and_metrics(site: Any, table: Path) -> None:
+    with Client(site.address, site.key(site.user("metrics@example.org"))) as server:
+        server.cancel(server.submit("advise", [server.upload(table)]))
     guest = site.stranger()
     assert guest.get("/health").json() == {"status": "ok"}
     assert guest.get("/ready").json()["status"] == "ready"

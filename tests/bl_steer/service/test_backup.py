@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import io
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,9 @@ from bl_steer.service.audit import broken_link, record_deed
 from bl_steer.service.backup import ROWS, back_up, restore
 from bl_steer.service.database import Database
 from bl_steer.service.files import FileStore
+from bl_steer.service.folder import alone
 from bl_steer.service.packages.store import PackageStore
-from bl_steer.service.serving import alone, serve
+from bl_steer.service.serving import serve
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Base, Blob, Job, Upload, User
 
@@ -157,3 +160,58 @@ def test_a_restore_that_ended_in_the_middle_is_no_new_server_and_goes_on(tmp_pat
     restore(other, tmp_path / "backup")
     other.check_folder()
     assert rows_of(other) == rows_of(settings)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bl_steer.service import backup
+from bl_steer.service.settings import ServiceSettings
+
+WATCHED = [one.__code__ for one in (backup.restore, backup._restore, backup._copy_keys)]
+left = 0
+
+def trace(frame, event, _):
+    global left
+    if frame.f_code not in WATCHED:
+        return None
+    left -= event == "line"
+    if left < 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return trace
+
+for count in range(200):
+    if os.fork() == 0:
+        left = count
+        sys.settrace(trace)
+        backup.restore(ServiceSettings(folder=Path(sys.argv[1]) / str(count)), Path(sys.argv[2]))
+        os._exit(0)
+    if os.wait()[1] == 0:
+        break
+"""
+
+
+def test_a_restore_that_is_killed_at_any_line_is_whole_or_not_begun_or_goes_on(
+    tmp_path: Path,
+) -> None:
+    old = filled(tmp_path / "old")
+    key = PackageStore(old).key.public
+    back_up(old, tmp_path / "backup")
+    words = [sys.executable, "-c", KILLED, str(tmp_path / "new"), str(tmp_path / "backup")]
+    subprocess.run(words, check=True, timeout=300.0)
+    folders = list((tmp_path / "new").iterdir())
+    assert len(folders) > 20
+    ends = set()
+    for folder in folders:
+        new = ServiceSettings(folder=folder)
+        begun = new.restoring.exists()
+        whole = not begun and new.keys.exists()
+        if not whole:
+            assert begun or not (folder / "files").exists()
+            restore(new, tmp_path / "backup")
+        ends.add((begun, whole))
+        new.check_folder()
+        assert rows_of(new) == rows_of(old)
+        assert PackageStore(new).key.public == key
+        assert [*FileStore(new.files).hashes()] == [*FileStore(old.files).hashes()]
+    assert ends == {(False, False), (True, False), (False, True)}

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from bl_steer.service.rates import WrongPasswords
+
 XSS = [
     "<script>alert(1)</script>",
     '"><img src=x onerror=alert(1)>',
@@ -186,7 +188,25 @@ def test_wrong_passwords_are_slowed_down_and_right_ones_wait_too(site: Any) -> N
     data = {"email": "slow@example.org", "password": "correct horse battery"}
     answer = client.post("/sign-in", data=data)
     assert answer.status_code == 429
-    assert int(answer.headers["retry-after"]) >= 1
+    wait = int(answer.headers["retry-after"])
+    assert wait >= 1
+    assert f"Try again in {wait} s." in answer.text
+    site.user("other@example.org")  # at the same address, as all behind one proxy are
+    answer = client.post("/sign-in", data={**data, "email": "other@example.org"})
+    assert answer.status_code == 303
+
+
+def test_wrong_passwords_over_many_accounts_or_addresses_meet_a_higher_limit() -> None:
+    wrong = WrongPasswords(per_minute=2, most_per_minute=4)
+    for count in range(4):
+        assert not wrong.wait_s(f"{count}@example.org", "10.0.0.1")
+        wrong.add(f"{count}@example.org", "10.0.0.1")
+    assert 0 < wrong.wait_s("new@example.org", "10.0.0.1") <= 15.0
+    assert not wrong.wait_s("new@example.org", "10.0.0.2")
+    for count in range(4):
+        wrong.add("Ann@example.org", f"10.0.1.{count}")
+    assert 0 < wrong.wait_s(" ann@EXAMPLE.org", "10.0.1.9") <= 15.0
+    assert not wrong.wait_s("bob@example.org", "10.0.1.9")
 
 
 def test_a_share_link_ends_when_it_is_revoked_and_shows_that_job_only(

@@ -136,7 +136,9 @@ def test_processes_killed_from_outside_are_counted_as_lost(database: Database) -
         assert lease is not None
         with database.write() as session:
             assert jobs.return_job(session, lease, lost=True)
-            jobs.sweep(session, attempts=2, now=1.0)
+    with database.write() as session:
+        assert jobs.take(session, "w", lease_s=30.0, attempts=2) is None, "it costs no third worker"
+        jobs.sweep(session, attempts=2, now=1.0)
     assert job_of(database, job_id).cause == "lost"
     assert take(database) is None
 

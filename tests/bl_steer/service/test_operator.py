@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from sqlalchemy import func, select
 from bl_steer.cli import main
 from bl_steer.service.database import Database
 from bl_steer.service.environment import misspelt
+from bl_steer.service.rendering import time_in
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Invitation
@@ -41,8 +43,8 @@ def line_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("--port", "99999"), "--port must be less than or equal to 65535, got '99999'"),
-        (("--workers", "0"), "--workers must be greater than or equal to 1, got '0'"),
+        (("--port", "99999"), "--port must be less than or equal to 65535, got 99999"),
+        (("--workers", "0"), "--workers must be greater than or equal to 1, got 0"),
     ],
 )
 def test_an_option_that_does_not_fit_is_named_in_one_line(
@@ -59,6 +61,24 @@ def test_a_variable_that_does_not_fit_is_named_in_one_line(
     said = "BL_STEER_SERVICE_PORT must be a valid integer, got 'abc'; give another value"
     assert said in line_of(capsys, "serve")
     assert said in line_of(capsys, "review", "list", "--user", "ann@example.org")
+
+
+def test_a_time_zone_that_there_is_not_is_told_with_one_that_there_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BL_STEER_SERVICE_TIME_ZONE", "Asia/Tokio")
+    said = "TIME_ZONE must be the name of a time zone, such as Asia/Tokyo, got 'Asia/Tokio'"
+    assert said in line_of(capsys, "serve")
+
+
+def test_times_are_this_machines_unless_a_zone_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Tokyo")
+    time.tzset()
+    try:
+        assert time_in(1e9, ServiceSettings().time_zone) == "2001-09-09 10:46 JST"
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_a_misspelt_variable_is_told_with_what_was_meant() -> None:
@@ -110,6 +130,43 @@ def test_a_user_is_added_only_where_a_server_is(
     with database.read() as session:
         assert session.scalar(select(func.count()).select_from(Invitation)) == 1
     database.close()
+
+
+WHO = ("--user", "ann@example.org")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("review", "list"),
+        ("review", "show", "mine@1"),
+        ("review", "check", "mine@1", *WHO),
+        ("review", "approve", "mine@1", *WHO),
+        ("review", "revoke", "mine@1", *WHO, "--comment", "wrong"),
+        ("review", "rollback", "mine", *WHO),
+        ("package", "submit", "mine.zip", *WHO),
+        ("retrain", "list"),
+        ("retrain", "run", "5f3a"),
+        ("retrain", "snapshot", *WHO),
+    ],
+)
+def test_a_command_on_a_servers_folder_takes_it_as_the_option_that_it_asks_for(
+    words: tuple[str, ...], capsys: pytest.CaptureFixture[str], folder: Path
+) -> None:
+    nowhere = folder.with_name("nowhere")
+    said = line_of(capsys, *words, "--folder", str(nowhere))
+    assert f"got {nowhere} without a database; give --folder" in said
+
+
+def test_packages_are_listed_in_the_folder_that_the_option_names(
+    capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database = Database(ServiceSettings(folder=folder).database)
+    database.create_tables()
+    database.close()
+    monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", "nowhere")
+    assert main(["review", "list", "--folder", str(folder)]) == 0
+    assert "no packages" in capsys.readouterr().out
 
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")

@@ -20,6 +20,7 @@ from bl_steer.service.packages import gate
 from bl_steer.service.packages.checking import check_next
 from bl_steer.service.retraining.comparison import compare
 from bl_steer.service.retraining.pairs import add_correction, training_pairs, used_by, withdraw
+from bl_steer.service.retraining.process import RetrainingTask, retrain
 from bl_steer.service.retraining.run import RetrainingFailed, Retrainings
 from bl_steer.service.retraining.schedule import DAY_S, is_due
 from bl_steer.service.retraining.settings import RetrainingSettings
@@ -263,6 +264,58 @@ def test_what_users_paint_becomes_a_released_model_through_the_gate(
     again = work.begin(actor="test")
     with work.database.read() as session:
         assert session.get_one(Retraining, again).champion == sha256
+
+
+def pair_rows(folder: Path, part: str, seed: int) -> dict[str, str]:
+    """Write a pair as it lies before a retraining's process; return what that is told of it."""
+    image, labels = field(seed)
+    names = {"image": f"{seed:05d}_image.png", "mask": f"{seed:05d}_mask.png"}
+    for key, array in (("image", image), ("mask", labels)):
+        Image.fromarray(array).save(folder / names[key])
+    paths = {key: str(folder / name) for key, name in names.items()}
+    about = {"sample": f"s{seed}", "part": part}
+    return {**paths, **about, "name": f"view {seed}.png", "mask_name": f"mask {seed}.png"}
+
+
+def test_pairs_that_cannot_train_are_left_out_and_the_report_says_so(
+    champion: Path, tmp_path: Path
+) -> None:
+    pairs = tmp_path / "pairs"
+    pairs.mkdir()
+    parts = ("train", "validation", "hold-out")
+    good = [pair_rows(pairs, part, seed) for seed, part in enumerate(parts)]
+    tiny = pair_rows(pairs, "train", 3)
+    for path in (tiny["image"], tiny["mask"]):
+        Image.fromarray(np.zeros((1, 1), np.uint8)).save(path)
+    bad = [pair_rows(pairs, part, 10 + seed) for seed, part in enumerate((*parts, *parts[1:]))]
+    Image.new("RGB", (64, 64), (0, 200, 90)).save(bad[0]["mask"])  # foreign colours
+    Path(bad[1]["image"]).write_bytes(Path(bad[1]["image"]).read_bytes()[:300])
+    Image.fromarray(field(1, edge=48)[1]).save(bad[2]["mask"])
+    Path(bad[3]["mask"]).unlink()
+    bad[4]["image"] += ".npy"
+    np.save(bad[4]["image"], np.full((64, 64), np.nan))
+    settings = {"steps": 2, "batch": 2, "patch_px": 32, "evaluate_every": 1}
+    made = tmp_path / "out"
+    made.mkdir()
+    task = RetrainingTask("f" * 64, [*good, tiny, *bad], str(champion), str(made), settings)
+    report = retrain(task)
+    assert report["counts"] == {"train": 2, "validation": 1, "hold-out": 1}
+    left_out = {one["name"]: (one["part"], one["reason"]) for one in report["left_out"]}
+    assert list(left_out) == [f"view {seed}.png" for seed in range(10, 15)]
+    assert left_out["view 10.png"][0] == "train"
+    assert "mask 10.png: mask must be painted in" in left_out["view 10.png"][1]
+    assert "view 11.png must be a whole PNG image" in left_out["view 11.png"][1]
+    assert "mask must have the size of its image" in left_out["view 12.png"][1]
+    assert "mask 13.png" in left_out["view 13.png"][1]
+    assert "view 14.png must have finite grey levels" in left_out["view 14.png"][1]
+    page = (made / "report.html").read_text()
+    assert "whose mask does not fit: 5." in page
+    assert "マスクが合わないため使用しなかった組：5。" in page
+    assert page.count("view 11.png must be a whole PNG image") == 2
+
+    task = RetrainingTask("f" * 64, [*good[:2], bad[2]], str(champion), str(made), settings)
+    with pytest.raises(ValueError, match=r"got none to hold-out \(view 12\.png: .*size of its"):
+        retrain(task)
 
 
 def use_server_of(retrainings: Retrainings, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+import bl_steer
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.supervisor import GRACE_S
 
@@ -189,6 +192,46 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
         server.wait(30.0)
         server.stdout.close()
     assert not any(map(alive, children.values()))
+
+
+@pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
+def test_a_server_that_is_upgraded_under_way_goes_on_as_it_began(tmp_path: Path) -> None:
+    code = tmp_path / "code"
+    shutil.copytree(Path(bl_steer.__file__).parent, code / "bl_steer")
+    places = os.pathsep.join([str(code), os.environ.get("PYTHONPATH", "")])
+    words = ["serve", "--folder", str(tmp_path / "server"), "--port", "0", "--part", "web"]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "bl_steer", *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": places},
+    )
+    assert server.stdout is not None
+    try:
+        address = server.stdout.readline().split()[-4]
+        link = server.stdout.readline().split()[-1]
+        service = code / "bl_steer" / "service"
+        for pattern, new in {"*.html": "{{ new() }}", "*.json": "{}", "*.py": "raise new"}.items():
+            for path in service.rglob(pattern):
+                if "migrations" not in path.parts:
+                    path.write_text(new)
+        shutil.rmtree(service / "static")
+        before = parts_of(server.pid)["bl-web"]
+        os.kill(before, signal.SIGKILL)
+        until(lambda: parts_of(server.pid).get("bl-web", before) != before)
+        with httpx.Client(base_url=address, transport=httpx.HTTPTransport(retries=9)) as client:
+            account = {"email": "ann@example.org", "password": "correct horse battery"}
+            assert client.post(link, data=account).status_code == 303
+            paths = ["/", "/files", "/analyses", "/analyses/advise", "/jobs", "/account", "/api"]
+            paths += ["/packages", "/admin", "/admin/users", "/admin/access", "/admin/audit"]
+            paths += re.findall('/static/[^"]+', client.get("/").text)
+            assert {client.get(one).status_code for one in paths} == {200}
+            client.cookies.set("bl_steer_language", "ja")
+            assert client.get("/nowhere").status_code == 404
+    finally:
+        server.send_signal(signal.SIGTERM)
+        server.wait(30.0)
+        server.stdout.close()
 
 
 def free_port() -> int:

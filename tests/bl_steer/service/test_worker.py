@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import shutil
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,6 +18,7 @@ from bl_steer.analysis.result_files import read_exact
 from bl_steer.drafts import alone_in
 from bl_steer.service import caches, jobs
 from bl_steer.service.hold import Hold
+from bl_steer.service.leases import Lease, Produced
 from bl_steer.service.sandbox import sandbox_problem
 from bl_steer.service.settings import ServiceSettings
 from bl_steer.service.tables import Job, JobOutput, Upload, User
@@ -173,6 +176,67 @@ def test_a_worker_leaves_what_a_living_one_of_its_name_works_on(worker: Worker) 
     worker.stop()
     worker.run()
     assert not under_way.exists()
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from bl_steer.service.settings import ServiceSettings
+from bl_steer.service.worker import Worker
+Worker(ServiceSettings(folder=Path(sys.argv[1]), lease_s=3600.0), name="w").run()
+"""
+
+
+def test_a_job_of_a_killed_worker_is_given_back_by_the_next_one_long_before_its_lease_is_over(
+    worker: Worker,
+) -> None:
+    job_id = submit(worker, method="bayesian", n_points=50, pitch=0.03)
+    killed = subprocess.Popen([sys.executable, "-c", KILLED, str(worker.settings.folder)])
+    while not any((worker.settings.work / "w").glob(f"job-1-{job_id}-*")):
+        assert killed.poll() is None
+        time.sleep(0.02)
+    killed.kill()
+    killed.wait()
+    job = job_of(worker, job_id)
+    assert (job.state, job.attempt) == ("running", 1)
+    assert job.lease_until is not None
+    assert job.lease_until > time.time() + 3000.0
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while (job := job_of(worker, job_id)).attempt == 1:
+        time.sleep(0.02)
+    worker.stop()
+    thread.join()
+    assert (job.attempt, job.lost) == (2, 1)
+    with worker.database.write() as session:  # the dead one could keep nothing any more
+        assert not jobs.finish(session, claimed(job_id, attempt=1), Produced("d" * 64))
+
+
+def claimed(job_id: str, attempt: int) -> Lease:
+    return Lease(job_id, attempt, "w", "advise", None, {}, (), "en")
+
+
+def test_what_a_killed_worker_left_gives_no_job_back_that_another_has_by_now(
+    worker: Worker,
+) -> None:
+    job_id = submit(worker)
+    for _ in range(2):
+        with worker.database.write() as session:
+            lease = jobs.take(session, "other", lease_s=30.0)
+            assert lease is not None
+            if lease.attempt == 1:
+                jobs.return_job(session, lease)
+    (worker.settings.work / "w" / f"job-1-{job_id}-x").mkdir(parents=True)
+    (worker.settings.work / "w" / "job-1-nothing-x").mkdir()
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    while worker.seen == 0.0:  # it has looked for work
+        time.sleep(0.02)
+    worker.stop()
+    thread.join()
+    job = job_of(worker, job_id)
+    assert (job.state, job.attempt, job.lease_owner, job.lost) == ("running", 2, "other", 0)
+    assert not any((worker.settings.work / "w").iterdir())
 
 
 def test_a_job_sees_only_what_was_made_for_all_jobs_and_gets_the_same_digest(

@@ -14,6 +14,7 @@ __all__ = [
     "Word",
     "choose_language",
     "has_text",
+    "load_texts",
     "result_label",
     "text",
     "texts",
@@ -35,6 +36,13 @@ def texts(language: str) -> dict[str, str]:
     path = Path(__file__).with_name(f"{language}.json")
     read: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
     return read
+
+
+def load_texts() -> None:
+    """Read the texts of all languages now: later ones on disk may be another version's."""
+    for language in LANGUAGES:
+        texts(language)
+        _result_labels(language)
 
 
 def has_text(key: str) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "live_package",
     "permit_of",
     "released_packages",
+    "title_of",
     "titles_of",
 ]
 
@@ -97,9 +98,12 @@ def titles_of(session: Session, language: str) -> dict[str, str]:
         .where(Package.sha256.in_(select(Release.sha256)))
         .order_by(Package.created, Package.sha256)
     )
-    return {
-        one.name: Text.model_validate(one.manifest["title"]).in_language(language) for one in found
-    }
+    return {one.name: title_of(one, language) for one in found}
+
+
+def title_of(package: Package, language: str) -> str:
+    """Return what a package is called for a reader of a language."""
+    return Text.model_validate(package.manifest["title"]).in_language(language)
 
 
 def find_package(session: Session, key: str) -> Package:

@@ -11,7 +11,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ __all__ = ["MODEL", "REPORT", "REPORT_PAGE", "RetrainingTask", "main", "retrain"
 MODEL = "model"
 REPORT = "report.json"
 REPORT_PAGE = "report.html"
+PARTS = ("train", "validation", "hold-out")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RetrainingTask:
     Parameters
     ----------
     snapshot : its hash
-    pairs : ``image``, ``mask`` (paths), ``sample``, ``part`` and ``name`` of each
+    pairs : ``image``, ``mask`` (paths), ``sample``, ``part``, ``name`` and ``mask_name`` of each
     champion : folder of the model to begin with
     settings : of the training, beside network and widths, which are the champion's
     """
@@ -59,10 +60,12 @@ def main() -> None:
 def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     """Train the candidate from the champion, hold both against each other, and report.
 
+    A pair that cannot be read, or whose mask does not fit, is left out, and the report says so.
+
     Raises
     ------
     ValueError
-        When a pair cannot be read, or the pairs lack a phase.
+        When the other pairs lack a part, or a phase.
     """
     from bl_steer.analysis.segmentation.card import train_model
     from bl_steer.analysis.segmentation.model import SegmentationModel
@@ -72,17 +75,18 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     began = time.perf_counter()
     out = Path(task.out)
     champion = SegmentationModel.load(task.champion)
-    data = _training_set(task, champion)
+    fields, left_out = _read(task, champion)
+    data = _training_set(fields, champion)
     settings = TrainingSettings(
         **task.settings,
         network=champion.name,
         widths=champion.widths,
         calibrate=champion.calibrated,
     )
-    # The hold-out is no part of this: it is looked at once, when all is done.
+    # The hold-out is no part of this: it is used once, when all is done.
     candidate = train_model(data, settings, folder=out / MODEL, progress=progress, start=champion)
     (out / MODEL / "checkpoint.pt").unlink(missing_ok=True)
-    held = _fields(task, champion, "hold-out")
+    held = fields["hold-out"]
     compared = compare(
         [one.labels for one in held],
         _labels(champion, held),
@@ -92,10 +96,8 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     report: dict[str, Any] = _finite(
         {
             "snapshot": task.snapshot,
-            "counts": {
-                part: sum(row["part"] == part for row in task.pairs)
-                for part in ("train", "validation", "hold-out")
-            },
+            "counts": {part: len(found) for part, found in fields.items()},
+            "left_out": left_out,
             "hold_out": [one.name for one in held],
             "phases": list(champion.phases.names),
             "champion_weights": champion.weights_sha256,
@@ -110,37 +112,61 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     return report
 
 
-def _training_set(task: RetrainingTask, champion: Any) -> Any:
+def _training_set(fields: Mapping[str, Sequence[Any]], champion: Any) -> Any:
     from bl_steer.analysis.segmentation.training_set import TrainingSet
 
     return TrainingSet(
-        champion.phases,
-        _fields(task, champion, "train"),
-        _fields(task, champion, "validation"),
-        [],
-        champion.pixel_size_nm,
+        champion.phases, fields["train"], fields["validation"], [], champion.pixel_size_nm
     )
 
 
-def _fields(task: RetrainingTask, champion: Any, part: str) -> list[Any]:
-    """Return the micrographs and masks of a part, at the champion's pixel size."""
-    from bl_steer.analysis.segmentation.reading import Pair, load_pair, read_micrographs
+def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], list[dict[str, str]]]:
+    """Return the micrographs and masks of each part, and which pairs are left out, and why."""
+    fields: dict[str, list[Any]] = {part: [] for part in PARTS}
+    left_out = []
+    for row in task.pairs:
+        try:
+            fields[row["part"]].append(_field(row, champion))
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            for key, name in (("image", "name"), ("mask", "mask_name")):
+                reason = reason.replace(Path(row[key]).name, row[name])
+            left_out.append({"name": row["name"], "part": row["part"], "reason": reason[:500]})
+    if empty := [part for part in PARTS if not fields[part]]:
+        why = "; ".join(f"{one['name']}: {one['reason']}" for one in left_out)
+        raise ValueError(
+            f"a retraining must have pairs of each part, got none to {' and '.join(empty)} "
+            f"({why[:800] or 'none was given'}); collect more"
+        )
+    return fields, left_out
+
+
+def _field(row: dict[str, Any], champion: Any) -> Any:
+    """Return a micrograph and its mask, at the champion's pixel size."""
+    import numpy as np
+
+    from bl_steer.analysis.segmentation.reading import (
+        MAX_PIXELS,
+        Pair,
+        load_pair,
+        read_micrographs,
+    )
     from bl_steer.analysis.segmentation.training_set import LabelledField, at_pixel_size
 
-    found = []
-    for row in task.pairs:
-        if row["part"] != part:
-            continue
-        image, mask = Path(row["image"]), Path(row["mask"])
-        try:
-            grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
-        except ValueError as error:
-            raise ValueError(f"{row['name']}: {error}") from error
-        size = read_micrographs(image).pixel_size_nm
-        conditions = {} if size is None else {"pixel_size_nm": size}
-        one = LabelledField(grey, labels, row["sample"], conditions, row["name"])
-        found.append(at_pixel_size(one, champion.pixel_size_nm))
-    return found
+    image, mask = Path(row["image"]), Path(row["mask"])
+    grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
+    if not np.isfinite(grey).all():
+        raise ValueError(
+            f"{image.name} must have finite grey levels, got others; crop or fill them"
+        )
+    size, wanted = read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
+    if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= MAX_PIXELS:
+        raise ValueError(
+            f"{image.name} must have pixels of about {wanted:g} nm, got {size:g} nm; give another"
+        )
+    conditions = {} if size is None else {"pixel_size_nm": size}
+    one = LabelledField(grey, labels, row["sample"], conditions, row["name"])
+    return at_pixel_size(one, wanted)
 
 
 def _labels(model: Any, fields: Sequence[Any]) -> list[Any]:

@@ -96,7 +96,18 @@ def _section(report: Mapping[str, Any], language: str) -> str:
         + _table((say("model"), say("miou"), say("from"), say("to")), models)
         + _table((say("phase"), say("champion"), say("candidate")), phases)
         + _table(("", ""), facts)
+        + _left_out(report, language)
     )
+
+
+def _left_out(report: Mapping[str, Any], language: str) -> str:
+    """Return which pairs neither trained nor judged, and why; nothing where all did."""
+    rows = [(one["name"], one["reason"]) for one in report["left_out"]]
+    if not rows:
+        return ""
+    words = _say(language, "left_out_lead", number=len(rows))
+    lines = "".join(f"<li>{html.escape(': '.join(row))}</li>" for row in rows)
+    return f"<h2>{_say(language, 'left_out')}</h2><p>{words}</p><ul>{lines}</ul>"
 
 
 def _say(language: str, key: str, **values: object) -> str:

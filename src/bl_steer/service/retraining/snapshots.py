@@ -6,6 +6,7 @@ and never trains, neither this model nor any later one.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -99,7 +100,9 @@ def export_snapshot(
         for key in ("image", "mask"):
             suffix = Path(row[f"{key}_name"]).suffix.lower()
             seen[key] = inside / f"{number:05d}_{key}{suffix}"
-            readable[seen[key]] = files.path_for(row[key], scratch)
+            with contextlib.suppress(FileNotFoundError):
+                # The process leaves out what is not there, and says so.
+                readable[seen[key]] = files.path_for(row[key], scratch)
         rows.append(
             {
                 "image": str(seen["image"]),
@@ -107,6 +110,7 @@ def export_snapshot(
                 "sample": row["sample"],
                 "part": row["part"],
                 "name": row["image_name"],
+                "mask_name": row["mask_name"],
             }
         )
     return rows, readable

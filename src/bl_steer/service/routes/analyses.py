@@ -27,8 +27,10 @@ from bl_steer.service.uploads import uploads_of
 __all__ = ["router"]
 
 router = pages_router()
-OFFERED = 30
-"""Files that a form lists beside those that were chosen."""
+OFFERED = 5
+"""Files that a form lists beside those that were chosen; the rest are on the page of all files."""
+LOOKED_AT = 300
+"""Latest files among which those are looked for."""
 
 
 @router.get("/analyses")
@@ -59,7 +61,7 @@ def form_page(request: Request, name: str, again: str = "") -> Response:
     if again:
         with office.database.read() as session:
             job = job_of(session, user_of(request).id, again)
-            if job.analysis == name and not any(card.name == name for card in office.cards()):
+            if job.analysis == name and name not in office.offered(session):
                 raise gone_analysis(session, job)
         values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
     card = office.card(name)
@@ -127,7 +129,7 @@ def _form(
     language = language_of(request)
     first = _chosen(request, chosen)
     with office_of(request).database.read() as session:
-        latest = uploads_of(session, user_of(request).id, limit=10 * OFFERED)
+        latest = uploads_of(session, user_of(request).id, limit=LOOKED_AT)
     known = {one.id for one in first}
     others = [one for one in latest if one.id not in known and card.takes_one(one.file_name)]
     problems = refused.problems if isinstance(refused, WrongParams) else {}
@@ -137,6 +139,7 @@ def _form(
         status=refused.status if refused else 200,
         card=card,
         uploads=[*first, *others[:OFFERED]],
+        more_files=len(others) > OFFERED,
         chosen=known,
         fields=fields_of(
             card.params,

@@ -62,16 +62,14 @@ def do_sign_in(request: Request) -> Response:
     office, form = office_of(request), form_of(request)
     email, where = form.get("email", ""), form.get("next", "/")
     address = request.client.host if request.client else ""
-    keys = (f"from {address}", f"for {email.strip().lower()[:254]}")
-    if wait := max(office.sign_ins.wait_s(key, take=False) for key in keys):
-        refused = Refused(429, "refused.too_many_tries", retry_after_s=math.ceil(wait))
+    if wait := math.ceil(office.wrong_passwords.wait_s(email, address)):
+        refused = Refused(429, "refused.too_many_tries", retry_after_s=wait, seconds=wait)
         return _sign_in_page(request, where, email=email, refused=refused)
     try:
         with office.database.read() as session:
             user = sign_in(session, email, form.get("password", ""))
     except Refused as refused:
-        for key in keys:
-            office.sign_ins.wait_s(key)
+        office.wrong_passwords.add(email, address)
         return _sign_in_page(request, where, email=email, refused=refused)
     return welcome(office, user, where)
 

@@ -14,6 +14,7 @@ from bl_steer.service.downloads import file_response
 from bl_steer.service.gate import WORD, check_word, form_of, office_of, visitor_of
 from bl_steer.service.history import jobs_of
 from bl_steer.service.office import Office
+from bl_steer.service.recall import gone_analyses
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import amount, language_of, render
 from bl_steer.service.routes import pages_router
@@ -167,6 +168,7 @@ def _first_page(
     office, language = office_of(request), language_of(request)
     with office.database.read() as session:
         page = jobs_of(session, user_of(request).id, limit=LATEST)
+        gone = gone_analyses(session, page.jobs, office.offered(session))
     return render(
         request,
         "home",
@@ -175,6 +177,7 @@ def _first_page(
         taken=", ".join(one.file_name for one in taken),
         go_on=_choice(taken),
         page=page,
+        gone=gone,
         sample=sample[:200],
         titles=office.titles(language),
     )

@@ -17,7 +17,7 @@ from bl_steer.service.gate import form_of, office_of
 from bl_steer.service.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.service.leases import OPEN
 from bl_steer.service.office import Office
-from bl_steer.service.recall import revoked_because
+from bl_steer.service.recall import gone_analyses, revoked_because
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import language_of, render
 from bl_steer.service.result_view import ResultView, parameter_lines, view_of
@@ -49,10 +49,12 @@ def history(request: Request, before: str = "", state: str = "", analysis: str =
             state=state,
             analysis=analysis[:200],
         )
+        gone = gone_analyses(session, page.jobs, office.offered(session))
     return render(
         request,
         "jobs",
         page=page,
+        gone=gone,
         titles=office.titles(language),
         states=STATES,
         state=state,
@@ -201,6 +203,7 @@ def show_job(
         job = job_of(session, user_of(request).id, job_id)
         uploads = _uploads(session, job.upload_ids)
         values = job_values(office, session, job, language)
+        gone = gone_analyses(session, [job], office.offered(session))
         links = shares_of(session, job.id) if job.state == "done" else []
         new = next((one for one in links if one.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
@@ -209,6 +212,7 @@ def show_job(
         "job",
         status=trouble.status if trouble else 200,
         **values,
+        gone=gone.get(job.id),
         paints=_paints(values["job"]),
         mask_given=mask_given,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",

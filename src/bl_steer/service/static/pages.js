@@ -47,7 +47,7 @@ function watchUpload(form) {
   });
 }
 
-// Pages carry UTC; readers with scripts see their own time, with its zone, and UTC on pointing at it.
+// Readers with scripts see times in their own zone, and the server's on pointing at them.
 function showLocalTime(time) {
   const moment = new Date(time.dateTime), two = (number) => String(number).padStart(2, "0");
   if (isNaN(moment)) return;
