@@ -103,15 +103,21 @@ class SliceWatch:
     best: float = math.nan
     """Logarithm of the sharpness in focus."""
 
-    def judge(self, image: NDArray[Any]) -> Judgement:
-        """Return what an image (H, W) shows."""
+    def judge(self, image: NDArray[Any], gap: int = 1) -> Judgement:
+        """Return what an image (H, W) shows, `gap` slices after the one before."""
         if image.min() == image.max():
             return Judgement(blank=True)
         sharpness = self.sharpness(image)
         blur = self.pixel_size_nm * blur_against(sharpness, self.best)
         if self.previous is None:
             return Judgement(False, math.nan, math.nan, 0.0, 0.0, sharpness, blur)
-        step = compare(self.previous, image, pixel_size_nm=self.pixel_size_nm, marks=self.marks)
+        step = compare(
+            self.previous,
+            image,
+            pixel_size_nm=self.pixel_size_nm,
+            marks=self.marks,
+            missing_nm=(gap - 1) * self.pitch_nm,
+        )
         drift = self.previous_nm + self.pixel_size_nm * step.drift_px
         if self.marks is not None and self.reference is not None:
             moved = drift_by_marks(self.reference, image, self.marks)
@@ -136,11 +142,15 @@ class SliceWatch:
             return 0
         return max(round(pitches) - gap, 1)
 
-    def accept(self, image: NDArray[Any], found: Judgement, number: int) -> SliceRow:
-        """Take an image as slice `number`; the next is compared with it."""
+    def accept(self, image: NDArray[Any], found: Judgement, number: int, gap: int = 1) -> SliceRow:
+        """Take an image as slice `number`, `gap` after the one before; the next is compared to it.
+
+        Where the marks cannot tell how far that is, it is taken to be what was asked for.
+        """
         exact = self.marks is not None and self.marks.slanted is not None
         if self.previous is not None and exact:
-            self.z_nm += found.spacing_nm
+            told = math.isfinite(found.spacing_nm)
+            self.z_nm += found.spacing_nm if told else gap * self.pitch_nm
         else:
             self.z_nm = number * self.pitch_nm
         self.previous = image.copy()

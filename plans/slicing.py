@@ -147,7 +147,7 @@ class Slicing:
                 yield from self._miss(f"two slices went in one cut: {_seen(found)}", found)
                 yield from declare_depth(self.mill, self._target(self.next))
         yield from self._decide("take", "sharp and in its place", found)
-        self._slice.value = self.watch.accept(image, found, self.next)
+        self._slice.value = self.watch.accept(image, found, self.next, self.gap)
         yield from record([*self.devices, self._slice], "primary")
         self.n_recorded += 1
         self.next += 1
@@ -191,10 +191,10 @@ class Slicing:
 
     def _expose(self) -> MsgGenerator[tuple[NDArray[Any], Judgement]]:
         image = yield from self._image()
-        found = yield from think(self.executor, lambda: self.watch.judge(image))
+        found = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
         if np.isnan(self.watch.best) and not found.blank:
             self.watch.best = found.log_sharpness
-            found = yield from think(self.executor, lambda: self.watch.judge(image))
+            found = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
         return image, found
 
     def _image(self) -> MsgGenerator[NDArray[Any]]:

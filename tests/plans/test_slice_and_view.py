@@ -101,6 +101,18 @@ def test_a_face_without_an_image_is_taken_again_and_then_recorded_as_missing(
     assert "no image" in documents.column("decisions", "reason")[-3]
 
 
+def test_depths_stay_right_over_a_gap_of_several_slices(
+    RE: RunEngine, tmp_path: Path, documents: Any
+) -> None:
+    instrument = fibsem(tmp_path, shape=(112, 256), lost_images=(2, 3, 4, 5))
+    taken = RE(slicing(instrument, n_slices=9, max_retakes=0)).plan_result
+    assert taken.missing.tolist() == [2.0, 3.0, 4.0, 5.0]
+    seen = [view for view in instrument.views() if view.z_nm < 150 or view.z_nm > 550]
+    np.testing.assert_allclose(
+        documents.column("primary", "z_nm"), [view.z_nm for view in seen], atol=18.0
+    )
+
+
 def test_focus_and_drift_out_of_tolerance_are_corrected_before_the_slice_is_recorded(
     RE: RunEngine, tmp_path: Path, documents: Any
 ) -> None:

@@ -15,7 +15,7 @@ from bl_steer.analysis.segmentation.reading import list_images, read_all, read_c
 from bl_steer.analysis.segmentation.reading.tiff_pages import RefusedFile, quiet, refuse_truncated
 from bl_steer.analysis.slice_folder import gaps
 
-__all__ = ["StoredStack", "is_zarr", "open_stack", "open_zarr"]
+__all__ = ["StoredStack", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
@@ -147,18 +147,24 @@ def _folder(folder: Path) -> StoredStack:
     return StoredStack(np.stack(slices), notes=_notes(folder, files, images))
 
 
+def gap_notes(files: Sequence[Path], place: str = "") -> list[str]:
+    """Return a sentence on numbers that the names of slices, in their order, lack."""
+    missing = gaps(files)
+    if not missing:
+        return []
+    shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
+    more = " and more" if len(missing) > LISTED else ""
+    number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
+    return [
+        f"the names of the slices{place} lack the {number} {', '.join(shown)}{more}: the slices "
+        "around are taken as neighbours, one pitch apart; put back what was lost, or take the "
+        "parts before and after by themselves (the analysis reconstruct of a recorded run takes "
+        "each slice at its own depth)"
+    ]
+
+
 def _notes(folder: Path, files: Sequence[Path], images: Sequence[Path]) -> list[str]:
-    notes = []
-    if missing := gaps(files):
-        shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
-        more = " and more" if len(missing) > LISTED else ""
-        number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
-        notes.append(
-            f"the names of the slices in {folder} lack the {number} {', '.join(shown)}{more}: the "
-            "slices around are taken as neighbours, one pitch apart; put back what was lost, or "
-            "take the parts before and after by themselves (the analysis reconstruct of a "
-            "recorded run takes each slice at its own depth)"
-        )
+    notes = gap_notes(files, f" in {folder}")
     if left := [path.name for path in images if path not in files]:
         notes.append(
             f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "

@@ -109,23 +109,41 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
 
 
 def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
-    """Return one stack, or single slices in the order in which they were given."""
+    """Return one stack, or single slices in the order of the numbers in their names."""
     import numpy as np
 
     from bl_steer.analysis.segmentation.files import inputs_from_files
-    from bl_steer.analysis.stored_stack import open_stack
+    from bl_steer.analysis.slice_folder import natural_key
+    from bl_steer.analysis.stored_stack import gap_notes, open_stack
 
-    source = {"files": [path.name for path in paths]}
     if len(paths) == 1:
         stored = open_stack(paths[0])
+        source = {"files": [paths[0].name]}
         return Inputs({"slices": np.asarray(stored.array[:])}, {}, source), [*stored.notes]
+    paths = sorted(paths, key=natural_key)
+    names = [path.name for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"slices must have names of their own, which tell their order, got {twice[0]} more "
+            "than once; rename them, or give one stack"
+        )
     read, notes = inputs_from_files(paths)
-    shapes = {array.shape for array in read.arrays.values()}
-    if len(shapes) > 1:
-        raise ValueError(f"slices must have one shape, got {sorted(shapes)}; crop them alike")
+    if len(read.arrays) > len(paths):
+        origin = [Path(one).name for one in read.source["files"]]
+        stack = next(name for name in origin if origin.count(name) > 1)
+        raise ValueError(
+            f"several files must be single slices, got {stack} with {origin.count(stack)} of them "
+            f"among {len(paths)} files; give one stack, or single slices"
+        )
+    kinds = {(array.shape, str(array.dtype)) for array in read.arrays.values()}
+    if len(kinds) > 1:
+        shown = " and ".join(f"{shape} of {dtype}" for shape, dtype in sorted(kinds)[:2])
+        raise ValueError(f"slices must be of one shape and type, got {shown}; make them alike")
     sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
     known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
-    return Inputs({"slices": np.stack(list(read.arrays.values()))}, known, source), notes
+    slices = np.stack(list(read.arrays.values()))
+    return Inputs({"slices": slices}, known, {"files": names}), [*notes, *gap_notes(paths)]
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:

@@ -82,7 +82,7 @@ class ServiceSettings(BaseSettings):
 
     max_upload_mib: int = Field(default=2048, ge=1)
     """Largest file, MiB."""
-    max_files: int = Field(default=64, ge=1)
+    max_files: int = Field(default=300, ge=1)
     """Files of one upload."""
     quota_mib: int = Field(default=20_480, ge=1)
     """Files of one user, MiB."""

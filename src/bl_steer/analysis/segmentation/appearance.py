@@ -154,6 +154,8 @@ def _edge(grey: Array, rows: Array, columns: Array, slope: Array) -> tuple[float
         profile[_REACH + 3 : _REACH + 5].mean(),
     )
     height = high - low
+    if not height > 0:  # noise alone: its slopes lead nowhere
+        return np.nan, np.nan, np.nan
     width = height / np.max(np.diff(profile))
     return float(width), float((near_high - high) / height), float((low - near_low) / height)
 

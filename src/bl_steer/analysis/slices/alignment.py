@@ -75,6 +75,7 @@ class AlignSlices:
             marks=marks,
             corrections_px=None if shifts is None else -np.asarray(shifts) / size,
             smoothness_px=params.smoothness_px,
+            missing_nm=_missing_nm(inputs),
             progress=None if progress is None else lambda done, _: progress(done, 2 * n),
         )
         window = _common(images.shape[1:], trajectory.displacement_px, marks)
@@ -109,6 +110,15 @@ class AlignSlices:
             },
             warnings=tuple(_warnings(inputs, trajectory)),
         )
+
+
+def _missing_nm(inputs: Inputs) -> Array | None:
+    """Return the depth of the slices that are missing before each, (n,); None if not known."""
+    numbers, pitch = inputs.arrays.get("slice"), inputs.metadata.get("pitch_nm")
+    if numbers is None or pitch is None:
+        return None
+    first = np.asarray(numbers[:1]) - 1
+    return np.asarray((np.diff(numbers, prepend=first) - 1) * float(pitch))
 
 
 def _common(

@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-__all__ = ["TrackingMarks"]
+__all__ = ["SMALLEST_PX", "TrackingMarks"]
 
 SMALLEST_PX = 16
 """Rows and columns that a registration needs at the least."""

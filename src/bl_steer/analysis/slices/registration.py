@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.slices.marks import TrackingMarks
+from bl_steer.analysis.slices.marks import SMALLEST_PX, TrackingMarks
 from bl_steer.protocols import Array
 
 __all__ = ["depth_advance", "displacement", "drift_by_marks"]
@@ -52,15 +52,24 @@ def drift_by_marks(reference: NDArray[Any], image: NDArray[Any], marks: Tracking
 
 
 def depth_advance(
-    previous: NDArray[Any], image: NDArray[Any], marks: TrackingMarks, *, pixel_size_nm: float
+    previous: NDArray[Any],
+    image: NDArray[Any],
+    marks: TrackingMarks,
+    *,
+    pixel_size_nm: float,
+    missing_nm: float = 0.0,
 ) -> float:
-    """Return how much deeper `image` is than `previous`, nm; NaN without slanted marks.
+    """Return how much deeper `image` is than `previous`, nm; NaN where marks cannot tell.
+
+    Parameters
+    ----------
+    missing_nm : depth of the slices that are known to be missing between the two
 
     Notes
     -----
-    The slanted notches move along x by slope times depth against the straight ones. The two
-    images must be so near in depth that the notches move by less than half their spacing: a few
-    slices.
+    The slanted notches move along x by slope times depth against the straight ones. One notch
+    looks like another: what is found is the depth nearest to `missing_nm`, so it must be known to
+    within half the notches' spacing over the slope, a few slices.
 
     References
     ----------
@@ -70,27 +79,50 @@ def depth_advance(
     """
     if marks.slanted is None:
         return float("nan")
-    moved = _box_displacement(previous, image, marks.rows, marks.slanted)
+    start = round(marks.slope * missing_nm / pixel_size_nm)
+    if abs(start) > _to_spare(marks.slanted):  # all that was in the box has left it
+        return float("nan")
+    moved = _box_displacement(previous, image, marks.rows, marks.slanted, start)
     drift = drift_by_marks(previous, image, marks)
     return float((moved[1] - drift[1]) * pixel_size_nm / marks.slope)
 
 
 def _box_displacement(
-    reference: NDArray[Any], image: NDArray[Any], rows: tuple[int, int], columns: tuple[int, int]
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    start: int = 0,
 ) -> Array:
-    """Return the displacement of what is in a box of the reference.
+    """Return the displacement of what is in a box of the reference, sought `start` columns aside.
 
     The fading rim of a box that stays where it is draws the displacement towards 0, by about 1 %;
     so the box follows its content along x, as far as the image goes, and is registered once more.
     """
-    box = reference[slice(*rows), slice(*columns)]
-    moved = displacement(box, image[slice(*rows), slice(*columns)])
+    moved = _followed(reference, image, rows, columns, start)
     low, high = -columns[0], image.shape[1] - columns[1]
+    if start:  # the part of the box that both show must do
+        low, high = low - _to_spare(columns), high + _to_spare(columns)
     step = int(np.clip(np.rint(moved[1]), low, high))
-    if step == 0:
-        return moved
-    followed = image[slice(*rows), columns[0] + step : columns[1] + step]
-    return np.asarray(displacement(box, followed) + np.array([0.0, step]), dtype=np.float64)
+    return moved if step == start else _followed(reference, image, rows, columns, step)
+
+
+def _followed(
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    step: int,
+) -> Array:
+    """Return the displacement of a box's content, by the part that both images show of it."""
+    first, last = max(columns[0], -step), min(columns[1], image.shape[1] - step)
+    box = reference[slice(*rows), first:last]
+    moved = displacement(box, image[slice(*rows), first + step : last + step])
+    return np.asarray(moved + np.array([0.0, step]), dtype=np.float64)
+
+
+def _to_spare(columns: tuple[int, int]) -> int:
+    return max(0, columns[1] - columns[0] - SMALLEST_PX)
 
 
 def _details(image: NDArray[Any]) -> Array:

@@ -38,8 +38,9 @@ def compare(
     *,
     pixel_size_nm: float,
     marks: TrackingMarks | None = None,
+    missing_nm: float = 0.0,
 ) -> Comparison:
-    """Compare two images (H, W) of neighbouring faces.
+    """Compare two images (H, W) of neighbouring faces, or with missing ones between them.
 
     With marks, drift is exact to about 0.1 px and the spacing to a few nm. Without, drift cannot
     be told from a specimen whose features lie aslant: at a tenth of a feature from slice to slice
@@ -53,7 +54,9 @@ def compare(
     correlation, spacing_px = spacing_by_correlation(before, after)
     spacing_nm = pixel_size_nm * spacing_px
     if marks is not None and marks.slanted is not None:
-        spacing_nm = depth_advance(previous, image, marks, pixel_size_nm=pixel_size_nm)
+        spacing_nm = depth_advance(
+            previous, image, marks, pixel_size_nm=pixel_size_nm, missing_nm=missing_nm
+        )
     return Comparison(drift, correlation, spacing_nm)
 
 

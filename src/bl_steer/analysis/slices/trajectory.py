@@ -38,6 +38,7 @@ def track(
     marks: TrackingMarks | None = None,
     corrections_px: Array | None = None,
     smoothness_px: float = 1.0,
+    missing_nm: Array | None = None,
     progress: Progress | None = None,
 ) -> Trajectory:
     """Find where the slices of a stack lie.
@@ -50,6 +51,7 @@ def track(
     corrections_px : displacements (y, x) that the microscope itself made by shifting its beam,
         shape (n, 2); without marks they are what may jump from slice to slice
     smoothness_px : without marks: by how much the drift may change from slice to slice
+    missing_nm : depth of the slices that are missing before each, (n,); none by default
     progress : called after each slice
 
     Notes
@@ -70,7 +72,13 @@ def track(
         image = np.asarray(images[number])
         first = image if first is None else first
         if recent:
-            step = compare(recent[-1], image, pixel_size_nm=pixel_size_nm, marks=marks)
+            step = compare(
+                recent[-1],
+                image,
+                pixel_size_nm=pixel_size_nm,
+                marks=marks,
+                missing_nm=0.0 if missing_nm is None else float(missing_nm[number]),
+            )
             spacing[number], correlation[number] = step.spacing_nm, step.correlation
             if marks is not None:
                 moved[number] = drift_by_marks(first, image, marks)

@@ -209,9 +209,12 @@ def _warnings(measures: Measures, params: StructureParams) -> Iterator[str]:
     longest = np.nanmax(chords, axis=0) if np.isfinite(chords).any(axis=0).all() else edges
     if len(blocks) >= MIN_BLOCKS and (edges < 2 * longest).any():
         axis = int(np.argmin(edges / longest))
+        remedy = "take fewer blocks or a larger volume"
+        if blocks.shape[axis] == 1:
+            remedy = "take a larger volume"
         yield (
             f"intervals are too narrow: blocks are {edges[axis]:.4g} nm along {'zyx'[axis]}, under "
-            f"twice the mean chord of {longest[axis]:.4g} nm; take fewer blocks or a larger volume"
+            f"twice the mean chord of {longest[axis]:.4g} nm; {remedy}"
         )
     thick = 4 * DIRECTIONS[params.directions]
     thin = chords < thick * np.array(volume.voxel_size_nm)

@@ -25,8 +25,8 @@ N_LAGS = 6
 LIMIT_SD = 4.0
 LIMIT_RELATIVE = 0.1
 """A difference is worth a warning when it is both significant and large."""
-
-
+GREY, GREY_HALVES = ("grey levels",), ("darker than the median", "brighter than the median")
+"""What stands in the place of phases."""
 BOX_VOXELS = 2**25
 """Of a stack on disk that are tested, for one value a voxel; fewer for more."""
 BOX_SLICES = 128
@@ -39,7 +39,7 @@ class Isotropy:
     Parameters
     ----------
     correlation : table with ``lag_nm``, ``along_z``, ``in_plane``, ``difference_sd`` (the standard
-        error of their difference), for each ``phase`` of labels; for grey levels phase is -1
+        error of their difference), for each ``phase`` of labels, or for ``grey levels``
     chords : table with ``phase``, ``along_z_nm``, ``in_plane_nm``, ``ratio``, ``ratio_sd``
     warnings : one sentence for each property in which they differ; none where they agree
     """
@@ -82,8 +82,9 @@ def isotropy(
         inside = {k: slices == k for k in range(n_phases) if (slices == k).any()}
         fields = {k: _standardised(one) for k, one in inside.items()}
     lags = np.arange(1, min(N_LAGS, len(slices) - 1, int(min(slices.shape[1:]) / 2 / pitch)) + 1)
-    correlation = _named(_correlation_table(fields, lags, pitch, voxel_nm[0]), names)
-    chords = _named(_chord_table(inside, pitch, voxel_nm[0]), names)
+    whole, parts = (GREY, GREY_HALVES) if n_phases is None else (names, names)
+    correlation = _named(_correlation_table(fields, lags, pitch, voxel_nm[0]), whole)
+    chords = _named(_chord_table(inside, pitch, voxel_nm[0]), parts)
     return Isotropy(correlation, chords, tuple(_warnings(correlation, chords)))
 
 

@@ -73,6 +73,25 @@ def test_pitch_is_measured_by_slanted_marks_to_a_few_nanometres() -> None:
     assert np.isnan(found.spacing_nm[0])
 
 
+def test_depth_is_told_over_missing_slices_that_are_known_of() -> None:
+    images, views, marks = stack()
+    ends = images[0], images[-1]
+    true = views[-1].z_nm - views[0].z_nm
+    known = compare(*ends, pixel_size_nm=10.0, marks=marks, missing_nm=(N - 2) * PITCH)
+    assert known.spacing_nm == pytest.approx(true, abs=15.0)
+    assert abs(compare(*ends, pixel_size_nm=10.0, marks=marks).spacing_nm - true) > 2 * PITCH
+    numbers = np.array([0, N - 1])
+    missing = PITCH * (np.diff(numbers, prepend=-1) - 1)
+    found = track(ends, pixel_size_nm=10.0, marks=marks, missing_nm=missing)
+    assert found.spacing_nm[1] == known.spacing_nm
+
+
+def test_a_depth_beyond_the_marks_is_not_told() -> None:
+    images, _, marks = stack()
+    step = compare(*images[:2], pixel_size_nm=10.0, marks=marks, missing_nm=50 * PITCH)
+    assert np.isnan(step.spacing_nm)
+
+
 def test_spacing_by_correlation_tells_uncut_single_and_double_steps_apart() -> None:
     images, _, marks = stack()
     faces = [image[marks.specimen_from :] for image in images]
