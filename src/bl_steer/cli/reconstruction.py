@@ -38,7 +38,7 @@ def add_commands(commands: Any) -> None:
     take.add_argument(
         "--resume",
         metavar="UID",
-        help="a run that was broken off; the options above are taken from it",
+        help="a run that was broken off; its options hold, but for more --slices",
     )
     take.add_argument(
         "--param",

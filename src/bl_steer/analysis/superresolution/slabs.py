@@ -21,7 +21,7 @@ __all__ = ["CALIBRATION_SECTIONS", "SLAB_PX", "SlabWork", "n_planes"]
 
 SLAB_PX = 32
 """Sections of a slab: bounds the memory."""
-CALIBRATION_SECTIONS = 24
+CALIBRATION_SECTIONS = 64
 """Of the yz sections at most, evenly spread: to them the choice of phases is fitted."""
 CALIBRATION_VOXELS = 2_500_000
 """At most, of these sections together: bounds the memory."""
