@@ -51,6 +51,7 @@ class AdviceParams(BaseModel):
     pitch: float | None = Field(
         None,
         gt=0,
+        allow_inf_nan=False,
         description="Distance of the places to choose from, in the unit of x and y; a thirtieth "
         "of the longer side by default",
     )

@@ -19,7 +19,8 @@ SHARE = 0.75
 """Of the machine's memory, where no limit is set."""
 SAYINGS = re.compile(
     r"can.?t allocate memory|cannot allocate memory|out of memory|not enough memory|"
-    r"can't start new thread|unable to (synchronously )?allocate|bad_alloc",
+    r"can't start new thread|unable to (synchronously )?allocate|bad_alloc|"
+    r"DefaultCPUAllocator",
     re.IGNORECASE,
 )
 """How torch, the loader, HDF5 and the system say it."""

@@ -33,6 +33,8 @@ NAMES = {
 """What the columns may be called, the most certain first."""
 INDEX_NAMES = ("", "#", "no", "no.", "index", "id", "番号", "測定番号", "点番号")
 """Columns that only count the rows."""
+SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
+"""What Excel takes from a first line, and may have written there."""
 PEEK = 1 << 20
 PEEK_ROWS = 20
 SHOWN = 8
@@ -45,7 +47,7 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     Parameters
     ----------
     path : UTF-8 or CP932; columns parted by comma, semicolon or tab, and then decimals may have a
-        comma; lines from ``#`` are left out
+        comma; lines from ``#`` are left out; a first line ``sep=;``, as for Excel, is heeded
 
     Raises
     ------
@@ -54,12 +56,19 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     """
     place = Path(path)
     text = _text(place)
-    lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    every = text.splitlines()
+    said = SEPARATOR.fullmatch(every[0]) if every else None
+    numbers, lines = [], []  # as an editor counts the lines
+    for number, line in enumerate(every, start=1):
+        if line.strip() and not line.startswith("#") and not (said and number == 1):
+            numbers.append(number)
+            lines.append(line)
     if not lines:
         raise ValueError(f"a table must have rows, got none in {place.name}; check the file")
-    delimiter = _delimiter(lines)
+    delimiter = said[1] if said else _delimiter(lines)
     if delimiter != ",":
-        lines = [lines[0], *(_with_points(line, place) for line in lines[1:])]
+        rows = zip(numbers[1:], lines[1:], strict=True)
+        lines = [lines[0], *(_with_points(line, f"line {n} of {place.name}") for n, line in rows)]
         if _is_numbers(bare := lines[0].replace(",", "."), delimiter):
             lines[0] = bare
     n_columns = lines[0].count(delimiter) + 1
@@ -76,7 +85,7 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
         raise ValueError(
             f"columns must have names of their own, got {twice!r} twice in {place.name}; rename one"
         )
-    values = _values(lines[named:], delimiter, place)
+    values = _values(lines[named:], numbers[named:], delimiter, len(names), place)
     if values.shape[1] != len(names):
         raise ValueError(
             f"rows must be as long as the first, got {values.shape[1]} values under {len(names)} "
@@ -233,16 +242,31 @@ def _text(path: Path) -> str:
     )
 
 
-def _values(lines: list[str], delimiter: str, place: Path) -> NDArray[np.float64]:
+def _values(
+    lines: list[str], numbers: list[int], delimiter: str, n_columns: int, place: Path
+) -> NDArray[np.float64]:
     if not lines:
         raise ValueError(f"a table must have rows, got a header alone in {place.name}")
     try:
         return np.loadtxt(lines, delimiter=delimiter, ndmin=2, comments=None, quotechar='"')
     except ValueError as error:
+        fault = _fault(lines, numbers, delimiter, n_columns) or f"{str(error).rstrip('.')} in a row"
         raise ValueError(
-            f"a table must hold numbers, as many in each row, got {error} in {place.name}; correct "
-            "that row"
+            f"a table must hold numbers, as many in each row, got {fault} of {place.name}; correct "
+            "that line"
         ) from error
+
+
+def _fault(lines: list[str], numbers: list[int], delimiter: str, n_columns: int) -> str:
+    """Return what is wrong in the first row that is no row of numbers; empty if none is found."""
+    for number, line in zip(numbers, lines, strict=True):
+        cells = next(csv.reader([line], delimiter=delimiter))
+        if len(cells) != n_columns:
+            return f"{len(cells)} values instead of {n_columns} in line {number}"
+        for column, cell in enumerate(cells, start=1):
+            if not _is_number(cell):
+                return f"{cell.strip()[:60]!r} in line {number}, column {column}"
+    return ""
 
 
 def _found(columns: Mapping[str, Any]) -> dict[str, str]:
@@ -299,11 +323,11 @@ def _delimiter(lines: list[str]) -> str:
     return max(",;\t", key=lines[0].count)
 
 
-def _with_points(line: str, place: Path) -> str:
+def _with_points(line: str, where: str) -> str:
     """Return a row with points for decimal commas."""
     if "," in line and "." in line:
         raise ValueError(
-            f"numbers must have a decimal comma or a decimal point, got both in {place.name} "
+            f"numbers must have a decimal comma or a decimal point, got both in {where} "
             f"({line.strip()[:60]!r}); write 1234.5 or 1234,5, without marks for thousands"
         )
     return line.replace(",", ".")

@@ -38,14 +38,20 @@ class Arrival:
     folder : where the files lie until they are taken in
     max_files : of one request
     max_bytes : of one file
+    room : for all files together, bytes; a file that goes beyond it is not kept, and its name goes
+        into `over`; none for no limit
     """
 
-    def __init__(self, folder: Path, *, max_files: int, max_bytes: int) -> None:
+    def __init__(
+        self, folder: Path, *, max_files: int, max_bytes: int, room: int | None = None
+    ) -> None:
         self.folder = folder / str(uuid4())
         self.max_files = max_files
         self.max_bytes = max_bytes
         self.fields: dict[str, str] = {}
         self.files: list[Arrived] = []
+        self.over: list[str] = []
+        self._room = room
         self._open: IO[bytes] | None = None
         self._size = 0
 
@@ -92,14 +98,16 @@ class Arrival:
         self.begin_file(file_name)
         async for piece in pieces:
             self.add(piece)
+            if self.over:  # no other file is to come
+                break
         self._finish_file()
 
     def begin_file(self, file_name: str) -> None:
         """Open a file for what comes next."""
         self._finish_file()
-        if len(self.files) >= self.max_files:
+        if len(self.files) + len(self.over) >= self.max_files:
             raise Refused(413, "refused.too_many_files", most=self.max_files)
-        path = self.folder / f"{len(self.files)}.part"
+        path = self.folder / f"{len(self.files) + len(self.over)}.part"
         self._open, self._size = path.open("wb"), 0
         self.files.append(Arrived(path, file_name))
 
@@ -108,13 +116,23 @@ class Arrival:
         self._size += len(piece)
         if self._size > self.max_bytes:
             raise Refused(413, "refused.too_large", most=amount(self.max_bytes))
-        if self._open is not None:
-            self._open.write(piece)
+        if self._open is None:
+            return
+        if self._room is not None and self._size > self._room:
+            self._open.close()
+            self._open = None
+            left = self.files.pop()
+            left.path.unlink()
+            self.over.append(left.file_name)
+            return
+        self._open.write(piece)
 
     def _finish_file(self) -> None:
         if self._open is not None:
             self._open.close()
             self._open = None
+            if self._room is not None:
+                self._room -= self._size
 
 
 class _FormReader:

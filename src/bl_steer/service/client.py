@@ -76,6 +76,11 @@ class Client:
                 f"a key must be given to use {address}, got none; make one on your account page "
                 f"and set {KEY}"
             )
+        if strange := [one for one in key if not "!" <= one <= "~"]:
+            raise ValueError(
+                f"a key must be one from your account page, got one with {strange[0]!r} in it; "
+                f"copy it from there into {KEY}"
+            )
         headers = {"Authorization": f"Bearer {key}", "Accept-Language": language}
         self._http = httpx.Client(
             base_url=f"{address.rstrip('/')}/api/v1", headers=headers, timeout=TIMEOUT

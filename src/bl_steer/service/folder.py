@@ -41,8 +41,8 @@ def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
                 locks.enter_context(alone_in(folder))
             except FileExistsError as error:
                 raise FileExistsError(
-                    f"a server's folder must have one {part} part on a machine, got "
-                    f"{settings.folder} with a server at work there; end that one, or give "
+                    f"a server must have a folder of its own, got {settings.folder}, where a "
+                    f"server is at work already with its part {part!r}; end that one, or give "
                     "another --folder"
                 ) from error
         yield

@@ -22,6 +22,7 @@ from bl_steer.service.api_keys import note_use, visitor_of_key
 from bl_steer.service.office import Office
 from bl_steer.service.refusals import Refused
 from bl_steer.service.rendering import amount
+from bl_steer.service.settings import MIB
 
 __all__ = ["COOKIE", "GatedRoute", "check_word", "form_of", "office_of", "visitor_of"]
 
@@ -83,8 +84,10 @@ async def _pass(request: Request, rule: Rule, path: str) -> None:
             raise Refused(401, "refused.not_signed_in")
         if not visitor.is_at_least(rule.who):
             raise Refused(403, "refused.role_needed")
+    if visitor.scopes is not None and rule.who != "anyone" and not rule.scope:
+        raise Refused(403, "refused.key_for_page")
     if visitor.scopes is not None and rule.who != "anyone" and rule.scope not in visitor.scopes:
-        raise Refused(403, "refused.scope_needed", scope=rule.scope or "–")
+        raise Refused(403, "refused.scope_needed", scope=rule.scope)
     if request.method in SAFE:
         return
     _check_origin(request, office)
@@ -139,7 +142,9 @@ def _check_origin(request: Request, office: Office) -> None:
 async def _open_body(request: Request, rule: Rule, office: Office, visitor: Visitor) -> None:
     limit = FORM_BYTES
     if rule.body == "files" and visitor.user is not None:
-        limit = await run_in_threadpool(office.room_for, visitor.user.id) + FORM_BYTES
+        # Not less where a quota is nearly full: the files that fit are kept, the others named.
+        files = 1 if rule.scope else office.settings.max_files
+        limit += files * office.settings.max_upload_mib * MIB
     announced = request.headers.get("content-length", "")
     if announced.isdigit() and int(announced) > limit:
         raise Refused(413, "refused.too_large", most=amount(limit))

@@ -12,7 +12,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -94,10 +94,22 @@ def carry_out(task: Task, answers: TextIO) -> Report:
             answers.write(json.dumps({"progress": [done, total]}) + "\n")
 
     try:
-        return _analyse(task, progress)
+        report = _analyse(task, progress)
     except BaseException as error:  # SystemExit too: an analysis does not end in silence
         traceback.print_exc()
-        return _failed(error)
+        report = _failed(error)
+    return replace(
+        report,
+        message=_without_folders(report.message, task),
+        warnings=[_without_folders(one, task) for one in report.warnings],
+    )
+
+
+def _without_folders(text: str, task: Task) -> str:
+    """Return a text that names files as the user does, not where the job has them."""
+    for folder in (*(Path(path).parent for path in task.paths), task.out):
+        text = text.replace(f"{folder}/", "")
+    return text
 
 
 def _analyse(task: Task, progress: Any) -> Report:

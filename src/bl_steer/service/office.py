@@ -16,9 +16,10 @@ from bl_steer.service.packages.catalogue import live_package, released_packages,
 from bl_steer.service.packages.store import PackageStore
 from bl_steer.service.rates import Rate, WrongPasswords
 from bl_steer.service.refusals import Refused
+from bl_steer.service.rendering import amount
 from bl_steer.service.settings import MIB, ServiceSettings
 from bl_steer.service.tables import AccessRecord
-from bl_steer.service.uploads import used_bytes
+from bl_steer.service.uploads import clean_name, used_bytes
 
 __all__ = ["Office"]
 
@@ -71,6 +72,11 @@ class Office:
             used = used_bytes(session, user_id)
         quota = self.settings.quota_mib * MIB - used
         return max(0, min(quota, self.settings.max_files * self.settings.max_upload_mib * MIB))
+
+    def over_quota(self, file_name: str) -> Refused:
+        """Return the refusal of a file for which a user's quota has no room."""
+        quota = amount(self.settings.quota_mib * MIB)
+        return Refused(413, "refused.quota", file=clean_name(file_name), quota=quota)
 
     def cards(self) -> list[Card]:
         """Return the analyses that there are."""

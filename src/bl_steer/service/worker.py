@@ -16,6 +16,7 @@ import socket
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 
@@ -162,7 +163,10 @@ class Worker:
         elif isinstance(found, Produced):
             self._keep(lease, found, outcome)
         elif isinstance(found, Failure):
-            self._end(lease, found.cause, found.message, outcome.last_words)
+            # How a library says it tells a user nothing; the last words keep it.
+            own = found.cause != "memory"
+            message = found.message if own else self._message(replace(outcome, cause="memory"))
+            self._end(lease, found.cause, message, outcome.last_words)
         else:
             self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
 

@@ -131,6 +131,10 @@ def test_this_process_has_no_limit_of_its_own(store: Store) -> None:
             RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
             True,
         ),
+        (
+            RuntimeError("[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: no"),
+            True,
+        ),
         (OSError(12, "Cannot allocate memory"), True),
         (ValueError("grey levels must be finite"), False),
     ],

@@ -200,3 +200,34 @@ def test_marks_for_thousands_are_refused_by_name(tmp_path: Path) -> None:
     path.write_text("x;y;value\n1;2;1.234,5\n")
     with pytest.raises(ValueError, match="decimal comma or a decimal point, got both"):
         point_inputs(path)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("# by hand\n\nx,y,value\n1,2,3\n1,abc,3\n", "got 'abc' in line 5, column 2 of a.csv"),
+        ("1,2,3\n\n1,2\n", "got 2 values instead of 3 in line 3 of a.csv"),
+        ("sep=;\nx;y;value\n1;2;\n", "got '' in line 3, column 3 of a.csv"),
+        ("x;y;value\n# 2\n1;2;1.234,5\n", "got both in line 3 of a.csv"),
+    ],
+)
+def test_a_faulty_row_is_named_as_an_editor_counts_the_lines(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=message):
+        point_inputs(path)
+
+
+@pytest.mark.parametrize("first", ["sep=;", "SEP=;", '"sep=;"', "\ufeffsep=;"])
+def test_the_first_line_that_excel_takes_for_the_separator_is_heeded(
+    tmp_path: Path, first: str
+) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(f"{first}\nx;y;value\n0,5;2;3\n", encoding="utf-8")
+    assert {name: column.tolist() for name, column in read_table(path).items()} == {
+        "x": [0.5],
+        "y": [2],
+        "value": [3],
+    }

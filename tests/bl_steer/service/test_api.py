@@ -242,3 +242,22 @@ def test_requests_made_from_the_description_never_break_the_server(site: Any) ->
 
         ask()
     assert counted >= CASES // 2  # routes without parameters are asked once or twice
+
+
+@pytest.mark.parametrize("key", ["キー", "bls_é", "bls_a b", "bls_a\n"])
+def test_what_cannot_be_a_key_is_refused_before_it_is_sent(key: str) -> None:
+    with pytest.raises(ValueError, match="must be one from your account page"):
+        Client("http://127.0.0.1:9", key)
+
+
+@pytest.mark.parametrize(("language", "said"), [("en", "below /api/v1"), ("ja", "/api/v1 以下")])
+@pytest.mark.parametrize("path", ["/jobs", "/files"])
+def test_a_key_opens_no_page_and_is_told_where_it_serves(
+    site: Any, path: str, language: str, said: str
+) -> None:
+    key = site.key(site.user(f"{language}{path[1:]}@example.org"))
+    answer = site.stranger(**{"Authorization": f"Bearer {key}", "Accept-Language": language}).get(
+        path
+    )
+    assert answer.status_code == 403
+    assert said in answer.text

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
+from bl_steer.analysis.registry import find_analysis
 from bl_steer.service.forms import PREFIX, FormField, fields_of, problems_of, values_of
 from bl_steer.service.languages import text
 
@@ -137,3 +138,18 @@ def test_analyses_of_tables_say_how_a_table_must_look(site: Any, language: str) 
         words = text(language, f"format.{name}")
         assert words in browser.get("/analyses").text
         assert words in browser.get(f"/analyses/{name}").text
+
+
+@pytest.mark.parametrize("value", ["1e400", "NaN", "1e7"])
+@pytest.mark.parametrize("analysis", ["segment", "superres"])
+def test_a_pixel_size_beyond_any_microscope_is_refused(analysis: str, value: str) -> None:
+    params: Any = find_analysis(analysis).Params
+    problems = problems_of(params, values_of(params, {f"{PREFIX}pixel_size_nm": value}), "en")
+    assert set(problems) == {"pixel_size_nm"}
+
+
+@pytest.mark.parametrize("name", ["steps", "channels", "blocks", "n_phases", "seed"])
+def test_numbers_of_a_training_have_an_upper_limit(name: str) -> None:
+    params: Any = find_analysis("superres").Params
+    problems = problems_of(params, {name: 10**12}, "en")
+    assert "Must be" in problems[name]

@@ -40,3 +40,20 @@ def test_a_result_of_several_files_says_which_field_is_of_which_file(
     listed = [one.name for one in report.outputs if one.name == "fields.csv"]
     read = [(tmp_path / "out" / one).read_text("utf-8-sig").split() for one in listed]
     assert read == ([rows] if rows else [])
+
+
+@pytest.mark.parametrize("suffix", ["tif", "npy"])
+def test_a_failure_names_files_as_the_user_does(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / "in" / "0000" / f"断面.{suffix}"
+    path.parent.mkdir(parents=True)
+    picture = np.zeros((4, 5), np.uint8)
+    if suffix == "npy":
+        np.save(path, picture)
+    else:
+        Image.fromarray(picture).save(path)
+    (tmp_path / "out").mkdir()
+    params = {"pitch_nm": 80.0, "pixel_size_nm": 10.0}
+    task = Task(analysis="superres", paths=[str(path)], params=params, out=str(tmp_path / "out"))
+    report = carry_out(task, io.StringIO())
+    assert report.cause == "input"
+    assert f"got shape (4, 5) in {path.name}" in report.message

@@ -82,6 +82,9 @@ def test_a_mask_from_the_result_page_makes_a_pair_and_a_wrong_one_is_explained(s
     broken = give(browser, job_id, "m.png", png(PAINTED)[:200], upload_id)
     assert broken.status_code == 422
     assert "cannot be read as a pair" in broken.text
+    table = give(browser, job_id, "points.csv", b"x,y\n1,2\n", upload_id)
+    assert table.status_code == 422
+    assert "points.csv must be a TIFF" in table.text
     assert pairs(site) == []
 
     given = give(browser, job_id, "m.png", png(PAINTED), upload_id)

@@ -171,7 +171,7 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
         (worker / "job-under-way").mkdir()
         elsewhere = tmp_path.with_name("elsewhere")
         for folder, part, reason in (
-            (tmp_path, "worker", "a server's folder must have one worker part on a machine"),
+            (tmp_path, "worker", "where a server is at work already with its part 'worker'"),
             (elsewhere, "web", f"in use' for 127.0.0.1:{port}; end what listens there"),
         ):
             second = subprocess.run(

@@ -312,3 +312,38 @@ def test_files_that_fill_the_quota_are_the_last(site: Any) -> None:
         for count in range(6)
     ]
     assert statuses == [201] * 4 + [413] * 2
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_program_hears_which_file_its_quota_has_no_room_for(site: Any, chunked: bool) -> None:
+    program = site.program(site.user(f"quota{chunked}@example.org"))
+    content = b"1,2,3\n" * 250_000
+    for count in range(4):
+        program.post(f"/api/v1/files?file_name={count}.csv", content=content)
+    body: Any = iter([content]) if chunked else content
+    answer = program.post("/api/v1/files?file_name=last.csv", content=body)
+    assert answer.status_code == 413
+    assert answer.json()["message"] == (
+        "last.csv does not fit: your files may take 6 MiB in all. Delete some first."
+    )
+    assert not list(site.office.arrivals.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [("en", "big.csv does not fit: your files may take 6 MiB"), ("ja", "big.csv は入りません")],
+)
+def test_files_that_fit_are_kept_beside_one_that_the_quota_has_no_room_for(
+    site: Any, language: str, said: str
+) -> None:
+    user = site.user(f"{language}@quota.org", language=language)
+    program, browser = site.program(user), site.browser(user.email)
+    content = b"1,2,3\n" * 250_000
+    for count in range(4):
+        program.post(f"/api/v1/files?file_name={count}.csv", content=content)
+    table = TABLE.encode()
+    answer = browser.upload(("a.csv", table), ("big.csv", content), ("b.csv", table))
+    assert answer.status_code == 413
+    assert said in answer.text
+    names = [one["file_name"] for one in program.get("/api/v1/files").json()]
+    assert names == ["b.csv", "a.csv", "3.csv", "2.csv", "1.csv", "0.csv"]

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from sqlalchemy import select
 
@@ -46,13 +48,15 @@ def worker(tmp_path: Path) -> Worker:
 
 def submit(
     worker: Worker,
-    content: str = POINTS,
+    content: str | bytes = POINTS,
     *,
     name: str = "測定 1.csv",
     analysis: str = "advise",
     **params: object,
 ) -> str:
-    sha256, size = worker.files.put(io.BytesIO(content.encode()))
+    sha256, size = worker.files.put(
+        io.BytesIO(content if isinstance(content, bytes) else content.encode())
+    )
     with worker.database.write() as session:
         upload = Upload(user_id="u", sha256=sha256, file_name=name, size=size)
         session.add(upload)
@@ -280,3 +284,16 @@ def test_an_upload_whose_file_is_gone_fails_the_job(worker: Worker) -> None:
         worker.files.delete(sha256)
     worker.step()
     assert job_of(worker, job_id).cause == "input"
+
+
+def test_a_job_that_asks_for_too_much_memory_is_told_so_in_words(worker: Worker) -> None:
+    header = io.BytesIO()
+    about = {"descr": "<f8", "fortran_order": False, "shape": (2**40,)}
+    np.lib.format.write_array_header_1_0(header, about)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("x.npy", header.getvalue())
+    job_id = submit(worker, packed.getvalue(), name="m.npz")
+    assert worker.step()
+    job = job_of(worker, job_id)
+    assert (job.cause, "must fit into 4 GiB of memory" in job.message) == ("memory", True)

@@ -37,15 +37,22 @@ class ReconstructParams(BaseModel):
     speck_px: int = Field(
         default=10,
         ge=1,
+        le=1_000_000,
         description="parts of fewer pixels in a slice take the phase beside them; 1 keeps all",
     )
     factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
     plane_nm: float | None = Field(
-        default=None, gt=0, description="distance of the planes; pitch over factor by default"
+        default=None,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="distance of the planes; pitch over factor by default",
     )
-    blocks: int = Field(default=4, ge=1, description="RAM blocks of each stage")
-    channels: int = Field(default=24, ge=4, description="of the super-resolution's networks")
-    steps: int = Field(default=300, ge=1, description="of training for each stage")
+    blocks: int = Field(default=4, ge=1, le=32, description="RAM blocks of each stage")
+    channels: int = Field(
+        default=24, ge=4, le=256, description="of the super-resolution's networks"
+    )
+    steps: int = Field(default=300, ge=1, le=100_000, description="of training for each stage")
     check: bool = Field(
         default=True, description="leave slices out and predict them, to know how far to trust it"
     )

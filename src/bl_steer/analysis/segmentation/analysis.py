@@ -35,7 +35,11 @@ class SegmentParams(BaseModel):
         default=DEFAULT_MODEL, description="a shipped model's name, or a model's folder"
     )
     pixel_size_nm: float | None = Field(
-        default=None, gt=0, description="of the micrographs, nm; from their metadata by default"
+        default=None,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="of the micrographs, nm; from their metadata by default",
     )
     views: Literal[1, 2, 4, 8] = Field(
         default=1,
@@ -46,7 +50,7 @@ class SegmentParams(BaseModel):
     )
     keep_probability: bool = Field(default=False, description="keep the probability of every phase")
     tile_px: int = Field(
-        default=TILE_PX, ge=64, description="edge of a tile, px; bounds the memory"
+        default=TILE_PX, ge=64, le=4096, description="edge of a tile, px; bounds the memory"
     )
 
 

@@ -58,6 +58,7 @@ class StructureParams(BaseModel):
     max_lag_nm: float | None = Field(
         default=None,
         gt=0,
+        le=1e9,
         allow_inf_nan=False,
         description="longest lag of the two-point correlation, nm; a quarter of the shortest edge "
         "by default",

@@ -32,22 +32,33 @@ class SuperResolutionParams(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pitch_nm: float | None = Field(
-        default=None, gt=0, description="distance of the slices; from their metadata by default"
+        default=None,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="distance of the slices; from their metadata by default",
     )
     pixel_size_nm: float | None = Field(
-        default=None, gt=0, description="edge of a pixel; from the metadata by default"
+        default=None,
+        gt=0,
+        le=1e6,
+        allow_inf_nan=False,
+        description="edge of a pixel; from the metadata by default",
     )
     n_phases: int | None = Field(
-        default=None, ge=2, description="for labels: how many phases; none for grey levels"
+        default=None,
+        ge=2,
+        le=254,
+        description="for labels: how many phases; none for grey levels",
     )
     factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
     model: str | None = Field(
         default=None, description="a trained model's folder; none trains on the stack itself"
     )
-    blocks: int = Field(default=4, ge=1, description="RAM blocks of each stage")
-    channels: int = Field(default=24, ge=4)
-    steps: int = Field(default=300, ge=1, description="of training for each stage")
-    seed: int = Field(default=0, ge=0)
+    blocks: int = Field(default=4, ge=1, le=32, description="RAM blocks of each stage")
+    channels: int = Field(default=24, ge=4, le=256)
+    steps: int = Field(default=300, ge=1, le=100_000, description="of training for each stage")
+    seed: int = Field(default=0, ge=0, lt=2**32)
     keep_fractions: bool = Field(
         default=True,
         description="for labels: inserted planes have the fractions and boundaries of the slices",

@@ -77,11 +77,11 @@ def unpack(archive: IO[bytes], packages: Path, *, most_bytes: int = MOST_BYTES) 
                 draft.rename(folder)
         return folder
     except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
-        raise _unfit(f"{type(error).__name__}: {error}") from error
+        raise _unfit(_fault(archive, error)) from error
     except (UnicodeError, RuntimeError, zlib.error) as error:  # a password, a damaged member
-        raise _unfit(f"{type(error).__name__}: {error}") from error
-    except (FileExistsError, NotADirectoryError) as error:  # a file that another has as its folder
-        raise _unfit(f"{type(error).__name__}: {error}") from error
+        raise _unfit(_fault(archive, error)) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _unfit("a file that another has as its folder") from error
     finally:
         _remove(draft)
 
@@ -121,6 +121,13 @@ def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None
             target.write(piece)
         target.flush()
         os.fsync(target.fileno())
+
+
+def _fault(archive: IO[bytes], error: Exception) -> str:
+    """Return what an archive is that cannot be read."""
+    if not zipfile.is_zipfile(archive):
+        return "a file that is no zip"
+    return f"a zip that is damaged or of another kind ({str(error) or 'it ends too early'})"
 
 
 def _unfit(got: str) -> PackageError:

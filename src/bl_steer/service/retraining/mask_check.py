@@ -7,6 +7,7 @@ as JSON from standard input, and writes what it found as a line of JSON.
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 import tempfile
@@ -72,10 +73,10 @@ def check_mask(
         out = Path(place) / "out"
         out.mkdir()
         inside = JOB / "in" if shutil.which("bwrap") is not None else Path(place)
-        readable = {}
+        readable, called = {}, {}
         for word, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
             seen = inside / f"{word}{Path(name).suffix.lower()}"
-            readable[seen] = path
+            readable[seen], called[seen.name] = path, name
             if inside != JOB / "in":
                 seen.symlink_to(path.resolve())
         task = {"paths": [str(one) for one in readable], "phases": list(phases)}
@@ -92,6 +93,8 @@ def check_mask(
     try:
         said = json.loads(lines[-1])
         values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
+        inner = "|".join(re.escape(one) for one in called)
+        values["reason"] = re.sub(inner, lambda found: called[found[0]], values["reason"])
         if outcome.cause == "ok" and said["problem"] in FOUND:
             return Finding(said["problem"], **values)
     except (IndexError, ValueError, TypeError, KeyError):

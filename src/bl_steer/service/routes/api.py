@@ -108,7 +108,10 @@ async def upload_file(
     """Upload one file as the body of the request."""
     office, user = office_of(request), user_of(request)
     with Arrival(
-        office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB
+        office.arrivals,
+        max_files=1,
+        max_bytes=office.settings.max_upload_mib * MIB,
+        room=await run_in_threadpool(office.room_for, user.id),
     ) as arrival:
         await arrival.read_file(request.stream(), file_name)
         training = training_of(office, may_train)

@@ -16,7 +16,7 @@ from bl_steer.service.history import jobs_of
 from bl_steer.service.office import Office
 from bl_steer.service.recall import gone_analyses
 from bl_steer.service.refusals import Refused
-from bl_steer.service.rendering import amount, language_of, render
+from bl_steer.service.rendering import language_of, render
 from bl_steer.service.routes import pages_router
 from bl_steer.service.settings import MIB
 from bl_steer.service.tables import Upload, User
@@ -57,12 +57,11 @@ def take_all(
 ) -> tuple[list[Upload], list[Refused]]:
     """Take in what has arrived; return what was, and why the rest was not."""
     taken: list[Upload] = []
-    refused: list[Refused] = []
+    refused = [office.over_quota(name) for name in arrival.over]
     for one in arrival.files:
         try:
             if one.path.stat().st_size > office.room_for(user.id):
-                quota = amount(office.settings.quota_mib * MIB)
-                raise Refused(413, "refused.quota", quota=quota)
+                raise office.over_quota(one.file_name)
             taken.append(
                 take_in(
                     office.database, office.store, user, one, may_train=may_train, sample=sample
@@ -97,7 +96,10 @@ async def upload(request: Request) -> Response:
         check_word(request, fields.get(WORD, request.headers.get("x-csrf-token", "")))
 
     with Arrival(
-        office.arrivals, max_files=settings.max_files, max_bytes=settings.max_upload_mib * MIB
+        office.arrivals,
+        max_files=settings.max_files,
+        max_bytes=settings.max_upload_mib * MIB,
+        room=await run_in_threadpool(office.room_for, user.id),
     ) as arrival:
         kind = request.headers.get("content-type", "")
         await arrival.read_form(request.stream(), kind, check=check)

@@ -90,3 +90,17 @@ def test_hostile_archives_leave_nothing_behind(archive: io.BytesIO, tmp_path: Pa
         unpack(archive, packages)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     assert list(packages.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"x,y\n1,2\n", "got a file that is no zip; build"),
+        (b"", "got a file that is no zip; build"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_refused_in_words(
+    content: bytes, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(PackageError, match=said):
+        unpack(io.BytesIO(content), tmp_path / "packages")
