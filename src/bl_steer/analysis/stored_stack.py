@@ -16,7 +16,7 @@ from bl_steer.analysis.segmentation.reading import list_images, read_all, read_c
 from bl_steer.analysis.segmentation.reading.tiff_pages import RefusedFile, quiet, refuse_truncated
 from bl_steer.analysis.slice_folder import form_of, gaps
 
-__all__ = ["StoredStack", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
+__all__ = ["StoredStack", "check_apart", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
@@ -46,6 +46,27 @@ class StoredStack:
 def is_zarr(path: Path) -> bool:
     """Whether a path names a Zarr array or group, or something within one."""
     return any(one.suffix == ".zarr" for one in (path, *path.parents))
+
+
+def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
+    """Refuse results among the slices of a stack, inside a Zarr, or in place of the stack.
+
+    Parameters
+    ----------
+    names : of the files and Zarr groups that `out` is to hold
+
+    Raises
+    ------
+    ValueError
+        When the results would do harm; nothing is read or made.
+    """
+    source, target = stack.resolve(), out.resolve()
+    taken = {target, *(target / name for name in names)}
+    if is_zarr(target) or taken & {source, *filter(is_zarr, source.parents)}:
+        raise ValueError(
+            f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
+            f"{out}; give another with --out"
+        )
 
 
 def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
@@ -261,9 +282,10 @@ def _refuse_mixed(file: Any) -> None:
 
 def _known(file: Any) -> dict[str, Any]:
     """Return the voxel that ``superres run`` writes into the description of its volume."""
-    described = (file.shaped_metadata or ({},))[0].get("voxel_nm")
+    described = file.shaped_metadata
+    text = described[0].get("voxel_nm") if described else None
     try:
-        edges = [float(edge) for edge in str(described).split(",")]
+        edges = [float(edge) for edge in str(text).split(",")]
     except ValueError:  # another program's
         return {}
     return {"voxel_size_nm": edges} if len(edges) == 3 else {}
