@@ -23,6 +23,8 @@ KNOWN = ("voxel_size_nm", "phases")
 KINDS = ((".tif", ".tiff"), (".png",), (".bmp",), (".jpg", ".jpeg"), (".npy",))
 """Slices in a folder are of the first kind that is there: figures may lie beside label maps."""
 WANTED = "a TIFF of several pages, a folder of TIFFs or PNGs, .npy, .npz or .zarr"
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in the folder of every array and group."""
 LISTED = 5
 """Gaps, and names of another form, that are named."""
 
@@ -62,7 +64,8 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
     """
     source, target = stack.resolve(), out.resolve()
     taken = {target, *(target / name for name in names)}
-    if is_zarr(target) or taken & {source, *filter(is_zarr, source.parents)}:
+    inside = any((one / name).exists() for one in (target, *target.parents) for name in ZARR_FILES)
+    if inside or taken & {source, *filter(is_zarr, source.parents)}:
         raise ValueError(
             f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
             f"{out}; give another with --out"

@@ -187,7 +187,7 @@ def test_results_among_the_slices_are_refused(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(Path("slices").iterdir())
-    assert main("structure slices --voxel 20,10,10 --out slices/../slices".split()) == 2
+    assert main(["structure", "slices", "--voxel", "20,10,10", "--out", "slices/../slices"]) == 2
     assert "apart from the stack slices" in capsys.readouterr().err
     assert sorted(Path("slices").iterdir()) == before
 
@@ -196,7 +196,7 @@ def test_the_voxel_of_a_super_resolved_volume_is_taken(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write_volume(Path("volume.tif"), grains((18, 24, 26)), (20, 10, 10))
-    assert main("structure volume.tif --json r.json".split()) == 0
+    assert main(["structure", "volume.tif", "--json", "r.json"]) == 0
     assert json.loads(Path("r.json").read_text())["voxel_size_nm"] == [20, 10, 10]
 
 
