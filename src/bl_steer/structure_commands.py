@@ -31,9 +31,11 @@ def measure_structure(
     from bl_steer.analysis.digest import digest_of
     from bl_steer.analysis.registry import find_analysis, make_params
     from bl_steer.analysis.segmentation.files import write_result
+    from bl_steer.analysis.stored_stack import check_apart
     from bl_steer.analysis.structure.files import inputs_from_file
 
     if out is not None:
+        check_apart(path, out)
         check_place(out)
     analysis = find_analysis("structure")
     made = make_params(analysis, params)

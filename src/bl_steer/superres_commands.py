@@ -24,6 +24,11 @@ __all__ = ["check", "run", "run_zarr", "train"]
 
 Voxel = tuple[float, float, float]
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+MARGIN_IOU, MARGIN_DB = 0.005, 0.1
+"""Methods whose scores differ by less are alike."""
+MOST_LIKE_LABELS = 8
+"""Different whole numbers up to which grey levels look like labels."""
+RESULTS = ("volume.tif", "uncertainty.tif", "volume.zarr", "section.png")
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -38,13 +43,15 @@ def train(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model on a stack and save it in `out`; take up an unfinished training there."""
-    from bl_steer.analysis.stored_stack import open_stack
-    from bl_steer.analysis.superresolution.model import train_model
+    from bl_steer.analysis.stored_stack import check_apart, open_stack
+    from bl_steer.analysis.superresolution.model import check_lessons, train_model
     from bl_steer.analysis.superresolution.stack_files import even_subset
 
+    check_apart(stack, out)
     check_place(out)
     stored = open_stack(stack)
     slices = even_subset(stored.array)
+    check_lessons(slices)
     model = train_model(
         slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
     )
@@ -53,7 +60,7 @@ def train(
         "kind": model.kind,
         "factor": model.factor,
         "n_slices": len(slices),
-        "warnings": [*stored.notes, *_absent(slices, n_phases)],
+        "warnings": [*stored.notes, *_absent(slices, n_phases), *_like_labels(slices, n_phases)],
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
     }
@@ -69,11 +76,12 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Insert planes between the slices of a stack in memory; write TIFFs and a figure."""
-    from bl_steer.analysis.stored_stack import open_stack
+    from bl_steer.analysis.stored_stack import check_apart, open_stack
     from bl_steer.analysis.superresolution.analysis import SuperResolutionAnalysis
     from bl_steer.analysis.superresolution.model import SuperResolutionModel
     from bl_steer.analysis.superresolution.stack_files import write_volume
 
+    check_apart(stack, out, RESULTS)
     check_place(out)
     made = SuperResolutionModel.load(model)
     stored = open_stack(stack)
@@ -85,7 +93,8 @@ def run(
         write_volume(out / f"{name}.tif", result.arrays[name], fine)
         for name in ("volume", "uncertainty")
     ]
-    report = _told(result, out, [*stored.notes, *_voxel_warnings(made, voxel_nm)])
+    notes = [*stored.notes, *_model_warnings(made, voxel_nm, stored.array)]
+    report = _told(result, out, notes)
     return {**report, "files": [*map(str, files), *report["files"]]}
 
 
@@ -102,13 +111,14 @@ def run_zarr(
     """Insert planes between the slices of a Zarr stack, slab by slab, into a Zarr group."""
     import zarr
 
-    from bl_steer.analysis.stored_stack import open_zarr
+    from bl_steer.analysis.stored_stack import check_apart, open_zarr
     from bl_steer.analysis.superresolution.analysis import result_of
     from bl_steer.analysis.superresolution.isotropy import isotropy, middle_box
     from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
     from bl_steer.analysis.superresolution.volume import SuperResolved
     from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 
+    check_apart(stack, out, RESULTS)
     check_place(out)
     began = perf_counter()
     made = SuperResolutionModel.load(model)
@@ -134,7 +144,7 @@ def run_zarr(
     found = SuperResolved(group["volume"], group["uncertainty"])
     source = {"files": [str(stack)]}
     result = result_of(made, slices, found, trust, params, voxel_nm, source, began=began)
-    report = _told(result, out, _voxel_warnings(made, voxel_nm))
+    report = _told(result, out, _model_warnings(made, voxel_nm, slices))
     return {
         **report,
         "isotropy_tested_on": list(box.shape),
@@ -155,11 +165,12 @@ def check(
     from bl_steer.analysis.superresolution.analysis import limit_of
     from bl_steer.analysis.superresolution.isotropy import isotropy
     from bl_steer.analysis.superresolution.leave_out import leave_out
-    from bl_steer.analysis.superresolution.model import check_slices
+    from bl_steer.analysis.superresolution.model import check_lessons, check_slices
 
     stored = open_stack(stack)
     slices = np.asarray(stored.array[:])
     check_slices(slices, n_phases)
+    check_lessons(slices)
     found = isotropy(slices, voxel_nm, n_phases=n_phases)
     scores = leave_out(slices, settings, n_phases=n_phases, progress=progress)
     return {
@@ -168,7 +179,12 @@ def check(
         "verdict": _verdict(scores),
         "correlation": _plain(found.correlation),
         "chords": _plain(found.chords),
-        "warnings": [*stored.notes, *_absent(slices, n_phases), *found.warnings],
+        "warnings": [
+            *stored.notes,
+            *_absent(slices, n_phases),
+            *_like_labels(slices, n_phases),
+            *found.warnings,
+        ],
         "limit": limit_of(voxel_nm[0]),
     }
 
@@ -228,9 +244,17 @@ def _verdict(scores: Table) -> str:
     ours = found.pop(NETWORKS)
     simple = best(found, key=lambda method: found[method])
     beside = f"{simple} ({name} {ours:.3f} against {found[simple]:.3f})"
-    if ours != found[simple] and best(ours, found[simple]) == ours:
+    if _beyond(ours, found[simple], measure):
         return f"better than {beside}"
-    return f"not better than {beside}: train longer, or do not use it"
+    how = "not better than" if _beyond(found[simple], ours, measure) else "like"
+    return f"{how} {beside}: train longer, or do not use it"
+
+
+def _beyond(score: float, other: float, measure: str) -> bool:
+    """Return whether a score is better than another by more than the margin."""
+    if measure == "miou":
+        return score > other + MARGIN_IOU
+    return score * 10 ** (MARGIN_DB / 20) < other
 
 
 def _absent(slices: NDArray[Any], n_phases: int | None) -> list[str]:
@@ -242,6 +266,35 @@ def _absent(slices: NDArray[Any], n_phases: int | None) -> list[str]:
         return []
     some = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
     return [f"of labels 0 … {n_phases - 1}, {some} do not occur in the slices; is N right?"]
+
+
+def _like_labels(slices: Any, n_phases: int | None) -> list[str]:
+    """Tell of what is taken as grey levels and looks like labels."""
+    if n_phases is not None:
+        return []
+    found: set[float] = set()
+    for plane in slices:
+        found |= set(np.unique(plane).tolist())
+        if len(found) > MOST_LIKE_LABELS:  # most often after the first plane
+            return []
+    values = sorted(found)
+    if not all(float(value).is_integer() for value in values):
+        return []
+    numbered = slices.dtype.kind in "ui" and values == list(range(len(values)))
+    remedy = "" if numbered else "number them from 0 as uint8, and "
+    return [
+        f"the slices hold the whole numbers {', '.join(f'{value:g}' for value in values)} alone, "
+        f"as labels do, and are taken as grey levels; if they are labels, {remedy}train with "
+        f"--labels {len(values)}"
+    ]
+
+
+def _model_warnings(model: SuperResolutionModel, voxel_nm: Voxel, stack: Any) -> list[str]:
+    """Compare a stack with what the model learnt from."""
+    from bl_steer.analysis.superresolution.stack_files import even_subset
+
+    n_phases = None if model.kind == "grey" else model.n_values
+    return [*_voxel_warnings(model, voxel_nm), *_like_labels(even_subset(stack), n_phases)]
 
 
 def _voxel_warnings(model: SuperResolutionModel, voxel_nm: Voxel) -> list[str]:

@@ -141,7 +141,8 @@ BAD = [
     (("show", "abc"), "must be a folder that exists"),
     (("dmo",), "invalid choice: 'dmo'"),
     (("superres", "train", "missing.tif", *INTO), "'missing.tif', which does not exist"),
-    (("superres", "train", "small.npy", *INTO), "slices must span at least 3 pitches"),
+    (("superres", "train", "small.npy", *INTO), "got 0 in every pixel"),
+    (("superres", "train", "narrow.npy", *INTO), "slices must span at least 3 pitches"),
     (("superres", "run", "small.npy", "--model", "missing", *INTO), "a model must be a folder"),
     (("structure", "small.npy", *INTO), "two to 16 phases"),
     (("segment", "run", "missing.png", "--out", "out"), "'missing.png', which does not exist"),
@@ -170,6 +171,7 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(
     np.savez(tmp_path / "nan.npz", x=grid[0], y=grid[1], map=values)
     np.savez(tmp_path / "one.npz", x=[1.0], y=[2.0], map=[3.0])
     np.save(tmp_path / "small.npy", np.zeros((4, 9, 9), np.uint8))
+    np.save(tmp_path / "narrow.npy", np.arange(4 * 81, dtype=np.uint16).reshape(4, 9, 9))
     before = sorted(path.name for path in tmp_path.iterdir())
     home = Path.cwd()
     os.chdir(tmp_path)

@@ -8,7 +8,7 @@ from itertools import pairwise
 from math import gcd
 from pathlib import Path
 
-__all__ = ["gaps", "natural_key"]
+__all__ = ["form_of", "gaps", "natural_key"]
 
 
 def natural_key(path: Path) -> list[tuple[int, str]]:
@@ -21,6 +21,17 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     """
     parts = re.findall(r"\d+|\D+", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def form_of(path: Path) -> tuple[str, ...]:
+    """Return the parts of a name between its numbers, each of which is an empty part.
+
+    Examples
+    --------
+    >>> form_of(Path("Cell_2_s010.tif"))
+    ('cell_', '', '_s', '')
+    """
+    return tuple(text for _, text in natural_key(Path(path.stem)))
 
 
 def gaps(files: Sequence[Path]) -> list[tuple[int, int]]:

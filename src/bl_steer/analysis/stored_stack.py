@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,17 +14,19 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.reading import list_images, read_all, read_colours
 from bl_steer.analysis.segmentation.reading.tiff_pages import RefusedFile, quiet, refuse_truncated
-from bl_steer.analysis.slice_folder import gaps
+from bl_steer.analysis.slice_folder import form_of, gaps
 
-__all__ = ["StoredStack", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
+__all__ = ["StoredStack", "check_apart", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 KINDS = ((".tif", ".tiff"), (".png",), (".bmp",), (".jpg", ".jpeg"), (".npy",))
 """Slices in a folder are of the first kind that is there: figures may lie beside label maps."""
 WANTED = "a TIFF of several pages, a folder of TIFFs or PNGs, .npy, .npz or .zarr"
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in the folder of every array and group."""
 LISTED = 5
-"""Gaps that are named."""
+"""Gaps, and names of another form, that are named."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,28 @@ class StoredStack:
 def is_zarr(path: Path) -> bool:
     """Whether a path names a Zarr array or group, or something within one."""
     return any(one.suffix == ".zarr" for one in (path, *path.parents))
+
+
+def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
+    """Refuse results among the slices of a stack, inside a Zarr, or in place of the stack.
+
+    Parameters
+    ----------
+    names : of the files and Zarr groups that `out` is to hold
+
+    Raises
+    ------
+    ValueError
+        When the results would do harm; nothing is read or made.
+    """
+    source, target = stack.resolve(), out.resolve()
+    taken = {target, *(target / name for name in names)}
+    inside = any((one / name).exists() for one in (target, *target.parents) for name in ZARR_FILES)
+    if inside or taken & {source, *filter(is_zarr, source.parents)}:
+        raise ValueError(
+            f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
+            f"{out}; give another with --out"
+        )
 
 
 def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
@@ -137,6 +162,7 @@ def _folder(folder: Path) -> StoredStack:
             f"a folder must hold TIFFs or PNGs, got none in {folder}; slices are taken in the "
             "order of the numbers in their names"
         )
+    order = _order_notes(folder, files)
     slices = read_all(_slice, files)
     for path, one in zip(files, slices, strict=True):
         if one.ndim != 2 or one.shape != slices[0].shape:
@@ -144,7 +170,36 @@ def _folder(folder: Path) -> StoredStack:
                 f"slices must be single images of one shape, got {one.shape} in {path.name} and "
                 f"{slices[0].shape} in {files[0].name}; take out what is no slice"
             )
-    return StoredStack(np.stack(slices), notes=_notes(folder, files, images))
+        if one.dtype.name != slices[0].dtype.name:
+            raise ValueError(
+                f"slices must be of one type, got {one.dtype.name} in {path.name} and "
+                f"{slices[0].dtype.name} in {files[0].name}; save them alike"
+            )
+    return StoredStack(np.stack(slices), notes=[*order, *_notes(folder, files, images)])
+
+
+def _order_notes(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Refuse names that are not numbered as most are; say where numbers do not tell the order."""
+    forms = [form_of(path) for path in files]
+    form, count = Counter(forms).most_common(1)[0]
+    if "" in form and 2 * count > len(files):
+        odd = [path.name for path, one in zip(files, forms, strict=True) if one != form]
+        if not odd:
+            return []
+        more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
+        raise ValueError(
+            "slices must have names that differ in their numbers alone, which tell their order, "
+            f"got {', '.join(odd[:LISTED])}{more} beside {count} such as "
+            f"{files[forms.index(form)].name} in {folder}; rename them, or take out what is no "
+            "slice"
+        )
+    if len(files) == 1:
+        return []
+    why = "are not numbered alike" if any("" in one for one in forms) else "have no numbers"
+    return [
+        f"the names of the slices in {folder} {why}: they are taken in alphabetical order, "
+        f"{files[0].name} … {files[-1].name}; number them if theirs is another"
+    ]
 
 
 def gap_notes(files: Sequence[Path], place: str = "") -> list[str]:
@@ -207,13 +262,36 @@ def _tiff(path: Path, _name: str) -> StoredStack:
 
     with quiet("tifffile"), tifffile.TiffFile(path) as file:
         refuse_truncated(file)
-        series = file.series[0]
+        _refuse_mixed(file)
+        series, known = file.series[0], _known(file)
         values = series.asarray()
         if "S" in series.axes:
-            return StoredStack(_grey(np.moveaxis(values, series.axes.index("S"), -1)))
+            return StoredStack(_grey(np.moveaxis(values, series.axes.index("S"), -1)), known)
         if values.ndim == 2 and len({page.shape for page in file.pages}) == 1 < len(file.pages):
-            return StoredStack(file.asarray(key=slice(None)))
-        return StoredStack(values)
+            return StoredStack(file.asarray(key=slice(None)), known)
+        return StoredStack(values, known)
+
+
+def _refuse_mixed(file: Any) -> None:
+    """Refuse pages of one shape and different types: tifffile leaves out those of another."""
+    first = file.pages[0]
+    for number, page in enumerate(file.pages):
+        if page.shape == first.shape and page.dtype != first.dtype:
+            raise RefusedFile(
+                f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
+                "in page 0; save them alike"
+            )
+
+
+def _known(file: Any) -> dict[str, Any]:
+    """Return the voxel that ``superres run`` writes into the description of its volume."""
+    described = file.shaped_metadata
+    text = described[0].get("voxel_nm") if described else None
+    try:
+        edges = [float(edge) for edge in str(text).split(",")]
+    except ValueError:  # another program's
+        return {}
+    return {"voxel_size_nm": edges} if len(edges) == 3 else {}
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

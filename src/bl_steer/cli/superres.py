@@ -208,7 +208,8 @@ def _check(arguments: argparse.Namespace) -> None:
     print(f"verdict       {report['verdict']}")
     chords = report["chords"]
     for row in zip(chords["phase"], chords["along_z_nm"], chords["in_plane_nm"], strict=True):
-        print(f"chords        phase {row[0]:g}: {row[1]:.0f} nm along z, {row[2]:.0f} in the plane")
+        name = row[0] if isinstance(row[0], str) else f"phase {row[0]:g}"
+        print(f"chords        {name}: {row[1]:.0f} nm along z, {row[2]:.0f} in the plane")
     write_json(arguments, report)
 
 

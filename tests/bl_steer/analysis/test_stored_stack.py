@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bl_steer.analysis.stored_stack import open_stack, open_zarr
+from bl_steer.analysis.superresolution.stack_files import write_volume
 
 STACK = np.random.default_rng(0).integers(0, 200, (3, 5, 6)).astype(np.uint8)
 
@@ -65,7 +66,6 @@ def test_an_array_in_a_group_is_had_by_its_path(tmp_path: Path) -> None:
         (["s10", "s20", "s40"], "lack the number 30:"),
         (["s10", "s20", "s30"], ""),
         (["2026_s1", "2026_s2", "2026_s3"], ""),
-        (["cap", "s2", "s4"], ""),
     ],
 )
 def test_gaps_in_the_numbers_are_told(names: list[str], missing: str, tmp_path: Path) -> None:
@@ -75,12 +75,38 @@ def test_gaps_in_the_numbers_are_told(names: list[str], missing: str, tmp_path: 
     assert all(missing in note and "put back what was lost" in note for note in notes)
 
 
+@pytest.mark.parametrize(
+    ("names", "told"),
+    [
+        (["top", "middle", "bottom"], "have no numbers: they are taken in alphabetical order, b"),
+        (["a1", "b1", "b"], "are not numbered alike: they are taken in alphabetical order, a1.tif"),
+    ],
+)
+def test_an_order_without_numbers_is_told(names: list[str], told: str, tmp_path: Path) -> None:
+    folder = save_slices(tmp_path / "slices", [f"{name}.tif" for name in names])
+    (note,) = open_stack(folder).notes
+    assert told in note
+
+
+def test_the_voxel_of_a_super_resolved_volume_is_known(tmp_path: Path) -> None:
+    path = write_volume(tmp_path / "volume.tif", STACK, (12.5, 10, 10))
+    assert open_stack(path).known == {"voxel_size_nm": [12.5, 10, 10]}
+    tifffile.imwrite(path, STACK, photometric="minisblack", metadata={"voxel_nm": "large"})
+    assert open_stack(path).known == {}
+
+
 def test_figures_beside_slices_are_left_out_and_told(tmp_path: Path) -> None:
     folder = save_slices(tmp_path / "slices", ["s1.tif", "s2.tif", "figure.png"])
     (folder / "._s0.tif").write_bytes(b"no image")
     stored = open_stack(folder)
     assert stored.array.shape == (2, 5, 6)
     assert "its .tif files; 1 other images, such as figure.png, are left out" in stored.notes[0]
+
+
+def save_mixed_pages(path: Path) -> None:
+    with tifffile.TiffWriter(path) as file:
+        for plane in (STACK[0], STACK[1], STACK[2].astype(np.uint16)):
+            file.write(plane, contiguous=False)
 
 
 def cut(path: Path, share: float) -> None:
@@ -141,6 +167,20 @@ NO_STACKS: dict[str, tuple[Callable[[Path], object], str]] = {
             save_slices(path, ["s1.tif", "s2.tif"], STACK[:2]) / "s3.tif", STACK[0, :4]
         ),
         r"of one shape, got \(4, 6\) in s3.tif and \(5, 6\) in s1.tif",
+    ),
+    "odd_name": (
+        lambda path: save_slices(path, ["s0.png", "s1.png", "last.png"]),
+        "got last.png beside 2 such as s0.png in .*odd_name; rename them, or take out",
+    ),
+    "two_types": (
+        lambda path: Image.fromarray(STACK[0].astype(np.uint16)).save(
+            save_slices(path, ["s1.png", "s2.png"], STACK[:2]) / "s3.png"
+        ),
+        "of one type, got uint16 in s3.png and uint8 in s1.png; save them alike",
+    ),
+    "two_types.tif": (
+        save_mixed_pages,
+        "two_types.tif must hold pages of one type, got uint16 in page 2 and uint8 in page 0",
     ),
     "missing": (lambda path: None, "got '.*missing', which does not exist; check the path"),
 }

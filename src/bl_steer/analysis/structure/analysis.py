@@ -24,6 +24,8 @@ __all__ = ["StructureAnalysis", "StructureParams"]
 
 LEAST_NM = 1.0
 """Edge of a voxel below which its unit is asked for."""
+NEARLY = 0.95
+"""Share of a pixel's edge from which a voxel counts as no thinner."""
 PASSES = 7
 """Times that the volume is read: once to check it, and once for each measure."""
 
@@ -198,6 +200,12 @@ def _warnings(measures: Measures, params: StructureParams) -> Iterator[str]:
         yield (
             f"voxels of {' × '.join(f'{edge:g}' for edge in volume.voxel_size_nm)} nm are smaller "
             "than those of any microscope; were they meant in µm?"
+        )
+    z, *pixel = volume.voxel_size_nm
+    if params.voxel_size_nm is not None and z < NEARLY * max(pixel):
+        yield (
+            f"a voxel of {z:g} nm along z and {pixel[0]:g} × {pixel[1]:g} nm in the slices is "
+            "thinner than wide, as is rare; the order is Z,Y,X"
         )
     blocks = Blocks.of(volume.shape, params.blocks)
     if len(blocks) < MIN_BLOCKS:

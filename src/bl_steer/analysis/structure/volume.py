@@ -15,6 +15,8 @@ from bl_steer.protocols import Array, Progress
 __all__ = ["MAX_PHASES", "LabelVolume", "Slab", "check_labels", "check_voxel"]
 
 MAX_PHASES = 16
+MAX_RATIO = 1000
+"""Of the longest edge of a voxel to the shortest; beyond it a unit is wrong."""
 SLAB_VOXELS = 2**24
 """Voxels of a slab, carried planes left out: 16 MiB of labels."""
 
@@ -158,6 +160,11 @@ def check_voxel(voxel_size_nm: Sequence[float] | None) -> tuple[float, float, fl
         raise ValueError(
             f"a voxel must have three positive edges z, y, x in nm, got {shown}; try 100,10,10 for "
             "slices 100 nm apart with pixels of 10 nm"
+        )
+    if max(given) > MAX_RATIO * min(given):
+        raise ValueError(
+            f"a voxel must have edges that differ by a factor of {MAX_RATIO} at most, got "
+            f"{', '.join(f'{edge:g}' for edge in given)} nm; give all three in nm, as 100,10,10"
         )
     return given[0], given[1], given[2]
 

@@ -201,8 +201,11 @@ def _model(
 ) -> SuperResolutionModel:
     if params.model is not None:
         return SuperResolutionModel.load(params.model)
+    from bl_steer.analysis.superresolution.model import check_lessons
     from bl_steer.analysis.superresolution.stack_files import even_subset
 
+    lessons = even_subset(slices)
+    check_lessons(lessons)
     settings = TrainingSettings(
         factor=params.factor,
         decimation=Decimation(pitch_px=voxel[0] / voxel[1]),
@@ -211,7 +214,7 @@ def _model(
         steps=params.steps,
         seed=params.seed,
     )
-    return train_model(even_subset(slices), settings, n_phases=params.n_phases, progress=progress)
+    return train_model(lessons, settings, n_phases=params.n_phases, progress=progress)
 
 
 def _fractions(slices: Any, volume: Any, n_phases: int) -> Table:

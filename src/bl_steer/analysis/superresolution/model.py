@@ -216,6 +216,19 @@ def check_slices(slices: Any, n_phases: int | None) -> None:
         raise ValueError("grey levels must be finite, got some that are not; fill them first")
 
 
+def check_lessons(slices: NDArray[Any]) -> None:
+    """Raise `ValueError` for what nothing can be learnt from: one slice, or one value."""
+    if len(slices) < 2:
+        raise ValueError(
+            f"a model must learn from two slices at least, got {len(slices)}; give the whole stack"
+        )
+    if slices.size and (slices == slices.flat[0]).all():
+        raise ValueError(
+            f"a model must learn from slices that hold a structure, got {slices.flat[0]} in every "
+            "pixel; check the stack"
+        )
+
+
 def check_dtype(dtype: Any, n_phases: int | None) -> None:
     """Raise `ValueError` for values that are no real numbers, or no whole ones for labels."""
     if n_phases is not None and (dtype.kind not in "ui" or n_phases < 2):

@@ -16,6 +16,7 @@ from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.structure import LabelVolume
+from bl_steer.analysis.superresolution.stack_files import write_volume
 from bl_steer.cli import main
 from bl_steer.protocols import Inputs
 from bl_steer.runs import Run
@@ -100,6 +101,7 @@ BAD = [
     ("grey.npy --voxel 1,1,1 --phases a,b", "256 different values 0 … 255, as grey levels have"),
     ("grey16.npy --voxel 1,1,1", "got 0 … 511; segment grey levels first"),
     ("float.npy --voxel 1,1,1", "got float64; segment the grey values first"),
+    ("v.tif --voxel 1e-9,10,10", "differ by a factor of 1000 at most, got 1e-09, 10, 10 nm"),
     ("v.tif --voxel nan,1,1", "three positive edges z, y, x in nm, got nan, 1, 1"),
     ("v.tif --voxel a,b,c", "--voxel must be Z,Y,X in nm, got 'a,b,c'"),
     ("v.tif --voxel 1,1,1 --max-lag-nm inf", "max_lag_nm=inf"),
@@ -171,6 +173,31 @@ def test_a_run_of_label_maps_is_measured_and_one_without_frames_refused(tmp_path
     assert inputs.source == {"run": "abc"}
     with pytest.raises(ValueError, match="whose frames are label maps, got run abc without frames"):
         analysis.inputs_of(Run(start, None, {}))
+
+
+@pytest.mark.parametrize(("voxel", "asked"), [("10,10,100", 1), ("5,10,10", 1), ("9.9,10,10", 0)])
+def test_the_order_of_a_voxel_thinner_than_wide_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str], voxel: str, asked: int
+) -> None:
+    assert main(["structure", "v.tif", "--voxel", voxel]) == 0
+    assert capsys.readouterr().out.count("the order is Z,Y,X") == asked
+
+
+def test_results_among_the_slices_are_refused(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = sorted(Path("slices").iterdir())
+    assert main(["structure", "slices", "--voxel", "20,10,10", "--out", "slices/../slices"]) == 2
+    assert "apart from the stack slices" in capsys.readouterr().err
+    assert sorted(Path("slices").iterdir()) == before
+
+
+def test_the_voxel_of_a_super_resolved_volume_is_taken(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_volume(Path("volume.tif"), grains((18, 24, 26)), (20, 10, 10))
+    assert main(["structure", "volume.tif", "--json", "r.json"]) == 0
+    assert json.loads(Path("r.json").read_text())["voxel_size_nm"] == [20, 10, 10]
 
 
 def test_what_intervals_cannot_say_is_a_warning() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -12,8 +13,10 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from bl_steer import superres_commands
 from bl_steer.analysis import digest_of, find_analysis, make_params, planes
 from bl_steer.analysis.superresolution import isotropy
+from bl_steer.analysis.superresolution.leave_out import NETWORKS
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.stack_files import even_subset, parse_voxel
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
@@ -60,7 +63,9 @@ def test_train_run_and_check_on_a_tiff(
     assert scores["method"] == ["super-resolved", "nearest", "linear", "lanczos"]
     assert all(0 < error < 100 for error in scores["rms_error"])
     ours, *simple = scores["rms_error"]
-    assert found["verdict"].startswith("better than" if ours < min(simple) else "not better than")
+    apart = 20 * np.log10(min(simple) / ours)
+    words = "better than" if apart > 0.1 else "not better than" if apart < -0.1 else "like"
+    assert found["verdict"].startswith(words)
     assert f"{min(simple):.3f})" in found["verdict"]
     assert "verdict       " in capsys.readouterr().out
 
@@ -246,6 +251,94 @@ def test_an_unknown_voxel_is_refused(grey: NDArray[np.uint8]) -> None:
 def test_a_voxel_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="try 100,10,10"):
         parse_voxel(text)
+
+
+@pytest.mark.parametrize(
+    ("measure", "ours", "verdict"),
+    [
+        ("miou", 0.323, "like flat (mean IoU 0.323 against 0.321): train longer"),
+        ("miou", 0.319, "like flat"),
+        ("miou", 0.33, "better than flat (mean IoU 0.330 against 0.321)"),
+        ("miou", 0.31, "not better than flat"),
+        ("rms_error", 0.32, "like flat"),
+        ("rms_error", 0.3, "better than flat"),
+        ("rms_error", 0.33, "not better than flat"),
+    ],
+)
+def test_a_method_is_better_beyond_a_margin_alone(measure: str, ours: float, verdict: str) -> None:
+    scores = {"method": np.array([NETWORKS, "flat"]), measure: np.array([ours, 0.321])}
+    assert superres_commands._verdict(scores).startswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("stack", "out"),
+    [
+        ("slices", "slices"),
+        ("s.zarr", "s.zarr"),
+        ("s.zarr", "s.zarr/out"),
+        ("volume.tif", "."),
+        ("volume.zarr/volume", "."),
+        ("slices", "other.zarr/out"),
+    ],
+)
+def test_results_in_the_stacks_place_are_refused_before_any_work(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    stack: str,
+    out: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("s.zarr", "other.zarr"):
+        zarr.save_array(name, np.zeros((5, 9, 9), np.uint8))
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["superres", "run", stack, "--voxel", VOXEL, "--model", "m", "--out", out]) == 2
+    assert f"apart from the stack {stack} and from any Zarr" in capsys.readouterr().err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    ("shape", "text"),
+    [((1, 41, 41), "two slices at least, got 1"), ((5, 41, 41), "got 7 in every pixel")],
+)
+def test_a_stack_that_teaches_nothing_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, ...], text: str
+) -> None:
+    np.save(tmp_path / "stack.npy", np.full(shape, 7, np.uint8))
+    command = ["superres", "train", str(tmp_path / "stack.npy"), "--voxel", VOXEL]
+    assert main([*command, "--steps", "1", "--out", str(tmp_path / "model")]) == 2
+    assert text in capsys.readouterr().err
+    assert not (tmp_path / "model").exists()
+    inputs = Inputs({"slices": np.full(shape, 7)}, {"pitch_nm": 40.0, "pixel_size_nm": 10.0})
+    analysis = find_analysis("superres")
+    with pytest.raises(ValueError, match=text):
+        analysis.run(inputs, make_params(analysis, {"steps": 1}))
+
+
+@pytest.mark.parametrize(
+    ("scale", "told"),
+    [
+        (1, "whole numbers 0, 1 alone, as labels do, and are taken as grey levels; if they are"),
+        (255, "numbers 0, 255 alone.*number them from 0 as uint8, and train with --labels 2"),
+    ],
+)
+@pytest.mark.parametrize("name", ["train", "run", "check"])
+def test_labels_taken_as_grey_levels_are_told(
+    grey_model: SuperResolutionModel,
+    labels: NDArray[np.uint8],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    scale: int,
+    told: str,
+) -> None:
+    np.save(tmp_path / "stack.npy", labels[::4] * np.uint8(scale))
+    model = ["--model", str(grey_model.save(tmp_path / "grey")), "--out", str(tmp_path / "out")]
+    train = ["--factor", "2", "--steps", "1"]
+    options = {"run": model, "check": train, "train": [*train, "--out", str(tmp_path / "new")]}
+    command = ["superres", name, str(tmp_path / "stack.npy"), "--voxel", VOXEL]
+    assert main([*command, *options[name]]) == 0
+    assert re.search(told, capsys.readouterr().out)
 
 
 def test_a_missing_stack_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
