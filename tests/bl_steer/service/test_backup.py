@@ -103,7 +103,7 @@ def test_a_backup_never_goes_under_a_server_at_work(part: str, tmp_path: Path) -
     empty = ServiceSettings(folder=tmp_path / "new")
     with (
         alone(empty, [part]),  # as `serve` holds its folder
-        pytest.raises(FileExistsError, match="with a server at work there"),
+        pytest.raises(FileExistsError, match="where a server is at work already"),
     ):
         restore(empty, tmp_path / "backup")
     assert not (tmp_path / "new" / "service.db").exists()
