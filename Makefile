@@ -51,7 +51,7 @@ test: venv ## pytest, doctests included
 	$(PYTEST)
 
 fuzz: venv ## 2,000 requests and more made from the analysis server's description: none may break it
-	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest tests/bl_steer/service/test_api.py -k made_from_the_description
+	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest tests/bl_steer/server/web/test_api.py -k made_from_the_description
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)

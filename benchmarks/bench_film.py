@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from simulators.sige_film import SigeFilm
+from simulators.film.sige_film import SigeFilm
 
 REPEATS = 7
 

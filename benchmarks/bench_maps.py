@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bl_steer.trials import replay_trials
-from simulators.recorded_map import RecordedMap
+from bl_steer.trials.trial import replay_trials
+from simulators.film.recorded_map import RecordedMap
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "maps"
 CASES = [

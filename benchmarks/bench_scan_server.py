@@ -24,12 +24,12 @@ import numpy as np
 from bench_analysis import ASKING, BOUND_MS, run_ms
 
 from bl_steer.runs import list_runs
-from bl_steer.service.accounts import add_user
-from bl_steer.service.api_keys import SCOPES, make_key
-from bl_steer.service.database import Database
-from bl_steer.service.serving import prepare, set_environment
-from bl_steer.service.settings import ServiceSettings
-from bl_steer.session import Session, open_session
+from bl_steer.server.auth.accounts import add_user
+from bl_steer.server.auth.api_keys import SCOPES, make_key
+from bl_steer.server.db.database import Database
+from bl_steer.server.operations.serve import prepare, set_environment
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.session.session import Session, open_session
 
 
 @contextmanager

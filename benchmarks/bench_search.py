@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from bl_steer.trials import replay_trials
-from simulators.sige_film import SigeFilm
+from bl_steer.trials.trial import replay_trials
+from simulators.film.sige_film import SigeFilm
 
 ONLINE = "nmf:4@x=0.45,R=0.9,tilt=0"
 FROZEN = "ref:x=0.45,R=0.9,tilt=0"

@@ -25,16 +25,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from bl_steer.analysis.segmentation.calibration import calibrated
-from bl_steer.analysis.segmentation.card import evaluate
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
 from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 from bl_steer.analysis.segmentation.phase_names import parse_phases
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
-from bl_steer.analysis.segmentation.training import Training, TrainingSettings
-from bl_steer.analysis.segmentation.training_set import TrainingSet
+from bl_steer.analysis.segmentation.training.calibration import calibrated
+from bl_steer.analysis.segmentation.training.card import evaluate
+from bl_steer.analysis.segmentation.training.loop import Training, TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 
 SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
 PHASES = "matrix:none,secondary:blue,tertiary:red"
@@ -203,8 +203,8 @@ def simulated() -> list[dict[str, Any]]:
 
 def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return micrographs, 512×512, of places 20 µm apart in one specimen, with the truth."""
-    from simulators.fibsem_sample import FibsemSpecimen
-    from simulators.micrograph import micrograph
+    from simulators.electron.fibsem_sample import FibsemSpecimen
+    from simulators.electron.micrograph import micrograph
 
     fields = []
     for number in range(FIELDS):
@@ -218,9 +218,9 @@ def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def alarms() -> dict[str, Any]:
     """Count warnings of the shipped model on micrographs taken alike, and on others."""
     from bl_steer.analysis.segmentation.conditions import Conditions
-    from simulators.fibsem_sample import FibsemSpecimen
-    from simulators.imaging import ImagingConditions
-    from simulators.micrograph import field, micrograph
+    from simulators.electron.fibsem_sample import FibsemSpecimen
+    from simulators.electron.imaging import ImagingConditions
+    from simulators.electron.micrograph import field, micrograph
 
     known = Conditions.from_dict(find_model("fibsem").card["conditions"])
     report: dict[str, Any] = {}
@@ -262,7 +262,7 @@ def _largest(errors: np.ndarray) -> dict[str, Any]:
 
 def speed() -> dict[str, Any]:
     """Time the default network on one core; measure the memory of a large field."""
-    from simulators.micrograph import field
+    from simulators.electron.micrograph import field
 
     model = find_model("fibsem")
     image, labels, _ = field("grains", 400, shape=(768, 1024))
@@ -309,7 +309,7 @@ def predict_from_few(seed: int, sizes: tuple[int, ...], everything: int) -> dict
     from train_fibsem_model import SETTINGS as SHIPPED
     from train_fibsem_model import training_set
 
-    from bl_steer.analysis.segmentation.learning import curve_of, measure_learning
+    from bl_steer.analysis.segmentation.planning.learning import curve_of, measure_learning
 
     settings = SHIPPED.model_copy(update={"steps": 800, "evaluate_every": 100, "seed": seed})
     data = training_set()

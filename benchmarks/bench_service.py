@@ -24,12 +24,12 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import func, insert, select
 
-from bl_steer.service.accounts import add_user, start_session
-from bl_steer.service.api_keys import SCOPES, make_key
-from bl_steer.service.database import Database
-from bl_steer.service.limits import process_tree
-from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.tables import Job, User, new_id
+from bl_steer.server.auth.accounts import add_user, start_session
+from bl_steer.server.auth.api_keys import SCOPES, make_key
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Job, User, new_id
+from bl_steer.server.sandbox.limits import process_tree
+from bl_steer.server.settings import ServiceSettings
 
 CONNECTIONS = 20
 PORT = 8871

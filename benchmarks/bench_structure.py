@@ -27,7 +27,7 @@ from bl_steer.analysis.structure.chords import chord_lengths
 from bl_steer.analysis.structure.connectivity import connectivity
 from bl_steer.analysis.structure.correlation import two_point_correlation
 from bl_steer.analysis.structure.triple_lines import triple_lines
-from simulators.phantoms import CUBE, cap, grains, places, ring
+from simulators.electron.phantoms import CUBE, cap, grains, places, ring
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "volumes" / "nmc_carbon_binder_half.tif"
 PORESPY = """
@@ -45,7 +45,7 @@ MEMORY = """
 import sys, tracemalloc, zarr
 from bl_steer.analysis.structure import LabelVolume
 from bl_steer.analysis.structure.areas import contact_areas
-from simulators.phantoms import grains
+from simulators.electron.phantoms import grains
 contact_areas(LabelVolume.of(grains((16, 16, 16)), (1, 1, 1)))
 array = zarr.open_array(sys.argv[1], mode="r")
 tracemalloc.start()

@@ -35,13 +35,13 @@ import httpx
 from aiosmtpd.controller import Controller
 from sqlalchemy import func, select
 
-from bl_steer.service.accounts import add_user
-from bl_steer.service.api_keys import make_key
-from bl_steer.service.database import Database
-from bl_steer.service.limits import process_tree
-from bl_steer.service.serving import prepare, set_environment
-from bl_steer.service.settings import ServiceSettings
-from bl_steer.service.tables import Job, JobOutput, OutgoingMail, Worker
+from bl_steer.server.auth.accounts import add_user
+from bl_steer.server.auth.api_keys import make_key
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Job, JobOutput, OutgoingMail, Worker
+from bl_steer.server.operations.serve import prepare, set_environment
+from bl_steer.server.sandbox.limits import process_tree
+from bl_steer.server.settings import ServiceSettings
 
 PARTS = ("web", "worker", "keeper", "job")
 POINTS = "x,y,value\n" + "".join(
@@ -211,7 +211,7 @@ def database_url(kind: str, folder: Path) -> Iterator[str]:
     if kind == "sqlite":
         yield ""
         return
-    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "bl_steer" / "service"))
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "bl_steer" / "server"))
     from postgres import postgres_server  # type: ignore[import-not-found]
 
     with postgres_server(folder / "pg", durable=True) as url:

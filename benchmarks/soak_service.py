@@ -30,12 +30,12 @@ import httpx
 import numpy as np
 from bench_service import answers, wait_until
 
-from bl_steer.service.accounts import add_user, start_session
-from bl_steer.service.api_keys import SCOPES, make_key
-from bl_steer.service.client import Client
-from bl_steer.service.database import Database
-from bl_steer.service.limits import usage_of
-from bl_steer.service.settings import MIB, ServiceSettings
+from bl_steer.server.auth.accounts import add_user, start_session
+from bl_steer.server.auth.api_keys import SCOPES, make_key
+from bl_steer.server.client import Client
+from bl_steer.server.db.database import Database
+from bl_steer.server.sandbox.limits import usage_of
+from bl_steer.server.settings import MIB, ServiceSettings
 
 PORT = 8871
 VISITORS = 4

@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
 from bl_steer.analysis.segmentation.scores import confusion, iou
-from simulators.fibsem_sample import FibsemSpecimen
+from simulators.electron.fibsem_sample import FibsemSpecimen
 
 EDGE = 161
 """Voxels along each axis: whole intervals for 2×, 4×, 8× and 16×, and the last slice."""

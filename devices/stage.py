@@ -1,7 +1,7 @@
 """The sample stage that carries the film through the micro-beam.
 
 The same class drives the motor records of the beamline and, with its signals replaced by
-`ophyd.sim.make_fake_device`, the simulated stage of `simulators.beamline`.
+`ophyd.sim.make_fake_device`, the simulated stage of `simulators.film.beamline`.
 """
 
 from __future__ import annotations

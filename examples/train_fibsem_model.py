@@ -15,12 +15,12 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bl_steer.analysis.segmentation.augmentation import Augmentation
-from bl_steer.analysis.segmentation.card import evaluate, train_model
-from bl_steer.analysis.segmentation.training import TrainingSettings
-from bl_steer.analysis.segmentation.training_set import LabelledField, TrainingSet
-from simulators.fibsem_sample import FibsemSpecimen
-from simulators.micrograph import field
+from bl_steer.analysis.segmentation.training.augmentation import Augmentation
+from bl_steer.analysis.segmentation.training.card import evaluate, train_model
+from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
+from simulators.electron.fibsem_sample import FibsemSpecimen
+from simulators.electron.micrograph import field
 
 CONDITIONS = ("pixel_size_nm", "accelerating_voltage_kV", "etching_s", "staining")
 TRAIN = (*range(100, 196), *range(1000, 1288))

@@ -24,10 +24,8 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.protocols import Agent, Array
-from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
-from plans.points import PointReader, default_grid, start_document
-from plans.records import Row
-from plans.stubs import (
+from bl_steer.steering.loop import Decision, DetectorDeadError, Steering, build_steering
+from plans.stubs.messages import (
     FrameDetector,
     Monitor,
     Stage,
@@ -37,6 +35,8 @@ from plans.stubs import (
     record,
     think,
 )
+from plans.stubs.points import PointReader, default_grid, start_document
+from plans.stubs.rows import Row
 
 __all__ = ["Hotspot", "find_hotspot"]
 

@@ -14,9 +14,16 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
-from bl_steer.steering import MAX_RETAKES, DetectorDeadError
-from plans.points import PointReader, default_grid, start_document
-from plans.stubs import FrameDetector, Monitor, Stage, check_exposure, check_limits, expose_at
+from bl_steer.steering.loop import MAX_RETAKES, DetectorDeadError
+from plans.stubs.messages import (
+    FrameDetector,
+    Monitor,
+    Stage,
+    check_exposure,
+    check_limits,
+    expose_at,
+)
+from plans.stubs.points import PointReader, default_grid, start_document
 
 __all__ = ["map_sample"]
 

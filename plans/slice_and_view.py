@@ -18,14 +18,14 @@ import bluesky.preprocessors as bpp
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
-from bl_steer.analysis.slices import TrackingMarks
-from plans.conditions import requested_analyses, set_conditions
-from plans.milling import Column, Mill
-from plans.records import Row
-from plans.slice_options import SliceOptions, carry_on
-from plans.slice_watch import SliceWatch
-from plans.slicing import SlicesTaken, Slicing
-from plans.stubs import record
+from bl_steer.slicing import TrackingMarks
+from bl_steer.slicing.watch import SliceWatch
+from plans.stubs.messages import record
+from plans.stubs.micrographs import requested_analyses, set_conditions
+from plans.stubs.milling import Column, Mill
+from plans.stubs.rows import Row
+from plans.stubs.slice_options import SliceOptions, carry_on
+from plans.stubs.slices import SlicesTaken, Slicing
 
 __all__ = ["SlicesTaken", "slice_and_view"]
 
@@ -84,7 +84,7 @@ def slice_and_view(
     ------
     ValueError
         Before anything is set or milled, naming everything that cannot work.
-    plans.milling.SlicingError
+    plans.stubs.milling.SlicingError
         When the ion beam removes nothing, or drift is beyond the reach of the beam shift. All
         earlier slices are recorded.
     """

@@ -14,8 +14,13 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.protocols import Array
-from plans.conditions import Microscope, condition_problems, requested_analyses, set_conditions
-from plans.stubs import Stage, check_limits, expose_at
+from plans.stubs.messages import Stage, check_limits, expose_at
+from plans.stubs.micrographs import (
+    Microscope,
+    condition_problems,
+    requested_analyses,
+    set_conditions,
+)
 
 __all__ = ["DEFAULT_FIELDS", "Microscope", "take_micrographs"]
 

@@ -15,9 +15,9 @@ from event_model import DocumentNames, schema_validators
 
 from bl_steer.agents import Space
 from bl_steer.runs import Run
-from bl_steer.session import end_run_engine
-from simulators.beamline import SimulatedBeamline
-from simulators.sige_film import SigeFilm
+from bl_steer.session.session import end_run_engine
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.sige_film import SigeFilm
 
 torch.set_num_threads(1)
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.

@@ -1,6 +1,16 @@
-"""Steer a measurement to the spot that matters.
+"""bl_steer: steer a micro-beam diffraction measurement to the spot that matters.
 
-The names below load on first use, so that ``import bl_steer`` stays light (no torch).
+The names offered here are those that sessions, scripts and notebooks need. Each loads on first use,
+so that ``import bl_steer`` is light::
+
+    import bl_steer
+
+    with bl_steer.open_session("multi-domain", seed=1) as session:
+        session.RE(session.find_hotspot(budget=48))
+
+The contracts are in `bl_steer.protocols`: read that first.
 """
 
-__version__ = "0.1.0"
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -8,9 +8,9 @@ simulated beamline; everything else in the package waits to be called. ``BL_STEE
 
 import atexit
 
-from bl_steer.session import Session
+from bl_steer.session.interactive import interactive_microscope_session, interactive_session
+from bl_steer.session.session import Session
 from bl_steer.settings import Settings
-from bl_steer.shell import interactive_microscope_session, interactive_session
 
 _settings = Settings()
 session: Session

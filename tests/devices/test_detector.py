@@ -20,9 +20,9 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.store import path_of
 from devices import DetectorError
 from plans import map_sample
-from simulators.beamline import SimulatedBeamline
-from simulators.recorded_map import RecordedMap
-from simulators.sige_film import SigeFilm
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.recorded_map import RecordedMap
+from simulators.film.sige_film import SigeFilm
 
 FRAME = (33, 33)
 GRID = Space.grid([0.0, 75.0, 150.0], [0.0, 75.0])

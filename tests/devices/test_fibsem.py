@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from devices import MillError
-from simulators.fibsem import SimulatedFibSem
-from simulators.slice_faults import SliceFaults
+from simulators.electron.fibsem import SimulatedFibSem
+from simulators.electron.slice_faults import SliceFaults
 
 
 @pytest.fixture

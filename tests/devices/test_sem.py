@@ -14,7 +14,7 @@ from bluesky import RunEngine
 from bl_steer.store import path_of
 from devices import DetectorError
 from plans import take_micrographs
-from simulators.microscope import SimulatedMicroscope
+from simulators.electron.microscope import SimulatedMicroscope
 
 SHAPE = (48, 64)
 

@@ -14,8 +14,8 @@ from ophyd.utils.epics_pvs import AlarmSeverity, AlarmStatus
 
 from bl_steer.agents import Space
 from plans import map_sample
-from plans.stubs import StageError
-from simulators.beamline import SETTLE_S, SPEED, SimulatedBeamline
+from plans.stubs.messages import StageError
+from simulators.film.beamline import SETTLE_S, SPEED, SimulatedBeamline
 
 
 def test_move_beyond_a_soft_limit_is_refused_and_nothing_moves(

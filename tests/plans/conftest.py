@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from simulators.beamline import SimulatedBeamline
-from simulators.sige_film import SigeFilm
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.sige_film import SigeFilm
 
 
 class MortalFilm(SigeFilm):
@@ -24,7 +24,7 @@ class MortalFilm(SigeFilm):
 
 @pytest.fixture(autouse=True)
 def _no_dead_frames_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("simulators.sige_film.DEAD_PROBABILITY", 0.0)
+    monkeypatch.setattr("simulators.film.sige_film.DEAD_PROBABILITY", 0.0)
 
 
 @pytest.fixture

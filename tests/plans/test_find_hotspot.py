@@ -16,13 +16,13 @@ from bluesky.utils import RunEngineInterrupted
 
 from bl_steer.agents import Space
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.scoring import score
-from bl_steer.steering import DetectorDeadError, differing_decisions
+from bl_steer.steering.loop import DetectorDeadError, differing_decisions
+from bl_steer.steering.scoring import score
 from devices import DetectorError
 from plans import find_hotspot
-from plans.stubs import StageError
-from simulators.beamline import SimulatedBeamline
-from simulators.truth import true_map
+from plans.stubs.messages import StageError
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.truth import true_map
 
 
 def search(beamline: SimulatedBeamline, **options: Any) -> Any:

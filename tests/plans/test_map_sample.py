@@ -10,9 +10,9 @@ from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.agents import Space
-from bl_steer.steering import DetectorDeadError
+from bl_steer.steering.loop import DetectorDeadError
 from plans import map_sample
-from simulators.beamline import SimulatedBeamline
+from simulators.film.beamline import SimulatedBeamline
 
 GRID = Space.grid([0.0, 5.0, 10.0], [0.0, 20.0, 40.0])
 

@@ -11,8 +11,8 @@ from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.agents import Space
 from plans import find_hotspot
-from simulators.beamline import SimulatedBeamline
-from simulators.sige_film import SigeFilm
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.sige_film import SigeFilm
 
 BUDGET = 5
 OPTIONS: dict[str, Any] = {

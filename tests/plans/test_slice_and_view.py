@@ -10,13 +10,13 @@ import pytest
 from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
 
-from bl_steer.analysis.slices import slices_of
+from bl_steer.analysis.slices.recorded_slices import slices_of
 from plans import slice_and_view
-from plans.milling import SlicingError
-from simulators.fibsem import SimulatedFibSem
-from simulators.imaging import ImagingConditions
-from simulators.slice_faults import SliceFaults
-from simulators.tracking_marks import NotchedCap
+from plans.stubs.milling import SlicingError
+from simulators.electron.fibsem import SimulatedFibSem
+from simulators.electron.imaging import ImagingConditions
+from simulators.electron.slice_faults import SliceFaults
+from simulators.electron.tracking_marks import NotchedCap
 
 PITCH = 100.0
 COARSE = ImagingConditions(pixel_size_nm=20.0)

@@ -14,8 +14,8 @@ from bl_steer.runs import open_run
 from bl_steer.store import Store
 from plans import take_micrographs
 from plans.take_micrographs import DEFAULT_FIELDS
-from simulators.imaging import ImagingConditions
-from simulators.microscope import SimulatedMicroscope
+from simulators.electron.imaging import ImagingConditions
+from simulators.electron.microscope import SimulatedMicroscope
 
 SHAPE = (32, 40)
 COARSE = ImagingConditions(pixel_size_nm=40.0)

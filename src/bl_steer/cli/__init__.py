@@ -20,13 +20,13 @@ from bl_steer.cli import (
     retrain,
     reviews,
     segment,
-    service,
     steering,
     stored,
     structure,
     submit,
     superres,
 )
+from bl_steer.cli import server as service
 from bl_steer.cli.options import Parser, check_json
 
 __all__ = ["main"]

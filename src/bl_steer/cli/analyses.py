@@ -49,7 +49,7 @@ def print_analysis(report: dict[str, Any]) -> None:
 
 
 def _analyse(arguments: argparse.Namespace) -> None:
-    from bl_steer import analysis_commands as does
+    from bl_steer.processing import stored_runs as does
 
     if arguments.pending:
         if arguments.uid or arguments.param:
@@ -93,7 +93,7 @@ def _analyse(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from bl_steer import analysis_commands as does
+    from bl_steer.processing import stored_runs as does
 
     reports = does.known_analyses()
     for report in reports:

@@ -46,7 +46,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _session(arguments: argparse.Namespace) -> None:
-    from bl_steer.shell import (
+    from bl_steer.session.interactive import (
         embed,
         interactive_epics_session,
         interactive_microscope_session,
@@ -74,14 +74,14 @@ def _session(arguments: argparse.Namespace) -> None:
 
 
 def _ioc(arguments: argparse.Namespace) -> None:
-    from bl_steer.session import check_import_roots
+    from bl_steer.session.session import check_import_roots
 
     check_import_roots()
     from devices.beamline import PREFIX
-    from simulators.sige_film import SigeFilm
+    from simulators.film.sige_film import SigeFilm
 
     try:
-        from simulators.ioc import process_variables, serve
+        from simulators.epics.ioc import process_variables, serve
     except ModuleNotFoundError as error:
         raise ImportError(
             f"the soft IOC must have caproto to serve with, got: {error}; pip install caproto"

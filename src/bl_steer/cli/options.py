@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 
-from bl_steer.drafts import UnwritableError, check_writable
+from bl_steer.files.atomic import UnwritableError, check_writable
 from bl_steer.settings import Settings
 
 __all__ = [

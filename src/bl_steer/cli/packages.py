@@ -66,7 +66,7 @@ def _folder(parser: argparse.ArgumentParser) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     report = does.init(arguments.folder, author=arguments.author, weights=arguments.weights)
     print("\n".join(report["files"]))
@@ -75,7 +75,7 @@ def _init(arguments: argparse.Namespace) -> None:
 
 
 def _test(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     report = does.test(arguments.folder, accept=arguments.accept, trusted=arguments.trust)
     print_tests(report)
@@ -105,8 +105,8 @@ def print_tests(report: dict[str, Any]) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
-    from bl_steer.analysis_commands import parse_values
+    from bl_steer.processing.stored_runs import parse_values
+    from bl_steer.server.packages import desk as does
 
     report = does.run(
         arguments.folder, arguments.paths, parse_values(arguments.param), out=arguments.out
@@ -119,7 +119,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _build(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     out = arguments.out or Path(f"{arguments.folder.resolve().name}.zip")
     report = does.build(arguments.folder, out)
@@ -133,7 +133,7 @@ def _build(arguments: argparse.Namespace) -> None:
 
 
 def _submit(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     if arguments.server is not None:
         report = does.send(arguments.package, address=arguments.server, key=arguments.key)

@@ -93,9 +93,9 @@ class _Given(argparse.Action):
 
 
 def _slice_and_view(arguments: argparse.Namespace) -> None:
-    from bl_steer import reconstruction_commands as does
     from bl_steer.analysis import find_analysis, make_params
-    from bl_steer.analysis_commands import parse_values
+    from bl_steer.processing.stored_runs import parse_values
+    from bl_steer.session import slice_and_view as does
 
     if not arguments.simulate:
         raise ValueError(
@@ -182,7 +182,7 @@ def _check_edge(edge_px: int, pitch_nm: float) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bl_steer import reconstruction_commands as does
+    from bl_steer.session import slice_and_view as does
 
     report = does.report(
         arguments.uid, out=arguments.out, data_dir=arguments.data, tell=partial(print, flush=True)

@@ -42,8 +42,8 @@ def add_commands(commands: Any) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         found = does.add_pairs(desk, arguments.pairs, sample_pattern=arguments.sample_pattern)
@@ -59,8 +59,8 @@ def _add(arguments: argparse.Namespace) -> None:
 
 
 def _snapshot(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         found = does.snapshot(desk)
@@ -73,8 +73,8 @@ def _snapshot(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
     from bl_steer.progress import Bar
+    from bl_steer.server.retraining import desk as does
 
     if (arguments.id is None) == (arguments.user is None):
         raise ValueError(
@@ -91,8 +91,8 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         rows = does.listed(desk)
@@ -105,8 +105,8 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         found = does.report(desk, arguments.id)
@@ -117,8 +117,8 @@ def _report(arguments: argparse.Namespace) -> None:
 
 
 def _submit(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         found = does.submit(desk, arguments.id)
@@ -127,8 +127,8 @@ def _submit(arguments: argparse.Namespace) -> None:
 
 
 def _withdraw(arguments: argparse.Namespace) -> None:
-    from bl_steer import retrain_commands as does
-    from bl_steer.package_commands import open_desk
+    from bl_steer.server.packages.desk import open_desk
+    from bl_steer.server.retraining import desk as does
 
     with open_desk(arguments.user, arguments.folder) as desk:
         found = does.withdraw(desk, arguments.upload)

@@ -55,7 +55,7 @@ def _package(parser: argparse.ArgumentParser) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     with does.open_desk(arguments.user, arguments.folder) as desk:
         rows = does.listed(desk, state=arguments.state)
@@ -67,7 +67,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.shown(desk, arguments.package)
@@ -90,7 +90,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.check(desk, arguments.package)
@@ -104,7 +104,7 @@ def _check(arguments: argparse.Namespace) -> None:
 
 
 def _decide(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.decide(desk, arguments.deed, arguments.package, arguments.comment)
@@ -113,7 +113,7 @@ def _decide(arguments: argparse.Namespace) -> None:
 
 
 def _roll_back(arguments: argparse.Namespace) -> None:
-    from bl_steer import package_commands as does
+    from bl_steer.server.packages import desk as does
 
     with does.open_desk(arguments.user, arguments.folder) as desk:
         report = does.roll_back(desk, arguments.name)

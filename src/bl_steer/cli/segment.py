@@ -107,7 +107,7 @@ def _command(segment: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
 
     settings = read_settings(arguments)
     data = read_data(arguments)
@@ -128,7 +128,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
 
     if any(path.suffix == ".zarr" for path in arguments.paths):
         _run_stack(arguments)
@@ -168,7 +168,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _run_stack(arguments: argparse.Namespace) -> None:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
     from bl_steer.analysis.segmentation.tiles import TILE_PX, Passes
 
     if len(arguments.paths) > 1 or arguments.probability:
@@ -199,7 +199,7 @@ def _run_stack(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
 
     report = segment_commands.evaluate(
         arguments.model, read_data(arguments, held_back=False), views=arguments.views
@@ -227,7 +227,7 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
 
     factors = {}
     for text in arguments.factor:
@@ -241,8 +241,8 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer import segment_commands
-    from bl_steer.analysis.segmentation.learning import learning_sizes
+    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation.planning.learning import learning_sizes
 
     data = read_data(arguments)
     print("\n".join(data.notes))
@@ -261,7 +261,7 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    from bl_steer import segment_commands
+    from bl_steer.analysis.segmentation import from_files as segment_commands
 
     with Bar("segmenting", "field") as bar:
         rows = segment_commands.rank(

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.training import TrainingSettings
-    from bl_steer.analysis.segmentation.training_set import TrainingSet
+    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+    from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 
 __all__ = [
     "assignment",
@@ -65,7 +65,7 @@ def conditions_option(parser: argparse.ArgumentParser) -> None:
 def read_data(arguments: argparse.Namespace, *, held_back: bool = True) -> TrainingSet:
     """Read the pairs that the options name; hold some back where none were kept apart."""
     from bl_steer.analysis.segmentation.phase_names import parse_phases
-    from bl_steer.analysis.segmentation.training_set import SHARES, TrainingSet
+    from bl_steer.analysis.segmentation.training.training_set import SHARES, TrainingSet
 
     return TrainingSet.read(
         arguments.pairs,
@@ -82,9 +82,9 @@ def read_settings(arguments: argparse.Namespace) -> TrainingSettings:
     """Return the settings of a training; `ValueError` in one line where they do not fit."""
     from pydantic import ValidationError
 
-    from bl_steer.analysis.segmentation.augmentation import Augmentation
     from bl_steer.analysis.segmentation.networks import NETWORKS
-    from bl_steer.analysis.segmentation.training import TrainingSettings
+    from bl_steer.analysis.segmentation.training.augmentation import Augmentation
+    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
 
     if arguments.network not in NETWORKS:
         raise ValueError(

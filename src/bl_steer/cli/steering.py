@@ -72,7 +72,7 @@ def _steering_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
+    from bl_steer.trials import film as commands
 
     report = commands.demo(
         sample=arguments.sample,
@@ -87,7 +87,7 @@ def _demo(arguments: argparse.Namespace) -> None:
 
 
 def _find(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
+    from bl_steer.trials import film as commands
 
     agent = arguments.agent
     if agent == "bayesian" and arguments.start == "random":
@@ -123,8 +123,8 @@ def _print_found(report: dict[str, Any]) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
     from bl_steer.features import DEFAULT_TARGET
+    from bl_steer.trials import film as commands
 
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
@@ -187,7 +187,7 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> None:
-    from bl_steer.paper import paper
+    from bl_steer.trials.paper import paper
 
     report = paper(
         seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale

@@ -21,7 +21,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _runs(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
+    from bl_steer.trials import film as commands
 
     rows = commands.runs(data_dir=arguments.data)
     for row in rows:
@@ -36,7 +36,7 @@ def _runs(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    from bl_steer import commands
+    from bl_steer.trials import film as commands
 
     report = commands.show(
         arguments.uid, data_dir=arguments.data, figure=arguments.figure, verify=arguments.verify

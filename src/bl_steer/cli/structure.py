@@ -51,7 +51,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _structure(arguments: argparse.Namespace) -> None:
-    from bl_steer.structure_commands import measure_structure
+    from bl_steer.analysis.structure.from_files import measure_structure
 
     params: dict[str, Any] = {
         "phases": arguments.phases,

@@ -37,7 +37,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _submit(arguments: argparse.Namespace) -> None:
-    from bl_steer.service.client import Client
+    from bl_steer.server.client import Client
 
     if missing := [str(path) for path in arguments.files if not path.is_file()]:
         raise FileNotFoundError(f"files must exist to be sent, got {', '.join(missing)}")

@@ -116,7 +116,7 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from bl_steer import superres_commands
+    from bl_steer.analysis.superresolution import from_files as superres_commands
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     settings = _settings(arguments)
@@ -142,9 +142,9 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer import superres_commands
-    from bl_steer.analysis.stored_stack import is_zarr
+    from bl_steer.analysis.superresolution import from_files as superres_commands
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
+    from bl_steer.files.stacks import is_zarr
 
     voxel = parse_voxel(arguments.voxel)
     keep = not arguments.free_fractions
@@ -187,7 +187,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _check(arguments: argparse.Namespace) -> None:
-    from bl_steer import superres_commands
+    from bl_steer.analysis.superresolution import from_files as superres_commands
     from bl_steer.analysis.superresolution.stack_files import parse_voxel
 
     settings = _settings(arguments)

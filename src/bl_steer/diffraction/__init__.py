@@ -1,17 +1,5 @@
 """From angles and frames to reciprocal space, and from composition and strain to peaks."""
 
-from bl_steer.diffraction.axes import FrameAxes
-from bl_steer.diffraction.sige import (
-    elastic_constants,
-    lattice_parameter,
-    peak_position,
-    strained_lattice,
-)
+import lazy_loader as lazy
 
-__all__ = [
-    "FrameAxes",
-    "elastic_constants",
-    "lattice_parameter",
-    "peak_position",
-    "strained_lattice",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

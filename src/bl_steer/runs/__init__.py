@@ -3,18 +3,6 @@
 Analyses, figures and replays start here. To store runs use `bl_steer.store` instead.
 """
 
-from bl_steer.runs.frames import Frames, FrameSource
-from bl_steer.runs.listing import RecordsAlone, RunRow, list_runs, open_named, open_run
-from bl_steer.runs.run import Run, read_outcomes
+import lazy_loader as lazy
 
-__all__ = [
-    "FrameSource",
-    "Frames",
-    "RecordsAlone",
-    "Run",
-    "RunRow",
-    "list_runs",
-    "open_named",
-    "open_run",
-    "read_outcomes",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

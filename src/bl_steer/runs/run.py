@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.patterns import normalise
+from bl_steer.diffraction.patterns import normalise
 from bl_steer.protocols import Array
 from bl_steer.runs.frames import Frames
 from bl_steer.runs.tables import PRIMARY, Table, parts_from_documents, parts_from_tiled
@@ -174,9 +174,10 @@ class Run:
     def patterns(self) -> Array:
         """Return the pattern of each point, shape (n, H·W), counts at the nominal beam.
 
-        Made by `bl_steer.patterns.normalise` from the frames, the monitor counts and the start
-        document's ``steering.nominal_counts`` (by default, those of the first valid point), as
-        the plan did it. A point without a pattern (dead frames, no beam) is a row of NaN.
+        Made by `bl_steer.diffraction.patterns.normalise` from the frames, the monitor counts and
+        the start document's ``steering.nominal_counts`` (by default, those of the first valid
+        point), as the plan did it. A point without a pattern (dead frames, no beam) is a row of
+        NaN.
 
         Raises
         ------

@@ -4,28 +4,6 @@
 usable alone; to read a stored run as arrays use `bl_steer.runs` instead.
 """
 
-from bl_steer.store.broker import open_broker
-from bl_steer.store.metadata import RunMetadata
-from bl_steer.store.record import (
-    Document,
-    RecordWriter,
-    StoreError,
-    find_records,
-    is_being_written,
-    path_of,
-    read_record,
-)
-from bl_steer.store.store import Store
+import lazy_loader as lazy
 
-__all__ = [
-    "Document",
-    "RecordWriter",
-    "RunMetadata",
-    "Store",
-    "StoreError",
-    "find_records",
-    "is_being_written",
-    "open_broker",
-    "path_of",
-    "read_record",
-]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

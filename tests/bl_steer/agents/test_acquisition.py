@@ -10,10 +10,7 @@ import torch
 from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
-from bl_steer.agents.acquisition import (
-    WeightedLogExpectedImprovement,
-    log_expected_improvement,
-)
+from bl_steer.agents.acquisition import WeightedLogExpectedImprovement, log_expected_improvement
 from bl_steer.agents.surrogate import GridEnsembleGP
 
 

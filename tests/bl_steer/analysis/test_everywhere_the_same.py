@@ -24,8 +24,8 @@ from bl_steer.analysis import (
 )
 from bl_steer.cli import main
 from bl_steer.runs import open_run
-from bl_steer.session import Session, open_session
-from bl_steer.shell import open_microscope
+from bl_steer.session.interactive import open_microscope
+from bl_steer.session.session import Session, open_session
 from bl_steer.store import Store
 
 PARAMS: dict[str, dict[str, Any]] = {

@@ -5,7 +5,7 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.features import DEFAULT_TARGET, NMFFeature, make_feature, parse_reference, propose
 from bl_steer.features.reference import matched_filter, reference_pattern
 from bl_steer.protocols import Array
-from simulators.sige_film import SigeFilm
+from simulators.film.sige_film import SigeFilm
 
 GE_RICH = parse_reference("x=0.45,R=0.9,tilt=0")
 WINDOW = np.linspace(2.24, 2.345, 33)

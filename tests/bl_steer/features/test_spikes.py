@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from bl_steer.features.spikes import without_spikes
-from simulators.sige_film import SigeFilm
+from simulators.film.sige_film import SigeFilm
 
 RNG = np.random.default_rng(3)
 

@@ -76,7 +76,7 @@ class Reconstruct:
 
     def inputs_of(self, run: Any) -> Inputs:
         """Return the slices of a stored run and of those that it carries on."""
-        from bl_steer.analysis.slices import stack_of
+        from bl_steer.analysis.slices.recorded_slices import stack_of
 
         return stack_of(run)
 
@@ -108,7 +108,7 @@ class Reconstruct:
         from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train
         from bl_steer.analysis.reconstruction.trust import judge
         from bl_steer.analysis.segmentation.shipped import find_model
-        from bl_steer.analysis.slices.alignment import AlignParams, AlignSlices
+        from bl_steer.analysis.slices.analysis import AlignParams, AlignSlices
 
         began = perf_counter()
         size = _pixel_size(inputs)

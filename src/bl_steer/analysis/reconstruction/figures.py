@@ -16,8 +16,8 @@ from bl_steer.analysis.reconstruction.measures import (
     TRUTH,
 )
 from bl_steer.analysis.reconstruction.section import Panel, panels_of
+from bl_steer.analysis.segmentation.figures import colours
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.analysis.segmentation.segmentation_figures import colours
 from bl_steer.protocols import AnalysisResult, Table
 
 if TYPE_CHECKING:

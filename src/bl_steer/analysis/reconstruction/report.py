@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
 from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
@@ -25,8 +24,9 @@ from bl_steer.analysis.reconstruction.report_tables import compared, rows_of
 from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.drafts import draft_of, write_whole
-from bl_steer.fonts import with_japanese
+from bl_steer.files.atomic import draft_of, write_whole
+from bl_steer.plotting.fonts import with_japanese
+from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Table
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def write_report(
 
     Raises
     ------
-    bl_steer.drafts.UnwritableError
+    bl_steer.files.atomic.UnwritableError
         When there is no room or no leave to write.
     """
     with with_japanese():

@@ -121,7 +121,7 @@ def _middle(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _one_way(network: SuperResolutionModel, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the phases' shares that the xz sections give, (n_phases, N, H, W)."""
-    from bl_steer.analysis.single_thread import single_thread
+    from bl_steer.processing.single_thread import single_thread
 
     shape = (n_planes(len(labels), network.factor), *labels.shape[1:])
     nothing = np.empty((0, 0, 0), np.float32)

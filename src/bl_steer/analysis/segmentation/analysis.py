@@ -247,7 +247,7 @@ def _figures(
     found: Mapping[str, Segmentation],
     pixel_size_nm: float | None,
 ) -> Figures:
-    from bl_steer.analysis.segmentation.segmentation_figures import draw_segmentation
+    from bl_steer.analysis.segmentation.figures import draw_segmentation
 
     return {
         name: partial(

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.reading import (
-    list_images,
-    masks_among,
-    read_all,
-    read_micrographs,
-)
-from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
-from bl_steer.drafts import draft_of
-from bl_steer.fonts import with_japanese
+from bl_steer.analysis.segmentation.training.pairs import masks_among
+from bl_steer.files import list_images, read_all, read_micrographs
+from bl_steer.files.atomic import draft_of
+from bl_steer.files.pixel_size import check_pixel_size
+from bl_steer.plotting.fonts import with_japanese
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["inputs_from_files", "write_result", "write_table"]

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.analysis.segmentation.recorded_pixel_size import check_pixel_size
-from bl_steer.drafts import draft_of
+from bl_steer.files.atomic import draft_of
+from bl_steer.files.pixel_size import check_pixel_size
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -55,7 +55,7 @@ class SegmentationModel:
     @property
     def calibrated(self) -> bool:
         """Whether its probabilities are corrected by the validation pairs."""
-        from bl_steer.analysis.segmentation.calibration import CalibratedNetwork
+        from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork
 
         return isinstance(self.network, CalibratedNetwork)
 
@@ -118,7 +118,7 @@ class SegmentationModel:
 
     @classmethod
     def _from_parts(cls, path: Path, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
-        from bl_steer.analysis.segmentation.calibration import CalibratedNetwork
+        from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork
 
         try:
             phases = Phases.from_list(card["phases"])

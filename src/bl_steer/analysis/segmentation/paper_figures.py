@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.segmentation.figures import plot_labels, plot_micrograph
 from bl_steer.analysis.segmentation.fractions import Fractions
 from bl_steer.analysis.segmentation.masks import paint
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.analysis.segmentation.scores import Score
 from bl_steer.analysis.segmentation.segmentation import Segmentation
-from bl_steer.analysis.segmentation.segmentation_figures import plot_labels, plot_micrograph
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

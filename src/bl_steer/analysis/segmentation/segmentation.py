@@ -18,7 +18,7 @@ from bl_steer.analysis.segmentation.tiles import (
     resample,
     standardise,
 )
-from bl_steer.analysis.single_thread import single_thread
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
 
 __all__ = ["MAX_RESAMPLING", "Segmentation", "count_steps", "segment"]

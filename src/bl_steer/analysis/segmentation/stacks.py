@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.dask_cluster import each_part
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
-from bl_steer.analysis.stored_stack import open_zarr
+from bl_steer.files.stacks import open_zarr
+from bl_steer.processing.dask_cluster import each_part
 from bl_steer.protocols import Progress
 
 __all__ = ["segment_stack"]

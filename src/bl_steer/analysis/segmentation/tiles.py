@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.device import computing_device
+from bl_steer.analysis.torch_device import computing_device
 
 if TYPE_CHECKING:
     from torch import Tensor

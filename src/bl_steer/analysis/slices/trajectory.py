@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.slices.marks import TrackingMarks
-from bl_steer.analysis.slices.registration import displacement, drift_by_marks
-from bl_steer.analysis.slices.spacing import compare
 from bl_steer.protocols import Array, Progress
+from bl_steer.slicing.marks import TrackingMarks
+from bl_steer.slicing.registration import displacement, drift_by_marks
+from bl_steer.slicing.spacing import compare
 
 __all__ = ["Trajectory", "smooth_trajectory", "track"]
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
 from bl_steer.analysis.structure.phases import parse_phases
 from bl_steer.analysis.structure.volume import LabelVolume, check_labels, check_voxel
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
 if TYPE_CHECKING:
@@ -77,8 +77,8 @@ class StructureAnalysis:
 
     def inputs_of(self, run: Any) -> Inputs:
         """Return the labels of a stored run: an analysis, or frames that are maps in order of z."""
-        from bl_steer.analysis.publish import is_analysis
         from bl_steer.analysis.structure.stored import inputs_from_analysis
+        from bl_steer.processing.publish import is_analysis
 
         if is_analysis(run.start):
             return inputs_from_analysis(run)
@@ -239,7 +239,7 @@ def _warnings(measures: Measures, params: StructureParams) -> Iterator[str]:
 
 def _figures(measures: Measures) -> Mapping[str, Callable[[], Any]]:
     def draw(name: str) -> Any:
-        from bl_steer.analysis.structure import structure_figures
+        from bl_steer.analysis.structure import figures as structure_figures
 
         return getattr(structure_figures, name)(measures)
 

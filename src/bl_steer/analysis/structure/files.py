@@ -1,10 +1,10 @@
-"""Label volumes from files; `bl_steer.analysis.stored_stack` says which."""
+"""Label volumes from files; `bl_steer.files.stacks` says which."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from bl_steer.analysis.stored_stack import open_stack
+from bl_steer.files.stacks import open_stack
 from bl_steer.protocols import Inputs
 
 __all__ = ["inputs_from_file"]

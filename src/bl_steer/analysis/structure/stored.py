@@ -27,7 +27,7 @@ def inputs_from_analysis(run: Run) -> Inputs:
     ValueError
         When the run has no record, or holds no labels of one shape.
     """
-    from bl_steer.analysis.publish import result_of
+    from bl_steer.processing.publish import result_of
     from bl_steer.runs import Run
 
     if run.record is None:

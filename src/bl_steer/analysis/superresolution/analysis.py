@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.planes import some_planes
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def result_of(
     voxel_nm : of the slices
     began : `perf_counter` when the work began
     """
-    from bl_steer.analysis.superresolution.superresolution_figures import draw_section
+    from bl_steer.analysis.superresolution.figures import draw_section
 
     fine = (voxel_nm[0] / model.factor, *voxel_nm[1:])
     tables: dict[str, Table] = {

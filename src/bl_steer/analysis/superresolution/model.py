@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
-from bl_steer.drafts import alone_in, draft_of, made_folder
+from bl_steer.files.atomic import alone_in, draft_of, made_folder
 from bl_steer.protocols import Progress
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ def train_model(
     FileExistsError
         When another process trains in the folder.
     """
-    from bl_steer.analysis.single_thread import single_thread
+    from bl_steer.processing.single_thread import single_thread
 
     check_slices(slices, n_phases)
     mean, deviation = (0.0, 1.0) if n_phases else _scale(slices)

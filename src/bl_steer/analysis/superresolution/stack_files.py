@@ -1,6 +1,6 @@
 """The voxel and the slices of a stack, and a volume into a file.
 
-`bl_steer.analysis.stored_stack` opens stacks.
+`bl_steer.files.stacks` opens stacks.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.drafts import draft_of
+from bl_steer.files.atomic import draft_of
 
 __all__ = ["even_subset", "parse_voxel", "write_volume"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.segmentation.checkpoint import load_checkpoint, save_checkpoint
+from bl_steer.analysis.segmentation.training.checkpoint import load_checkpoint, save_checkpoint
 from bl_steer.analysis.superresolution.decimation import Decimation, LessonSampler
 from bl_steer.protocols import Progress
 

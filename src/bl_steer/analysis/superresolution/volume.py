@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.single_thread import single_thread
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
 
 __all__ = ["SuperResolved", "super_resolve"]

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.analysis.dask_cluster import each_part
-from bl_steer.analysis.planes import some_planes
-from bl_steer.analysis.single_thread import single_thread
-from bl_steer.analysis.stored_stack import open_zarr
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
 from bl_steer.analysis.superresolution.volume import check_count
+from bl_steer.files.planes import some_planes
+from bl_steer.files.stacks import open_zarr
+from bl_steer.processing.dask_cluster import each_part
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
 
 __all__ = ["super_resolve_zarr"]

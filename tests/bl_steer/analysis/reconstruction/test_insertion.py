@@ -8,7 +8,7 @@ import pytest
 from bl_steer.analysis.reconstruction import insertion
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train
-from simulators.phantoms import grains
+from simulators.electron.phantoms import grains
 
 
 def test_a_volume_made_on_disk_is_the_one_made_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:

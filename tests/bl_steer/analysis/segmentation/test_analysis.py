@@ -8,11 +8,11 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bl_steer.analysis.digest import digest_of
 from bl_steer.analysis.segmentation.analysis import SegmentMicrographs, SegmentParams
 from bl_steer.analysis.segmentation.conditions import Conditions
 from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.segmentation import segment
+from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import Inputs
 
 

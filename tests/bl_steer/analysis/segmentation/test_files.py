@@ -10,7 +10,7 @@ from matplotlib.font_manager import findSystemFonts
 from PIL import Image
 
 from bl_steer.analysis.segmentation.files import inputs_from_files, write_result
-from bl_steer.fonts import JAPANESE
+from bl_steer.plotting.fonts import JAPANESE
 from bl_steer.protocols import AnalysisResult
 
 

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bl_steer.analysis import Request
-from bl_steer.analysis.runner import AnalysisRunner
 from bl_steer.analysis.segmentation.analysis import SegmentMicrographs, SegmentParams
 from bl_steer.analysis.segmentation.appearance import ASPECTS
 from bl_steer.analysis.segmentation.conditions import Conditions
@@ -22,8 +21,9 @@ from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.analysis.segmentation.segmentation import count_steps, segment
 from bl_steer.analysis.segmentation.tiles import Passes, count_tiles, iterate_tiles
+from bl_steer.processing.runner import AnalysisRunner
 from bl_steer.protocols import Inputs
-from bl_steer.shell import open_microscope
+from bl_steer.session.interactive import open_microscope
 
 torch.manual_seed(0)
 MODEL = SegmentationModel(

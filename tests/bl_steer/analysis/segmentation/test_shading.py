@@ -10,7 +10,7 @@ from bl_steer.analysis.segmentation.segmentation import count_steps, segment
 from bl_steer.analysis.segmentation.shading import even_levels
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, standardise
-from simulators.micrograph import Micrograph, field
+from simulators.electron.micrograph import Micrograph, field
 
 
 @pytest.fixture(scope="module")

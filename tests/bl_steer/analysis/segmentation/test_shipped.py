@@ -15,14 +15,9 @@ from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model, shipped_models
-from bl_steer.analysis.segmentation.tiles import (
-    ONE_PASS,
-    Passes,
-    iterate_tiles,
-    standardise,
-)
-from simulators.imaging import ImagingConditions
-from simulators.micrograph import Micrograph, field
+from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, iterate_tiles, standardise
+from simulators.electron.imaging import ImagingConditions
+from simulators.electron.micrograph import Micrograph, field
 
 UNSEEN = range(900, 906)
 

@@ -17,13 +17,13 @@ import torch
 import zarr
 from PIL import Image
 
-from bl_steer import segment_commands
+from bl_steer.analysis.segmentation import from_files as segment_commands
 from bl_steer.analysis.segmentation.masks import paint
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
 from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training import TrainingSettings
-from bl_steer.analysis.segmentation.training_set import TrainingSet
+from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 from bl_steer.cli import main
 
 SETTINGS = TrainingSettings(widths=(4, 6), steps=4, batch=1, patch_px=32, evaluate_every=2)

@@ -14,7 +14,7 @@ from bl_steer.analysis.structure import LabelVolume, volume
 from bl_steer.analysis.structure.areas import ContactAreas, contact_areas
 from bl_steer.analysis.structure.directions import Directions, flat_range, sphere_shares
 from bl_steer.analysis.structure.fractions import volume_fractions
-from simulators.phantoms import CUBE, Labels, cap, grains, places
+from simulators.electron.phantoms import CUBE, Labels, cap, grains, places
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(2, 6)] * 3), elements=st.integers(0, 3))
 VOXELS = st.tuples(*[st.floats(0.2, 5.0)] * 3)

@@ -14,7 +14,7 @@ from bl_steer.analysis.structure.chords import chord_lengths
 from bl_steer.analysis.structure.connectivity import connectivity
 from bl_steer.analysis.structure.correlation import two_point_correlation
 from bl_steer.analysis.structure.fractions import volume_fractions
-from simulators.phantoms import CUBE, Labels, grains, places
+from simulators.electron.phantoms import CUBE, Labels, grains, places
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(1, 7)] * 3), elements=st.integers(0, 2))
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from bl_steer.analysis.structure import LabelVolume, volume
 from bl_steer.analysis.structure.triple_lines import TripleLines, triple_lines
-from simulators.phantoms import CUBE, Labels, grains, places, ring
+from simulators.electron.phantoms import CUBE, Labels, grains, places, ring
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(2, 6)] * 3), elements=st.integers(0, 3))
 

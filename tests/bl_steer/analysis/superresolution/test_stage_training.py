@@ -10,7 +10,7 @@ from bl_steer.analysis.segmentation.model import ModelError
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
-from bl_steer.drafts import alone_in
+from bl_steer.files.atomic import alone_in
 
 SETTINGS = TrainingSettings(
     factor=4,

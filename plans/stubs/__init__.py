@@ -1,0 +1,1 @@
+"""The pieces that plans are made of: they open no run."""

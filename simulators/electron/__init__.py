@@ -1,0 +1,1 @@
+"""Simulated specimens, and the electron microscope and FIB-SEM that image them."""

@@ -1,0 +1,1 @@
+"""A soft IOC: a simulated sample behind real Channel Access."""

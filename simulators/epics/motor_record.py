@@ -1,0 +1,168 @@
+"""A motor record for the soft IOC of `simulators.epics.ioc`, and the channels that act on a put."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from time import monotonic
+from typing import Any
+
+from caproto import ChannelDouble, ChannelEnum, ChannelShort, ChannelString
+
+from simulators.film.beamline import SPEED
+
+__all__ = ["ActingEnum", "HurriedTime", "MotorRecord"]
+
+TICK_S = 0.1
+"""A moving motor tells where it is ten times a second."""
+
+Act = Callable[[], Awaitable[None]]
+
+
+class _Acting:
+    """A channel that acts on a client's put; a put with completion waits for the act to end."""
+
+    def __init__(self, act: Act, **options: Any) -> None:
+        super().__init__(**options)
+        self._act = act
+
+    async def write_from_dbr(self, *arguments: Any, **options: Any) -> None:
+        await super().write_from_dbr(*arguments, **options)  # type: ignore[misc]
+        await self._act()
+
+
+class _ActingDouble(_Acting, ChannelDouble):
+    async def verify_value(self, data: Any) -> Any:
+        """Let everything in: a refused put would leave its client waiting for a motion."""
+        return data
+
+
+class _ActingShort(_Acting, ChannelShort):
+    pass
+
+
+class ActingEnum(_Acting, ChannelEnum):
+    """An enumeration that acts on a client's put."""
+
+
+class HurriedTime:
+    """Real time, `speedup` times as fast."""
+
+    def __init__(self, speedup: float) -> None:
+        self.speedup = speedup
+        self._start = monotonic()
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return (monotonic() - self._start) * self.speedup
+
+    async def sleep(self, duration_s: float) -> None:
+        """Wait for `duration_s`."""
+        await asyncio.sleep(duration_s / self.speedup)
+
+
+class MotorRecord:
+    """A motor record, as far as `ophyd.EpicsMotor` knows one.
+
+    ``DMOV`` is pulsed for every put to ``VAL``, also where nothing has to move; a put beyond the
+    limits raises ``LVIO`` and is taken back; a new ``VAL`` turns a motion that is under way;
+    ``STOP`` ends it and clears itself. ``SET``, ``OFF`` and the homing fields do nothing.
+    """
+
+    def __init__(
+        self, time: HurriedTime, *, limits: tuple[float, float], start: float, unit: str
+    ) -> None:
+        self._time = time
+        self._turn = 0
+        low, high = limits
+        position: dict[str, Any] = {"value": start, "precision": 4, "units": unit}
+        self.setpoint = _ActingDouble(
+            self._move, **position, lower_ctrl_limit=low, upper_ctrl_limit=high
+        )
+        self.readback = ChannelDouble(**position)
+        self.low = _ActingDouble(self._set_limits, value=low, units=unit)
+        self.high = _ActingDouble(self._set_limits, value=high, units=unit)
+        self.velocity = ChannelDouble(value=SPEED, units=f"{unit}/s")
+        self.done = ChannelShort(value=1)
+        self.moving = ChannelShort(value=0)
+        self.upwards = ChannelShort(value=0)
+        self.violation = ChannelShort(value=0)
+        self.stop = _ActingShort(self._stop, value=0)
+        self._egu = ChannelString(value=unit)
+
+    def fields(self) -> dict[str, Any]:
+        """Return the record's channels by field."""
+        return {
+            "": self.setpoint,
+            ".VAL": self.setpoint,
+            ".RBV": self.readback,
+            ".VELO": self.velocity,
+            ".ACCL": ChannelDouble(value=0.0, units="s"),
+            ".EGU": self._egu,
+            ".OFF": ChannelDouble(value=0.0),
+            ".DIR": ChannelEnum(value="Pos", enum_strings=("Pos", "Neg")),
+            ".FOFF": ChannelEnum(value="Variable", enum_strings=("Variable", "Frozen")),
+            ".SET": ChannelEnum(value="Use", enum_strings=("Use", "Set")),
+            ".LLM": self.low,
+            ".HLM": self.high,
+            ".LLS": ChannelShort(value=0),
+            ".HLS": ChannelShort(value=0),
+            ".LVIO": self.violation,
+            ".DMOV": self.done,
+            ".MOVN": self.moving,
+            ".TDIR": self.upwards,
+            ".STOP": self.stop,
+            ".HOMF": ChannelShort(value=0),
+            ".HOMR": ChannelShort(value=0),
+        }
+
+    async def _set_limits(self) -> None:
+        await self.setpoint.write_metadata(
+            lower_ctrl_limit=self.low.value, upper_ctrl_limit=self.high.value
+        )
+
+    async def _move(self) -> None:
+        target = float(self.setpoint.value)
+        violated = not self.low.value <= target <= self.high.value
+        await self.violation.write(int(violated))
+        await self.done.write(0)
+        if violated:
+            await self._halt()
+            return
+        turn = self._next_turn()
+        await self.moving.write(1)
+        await self.upwards.write(int(target > self.readback.value))
+        if await self._travel(target, turn):
+            await self._rest()
+
+    async def _travel(self, target: float, turn: int) -> bool:
+        """Go to `target`; return whether nothing else was asked for on the way."""
+        start = float(self.readback.value)
+        duration_s = abs(target - start) / max(float(self.velocity.value), 1e-6)
+        steps = max(1, math.ceil(duration_s / self._time.speedup / TICK_S))
+        for step in range(1, steps + 1):
+            await self._time.sleep(duration_s / steps)
+            if turn != self._turn:
+                return False
+            await self.readback.write(start + (target - start) * step / steps)
+        return True
+
+    async def _stop(self) -> None:
+        await self.stop.write(0)
+        if self.moving.value:
+            await self._halt()
+
+    async def _halt(self) -> None:
+        self._next_turn()
+        await self.setpoint.write(self.readback.value)
+        await self._rest()
+
+    async def _rest(self) -> None:
+        await self.moving.write(0)
+        await self.done.write(1)
+
+    def _next_turn(self) -> int:
+        self._turn += 1
+        return self._turn

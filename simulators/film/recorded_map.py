@@ -1,0 +1,247 @@
+"""A map that was measured somewhere, replayed as a sample: look up instead of compute.
+
+The same interface as `simulators.film.sige_film.SigeFilm`, over the arrays of an .npz file: x, y
+and ``patterns`` or ``map``, on a regular grid (2-D) or scattered (1-D). `bl_steer.files.maps` reads
+and checks the file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.files.maps import checked_clip, checked_stride, read_map
+from bl_steer.protocols import Array
+
+__all__ = ["Interpolation", "RecordedMap"]
+
+Interpolation = Literal["nearest", "linear"]
+MIN_POINTS = 4
+GRID_TOLERANCE = 0.01
+"""Deviation from an evenly spaced grid, in pitches, up to which points count as one."""
+
+
+class RecordedMap:
+    """A recorded map under the beam; see `simulators.film.sample.Sample` for what it answers.
+
+    Parameters
+    ----------
+    x, y : shape (n_y, n_x) or (n,), places, in `unit`
+    values : shape of x for a map of numbers, (..., C) for spectra, (..., H, W) for frames
+    axes : the pixels of a frame; pixel numbers by default
+    unit : of x and y
+    name : what to call the map
+    interpolation : ``"nearest"`` gives the nearest recorded point, anywhere, outside the map too;
+        ``"linear"`` interpolates bilinearly, on a regular grid only, and holds the edge's value
+        outside
+
+    Raises
+    ------
+    ValueError
+        If shapes disagree, values are not finite, places coincide, or there are fewer than 4.
+
+    Notes
+    -----
+    Values are replayed as recorded, whatever the exposure time, with no further noise: the monitor
+    reports the nominal beam, so that the normalised pattern is the recorded one. Negative values
+    (a subtracted background) stay; features that need counts clip them at zero themselves.
+    """
+
+    nominal_monitor = 1.0e6
+    """Counts/s of the beam monitor at the nominal beam."""
+
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        values: ArrayLike,
+        *,
+        axes: FrameAxes | None = None,
+        unit: str = "px",
+        name: str = "recorded",
+        interpolation: Interpolation = "nearest",
+    ) -> None:
+        if interpolation not in get_args(Interpolation):
+            raise ValueError(
+                f"interpolation must be nearest or linear, got {interpolation!r}; choose one"
+            )
+        places_x, places_y, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
+        self.name, self.unit = name, unit
+        self.interpolation: Interpolation = interpolation
+        self.axes = FrameAxes.channels(frames.shape[-2:]) if axes is None else axes
+        if self.axes.shape != frames.shape[-2:]:
+            raise ValueError(
+                f"axes must have the frames' shape {frames.shape[-2:]}, got {self.axes.shape}; "
+                "give one coordinate for each row and column"
+            )
+        self._shape, order = _grid_order(places_x, places_y)
+        self._x, self._y = places_x.ravel()[order], places_y.ravel()[order]
+        self._frames = frames.reshape(-1, *frames.shape[-2:])[order]
+        self._lookup = self._build_lookup()
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        clip: float | None = None,
+        stride: int = 1,
+        *,
+        interpolation: Interpolation = "nearest",
+    ) -> Self:
+        """Load a recorded map.
+
+        Parameters
+        ----------
+        path : .npz with x, y and ``patterns`` or ``map`` (``patterns`` wins where both are
+            there), and optionally ``axis`` (spectra) or ``qx`` and ``qz`` (frames), ``axis_unit``
+            and ``unit_xy``; pickles are refused
+        clip : percentile of all values, in (0, 100]; higher values are cut down to it, against
+            single hot outliers
+        stride : take every stride-th point, along both directions of a grid
+        interpolation : see the class
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such file.
+        ValueError
+            If the file cannot be read or what it holds is no map; in one line.
+        """
+        checked_clip(clip)
+        checked_stride(stride)
+        recorded = read_map(path)
+        every = (slice(None, None, stride),) * recorded.x.ndim
+        if recorded.x[every].size < MIN_POINTS:
+            raise ValueError(
+                f"a recorded map must keep at least {MIN_POINTS} points, got "
+                f"{recorded.x[every].size} of {recorded.x.size} with stride {stride} "
+                f"in {recorded.name!r}; {'lower the stride' if stride > 1 else 'record more'}"
+            )
+        values = recorded.values
+        if clip is not None:
+            values = np.minimum(values, np.percentile(values, clip).astype(values.dtype))
+        return cls(
+            recorded.x[every],
+            recorded.y[every],
+            values[every],
+            axes=recorded.axes,
+            unit=recorded.unit,
+            name=recorded.name,
+            interpolation=interpolation,
+        )
+
+    @property
+    def grid(self) -> tuple[Array, Array]:
+        """Coordinates of the recorded points, each (n,), in `unit`; x first on a grid."""
+        return self._x.copy(), self._y.copy()
+
+    @property
+    def grid_shape(self) -> tuple[int, int] | None:
+        """Shape (n_y, n_x) of a regular grid, None for scattered points."""
+        return self._shape
+
+    def rates(self, x: Array, y: Array) -> Array:
+        """Return the recorded values at the places, (n, H, W), as recorded."""
+        x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+        if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
+            raise ValueError(
+                f"x and y must be finite and of one length, got shapes {x.shape} and {y.shape}; "
+                "give one finite x and y for each place"
+            )
+        if self.interpolation == "nearest":
+            nearest = self._lookup.query(np.stack([x, y], axis=1))[1]
+            return np.asarray(self._frames[nearest], dtype=float)
+        places = [np.clip(u, edge.min(), edge.max()) for u, edge in ((y, self._y), (x, self._x))]
+        return np.asarray(self._lookup(np.stack(places, axis=1)), dtype=float)
+
+    def expose(
+        self, x: float, y: float, *, exposure_s: float, time_s: float, shot: int
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return the recorded frame (H, W) and the monitor counts of the nominal beam.
+
+        `time_s` and `shot` change nothing: there is no drift and no noise but the recorded one.
+        """
+        if not 0.0 < exposure_s < np.inf:
+            raise ValueError(
+                f"exposure_s must be positive and finite, got {exposure_s:g} s; give e.g. 10 s"
+            )
+        return self.rates(np.array([x]), np.array([y]))[0], self.nominal_monitor * exposure_s
+
+    def _build_lookup(self) -> Any:
+        # SciPy's spatial and interpolation packages are slow to import: only where a map is used.
+        if self.interpolation == "nearest":
+            from scipy.spatial import KDTree
+
+            return KDTree(np.stack([self._x, self._y], axis=1))
+        if self._shape is None or min(self._shape) < 2:
+            raise ValueError(
+                "interpolation linear must have a regular grid of at least 2 by 2 points, got "
+                f"{len(self._x)} points in {self.name!r} without one; take nearest"
+            )
+        from scipy.interpolate import RegularGridInterpolator
+
+        n_y, n_x = self._shape
+        frames = self._frames.reshape(n_y, n_x, *self.axes.shape).astype(float)
+        return RegularGridInterpolator((self._y[::n_x], self._x[:n_x]), frames)
+
+
+def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Array, Array, Any]:
+    """Return x and y as floats and the values as frames (*x.shape, H, W)."""
+    if x.shape != y.shape or x.ndim not in (1, 2):
+        raise ValueError(
+            f"x and y must have one shape, (n_y, n_x) or (n,), got {x.shape} and {y.shape}; "
+            "give both for every point"
+        )
+    if x.size < MIN_POINTS:
+        raise ValueError(
+            f"a recorded map must have at least {MIN_POINTS} points, got {x.size}; record more"
+        )
+    pixels = values.ndim - x.ndim
+    if values.shape[: x.ndim] != x.shape or pixels not in (0, 1, 2) or 0 in values.shape:
+        raise ValueError(
+            f"values must have the shape of x, {x.shape}, then (), (C,) or (H, W), "
+            f"got {values.shape}; give one value, spectrum or frame for each point"
+        )
+    for name, array in (("x", x), ("y", y), ("values", values)):
+        if array.dtype.kind not in "fiu":
+            raise ValueError(
+                f"{name} must be real numbers, got {array.dtype}; save them as float or integer"
+            )
+        if not np.isfinite(array).all():
+            bad = int(np.count_nonzero(~np.isfinite(array)))
+            raise ValueError(
+                f"{name} must be finite, got {bad} NaN or infinite of {array.size}; "
+                "fill these or leave their points out"
+            )
+    distinct = len(np.unique(np.stack([x.ravel(), y.ravel()], axis=1), axis=0))
+    if distinct < x.size:
+        raise ValueError(
+            f"points must differ in x or y, got {distinct} different places for {x.size} points; "
+            "average the repeats"
+        )
+    # A number is a frame of (1, 1), a spectrum one of (1, C).
+    frame_shape = (1, 1, *values.shape[x.ndim :])[-2:]
+    return x.astype(float), y.astype(float), values.reshape(*x.shape, *frame_shape)
+
+
+def _grid_order(x: Array, y: Array) -> tuple[tuple[int, int] | None, NDArray[np.intp]]:
+    """Return the shape (n_y, n_x) of a regular grid, and the order that runs along x first."""
+    order: NDArray[np.intp] = np.arange(x.size).reshape(x.shape)
+    for columns, rows, index in ((x, y, order), (x.T, y.T, order.T)):
+        if x.ndim == 2 and _evenly_spaced(columns) and _evenly_spaced(rows.T):
+            return (index.shape[0], index.shape[1]), index.ravel()
+    return None, order.ravel()
+
+
+def _evenly_spaced(columns: Array) -> bool:
+    """Return whether all rows hold the same, evenly spaced positions."""
+    first = columns[0]
+    if len(first) == 1:
+        return bool(np.ptp(columns) == 0.0)
+    pitch = (first[-1] - first[0]) / (len(first) - 1)
+    even = first[0] + pitch * np.arange(len(first))
+    return bool(pitch != 0.0 and np.abs(columns - even).max() <= GRID_TOLERANCE * abs(pitch))

@@ -1,0 +1,10 @@
+from .baselines import RandomAgent as RandomAgent
+from .baselines import RasterAgent as RasterAgent
+from .baselines import SobolAgent as SobolAgent
+from .bayesian import BayesianAgent as BayesianAgent
+from .bayesian import Recommendation as Recommendation
+from .continuous import ContinuousAgent as ContinuousAgent
+from .factory import AGENT_NAMES as AGENT_NAMES
+from .factory import make_agent as make_agent
+from .space import Space as Space
+from .space import SpaceExhausted as SpaceExhausted

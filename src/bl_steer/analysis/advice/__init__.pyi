@@ -1,0 +1,2 @@
+from .analysis import AdviceParams as AdviceParams
+from .analysis import SteeringAdvice as SteeringAdvice

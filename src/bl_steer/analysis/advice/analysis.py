@@ -1,0 +1,325 @@
+"""The analysis ``advise``: from points that somebody measured to where to measure next.
+
+The agents' own loop is `bl_steer.steering`; this is for a table of points from anywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from time import perf_counter
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from bl_steer.agents import AGENT_NAMES, Space, make_agent
+from bl_steer.agents.ledger import MAX_INVALID
+from bl_steer.analysis.advice.subset import most_learnt, spread_out
+from bl_steer.protocols import (
+    AnalysisResult,
+    Array,
+    ExplainsDecisions,
+    Explanation,
+    Inputs,
+    PredictsMap,
+    Progress,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from bl_steer.protocols import Agent
+
+__all__ = ["AdviceParams", "SteeringAdvice"]
+
+CELLS = 30
+"""Cells along the longer side, where no pitch is given: as fine as the beamline's maps."""
+MAX_CELLS = 40_000
+LEAST_POINTS = 3
+N_START = 5
+"""With fewer points the next ones fill the largest gaps: there is too little to learn from."""
+
+
+class AdviceParams(BaseModel):
+    """What the advice can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    goal: Literal["highest", "lowest"] = Field("highest", description="Value that is looked for")
+    n_points: int = Field(5, ge=1, le=50, description="Points to suggest, the best first")
+    pitch: float | None = Field(
+        None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Distance of the places to choose from, in the unit of x and y; a thirtieth "
+        "of the longer side by default",
+    )
+    method: Literal["bayesian", "sobol", "random"] = Field(
+        "bayesian",
+        description="bayesian learns from the values; sobol and random fill the area evenly",
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Of all random choices")
+
+
+class SteeringAdvice:
+    """Say where to measure next, and draw what is known so far.
+
+    Notes
+    -----
+    Several points are found one after the other: the value of each is taken to be what the model
+    expects there, and the model asked again (the "kriging believer"). Of more points than can be
+    learnt from in some seconds, the method bayesian takes some that lie spread out.
+
+    References
+    ----------
+    Ginsbourger, Le Riche & Carraro (2010), in Computational Intelligence in Expensive Optimization
+    Problems, 131, doi 10.1007/978-3-642-10701-6_6.
+    """
+
+    name: ClassVar[str] = "advise"
+    version: ClassVar[str] = "2"
+    Params: ClassVar[type[BaseModel]] = AdviceParams
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return a stored run's valid points and the counts of each."""
+        if run.frames is None or not run.valid.any():
+            raise ValueError(
+                f"advice must come from measured points, got none in run {run.uid}; choose a run "
+                "of map_sample or find_hotspot"
+            )
+        value = run.patterns().sum(axis=1)
+        arrays = {"x": run.x, "y": run.y, "value": value}
+        unit = str(run.start.get("sample", {}).get("unit", "um"))
+        return Inputs(arrays, {"unit": unit}, {"run": run.uid})
+
+    def run(
+        self, inputs: Inputs, params: AdviceParams, progress: Progress | None = None
+    ) -> AnalysisResult:
+        """Suggest points.
+
+        Parameters
+        ----------
+        inputs : arrays ``x``, ``y`` and ``value``, (n_points,) each; rows with NaN are left out
+
+        Returns
+        -------
+        result : tables ``suggestions`` (a row each: x, y, expected value and its sd, reason; NaN
+            where the method expects nothing) and ``best`` (the highest or lowest measured point);
+            with the method bayesian arrays ``expected`` and ``sd``, (n_y, n_x), on the axes
+            ``grid_x`` and ``grid_y``
+
+        Raises
+        ------
+        ValueError
+            When there are too few points, or no area between them.
+        """
+        began = perf_counter()
+        points = _checked(inputs)
+        sign = 1.0 if params.goal == "highest" else -1.0
+        space = _space(points, params)
+        learnt = _learnt(points, space, params, sign)
+        agent = _told(points, learnt, space, params, sign)
+        # Before it suggests: then it believes in values that nobody measured.
+        arrays = _expected(agent, space, sign) if isinstance(agent, PredictsMap) else {}
+        suggestions = _suggest(agent, params, sign, progress)
+        unit = str(inputs.metadata.get("unit", ""))
+        return AnalysisResult(
+            tables={"suggestions": suggestions, "best": _best(points, sign)},
+            arrays=arrays,
+            provenance={
+                "name": self.name,
+                "version": self.version,
+                "params": params.model_dump(),
+                "weights": None,
+                "source": dict(inputs.source),
+                "unit": unit,
+                "pitch": space.pitch,
+                "duration_s": perf_counter() - began,
+            },
+            figures={
+                "advice": partial(
+                    _draw, points, suggestions, arrays, unit=unit, value=_value_name(inputs)
+                )
+            },
+            warnings=[
+                *_warnings(points, inputs),
+                *_bounded(learnt, space),
+                *_exhausted(suggestions, params, space),
+            ],
+        )
+
+
+def _draw(
+    points: Mapping[str, Array], suggestions: Table, arrays: Mapping[str, Array], **names: str
+) -> Any:
+    # The figures load matplotlib, so they are imported when one is drawn.
+    from bl_steer.analysis.advice.figures import draw_advice
+
+    return draw_advice(points, suggestions, arrays, **names)
+
+
+def _value_name(inputs: Inputs) -> str:
+    """Return what the values are called where they come from."""
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    return str(columns.get("value", "value"))
+
+
+def _checked(inputs: Inputs) -> dict[str, Array]:
+    missing = [key for key in ("x", "y", "value") if key not in inputs.arrays]
+    if missing:
+        raise ValueError(
+            f"points must have x, y and value, got {', '.join(inputs.arrays)}; "
+            f"{', '.join(missing)} is missing"
+        )
+    columns = {key: np.asarray(inputs.arrays[key], dtype=float) for key in ("x", "y", "value")}
+    shapes = {column.shape for column in columns.values()}
+    if len(shapes) > 1 or columns["x"].ndim != 1:
+        raise ValueError(f"x, y and value must have one length, got shapes {sorted(shapes)}")
+    usable = np.all([np.isfinite(column) for column in columns.values()], axis=0)
+    if usable.sum() < LEAST_POINTS:
+        raise ValueError(
+            f"there must be at least {LEAST_POINTS} points with finite x, y and value, got "
+            f"{usable.sum()} of {len(usable)}; measure some first"
+        )
+    return {key: column[usable] for key, column in columns.items()}
+
+
+def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
+    """Return the grid over the box of the measured points, in its middle."""
+    low = np.array([points["x"].min(), points["y"].min()])
+    high = np.array([points["x"].max(), points["y"].max()])
+    if (high == low).any():
+        raise ValueError(
+            f"points must span an area, got x from {low[0]:g} to {high[0]:g} and y from "
+            f"{low[1]:g} to {high[1]:g}; measure its corners first"
+        )
+    pitch = params.pitch or float((high - low).max()) / CELLS
+    counts = np.floor((high - low) / pitch * (1 + 1e-9)).astype(int) + 1
+    if counts.prod() > MAX_CELLS or counts.prod() < 2:
+        raise ValueError(
+            f"the pitch must give 2 to {MAX_CELLS} places, got {counts[0]} x {counts[1]} with "
+            f"{pitch:g}; choose another"
+        )
+    first = low + 0.5 * np.maximum(high - low - pitch * (counts - 1), 0.0)
+    return Space.grid(*(first[axis] + pitch * np.arange(counts[axis]) for axis in (0, 1)))
+
+
+def _learnt(
+    points: Mapping[str, Array], space: Space, params: AdviceParams, sign: float
+) -> NDArray[np.bool_]:
+    """Return from which of the points is learnt, booleans (n,)."""
+    if params.method != "bayesian":
+        return np.ones(len(points["x"]), bool)
+    best = int(np.argmax(sign * points["value"]))
+    return spread_out(points, most_learnt(len(space)), best)
+
+
+def _told(
+    points: Mapping[str, Array],
+    learnt: NDArray[np.bool_],
+    space: Space,
+    params: AdviceParams,
+    sign: float,
+) -> Agent:
+    if params.method not in AGENT_NAMES:
+        raise ValueError(f"a method must be one of {', '.join(AGENT_NAMES)}, got {params.method!r}")
+    options: dict[str, Any] = {}
+    if params.method == "bayesian":
+        # Square roots suit counts; other values, and those turned round, are taken as they are.
+        counts = sign > 0 and points["value"].min() >= 0
+        options = {"n_start": N_START, "warp": "sqrt" if counts else "none"}
+    agent = make_agent(params.method, space, seed=params.seed, **options)
+    values = np.where(learnt, sign * points["value"], np.nan)
+    rows = [
+        {"x": float(x), "y": float(y), "objective": float(v)}
+        for x, y, v in zip(points["x"], points["y"], values, strict=True)
+    ]
+    agent.ingest(rows)
+    # Where somebody has measured, nobody is sent again, whether that is learnt from or not.
+    agent.ingest([row for row in rows if np.isnan(row["objective"])] * (MAX_INVALID - 1))
+    return agent
+
+
+def _expected(agent: PredictsMap, space: Space, sign: float) -> dict[str, Array]:
+    """Return the maps of what is expected and how well it is known, and their axes."""
+    mean, sd = agent.predict(space.points)
+    shape = space.shape or (1, len(space))
+    return {
+        "expected": (sign * mean).reshape(shape),
+        "sd": sd.reshape(shape),
+        "grid_x": space.points[: shape[1], 0].copy(),
+        "grid_y": space.points[:: shape[1], 1].copy(),
+    }
+
+
+def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress | None) -> Table:
+    from bl_steer.agents import SpaceExhausted
+
+    rows: list[tuple[float, float, float, float, str]] = []
+    for number in range(params.n_points):
+        try:
+            (point,) = agent.suggest()
+        except SpaceExhausted:
+            break
+        why = agent.explain() if isinstance(agent, ExplainsDecisions) else Explanation("")
+        mean, sd = why.mean, why.sd
+        if isinstance(agent, PredictsMap):
+            found = agent.predict(np.array([[point["x"], point["y"]]]))
+            mean, sd = float(found[0][0]), float(found[1][0])
+            agent.ingest([{**point, "objective": mean}])
+        rows.append((point["x"], point["y"], sign * mean, sd, why.reason))
+        if progress is not None:
+            progress(number + 1, params.n_points)
+    x, y, mean_, sd_, reason = zip(*rows, strict=True) if rows else ((),) * 5
+    return {
+        "x": np.array(x, dtype=float),
+        "y": np.array(y, dtype=float),
+        "expected": np.array(mean_, dtype=float),
+        "sd": np.array(sd_, dtype=float),
+        "reason": np.array(reason, dtype=str),
+    }
+
+
+def _best(points: Mapping[str, Array], sign: float) -> Table:
+    at = int(np.argmax(sign * points["value"]))
+    return {key: column[at : at + 1] for key, column in points.items()}
+
+
+def _warnings(points: Mapping[str, Array], inputs: Inputs) -> list[str]:
+    left_out = len(np.asarray(inputs.arrays["x"])) - len(points["x"])
+    found = []
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    if any(name.strip().lower() != key for key, name in columns.items()):
+        taken = ", ".join(f"{key} from {name!r}" for key, name in columns.items())
+        found.append(f"Columns taken: {taken}.")
+    if left_out:
+        found.append(f"{left_out} points without a finite x, y or value were left out.")
+    if len(points["x"]) < N_START:
+        found.append(
+            f"There are only {len(points['x'])} points: the next ones fill the largest gaps."
+        )
+    return found
+
+
+def _bounded(learnt: NDArray[np.bool_], space: Space) -> Iterator[str]:
+    if not learnt.all():
+        yield (
+            f"The map was learnt from {learnt.sum()} of the {len(learnt)} points, spread over the "
+            f"area: more would take too long for {len(space)} places. All count as measured."
+        )
+
+
+def _exhausted(suggestions: Table, params: AdviceParams, space: Space) -> Iterator[str]:
+    found = len(suggestions["x"])
+    places = f"places to choose from, {space.pitch:.4g} apart"
+    if not found:
+        yield (
+            f"Nothing is left to suggest: all of the {len(space)} {places}, were measured already. "
+            "Give a smaller pitch."
+        )
+    elif found < params.n_points:
+        yield (
+            f"Only {found} of {params.n_points} points are suggested: the others of the "
+            f"{len(space)} {places}, were measured already. Give a smaller pitch."
+        )

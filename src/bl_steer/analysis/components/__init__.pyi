@@ -1,0 +1,2 @@
+from .analysis import ComponentParams as ComponentParams
+from .analysis import MapComponents as MapComponents

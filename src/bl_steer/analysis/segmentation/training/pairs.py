@@ -1,0 +1,302 @@
+"""Find the pairs of micrograph and painted mask that a model learns from, and split them.
+
+A folder or a catalogue (CSV) lists the pairs; all its problems are reported at once. Pairs of one
+sample never come apart: scores on a part of a sample that the model has seen are worth nothing.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.masks import decode_mask
+from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.files.image_pages import size_of
+from bl_steer.files.images import list_images, read_colours, read_micrographs
+
+__all__ = [
+    "Pair",
+    "describe_samples",
+    "find_pairs",
+    "load_pair",
+    "masks_among",
+    "split_by_sample",
+]
+
+_MASK_WORD = r"(?:masks?|annot(?:ations?)?|labels?|segmentation|gt)"
+_MASK_NAME = re.compile(rf"[ _.-]{_MASK_WORD}$", re.IGNORECASE)
+_IMAGE_NAME = re.compile(r"[ _.-](?:images?|img)$", re.IGNORECASE)
+_MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "annot")
+_TRIALS = 64  # of the split: far more than a dozen samples need
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A micrograph and its painted mask.
+
+    Parameters
+    ----------
+    sample : what both come from: the unit that a split keeps together
+    conditions : how the micrograph was recorded: ``{"pixel_size_nm": 10.0, "staining": "none"}``
+    """
+
+    image: Path
+    mask: Path
+    sample: str
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+
+
+def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) -> list[Pair]:
+    """Find pairs in a folder, or read them from a catalogue.
+
+    Folders may be laid out as ``X/`` beside ``X_annot/`` or ``X_masks/`` (give X), as ``images/``
+    and ``masks/`` within one, or with ``name.*`` beside ``name_mask.*``. A catalogue has the
+    columns ``image`` and ``mask`` (paths relative to it), and if known ``sample`` and conditions.
+
+    Parameters
+    ----------
+    sample_pattern : regular expression; its first group (or all of it) in the name of an image is
+        the sample. By default it is what names share up to a separator: ``spot3`` of
+        ``spot3_0d_3.tif``; see `describe_samples`.
+
+    Raises
+    ------
+    ValueError
+        If there are no pairs, or any has no mask, no image, or a mask of another size.
+    """
+    place = Path(folder_or_csv)
+    if place.is_dir():
+        rows, problems = _pairs_in(place)
+    elif place.is_file():
+        rows, problems = _pairs_listed(place)
+    else:
+        raise ValueError(f"pairs must be in a folder or a catalogue (CSV), got {str(place)!r}")
+    problems += [found for image, mask, _ in rows for found in _mismatch(image, mask)]
+    if problems:
+        raise ValueError(
+            f"pairs in {place} must be complete, got {len(problems)} problems: "
+            + "; ".join(problems)
+        )
+    named = _samples([image for image, _, _ in rows], sample_pattern)
+    return [
+        Pair(image, mask, str(conditions.pop("sample", sample)), conditions)
+        for (image, mask, conditions), sample in zip(rows, named, strict=True)
+    ]
+
+
+def describe_samples(pairs: Sequence[Pair]) -> str:
+    """Say which samples the pairs belong to, for a reader to check."""
+    counts = Counter(pair.sample for pair in pairs)
+    if len(counts) == len(pairs) > 1:
+        return (
+            f"{len(pairs)} pairs, and each counts as a sample of its own: if some show the same "
+            "specimen, give sample_pattern or a column 'sample'."
+        )
+    listed = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items()))
+    return f"{len(pairs)} pairs of {len(counts)} samples: {listed}."
+
+
+def masks_among(paths: Sequence[Path]) -> list[Path]:
+    """Return the files that are masks by their name and have their micrograph beside them.
+
+    >>> masks_among([Path("a.tif"), Path("a_mask.png"), Path("b_mask.png")])
+    [PosixPath('a_mask.png')]
+    """
+    stems = {(path.parent, path.stem) for path in paths}
+    return [
+        path
+        for path in paths
+        if (stem := _MASK_NAME.sub("", path.stem)) != path.stem and (path.parent, stem) in stems
+    ]
+
+
+def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], NDArray[np.uint8]]:
+    """Read a pair: the grey image (H, W) in its own type, and its labels (H, W).
+
+    Raises
+    ------
+    ValueError
+        If either cannot be read, or the mask does not fit.
+    """
+    fields = read_micrographs(pair.image).fields
+    if len(fields) != 1:
+        raise ValueError(
+            f"{pair.image.name} must hold one field, got {len(fields)}; save each with its mask"
+        )
+    try:
+        return fields[0], decode_mask(read_colours(pair.mask), phases, image=fields[0]).labels
+    except ValueError as error:
+        raise ValueError(f"{pair.mask.name}: {error}") from None
+
+
+def split_by_sample(
+    pairs: Sequence[Pair], shares: Sequence[float] = (0.7, 0.15, 0.15), seed: int = 0
+) -> tuple[list[Pair], list[Pair], list[Pair]]:
+    """Split pairs into training, validation and test, with no sample in two of them.
+
+    Parameters
+    ----------
+    shares : of the pairs, for the three parts; a part of share 0 stays empty
+
+    Raises
+    ------
+    ValueError
+        If the shares do not sum to 1, or there are fewer samples than parts.
+    """
+    counts = Counter(pair.sample for pair in pairs)
+    wanted = np.asarray(shares, dtype=float)
+    if wanted.shape != (3,) or not (np.all(wanted >= 0) and abs(wanted.sum() - 1) < 1e-6):
+        raise ValueError(f"shares must be three, not negative, of sum 1, got {tuple(shares)}")
+    parts = [int(part) for part in np.flatnonzero(wanted)]
+    if len(counts) < len(parts):
+        raise ValueError(
+            f"samples must be at least {len(parts)} for as many parts, got {len(counts)}: "
+            f"{sorted(counts)}; paint another sample, or set shares such as (1, 0, 0)"
+        )
+    rng = np.random.default_rng(seed)
+    trials = [_assign(counts, wanted * len(pairs), parts, rng) for _ in range(_TRIALS)]
+    part_of = min(trials, key=lambda trial: trial[0])[1]
+    train, val, test = ([p for p in pairs if part_of[p.sample] == part] for part in range(3))
+    return train, val, test
+
+
+def _assign(
+    counts: Mapping[str, int], wanted: NDArray[np.float64], parts: list[int], rng: Any
+) -> tuple[float, dict[str, int]]:
+    """Assign samples in random order, each to the part that lacks most; return the misfit too."""
+    lacking = wanted.copy()
+    part_of: dict[str, int] = {}
+    names = sorted(counts)
+    for number, place in enumerate(rng.permutation(len(names))):
+        name = names[place]
+        part = parts[number] if number < len(parts) else max(parts, key=lambda p: lacking[p])
+        part_of[name] = part
+        lacking[part] -= counts[name]
+    return float(np.abs(lacking).sum()), part_of
+
+
+def _key(path: Path) -> str:
+    return _IMAGE_NAME.sub("", _MASK_NAME.sub("", path.stem)).lower()
+
+
+def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], list[str]]:
+    images, masks = _layout(folder)
+    by_key: dict[str, list[Path]] = {}
+    for mask in masks:
+        by_key.setdefault(_key(mask), []).append(mask)
+    rows: list[tuple[Path, Path, dict[str, Any]]] = []
+    problems = [] if images else [f"no images in {folder} itself{_below(folder)}"]
+    for image in images:
+        found = by_key.pop(_key(image), [])
+        if len(found) == 1:
+            rows.append((image, found[0], {}))
+        else:
+            problems.append(f"{image.name} has {len(found) or 'no'} masks")
+    problems += [f"{mask.name} has no image" for left in by_key.values() for mask in left]
+    return rows, problems
+
+
+def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Return the images and the masks that belong to a folder."""
+    inside = [folder / name for name in _MASK_FOLDERS if (folder / name).is_dir()]
+    if (folder / "images").is_dir() and inside:
+        return list_images(folder / "images"), list_images(inside[0])
+    beside = [folder.with_name(f"{folder.name}_{name}") for name in _MASK_FOLDERS]
+    for masks in beside:
+        if masks.is_dir():
+            return list_images(folder), list_images(masks)
+    found = list_images(folder)
+    masks_here = [path for path in found if _MASK_NAME.search(path.stem)]
+    return [path for path in found if path not in masks_here], masks_here
+
+
+def _below(folder: Path) -> str:
+    """Name a folder below that has its masks beside it, as a hint."""
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+        if any(inner.with_name(f"{inner.name}_{name}").is_dir() for name in _MASK_FOLDERS):
+            return f" (did you mean {inner}?)"
+    return ""
+
+
+def _pairs_listed(
+    catalogue: Path,
+) -> tuple[list[tuple[Path, Path, dict[str, Any]]], list[str]]:
+    try:
+        text = catalogue.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{catalogue.name} must be UTF-8 text, got {error.reason}; save it as CSV UTF-8"
+        ) from None
+    header = text.split("\n", 1)[0]
+    reader = csv.DictReader(text.splitlines(), delimiter=max(",;\t", key=header.count))
+    reader.fieldnames = [name.strip() for name in reader.fieldnames or []]
+    missing = {"image", "mask"} - set(reader.fieldnames)
+    if missing:
+        raise ValueError(
+            f"{catalogue.name} must have the columns image and mask, got {reader.fieldnames}; "
+            f"add {sorted(missing)}"
+        )
+    rows, problems = [], []
+    for number, row in enumerate(reader, start=2):
+        cells = {k: v.strip() for k, v in row.items() if isinstance(k, str) and v and v.strip()}
+        files = [catalogue.parent / cells.pop(key, "") for key in ("image", "mask")]
+        absent = [f"row {number}: no {key} {path.name!r}"
+                  for key, path in zip(("image", "mask"), files, strict=True)
+                  if not path.is_file()]  # fmt: skip
+        problems += absent
+        if not absent:
+            sample = {"sample": cells.pop("sample")} if "sample" in cells else {}
+            conditions = {key: _value(value) for key, value in cells.items()}
+            rows.append((files[0], files[1], conditions | sample))
+    if not rows and not problems:
+        problems = ["no rows"]
+    return rows, problems
+
+
+def _value(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _mismatch(image: Path, mask: Path) -> list[str]:
+    try:
+        sizes = size_of(image), size_of(mask)
+    except ValueError as error:
+        return [str(error)]
+    if sizes[0] == sizes[1]:
+        return []
+    return [f"{mask.name} has {sizes[1]} pixels, its image {sizes[0]}"]
+
+
+def _samples(images: Sequence[Path], pattern: str | None) -> list[str]:
+    stems = [_IMAGE_NAME.sub("", image.stem) for image in images]
+    if pattern is not None:
+        try:
+            compiled = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"sample_pattern must be a regular expression, got {pattern!r} ({error}); try "
+                r"'^(\w+?)_'"
+            ) from None
+        found = [compiled.search(stem) for stem in stems]
+        lost = [stem for stem, match in zip(stems, found, strict=True) if match is None]
+        if lost:
+            raise ValueError(f"sample_pattern must fit each name, got {pattern!r} for {lost[:5]}")
+        return [m[1] if m.re.groups else m[0] for m in found if m is not None]
+    words = [re.split(r"[ _.-]+", stem) for stem in stems]
+    # The last word is the number of the field; what stands before it may name the sample.
+    for length in range(1, max((len(w) for w in words), default=1)):
+        names = ["_".join(w[: min(length, len(w) - 1)] or w) for w in words]
+        if len(set(names)) > 1:
+            return names
+    return [image.name for image in images]

@@ -1,0 +1,14 @@
+from .images import MAX_PIXELS as MAX_PIXELS
+from .images import Micrographs as Micrographs
+from .images import list_images as list_images
+from .images import read_colours as read_colours
+from .images import read_micrographs as read_micrographs
+from .many import read_all as read_all
+from .maps import MapFile as MapFile
+from .maps import read_map as read_map
+from .points import map_inputs as map_inputs
+from .points import point_inputs as point_inputs
+from .points import read_table as read_table
+from .stacks import StoredStack as StoredStack
+from .stacks import open_stack as open_stack
+from .stacks import open_zarr as open_zarr

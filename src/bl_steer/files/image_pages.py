@@ -1,0 +1,142 @@
+"""Read the pages of an image file as stored, whatever its format, or refuse it in one line.
+
+A file is judged by its first bytes and its header before anything is decoded, so a small file that
+promises a huge image costs neither memory nor time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from bl_steer.files import image_metadata as recorded_conditions
+from bl_steer.files.tiff import RawPages, RefusedFile, allow, picture_pixels, quiet, read_tiff
+
+__all__ = ["MAX_PIXELS", "read_pages", "size_of"]
+
+MAX_PIXELS = 2**28
+"""Pixels in all pages of one file: a stack of 256 fields of 1024 × 1024."""
+
+_SIGNATURES = {
+    b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
+    b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"\x93NUMPY": "npy",
+}  # fmt: skip
+
+
+def read_pages(path: Path, max_pixels: int) -> RawPages:
+    """Read all pages of a TIFF, PNG, JPEG, BMP or npy file.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, no whole image, larger than allowed, or not of grey or RGB fields.
+    """
+    kind = _kind(path)
+    readers = {"TIFF": read_tiff, "npy": _read_npy}
+    with _in_one_line(path, kind), path.open("rb") as stream:
+        raw = readers.get(kind, _read_picture)(stream, max_pixels)
+    for page in raw.pages:
+        channels = page.shape[2] if page.ndim == 3 else 1
+        if page.dtype.kind not in "buif" or 0 in page.shape or page.ndim > 3 or channels > 4:
+            raise ValueError(
+                f"{path.name} must hold real grey or RGB values, got {page.dtype} of shape "
+                f"{page.shape}; export it as an 8-bit or 16-bit image"
+            )
+    return raw
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return rows and columns of the first page, from the header alone.
+
+    Raises
+    ------
+    ValueError
+        If the file is missing or no image.
+    """
+    import tifffile
+
+    kind = _kind(path)
+    with _in_one_line(path, kind), path.open("rb") as stream:
+        if kind == "npy":
+            shape = np.lib.format.open_memmap(str(path), mode="r").shape
+            return int(shape[0]), int(shape[1])
+        if kind == "TIFF":
+            with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
+                page: Any = tif.pages[0]
+                return int(page.imagelength), int(page.imagewidth)
+        with _open_picture(stream) as image:
+            return int(image.height), int(image.width)
+
+
+@contextmanager
+def _in_one_line(path: Path, kind: str) -> Iterator[None]:
+    """Turn whatever a codec raises into one line that names the file."""
+    try:
+        yield
+    except RefusedFile as error:
+        raise ValueError(f"{path.name} {error}") from None
+    except Exception as error:  # codecs fail in any way they like on a broken file
+        reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+        raise ValueError(
+            f"{path.name} must be a whole {kind} image, got one that cannot be decoded ({reason}); "
+            "copy or export it anew"
+        ) from error
+
+
+def _kind(path: Path) -> str:
+    if path.is_dir():
+        raise ValueError(f"path must be an image file, got the folder {str(path)!r}; list_images")
+    if not path.is_file():
+        raise ValueError(f"path must be an image file, got {str(path)!r}, which does not exist")
+    with path.open("rb") as stream:
+        head = stream.read(8)
+    for signature, kind in _SIGNATURES.items():
+        if head.startswith(signature):
+            return kind
+    found = f"one that starts with {head!r}" if head else "an empty file (0 bytes)"
+    raise ValueError(
+        f"{path.name} must be a TIFF, PNG, JPEG, BMP or npy file, got {found}; export it as TIFF"
+    )
+
+
+def _read_npy(stream: IO[bytes], max_pixels: int) -> RawPages:
+    array = np.lib.format.open_memmap(stream.name, mode="r")
+    allow(array.size, max_pixels)
+    coloured = array.ndim >= 3 and array.shape[-1] in (3, 4)
+    if array.ndim not in ((3, 4) if coloured else (2, 3)):
+        raise RefusedFile(
+            f"must be one image or a stack, got shape {array.shape}; save (H, W) or (N, H, W)"
+        )
+    whole = np.array(array)
+    return RawPages([whole] if whole.ndim == 2 + coloured else list(whole))
+
+
+def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
+    head = stream.read(26)
+    stream.seek(0)
+    with _open_picture(stream) as image:
+        allow(image.width * image.height, max_pixels)
+        raw = RawPages([picture_pixels(image)], recorded_conditions.of_picture(image.info))
+        if getattr(image, "n_frames", 1) > 1:
+            raw.notes.append(f"Only the first of {image.n_frames} frames is read.")
+    if head[:2] == b"\x89P" and head[24] == 16 and head[25] != 0:
+        raw.notes.append("16-bit colour is read with 8 bits.")
+    return raw
+
+
+def _open_picture(stream: IO[bytes]) -> Any:
+    """Open a PNG, JPEG or BMP image without decoding it.
+
+    The plugins are called directly: Image.open tries every format there is, and its own limit on
+    pixels is a process-wide setting.
+    """
+    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
+
+    head = stream.read(2)
+    stream.seek(0)
+    plugins = {b"\x89P": PngImagePlugin.PngImageFile, b"\xff\xd8": JpegImagePlugin.JpegImageFile}
+    return plugins.get(head, BmpImagePlugin.BmpImageFile)(stream)

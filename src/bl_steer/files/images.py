@@ -1,0 +1,136 @@
+"""Read micrographs from files, whichever microscope wrote them, and refuse what is not an image.
+
+The pages as stored come from `stored_pages`, what the files say about scale and voltage from
+`recorded_conditions`; painted masks are decoded in `masks`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.files import image_metadata as recorded_conditions
+from bl_steer.files.image_pages import MAX_PIXELS, read_pages
+from bl_steer.files.slice_folder import natural_key
+
+__all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
+
+SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"})
+
+_LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
+
+
+@dataclass(frozen=True)
+class Micrographs:
+    """The fields of one file.
+
+    Parameters
+    ----------
+    fields : grey images, each (H, W), in the file's own integer or float type
+    pixel_size_nm : None where the file does not say
+    metadata : conditions found in the file: ``{"accelerating_voltage_kV": 5.0, …}``
+    notes : what a user should know, one sentence each
+    path : the file
+    """
+
+    fields: tuple[NDArray[Any], ...]
+    pixel_size_nm: float | None
+    metadata: Mapping[str, Any]
+    notes: tuple[str, ...]
+    path: Path
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Return the images in a folder in natural order: ``slice_2`` before ``slice_10``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such folder.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise ValueError(f"folder must exist, got {str(folder)!r}; give a folder of images")
+    found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted((p for p in found if not p.name.startswith(".")), key=natural_key)
+
+
+def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micrographs:
+    """Read every field of a TIFF, PNG, JPEG, BMP or npy file as grey images.
+
+    Colour becomes grey: exactly where the three channels are equal, as luminance where not.
+    Alpha is dropped.
+
+    Parameters
+    ----------
+    max_pixels : most pixels that the file may hold in all its pages, judged before decoding
+
+    Raises
+    ------
+    ValueError
+        If the file is missing, no whole image, larger than allowed, or not of grey fields.
+    """
+    path = Path(path)
+    raw = read_pages(path, max_pixels)
+    fields = tuple(_grey(page, raw.notes) for page in raw.pages)
+    if len({page.shape for page in fields}) > 1:
+        raw.notes.append(f"The pages differ in size: {sorted({p.shape for p in fields})}.")
+    for number, page in enumerate(fields):
+        raw.notes.extend(_flaws(page, f"Field {number}" if len(fields) > 1 else "The image"))
+    conditions = recorded_conditions.of_sidecar(path) | raw.conditions
+    return Micrographs(
+        fields=fields,
+        pixel_size_nm=conditions.pop("pixel_size_nm", None),
+        metadata=conditions,
+        notes=tuple(f"{path.name}: {note}" for note in dict.fromkeys(raw.notes)),
+        path=path,
+    )
+
+
+def read_colours(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
+    """Read the one page of an image with its colours: (H, W) or (H, W, C), as stored.
+
+    Raises
+    ------
+    ValueError
+        As `read_micrographs`, and if the file holds more than one page.
+    """
+    pages = read_pages(Path(path), max_pixels).pages
+    if len(pages) != 1:
+        raise ValueError(
+            f"{Path(path).name} must hold one page, got {len(pages)}; save each page as a file"
+        )
+    return pages[0]
+
+
+def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    if page.dtype == bool:
+        page = page.astype(np.uint8) * np.uint8(255)
+    page = page.astype(page.dtype.newbyteorder("="), copy=False)
+    if page.ndim == 2:
+        return page
+    if page.shape[-1] in (2, 4):
+        notes.append("The alpha channel is dropped.")
+        page = page[..., :-1]
+    first = page[..., 0]
+    if all(np.array_equal(first, page[..., c], equal_nan=first.dtype.kind == "f")
+           for c in range(1, page.shape[-1])):  # fmt: skip
+        return np.ascontiguousarray(first)
+    notes.append("The image has colours: its luminance is used.")
+    luminance = page @ np.array(_LUMINANCE, np.float32)
+    return (luminance if page.dtype.kind == "f" else np.rint(luminance)).astype(page.dtype)
+
+
+def _flaws(page: NDArray[Any], what: str) -> list[str]:
+    missing = ~np.isfinite(page) if page.dtype.kind == "f" else np.zeros(1, bool)
+    if missing.all():
+        return [f"{what} holds no finite value."]
+    flaws = [f"{what} is not finite in {missing.mean():.2%} of its pixels."] * bool(missing.any())
+    if np.nanmin(page) == np.nanmax(page):
+        flaws.append(f"{what} is constant: there is nothing to see in it.")
+    return flaws

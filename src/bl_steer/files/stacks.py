@@ -1,0 +1,322 @@
+"""Stacks of slices and label volumes from files: TIFF, a folder of images, NumPy, Zarr."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.files import list_images, read_all, read_colours
+from bl_steer.files.slice_folder import form_of, gaps
+from bl_steer.files.tiff import RefusedFile, quiet, refuse_truncated
+
+__all__ = ["StoredStack", "check_apart", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
+
+KNOWN = ("voxel_size_nm", "phases")
+"""What a file may say besides the voxels."""
+KINDS = ((".tif", ".tiff"), (".png",), (".bmp",), (".jpg", ".jpeg"), (".npy",))
+"""Slices in a folder are of the first kind that is there: figures may lie beside label maps."""
+WANTED = "a TIFF of several pages, a folder of TIFFs or PNGs, .npy, .npz or .zarr"
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in the folder of every array and group."""
+LISTED = 5
+"""Gaps, and names of another form, that are named."""
+
+
+@dataclass(frozen=True)
+class StoredStack:
+    """A stack as it lies on the disk.
+
+    Parameters
+    ----------
+    array : (Z, Y, X): numpy, mapped from an .npy, or Zarr; whatever type was stored
+    known : what the file says of ``voxel_size_nm`` (z, y, x) and ``phases``
+    notes : what a user should know, one sentence each
+    """
+
+    array: Any
+    known: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path names a Zarr array or group, or something within one."""
+    return any(one.suffix == ".zarr" for one in (path, *path.parents))
+
+
+def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
+    """Refuse results among the slices of a stack, inside a Zarr, or in place of the stack.
+
+    Parameters
+    ----------
+    names : of the files and Zarr groups that `out` is to hold
+
+    Raises
+    ------
+    ValueError
+        When the results would do harm; nothing is read or made.
+    """
+    source, target = stack.resolve(), out.resolve()
+    taken = {target, *(target / name for name in names)}
+    inside = any((one / name).exists() for one in (target, *target.parents) for name in ZARR_FILES)
+    if inside or taken & {source, *filter(is_zarr, source.parents)}:
+        raise ValueError(
+            f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
+            f"{out}; give another with --out"
+        )
+
+
+def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
+    """Open a stack; a Zarr array and an .npy stay on disk.
+
+    Parameters
+    ----------
+    path : a TIFF of several pages; a folder of single images in the order of the numbers in their
+        names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array
+    name : of the array to take where an ``.npz`` or a group holds several
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is nothing at the path.
+    ValueError
+        When it is no stack, empty, damaged, or in colours; pickles are refused.
+    """
+    place = Path(path)
+    if not place.exists():
+        raise FileNotFoundError(
+            f"a stack must be {WANTED}, got {str(path)!r}, which does not exist; check the path"
+        )
+    if is_zarr(place):
+        stack = _zarr(place, name)
+    elif place.is_dir():
+        stack = _folder(place)
+    else:
+        read = _reader(place)
+        with _in_one_line(place):
+            stack = read(place, name)
+    _check_shape(stack.array.shape, place)
+    return stack
+
+
+def open_zarr(path: str | Path, name: str = "slices") -> Any:
+    """Open a Zarr array (Z, Y, X) for reading; nothing is loaded. Errors as in `open_stack`."""
+    array = _zarr(Path(path), name).array
+    _check_shape(array.shape, path)
+    return array
+
+
+def _check_shape(shape: tuple[int, ...], path: str | Path) -> None:
+    if len(shape) != 3:
+        raise ValueError(
+            f"a stack must have the axes z, y, x, got shape {shape} in {path}; stack the slices, "
+            "one value a pixel"
+        )
+    if 0 in shape:
+        raise ValueError(
+            f"a stack must hold slices, got an empty one of shape {shape} in {path}; save it anew"
+        )
+
+
+def _zarr(path: Path, name: str) -> StoredStack:
+    import zarr
+
+    try:
+        node: Any = zarr.open(str(path), mode="r")
+    except Exception as error:  # there are many ways not to be a Zarr
+        raise ValueError(
+            f"a stack must be a Zarr array, got {path}, where none can be opened; save it with "
+            "zarr.save_array"
+        ) from error
+    with _in_one_line(path):
+        array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
+    attributes = {**node.attrs, **array.attrs}
+    return StoredStack(array, {key: attributes[key] for key in KNOWN if key in attributes})
+
+
+def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
+    """Return the array of a name, or the only one of three axes, or the only one."""
+    volumes = [key for key, array in arrays.items() if array.ndim == 3]
+    for likely in ([name] if name in arrays else [], volumes, list(arrays)):
+        if len(likely) == 1:
+            return arrays[likely[0]]
+    raise RefusedFile(
+        f"must hold one array of three axes, or {name}, got {sorted(arrays) or 'none'}; save the "
+        "stack by itself, or give the path of one array in a Zarr group"
+    )
+
+
+def _folder(folder: Path) -> StoredStack:
+    images = list_images(folder)
+    files: list[Path] = []
+    for kind in KINDS:
+        files = files or [path for path in images if path.suffix.lower() in kind]
+    if not files:
+        raise ValueError(
+            f"a folder must hold TIFFs or PNGs, got none in {folder}; slices are taken in the "
+            "order of the numbers in their names"
+        )
+    order = _order_notes(folder, files)
+    slices = read_all(_slice, files)
+    for path, one in zip(files, slices, strict=True):
+        if one.ndim != 2 or one.shape != slices[0].shape:
+            raise ValueError(
+                f"slices must be single images of one shape, got {one.shape} in {path.name} and "
+                f"{slices[0].shape} in {files[0].name}; take out what is no slice"
+            )
+        if one.dtype.name != slices[0].dtype.name:
+            raise ValueError(
+                f"slices must be of one type, got {one.dtype.name} in {path.name} and "
+                f"{slices[0].dtype.name} in {files[0].name}; save them alike"
+            )
+    return StoredStack(np.stack(slices), notes=[*order, *_notes(folder, files, images)])
+
+
+def _order_notes(folder: Path, files: Sequence[Path]) -> list[str]:
+    """Refuse names that are not numbered as most are; say where numbers do not tell the order."""
+    forms = [form_of(path) for path in files]
+    form, count = Counter(forms).most_common(1)[0]
+    if "" in form and 2 * count > len(files):
+        odd = [path.name for path, one in zip(files, forms, strict=True) if one != form]
+        if not odd:
+            return []
+        more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
+        raise ValueError(
+            "slices must have names that differ in their numbers alone, which tell their order, "
+            f"got {', '.join(odd[:LISTED])}{more} beside {count} such as "
+            f"{files[forms.index(form)].name} in {folder}; rename them, or take out what is no "
+            "slice"
+        )
+    if len(files) == 1:
+        return []
+    why = "are not numbered alike" if any("" in one for one in forms) else "have no numbers"
+    return [
+        f"the names of the slices in {folder} {why}: they are taken in alphabetical order, "
+        f"{files[0].name} … {files[-1].name}; number them if theirs is another"
+    ]
+
+
+def gap_notes(files: Sequence[Path], place: str = "") -> list[str]:
+    """Return a sentence on numbers that the names of slices, in their order, lack."""
+    missing = gaps(files)
+    if not missing:
+        return []
+    shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
+    more = " and more" if len(missing) > LISTED else ""
+    number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
+    return [
+        f"the names of the slices{place} lack the {number} {', '.join(shown)}{more}: the slices "
+        "around are taken as neighbours, one pitch apart; put back what was lost, or take the "
+        "parts before and after by themselves (the analysis reconstruct of a recorded run takes "
+        "each slice at its own depth)"
+    ]
+
+
+def _notes(folder: Path, files: Sequence[Path], images: Sequence[Path]) -> list[str]:
+    notes = gap_notes(files, f" in {folder}")
+    if left := [path.name for path in images if path not in files]:
+        notes.append(
+            f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
+            f"other images, such as {left[0]}, are left out"
+        )
+    return notes
+
+
+def _slice(path: Path) -> NDArray[Any]:
+    if path.suffix.lower() in KINDS[0]:
+        with _in_one_line(path):
+            return np.asarray(_tiff(path, "").array)
+    page = read_colours(path)
+    with _in_one_line(path):
+        return page if page.ndim == 2 else _grey(page)
+
+
+def _grey(colours: NDArray[Any]) -> NDArray[Any]:
+    """Return the one value of each pixel (…, C) whose channels are alike; without alpha."""
+    shown = colours[..., :-1] if colours.shape[-1] in (2, 4) else colours
+    if (shown != shown[..., :1]).any():
+        raise RefusedFile("must hold one value a pixel, got colours; convert it to grey levels")
+    return np.ascontiguousarray(shown[..., 0])
+
+
+def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
+    """Return what reads a file, by its first bytes."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    readers = {b"II": _tiff, b"MM": _tiff, b"\x93NUMPY": _npy, b"PK": _npz}
+    for signature, read in readers.items():
+        if head.startswith(signature):
+            return read
+    found = "which is of another kind" if head else "an empty file"
+    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {found}; convert it")
+
+
+def _tiff(path: Path, _name: str) -> StoredStack:
+    import tifffile
+
+    with quiet("tifffile"), tifffile.TiffFile(path) as file:
+        refuse_truncated(file)
+        _refuse_mixed(file)
+        series, known = file.series[0], _known(file)
+        values = series.asarray()
+        if "S" in series.axes:
+            return StoredStack(_grey(np.moveaxis(values, series.axes.index("S"), -1)), known)
+        if values.ndim == 2 and len({page.shape for page in file.pages}) == 1 < len(file.pages):
+            return StoredStack(file.asarray(key=slice(None)), known)
+        return StoredStack(values, known)
+
+
+def _refuse_mixed(file: Any) -> None:
+    """Refuse pages of one shape and different types: tifffile leaves out those of another."""
+    first = file.pages[0]
+    for number, page in enumerate(file.pages):
+        if page.shape == first.shape and page.dtype != first.dtype:
+            raise RefusedFile(
+                f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
+                "in page 0; save them alike"
+            )
+
+
+def _known(file: Any) -> dict[str, Any]:
+    """Return the voxel that ``superres run`` writes into the description of its volume."""
+    described = file.shaped_metadata
+    text = described[0].get("voxel_nm") if described else None
+    try:
+        edges = [float(edge) for edge in str(text).split(",")]
+    except ValueError:  # another program's
+        return {}
+    return {"voxel_size_nm": edges} if len(edges) == 3 else {}
+
+
+def _npy(path: Path, _name: str) -> StoredStack:
+    return StoredStack(np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def _npz(path: Path, name: str) -> StoredStack:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {key: file[key] for key in file.files}
+    known = {key: arrays.pop(key).tolist() for key in KNOWN if key in arrays}
+    return StoredStack(_chosen(arrays, name), known)
+
+
+@contextmanager
+def _in_one_line(path: Path) -> Iterator[None]:
+    """Turn whatever a codec raises into one line that names the file."""
+    try:
+        yield
+    except RefusedFile as error:
+        raise ValueError(f"{path} {error}") from None
+    except (MemoryError, OSError):
+        raise
+    except Exception as error:  # codecs fail in any way they like on a broken file
+        text = " ".join(str(error).split())[:160] or type(error).__name__
+        reason = "Python objects, not numbers" if "bject" in text or "pickle" in text else text
+        raise ValueError(
+            f"a stack must be whole and readable, got {str(path)!r} ({reason}); save it anew"
+        ) from error

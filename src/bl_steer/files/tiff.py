@@ -1,0 +1,210 @@
+"""Decode the pages of a TIFF file as stored, and refuse what its header or data give away.
+
+tifffile reads the pages one by one: its series trust descriptions that editors copy into files of
+another shape. Codecs that it lacks are left to Pillow.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.files import image_metadata as recorded_conditions
+
+__all__ = [
+    "MAX_PAGES",
+    "RawPages",
+    "RefusedFile",
+    "allow",
+    "picture_pixels",
+    "quiet",
+    "read_tiff",
+    "refuse_truncated",
+]
+
+MAX_PAGES = 4096
+"""Pages of one TIFF file: beyond any stack of slices, and quick to count."""
+
+
+@dataclass
+class RawPages:
+    """Pages as stored, (H, W) or (H, W, C), with what the file says about them."""
+
+    pages: list[NDArray[Any]]
+    conditions: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+
+
+class RefusedFile(Exception):
+    """What is wrong with a file, as the end of a sentence that starts with its name."""
+
+
+def allow(pixels: int, max_pixels: int) -> None:
+    """Refuse more pixels than allowed."""
+    if pixels > max_pixels:
+        raise RefusedFile(
+            f"must hold at most {max_pixels} pixels, got {pixels}; crop it, or raise max_pixels"
+        )
+
+
+def picture_pixels(image: Any) -> NDArray[Any]:
+    """Return the pixels of an image of Pillow, palettes as colours: (H, W) or (H, W, C)."""
+    if image.mode in ("P", "PA"):
+        image = image.convert("RGBA" if "transparency" in image.info else "RGB")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        image = image.convert("RGB")
+    pixels = np.array(image)
+    # Old PNG readers return 16 bits in 32: give back the file's own type.
+    return pixels.astype(np.uint16) if image.format == "PNG" and image.mode == "I" else pixels
+
+
+def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
+    """Read the pages of a TIFF file with what it says about them.
+
+    Raises
+    ------
+    RefusedFile
+        If the file is truncated, larger than allowed, or more than a stack.
+    """
+    import tifffile
+
+    with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
+        pages: list[Any] = []
+        total = 0
+        page: Any
+        if len(tif.pages) > MAX_PAGES:
+            raise RefusedFile(
+                f"must hold at most {MAX_PAGES} pages, got {len(tif.pages)}; split the stack"
+            )
+        for page in tif.pages:
+            total += page.imagewidth * page.imagelength * page.imagedepth
+            allow(total, max_pixels)
+            pages.append(page)
+        refuse_truncated(tif)
+        _refuse_hyperstack(tif, pages)
+        arrays = _contiguous_stack(tif, pages, max_pixels)
+        if arrays is None:
+            # A reduced page is the thumbnail of another one.
+            arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
+        return RawPages(arrays, recorded_conditions.of_tiff(tif))
+
+
+def refuse_truncated(tif: Any) -> None:
+    """Refuse an open `tifffile.TiffFile` whose list of pages, or their data, go beyond its end.
+
+    tifffile logs it, and leaves out what is missing.
+    """
+    layout, file = tif.tiff, tif.filehandle
+    file.seek(tif.pages[-1].offset)
+    (n_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
+    file.seek(n_tags * layout.tagsize, os.SEEK_CUR)
+    following = file.read(layout.offsetsize)
+    if following.strip(b"\0") or any(_is_cut(page, file.size) for page in tif.pages):
+        raise RefusedFile("must be a whole TIFF image, got a truncated one; copy it anew")
+
+
+def _is_cut(page: Any, size: int) -> bool:
+    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
+    return any(offset + count > size for offset, count in segments)
+
+
+def _refuse_hyperstack(tif: Any, pages: list[Any]) -> None:
+    """Refuse a series with more than one axis besides rows, columns and colours."""
+    axes = [int((tif.imagej_metadata or {}).get(a, 1)) for a in ("channels", "slices", "frames")]
+    described = json.loads(pages[0].shaped_description or "{}").get("shape", ())
+    page = tuple(pages[0].shape)
+    # Editors copy the description into files of another shape: believe it only if it fits.
+    if len(described) > len(page) and tuple(described[-len(page) :]) == page:
+        axes = list(described[: -len(page)])
+    if sum(size > 1 for size in axes) > 1:
+        raise RefusedFile(
+            f"must be one image or one stack, got axes of {axes} over {page}; save one channel "
+            "and one time as a stack"
+        )
+
+
+def _contiguous_stack(tif: Any, pages: list[Any], max_pixels: int) -> list[NDArray[Any]] | None:
+    """Return a stack whose slices follow the first page without pages of their own (ImageJ)."""
+    count = int((tif.imagej_metadata or {}).get("images", 1))
+    first = pages[0]
+    if len(pages) > 1 or count < 2 or first.compression != 1 or len(first.shape) != 2:
+        return None
+    allow(count * first.imagewidth * first.imagelength, max_pixels)
+    dtype = first.dtype.newbyteorder(tif.byteorder)
+    size = count * first.size
+    tif.filehandle.seek(first.dataoffsets[0])
+    return list(tif.filehandle.read_array(dtype, size).reshape(count, *first.shape))
+
+
+def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
+    _check_segments(stream, page)
+    if page.compression in (1, 8, 32946) and page.predictor in (1, 2):
+        pixels = np.asarray(page.asarray())
+        axes = page.axes
+    else:  # LZW, JPEG and other codecs that tifffile leaves to a further library
+        from PIL import TiffImagePlugin
+
+        stream.seek(0)
+        image = TiffImagePlugin.TiffImageFile(stream)
+        image.seek(page.index)
+        pixels = picture_pixels(image)
+        # Pillow has inverted "white is zero" and applied the palette itself.
+        return [pixels]
+    if page.photometric == 3:
+        lookup = np.moveaxis(np.asarray(page.colormap), 0, -1) >> 8
+        pixels, axes = lookup.astype(np.uint8)[pixels], f"{axes}S"
+    elif page.photometric == 0:
+        top = True if pixels.dtype == bool else 2**page.bitspersample - 1
+        pixels = ~pixels if top is True else (top - pixels).astype(pixels.dtype)
+    elif page.photometric not in (1, 2):
+        raise RefusedFile(f"must be grey or RGB, got {page.photometric.name}; convert it to grey")
+    if axes.startswith("S"):
+        pixels, axes = np.moveaxis(pixels, 0, -1), f"{axes[1:]}S"
+    return list(pixels) if axes.startswith("Z") else [pixels]
+
+
+def _check_segments(stream: IO[bytes], page: Any) -> None:
+    """Refuse data that are missing, or that unpack to more than the header says."""
+    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
+    if not segments:
+        raise RefusedFile("must be a whole TIFF image, got one without data; copy it anew")
+    if page.compression == 1 and sum(count for _, count in segments) < page.nbytes:
+        raise RefusedFile(
+            f"must be a whole TIFF image, got {sum(c for _, c in segments)} of {page.nbytes} "
+            "bytes; copy it anew"
+        )
+    if page.compression in (8, 32946):
+        expected = int(np.prod(page.chunks)) * page.dtype.itemsize
+        for offset, count in segments:
+            stream.seek(offset)
+            if len(zlib.decompressobj().decompress(stream.read(count), expected + 1)) > expected:
+                raise RefusedFile("must unpack to what its header says, got more; export it anew")
+
+
+@contextmanager
+def quiet(name: str) -> Iterator[None]:
+    """Keep what a codec logs about odd files, on this thread, from the user's terminal."""
+    thread = threading.get_ident()
+
+    def of_other_threads(record: logging.LogRecord) -> bool:
+        return record.thread != thread
+
+    logger = logging.getLogger(name)
+    logger.addFilter(of_other_threads)
+    try:
+        yield
+    finally:
+        logger.removeFilter(of_other_threads)

@@ -1,0 +1,202 @@
+"""What to watch while a run goes on: a progress bar and a live map, fed by documents.
+
+Both are callbacks for any document stream. They hand work to a thread and never raise: what only
+watches must not stop a run.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+import numpy as np
+
+from bl_steer.agents import Space
+from bl_steer.plotting.maps import plot_map
+from bl_steer.progress import Bar
+from bl_steer.runs import read_outcomes
+from bl_steer.steering.loop import predicted_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["LiveMap", "Progress"]
+
+logger = logging.getLogger(__name__)
+
+Document = Mapping[str, Any]
+
+
+class _Watcher:
+    """Sort a run's documents by stream; swallow and log what goes wrong in watching."""
+
+    def __init__(self) -> None:
+        self._streams: dict[str, str] = {}
+
+    def __call__(self, name: str, doc: Document) -> None:
+        try:
+            if name == "start":
+                self._streams = {}
+                self.start(doc)
+            elif name == "descriptor":
+                self._streams[doc["uid"]] = doc["name"]
+            elif name == "event":
+                self.event(self._streams[doc["descriptor"]], doc["data"])
+            elif name == "stop":
+                self.stop()
+        except Exception:
+            logger.exception("watching the run failed; the run itself goes on")
+
+    def start(self, doc: Document) -> None:
+        """Take a run's start document."""
+
+    def event(self, stream: str, data: Document) -> None:
+        """Take one event's data."""
+
+    def stop(self) -> None:
+        """Take note that the run is over."""
+
+
+class Progress(_Watcher):
+    """A bar with points done, best so far, and the beam time left.
+
+    Parameters
+    ----------
+    file : where to draw; the terminal's error stream by default
+    """
+
+    def __init__(self, file: TextIO | None = None) -> None:
+        super().__init__()
+        self.file = file
+        self._bar: Bar
+
+    def start(self, doc: Document) -> None:
+        """Open a bar for a run of known length."""
+        self._bar = Bar(str(doc.get("plan_name", "run")), "pt", file=self.file, keep=True)
+        self._bar.total = doc.get("num_points")
+        self._seconds: list[float] = []
+
+    def event(self, stream: str, data: Document) -> None:
+        """Count a measured point; show the best so far."""
+        if stream == "primary":
+            done, total = self._bar.done + 1, self._bar.total
+            # More than planned when a dead frame was measured again.
+            self._bar.show(done, None if total is None else max(done, total))
+        elif "n_missing" in data:  # the result of slices
+            self._bar.note(f"recorded {data['n_recorded']}, missing {data['n_missing']}")
+        elif stream == "decisions" and "step" in data:
+            self._bar.note(f"slice {data['slice']}: {data['step']}".replace("_", " "))
+        elif stream == "result":
+            sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
+            self._bar.note(
+                f"reported: {data['best_value']:.4g}{sd} "
+                f"at ({data['best_x']:g}, {data['best_y']:g})"
+            )
+        elif stream == "decisions" and data["point"] > 0:
+            self._seconds.append(np.nansum([data["previous_move_s"], data["previous_expose_s"]]))
+            left = ((self._bar.total or 0) - self._bar.done) * float(np.mean(self._seconds))
+            self._bar.note(
+                f"best {data['best_so_far']:.4g} at ({data['best_x']:g}, {data['best_y']:g})"
+                f" · {_duration(left)} of beam left"
+            )
+
+    def stop(self) -> None:
+        """Close the bar."""
+        self._bar.close()
+
+
+class LiveMap(_Watcher):
+    """The predicted map with the measured points and the next one, redrawn as the run goes on.
+
+    Parameters
+    ----------
+    show : called in a thread with each new figure; by default it saves to `path`
+    path : PNG file to keep up to date
+    """
+
+    def __init__(
+        self,
+        show: Callable[[Figure], None] | None = None,
+        *,
+        path: Path | str = "live_map.png",
+    ) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self._show = show or self._save
+        self._settings: Mapping[str, Any] | None = None
+        self._latest: queue.Queue[Document | None] = queue.Queue(maxsize=1)
+        self._thread: threading.Thread | None = None
+
+    def start(self, doc: Document) -> None:
+        """Begin to draw, if the run steers."""
+        settings = doc.get("steering", {})
+        self._settings = settings if "target" in settings else None
+        self._places: list[tuple[float, float]] = []
+        if self._settings is not None:
+            self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
+            self._thread.start()
+
+    def event(self, stream: str, data: Document) -> None:
+        """Keep the latest decision; the drawing thread takes it when it is free."""
+        if self._settings is None or stream not in ("decisions", "result"):
+            return
+        if stream == "decisions":
+            self._places.append((data["x"], data["y"]))
+        self._offer({**data, "places": np.array(self._places)})
+
+    def stop(self) -> None:
+        """Draw the last state, and end the thread."""
+        if self._thread is not None:
+            self._latest.put(None)
+            self._thread.join(timeout=10.0)
+            self._thread = None
+
+    def _offer(self, data: Document) -> None:
+        with suppress(queue.Empty):
+            self._latest.get_nowait()
+        self._latest.put(data)
+
+    def _draw_all(self) -> None:
+        while (data := self._latest.get()) is not None:
+            try:
+                self._show(self._draw(data))
+            except Exception:
+                logger.exception("drawing the live map failed; the run itself goes on")
+
+    def _draw(self, data: Document) -> Figure:
+        from matplotlib.figure import Figure
+
+        if self._settings is None:
+            raise RuntimeError("a map can be drawn only after a start document")
+        space = Space.from_dict(self._settings["grid"])
+        outcomes = read_outcomes(data["outcomes"])[: len(data["places"])]
+        done = np.isfinite(outcomes)
+        measured = data["places"][done]
+        figure = Figure(figsize=(5.5, 4.6), layout="constrained")
+        values = np.zeros(len(space.points))
+        if done.any():
+            values, _ = predicted_map(self._settings, measured, outcomes[done])
+        over = "best_value" in data
+        plot_map(
+            space,
+            values,
+            ax=figure.subplots(),
+            measured=measured,
+            best=(data["best_x"], data["best_y"]) if done.any() else None,
+            coming=None if over else (data["x"], data["y"]),
+            title=f"{self._settings['target']}: {done.sum()} points",
+        )
+        return figure
+
+    def _save(self, figure: Figure) -> None:
+        figure.savefig(self.path, dpi=110)
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"

@@ -1,0 +1,125 @@
+"""Figures drawn from stored runs, and from nothing else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bl_steer.agents import Space
+from bl_steer.diffraction import FrameAxes
+from bl_steer.features import make_feature
+from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_progress
+from bl_steer.protocols import Array
+from bl_steer.runs import Run
+from bl_steer.steering.loop import predicted_map
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
+
+
+def measured_outcomes(run: Run) -> tuple[Array, Array]:
+    """Return the valid points of a steered run, (n, 2), and their latest outcomes, (n,), counts."""
+    places = np.column_stack([run.decisions["x"], run.decisions["y"]])
+    latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
+    outcomes = np.asarray(latest["outcomes"])[: len(places)]
+    valid = np.isfinite(outcomes)
+    return places[valid], outcomes[valid]
+
+
+def map_outcomes(run: Run, target: str) -> Array:
+    """Return the outcome at every cell of a `plans.map_sample` run, (n_cells,), counts.
+
+    A feature that learns sees the whole map first. A cell without a valid frame is NaN.
+    """
+    space = Space.from_dict(run.steering["grid"])
+    patterns = run.patterns()[run.valid]
+    feature = make_feature(target, FrameAxes(run.qx, run.qz)).partial_fit(patterns)
+    outcomes = np.full(len(space.points), np.nan)
+    cells = [space.index_of(x, y) for x, y in zip(run.x[run.valid], run.y[run.valid], strict=True)]
+    outcomes[cells] = feature.transform(patterns)
+    return outcomes
+
+
+def draw_figure_1(steered: Run, mapped: Run) -> Figure:
+    """Draw the map measured point by point beside the map predicted from a few points."""
+    space = Space.from_dict(steered.steering["grid"])
+    measured, outcomes = measured_outcomes(steered)
+    predicted, _ = predicted_map(steered.steering, measured, outcomes)
+    full = map_outcomes(mapped, steered.steering["target"])
+    return plot_figure_1(
+        space,
+        full,
+        predicted,
+        measured=measured,
+        best=_reported(steered, measured, outcomes),
+        true_best=tuple(space.points[int(np.nanargmax(full))]),
+        unit=_unit(steered),
+    )
+
+
+def draw_run(run: Run) -> Figure:
+    """Draw a stored run: a steered one as prediction, uncertainty and progress; a map as its total.
+
+    Raises
+    ------
+    ValueError
+        If the run has no valid point yet.
+    """
+    from matplotlib.figure import Figure
+
+    if not run.n_points or not run.valid.any():
+        raise ValueError(f"a run must have a valid point to be drawn, got none in {run.uid}")
+    space = Space.from_dict(run.steering["grid"])
+    if not run.decisions:
+        figure = Figure(figsize=(5.6, 4.6), layout="constrained")
+        plot_map(
+            space,
+            map_outcomes(run, "total"),
+            ax=figure.subplots(),
+            title=f"total counts, {run.n_points} points",
+            unit=_unit(run),
+        )
+        return figure
+    measured, outcomes = measured_outcomes(run)
+    if len(outcomes) < 2:
+        raise ValueError(
+            "a steered run must have at least 2 outcomes for a prediction, got "
+            f"{len(outcomes)} in {run.uid}; its values are in open_run(…).result"
+        )
+    figure = Figure(figsize=(15, 4.6), layout="constrained")
+    left, middle, right = figure.subplots(1, 3)
+    mean, sd = predicted_map(run.steering, measured, outcomes)
+    best = _reported(run, measured, outcomes)
+    unit = _unit(run)
+    plot_map(
+        space,
+        mean,
+        ax=left,
+        measured=measured,
+        best=best,
+        unit=unit,
+        title=f"predicted from {len(measured)} points",
+    )
+    plot_map(space, sd, ax=middle, measured=measured, unit=unit, title="uncertainty (one sd)")
+    plot_progress(np.fmax.accumulate(outcomes), n_start=_n_start(run), ax=right)
+    right.set_title(run.steering["target"])
+    return figure
+
+
+def _reported(run: Run, measured: Array, outcomes: Array) -> tuple[float, float]:
+    if run.result is not None:
+        return float(run.result["best_x"]), float(run.result["best_y"])
+    x, y = measured[int(np.argmax(outcomes))]
+    return float(x), float(y)
+
+
+def _n_start(run: Run) -> int | None:
+    reasons = list(run.decisions["reason"])
+    return reasons.count("start") or None
+
+
+def _unit(run: Run) -> str:
+    return str(run.start.get("sample", {}).get("unit", "um"))

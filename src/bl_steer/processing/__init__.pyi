@@ -1,0 +1,17 @@
+from .background import BackgroundAnalyses as BackgroundAnalyses
+from .background import check_requests as check_requests
+from .callback import FollowRuns as FollowRuns
+from .digest import digest_of as digest_of
+from .publish import AnalysisFailed as AnalysisFailed
+from .publish import is_analysis as is_analysis
+from .publish import open_analysis as open_analysis
+from .registry import analysis_names as analysis_names
+from .registry import check_name as check_name
+from .registry import find_analysis as find_analysis
+from .registry import make_params as make_params
+from .requests import Request as Request
+from .requests import analyses_of as analyses_of
+from .requests import pending_analyses as pending_analyses
+from .requests import requests_of as requests_of
+from .runner import AnalysisRunner as AnalysisRunner
+from .runner import make_executor as make_executor

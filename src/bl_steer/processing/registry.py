@@ -1,0 +1,116 @@
+"""Which analyses there are, by name: ours, those of installed packages, and any importable class.
+
+Nothing is imported before it is asked for. Another package offers an analysis by an entry point
+in the group ``bl_steer.analyses``::
+
+    [project.entry-points."bl_steer.analyses"]
+    grain-size = "my_beamline.grains:GrainSize"
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+
+from bl_steer.protocols import Analysis
+
+__all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "make_params"]
+
+BUILT_IN = {
+    "advise": "bl_steer.analysis.advice:SteeringAdvice",
+    "align-slices": "bl_steer.analysis.slices.analysis:AlignSlices",
+    "components": "bl_steer.analysis.components:MapComponents",
+    "reconstruct": "bl_steer.analysis.reconstruction.analysis:Reconstruct",
+    "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
+    "structure": "bl_steer.analysis.structure.analysis:StructureAnalysis",
+    "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",
+}
+ENTRY_POINTS = "bl_steer.analyses"
+
+
+def analysis_names() -> list[str]:
+    """Return the names of the analyses that are installed."""
+    return sorted(_places())
+
+
+def check_name(name: str) -> None:
+    """Raise `ValueError` for what is neither a known name nor MODULE:CLASS; import nothing."""
+    if name not in _places() and not _is_place(name):
+        raise ValueError(
+            f"an analysis must be one of {', '.join(analysis_names())}, or MODULE:CLASS, got "
+            f"{name!r}; check the spelling, or install the package that has it"
+        )
+
+
+def find_analysis(name: str) -> Analysis:
+    """Return an analysis by its name, or by its place ``"module:Class"``.
+
+    Raises
+    ------
+    ValueError
+        When there is no such name; the message lists those there are.
+    ImportError
+        When its module or class cannot be imported.
+    """
+    check_name(name)
+    place = _places().get(name, name)
+    module, _, attribute = place.partition(":")
+    try:
+        made: Analysis = getattr(importlib.import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise ImportError(
+            f"the analysis {name!r} must be importable from {place}, got: {error}; check the place "
+            "and what it needs"
+        ) from error
+    return made
+
+
+def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> BaseModel:
+    """Return an analysis' parameters from values by name; the rest have their defaults.
+
+    Raises
+    ------
+    ValueError
+        Naming each parameter that is unknown or does not fit, all at once.
+    """
+    known = analysis.Params.model_fields
+    values = {
+        key: _choice(known[key].annotation, value) if key in known else value
+        for key, value in dict(values or {}).items()
+    }
+    problems = [f"{name} is not known" for name in values if name not in known]
+    try:
+        params = analysis.Params.model_validate({k: v for k, v in values.items() if k in known})
+    except ValidationError as error:
+        problems += [_problem(dict(one)) for one in error.errors()]
+    if problems:
+        raise ValueError(
+            f"parameters of {analysis.name!r} must be of {', '.join(known) or 'none'}, got: "
+            f"{'; '.join(problems)}"
+        )
+    return params
+
+
+def _choice(annotation: Any, value: Any) -> Any:
+    """Return the choice of a ``Literal`` that text names: pydantic makes no numbers of it there."""
+    choices = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return next((one for one in choices if isinstance(value, str) and str(one) == value), value)
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in error["loc"]) or "the parameters"
+    return f"{place}={error['input']!r} ({error['msg']})"
+
+
+def _places() -> dict[str, str]:
+    offered = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
+    return {**offered, **BUILT_IN}
+
+
+def _is_place(name: str) -> bool:
+    module, _, attribute = name.partition(":")
+    return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))

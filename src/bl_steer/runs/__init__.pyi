@@ -1,0 +1,9 @@
+from .frames import Frames as Frames
+from .frames import FrameSource as FrameSource
+from .listing import RecordsAlone as RecordsAlone
+from .listing import RunRow as RunRow
+from .listing import list_runs as list_runs
+from .listing import open_named as open_named
+from .listing import open_run as open_run
+from .run import Run as Run
+from .run import read_outcomes as read_outcomes

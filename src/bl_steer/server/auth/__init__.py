@@ -1,0 +1,1 @@
+"""Who may do what: accounts, keys of programs, OpenID Connect, permissions."""

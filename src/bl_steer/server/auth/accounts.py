@@ -1,0 +1,259 @@
+"""Accounts, and signing in: local passwords, invitations, and who a request comes from.
+
+`bl_steer.server.auth.api_keys` is the sibling for programs, `bl_steer.server.auth.oidc` for an identity
+provider.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.tokens import (
+    MIN_PASSWORD,
+    hash_password,
+    hash_token,
+    is_password,
+    new_token,
+)
+from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.tables import Invitation, SignIn, User
+from bl_steer.server.errors import Refused, missing
+
+__all__ = [
+    "ROLES",
+    "Visitor",
+    "add_user",
+    "change_password",
+    "change_user",
+    "check_email",
+    "check_password",
+    "invite",
+    "join",
+    "open_invitation",
+    "sign_in",
+    "sign_out",
+    "start_session",
+    "visitor_of_session",
+]
+
+ROLES = ("user", "reviewer", "admin")
+DAY_S = 86_400.0
+EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+
+
+@dataclass(frozen=True)
+class Visitor:
+    """Who a request comes from.
+
+    Parameters
+    ----------
+    user : None for somebody without an account
+    csrf : the browser session's word against forged requests; empty for programs
+    scopes : what a program's key allows; None for a browser, which may do all that its user may
+    """
+
+    user: User | None = None
+    csrf: str = ""
+    scopes: frozenset[str] | None = None
+
+    def is_at_least(self, role: str) -> bool:
+        """Return whether the visitor has a role, or one above it."""
+        return self.user is not None and ROLES.index(self.user.role) >= ROLES.index(role)
+
+
+def check_email(email: str) -> str:
+    """Return an address as it is kept, in lower case; `Refused` if it cannot be one."""
+    email = email.strip().lower()
+    if len(email) > 254 or not EMAIL.fullmatch(email):
+        raise Refused(422, "refused.email", email=email[:80])
+    return email
+
+
+def check_password(password: str) -> str:
+    """Return a password that is long enough; `Refused` otherwise."""
+    if not MIN_PASSWORD <= len(password) <= 1000:
+        raise Refused(422, "refused.password", least=MIN_PASSWORD)
+    return password
+
+
+def add_user(
+    session: Session,
+    email: str,
+    *,
+    name: str = "",
+    password: str | None = None,
+    role: str = "user",
+    language: str = "",
+    oidc_subject: str | None = None,
+    by: str = "",
+) -> User:
+    """Create an account; `Refused` if the address has one."""
+    email = check_email(email)
+    if role not in ROLES:
+        raise Refused(422, "refused.role", role=role[:40])
+    if session.scalar(select(User.id).where(User.email == email)) is not None:
+        raise Refused(409, "refused.email_taken", email=email)
+    user = User(
+        email=email,
+        name=name.strip()[:200],
+        password_hash=None if password is None else hash_password(check_password(password)),
+        role=role,
+        language=language,
+        oidc_subject=oidc_subject,
+    )
+    session.add(user)
+    session.flush()
+    record_deed(session, by or email, "user add", email, {"role": role})
+    return user
+
+
+def change_user(
+    session: Session,
+    user_id: str,
+    *,
+    by: User,
+    role: str | None = None,
+    disabled: bool | None = None,
+) -> User:
+    """Change somebody's role, or whether the account is open; the last administrator stays."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise missing("user")
+    if role is not None and role not in ROLES:
+        raise Refused(422, "refused.role", role=role[:40])
+    loses = user.role == "admin" and (role not in (None, "admin") or disabled)
+    if loses and _number_of_admins(session) <= 1 and user.disabled is None:
+        raise Refused(409, "refused.last_admin")
+    if role is not None and role != user.role:
+        record_deed(session, by.email, "user role", user.email, {"was": user.role, "is": role})
+        user.role = role
+    if disabled is not None and disabled != (user.disabled is not None):
+        record_deed(session, by.email, "user close" if disabled else "user open", user.email)
+        user.disabled = time.time() if disabled else None
+        if disabled:
+            session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    return user
+
+
+def change_password(session: Session, user_id: str, old: str, new: str) -> None:
+    """Set another password, and sign out everywhere; `Refused` if the old one is wrong."""
+    user = session.get(User, user_id)
+    if user is None:
+        raise missing("user")
+    if user.password_hash is not None and not is_password(old, user.password_hash):
+        raise Refused(422, "refused.old_password")
+    user.password_hash = hash_password(check_password(new))
+    session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    record_deed(session, user.email, "user password", user.email)
+
+
+def invite(
+    session: Session, *, by: str, email: str = "", role: str = "user", days: float = 7.0
+) -> str:
+    """Return the token of an invitation, good for one account.
+
+    Parameters
+    ----------
+    email : whose account it will be; empty to leave that to whoever has the link
+    """
+    if role not in ROLES:
+        raise Refused(422, "refused.role", role=role[:40])
+    token = new_token()
+    session.add(
+        Invitation(
+            token_hash=hash_token(token),
+            email=check_email(email) if email.strip() else "",
+            role=role,
+            by=by,
+            expires=time.time() + days * DAY_S,
+        )
+    )
+    record_deed(session, by, "user invite", email, {"role": role})
+    return token
+
+
+def open_invitation(session: Session, token: str) -> Invitation:
+    """Return an invitation that is still good; `Refused` otherwise."""
+    found = session.get(Invitation, hash_token(token))
+    if found is None or found.used is not None or found.expires < time.time():
+        raise missing("invitation")
+    return found
+
+
+def join(
+    session: Session, token: str, *, email: str, name: str, password: str, language: str = ""
+) -> User:
+    """Make an account from an invitation, which is used up by that."""
+    invitation = open_invitation(session, token)
+    taken = session.execute(
+        update(Invitation)
+        .where(Invitation.token_hash == invitation.token_hash, Invitation.used.is_(None))
+        .values(used=time.time())
+    )
+    if taken.rowcount != 1:  # type: ignore[attr-defined]
+        raise missing("invitation")
+    return add_user(
+        session,
+        invitation.email or email,
+        name=name,
+        password=check_password(password),
+        role=invitation.role,
+        language=language,
+    )
+
+
+def sign_in(session: Session, email: str, password: str) -> User:
+    """Return whose password it is; `Refused`, in the same words and time, for all else."""
+    user = session.scalar(select(User).where(User.email == email.strip().lower()[:254]))
+    right = is_password(password[:1000], user.password_hash if user else None)
+    if user is None or not right or user.disabled is not None:
+        raise Refused(401, "refused.sign_in")
+    return user
+
+
+def start_session(session: Session, user: User, *, days: float) -> str:
+    """Return the token of a new browser session."""
+    token = new_token()
+    now = time.time()
+    session.execute(delete(SignIn).where(SignIn.expires < now))
+    session.add(
+        SignIn(
+            token_hash=hash_token(token),
+            user_id=user.id,
+            csrf=new_token(),
+            created=now,
+            expires=now + days * DAY_S,
+        )
+    )
+    return token
+
+
+def sign_out(session: Session, token: str) -> None:
+    """End a browser session."""
+    session.execute(delete(SignIn).where(SignIn.token_hash == hash_token(token)))
+
+
+def visitor_of_session(session: Session, token: str) -> Visitor:
+    """Return whose browser session it is; nobody's if it has ended."""
+    found = session.execute(
+        select(SignIn.csrf, User)
+        .join(User, User.id == SignIn.user_id)
+        .where(
+            SignIn.token_hash == hash_token(token),
+            SignIn.expires > time.time(),
+            User.disabled.is_(None),
+        )
+    ).first()
+    return Visitor() if found is None else Visitor(found[1], found[0])
+
+
+def _number_of_admins(session: Session) -> int:
+    counted = session.scalar(
+        select(func.count()).select_from(User).where(User.role == "admin", User.disabled.is_(None))
+    )
+    return counted or 0

@@ -1,0 +1,119 @@
+"""Who may do what: a row for each route. A route without a row cannot be made.
+
+`bl_steer.server.web.authorization` enforces it, before anything of a request's body is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["ACCESS", "FORM_BYTES", "Rule"]
+
+FORM_BYTES = 256 * 1024
+"""Longest form or JSON body."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a request must bring.
+
+    Parameters
+    ----------
+    who : anyone, or the least role: user, reviewer, admin
+    body : none, form (with the session's word against forgery in it), json, or files, which the
+        route itself reads as they come
+    scope : what a program's key must allow; empty where programs have no business
+    secret : the path holds a secret, and stays out of the access log
+    free : not counted against the rate
+    """
+
+    who: Literal["anyone", "user", "reviewer", "admin"]
+    body: Literal["none", "form", "json", "files"] = "none"
+    scope: str = ""
+    secret: bool = False
+    free: bool = False
+
+
+ANYONE = Rule("anyone")
+FREE = Rule("anyone", free=True)
+USER = Rule("user")
+USER_FORM = Rule("user", "form")
+ADMIN = Rule("admin")
+ADMIN_FORM = Rule("admin", "form")
+
+ACCESS: dict[str, Rule] = {
+    "GET /": ANYONE,
+    "GET /static/{name}": FREE,
+    "GET /sign-in": ANYONE,
+    "POST /sign-in": Rule("anyone", "form"),
+    "POST /sign-out": USER_FORM,
+    "GET /register": ANYONE,
+    "POST /register": Rule("anyone", "form"),
+    "GET /join/{token}": Rule("anyone", secret=True),
+    "POST /join/{token}": Rule("anyone", "form", secret=True),
+    "GET /oidc/start": ANYONE,
+    "GET /oidc/callback": Rule("anyone", secret=True),
+    "POST /language": Rule("anyone", "form"),
+    "GET /s/{token}": Rule("anyone", secret=True),
+    "GET /s/{token}/outputs/{name}": Rule("anyone", secret=True),
+    "GET /s/{token}/all.zip": Rule("anyone", secret=True),
+    "GET /health": FREE,
+    "GET /ready": FREE,
+    "GET /metrics": Rule("anyone", scope="metrics:read"),
+    "GET /files": USER,
+    "POST /files": Rule("user", "files"),
+    "GET /files/{upload_id}": USER,
+    "POST /files/{upload_id}/delete": USER_FORM,
+    "POST /files/{upload_id}/training": USER_FORM,
+    "GET /analyses": USER,
+    "GET /analyses/{name}": USER,
+    "POST /analyses/{name}": USER_FORM,
+    "GET /jobs": USER,
+    "GET /jobs/{job_id}": USER,
+    "GET /jobs/{job_id}/progress": USER,
+    "POST /jobs/{job_id}/cancel": USER_FORM,
+    "GET /jobs/{job_id}/outputs/{name}": USER,
+    "GET /jobs/{job_id}/all.zip": USER,
+    "GET /jobs/{job_id}/shares": USER,
+    "POST /jobs/{job_id}/shares": USER_FORM,
+    "POST /jobs/{job_id}/masks": Rule("user", "files"),
+    "POST /shares/{share_id}/revoke": USER_FORM,
+    "GET /account": USER,
+    "POST /account": USER_FORM,
+    "POST /account/password": USER_FORM,
+    "POST /account/keys": USER_FORM,
+    "POST /account/keys/{key_id}/revoke": USER_FORM,
+    "GET /api": USER,
+    "GET /packages": USER,
+    "POST /packages": Rule("user", "files"),
+    "GET /packages/{sha256}": USER,
+    "GET /packages/{sha256}/archive": USER,
+    "POST /packages/{sha256}": USER_FORM,
+    "GET /admin": ADMIN,
+    "GET /admin/users": ADMIN,
+    "POST /admin/users": ADMIN_FORM,
+    "POST /admin/users/{user_id}": ADMIN_FORM,
+    "POST /admin/invitations": ADMIN_FORM,
+    "GET /admin/access": ADMIN,
+    "GET /admin/audit": ADMIN,
+    "GET /api/v1/openapi.json": ANYONE,
+    "GET /api/v1/me": Rule("user", scope="jobs:read"),
+    "GET /api/v1/analyses": Rule("user", scope="jobs:read"),
+    "GET /api/v1/analyses/{name}": Rule("user", scope="jobs:read"),
+    "GET /api/v1/files": Rule("user", scope="files:read"),
+    "POST /api/v1/files": Rule("user", "files", scope="files:write"),
+    "GET /api/v1/files/{upload_id}": Rule("user", scope="files:read"),
+    "DELETE /api/v1/files/{upload_id}": Rule("user", scope="files:write"),
+    "GET /api/v1/jobs": Rule("user", scope="jobs:read"),
+    "POST /api/v1/jobs": Rule("user", "json", scope="jobs:write"),
+    "GET /api/v1/jobs/{job_id}": Rule("user", scope="jobs:read"),
+    "POST /api/v1/jobs/{job_id}/cancel": Rule("user", scope="jobs:write"),
+    "GET /api/v1/jobs/{job_id}/outputs/{name}": Rule("user", scope="jobs:read"),
+    "POST /api/v1/jobs/{job_id}/shares": Rule("user", "json", scope="jobs:write"),
+    "POST /api/v1/jobs/{job_id}/masks": Rule("user", "files", scope="files:write"),
+    "GET /api/v1/packages": Rule("user", scope="packages:write"),
+    "POST /api/v1/packages": Rule("user", "files", scope="packages:write"),
+    "GET /api/v1/packages/{sha256}": Rule("user", scope="packages:write"),
+    "DELETE /api/v1/shares/{share_id}": Rule("user", scope="jobs:write"),
+}

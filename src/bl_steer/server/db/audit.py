@@ -1,0 +1,80 @@
+"""Deeds that somebody may ask about later, as a chain: each record holds the hash of the last one.
+
+What was changed or taken out afterwards breaks the chain, and `broken_link` finds where. Requests
+are in the access log instead.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy import text as sql
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.tables import AuditRecord
+
+__all__ = ["FIRST_HASH", "broken_link", "record_deed"]
+
+FIRST_HASH = "0" * 64
+LOCK = 0x626C5F61
+"""Number of PostgreSQL's advisory lock, held to the transaction's end: one link at a time."""
+
+
+def record_deed(
+    session: Session,
+    actor: str,
+    action: str,
+    what: str = "",
+    detail: Mapping[str, Any] | None = None,
+) -> AuditRecord:
+    """Append a deed to the chain, in the transaction of the deed itself.
+
+    Parameters
+    ----------
+    actor : e-mail address, or the part of the service that did it
+    action : what was done, ``"package approve"``
+    what : to which object
+    detail : JSON-compatible; no secrets
+    """
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+    session.flush()
+    last = session.scalar(select(AuditRecord).order_by(AuditRecord.id.desc()).limit(1))
+    made = AuditRecord(
+        time=time.time(),
+        actor=actor,
+        action=action,
+        object=what,
+        detail=json.loads(json.dumps(dict(detail or {}))),
+        previous_hash=last.hash if last else FIRST_HASH,
+        hash="",
+    )
+    made.hash = _hash(made)
+    session.add(made)
+    session.flush()
+    return made
+
+
+def broken_link(session: Session) -> int | None:
+    """Return the id of the first record that does not fit to the one before; None if all do."""
+    previous = FIRST_HASH
+    query = select(AuditRecord).order_by(AuditRecord.id).execution_options(yield_per=500)
+    with closing(session.scalars(query)) as records:
+        for one in records:
+            if one.previous_hash != previous or one.hash != _hash(one):
+                return one.id
+            previous = one.hash
+    return None
+
+
+def _hash(one: AuditRecord) -> str:
+    told = [one.time, one.actor, one.action, one.object, one.detail, one.previous_hash]
+    return hashlib.sha256(
+        json.dumps(told, sort_keys=True, ensure_ascii=True).encode("ascii")
+    ).hexdigest()

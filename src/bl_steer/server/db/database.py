@@ -1,0 +1,167 @@
+"""The database: SQLite on one machine, PostgreSQL for many; the rest of the service sees neither.
+
+`Database.read` and `Database.write` are the ways in, and `Database.write_together` for writes that
+many wait for at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from threading import Lock
+from typing import Any, TypeVar
+
+from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy.engine import Connection, make_url
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+__all__ = ["Database"]
+
+LOCK = 0x626C5F74
+"""Number of PostgreSQL's advisory lock for changes of the tables."""
+BUSY_MS = 20_000
+"""How long a writer waits for another in SQLite."""
+
+T = TypeVar("T")
+Waiting = tuple[Callable[[Session], Any], "Future[Any]"]
+
+
+class Database:
+    """Connections to the service's database.
+
+    Parameters
+    ----------
+    url : ``sqlite:///path`` or ``postgresql+psycopg://user@host/name``
+    pool_size : connections that are kept open
+
+    Notes
+    -----
+    SQLite runs with a write-ahead log, a full sync at each commit and a busy timeout. A write takes
+    its lock at its beginning (``BEGIN IMMEDIATE``): one that first reads and then writes would be
+    refused, not delayed, where another wrote in between. Threads of one process take turns before
+    that, since SQLite's own waiting sleeps longer and longer and lets late comers in first:
+    without turns, 5 % of 20 writers at once wait for seconds. What comes by `write_together` while
+    another has the turn shares one transaction, and so one sync of the disk. PostgreSQL runs at
+    READ COMMITTED, so every transition is a guarded UPDATE that is right on its own.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+        parsed = make_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            if parsed.database:
+                Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+            arguments: dict[str, Any] = {"connect_args": {"timeout": BUSY_MS / 1000}}
+        else:
+            arguments = {"pool_pre_ping": True}
+        self.engine: Engine = create_engine(
+            parsed, pool_size=pool_size, max_overflow=2 * pool_size, **arguments
+        )
+        if self.is_sqlite:
+            event.listen(self.engine, "connect", _prepare)
+            event.listen(self.engine, "begin", _begin)
+        self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
+        self._writing = self.engine.execution_options(writes=True)
+        self._gathering = Lock()
+        self._waiting: list[Waiting] = []
+
+    @contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session that sees one state of the database and changes nothing."""
+        with Session(self.engine, autoflush=False) as session:
+            yield session
+
+    @contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a transaction: committed at the end, rolled back by an exception."""
+        with self._turn, self._transaction() as session:
+            yield session
+
+    def write_together(self, work: Callable[[Session], T]) -> T:
+        """Carry out work in a transaction; return its result once that is committed.
+
+        On SQLite works that wait for their turn share a transaction. Where that fails, each is
+        carried out again in one of its own, so that no work fails for another's sake.
+
+        Parameters
+        ----------
+        work : does nothing that its session does not undo, since it may be called twice, in any
+            thread
+        """
+        if not self.is_sqlite:  # PostgreSQL gathers commits by itself
+            with self.write() as session:
+                return work(session)
+        result: Future[T] = Future()
+        with self._gathering:
+            self._waiting.append((work, result))
+            is_first = len(self._waiting) == 1
+        if is_first:  # waits for the turn, for all that come meanwhile
+            with self._turn:
+                with self._gathering:
+                    gathered, self._waiting = self._waiting, []
+                self._carry_out(gathered)
+        return result.result()
+
+    def _carry_out(self, gathered: Sequence[Waiting]) -> None:
+        try:
+            with self._transaction() as session:
+                done = [work(session) for work, _ in gathered]
+        except BaseException as error:  # whatever it is, nobody may wait for ever
+            if len(gathered) == 1:
+                gathered[0][1].set_exception(error)
+            else:
+                for one in gathered:
+                    self._carry_out([one])
+        else:
+            for (_, result), value in zip(gathered, done, strict=True):
+                result.set_result(value)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Session]:
+        with Session(self._writing, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @contextmanager
+    def change(self) -> Iterator[Connection]:
+        """Open a transaction that changes tables: one process at a time."""
+        with self._writing.connect() as connection, connection.begin():
+            if not self.is_sqlite:
+                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+            yield connection
+
+    def create_tables(self) -> None:
+        """Make the tables, or bring those of an earlier version up to date."""
+        from bl_steer.server.db import migrations
+        from bl_steer.server.db.tables import Base
+
+        with self.change() as connection:
+            if inspect(connection).has_table("jobs"):
+                migrations.upgrade(connection)
+            else:
+                Base.metadata.create_all(connection)
+                migrations.stamp(connection)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self.engine.dispose()
+
+
+def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions are begun by _begin, not by the driver
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout = {BUSY_MS}",
+        "journal_mode = WAL",
+        "synchronous = FULL",
+        "foreign_keys = ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

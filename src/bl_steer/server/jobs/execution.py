@@ -1,0 +1,161 @@
+"""A job as any machine can carry it out: its files from the file store, its result into it.
+
+Nothing here knows the database. A worker executes a job on its own machine, or has one of a dask
+cluster do it (`bl_steer.server.jobs.dask_worker`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bl_steer.server.jobs.leases import InputFile, Produced
+from bl_steer.server.jobs.process import Task
+from bl_steer.server.jobs.results import Failure, UnsoundResult, collect
+from bl_steer.server.packages.archive import unpack
+from bl_steer.server.sandbox.bubblewrap import JOB
+from bl_steer.server.sandbox.caches import cache_environment, caches_of
+from bl_steer.server.sandbox.limits import Limits
+from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
+from bl_steer.server.uploads.blobs import FileStore
+
+__all__ = ["Ended", "Execution", "stopped"]
+
+COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.server.jobs.process")
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How an execution ended; with what it left, where its process ended by itself and well."""
+
+    outcome: Outcome
+    found: Produced | Failure | None = None
+
+
+@dataclass(frozen=True)
+class Execution:
+    """What has to be done, of which files, within which limits.
+
+    Parameters
+    ----------
+    package : sha256 of the package's archive in the file store; empty for none
+    permit : what shows to the job's process that the package may run, JSON
+    most_bytes : of an unpacked package
+    caches : folder of `bl_steer.server.sandbox.caches`, used where there is one
+    hidden : folder that no job may see
+    trusted : run it without a sandbox where there is none
+    """
+
+    analysis: str
+    params: Mapping[str, Any]
+    inputs: Sequence[InputFile]
+    limits: Limits
+    caches: Path
+    hidden: Path
+    package: str = ""
+    permit: str = ""
+    most_bytes: int = 0
+    trusted: bool = False
+
+    def run(
+        self,
+        folder: Path,
+        files: FileStore,
+        *,
+        package: Path | None = None,
+        hear: Callable[[str], None],
+        over: Callable[[], bool],
+    ) -> Ended:
+        """Carry it out.
+
+        Parameters
+        ----------
+        folder : empty, for all that it needs and leaves
+        package : folder of the unpacked package, where it lies on this machine already
+        hear : called with each line that the job's process says
+        over : asked some 20 times a second whether to stop
+
+        Raises
+        ------
+        SandboxMissing
+            When nothing keeps a job apart here.
+        StoredFileMissing
+            When an input is gone, or the file store is not that of the server.
+        PackageError
+            When the archive holds no package.
+        """
+        out = folder / "out"
+        out.mkdir()
+        out.chmod(0o700)
+        apart = shutil.which("bwrap") is not None
+        seen = JOB if apart else folder  # without walls, a job sees the paths as they are
+        readable = self._inputs(folder, seen, files)
+        paths = [str(one) for one in readable]
+        named = caches = ""
+        if self.package:
+            place = package or self._unpacked(folder, files)
+            named = str(JOB / "package" if apart else place)
+            readable[Path(named)] = place
+        if (made := caches_of(self.caches)) is not None:
+            caches = str(JOB / "caches" if apart else made)
+            readable[Path(caches)] = made
+        task = Task(
+            analysis=self.analysis,
+            paths=paths,
+            params=dict(self.params),
+            out=str(seen / "out"),
+            package=named,
+            permit=self.permit,
+            caches=caches,
+        )
+        if over():  # cancelled meanwhile, or preparing took too long
+            return stopped()
+        outcome = run_in_sandbox(
+            COMMAND,
+            readable=readable,
+            writable=out,
+            limits=self.limits,
+            stdin=json.dumps(asdict(task)).encode(),
+            on_line=hear,
+            cancelled=over,
+            environment=cache_environment(seen / "out" / ".caches"),
+            hidden=[self.hidden],
+            trusted=self.trusted,
+        )
+        if outcome.cause != "ok":
+            return Ended(outcome)
+        try:
+            return Ended(outcome, collect(out, files))
+        except UnsoundResult as error:
+            return Ended(outcome, Failure(cause="error", message=str(error)))
+
+    def _inputs(self, folder: Path, seen: Path, files: FileStore) -> dict[Path, Path]:
+        """Return the files of a job by the path that it sees; each in a folder of its own."""
+        found = {}
+        for number, one in enumerate(self.inputs):
+            path = seen / "in" / f"{number:04d}" / _plain_name(one.file_name)
+            found[path] = files.path_for(one.sha256, folder)
+            if seen == folder:
+                path.parent.mkdir(parents=True)
+                path.symlink_to(found[path])
+        return found
+
+    def _unpacked(self, folder: Path, files: FileStore) -> Path:
+        with files.open(self.package) as archive:
+            return unpack(archive, folder / "packages", most_bytes=self.most_bytes)
+
+
+def stopped() -> Ended:
+    """Return the end of an execution that was stopped from outside."""
+    return Ended(Outcome("cancelled", 0, "", 0.0, 0))
+
+
+def _plain_name(name: str) -> str:
+    """Return a file name without what could lead elsewhere; suffixes stay."""
+    plain = "".join(c for c in name.replace("\\", "/").rpartition("/")[2] if c.isprintable())
+    return plain.strip(". ")[-120:] or "upload"

@@ -1,0 +1,349 @@
+"""How a job goes from queued to done: each transition is one guarded change of its row.
+
+The table is the truth. A worker holds a job by a lease, and by the number of its attempt: what
+comes from an earlier attempt is refused, however late it comes. Every function works in a session
+of `bl_steer.server.db.database.Database.write`, and commits nothing itself.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, or_, select, update
+from sqlalchemy.orm import Session, aliased
+
+from bl_steer.server.db.tables import Blob, Job, JobOutput, Upload, Worker
+from bl_steer.server.jobs.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
+from bl_steer.server.mail.outbox import post_completion
+from bl_steer.server.uploads.uploads import file_names
+
+__all__ = [
+    "cancel",
+    "confirm_cancel",
+    "fail",
+    "finish",
+    "is_waiting",
+    "look",
+    "renew",
+    "return_job",
+    "submit",
+    "submitted",
+    "sweep",
+    "take",
+]
+
+MANY = 2**31 - 1
+SUBMITTED = select(Job).where(  # made once, as is all that every submission asks
+    Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
+)
+
+
+def submit(
+    session: Session,
+    *,
+    user_id: str,
+    analysis: str,
+    params: Mapping[str, Any],
+    upload_ids: Sequence[str],
+    language: str = "en",
+    wants_mail: bool = True,
+    package_sha256: str | None = None,
+    parent_id: str | None = None,
+    run_uid: str | None = None,
+    submission_key: str | None = None,
+    now: float | None = None,
+) -> Job:
+    """Queue a job; the same submission key of the same user gives the job that there is already.
+
+    Raises
+    ------
+    ValueError
+        When an upload is not that user's, or is deleted.
+    """
+    if submission_key is not None:
+        known = submitted(session, user_id, submission_key)
+        if known is not None:
+            return known
+    wanted = list(dict.fromkeys(upload_ids))
+    theirs = file_names(session, user_id, wanted)
+    if missing := [one for one in wanted if one not in theirs]:
+        raise ValueError(
+            f"uploads must be yours and not deleted, got {', '.join(missing)}; upload them again"
+        )
+    job = Job(
+        user_id=user_id,
+        analysis=analysis,
+        package_sha256=package_sha256,
+        params=dict(params),
+        upload_ids=wanted,
+        language=language,
+        wants_mail=wants_mail,
+        parent_id=parent_id,
+        run_uid=run_uid,
+        submission_key=submission_key,
+        created=time.time() if now is None else now,
+    )
+    session.add(job)
+    session.flush()
+    return job
+
+
+def submitted(session: Session, user_id: str, submission_key: str) -> Job | None:
+    """Return the job that a user submitted with a key; None where there is none."""
+    return session.scalar(SUBMITTED, {"user_id": user_id, "submission_key": submission_key})
+
+
+def take(
+    session: Session, worker: str, *, lease_s: float, attempts: int = MANY, now: float | None = None
+) -> Lease | None:
+    """Lease the next queued job to a worker; None where nothing waits.
+
+    The user with the fewest running jobs comes first, then the oldest job: a long list of one
+    user does not keep the others waiting. What cost `attempts` workers is left to `sweep`.
+    """
+    now = time.time() if now is None else now
+    running = aliased(Job)
+    theirs = (
+        select(func.count())
+        .where(running.user_id == Job.user_id, running.state == "running")
+        .scalar_subquery()
+    )
+    query = (
+        select(Job)
+        .where(Job.state == "queued", Job.lost < attempts)
+        .order_by(theirs, Job.created, Job.id)
+        .limit(1)
+        .with_for_update(skip_locked=True, of=Job)
+    )
+    job = session.scalars(query).one_or_none()
+    if job is None or not _change(
+        session,
+        (Job.id == job.id, Job.state == "queued"),
+        state="running",
+        attempt=Job.attempt + 1,
+        lease_owner=worker,
+        lease_until=now + lease_s,
+        started=now,
+        progress_done=0,
+        progress_total=0,
+    ):
+        return None
+    session.refresh(job)
+    files = {
+        one.id: one for one in session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
+    }
+    return Lease(
+        job_id=job.id,
+        attempt=job.attempt,
+        worker=worker,
+        analysis=job.analysis,
+        package_sha256=job.package_sha256,
+        params=job.params,
+        inputs=[
+            InputFile(files[one].sha256, files[one].file_name, files[one].size)
+            for one in job.upload_ids
+        ],
+        language=job.language,
+        run_uid=job.run_uid,
+    )
+
+
+def is_waiting(session: Session) -> bool:
+    """Return whether any job waits; a look that locks nothing."""
+    return session.scalar(select(Job.id).where(Job.state == "queued").limit(1)) is not None
+
+
+def look(session: Session, lease: Lease) -> Held:
+    """Say whether to go on with a job, without renewing its lease."""
+    asked = session.scalar(select(Job.cancel_requested).where(*_held(lease)))
+    if asked is None:
+        return "lost"
+    return "cancel" if asked else "held"
+
+
+def renew(
+    session: Session,
+    lease: Lease,
+    *,
+    lease_s: float,
+    progress: tuple[int, int] | None = None,
+    now: float | None = None,
+) -> Held:
+    """Hold a job for longer, and report its progress; say whether to go on with it."""
+    now = time.time() if now is None else now
+    values: dict[str, Any] = {"lease_until": now + lease_s}
+    if progress is not None:
+        values |= {"progress_done": progress[0], "progress_total": progress[1]}
+    if not _change(session, _held(lease), **values):
+        return "lost"
+    asked = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job_id))
+    return "cancel" if asked else "held"
+
+
+def finish(
+    session: Session,
+    lease: Lease,
+    produced: Produced,
+    *,
+    address: str = "",
+    keep_days: float = 365.0,
+    now: float | None = None,
+) -> bool:
+    """Keep a result, its files and the mail that tells of it, all at once or not at all.
+
+    Returns False, and keeps nothing, where the job is no longer this lease's.
+    """
+    now = time.time() if now is None else now
+    if not _change(
+        session,
+        _held(lease),
+        **_ended(now),
+        state="done",
+        digest=produced.digest,
+        warnings=list(produced.warnings),
+        provenance=dict(produced.provenance),
+        cause="",
+        message="",
+    ):
+        return False
+    for one in produced.outputs:
+        if session.get(Blob, one.sha256) is None:
+            session.merge(Blob(sha256=one.sha256, size=one.size, created=now))
+        session.add(
+            JobOutput(
+                job_id=lease.job_id,
+                name=one.name,
+                kind=one.kind,
+                sha256=one.sha256,
+                size=one.size,
+                media_type=one.media_type,
+            )
+        )
+    _count(session, lease.worker, now)
+    post_completion(session, lease.job_id, address=address, keep_days=keep_days, now=now)
+    return True
+
+
+def fail(
+    session: Session,
+    lease: Lease,
+    cause: str,
+    message: str,
+    *,
+    last_words: str = "",
+    address: str = "",
+    now: float | None = None,
+) -> bool:
+    """End a job that failed by itself: it is not tried again."""
+    now = time.time() if now is None else now
+    if cause not in CAUSES:
+        raise ValueError(f"a cause must be one of {', '.join(CAUSES)}, got {cause!r}")
+    if not _change(
+        session,
+        _held(lease),
+        **_ended(now),
+        state="failed",
+        cause=cause,
+        message=message,
+        last_words=last_words,
+    ):
+        return False
+    _count(session, lease.worker, now)
+    post_completion(session, lease.job_id, address=address, now=now)
+    return True
+
+
+def return_job(session: Session, claim: Claim, *, lost: bool = False) -> bool:
+    """Put a job back into the queue: its worker ends or is dead, or its process was killed.
+
+    Parameters
+    ----------
+    lost : count it as one worker that the job cost
+    """
+    return _change(
+        session,
+        _held(claim),
+        state="queued",
+        lost=Job.lost + int(lost),
+        lease_owner=None,
+        lease_until=None,
+    )
+
+
+def cancel(session: Session, job_id: str, *, now: float | None = None) -> bool:
+    """End a waiting job at once, ask the worker of a running one to end it; False if it is over."""
+    now = time.time() if now is None else now
+    queued = (Job.id == job_id, Job.state == "queued")
+    return _change(
+        session, queued, **_ended(now), state="cancelled", cancel_requested=True
+    ) or _change(session, (Job.id == job_id, Job.state == "running"), cancel_requested=True)
+
+
+def confirm_cancel(session: Session, lease: Lease, *, now: float | None = None) -> bool:
+    """Note that a job's process is gone, as its user asked."""
+    now = time.time() if now is None else now
+    return _change(session, _held(lease), **_ended(now), state="cancelled")
+
+
+def sweep(session: Session, *, attempts: int, address: str = "", now: float | None = None) -> Swept:
+    """Find jobs whose workers fell silent: queue them again, or give them up.
+
+    Parameters
+    ----------
+    attempts : workers that one job may cost; with the last, it has failed
+    """
+    now = time.time() if now is None else now
+    silent = and_(Job.state == "running", Job.lease_until < now)
+    spent = and_(Job.state == "queued", Job.lost >= attempts)
+    left = select(Job).where(or_(silent, spent)).with_for_update(skip_locked=True)
+    counts = {"requeued": 0, "poisoned": 0, "cancelled": 0}
+    for job in session.scalars(left).all():
+        guard = (
+            Job.id == job.id,
+            Job.attempt == job.attempt,
+            Job.state == job.state,
+            or_(Job.state == "queued", Job.lease_until < now),
+        )
+        lost = job.lost + int(job.state == "running")
+        if job.cancel_requested:
+            outcome, values = "cancelled", {**_ended(now), "state": "cancelled"}
+        elif lost >= attempts:
+            outcome = "poisoned"
+            values = {
+                **_ended(now),
+                "state": "failed",
+                "cause": "lost",
+                "message": f"{lost} workers were lost with this job; it is not tried again",
+            }
+        else:
+            outcome = "requeued"
+            values = {"state": "queued", "lease_owner": None, "lease_until": None}
+        if _change(session, guard, **values, lost=lost):
+            counts[outcome] += 1
+            if outcome == "poisoned":
+                post_completion(session, job.id, address=address, now=now)
+    return Swept(**counts)
+
+
+def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return (Job.id == claim.job_id, Job.attempt == claim.attempt, Job.state == "running")
+
+
+def _ended(now: float) -> dict[str, Any]:
+    return {"finished": now, "lease_owner": None, "lease_until": None}
+
+
+def _change(session: Session, guard: Sequence[ColumnElement[bool]], **values: Any) -> bool:
+    """Change the one row that fits; return whether there was one."""
+    statement = (
+        update(Job).where(*guard).values(**values).execution_options(synchronize_session=False)
+    )
+    result = session.execute(statement)
+    return isinstance(result, CursorResult) and result.rowcount == 1
+
+
+def _count(session: Session, worker: str, now: float) -> None:
+    statement = update(Worker).where(Worker.name == worker)
+    session.execute(statement.values(jobs_done=Worker.jobs_done + 1, seen=now))

@@ -1,0 +1,314 @@
+"""A worker: takes queued jobs, one after the other, each in a sandboxed process of its own.
+
+A machine has as many workers as jobs at a time. With a dask cluster, that process is on one of its
+machines, and all else stays here. A worker may die at any moment: its job's processes die with it,
+and the next worker in its place gives the job back as soon as it starts; where none starts, the
+keeper does when the lease is over.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import shutil
+import signal
+import socket
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from bl_steer.files.atomic import alone_in
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Package
+from bl_steer.server.db.tables import Worker as WorkerRow
+from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.jobs.dask_worker import ClusterAway, DaskMachines
+from bl_steer.server.jobs.execution import Ended, Execution
+from bl_steer.server.jobs.heartbeat import Hold, first_line
+from bl_steer.server.jobs.leases import Claim, Lease, Produced
+from bl_steer.server.jobs.results import Failure
+from bl_steer.server.packages.checking import check_next
+from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.sandbox.limits import Limits
+from bl_steer.server.sandbox.run import Outcome, SandboxMissing
+from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
+
+__all__ = ["Worker", "run_worker"]
+
+LONGEST_WAIT_S = 5.0
+SEEN_EVERY_S = 10.0
+MESSAGES = {
+    "time": "the analysis must end within {time:g} s, got no result in that time; give it less",
+    "memory": "the analysis must fit into {memory:.3g} GiB of memory, got more; give it less",
+    "disk": "the analysis must fit into {disk:.3g} GiB of disk, got more; give it less",
+    "processes": "the analysis must make at most {processes} processes and threads, got more",
+    "crashed": "the analysis' process must live, got its end with status {status}",
+}
+
+logger = logging.getLogger(__name__)
+
+
+class Worker:
+    """Take jobs and carry them out.
+
+    Parameters
+    ----------
+    name : of this worker, in the table of workers
+    """
+
+    def __init__(self, settings: ServiceSettings, *, name: str) -> None:
+        self.settings = settings
+        self.name = name
+        self.database = Database(settings.database, pool_size=2)
+        self.files = FileStore(settings.files)
+        self.packages = PackageStore(settings)
+        self.machines = DaskMachines(settings.dask, settings.files) if settings.dask else None
+        self.stopping = False
+        self.seen = 0.0
+
+    def run(self) -> None:
+        """Work until `stop`; what the database does meanwhile only makes it wait.
+
+        Raises
+        ------
+        FileExistsError
+            When a worker of this name lives on this machine.
+        """
+        with alone_in(self._place()):
+            self._work(self._clear())
+
+    def _work(self, left: list[Claim]) -> None:
+        """Work, after the jobs that a dead worker left are given back."""
+        wait = self.settings.poll_s
+        while not self.stopping:
+            try:
+                while left:
+                    self._give_back(left[-1])
+                    left.pop()
+                worked = self.step()
+            except (DBAPIError, PoolTimeout, ClusterAway) as error:
+                what = "cluster" if isinstance(error, ClusterAway) else "database"
+                logger.warning(
+                    "worker %s: the %s is not there: %s", self.name, what, first_line(error)
+                )
+                wait = min(LONGEST_WAIT_S, 2 * wait)
+                worked = False
+            else:
+                wait = self.settings.poll_s
+            if not worked and not self.stopping:
+                time.sleep(wait)
+
+    def step(self) -> bool:
+        """Do one job, or check one package, if one waits; return whether there was one."""
+        now = time.time()
+        with self.database.read() as session:  # a look costs no lock
+            waiting = jobs.is_waiting(session)
+        if now - self.seen > SEEN_EVERY_S:
+            self._note(now)
+        if not waiting:
+            trusted = self.settings.trust_packages
+            checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
+            return checked is not None
+        if self.machines is not None:
+            self.machines.connect()  # a job is not taken in vain
+        with self.database.write() as session:
+            lease = jobs.take(
+                session, self.name, lease_s=self.settings.lease_s, attempts=self.settings.attempts
+            )
+        if lease is None:
+            return False
+        logger.info("job %s: attempt %d", lease.job_id, lease.attempt)
+        prefix = f"job-{lease.attempt}-{lease.job_id}-"  # `_claim_of` reads it
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._place()))
+        try:
+            self._carry_out(lease, folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return True
+
+    def stop(self) -> None:
+        """End soon: a job under way goes back into the queue."""
+        self.stopping = True
+
+    def _carry_out(self, lease: Lease, folder: Path) -> None:
+        hold = Hold(self, lease)
+        try:
+            ended = self._execute(lease, folder, hold)
+        except SandboxMissing as error:
+            self._end(lease, "sandbox", str(error))
+            return
+        except StoredFileMissing as error:
+            self._end(lease, "input", str(error))
+            return
+        except PackageError as error:
+            self._end(lease, "package", str(error))
+            return
+        outcome, found = ended.outcome, ended.found
+        if hold.answer == "lost":
+            logger.warning("job %s: another worker has it", lease.job_id)
+        elif outcome.cause == "cancelled":
+            self._cancelled(lease, asked=hold.answer == "cancel")
+        elif outcome.cause == "lost":
+            logger.warning("job %s: its process or machine was lost", lease.job_id)
+            self._write(lambda session: jobs.return_job(session, lease, lost=True))
+        elif isinstance(found, Produced):
+            self._keep(lease, found, outcome)
+        elif isinstance(found, Failure):
+            # How a library says it tells a user nothing; the last words keep it.
+            own = found.cause != "memory"
+            message = found.message if own else self._message(replace(outcome, cause="memory"))
+            self._end(lease, found.cause, message, outcome.last_words)
+        else:
+            self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
+
+    def _execute(self, lease: Lease, folder: Path, hold: Hold) -> Ended:
+        package, archive, permit = None, "", ""
+        if lease.package_sha256:
+            with self.database.read() as session:
+                package, shown = self.packages.permitted(session, lease.package_sha256)
+                archive = session.get_one(Package, lease.package_sha256).blob_sha256
+            permit = shown.model_dump_json()
+        execution = Execution(
+            lease.analysis,
+            lease.params,
+            lease.inputs,
+            Limits.of(self.settings),
+            caches=self.settings.caches,
+            hidden=self.settings.folder.absolute(),
+            package=archive,
+            permit=permit,
+            most_bytes=self.settings.max_upload_mib * MIB,
+            trusted=self.settings.trust_packages,
+        )
+        if self.machines is not None:
+            return self.machines.run(execution, hear=hold.hear, over=hold.over)
+        return execution.run(folder, self.files, package=package, hear=hold.hear, over=hold.over)
+
+    def _keep(self, lease: Lease, found: Produced, outcome: Outcome) -> None:
+        address, keep_days = self.settings.address, self.settings.keep_days
+
+        def finish(session: Session) -> bool:
+            return jobs.finish(session, lease, found, address=address, keep_days=keep_days)
+
+        if self._write(finish):
+            logger.info("job %s: done in %.1f s", lease.job_id, outcome.seconds)
+
+    def _end(self, lease: Lease, cause: str, message: str, last_words: str = "") -> None:
+        logger.info("job %s: failed (%s): %s", lease.job_id, cause, message)
+        self._write(
+            lambda session: jobs.fail(
+                session,
+                lease,
+                cause,
+                message,
+                last_words=last_words.replace("\0", ""),
+                address=self.settings.address,
+            )
+        )
+
+    def _cancelled(self, lease: Lease, *, asked: bool) -> None:
+        if asked:
+            self._write(lambda session: jobs.confirm_cancel(session, lease))
+        else:  # this worker is to end
+            self._write(lambda session: jobs.return_job(session, lease))
+
+    def _write(self, change: Callable[..., bool]) -> bool:
+        """Change a job, and try again while the database is away and the lease may hold."""
+        deadline = time.monotonic() + self.settings.lease_s
+        while True:
+            try:
+                with self.database.write() as session:
+                    return change(session)
+            except (DBAPIError, PoolTimeout) as error:
+                if time.monotonic() > deadline:
+                    logger.error(
+                        "worker %s: a result is given up: %s", self.name, first_line(error)
+                    )
+                    return False
+                time.sleep(min(1.0, self.settings.poll_s))
+
+    def _message(self, outcome: Outcome) -> str:
+        limits = Limits.of(self.settings)
+        return MESSAGES[outcome.cause].format(
+            time=limits.time_s,
+            memory=limits.memory / 2**30,
+            disk=limits.disk / 2**30,
+            processes=limits.processes,
+            status=outcome.status,
+        )
+
+    def _over(self) -> bool:
+        """Let the keeper hear of this worker during a check; return whether to stop."""
+        now = time.time()
+        if now - self.seen > min(SEEN_EVERY_S, self.settings.alarm_after_s / 4):
+            try:
+                self._note(now)
+            except (DBAPIError, PoolTimeout) as error:
+                logger.warning("worker %s: not noted: %s", self.name, first_line(error))
+                self.seen = now  # not at every look while the database is away
+        return self.stopping
+
+    def _note(self, now: float) -> None:
+        with self.database.write() as session:
+            row = session.get(WorkerRow, self.name)
+            if row is None:
+                session.add(WorkerRow(name=self.name, seen=now))
+            else:
+                row.seen = now
+        self.seen = now
+
+    def _place(self) -> Path:
+        place = self.settings.work / self.name
+        place.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def _clear(self) -> list[Claim]:
+        """Remove what an earlier worker left here when it was killed; return the jobs it held.
+
+        It is dead, since this process has its place alone. Should it live all the same, its claims
+        are no longer good once the jobs are given back: it can keep nothing of them.
+        """
+        folders = list(self._place().iterdir())
+        for left in folders:
+            shutil.rmtree(left, ignore_errors=True)
+        return [claim for left in folders if (claim := _claim_of(left.name)) is not None]
+
+    def _give_back(self, claim: Claim) -> None:
+        with self.database.write() as session:
+            if jobs.return_job(session, claim, lost=True):
+                logger.warning("job %s: its worker died; it waits again", claim.job_id)
+
+
+def _claim_of(folder: str) -> Claim | None:
+    """Return what the folder of a job under way says of it; None for any other name."""
+    found = re.fullmatch(r"job-(\d{1,9})-([0-9a-f-]{36})-\w+", folder)
+    return None if found is None else Claim(found[2], int(found[1]))
+
+
+def run_worker(settings: ServiceSettings, slot: int = 0) -> None:
+    """Run one worker until SIGTERM or Ctrl-C.
+
+    Parameters
+    ----------
+    slot : number of the worker on this machine
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    worker = Worker(settings, name=f"{socket.gethostname()[:60]}-{slot}")
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    worker.run()
+    if worker.machines is not None:
+        worker.machines.close()

@@ -1,0 +1,1 @@
+"""Mails: the outbox, what they say, and the way out by SMTP."""

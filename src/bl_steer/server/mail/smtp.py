@@ -1,0 +1,51 @@
+"""Hand mails of the outbox to a mail server, over SMTP."""
+
+from __future__ import annotations
+
+import smtplib
+from collections.abc import Callable
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import formatdate
+
+from bl_steer.server.db.tables import OutgoingMail
+from bl_steer.server.settings import ServiceSettings
+
+__all__ = ["TIMEOUT_S", "message_of", "send"]
+
+TIMEOUT_S = 20.0
+
+
+def send(settings: ServiceSettings, mail: OutgoingMail, taken: Callable[[], object]) -> None:
+    """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it.
+
+    Parameters
+    ----------
+    taken : called as soon as the server took it, before its farewell: who dies between the two
+        would send it again
+    """
+    message = message_of(settings, mail)
+    with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as server:
+        if settings.smtp_starttls:
+            server.starttls()
+        if settings.smtp_user:
+            server.login(settings.smtp_user, settings.smtp_password)
+        server.send_message(message, settings.smtp_from, [mail.recipient])
+        taken()
+
+
+def message_of(settings: ServiceSettings, mail: OutgoingMail) -> EmailMessage:
+    """Return a mail as a message; a line break cannot start a header of its own."""
+    message = EmailMessage(policy=SMTP)
+    message["From"] = settings.smtp_from
+    message["To"] = _one_line(mail.recipient)
+    message["Subject"] = _one_line(mail.subject)
+    message["Date"] = formatdate(mail.created)
+    message["Message-ID"] = mail.message_id
+    message["Auto-Submitted"] = "auto-generated"
+    message.set_content(mail.body)
+    return message
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,1 @@
+"""What an administrator runs: the parts of the server, housekeeping, retention, backup."""

@@ -1,0 +1,186 @@
+"""The keeper: sweeps lost jobs, sends mails, deletes what is old, retrains, raises alarms.
+
+Several do no harm, since each works by guarded changes of rows.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import smtplib
+import subprocess
+import time
+from types import FrameType
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Job, OutgoingMail, Worker
+from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.mail import outbox
+from bl_steer.server.mail.smtp import TIMEOUT_S, send
+from bl_steer.server.operations.retention import delete_expired
+from bl_steer.server.retraining.run import Retrainings
+from bl_steer.server.retraining.schedule import start_if_due
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.uploads.blobs import FileStore
+
+__all__ = ["Keeper", "run_keeper"]
+
+MAILS_A_STEP = 20
+RETENTION_EVERY_S = 3600.0
+ALARM_EVERY_S = 86_400.0
+
+logger = logging.getLogger(__name__)
+
+
+class Keeper:
+    """Sweep, send, delete, and watch the workers."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database, pool_size=2)
+        self.files = FileStore(settings.files)
+        self.stopping = False
+        self._began = time.time()
+        self._retention_due = self._began + 60.0
+        self._alarm_due = 0.0
+        self._retrainings = Retrainings(settings, self.database)
+        self._training: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> None:
+        """Work until `stop`; what the database does meanwhile only makes it wait."""
+        while not self.stopping:
+            try:
+                busy = self.step()
+            except (DBAPIError, PoolTimeout) as error:
+                logger.warning("keeper: the database is not there: %.200s", error)
+                busy = False
+            if not busy and not self.stopping:
+                time.sleep(self.settings.poll_s)
+
+    def step(self, now: float | None = None) -> bool:
+        """Look at everything once; return whether mails may still wait."""
+        now = time.time() if now is None else now
+        self._sweep(now)
+        sent = self._send(now)
+        self._watch(now)
+        if now >= self._retention_due:
+            self._retention_due = now + RETENTION_EVERY_S
+            delete_expired(self.database, self.files, self.settings, now=now)
+            if self._training is None or self._training.poll() is not None:
+                self._training = start_if_due(self._retrainings, now=now)
+        return sent == MAILS_A_STEP
+
+    def stop(self) -> None:
+        """End soon."""
+        self.stopping = True
+
+    def _sweep(self, now: float) -> None:
+        with self.database.read() as session:  # a look costs no lock
+            if not _anything_to_sweep(session, now, self.settings.attempts):
+                return
+        with self.database.write() as session:
+            swept = jobs.sweep(
+                session, attempts=self.settings.attempts, address=self.settings.address, now=now
+            )
+            mails = outbox.release_mails(session, now=now)
+        logger.warning("swept: %s, %d mails", swept, mails)
+
+    def _send(self, now: float) -> int:
+        if not self.settings.smtp_host:
+            return 0
+        for number in range(MAILS_A_STEP):
+            if self.stopping:
+                return number
+            with self.database.read() as session:
+                if not _mail_is_due(session, now):
+                    return number
+            with self.database.write() as session:
+                mail = outbox.take_mail(session, lease_s=2 * TIMEOUT_S)
+            if mail is None:
+                return number
+            self._hand_over(mail)
+        return MAILS_A_STEP
+
+    def _hand_over(self, mail: OutgoingMail) -> None:
+        taken = False
+
+        def note() -> None:
+            nonlocal taken
+            taken = True
+            with self.database.write() as session:
+                outbox.mail_sent(session, mail)
+
+        try:
+            send(self.settings, mail, note)
+        except (OSError, smtplib.SMTPException, ValueError) as error:
+            if taken:  # its farewell alone went wrong
+                return
+            problem = " ".join(f"{type(error).__name__}: {error}".split())
+            logger.warning("mail %s: attempt %d: %s", mail.id, mail.attempt, problem[:200])
+            with self.database.write() as session:
+                outbox.mail_refused(
+                    session,
+                    mail,
+                    problem,
+                    attempts=self.settings.mail_attempts,
+                    wait_s=self.settings.mail_wait_s,
+                )
+
+    def _watch(self, now: float) -> None:
+        """Raise an alarm when jobs wait and no worker was heard of for long."""
+        silent_since = now - self.settings.alarm_after_s
+        if now < self._alarm_due or silent_since < self._began:
+            return
+        with self.database.read() as session:
+            heard = session.scalar(select(func.max(Worker.seen))) or 0.0
+            waiting = session.scalar(
+                select(func.count()).where(Job.state == "queued", Job.created < silent_since)
+            )
+        if heard >= silent_since or not waiting:
+            return
+        self._alarm_due = now + ALARM_EVERY_S
+        text = f"{waiting} jobs wait, and no worker was heard of for {now - heard:.0f} s."
+        logger.error("ALARM: %s", text)
+        if self.settings.alarm_to:
+            with self.database.write() as session:
+                outbox.post(
+                    session,
+                    recipient=self.settings.alarm_to,
+                    subject="bl_steer: no worker is heard of",
+                    body=f"{text}\n\n{self.settings.address}\n",
+                    now=now,
+                )
+
+
+def _anything_to_sweep(session: Session, now: float, attempts: int) -> bool:
+    lost = select(Job.id).where(Job.state == "running", Job.lease_until < now)
+    spent = select(Job.id).where(Job.state == "queued", Job.lost >= attempts)
+    mails = select(OutgoingMail.id).where(
+        OutgoingMail.state == "sending", OutgoingMail.lease_until < now
+    )
+    return any(session.scalar(query.limit(1)) is not None for query in (lost, spent, mails))
+
+
+def _mail_is_due(session: Session, now: float) -> bool:
+    query = select(OutgoingMail.id).where(
+        OutgoingMail.state == "waiting", OutgoingMail.not_before <= now
+    )
+    return session.scalar(query.limit(1)) is not None
+
+
+def run_keeper(settings: ServiceSettings) -> None:
+    """Run one keeper until SIGTERM or Ctrl-C."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    keeper = Keeper(settings)
+
+    def stop(_number: int, _frame: FrameType | None) -> None:
+        keeper.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    keeper.run()

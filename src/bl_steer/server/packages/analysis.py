@@ -1,0 +1,204 @@
+"""A package as an analysis: the same result, and digest, from notebook, command line and server."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel
+
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.server.packages.content import content_hash, hash_file, verify_content
+from bl_steer.server.packages.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    PackageError,
+    read_manifest,
+    read_source,
+)
+from bl_steer.server.packages.parameters import params_model
+from bl_steer.server.packages.script import PackageScript
+from bl_steer.server.packages.weights import load_weights
+
+__all__ = ["LIBRARIES", "PackageAnalysis", "installed_versions", "package_analysis"]
+
+LIBRARIES = ("bl-steer", "numpy", "scipy", "scikit-learn", "scikit-image", "torch", "skops")
+"""Whose versions may change a result."""
+STEPS = 2
+
+
+class PackageAnalysis:
+    """An analysis that a package is; made by `package_analysis`.
+
+    Nothing of the package runs before `run`, which compares every byte with the manifest first.
+    """
+
+    name: ClassVar[str]
+    version: ClassVar[str]
+    Params: ClassVar[type[BaseModel]]
+    manifest: ClassVar[Manifest]
+    folder: ClassVar[Path]
+    sha256: ClassVar[str | None]
+    """The content hash that was approved; None takes the package as it is."""
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return a stored run as inputs, for packages of micrographs and of maps."""
+        kind = self.manifest.input.kind
+        if kind == "micrographs":
+            from bl_steer.analysis.segmentation.analysis import SegmentMicrographs
+
+            return SegmentMicrographs().inputs_of(run)
+        if kind == "map":
+            from bl_steer.analysis.components.analysis import MapComponents
+
+            return MapComponents().inputs_of(run)
+        raise ValueError(
+            f"a stored run must give what {self.name} works on, a {kind}, got run {run.uid}; give "
+            "files instead"
+        )
+
+    def inputs_from_files(self, paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
+        """Return files as inputs, and what the user should know of them."""
+        from bl_steer.server.packages.inputs import package_inputs
+
+        return package_inputs(self.manifest.input.kind, paths)
+
+    def run(self, inputs: Inputs, params: Any, progress: Progress | None = None) -> AnalysisResult:
+        """Load the package, and analyse.
+
+        Raises
+        ------
+        PackageError
+            When the package is not as it was approved, cannot be loaded, or breaks its contract.
+        ValueError
+            When the inputs are not of its kind, or its script says that they do not fit.
+        """
+        from bl_steer.processing.single_thread import single_thread
+
+        began = time.time()
+        report = progress or (lambda done, total: None)
+        report(0, STEPS)
+        _check_inputs(self.manifest, inputs)
+        sha256 = self._verified()
+        with single_thread(), warnings.catch_warnings(record=True) as heard:
+            warnings.simplefilter("always")
+            script = PackageScript(self.folder, self.manifest)
+            weights = self.manifest.weights
+            model = load_weights(self.folder, weights, script.module) if weights else None
+            loading = [str(one.message) for one in heard if "version" in str(one.message)]
+        report(1, STEPS)
+        with single_thread():
+            found = script(inputs, params, model)
+        report(STEPS, STEPS)
+        return AnalysisResult(
+            tables=found.tables,
+            arrays=found.arrays,
+            provenance={
+                "name": self.name,
+                "version": self.version,
+                "params": params.model_dump(mode="json"),
+                "weights": hash_file(self.folder / weights.file) if weights else None,
+                "package": sha256,
+                "source": dict(inputs.source),
+                "versions": installed_versions(),
+                "duration_s": time.time() - began,
+            },
+            figures=found.figures,
+            warnings=(*_other_versions(self.manifest, loading), *found.warnings),
+        )
+
+    def _verified(self) -> str | None:
+        """Return the content hash of a built package that is as it must be."""
+        if self.sha256 is None and not (self.folder / MANIFEST_FILE).exists():
+            return None
+        if verify_content(self.folder, self.sha256) != self.manifest:
+            raise PackageError(
+                f"a package must stay as it is while it is used, got another manifest in "
+                f"{self.folder.name}; load it again"
+            )
+        return self.sha256 or content_hash(self.folder)
+
+
+def package_analysis(folder: str | Path, sha256: str | None = None) -> PackageAnalysis:
+    """Return the package in a folder as an analysis; nothing of it runs yet.
+
+    Parameters
+    ----------
+    sha256 : the content hash that it must have; without, a package that was not built will do
+
+    Raises
+    ------
+    PackageError
+        When its manifest does not fit.
+    """
+    place = Path(folder)
+    built = sha256 is not None or (place / MANIFEST_FILE).exists()
+    manifest = read_manifest(place) if built else read_source(place)
+    values = {
+        "name": manifest.name,
+        "version": manifest.version,
+        "Params": params_model(f"Params of {manifest.name}", manifest.parameters),
+        "manifest": manifest,
+        "folder": place.resolve(),
+        "sha256": sha256,
+        "__doc__": manifest.description.en or manifest.title.en,
+    }
+    made: PackageAnalysis = type("LoadedPackage", (PackageAnalysis,), values)()
+    return made
+
+
+def installed_versions() -> dict[str, str]:
+    """Return the versions of the libraries that may change a result."""
+    found: dict[str, str] = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _other_versions(manifest: Manifest, loading: list[str]) -> list[str]:
+    here = installed_versions()
+    other = [
+        f"{name} {built} (here {here[name]})"
+        for name, built in manifest.versions.items()
+        if name != "bl-steer" and name in here and here[name] != built
+    ]
+    said = [f"The package was built with {', '.join(other)}; numbers may differ."] if other else []
+    return [*said, *dict.fromkeys(" ".join(one.split())[:300] for one in loading)]
+
+
+def _check_inputs(manifest: Manifest, inputs: Inputs) -> None:
+    kind, arrays = manifest.input.kind, inputs.arrays
+    if not arrays:
+        raise ValueError(f"{manifest.name} must have something to work on, got nothing; give files")
+    shapes = {name: np.shape(array) for name, array in arrays.items()}
+    fits = {
+        "micrographs": all(len(shape) in (2, 3) for shape in shapes.values()),
+        "stack": all(len(shape) == 3 for shape in shapes.values()),
+        "map": {"patterns", "x", "y"} <= set(shapes),
+        "table": len(set(shapes.values())) == 1 and len(next(iter(shapes.values()))) == 1,
+    }[kind]
+    if not fits:
+        raise ValueError(
+            f"{manifest.name} must be given a {kind.removesuffix('s')}, got arrays "
+            f"{_listed(shapes)}; choose files of that kind"
+        )
+    missing = [name for name in manifest.input.columns if name not in arrays]
+    if kind == "table" and missing:
+        raise ValueError(
+            f"a table for {manifest.name} must have the columns "
+            f"{', '.join(manifest.input.columns)}, got {', '.join(arrays)}; add "
+            f"{', '.join(missing)}"
+        )
+
+
+def _listed(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    shown = [f"{name} {shape}" for name, shape in list(shapes.items())[:6]]
+    return ", ".join(shown) + (", …" if len(shapes) > 6 else "")

@@ -1,0 +1,145 @@
+"""A built package as one file to send: a zip that holds its files and nothing else."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO
+from uuid import uuid4
+
+from bl_steer.files.atomic import draft_of
+from bl_steer.server.packages.content import (
+    MOST_BYTES,
+    MOST_FILES,
+    content_hash,
+    files_of,
+    verify_content,
+)
+from bl_steer.server.packages.manifest import MANIFEST_FILE, PackageError, RelativePath
+
+__all__ = ["pack", "unpack"]
+
+LONG_AGO = (1980, 1, 1, 0, 0, 0)
+"""So that the same package gives the same archive."""
+PIECE = 2**20
+MOST_RATIO = 1000
+"""Unpacked to packed: deflate reaches about 1030 on zeros alone."""
+
+
+def pack(folder: Path, archive: Path) -> Path:
+    """Write a built package as an archive; the same package always gives the same bytes."""
+    verify_content(folder)
+    with (
+        draft_of(archive) as draft,
+        zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as made,
+    ):
+        for name in [MANIFEST_FILE, *files_of(folder)]:
+            member = zipfile.ZipInfo(name, LONG_AGO)
+            member.external_attr = 0o644 << 16
+            member.compress_type = zipfile.ZIP_DEFLATED
+            with (
+                made.open(member, "w", force_zip64=True) as target,
+                (folder / name).open("rb") as f,
+            ):
+                shutil.copyfileobj(f, target, PIECE)
+    return archive
+
+
+def unpack(archive: IO[bytes], packages: Path, *, most_bytes: int = MOST_BYTES) -> Path:
+    """Unpack an archive into the folder that its content hash names, and return that.
+
+    Parameters
+    ----------
+    packages : folder of all packages
+
+    Raises
+    ------
+    PackageError
+        When the archive is damaged, too large, leads out of its folder, or is no built package;
+        then nothing is left of it.
+    """
+    packages.mkdir(parents=True, exist_ok=True)
+    draft = packages / f".{uuid4()}"
+    try:
+        _extract(archive, draft, most_bytes)
+        verify_content(draft)
+        folder = packages / content_hash(draft)
+        for path in sorted(draft.rglob("*"), reverse=True):
+            path.chmod(0o555 if path.is_dir() else 0o444)
+        # One that is there already has the same bytes, or will be refused when it is loaded.
+        if not folder.exists():
+            with contextlib.suppress(FileExistsError):
+                draft.rename(folder)
+        return folder
+    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+        raise _unfit(_fault(archive, error)) from error
+    except (UnicodeError, RuntimeError, zlib.error) as error:  # a password, a damaged member
+        raise _unfit(_fault(archive, error)) from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise _unfit("a file that another has as its folder") from error
+    finally:
+        _remove(draft)
+
+
+def _extract(archive: IO[bytes], folder: Path, most_bytes: int) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    path_of = TypeAdapter(RelativePath)
+    with zipfile.ZipFile(archive) as opened:
+        members = [one for one in opened.infolist() if not one.is_dir()]
+        names = [one.filename for one in members]
+        if len(members) > MOST_FILES + 1 or len({name.casefold() for name in names}) < len(names):
+            raise _unfit(f"{len(members)} members, at most {MOST_FILES}, each named once")
+        size = sum(one.file_size for one in members)
+        packed = sum(one.compress_size for one in members)
+        if size > most_bytes or size > MOST_RATIO * max(packed, 4096):
+            raise _unfit(f"{packed} bytes that unpack to {size}, at most {most_bytes}")
+        for member in members:
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG):
+                raise _unfit(f"a member that is no plain file, {member.filename!r}")
+            try:
+                name = path_of.validate_python(member.filename)
+            except ValidationError:
+                raise _unfit(f"a member that leads elsewhere, {member.filename!r}") from None
+            _write(opened, member, folder / name)
+
+
+def _write(opened: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    left = member.file_size
+    with opened.open(member) as source, path.open("xb") as target:
+        while piece := source.read(PIECE):
+            left -= len(piece)
+            if left < 0:
+                raise _unfit(f"more bytes than it says of {member.filename!r}")
+            target.write(piece)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _fault(archive: IO[bytes], error: Exception) -> str:
+    """Return what an archive is that cannot be read."""
+    if not zipfile.is_zipfile(archive):
+        return "a file that is no zip"
+    return f"a zip that is damaged or of another kind ({str(error) or 'it ends too early'})"
+
+
+def _unfit(got: str) -> PackageError:
+    return PackageError(
+        f"a package must be an archive as 'bl-steer package build' writes it, got {got}; build it "
+        "again"
+    )
+
+
+def _remove(folder: Path) -> None:
+    if folder.exists():
+        for path in (folder, *folder.rglob("*")):
+            if path.is_dir():
+                path.chmod(0o755)
+        shutil.rmtree(folder)

@@ -1,0 +1,150 @@
+"""Which packages there are, which are in use, and what lets one of them run.
+
+Reading only; what changes a package's state is in `bl_steer.server.packages.review`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.tables import Package, Release, Review
+from bl_steer.server.languages import Word, text
+from bl_steer.server.packages.approval import Approval, Permit
+from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.parameters import Text
+
+__all__ = [
+    "GateError",
+    "approvals_of",
+    "find_package",
+    "live_package",
+    "permit_of",
+    "released_packages",
+    "title_of",
+    "titles_of",
+]
+
+
+class GateError(PackageError):
+    """Somebody may not do this to a package, or not now; the message says what would be right.
+
+    Parameters
+    ----------
+    key : of the text, without ``gate.``; see `bl_steer.server.languages`
+    values : that the text names
+    """
+
+    def __init__(self, key: str, **values: object) -> None:
+        super().__init__(text("en", f"gate.{key}", **values))
+        self.key = key
+        self.values: dict[str, Any] = values
+
+
+def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
+    """Return what lets a package run: it was released once, and is not revoked.
+
+    A job keeps the package that it was submitted for, also when another was released meanwhile.
+
+    Raises
+    ------
+    GateError
+        When the package may not run.
+    """
+    package = session.get(Package, sha256)
+    if package is None:
+        raise GateError("unknown", sha256=f"{sha256[:12]}…")
+    ever = session.scalar(select(Release.id).where(Release.sha256 == sha256).limit(1))
+    if package.state not in ("approved", "released") or ever is None:
+        reason = package.report["revoked"] if package.state == "revoked" else "–"
+        raise GateError(
+            "not_released",
+            package=f"{package.name} {package.version}",
+            state=Word(f"state.{package.state}"),
+            reason=reason,
+        )
+    return Permit(
+        sha256=sha256, approvals=tuple(approvals_of(session, package)), public_key=public_key
+    )
+
+
+def live_package(session: Session, name: str) -> Package | None:
+    """Return the release of a name that is in use; None where there is none."""
+    return session.scalar(
+        select(Package)
+        .join(Release, Release.sha256 == Package.sha256)
+        .where(Release.name == name, Release.ended.is_(None), Package.state == "released")
+    )
+
+
+def released_packages(session: Session) -> list[Package]:
+    """Return the releases in use, by name: what users may choose."""
+    return list(
+        session.scalars(
+            select(Package)
+            .join(Release, Release.sha256 == Package.sha256)
+            .where(Release.ended.is_(None), Package.state == "released")
+            .order_by(Package.name)
+        )
+    )
+
+
+def titles_of(session: Session, language: str) -> dict[str, str]:
+    """Return the title of each package that was ever released, by name."""
+    found = session.scalars(
+        select(Package)
+        .where(Package.sha256.in_(select(Release.sha256)))
+        .order_by(Package.created, Package.sha256)
+    )
+    return {one.name: title_of(one, language) for one in found}
+
+
+def title_of(package: Package, language: str) -> str:
+    """Return what a package is called for a reader of a language."""
+    return Text.model_validate(package.manifest["title"]).in_language(language)
+
+
+def find_package(session: Session, key: str) -> Package:
+    """Return a package by its content hash, the beginning of that, or ``name@version``.
+
+    Raises
+    ------
+    GateError
+        When there is none, or more than one.
+    """
+    name, at, version = key.partition("@")
+    hexadecimal = len(key) >= 6 and all(c in "0123456789abcdef" for c in key)
+    found = session.scalars(
+        select(Package).where(
+            (Package.name == name) & (Package.version == version)
+            if at
+            else or_(Package.sha256.startswith(key if hexadecimal else "-"), Package.name == key)
+        )
+    ).all()
+    if len(found) != 1:
+        listed = ", ".join(f"{one.name}@{one.version}" for one in found[:5])
+        raise GateError("ambiguous", name=repr(key), number=len(found), found=listed or "–")
+    return found[0]
+
+
+def approvals_of(session: Session, package: Package) -> list[Approval]:
+    """Return the approvals since the last refusal, as they were signed."""
+    reviews = session.scalars(
+        select(Review).where(Review.package_sha256 == package.sha256).order_by(Review.id)
+    ).all()
+    refusals = [one.id for one in reviews if one.decision == "reject"]
+    return [
+        Approval(
+            package=package.sha256,
+            name=package.name,
+            version=package.version,
+            author=package.author_id,
+            reviewer=one.reviewer_id,
+            time=one.time,
+            signature=one.signature,
+        )
+        for one in reviews
+        if one.decision == "approve" and one.id > max(refusals, default=-1)
+    ]

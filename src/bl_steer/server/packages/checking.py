@@ -1,0 +1,114 @@
+"""The server's own look at what was submitted, before a reviewer spends time on it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from sqlalchemy import select
+
+from bl_steer.files.atomic import alone_in
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Package
+from bl_steer.server.packages.catalogue import GateError
+from bl_steer.server.packages.content import verify_content
+from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.review import note_check
+from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.packages.testing import TRIAL_LIMITS, TestReport, try_package
+from bl_steer.server.sandbox.limits import Limits
+from bl_steer.server.sandbox.run import SandboxMissing
+
+__all__ = ["check_next", "check_package"]
+
+logger = logging.getLogger(__name__)
+
+
+def check_next(
+    database: Database,
+    packages: PackageStore,
+    *,
+    limits: Limits = TRIAL_LIMITS,
+    over: Callable[[], bool] | None = None,
+    trusted: bool = False,
+) -> str | None:
+    """Check the package that has waited longest; return its content hash, None if none waits.
+
+    Parameters
+    ----------
+    over : asked some 20 times a second whether to stop; a package whose check was stopped waits on
+
+    A worker calls it between jobs. None too while another worker of this folder checks one: no
+    package is checked twice, and the others go on with jobs. Workers with folders of their own do
+    no harm: the second finds the package moved on.
+    """
+    if _waiting(database) is None:
+        return None
+    try:
+        with alone_in(packages.folder):
+            waiting = _waiting(database)  # another may have checked it meanwhile
+            if waiting is not None:
+                _check(database, packages, waiting, limits=limits, over=over, trusted=trusted)
+            return waiting
+    except FileExistsError:
+        return None
+
+
+def check_package(
+    database: Database,
+    packages: PackageStore,
+    sha256: str,
+    *,
+    limits: Limits = TRIAL_LIMITS,
+    trusted: bool = False,
+) -> TestReport:
+    """Run a submitted package's tests in the sandbox, and note how they went.
+
+    Raises
+    ------
+    FileExistsError
+        While another process of this folder checks a package.
+    """
+    try:
+        with alone_in(packages.folder):
+            return _check(database, packages, sha256, limits=limits, over=None, trusted=trusted)
+    except FileExistsError as error:
+        raise FileExistsError(
+            "packages must be checked one at a time, got another check under way; wait for its end"
+        ) from error
+
+
+def _waiting(database: Database) -> str | None:
+    with database.read() as session:
+        return session.scalar(
+            select(Package.sha256)
+            .where(Package.state == "submitted")
+            .order_by(Package.created, Package.sha256)
+            .limit(1)
+        )
+
+
+def _check(
+    database: Database,
+    packages: PackageStore,
+    sha256: str,
+    *,
+    limits: Limits,
+    over: Callable[[], bool] | None,
+    trusted: bool,
+) -> TestReport:
+    try:
+        with database.read() as session:
+            folder = packages.folder_of(session, sha256)
+        verify_content(folder, sha256)
+        report = try_package(folder, limits=limits, over=over, trusted=trusted)
+    except (PackageError, OSError, SandboxMissing) as error:
+        report = TestReport((), (" ".join(str(error).split()),))
+    if over is not None and over():  # nothing of it counts
+        return report
+    try:
+        with database.write() as session:
+            note_check(session, sha256, report)
+    except GateError as error:
+        logger.info("a check came too late: %s", error)
+    return report

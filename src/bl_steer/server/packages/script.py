@@ -1,0 +1,190 @@
+"""The script of a package: what its author writes, and what it gives back.
+
+Two functions around the model's own prediction are all that most packages need::
+
+    def prepare(inputs, params):             # -> X, for model.predict(X)
+        ...
+
+    def finish(prediction, inputs, params):  # -> {"tables": …, "arrays": …, "figures": …}
+        ...
+
+or one that does everything: ``run(inputs, params, model)``, for weights that are arrays, and for
+packages without weights. `inputs` is a `bl_steer.protocols.Inputs`; `params` has the parameters of
+the manifest as attributes. Other modules of the folder are imported by ``from . import module``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Inputs, Table
+from bl_steer.server.packages.manifest import Manifest, PackageError
+
+__all__ = ["Findings", "PackageScript"]
+
+PARTS = ("tables", "arrays", "figures", "warnings")
+LONGEST_WARNING = 500
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a script found, checked: the parts of an `AnalysisResult` that are its own."""
+
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+class PackageScript:
+    """The script of a package, loaded: this runs the author's code.
+
+    Raises
+    ------
+    PackageError
+        When it cannot be loaded, or has neither `run` nor `prepare` and `finish`.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._manifest = manifest
+        self._folder = folder
+        self.module = self._load()
+        alone = callable(getattr(self.module, "run", None))
+        around = all(callable(getattr(self.module, name, None)) for name in ("prepare", "finish"))
+        if alone == around or (around and manifest.weights is None):
+            raise PackageError(
+                f"{manifest.script} must define either run(inputs, params, model), or prepare and "
+                "finish around a model's prediction, got "
+                f"{'both' if alone and around else 'neither' if not alone else 'no model'}; see "
+                "the script that 'bl-steer package init' writes"
+            )
+        self._alone = alone
+
+    def __call__(self, inputs: Inputs, params: Any, model: Any) -> Findings:
+        """Analyse; `ValueError` of the author's passes, any other error names its line."""
+        if self._alone:
+            return self._checked(self._call("run", inputs, params, model))
+        method = self._manifest.weights.method if self._manifest.weights else "predict"
+        if not callable(getattr(model, method, None)):
+            raise PackageError(
+                f"a model between prepare and finish must have {method}(X), got "
+                f"{type(model).__name__}; write run(inputs, params, model) instead"
+            )
+        X = self._call("prepare", inputs, params)
+        prediction = self._guard(f"{method} of the model", getattr(model, method), X)
+        return self._checked(self._call("finish", prediction, inputs, params))
+
+    def _load(self) -> ModuleType:
+        path = self._folder / self._manifest.script
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        # A package of its own: `from . import module` finds the folder's modules and no others'.
+        spec = ModuleSpec(f"bl_steer_package_{place}", None, origin=str(path), is_package=True)
+        spec.submodule_search_locations = [str(path.parent)]
+        module = ModuleType(spec.name)
+        module.__dict__.update(
+            __spec__=spec, __file__=str(path), __path__=[str(path.parent)], __package__=spec.name
+        )
+        for name in [one for one in sys.modules if one.partition(".")[0] == spec.name]:
+            del sys.modules[name]
+        sys.modules[spec.name] = module
+        try:
+            source = path.read_bytes()
+            self._guard("loading", lambda: exec(compile(source, str(path), "exec"), vars(module)))
+        except (OSError, SyntaxError) as error:
+            raise PackageError(
+                f"{self._manifest.script} must be a Python script, got {error}; mend it"
+            ) from error
+        return module
+
+    def _call(self, name: str, *arguments: Any) -> Any:
+        return self._guard(name, getattr(self.module, name), *arguments)
+
+    def _guard(self, what: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        try:
+            return function(*arguments)
+        except (ValueError, MemoryError, SyntaxError):
+            raise
+        except Exception as error:
+            raise PackageError(
+                f"the package {self._manifest.name} {self._manifest.version} must work, got "
+                f"{type(error).__name__}: {error} in {what}{self._line(error)}; tell its author"
+            ) from error
+
+    def _line(self, error: BaseException) -> str:
+        for frame in reversed(traceback.extract_tb(error.__traceback__)):
+            if Path(frame.filename).parent == self._folder:
+                return f" ({Path(frame.filename).name}, line {frame.lineno})"
+        return ""
+
+    def _checked(self, found: Any) -> Findings:
+        if not isinstance(found, Mapping) or set(found) - set(PARTS):
+            got = sorted(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+            raise PackageError(
+                f"a script must return a dictionary of {', '.join(PARTS)}, got {got}; leave out "
+                "what there is not"
+            )
+        warnings = found.get("warnings") or ()
+        return Findings(
+            tables={k: _table(k, v) for k, v in (found.get("tables") or {}).items()},
+            arrays={k: _array(k, v) for k, v in (found.get("arrays") or {}).items()},
+            figures={k: _figure(k, v) for k, v in (found.get("figures") or {}).items()},
+            warnings=tuple(str(one)[:LONGEST_WARNING] for one in warnings),
+        )
+
+
+def _table(name: str, table: Any) -> Table:
+    if hasattr(table, "to_dict") and hasattr(table, "columns"):  # pandas, without importing it
+        table = {str(key): table[key].to_numpy() for key in table.columns}
+    if not isinstance(table, Mapping) or not table:
+        raise PackageError(
+            f"the table {name!r} must be columns by name, got {type(table).__name__}; write it as "
+            '{"column": values, …}'
+        )
+    columns = {str(key): _column(np.asarray(column)) for key, column in table.items()}
+    if len({column.shape for column in columns.values()}) > 1 or any(
+        column.ndim != 1 or column.dtype.kind not in "biufU" for column in columns.values()
+    ):
+        got = {key: f"{column.dtype} {column.shape}" for key, column in columns.items()}
+        raise PackageError(
+            f"the table {name!r} must have columns of one length, of numbers or text, got {got}; "
+            "put anything else into arrays"
+        )
+    return columns
+
+
+def _column(column: NDArray[Any]) -> NDArray[Any]:
+    text = column.dtype.kind in "OT" and all(isinstance(value, str) for value in column.ravel())
+    return column.astype(str) if text else column
+
+
+def _array(name: str, array: Any) -> NDArray[Any]:
+    made = np.asarray(array)
+    if made.dtype.kind not in "biuf" or made.dtype.itemsize > 8:
+        raise PackageError(
+            f"the array {name!r} must hold real numbers of at most 64 bits, got {made.dtype}; "
+            "convert it"
+        )
+    return made
+
+
+def _figure(name: str, figure: Any) -> Callable[[], Any]:
+    if callable(figure):
+        made: Callable[[], Any] = figure
+        return made
+    if hasattr(figure, "savefig"):
+        return lambda: figure
+    raise PackageError(
+        f"the figure {name!r} must be a matplotlib figure or a function that draws one, got "
+        f"{type(figure).__name__}; return the figure itself"
+    )

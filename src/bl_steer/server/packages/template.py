@@ -1,0 +1,188 @@
+"""A new package to begin with: it works, and every line of it is meant to be changed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from bl_steer.server.packages.manifest import SOURCE_FILE, Format, PackageError, read_source
+
+__all__ = ["WITH_TEMPLATE", "write_template"]
+
+WITH_TEMPLATE: dict[Format, str] = {"skops": "model.skops", "pickle": "model.pkl"}
+"""Formats of weights that a new package may begin with, and their files."""
+
+HEAD = """\
+# What the package says of itself. 'bl-steer package build' adds the hashes of all files.
+name = {name}
+version = "0.1.0"                      # raise it with every change: a version stays what it is
+title = {{ en = {title}, ja = {title} }}   # as users see it
+licence = "BSD-3-Clause"
+
+[description]
+en = "Share of each micrograph that is brighter than a threshold."
+ja = "各顕微鏡像のうち、しきい値より明るい部分の割合を求めます。"
+
+[[authors]]
+name = {author}
+
+[input]
+kind = "micrographs"                   # or stack, map, table (then columns = [...])
+
+[[parameters]]                         # becomes a field of the form
+name = "threshold"
+type = "number"                        # or integer, boolean, text, choice (then choices = [...])
+default = 0.5
+minimum = 0.0
+maximum = 1.0
+title = {{ en = "Threshold", ja = "しきい値" }}
+description = {{ en = "As a share of full scale.", ja = "最大階調に対する比。" }}
+"""
+WEIGHTS = """
+[weights]
+file = "{file}"
+format = "{format}"                       # skops, safetensors, npz, onnx; pickle, joblib and h5 are
+                                       # code: two reviewers must approve them
+method = "predict"
+
+[training_data]
+description = "Made up by train.py."
+"""
+TEST = """
+[[tests]]
+name = "two-halves"
+inputs = ["tests/two-halves.png"]
+params = { threshold = 0.4 }
+expected = "tests/two-halves.expected.json"     # written by 'bl-steer package test --accept'
+"""
+ALONE = '''\
+"""What this package computes."""
+
+import numpy as np
+
+
+def run(inputs, params, model):
+    """Return tables, arrays and figures by name; `inputs.arrays` has the micrographs (H, W)."""
+    shares, bright = [], {}
+    for name, image in inputs.arrays.items():
+        full = np.iinfo(image.dtype).max if image.dtype.kind == "u" else image.max()
+        bright[name] = (image / full > params.threshold).astype(np.uint8)
+        shares.append(bright[name].mean())
+    return {
+        "tables": {"shares": {"field": list(inputs.arrays), "bright": shares}},
+        "arrays": bright,
+    }
+'''
+AROUND = '''\
+"""Before and after the model's prediction."""
+
+import numpy as np
+
+
+def prepare(inputs, params):
+    """Return X for model.predict: a row of features for each micrograph."""
+    return np.array([features(image, params.threshold) for image in inputs.arrays.values()])
+
+
+def finish(prediction, inputs, params):
+    """Return tables, arrays and figures by name."""
+    return {"tables": {"classes": {"field": list(inputs.arrays), "class": prediction}}}
+
+
+def features(image, threshold):
+    """Return the features of a micrograph (H, W)."""
+    full = np.iinfo(image.dtype).max if image.dtype.kind == "u" else image.max()
+    return [image.mean() / full, (image / full > threshold).mean()]
+'''
+TRAIN = '''\
+"""Train the model of this package: python train.py"""
+
+import numpy as np
+from script import features
+from sklearn.linear_model import LogisticRegression
+
+rng = np.random.default_rng(0)
+images = [rng.integers(0, 100 + 100 * (n % 2), (64, 64)).astype(np.uint8) for n in range(40)]
+classes = ["bright" if n % 2 else "dark" for n in range(40)]
+model = LogisticRegression().fit([features(image, 0.5) for image in images], classes)
+'''
+SAVE = {
+    "skops": 'from skops.io import dump  # noqa: E402\n\ndump(model, "model.skops")\n',
+    "pickle": "import pickle  # noqa: E402\n\n"
+    'with open("model.pkl", "wb") as file:\n    pickle.dump(model, file)\n',
+}
+README = """\
+# {title}
+
+What it does, for whom, and how far it can be trusted.
+
+```sh
+{train}bl-steer package test . --accept      # look at what it found; it is expected from now on
+bl-steer package test .
+bl-steer package build . --out {name}.zip
+bl-steer package submit {name}.zip --user you@example.org   # on the server's machine
+```
+
+From elsewhere, upload `{name}.zip` on the server's page *Packages*.
+"""
+
+
+def write_template(folder: Path, *, author: str, weights: Format | None = None) -> list[Path]:
+    """Write a package of the folder's name that works; return its files.
+
+    Raises
+    ------
+    FileExistsError
+        When the folder is there already and not empty.
+    PackageError
+        When its name is none for a package.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(
+            f"a new package must go into a new folder, got {folder} with files in it; give another"
+        )
+    if weights is not None and weights not in WITH_TEMPLATE:
+        raise PackageError(
+            f"a new package must begin with {' or '.join(WITH_TEMPLATE)} or without weights, got "
+            f"{weights!r}; change package.toml afterwards"
+        )
+    name = folder.resolve().name
+    title = name.replace("-", " ").capitalize()
+    source = HEAD.format(name=_quoted(name), title=_quoted(title), author=_quoted(author))
+    texts = {SOURCE_FILE: source + TEST, "script.py": ALONE}
+    if weights is not None:
+        about = WEIGHTS.format(file=WITH_TEMPLATE[weights], format=weights)
+        texts = {
+            SOURCE_FILE: source + about + TEST,
+            "script.py": AROUND,
+            "train.py": TRAIN + SAVE[weights],
+        }
+    train = "python train.py\n" if weights else ""
+    texts["README.md"] = README.format(title=title, name=name, train=train)
+    (folder / "tests").mkdir(parents=True)
+    for file, text in texts.items():
+        (folder / file).write_text(text, encoding="utf-8")
+    _draw_two_halves(folder / "tests" / "two-halves.png")
+    try:
+        read_source(folder)
+    except PackageError:
+        for path in sorted(folder.rglob("*"), reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+        folder.rmdir()
+        raise
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _draw_two_halves(path: Path) -> None:
+    from PIL import Image
+
+    halves = np.full((48, 64), 60, np.uint8)
+    halves[:, 32:] = 180
+    Image.fromarray(halves).save(path)
+
+
+def _quoted(text: str) -> str:
+    """Return a text as TOML writes it, which for one line is as JSON does."""
+    return json.dumps(text, ensure_ascii=False)

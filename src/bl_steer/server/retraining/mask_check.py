@@ -1,0 +1,145 @@
+"""Whether a mask that a user gives fits its micrograph: decoded in a sandbox, as all files are.
+
+``python -m bl_steer.server.retraining.mask_check`` is what runs inside: it reads paths and phases
+as JSON from standard input, and writes what it found as a line of JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from bl_steer.server.sandbox.bubblewrap import JOB
+from bl_steer.server.sandbox.limits import Limits
+from bl_steer.server.sandbox.run import run_in_sandbox
+from bl_steer.server.settings import ServiceSettings
+
+__all__ = ["Finding", "check_mask", "look_at_mask", "main"]
+
+COMMAND = (sys.executable, "-P", "-m", "bl_steer.server.retraining.mask_check")
+TIME_S = 60.0
+LONGEST_REASON = 500
+FOUND = ("none", "size", "colours", "several", "unread")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found.
+
+    Parameters
+    ----------
+    problem : ``none``; ``size`` and ``colours`` of the mask; ``several`` micrographs in one file;
+        ``unread``, either of the files; ``ended``, the process before its end
+    reason : of ``colours`` and ``unread``
+    wanted, got : sizes, width × height, pixels; of ``several``, how many
+    """
+
+    problem: Literal["none", "size", "colours", "several", "unread", "ended"]
+    reason: str = ""
+    wanted: str = ""
+    got: str = ""
+
+
+def check_mask(
+    image: Path,
+    mask: Path,
+    *,
+    names: tuple[str, str],
+    phases: Sequence[dict[str, Any]],
+    settings: ServiceSettings,
+) -> Finding:
+    """Return whether a mask fits.
+
+    Parameters
+    ----------
+    image, mask : where their bytes are
+    names : of both files, as the user calls them
+    phases : of the segmentation, as `Phases.to_list` has them
+
+    Raises
+    ------
+    SandboxMissing
+        When nothing keeps the decoding apart, and the operator does not do without.
+    """
+    lines: list[str] = []
+    with tempfile.TemporaryDirectory(prefix="bl_steer_mask_") as place:
+        out = Path(place) / "out"
+        out.mkdir()
+        inside = JOB / "in" if shutil.which("bwrap") is not None else Path(place)
+        readable, called = {}, {}
+        for word, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
+            seen = inside / f"{word}{Path(name).suffix.lower()}"
+            readable[seen], called[seen.name] = path, name
+            if inside != JOB / "in":
+                seen.symlink_to(path.resolve())
+        task = {"paths": [str(one) for one in readable], "phases": list(phases)}
+        outcome = run_in_sandbox(
+            COMMAND,
+            readable=readable,
+            writable=out,
+            limits=Limits(time_s=TIME_S, niceness=0),
+            stdin=json.dumps(task).encode(),
+            on_line=lines.append,
+            hidden=[settings.folder],
+            trusted=settings.trust_packages,
+        )
+    try:
+        said = json.loads(lines[-1])
+        values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
+        inner = "|".join(re.escape(one) for one in called)
+        values["reason"] = re.sub(inner, lambda found: called[found[0]], values["reason"])
+        if outcome.cause == "ok" and said["problem"] in FOUND:
+            return Finding(said["problem"], **values)
+    except (IndexError, ValueError, TypeError, KeyError):
+        pass
+    return Finding("ended")
+
+
+def main() -> None:
+    """Decode the two files of standard input, and say what was found."""
+    task = json.loads(sys.stdin.read())
+    image, mask = map(Path, task["paths"])
+    sys.stdout.write(json.dumps(asdict(look_at_mask(image, mask, task["phases"]))) + "\n")
+
+
+def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
+    """Return whether a mask fits, decoded in this process: for files of the operator's own.
+
+    Parameters
+    ----------
+    rows : the phases, as `Phases.to_list` has them
+    """
+    from bl_steer.analysis.segmentation.masks import decode_mask
+    from bl_steer.analysis.segmentation.phases import Phases
+    from bl_steer.files import read_colours, read_micrographs
+
+    try:
+        fields, painted = read_micrographs(image).fields, read_colours(mask)
+    except ValueError as error:
+        return Finding("unread", str(error))
+    if len(fields) != 1:
+        return Finding("several", got=str(len(fields)))
+    (grey,) = fields
+    if grey.shape[:2] != painted.shape[:2]:
+        return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
+    try:
+        decode_mask(painted, Phases.from_list(rows), image=grey)
+    except ValueError as error:
+        return Finding("colours", str(error))
+    return Finding("none")
+
+
+def _size(shape: Sequence[int]) -> str:
+    """Return width × height, as programs that paint have them."""
+    return f"{shape[1]} × {shape[0]}"
+
+
+if __name__ == "__main__":
+    main()

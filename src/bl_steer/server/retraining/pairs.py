@@ -1,0 +1,148 @@
+"""Which uploads may serve to train, paired with the masks that experts gave for them.
+
+What may be used is decided at the upload, by the deployment's policy (`may_train`); what was
+deleted or withdrawn since is left out of everything that begins later.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session, aliased
+
+from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.tables import Package, Upload, User
+from bl_steer.server.db.training_tables import Correction, Retraining, Snapshot
+
+__all__ = ["TrainingPair", "UsedBy", "add_correction", "training_pairs", "used_by", "withdraw"]
+
+
+@dataclass(frozen=True)
+class TrainingPair:
+    """A micrograph and its mask, as uploads."""
+
+    image_id: str
+    mask_id: str
+    image: str
+    mask: str
+    """Hashes in the file store."""
+    image_name: str
+    mask_name: str
+    sample: str
+
+
+@dataclass(frozen=True)
+class UsedBy:
+    """A snapshot that holds an upload, and the models that were trained on it."""
+
+    snapshot: str
+    retrainings: tuple[str, ...]
+    packages: tuple[str, ...]
+    """``name@version (state)``."""
+
+
+def add_correction(session: Session, image_id: str, mask_id: str, user: User) -> Correction:
+    """Pair a mask with the micrograph that it was painted for; a later one takes its place.
+
+    Raises
+    ------
+    ValueError
+        When either is no upload of that user, or is deleted.
+    """
+    found = set(
+        session.scalars(
+            select(Upload.id).where(
+                Upload.id.in_((image_id, mask_id)),
+                Upload.user_id == user.id,
+                Upload.deleted.is_(None),
+            )
+        )
+    )
+    if found != {image_id, mask_id} or image_id == mask_id:
+        raise ValueError(
+            f"micrograph and mask must be two uploads of {user.email}, got {image_id} and "
+            f"{mask_id}; upload both"
+        )
+    made = Correction(image_id=image_id, mask_id=mask_id, user_id=user.id)
+    session.add(made)
+    session.flush()
+    record_deed(session, user.email, "correction add", image_id, {"mask": mask_id})
+    return made
+
+
+def training_pairs(session: Session) -> list[TrainingPair]:
+    """Return the pairs that may serve to train now: each image's latest mask."""
+    image, mask = aliased(Upload), aliased(Upload)
+    rows = session.execute(
+        select(Correction, image, mask)
+        .join(image, image.id == Correction.image_id)
+        .join(mask, mask.id == Correction.mask_id)
+        .where(
+            image.deleted.is_(None),
+            mask.deleted.is_(None),
+            image.may_train.is_(True),
+            mask.may_train.is_(True),
+        )
+        .order_by(Correction.created, Correction.id)
+    ).all()
+    latest = {
+        one.image_id: TrainingPair(
+            one.image_id, one.mask_id, i.sha256, m.sha256, i.file_name, m.file_name, _sample(i)
+        )
+        for one, i, m in rows
+    }
+    return sorted(latest.values(), key=lambda pair: (pair.sample, pair.image, pair.image_id))
+
+
+def withdraw(session: Session, upload_id: str, user: User) -> list[UsedBy]:
+    """Take an upload out of all later training; return what has used it already.
+
+    Raises
+    ------
+    ValueError
+        When it is neither the user's own nor the user an admin.
+    """
+    upload = session.get(Upload, upload_id)
+    if upload is None or (upload.user_id != user.id and user.role != "admin"):
+        raise ValueError(
+            f"an upload must be your own to be withdrawn, got {upload_id}; see your files for "
+            "their ids"
+        )
+    upload.may_train = False
+    record_deed(session, user.email, "training withdraw", upload_id, {"sha256": upload.sha256})
+    return used_by(session, upload_id)
+
+
+def used_by(session: Session, upload_id: str) -> list[UsedBy]:
+    """Return the snapshots that hold an upload, with the models that were trained on them."""
+    found = []
+    for snapshot in session.scalars(select(Snapshot).order_by(Snapshot.created)):
+        held = {one[key] for one in snapshot.manifest["pairs"] for key in ("image_id", "mask_id")}
+        if upload_id not in held:
+            continue
+        runs = session.scalars(
+            select(Retraining).where(Retraining.snapshot_sha256 == snapshot.sha256)
+        ).all()
+        # A package says itself what it was trained on, wherever it was trained.
+        packages = [
+            one
+            for one in session.scalars(select(Package))
+            if (one.manifest.get("training_data") or {}).get("snapshot") == snapshot.sha256
+        ]
+        found.append(
+            UsedBy(
+                snapshot.sha256,
+                tuple(one.id for one in runs),
+                tuple(f"{one.name}@{one.version} ({one.state})" for one in packages),
+            )
+        )
+    return found
+
+
+def _sample(upload: Upload) -> str:
+    """Return whose specimen it is; what one user left unnamed counts as one specimen.
+
+    Too few samples cost some data; one specimen in two parts would make the hold-out lie.
+    """
+    return f"{upload.user_id}/{upload.sample or 'unnamed'}"

@@ -1,0 +1,201 @@
+"""What trains a candidate inside the sandbox: ``python -m bl_steer.server.retraining.process``.
+
+It reads one task as JSON from standard input, tells of its progress on standard output, and leaves
+the candidate's folder, ``report.json`` and ``report.html`` in the folder it may write.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+__all__ = ["MODEL", "REPORT", "REPORT_PAGE", "RetrainingTask", "main", "retrain"]
+
+MODEL = "model"
+REPORT = "report.json"
+REPORT_PAGE = "report.html"
+PARTS = ("train", "validation", "hold-out")
+
+
+@dataclass(frozen=True)
+class RetrainingTask:
+    """What the process is told.
+
+    Parameters
+    ----------
+    snapshot : its hash
+    pairs : ``image``, ``mask`` (paths), ``sample``, ``part``, ``name`` and ``mask_name`` of each
+    champion : folder of the model to begin with
+    settings : of the training, beside network and widths, which are the champion's
+    """
+
+    snapshot: str
+    pairs: Sequence[dict[str, Any]]
+    champion: str
+    out: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def main() -> None:
+    """Carry out the task of standard input; a failure is the last line of standard error."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+
+    def progress(done: int, total: int) -> None:
+        answers.write(json.dumps({"progress": [done, total]}) + "\n")
+
+    try:
+        retrain(RetrainingTask(**json.loads(sys.stdin.read())), progress)
+    except (ValueError, OSError) as error:
+        sys.exit(" ".join(str(error).split()))
+
+
+def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
+    """Train the candidate from the champion, hold both against each other, and report.
+
+    A pair that cannot be read, or whose mask does not fit, is left out, and the report says so.
+
+    Raises
+    ------
+    ValueError
+        When the other pairs lack a part, or a phase.
+    """
+    from bl_steer.analysis.segmentation.model import SegmentationModel
+    from bl_steer.analysis.segmentation.training.card import train_model
+    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+    from bl_steer.server.retraining.comparison import compare
+
+    began = time.perf_counter()
+    out = Path(task.out)
+    champion = SegmentationModel.load(task.champion)
+    fields, left_out = _read(task, champion)
+    data = _training_set(fields, champion)
+    settings = TrainingSettings(
+        **task.settings,
+        network=champion.name,
+        widths=champion.widths,
+        calibrate=champion.calibrated,
+    )
+    # The hold-out is no part of this: it is used once, when all is done.
+    candidate = train_model(data, settings, folder=out / MODEL, progress=progress, start=champion)
+    (out / MODEL / "checkpoint.pt").unlink(missing_ok=True)
+    held = fields["hold-out"]
+    compared = compare(
+        [one.labels for one in held],
+        _labels(champion, held),
+        _labels(candidate, held),
+        len(champion.phases),
+    )
+    report: dict[str, Any] = _finite(
+        {
+            "snapshot": task.snapshot,
+            "counts": {part: len(found) for part, found in fields.items()},
+            "left_out": left_out,
+            "hold_out": [one.name for one in held],
+            "phases": list(champion.phases.names),
+            "champion_weights": champion.weights_sha256,
+            "candidate_weights": candidate.weights_sha256,
+            "steps": settings.steps,
+            "steps_done": candidate.card["steps_done"],
+            "comparison": {**asdict(compared), "verdict": compared.verdict},
+            "duration_s": time.perf_counter() - began,
+        }
+    )
+    _write(report, candidate, out)
+    return report
+
+
+def _training_set(fields: Mapping[str, Sequence[Any]], champion: Any) -> Any:
+    from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+
+    return TrainingSet(
+        champion.phases, fields["train"], fields["validation"], [], champion.pixel_size_nm
+    )
+
+
+def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], list[dict[str, str]]]:
+    """Return the micrographs and masks of each part, and which pairs are left out, and why."""
+    fields: dict[str, list[Any]] = {part: [] for part in PARTS}
+    left_out = []
+    for row in task.pairs:
+        try:
+            fields[row["part"]].append(_field(row, champion))
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            for key, name in (("image", "name"), ("mask", "mask_name")):
+                reason = reason.replace(Path(row[key]).name, row[name])
+            left_out.append({"name": row["name"], "part": row["part"], "reason": reason[:500]})
+    if empty := [part for part in PARTS if not fields[part]]:
+        why = "; ".join(f"{one['name']}: {one['reason']}" for one in left_out)
+        raise ValueError(
+            f"a retraining must have pairs of each part, got none to {' and '.join(empty)} "
+            f"({why[:800] or 'none was given'}); collect more"
+        )
+    return fields, left_out
+
+
+def _field(row: dict[str, Any], champion: Any) -> Any:
+    """Return a micrograph and its mask, at the champion's pixel size."""
+    import numpy as np
+
+    from bl_steer.analysis.segmentation.training.pairs import Pair, load_pair
+    from bl_steer.analysis.segmentation.training.training_set import LabelledField, at_pixel_size
+    from bl_steer.files import MAX_PIXELS, read_micrographs
+
+    image, mask = Path(row["image"]), Path(row["mask"])
+    grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
+    if not np.isfinite(grey).all():
+        raise ValueError(
+            f"{image.name} must have finite grey levels, got others; crop or fill them"
+        )
+    size, wanted = read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
+    if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= MAX_PIXELS:
+        raise ValueError(
+            f"{image.name} must have pixels of about {wanted:g} nm, got {size:g} nm; give another"
+        )
+    conditions = {} if size is None else {"pixel_size_nm": size}
+    one = LabelledField(grey, labels, row["sample"], conditions, row["name"])
+    return at_pixel_size(one, wanted)
+
+
+def _labels(model: Any, fields: Sequence[Any]) -> list[Any]:
+    from bl_steer.analysis.segmentation.segmentation import segment
+    from bl_steer.processing.single_thread import single_thread
+
+    with single_thread():
+        return [segment(model, one.image, keep_probability=False).labels for one in fields]
+
+
+def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
+    from matplotlib.figure import Figure
+
+    from bl_steer.analysis.segmentation.figures import plot_training
+    from bl_steer.plotting.fonts import with_japanese
+    from bl_steer.server.retraining.report import draw_comparison, write_report
+
+    with with_japanese():
+        figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+        plot_training(candidate.card["history"], ax=figure.subplots())
+        page = write_report(report, [draw_comparison(report), figure])
+    (out / REPORT_PAGE).write_text(page, encoding="utf-8")
+    (out / REPORT).write_text(json.dumps(report), encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON-compatible data, NaN turned into None."""
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(one) for one in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,62 @@
+"""Retraining by itself: when enough new pairs came and enough time went by.
+
+The keeper calls `start_if_due`; the training itself is a process of its own, so that the keeper
+goes on sending mails.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import time
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.training_tables import Retraining, Snapshot
+from bl_steer.server.retraining.pairs import training_pairs
+from bl_steer.server.retraining.run import Retrainings
+from bl_steer.server.retraining.settings import RetrainingSettings
+
+__all__ = ["is_due", "start_if_due"]
+
+DAY_S = 86_400.0
+ACTOR = "schedule"
+
+logger = logging.getLogger(__name__)
+
+
+def is_due(session: Session, settings: RetrainingSettings, *, now: float | None = None) -> bool:
+    """Return whether a retraining should begin by itself now."""
+    now = time.time() if now is None else now
+    if not settings.every_days:
+        return False
+    last = session.scalar(select(Retraining).order_by(Retraining.created.desc()).limit(1))
+    if last is not None and now - last.created < settings.every_days * DAY_S:
+        return False
+    seen = select(Snapshot).order_by(Snapshot.created.desc()).limit(1)
+    snapshot = session.scalar(seen)
+    known = {(p["image"], p["mask"]) for p in snapshot.manifest["pairs"]} if snapshot else set()
+    new = {(pair.image, pair.mask) for pair in training_pairs(session)} - known
+    return len(new) >= settings.new_pairs
+
+
+def start_if_due(
+    retrainings: Retrainings, *, now: float | None = None
+) -> subprocess.Popen[bytes] | None:
+    """Begin a retraining in a process of its own where one is due; return the process."""
+    if not retrainings.retraining.every_days:
+        return None
+    settings = retrainings.retraining
+    try:
+        retraining_id = retrainings.begin(
+            actor=ACTOR, unless=lambda session: not is_due(session, settings, now=now)
+        )
+    except ValueError as error:
+        logger.warning("no retraining: %s", error)
+        return None
+    if not retraining_id:
+        return None
+    command = [sys.executable, "-P", "-m", "bl_steer", "retrain", "run", retraining_id]
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

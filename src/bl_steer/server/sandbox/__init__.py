@@ -1,0 +1,1 @@
+"""The walls around foreign code: bubblewrap, control groups, limits."""

@@ -1,0 +1,1 @@
+"""Files from the browser: received, inspected, kept, handed out again."""

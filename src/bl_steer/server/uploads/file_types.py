@@ -1,0 +1,153 @@
+"""What a file that arrives is, by its first bytes and its header, without decoding it.
+
+A small file may decode to more memory than the machine has. What its header announces is checked
+here, in the access point; nothing is decoded before a job does it inside its sandbox. The headers
+themselves are read by `bl_steer.server.uploads.decoded_size`.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+from pathlib import Path
+
+from bl_steer.server.errors import Refused
+from bl_steer.server.settings import MIB
+from bl_steer.server.uploads.decoded_size import (
+    BadHeader,
+    jpeg_shape,
+    npy_bytes,
+    png_bytes,
+    tiff_bytes,
+    zip_bytes,
+)
+
+__all__ = ["MAX_COLUMNS", "Inspected", "inspect_file"]
+
+ALWAYS_FINE = 256 * MIB
+"""Decoded size that any machine bears, bytes."""
+MAX_RATIO = 250
+"""Beyond that: decoded over stored bytes. Label volumes reach 100, bombs 800 and more."""
+MAX_DECODED = 16 * 1024 * MIB
+MAX_COLUMNS = 20_000
+"""Of a CSV: pandas takes 10 s for 300,000."""
+HEAD = 2 * MIB
+"""How much of a text is looked at, bytes."""
+SUFFIXES = {
+    "png": (".png",),
+    "jpeg": (".jpg", ".jpeg"),
+    "bmp": (".bmp",),
+    "tiff": (".tif", ".tiff"),
+    "npy": (".npy",),
+    "zip": (".npz", ".zip"),
+    "text": (".csv", ".tsv", ".txt"),
+}
+MEDIA_TYPES = {
+    "png": "image/png",
+    "jpeg": "image/jpeg",
+    "bmp": "image/bmp",
+    "tiff": "image/tiff",
+    "npy": "application/x-npy",
+    "zip": "application/zip",
+    "text": "text/csv",
+}
+
+
+@dataclass(frozen=True)
+class Inspected:
+    """What a file is.
+
+    Parameters
+    ----------
+    kind : png, jpeg, bmp, tiff, npy, zip or text
+    decoded_bytes : what it takes in memory, as its header says
+    """
+
+    kind: str
+    media_type: str
+    decoded_bytes: int
+
+
+def inspect_file(path: Path, file_name: str) -> Inspected:
+    """Return what a file is; `Refused` where it is not what its name says, or a bomb.
+
+    Parameters
+    ----------
+    path : where the bytes are
+    file_name : as the user calls it
+    """
+    size = path.stat().st_size
+    if size == 0:
+        raise Refused(422, "refused.empty_file", file=file_name)
+    kind = _kind(path)
+    suffix = Path(file_name).suffix.lower()
+    if kind is None or suffix not in SUFFIXES[kind]:
+        known = ", ".join(one for suffixes in SUFFIXES.values() for one in suffixes)
+        raise Refused(415, "refused.file_kind", file=file_name, known=known)
+    try:
+        decoded = _decoded_bytes(path, kind, file_name)
+    except BadHeader as error:
+        raise Refused(422, "refused.file_header", file=file_name, reason=str(error)) from error
+    if decoded > MAX_DECODED or (decoded > ALWAYS_FINE and decoded > MAX_RATIO * size):
+        raise Refused(422, "refused.bomb", file=file_name, mib=f"{decoded / MIB:,.0f}")
+    return Inspected(kind, MEDIA_TYPES[kind], decoded)
+
+
+def _kind(path: Path) -> str | None:
+    with path.open("rb") as file:
+        head = file.read(16)
+    signatures = {
+        b"\x89PNG\r\n\x1a\n": "png",
+        b"\xff\xd8\xff": "jpeg",
+        b"BM": "bmp",
+        b"II*\0": "tiff",
+        b"MM\0*": "tiff",
+        b"II+\0": "tiff",
+        b"MM\0+": "tiff",
+        b"\x93NUMPY": "npy",
+        b"PK\x03\x04": "zip",
+        b"PK\x05\x06": "zip",
+    }
+    found = next((kind for start, kind in signatures.items() if head.startswith(start)), None)
+    if found == "bmp" and path.suffix and _is_text(path):  # a table may begin with BM
+        return "text"
+    return found or ("text" if _is_text(path) else None)
+
+
+def _is_text(path: Path) -> bool:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    if b"\0" in head:
+        return False
+    return any(_decodes(head, encoding) for encoding in ("utf-8-sig", "cp932"))
+
+
+def _decodes(head: bytes, encoding: str) -> bool:
+    decoder = codecs.getincrementaldecoder(encoding)()  # bears a character cut at the end
+    try:
+        decoder.decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _decoded_bytes(path: Path, kind: str, file_name: str) -> int:
+    if kind == "text":
+        return _text_bytes(path, file_name)
+    if kind == "jpeg":
+        height, width, channels = jpeg_shape(path)
+        return height * width * channels
+    readers = {"png": png_bytes, "tiff": tiff_bytes, "npy": npy_bytes, "zip": zip_bytes}
+    return readers[kind](path) if kind in readers else path.stat().st_size
+
+
+def _text_bytes(path: Path, file_name: str) -> int:
+    with path.open("rb") as file:
+        head = file.read(HEAD)
+    lines = head.splitlines() or [b""]
+    columns = 1 + max(
+        max(line.count(separator) for separator in (b",", b";", b"\t")) for line in lines[:200]
+    )
+    if columns > MAX_COLUMNS or (len(lines) == 1 and len(head) == HEAD):
+        raise Refused(422, "refused.columns", file=file_name, most=f"{MAX_COLUMNS:,}")
+    return path.stat().st_size

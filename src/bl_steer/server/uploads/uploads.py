@@ -1,0 +1,156 @@
+"""A user's files: taken in, listed, given for training or not, deleted."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from sqlalchemy import bindparam, func, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Blob, Upload, User
+from bl_steer.server.errors import missing
+from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.uploads.file_types import inspect_file
+
+__all__ = [
+    "Arrived",
+    "clean_name",
+    "delete_upload",
+    "file_names",
+    "set_training",
+    "take_in",
+    "upload_of",
+    "uploads_of",
+    "used_bytes",
+]
+
+LONGEST_NAME = 200
+THERE = select(Upload.id, Upload.file_name).where(  # made once: asked at every submission
+    Upload.id.in_(bindparam("upload_ids", expanding=True)),
+    Upload.user_id == bindparam("user_id"),
+    Upload.deleted.is_(None),
+)
+
+
+@dataclass(frozen=True)
+class Arrived:
+    """A file that has come in whole and lies in a folder of the access point."""
+
+    path: Path
+    file_name: str
+
+
+def clean_name(name: str) -> str:
+    r"""Return a file's name without folders and control characters.
+
+    Examples
+    --------
+    >>> clean_name("../../etc/試料\n1.tif")
+    '試料1.tif'
+    """
+    name = name.replace("\\", "/").rpartition("/")[2]
+    kept = "".join(one for one in name if one.isprintable() and one not in '"<>|:*?')
+    kept = kept.strip().strip(".") or "file"
+    stem, dot, suffix = kept.rpartition(".")
+    if len(kept) > LONGEST_NAME and dot and len(suffix) <= 10:
+        return f"{stem[: LONGEST_NAME - len(suffix) - 1]}.{suffix}"
+    return kept[:LONGEST_NAME]
+
+
+def take_in(
+    database: Database,
+    store: FileStore,
+    user: User,
+    arrived: Arrived,
+    *,
+    may_train: bool,
+    sample: str = "",
+) -> Upload:
+    """Inspect a file, store it, and return its record; `Refused` where it is no good."""
+    file_name = clean_name(arrived.file_name)
+    inspected = inspect_file(arrived.path, file_name)
+    with arrived.path.open("rb") as stream:
+        sha256, size = store.put(stream)
+    with database.write() as session:
+        if session.get(Blob, sha256) is None:
+            session.add(Blob(sha256=sha256, size=size))
+            session.flush()
+        upload = Upload(
+            user_id=user.id,
+            sha256=sha256,
+            file_name=file_name,
+            media_type=inspected.media_type,
+            size=size,
+            may_train=may_train,
+            sample=sample.strip()[:200],
+        )
+        session.add(upload)
+    return upload
+
+
+def used_bytes(session: Session, user_id: str) -> int:
+    """Return what a user's files take, bytes."""
+    total = session.scalar(
+        select(func.sum(Upload.size)).where(Upload.user_id == user_id, Upload.deleted.is_(None))
+    )
+    return int(total or 0)
+
+
+def uploads_of(
+    session: Session, user_id: str, *, before: float | None = None, limit: int = 50
+) -> list[Upload]:
+    """Return a user's files, the newest first.
+
+    Parameters
+    ----------
+    before : time of the upload that the page begins after, s since 1970
+    """
+    query = select(Upload).where(Upload.user_id == user_id, Upload.deleted.is_(None))
+    if before is not None:
+        query = query.where(Upload.created < before)
+    return list(session.scalars(query.order_by(Upload.created.desc()).limit(limit)))
+
+
+def file_names(session: Session, user_id: str, upload_ids: Sequence[str]) -> dict[str, str]:
+    """Return the names of a user's files by id, of those that are there."""
+    wanted = {"upload_ids": list(upload_ids), "user_id": user_id}
+    return dict(session.execute(THERE, wanted).tuples().all())
+
+
+def upload_of(session: Session, user_id: str, upload_id: str) -> Upload:
+    """Return one file of a user; `Refused` where there is none."""
+    upload = session.get(Upload, upload_id)
+    if upload is None or upload.user_id != user_id or upload.deleted is not None:
+        raise missing("file")
+    return upload
+
+
+def delete_upload(session: Session, user: User, upload_id: str) -> Upload:
+    """Mark a file as deleted; the keeper takes its bytes away once nothing refers to them."""
+    upload = upload_of(session, user.id, upload_id)
+    upload.deleted = time.time()
+    record_deed(session, user.email, "file delete", upload.id, {"sha256": upload.sha256})
+    return upload
+
+
+def set_training(
+    session: Session,
+    user: User,
+    upload_id: str,
+    *,
+    may_train: bool,
+    policy: Literal["always", "opt-out", "opt-in"],
+) -> Upload:
+    """Give a file for training or take it back, where the deployment leaves that to users."""
+    upload = upload_of(session, user.id, upload_id)
+    wanted = may_train or policy == "always"
+    if wanted != upload.may_train:
+        upload.may_train = wanted
+        record_deed(session, user.email, "file training", upload.id, {"may_train": wanted})
+    return upload

@@ -1,0 +1,1 @@
+"""The web application: pages, forms, authorization, the REST interface."""

@@ -1,0 +1,124 @@
+"""The analyses that users choose from: those that come with us, and the released packages.
+
+A card knows which files an analysis takes, and which of its parameters a form shows. What runs is
+looked up again by the job's own process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+
+from pydantic import BaseModel
+
+from bl_steer.server.db.tables import Package
+from bl_steer.server.jobs.inputs import InputKind, kinds
+from bl_steer.server.languages import LANGUAGES, has_text, text
+from bl_steer.server.packages.inputs import uploads_of
+from bl_steer.server.packages.manifest import parse_manifest
+from bl_steer.server.packages.parameters import params_model
+
+__all__ = ["ORDER", "Card", "own_cards", "package_card"]
+
+ORDER = ("segment", "structure", "superres", "components", "advise")
+HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
+ADVANCED = {
+    "segment": {"precision", "tile_px", "model"},
+    "structure": {"directions", "blocks", "n_bootstrap", "max_lag_nm", "seed"},
+    "superres": {"blocks", "channels", "steps", "seed", "keep_fractions"},
+    "components": {"seed", "n_bootstrap"},
+    "advise": {"seed"},
+}
+
+
+@dataclass(frozen=True)
+class Card:
+    """One analysis to choose.
+
+    Parameters
+    ----------
+    name : as it is written everywhere
+    titles, summaries : by language
+    kind : which files it takes, and how many
+    package_sha256 : of a released package; None for our own
+    """
+
+    name: str
+    titles: Mapping[str, str]
+    summaries: Mapping[str, str]
+    kind: InputKind
+    params: type[BaseModel]
+    package_sha256: str | None = None
+    hidden: frozenset[str] = frozenset()
+    advanced: frozenset[str] = frozenset()
+    choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def form(self, language: str) -> str:
+        """Return how a table must look for an analysis of ours that takes one, or nothing."""
+        key = f"format.{self.name}"
+        return text(language, key) if self.package_sha256 is None and has_text(key) else ""
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files that it takes."""
+        return self.kind.suffixes
+
+    def takes(self, file_names: Sequence[str]) -> bool:
+        """Return whether the analysis takes all these files, by their names."""
+        return 0 < len(file_names) <= self.kind.most and all(map(self.takes_one, file_names))
+
+    def takes_one(self, file_name: str) -> bool:
+        """Return whether the analysis takes a file, by its name."""
+        return file_name.lower().endswith(self.kind.suffixes)
+
+    def title(self, language: str) -> str:
+        """Return what the card is headed with."""
+        return self.titles.get(language) or self.titles.get("en") or self.name
+
+    def summary(self, language: str) -> str:
+        """Return what the analysis does, in a sentence or two."""
+        return self.summaries.get(language) or self.summaries.get("en") or ""
+
+
+@cache
+def own_cards() -> tuple[Card, ...]:
+    """Return the cards of all analyses that come with us, in the order of the page."""
+    return tuple(_own_card(name, kinds()[name]) for name in ORDER)
+
+
+def package_card(package: Package) -> Card:
+    """Return the card of a released package, from its manifest."""
+    manifest = parse_manifest(package.manifest, package.name)
+    return Card(
+        name=manifest.name,
+        titles={one: manifest.title.in_language(one) for one in LANGUAGES},
+        summaries={one: manifest.description.in_language(one) for one in LANGUAGES},
+        kind=uploads_of(manifest.input.kind),
+        params=params_model(manifest.name, manifest.parameters),
+        package_sha256=package.sha256,
+    )
+
+
+def _own_card(name: str, kind: InputKind) -> Card:
+    from bl_steer.processing.registry import find_analysis
+
+    def words(what: str) -> dict[str, str]:
+        return {one: text(one, f"card.{name}.{what}") for one in LANGUAGES}
+
+    return Card(
+        name=name,
+        titles=words("title"),
+        summaries=words("summary"),
+        kind=kind,
+        params=find_analysis(name).Params,
+        hidden=frozenset(HIDDEN.get(name, ())),
+        advanced=frozenset(ADVANCED.get(name, ())),
+        choices={"model": _models()} if name == "segment" else {},
+    )
+
+
+def _models() -> tuple[str, ...]:
+    from bl_steer.analysis.segmentation.shipped import shipped_models
+
+    return tuple(shipped_models())

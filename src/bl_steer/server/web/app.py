@@ -1,0 +1,161 @@
+"""The access point: one FastAPI application, built by a call.
+
+`bl_steer.server.auth.permissions` says who may do what, `bl_steer.server.web.authorization` sees to
+it, and `bl_steer.server.web.middleware` stands before both.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, RedirectResponse
+from sqlalchemy.exc import OperationalError
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+
+from bl_steer.server.errors import Refused
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.web.context import Office
+from bl_steer.server.web.middleware import HEADERS, Doorman
+from bl_steer.server.web.rendering import language_of, load_pages, local_path, render
+from bl_steer.server.web.routes import (
+    account,
+    admin,
+    analyses,
+    api,
+    files,
+    jobs,
+    masks,
+    operations,
+    packages,
+)
+from bl_steer.server.web.routes import oidc as oidc_routes
+from bl_steer.server.web.routes import shares as shared
+from bl_steer.server.web.routes import sign_in as entrance
+
+__all__ = ["create_app"]
+
+ROUTERS = (
+    entrance,
+    oidc_routes,
+    files,
+    analyses,
+    jobs,
+    masks,
+    shared,
+    account,
+    packages,
+    admin,
+    operations,
+    api,
+)
+API = "/api/v1/"
+KEYS = {404: "refused.no_page", 405: "error.method"}
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: ServiceSettings | None = None) -> FastAPI:
+    """Return the application; its tables and folders are made when it starts."""
+    office = Office(settings or ServiceSettings())
+    load_pages()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await run_in_threadpool(office.open)
+        yield
+        await run_in_threadpool(office.close)
+
+    app = FastAPI(
+        title="bl_steer analysis server",
+        version="1",
+        description="Upload, choose an analysis, get the result.",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.office = office
+    for module in ROUTERS:
+        # As they are: a router inside the application is searched twice, and more slowly.
+        app.router.routes.extend(module.router.routes)
+    app.add_middleware(Doorman, record=office.record)
+    app.add_exception_handler(Refused, _refused)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(OperationalError, _busy)
+    app.add_exception_handler(Exception, _unexpected)
+    _describe_keys(app)
+    return app
+
+
+def _describe_keys(app: FastAPI) -> None:
+    """Say in the API's description that a key is needed."""
+    build = app.openapi
+
+    def openapi() -> dict[str, object]:
+        described = build()
+        parts = described.setdefault("components", {})
+        parts["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        described["security"] = [{"key": []}]
+        return described
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    if not isinstance(error, Refused):
+        raise error
+    page = request.method == "GET" and not _is_program(request)
+    if error.status == 401 and page and error.key == "refused.not_signed_in":
+        query = f"?{request.url.query}" if request.url.query else ""
+        where = local_path(request.url.path + query)
+        return RedirectResponse("/sign-in?" + urlencode({"next": where}), 303)
+    headers = {}
+    if error.retry_after_s is not None:
+        headers["Retry-After"] = str(error.retry_after_s)
+    if error.status == 401 and _is_program(request):
+        headers["WWW-Authenticate"] = "Bearer"
+    return _answer(request, error.status, error, headers)
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    reason = str(getattr(error, "detail", ""))[:200]
+    headers = dict(getattr(error, "headers", None) or {})
+    if status in KEYS:
+        return _answer(request, status, Refused(status, KEYS[status]), headers)
+    return _answer(request, status, Refused(status, "refused.body", reason=reason), headers)
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    problems = error.errors() if isinstance(error, RequestValidationError) else []
+    said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
+    return _answer(request, 422, Refused(422, "refused.body", reason=said[:1000]), {})
+
+
+async def _busy(request: Request, error: Exception) -> Response:
+    logger.error("the database does not answer: %s", error)
+    return _answer(request, 503, Refused(503, "error.busy"), {"Retry-After": "5"})
+
+
+async def _unexpected(request: Request, error: Exception) -> Response:
+    logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _answer(request, 500, Refused(500, "error.unexpected"), dict(HEADERS))
+
+
+def _answer(request: Request, status: int, refused: Refused, headers: dict[str, str]) -> Response:
+    message = refused.in_language(language_of(request))
+    if _is_program(request):
+        return JSONResponse({"error": refused.key, "message": message}, status, headers)
+    return render(request, "error", status=status, headers=headers, message=message)
+
+
+def _is_program(request: Request) -> bool:
+    return request.url.path.startswith(API) or "authorization" in request.headers

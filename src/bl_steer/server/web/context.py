@@ -1,0 +1,118 @@
+"""What the routes work with: settings, database, files, rates, the log, and the analyses."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.rate_limits import Rate, WrongPasswords
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import AccessRecord
+from bl_steer.server.errors import Refused
+from bl_steer.server.packages.catalogue import live_package, released_packages, titles_of
+from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.uploads.uploads import clean_name, used_bytes
+from bl_steer.server.web.access_log import AccessLog
+from bl_steer.server.web.analysis_cards import Card, own_cards, package_card
+from bl_steer.server.web.metrics import RequestMetrics
+from bl_steer.server.web.rendering import amount
+
+__all__ = ["Office"]
+
+
+class Office:
+    """One access point.
+
+    Parameters
+    ----------
+    settings : of the operator
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self.settings = settings
+        self.database = Database(settings.database)
+        self.store = FileStore(settings.files)
+        self.packages = PackageStore(settings)
+        self.log = AccessLog(self.database)
+        self.rate = Rate(settings.rate_per_minute)
+        self.wrong_passwords = WrongPasswords(
+            settings.sign_in_per_minute, settings.sign_in_most_per_minute
+        )
+        self.requests = RequestMetrics()
+        self._noted: dict[str, float] = {}
+
+    @property
+    def arrivals(self) -> Path:
+        """Folder of the files that are still coming in."""
+        return self.settings.folder.absolute() / "arrivals"
+
+    def open(self) -> None:
+        """Make tables and folders that are missing, and begin to log."""
+        self.arrivals.mkdir(parents=True, exist_ok=True)
+        self.database.create_tables()
+        self.log.start()
+
+    def close(self) -> None:
+        """Write what is left of the log, and close the database."""
+        self.log.close()
+        self.database.close()
+
+    def record(self, record: AccessRecord, route: str) -> None:
+        """Put a request on record and count it."""
+        self.log.add(record)
+        self.requests.add(record, route)
+
+    def room_for(self, user_id: str) -> int:
+        """Return how many bytes a user may still upload."""
+        with self.database.read() as session:
+            used = used_bytes(session, user_id)
+        quota = self.settings.quota_mib * MIB - used
+        return max(0, min(quota, self.settings.max_files * self.settings.max_upload_mib * MIB))
+
+    def over_quota(self, file_name: str) -> Refused:
+        """Return the refusal of a file for which a user's quota has no room."""
+        quota = amount(self.settings.quota_mib * MIB)
+        return Refused(413, "refused.quota", file=clean_name(file_name), quota=quota)
+
+    def cards(self) -> list[Card]:
+        """Return the analyses that there are."""
+        with self.database.read() as session:
+            released = released_packages(session)
+        return [*own_cards(), *map(package_card, released)]
+
+    def offered(self, session: Session) -> set[str]:
+        """Return the names of the analyses that there are."""
+        released = {package.name for package in released_packages(session)}
+        return released | {card.name for card in own_cards()}
+
+    def card(self, name: str) -> Card:
+        """Return one analysis; `Refused` where there is none of that name."""
+        for card in own_cards():
+            if card.name == name:
+                return card
+        with self.database.read() as session:
+            package = live_package(session, name)
+            if package is None:
+                known = ", ".join(sorted(self.offered(session)))
+                raise Refused(404, "refused.no_analysis", name=name[:80], known=known)
+        return package_card(package)
+
+    def titles(self, language: str) -> dict[str, str]:
+        """Return the title of each analysis, also of those that are not offered any more."""
+        with self.database.read() as session:
+            packages = titles_of(session, language)
+        return {**{card.name: card.title(language) for card in own_cards()}, **packages}
+
+    def is_due(self, what: str, *, every_s: float) -> bool:
+        """Return whether something was last done longer ago than that; if so, it is done now."""
+        now = time.monotonic()
+        if now - self._noted.get(what, -every_s) < every_s:
+            return False
+        if len(self._noted) > 10_000:
+            self._noted.clear()
+        self._noted[what] = now
+        return True

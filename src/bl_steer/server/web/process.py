@@ -1,0 +1,124 @@
+"""The process of the access point: uvicorn, with an end for requests whose headers never come."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import time
+from typing import Any
+
+import uvicorn
+from sqlalchemy import func, select
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from bl_steer.server.auth.accounts import invite
+from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Invitation, User
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.web.analysis_cards import own_cards
+from bl_steer.server.web.app import create_app
+
+__all__ = ["first_link", "make_server", "serve_web"]
+
+HEADERS_S = 10.0
+"""How long a request's line and headers may take."""
+KEEP_ALIVE_S = 15
+END_S = 10
+
+
+class PromptProtocol(HttpToolsProtocol):
+    """A connection that is closed where a request is begun and its headers do not come."""
+
+    _clock: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._start_clock()
+
+    def data_received(self, data: bytes) -> None:
+        """Take data; wait anew where they begin another request."""
+        super().data_received(data)
+        idle = self.cycle is None or self.cycle.response_complete
+        if self._clock is None and idle and self.parser is not None:
+            self._start_clock()
+
+    def on_headers_complete(self) -> None:
+        """Stop waiting: `bl_steer.server.web.middleware` watches the body."""
+        self._stop_clock()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        """Stop waiting: uvicorn closes what stays idle."""
+        self._stop_clock()
+        super().on_response_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._stop_clock()
+        super().connection_lost(exc)
+
+    def _start_clock(self) -> None:
+        self._clock = self.loop.call_later(HEADERS_S, self.transport.close)
+
+    def _stop_clock(self) -> None:
+        if self._clock is not None:
+            self._clock.cancel()
+            self._clock = None
+
+
+def make_server(settings: ServiceSettings, **options: Any) -> uvicorn.Server:
+    """Return the server, not yet running.
+
+    Parameters
+    ----------
+    options : of `uvicorn.Config` beside ours
+    """
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        http=PromptProtocol,
+        ws="none",
+        lifespan="on",
+        access_log=False,
+        server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=settings.trusted_proxies or "127.0.0.1",
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=END_S,
+        backlog=2048,
+        **{"log_level": "warning", **options},
+    )
+    return uvicorn.Server(config)
+
+
+def serve_web(settings: ServiceSettings) -> None:
+    """Serve until a signal ends it."""
+    threading.Thread(target=_load, name="cards", daemon=True).start()
+    make_server(settings).run()
+
+
+def _load() -> None:
+    """Import what analyses need, before a visitor waits for it, and keep it from the collector.
+
+    It stays to the end. Python would look through all of it for garbage again and again, for 0.2 s
+    each time, in which nobody is served.
+    """
+    own_cards()
+    gc.freeze()
+
+
+def first_link(database: Database, address: str) -> str | None:
+    """Return a link that makes the first administrator; None where there is an account.
+
+    An earlier such link is no longer good.
+    """
+    with database.write() as session:
+        if session.scalar(select(func.count()).select_from(User)):
+            return None
+        first = "first start"
+        for one in session.scalars(select(Invitation).where(Invitation.by == first)):
+            one.used = one.used or time.time()
+        return f"{address}/join/{invite(session, by=first, role='admin')}"

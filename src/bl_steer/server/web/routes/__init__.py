@@ -1,0 +1,17 @@
+"""The routes of the access point: a module for each noun; pages but for `api` and `operations`.
+
+Every route has a row in `bl_steer.server.auth.permissions.ACCESS`, and is reached through the gate.
+"""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from bl_steer.server.web.authorization import GatedRoute
+
+__all__ = ["pages_router"]
+
+
+def pages_router() -> APIRouter:
+    """Return a router for pages: through the gate, and not part of the API's description."""
+    return APIRouter(route_class=GatedRoute, include_in_schema=False)

@@ -1,0 +1,190 @@
+"""Pages of the administrator: how the server is, accounts, access log, audit."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.accounts import ROLES, add_user, change_user, check_password, invite
+from bl_steer.server.auth.tokens import MIN_PASSWORD
+from bl_steer.server.db.audit import broken_link
+from bl_steer.server.db.tables import AuditRecord, Blob, Job, OutgoingMail, User, Worker
+from bl_steer.server.errors import Refused
+from bl_steer.server.languages import has_text, text
+from bl_steer.server.web.access_log import latest_requests
+from bl_steer.server.web.authorization import form_of, office_of
+from bl_steer.server.web.rendering import amount, language_of, render
+from bl_steer.server.web.routes import pages_router
+from bl_steer.server.web.routes.files import user_of
+
+__all__ = ["router"]
+
+router = pages_router()
+DAY_S = 86_400.0
+PAGE = 100
+
+
+@router.get("/admin")
+def overview(request: Request) -> Response:
+    """Show how the server is."""
+    office, language = office_of(request), language_of(request)
+    with office.database.read() as session:
+        tiles = _tiles(session, language)
+        workers = list(session.scalars(select(Worker).order_by(Worker.seen.desc()).limit(50)))
+        failures = list(
+            session.scalars(
+                select(Job).where(Job.state == "failed").order_by(Job.created.desc()).limit(10)
+            )
+        )
+    newest = max((one.seen for one in workers), default=0.0)
+    silent = time.time() - newest > office.settings.alarm_after_s
+    return render(
+        request,
+        "admin",
+        tiles=tiles,
+        workers=workers,
+        failures=failures,
+        titles=office.titles(language),
+        silent=silent,
+    )
+
+
+@router.get("/admin/users")
+def users_page(request: Request) -> Response:
+    """List the accounts."""
+    return _users(request)
+
+
+@router.post("/admin/users")
+def make_user(request: Request) -> Response:
+    """Make an account."""
+    form = form_of(request)
+    try:
+        with office_of(request).database.write() as session:
+            add_user(
+                session,
+                form.get("email", ""),
+                name=form.get("name", ""),
+                password=check_password(form.get("password", "")),
+                role=form.get("role", "user"),
+                by=user_of(request).email,
+            )
+    except Refused as refused:
+        return _users(request, refused=refused)
+    return RedirectResponse("/admin/users", 303)
+
+
+@router.post("/admin/users/{user_id}")
+def edit_user(request: Request, user_id: str) -> Response:
+    """Change somebody's role, or close and reopen the account."""
+    form = form_of(request)
+    try:
+        with office_of(request).database.write() as session:
+            change_user(
+                session,
+                user_id,
+                by=user_of(request),
+                role=form.get("role"),
+                disabled=bool(form["disabled"]) if "disabled" in form else None,
+            )
+    except Refused as refused:
+        if refused.status == 404:
+            raise
+        return _users(request, refused=refused)
+    return RedirectResponse("/admin/users", 303)
+
+
+@router.post("/admin/invitations")
+def make_invitation(request: Request) -> Response:
+    """Make an invitation, and show its link this once."""
+    office, form = office_of(request), form_of(request)
+    try:
+        with office.database.write() as session:
+            token = invite(
+                session,
+                by=user_of(request).email,
+                email=form.get("email", ""),
+                role=form.get("role", "user"),
+            )
+    except Refused as refused:
+        return _users(request, refused=refused)
+    return _users(request, link=f"{office.settings.address}/join/{token}")
+
+
+@router.get("/admin/access")
+def access(request: Request, before: str = "") -> Response:
+    """Show the access log."""
+    with office_of(request).database.read() as session:
+        records = latest_requests(session, before=_number(before), limit=PAGE)
+        wanted = {one.user_id for one in records if one.user_id}
+        emails = dict(
+            session.execute(select(User.id, User.email).where(User.id.in_(wanted))).tuples().all()
+        )
+    older = records[-1].id if len(records) == PAGE else None
+    return render(request, "admin_access", records=records, emails=emails, older=older)
+
+
+@router.get("/admin/audit")
+def audit(request: Request, before: str = "") -> Response:
+    """Show the audit chain, and whether it is whole."""
+    query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(PAGE)
+    if (first := _number(before)) is not None:
+        query = query.where(AuditRecord.id < first)
+    with office_of(request).database.read() as session:
+        records = list(session.scalars(query))
+        broken = broken_link(session)
+    older = records[-1].id if len(records) == PAGE else None
+    language = language_of(request)
+    deeds = {one.action: _deed(one.action, language) for one in records}
+    return render(request, "admin_audit", records=records, deeds=deeds, broken=broken, older=older)
+
+
+def _deed(action: str, language: str) -> str:
+    key = f"deed.{action}"
+    return text(language, key) if has_text(key) else action
+
+
+def _number(typed: str) -> int | None:
+    return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else None
+
+
+def _users(request: Request, *, link: str = "", refused: Refused | None = None) -> Response:
+    with office_of(request).database.read() as session:
+        users = list(session.scalars(select(User).order_by(User.created)))
+    return render(
+        request,
+        "admin_users",
+        status=refused.status if refused else 200,
+        trouble=refused.in_language(language_of(request)) if refused else "",
+        users=users,
+        roles=ROLES,
+        link=link,
+        least=MIN_PASSWORD,
+    )
+
+
+def _tiles(session: Session, language: str) -> list[tuple[str, str, bool]]:
+    """Return label, number and whether it is bad, for each."""
+    since = time.time() - DAY_S
+
+    def count(table: type[Job | User | OutgoingMail], *where: object) -> int:
+        return session.scalar(select(func.count()).select_from(table).where(*where)) or 0  # type: ignore[arg-type]
+
+    stored = session.scalar(select(func.sum(Blob.size))) or 0
+    failed = count(Job, Job.state == "failed", Job.finished > since)
+    given_up = count(OutgoingMail, OutgoingMail.state == "failed")
+    numbers = {
+        "queued": (str(count(Job, Job.state == "queued")), False),
+        "running": (str(count(Job, Job.state == "running")), False),
+        "done": (str(count(Job, Job.state == "done", Job.finished > since)), False),
+        "failed": (str(failed), failed > 0),
+        "mails": (str(count(OutgoingMail, OutgoingMail.state.in_(["waiting", "sending"]))), False),
+        "mails_failed": (str(given_up), given_up > 0),
+        "users": (str(count(User, User.disabled.is_(None))), False),
+        "stored": (amount(float(stored)), False),
+    }
+    return [(text(language, f"admin.tile_{key}"), *shown) for key, shown in numbers.items()]

@@ -1,0 +1,167 @@
+"""The cards to choose from, and the form of each analysis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import select
+
+from bl_steer.server.db.tables import Upload, new_id
+from bl_steer.server.errors import Refused
+from bl_steer.server.jobs.history import job_of
+from bl_steer.server.languages import text
+from bl_steer.server.packages.revocation import gone_analysis
+from bl_steer.server.uploads.uploads import uploads_of
+from bl_steer.server.web.analysis_cards import Card
+from bl_steer.server.web.authorization import form_of, office_of
+from bl_steer.server.web.forms import fields_of, values_of
+from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.routes import pages_router
+from bl_steer.server.web.routes.files import user_of
+from bl_steer.server.web.submissions import WrongParams, submit_analysis
+
+__all__ = ["router"]
+
+router = pages_router()
+OFFERED = 5
+"""Files that a form lists beside those that were chosen; the rest are on the page of all files."""
+LOOKED_AT = 300
+"""Latest files among which those are looked for."""
+
+
+@router.get("/analyses")
+def cards_page(request: Request) -> Response:
+    """Show the analyses, those that suit the chosen files first."""
+    office = office_of(request)
+    uploads = _chosen(request, request.query_params.getlist("file"))
+    names = [one.file_name for one in uploads]
+    cards = sorted(office.cards(), key=lambda card: not card.takes(names) if names else False)
+    query = urlencode([("file", one.id) for one in uploads])
+    return render(
+        request,
+        "analyses",
+        uploads=uploads,
+        names=names,
+        cards=cards,
+        query=f"?{query}" if query else "",
+    )
+
+
+@router.get("/analyses/{name}")
+def form_page(request: Request, name: str, again: str = "") -> Response:
+    """Show the form, empty or as a former job was."""
+    office = office_of(request)
+    chosen = request.query_params.getlist("file")
+    values: Mapping[str, Any] = {}
+    wants_mail = True
+    if again:
+        with office.database.read() as session:
+            job = job_of(session, user_of(request).id, again)
+            if job.analysis == name and name not in office.offered(session):
+                raise gone_analysis(session, job)
+        values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
+    card = office.card(name)
+    return _form(request, card, chosen, values, parent=again, wants_mail=wants_mail)
+
+
+@router.post("/analyses/{name}")
+def submit(request: Request, name: str) -> Response:
+    """Start the analysis, or show what does not fit beside its box."""
+    office, form = office_of(request), form_of(request)
+    card = office.card(name)
+    chosen = [str(one) for one in request.state.form.getlist("file")]
+    values = values_of(card.params, form)
+    values = {key: value for key, value in values.items() if key not in card.hidden}
+    wants_mail = "mail" in form
+    try:
+        job = submit_analysis(
+            office,
+            user_of(request),
+            card,
+            chosen,
+            values,
+            language=language_of(request),
+            wants_mail=wants_mail,
+            parent_id=form.get("parent", "")[:36],
+            submission_key=form.get("submission", "")[:100] or None,
+        )
+    except Refused as refused:
+        return _form(
+            request,
+            card,
+            chosen,
+            values,
+            parent=form.get("parent", "")[:36],
+            wants_mail=wants_mail,
+            refused=refused,
+        )
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _chosen(request: Request, ids: Sequence[str]) -> list[Upload]:
+    """Return the user's files of these ids, in their order; others are passed over."""
+    with office_of(request).database.read() as session:
+        found = session.scalars(
+            select(Upload).where(
+                Upload.id.in_(list(ids)[:1000]),
+                Upload.user_id == user_of(request).id,
+                Upload.deleted.is_(None),
+            )
+        ).all()
+    by_id = {one.id: one for one in found}
+    return [by_id[one] for one in dict.fromkeys(ids) if one in by_id]
+
+
+def _form(
+    request: Request,
+    card: Card,
+    chosen: Sequence[str],
+    values: Mapping[str, Any],
+    *,
+    parent: str,
+    wants_mail: bool,
+    refused: Refused | None = None,
+) -> Response:
+    language = language_of(request)
+    first = _chosen(request, chosen)
+    with office_of(request).database.read() as session:
+        latest = uploads_of(session, user_of(request).id, limit=LOOKED_AT)
+    known = {one.id for one in first}
+    others = [one for one in latest if one.id not in known and card.takes_one(one.file_name)]
+    problems = refused.problems if isinstance(refused, WrongParams) else {}
+    return render(
+        request,
+        "form",
+        status=refused.status if refused else 200,
+        card=card,
+        uploads=[*first, *others[:OFFERED]],
+        more_files=len(others) > OFFERED,
+        chosen=known,
+        fields=fields_of(
+            card.params,
+            analysis=card.name,
+            language=language,
+            values=values,
+            problems=problems,
+            hidden=card.hidden,
+            advanced=card.advanced,
+            choices=card.choices,
+        ),
+        troubles=_troubles(refused, problems, language),
+        parent=parent,
+        submission=new_id(),
+        wants_mail=wants_mail,
+    )
+
+
+def _troubles(refused: Refused | None, problems: Mapping[str, str], language: str) -> list[str]:
+    if refused is None:
+        return []
+    if problems:
+        of_all = [problems[""]] if "" in problems else []
+        return [text(language, "form.fix"), *of_all]
+    return [refused.in_language(language)]

@@ -1,0 +1,290 @@
+"""The REST API: what the pages do, for programs. `bl_steer.server.client` speaks it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import JSONResponse
+from starlette.concurrency import run_in_threadpool
+
+from bl_steer.server.db.tables import Job, JobOutput, Upload
+from bl_steer.server.errors import Refused
+from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
+from bl_steer.server.jobs.shares import revoke_share, share_job
+from bl_steer.server.settings import MIB
+from bl_steer.server.uploads.downloads import file_response
+from bl_steer.server.uploads.multipart import Arrival
+from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
+from bl_steer.server.web.analysis_cards import Card
+from bl_steer.server.web.authorization import GatedRoute, office_of
+from bl_steer.server.web.rendering import language_of
+from bl_steer.server.web.routes.files import may_train as training_of
+from bl_steer.server.web.routes.files import take_all, user_of
+from bl_steer.server.web.routes.masks import arrival_of, phases_of, take_mask
+from bl_steer.server.web.schemas import (
+    AnalysisInfo,
+    FileInfo,
+    JobInfo,
+    JobSummary,
+    Me,
+    NewJob,
+    NewShare,
+    OutputInfo,
+    ShareInfo,
+)
+from bl_steer.server.web.submissions import submit_analysis
+
+__all__ = ["router"]
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text, "model": None}
+    for status, text in {
+        400: "the request cannot be read",
+        401: "no key, or one that is not good",
+        403: "the key does not allow it",
+        404: "not there, or not yours",
+        413: "too large",
+        422: "something does not fit; `message` names it",
+        429: "too often; see Retry-After",
+    }.items()
+}
+for _one in ERRORS.values():
+    del _one["model"]
+router = APIRouter(route_class=GatedRoute, responses=ERRORS)
+
+BINARY = {
+    "required": True,
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+Before = Annotated[
+    float | None, Query(description="Only older ones: `created` of the last of the page before")
+]
+Limit = Annotated[int, Query(ge=1, le=200)]
+
+
+@router.get("/api/v1/me")
+def me(request: Request) -> Me:
+    """Say whose key it is."""
+    user = user_of(request)
+    return Me(email=user.email, name=user.name, role=user.role)
+
+
+@router.get("/api/v1/analyses")
+def list_analyses(request: Request) -> list[AnalysisInfo]:
+    """List the analyses."""
+    language = language_of(request)
+    return [_analysis(card, language) for card in office_of(request).cards()]
+
+
+@router.get("/api/v1/analyses/{name}")
+def show_analysis(request: Request, name: str) -> AnalysisInfo:
+    """Describe one analysis and its parameters."""
+    return _analysis(office_of(request).card(name), language_of(request))
+
+
+@router.get("/api/v1/files")
+def list_files(request: Request, before: Before = None, limit: Limit = 50) -> list[FileInfo]:
+    """List your files, the newest first."""
+    with office_of(request).database.read() as session:
+        found = uploads_of(session, user_of(request).id, before=before, limit=limit)
+    return [_file(one) for one in found]
+
+
+@router.post(
+    "/api/v1/files",
+    status_code=201,
+    response_model=FileInfo,
+    openapi_extra={"requestBody": BINARY},
+)
+async def upload_file(
+    request: Request,
+    file_name: Annotated[str, Query(min_length=1, max_length=500)],
+    sample: Annotated[str, Query(max_length=200)] = "",
+    may_train: bool = False,
+) -> FileInfo:
+    """Upload one file as the body of the request."""
+    office, user = office_of(request), user_of(request)
+    with Arrival(
+        office.arrivals,
+        max_files=1,
+        max_bytes=office.settings.max_upload_mib * MIB,
+        room=await run_in_threadpool(office.room_for, user.id),
+    ) as arrival:
+        await arrival.read_file(request.stream(), file_name)
+        training = training_of(office, may_train)
+        taken, refused = await run_in_threadpool(
+            take_all, office, user, arrival, may_train=training, sample=sample
+        )
+    if refused:
+        raise refused[0]
+    return _file(taken[0])
+
+
+@router.get("/api/v1/files/{upload_id}", response_class=Response)
+def download_file(request: Request, upload_id: str) -> Response:
+    """Return a file as it was uploaded."""
+    office = office_of(request)
+    with office.database.read() as session:
+        one = upload_of(session, user_of(request).id, upload_id)
+    return file_response(office.store, one.sha256, one.file_name, one.media_type)
+
+
+@router.delete("/api/v1/files/{upload_id}", status_code=204)
+def delete_file(request: Request, upload_id: str) -> None:
+    """Delete a file."""
+    with office_of(request).database.write() as session:
+        delete_upload(session, user_of(request), upload_id)
+
+
+@router.get("/api/v1/jobs")
+def list_jobs(
+    request: Request, before: Before = None, state: str = "", limit: Limit = 50
+) -> list[JobSummary]:
+    """List your jobs, the newest first."""
+    with office_of(request).database.read() as session:
+        page = jobs_of(session, user_of(request).id, before=before, state=state[:20], limit=limit)
+    return [
+        JobSummary(
+            id=one.id,
+            analysis=one.analysis,
+            state=one.state,
+            created=one.created,
+            finished=one.finished,
+        )
+        for one in page.jobs
+    ]
+
+
+@router.post("/api/v1/jobs", status_code=201, response_model=JobInfo)
+def start_job(request: Request, wanted: NewJob) -> Response:
+    """Start an analysis."""
+    office = office_of(request)
+    job = submit_analysis(
+        office,
+        user_of(request),
+        office.card(wanted.analysis),
+        wanted.files,
+        wanted.params,
+        language=language_of(request),
+        wants_mail=wanted.mail,
+        submission_key=wanted.submission_key,
+    )
+    # Written here and now: FastAPI would go to a thread once more to check what is checked.
+    made = _job(job, []).model_dump_json()
+    return Response(made, status_code=201, media_type="application/json")
+
+
+@router.get("/api/v1/jobs/{job_id}")
+def show_job(request: Request, job_id: str) -> JobInfo:
+    """Say how a job is, and what came out."""
+    with office_of(request).database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        outputs = outputs_of(session, job.id)
+    return _job(job, outputs)
+
+
+@router.post("/api/v1/jobs/{job_id}/cancel")
+def cancel_job(request: Request, job_id: str) -> JobInfo:
+    """End a job; one that is over stays as it is."""
+    with office_of(request).database.write() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        jobs.cancel(session, job.id)
+        session.refresh(job)
+        outputs = outputs_of(session, job.id)
+    return _job(job, outputs)
+
+
+@router.get("/api/v1/jobs/{job_id}/outputs/{name}", response_class=Response)
+def download_output(request: Request, job_id: str, name: str) -> Response:
+    """Return one file of a result."""
+    office = office_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        one = output_of(session, job.id, name)
+    return file_response(office.store, one.sha256, one.name, one.media_type)
+
+
+@router.post(
+    "/api/v1/jobs/{job_id}/masks",
+    status_code=201,
+    response_model=FileInfo,
+    openapi_extra={"requestBody": BINARY},
+)
+async def give_mask(
+    request: Request,
+    job_id: str,
+    image: Annotated[str, Query(max_length=100, description="Id of the micrograph")] = "",
+    file_name: Annotated[str, Query(min_length=1, max_length=500)] = "mask.png",
+) -> FileInfo:
+    """Give a corrected mask of a segmented micrograph, for training, as the body."""
+    office, user = office_of(request), user_of(request)
+    await run_in_threadpool(phases_of, office, user, job_id)
+    with arrival_of(office) as arrival:
+        await arrival.read_file(request.stream(), file_name)
+        _, mask = await run_in_threadpool(take_mask, office, user, job_id, image, arrival)
+    return _file(mask)
+
+
+@router.post("/api/v1/jobs/{job_id}/shares", status_code=201)
+def make_share(request: Request, job_id: str, wanted: NewShare) -> ShareInfo:
+    """Make a share link to a result."""
+    office = office_of(request)
+    with office.database.write() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        if job.state != "done":
+            raise Refused(409, "refused.not_done")
+        share, token = share_job(session, user_of(request), job, days=wanted.days)
+    return ShareInfo(id=share.id, url=f"{office.settings.address}/s/{token}", expires=share.expires)
+
+
+@router.delete("/api/v1/shares/{share_id}", status_code=204)
+def end_share(request: Request, share_id: str) -> None:
+    """Revoke a share link."""
+    with office_of(request).database.write() as session:
+        revoke_share(session, user_of(request), share_id)
+
+
+@router.get("/api/v1/openapi.json", include_in_schema=False)
+def description(request: Request) -> Response:
+    """Return the description of this API in OpenAPI."""
+    return JSONResponse(request.app.openapi())
+
+
+def _analysis(card: Card, language: str) -> AnalysisInfo:
+    schema = card.params.model_json_schema()
+    for name in card.hidden:
+        schema.get("properties", {}).pop(name, None)
+    return AnalysisInfo(
+        name=card.name,
+        title=card.title(language),
+        summary=card.summary(language),
+        suffixes=list(card.suffixes),
+        package_sha256=card.package_sha256,
+        params=schema,
+    )
+
+
+def _file(one: Upload) -> FileInfo:
+    return FileInfo.model_validate(one)
+
+
+def _job(job: Job, outputs: list[JobOutput]) -> JobInfo:
+    return JobInfo(
+        id=job.id,
+        analysis=job.analysis,
+        state=job.state,
+        progress=(job.progress_done, job.progress_total),
+        cause=job.cause,
+        message=job.message,
+        digest=job.digest,
+        warnings=job.warnings,
+        params=job.params,
+        files=job.upload_ids,
+        created=job.created,
+        started=job.started,
+        finished=job.finished,
+        outputs=[OutputInfo.model_validate(one) for one in outputs],
+    )

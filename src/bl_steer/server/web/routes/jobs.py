@@ -1,0 +1,259 @@
+"""The history, and the page of each job: progress, cancel, result, downloads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.tokens import hash_token
+from bl_steer.server.db.tables import Job, Package, Upload
+from bl_steer.server.errors import Refused
+from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
+from bl_steer.server.jobs.leases import OPEN
+from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
+from bl_steer.server.packages.revocation import gone_analyses, revoked_because
+from bl_steer.server.uploads.downloads import file_response, zip_response
+from bl_steer.server.web.analysis_cards import Card, own_cards, package_card
+from bl_steer.server.web.authorization import form_of, office_of
+from bl_steer.server.web.context import Office
+from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.result_view import ResultView, parameter_lines, view_of
+from bl_steer.server.web.routes import pages_router
+from bl_steer.server.web.routes.files import read_time, user_of
+
+__all__ = ["job_values", "router", "show_job"]
+
+router = pages_router()
+STATES = ("queued", "running", "done", "failed", "cancelled")
+NEW_LINK = "bl_steer_new_link"
+"""Cookie that takes a new link from the form to the page, which shows it and takes it away."""
+NEW_LINK_S = 120
+
+
+@router.get("/jobs")
+def history(request: Request, before: str = "", state: str = "", analysis: str = "") -> Response:
+    """List the user's jobs, the newest first."""
+    office, language = office_of(request), language_of(request)
+    state = state if state in STATES else ""
+    with office.database.read() as session:
+        page = jobs_of(
+            session,
+            user_of(request).id,
+            before=read_time(before),
+            state=state,
+            analysis=analysis[:200],
+        )
+        gone = gone_analyses(session, page.jobs, office.offered(session))
+    return render(
+        request,
+        "jobs",
+        page=page,
+        gone=gone,
+        titles=office.titles(language),
+        states=STATES,
+        state=state,
+        analysis=analysis[:200],
+    )
+
+
+@router.get("/jobs/{job_id}")
+def job_page(request: Request, job_id: str) -> Response:
+    """Show a job: how far it is, or its result."""
+    return show_job(request, job_id)
+
+
+@router.get("/jobs/{job_id}/progress")
+def progress(request: Request, job_id: str) -> Response:
+    """Return how far a job is, to put into its page; have the page loaded anew at its end."""
+    with office_of(request).database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        ahead = _ahead(session, job)
+    if job.state not in OPEN:
+        return Response(status_code=204, headers={"HX-Refresh": "true"})
+    return render(request, "progress", job=job, ahead=ahead, alone=True)
+
+
+@router.post("/jobs/{job_id}/cancel")
+def cancel(request: Request, job_id: str) -> Response:
+    """End a job."""
+    with office_of(request).database.write() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        jobs.cancel(session, job.id)
+    return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+@router.get("/jobs/{job_id}/outputs/{name}")
+def output(request: Request, job_id: str, name: str, download: str = "") -> Response:
+    """Return one file of a result."""
+    office = office_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        one = output_of(session, job.id, name)
+    return file_response(office.store, one.sha256, one.name, one.media_type, save=bool(download))
+
+
+@router.get("/jobs/{job_id}/all.zip")
+def all_outputs(request: Request, job_id: str) -> Response:
+    """Return all files of a result as a zip."""
+    office = office_of(request)
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        outputs = outputs_of(session, job.id)
+    return zip_response(office.store, outputs, f"{job.analysis}_{job.id[:8]}.zip")
+
+
+@router.post("/jobs/{job_id}/shares")
+def share(request: Request, job_id: str) -> Response:
+    """Make a link to the result, and go on to its page, which shows it this once."""
+    office, typed = office_of(request), form_of(request).get("days", "")
+    try:
+        days = read_days(typed, most=MAX_DAYS)
+        with office.database.write() as session:
+            job = job_of(session, user_of(request).id, job_id)
+            if job.state != "done":
+                raise Refused(409, "refused.not_done")
+            _, token = share_job(session, user_of(request), job, days=days)
+    except Refused as refused:
+        if refused.status == 404:
+            raise
+        return show_job(request, job_id, refused=refused, typed=typed)
+    answer = RedirectResponse(f"/jobs/{job_id}#share", 303)
+    answer.set_cookie(
+        NEW_LINK,
+        token,
+        max_age=NEW_LINK_S,
+        path=f"/jobs/{job_id}",
+        httponly=True,
+        samesite="lax",
+        secure=office.settings.address.startswith("https:"),
+    )
+    return answer
+
+
+@router.get("/jobs/{job_id}/shares")
+def shares(request: Request, job_id: str) -> Response:
+    """Lead whoever reloads or bookmarks the form's address to its page."""
+    with office_of(request).database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+    return RedirectResponse(f"/jobs/{job.id}#share", 303)
+
+
+@router.post("/shares/{share_id}/revoke")
+def revoke(request: Request, share_id: str) -> Response:
+    """End a link."""
+    with office_of(request).database.write() as session:
+        ended = revoke_share(session, user_of(request), share_id)
+    return RedirectResponse(f"/jobs/{ended.job_id}#share", 303)
+
+
+def read_days(typed: str, *, most: float = 36_500) -> float:
+    """Return a number of days; `Refused` if it is none, or more than the most."""
+    try:
+        days = float(typed)
+    except ValueError:
+        days = float("nan")
+    if not 0 < days <= most:
+        raise Refused(422, "refused.days", most=f"{most:,.0f}")
+    return days
+
+
+def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
+    """Return what the page of a result shows, for its owner and for whoever has a link."""
+    card = _card(session, job)
+    empty = ResultView([], [], [])
+    view = view_of(session, office.store, job, language) if job.state == "done" else empty
+    return {
+        "job": job,
+        "title": card.title(language) if card else job.analysis,
+        "figures": view.figures,
+        "tables": view.tables,
+        "files": view.files,
+        "revoked": revoked_because(session, job.package_sha256),
+        "lines": parameter_lines(card, job, language),
+    }
+
+
+def show_job(
+    request: Request,
+    job_id: str,
+    *,
+    refused: Refused | None = None,
+    typed: str = "",
+    mask_given: str = "",
+    mask_trouble: Refused | None = None,
+) -> Response:
+    """Return the page of a job.
+
+    Parameters
+    ----------
+    refused, typed : why no link was made, and the days that were asked for
+    mask_given : name of the micrograph that a mask was given for just now
+    mask_trouble : why a mask was not taken
+    """
+    trouble = refused or mask_trouble
+    office, language = office_of(request), language_of(request)
+    token = request.cookies.get(NEW_LINK, "")
+    with office.database.read() as session:
+        job = job_of(session, user_of(request).id, job_id)
+        uploads = _uploads(session, job.upload_ids)
+        values = job_values(office, session, job, language)
+        gone = gone_analyses(session, [job], office.offered(session))
+        links = shares_of(session, job.id) if job.state == "done" else []
+        new = next((one for one in links if one.token_hash == hash_token(token)), None)
+        ahead = _ahead(session, job)
+    answer = render(
+        request,
+        "job",
+        status=trouble.status if trouble else 200,
+        **values,
+        gone=gone.get(job.id),
+        paints=_paints(values["job"]),
+        mask_given=mask_given,
+        mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
+        names={one.id: one.file_name for one in uploads},
+        alive={one.id for one in uploads if one.deleted is None},
+        shares=links,
+        share_link=f"{office.settings.address}/s/{token}" if new else "",
+        share_until=new.expires if new else None,
+        share_problem=refused.in_language(language) if refused else "",
+        share_days=typed if refused else f"{office.settings.share_days:g}",
+        ahead=ahead,
+    )
+    if token:
+        answer.delete_cookie(NEW_LINK, path=f"/jobs/{job_id}")
+    return answer
+
+
+def _paints(job: Job) -> list[tuple[str, str]]:
+    """Return name and paint of each phase that a corrected mask may have; none where it may not."""
+    phases = job.provenance.get("phases") if job.analysis == "segment" else None
+    return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
+
+
+def _card(session: Session, job: Job) -> Card | None:
+    """Return the analysis as it was when the job ran, offered still or not."""
+    package = session.get(Package, job.package_sha256) if job.package_sha256 else None
+    if package is not None:
+        return package_card(package)
+    return next((card for card in own_cards() if card.name == job.analysis), None)
+
+
+def _uploads(session: Session, ids: Sequence[str]) -> list[Upload]:
+    return list(session.scalars(select(Upload).where(Upload.id.in_(ids))))
+
+
+def _ahead(session: Session, job: Job) -> int:
+    if job.state != "queued":
+        return 0
+    counted = session.scalar(
+        select(func.count())
+        .select_from(Job)
+        .where(Job.state == "queued", Job.created < job.created)
+    )
+    return counted or 0

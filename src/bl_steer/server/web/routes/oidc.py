@@ -1,0 +1,67 @@
+"""Signing in with an identity provider (OpenID Connect): code flow with PKCE, state and nonce."""
+
+from __future__ import annotations
+
+import hmac
+from urllib.parse import parse_qs
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from bl_steer.server.auth.oidc import IdentityProvider, user_of_claims
+from bl_steer.server.auth.tokens import new_token
+from bl_steer.server.errors import Refused
+from bl_steer.server.web.authorization import office_of
+from bl_steer.server.web.routes import pages_router
+from bl_steer.server.web.routes.sign_in import welcome
+
+__all__ = ["router"]
+
+router = pages_router()
+COOKIE = "bl_steer_oidc"
+MINUTES_10 = 600
+
+
+@router.get("/oidc/start")
+def start(request: Request) -> Response:
+    """Send the browser to the provider."""
+    provider, settings = _provider(request), office_of(request).settings
+    words = [new_token() for _ in range(3)]
+    answer = RedirectResponse(provider.address_for(*words), 303)
+    answer.set_cookie(
+        COOKIE,
+        ".".join(words),
+        max_age=MINUTES_10,
+        path="/oidc",
+        httponly=True,
+        samesite="lax",
+        secure=settings.behind_tls,
+    )
+    return answer
+
+
+@router.get("/oidc/callback")
+def callback(request: Request) -> Response:
+    """Take the provider's word for who it is."""
+    office, provider = office_of(request), _provider(request)
+    answered = {name: values[-1] for name, values in parse_qs(request.url.query).items()}
+    words = request.cookies.get(COOKIE, "").split(".")
+    state = answered.get("state", "")
+    if len(words) != 3 or not hmac.compare_digest(state.encode(), words[0].encode()):
+        raise Refused(403, "refused.forged")
+    if "code" not in answered:
+        reason = answered.get("error", "?")[:80]
+        raise Refused(401, "refused.oidc", name=office.settings.oidc_name, reason=reason)
+    claims = provider.claims(answered["code"], nonce=words[1], verifier=words[2])
+    with office.database.write() as session:
+        user = user_of_claims(session, claims)
+    page = welcome(office, user, "/")
+    page.delete_cookie(COOKIE, path="/oidc")
+    return page
+
+
+def _provider(request: Request) -> IdentityProvider:
+    settings = office_of(request).settings
+    if not settings.oidc_issuer:
+        raise Refused(404, "refused.no_page")
+    return IdentityProvider(settings)

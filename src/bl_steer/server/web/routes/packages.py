@@ -1,0 +1,261 @@
+"""Packages: submitted by their authors, read and decided on by reviewers, released to all."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session
+from starlette.concurrency import run_in_threadpool
+
+from bl_steer.server.db.tables import Package, Release, Review, User
+from bl_steer.server.db.training_tables import Retraining
+from bl_steer.server.errors import Refused, missing
+from bl_steer.server.packages import Manifest, PackageError
+from bl_steer.server.packages import review as gate
+from bl_steer.server.packages.catalogue import approvals_of
+from bl_steer.server.packages.manifest import parse_manifest
+from bl_steer.server.packages.revocation import tell_users
+from bl_steer.server.settings import MIB
+from bl_steer.server.uploads.downloads import file_response
+from bl_steer.server.uploads.multipart import Arrival
+from bl_steer.server.web.authorization import WORD, check_word, form_of, office_of, visitor_of
+from bl_steer.server.web.context import Office
+from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.routes import pages_router
+from bl_steer.server.web.routes.files import user_of
+
+__all__ = ["router"]
+
+router = pages_router()
+LONGEST_SCRIPT = 200_000
+DEEDS = ("approve", "reject", "release", "roll_back", "revoke")
+
+
+@router.get("/packages")
+def packages_page(request: Request) -> Response:
+    """List the packages: all of them to a reviewer, released ones and their own to others."""
+    return _list(request)
+
+
+@router.post("/packages")
+async def submit(request: Request) -> Response:
+    """Take in a built package from a form."""
+    office = office_of(request)
+
+    def check(fields: dict[str, str]) -> None:
+        check_word(request, fields.get(WORD, request.headers.get("x-csrf-token", "")))
+
+    with Arrival(
+        office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB
+    ) as arrival:
+        kind = request.headers.get("content-type", "")
+        await arrival.read_form(request.stream(), kind, check=check)
+        try:
+            package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
+        except PackageError as error:
+            return await run_in_threadpool(_list, request, _refused(error))
+    return RedirectResponse(f"/packages/{package.sha256}", 303)
+
+
+@router.get("/packages/{sha256}")
+def package_page(request: Request, sha256: str) -> Response:
+    """Show all that a reviewer must see, and who decided what."""
+    return _page(request, sha256)
+
+
+@router.get("/packages/{sha256}/archive")
+def archive(request: Request, sha256: str) -> Response:
+    """Return a package as it was submitted, to its author and to reviewers."""
+    office = office_of(request)
+    with office.database.read() as session:
+        package = _seen(request, session, sha256, whole=True)
+    name = f"{package.name}-{package.version}.zip"
+    return file_response(office.store, package.blob_sha256, name, "application/zip")
+
+
+@router.post("/packages/{sha256}")
+def decide(request: Request, sha256: str) -> Response:
+    """Approve, reject, release, roll back or revoke."""
+    office, form, by = office_of(request), form_of(request), user_of(request)
+    deed, comment = form.get("deed", ""), form.get("comment", "")
+    if deed not in DEEDS:
+        raise Refused(422, "refused.body", reason="deed")
+    try:
+        with office.database.write() as session:
+            package = _seen(request, session, sha256)
+            _do(office, session, package, by, deed, comment)
+    except PackageError as error:
+        return _page(request, sha256, refused=_refused(error))
+    return RedirectResponse(f"/packages/{sha256}", 303)
+
+
+@router.get("/api/v1/packages")
+def list_packages(request: Request) -> Response:
+    """Return the packages that the key's user may see."""
+    with office_of(request).database.read() as session:
+        return JSONResponse([_told(one) for one in _visible(request, session)])
+
+
+@router.post("/api/v1/packages")
+async def submit_package(request: Request) -> Response:
+    """Take in a built package, a zip, as the body of the request."""
+    office = office_of(request)
+    with Arrival(
+        office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB
+    ) as arrival:
+        await arrival.read_file(request.stream(), "package.zip")
+        try:
+            package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
+        except PackageError as error:
+            raise _refused(error) from error
+    return JSONResponse(_told(package), 201)
+
+
+@router.get("/api/v1/packages/{sha256}")
+def show_package(request: Request, sha256: str) -> Response:
+    """Return a package's state, manifest and report."""
+    with office_of(request).database.read() as session:
+        package = _seen(request, session, sha256)
+    return JSONResponse({**_told(package), "manifest": package.manifest, "report": package.report})
+
+
+def _take_in(office: Office, author: User, arrival: Arrival) -> Package:
+    if not arrival.files:
+        raise Refused(422, "refused.no_file_given")
+    with arrival.files[0].path.open("rb") as file, office.database.write() as session:
+        return gate.submit(session, file, author, packages=office.packages)
+
+
+def _do(
+    office: Office, session: Session, package: Package, by: User, deed: str, comment: str
+) -> None:
+    key = office.packages.key
+    if deed == "approve":
+        gate.approve(session, package.sha256, by, comment, key=key)
+    elif deed == "reject":
+        gate.reject(session, package.sha256, by, comment)
+    elif deed == "release":
+        gate.release(session, package.sha256, by, public_key=key.public)
+    elif deed == "roll_back":
+        gate.roll_back(session, package.name, by, public_key=key.public)
+    else:
+        gate.revoke(session, package.sha256, by, comment)
+        tell_users(session, package, comment, address=office.settings.address)
+
+
+def _visible(request: Request, session: Session) -> list[Package]:
+    query = select(Package).order_by(Package.created.desc()).limit(500)
+    if not visitor_of(request).is_at_least("reviewer"):
+        mine = Package.author_id == user_of(request).id
+        query = query.where(or_(mine, Package.state == "released"))
+    return list(session.scalars(query))
+
+
+def _seen(request: Request, session: Session, sha256: str, *, whole: bool = False) -> Package:
+    """Return a package that the user may see; `Refused` where there is none.
+
+    Parameters
+    ----------
+    whole : with script and weights, which users need not see
+    """
+    package = session.get(Package, sha256)
+    if package is not None:
+        theirs = package.author_id == user_of(request).id
+        public = package.state == "released" and not whole
+        if theirs or public or visitor_of(request).is_at_least("reviewer"):
+            return package
+    raise missing("package")
+
+
+def _refused(error: PackageError) -> Refused:
+    """Return why not: the gate's own words, or what does not fit in the package."""
+    if isinstance(error, gate.GateError):
+        return Refused(422, f"gate.{error.key}", **error.values)
+    return Refused(422, "refused.package", reason=str(error))
+
+
+def _list(request: Request, refused: Refused | None = None) -> Response:
+    with office_of(request).database.read() as session:
+        packages = _visible(request, session)
+        authors = _emails(session, {one.author_id for one in packages})
+    return render(
+        request,
+        "packages",
+        status=refused.status if refused else 200,
+        packages=packages,
+        authors=authors,
+        trouble=refused.in_language(language_of(request)) if refused else "",
+    )
+
+
+def _page(request: Request, sha256: str, *, refused: Refused | None = None) -> Response:
+    office, user = office_of(request), user_of(request)
+    with office.database.read() as session:
+        package = _seen(request, session, sha256)
+        manifest = parse_manifest(package.manifest, package.name)
+        reviews = list(
+            session.scalars(
+                select(Review).where(Review.package_sha256 == sha256).order_by(Review.id)
+            )
+        )
+        emails = _emails(session, {package.author_id, *(one.reviewer_id for one in reviews)})
+        approvals = approvals_of(session, package)
+        retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
+        releases = session.scalars(select(Release).where(Release.name == package.name)).all()
+        whole = package.author_id == user.id or visitor_of(request).is_at_least("reviewer")
+        script = _script(office, session, package, manifest) if whole else ""
+    return render(
+        request,
+        "package",
+        status=refused.status if refused else 200,
+        package=package,
+        manifest=manifest,
+        reviews=reviews,
+        approvals=len(approvals),
+        retrained=retrained.report if retrained and whole else None,
+        emails=emails,
+        whole=whole,
+        script=script,
+        trouble=refused.in_language(language_of(request)) if refused else "",
+        deeds=_deeds(package, user, has_earlier=len({one.sha256 for one in releases}) > 1),
+    )
+
+
+def _deeds(package: Package, user: User, *, has_earlier: bool) -> list[str]:
+    """Return what this user may do to a package now; the gate itself checks again."""
+    author, reviewer = package.author_id == user.id, user.role in gate.REVIEWERS
+    allowed = {
+        "approve": reviewer and not author and package.state == "checked",
+        "reject": reviewer and package.state in ("submitted", "checked", "approved"),
+        "release": reviewer and package.state == "approved",
+        "roll_back": reviewer and package.state == "released" and has_earlier,
+        "revoke": (reviewer or author) and package.state != "revoked",
+    }
+    return [deed for deed in DEEDS if allowed[deed]]
+
+
+def _script(office: Office, session: Session, package: Package, manifest: Manifest) -> str:
+    try:
+        folder = office.packages.folder_of(session, package.sha256)
+        with (folder / manifest.script).open(encoding="utf-8", errors="replace") as file:
+            return file.read(LONGEST_SCRIPT)
+    except (PackageError, OSError):
+        return ""
+
+
+def _emails(session: Session, ids: set[str]) -> dict[str, str]:
+    found = session.execute(select(User.id, User.email).where(User.id.in_(ids)))
+    return dict(found.tuples().all())
+
+
+def _told(package: Package) -> dict[str, Any]:
+    return {
+        "sha256": package.sha256,
+        "name": package.name,
+        "version": package.version,
+        "state": package.state,
+        "created": package.created,
+    }

@@ -1,0 +1,200 @@
+"""Signing in and out, joining by invitation, and the language."""
+
+from __future__ import annotations
+
+import math
+
+from fastapi import Request, Response
+from fastapi.responses import RedirectResponse
+
+from bl_steer.server.auth.accounts import (
+    add_user,
+    check_password,
+    join,
+    open_invitation,
+    sign_in,
+    sign_out,
+    start_session,
+)
+from bl_steer.server.auth.tokens import MIN_PASSWORD
+from bl_steer.server.db.tables import User
+from bl_steer.server.errors import Refused
+from bl_steer.server.languages import LANGUAGES, text
+from bl_steer.server.web.authorization import COOKIE, form_of, office_of, visitor_of
+from bl_steer.server.web.context import Office
+from bl_steer.server.web.rendering import LANGUAGE_COOKIE, language_of, local_path, render
+from bl_steer.server.web.routes import pages_router
+
+__all__ = ["router", "welcome"]
+
+router = pages_router()
+YEAR_S = 365 * 86_400
+NOTES = ("signed_out", "password_changed")
+
+
+def welcome(office: Office, user: User, where: str) -> Response:
+    """Begin a browser session and go on to a page."""
+    with office.database.write() as session:
+        token = start_session(session, user, days=office.settings.session_days)
+    answer = RedirectResponse(local_path(where), 303)
+    answer.set_cookie(
+        COOKIE,
+        token,
+        max_age=round(office.settings.session_days * 86_400),
+        httponly=True,
+        samesite="lax",
+        secure=office.settings.behind_tls,
+    )
+    return answer
+
+
+@router.get("/sign-in")
+def sign_in_page(request: Request, next: str = "/", note: str = "") -> Response:
+    """Show the form; who is signed in goes on."""
+    if visitor_of(request).user is not None:
+        return RedirectResponse(local_path(next), 303)
+    return _sign_in_page(request, next, note=note)
+
+
+@router.post("/sign-in")
+def do_sign_in(request: Request) -> Response:
+    """Take address and password."""
+    office, form = office_of(request), form_of(request)
+    email, where = form.get("email", ""), form.get("next", "/")
+    address = request.client.host if request.client else ""
+    if wait := math.ceil(office.wrong_passwords.wait_s(email, address)):
+        refused = Refused(429, "refused.too_many_tries", retry_after_s=wait, seconds=wait)
+        return _sign_in_page(request, where, email=email, refused=refused)
+    try:
+        with office.database.read() as session:
+            user = sign_in(session, email, form.get("password", ""))
+    except Refused as refused:
+        office.wrong_passwords.add(email, address)
+        return _sign_in_page(request, where, email=email, refused=refused)
+    return welcome(office, user, where)
+
+
+@router.post("/sign-out")
+def do_sign_out(request: Request) -> Response:
+    """End the session."""
+    with office_of(request).database.write() as session:
+        sign_out(session, request.cookies.get(COOKIE, ""))
+    answer = RedirectResponse("/sign-in?note=signed_out", 303)
+    answer.delete_cookie(COOKIE)
+    return answer
+
+
+@router.get("/register")
+def register_page(request: Request) -> Response:
+    """Show the form for an account of one's own, where the operator allows that."""
+    _check_open(office_of(request))
+    return _join_page(request)
+
+
+@router.post("/register")
+def register(request: Request) -> Response:
+    """Make an account."""
+    office, form = office_of(request), form_of(request)
+    _check_open(office)
+    try:
+        with office.database.write() as session:
+            user = add_user(
+                session,
+                form.get("email", ""),
+                name=form.get("name", ""),
+                password=check_password(form.get("password", "")),
+            )
+    except Refused as refused:
+        return _join_page(request, refused=refused)
+    return welcome(office, user, "/")
+
+
+@router.get("/join/{token}")
+def join_page(request: Request, token: str) -> Response:
+    """Show the form that an invitation opens."""
+    with office_of(request).database.read() as session:
+        invitation = open_invitation(session, token)
+    return _join_page(request, email=invitation.email, role=invitation.role)
+
+
+@router.post("/join/{token}")
+def do_join(request: Request, token: str) -> Response:
+    """Make the account, and use the invitation up."""
+    office, form = office_of(request), form_of(request)
+    with office.database.read() as session:
+        invitation = open_invitation(session, token)
+    try:
+        with office.database.write() as session:
+            user = join(
+                session,
+                token,
+                email=form.get("email", ""),
+                name=form.get("name", ""),
+                password=form.get("password", ""),
+            )
+    except Refused as refused:
+        return _join_page(request, email=invitation.email, role=invitation.role, refused=refused)
+    return welcome(office, user, "/")
+
+
+@router.post("/language")
+def choose_language(request: Request) -> Response:
+    """Remember the language, in the account of who has one and in a cookie."""
+    office, form, visitor = office_of(request), form_of(request), visitor_of(request)
+    language = form.get("language", "")
+    answer = RedirectResponse(local_path(form.get("back", "/")), 303)
+    if language in LANGUAGES:
+        answer.set_cookie(
+            LANGUAGE_COOKIE,
+            language,
+            max_age=YEAR_S,
+            samesite="lax",
+            secure=office.settings.behind_tls,
+        )
+        if visitor.user is not None:
+            with office.database.write() as session:
+                session.merge(visitor.user).language = language
+    return answer
+
+
+def _check_open(office: Office) -> None:
+    if not office.settings.registration:
+        raise Refused(404, "refused.registration")
+
+
+def _sign_in_page(
+    request: Request, where: str, *, email: str = "", note: str = "", refused: Refused | None = None
+) -> Response:
+    language = language_of(request)
+    return render(
+        request,
+        "sign_in",
+        status=refused.status if refused else 200,
+        headers=_retry(refused),
+        trouble=refused.in_language(language) if refused else "",
+        note=text(language, f"sign_in.{note}") if note in NOTES else "",
+        email=email[:254],
+        next=local_path(where),
+    )
+
+
+def _join_page(
+    request: Request, *, email: str = "", role: str = "", refused: Refused | None = None
+) -> Response:
+    form = form_of(request) if refused else {}
+    return render(
+        request,
+        "join",
+        status=refused.status if refused else 200,
+        trouble=refused.in_language(language_of(request)) if refused else "",
+        email=email or form.get("email", "")[:254],
+        name=form.get("name", "")[:200],
+        fixed=bool(email),
+        role=role,
+        least=MIN_PASSWORD,
+    )
+
+
+def _retry(refused: Refused | None) -> dict[str, str]:
+    wait = refused.retry_after_s if refused else None
+    return {} if wait is None else {"Retry-After": str(wait)}

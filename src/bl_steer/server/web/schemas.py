@@ -1,0 +1,128 @@
+"""What the REST API takes and gives; `bl_steer.server.web.routes.api` is its routes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AnalysisInfo",
+    "FileInfo",
+    "JobInfo",
+    "JobSummary",
+    "Me",
+    "NewJob",
+    "NewShare",
+    "OutputInfo",
+    "ShareInfo",
+]
+
+
+class Me(BaseModel):
+    """Whose key it is."""
+
+    email: str
+    name: str
+    role: str
+
+
+class AnalysisInfo(BaseModel):
+    """An analysis that there is."""
+
+    name: str
+    title: str
+    summary: str
+    suffixes: list[str]
+    package_sha256: str | None
+    params: dict[str, Any] = Field(description="JSON schema of its parameters")
+
+
+class FileInfo(BaseModel):
+    """A file that was uploaded."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    file_name: str
+    sha256: str
+    size: int
+    media_type: str
+    created: float = Field(description="s since 1970")
+    sample: str
+    may_train: bool
+
+
+class NewJob(BaseModel):
+    """An analysis to start."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    analysis: str = Field(max_length=200)
+    files: list[str] = Field(description="ids of files", max_length=1000)
+    params: dict[str, Any] = Field(default_factory=dict)
+    mail: bool = Field(default=False, description="send a mail when it is done")
+    submission_key: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=100,
+        pattern=r"^[\x21-\x7e]+$",
+        description="of your own choice; a request repeated with it starts nothing new",
+    )
+
+
+class OutputInfo(BaseModel):
+    """A file of a result."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    name: str
+    kind: str
+    size: int
+    media_type: str
+    sha256: str
+
+
+class JobInfo(BaseModel):
+    """A job."""
+
+    id: str
+    analysis: str
+    state: str
+    progress: tuple[int, int] = Field(description="steps done, and in all")
+    cause: str
+    message: str
+    digest: str
+    warnings: list[str]
+    params: dict[str, Any]
+    files: list[str]
+    created: float
+    started: float | None
+    finished: float | None
+    outputs: list[OutputInfo]
+
+
+class JobSummary(BaseModel):
+    """A job in a list."""
+
+    id: str
+    analysis: str
+    state: str
+    created: float
+    finished: float | None
+
+
+class NewShare(BaseModel):
+    """A share link to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    days: float = Field(gt=0, le=365)
+
+
+class ShareInfo(BaseModel):
+    """A share link; it is told only once."""
+
+    id: str
+    url: str
+    expires: float

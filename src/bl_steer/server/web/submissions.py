@@ -1,0 +1,125 @@
+"""Submitting an analysis: the same checks for the form, the API and whoever else asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.tables import Job, User
+from bl_steer.server.errors import Refused, missing
+from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.jobs.history import job_of, number_open
+from bl_steer.server.languages import text
+from bl_steer.server.uploads.uploads import file_names
+from bl_steer.server.web.analysis_cards import Card
+from bl_steer.server.web.context import Office
+from bl_steer.server.web.forms import problems_of
+
+__all__ = ["WrongParams", "submit_analysis"]
+
+
+class WrongParams(Refused):
+    """Parameters that do not fit.
+
+    Parameters
+    ----------
+    problems : by parameter, in the user's language
+    """
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        said = "; ".join(f"{name}: {problem}" for name, problem in problems.items())
+        super().__init__(422, "refused.params", problems=said)
+        self.problems = dict(problems)
+
+
+def submit_analysis(
+    office: Office,
+    user: User,
+    card: Card,
+    upload_ids: Sequence[str],
+    values: Mapping[str, Any],
+    *,
+    language: str,
+    wants_mail: bool,
+    parent_id: str | None = None,
+    submission_key: str | None = None,
+) -> Job:
+    """Queue an analysis of a user's files.
+
+    Parameters
+    ----------
+    values : parameters by name; the rest have their defaults
+    parent_id : the job of that user that this one repeats
+
+    Raises
+    ------
+    Refused
+        When a file is not there or does not fit, or the user has too many jobs open.
+    WrongParams
+        When parameters do not fit, naming each.
+    """
+    if problems := _problems(card, values, language):
+        raise WrongParams(problems)
+    params = card.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
+    with office.database.read() as session:  # before the write, which others wait for
+        _check_files(session, user, card, upload_ids, language)
+        if parent_id:
+            job_of(session, user.id, parent_id)
+        known = submission_key and jobs.submitted(session, user.id, submission_key)
+        most = office.settings.quota_jobs
+        if not known and number_open(session, user.id) >= most:
+            raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
+    queue = partial(
+        jobs.submit,
+        user_id=user.id,
+        analysis=card.name,
+        package_sha256=card.package_sha256,
+        params=params,
+        upload_ids=list(upload_ids),
+        language=language,
+        wants_mail=wants_mail,
+        parent_id=parent_id or None,
+        submission_key=submission_key,
+    )
+    try:
+        return _written(office, queue)
+    except ValueError as error:  # a file was deleted meanwhile
+        raise missing("file") from error
+
+
+def _written(office: Office, queue: Callable[[Session], Job]) -> Job:
+    try:
+        return office.database.write_together(queue)
+    except IntegrityError:  # on PostgreSQL the same key at the same time; now that job is there
+        return office.database.write_together(queue)
+
+
+def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:
+    problems = problems_of(card.params, values, language, hidden=card.hidden)
+    for name, allowed in card.choices.items():
+        if name in values and values[name] not in allowed and name not in problems:
+            got = str(values[name])[:60]
+            expected = ", ".join(allowed)
+            problems[name] = text(language, "invalid.literal_error", expected=expected, got=got)
+    return problems
+
+
+def _check_files(
+    session: Session, user: User, card: Card, upload_ids: Sequence[str], language: str
+) -> None:
+    if not upload_ids:
+        raise Refused(422, "refused.no_file_given")
+    found = file_names(session, user.id, upload_ids[:1000])
+    if len(found) != len(set(upload_ids)):
+        raise missing("file")
+    unfit = [name for name in found.values() if not card.takes_one(name)]
+    title = card.title(language)
+    if unfit:
+        suffixes = " ".join(card.suffixes)
+        raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
+    if len(found) > card.kind.most:
+        raise Refused(422, "refused.unfit_number", analysis=title, most=card.kind.most)

@@ -1,0 +1,16 @@
+from .interactive import FibSemSession as FibSemSession
+from .interactive import MicroscopeSession as MicroscopeSession
+from .interactive import embed as embed
+from .interactive import interactive_epics_session as interactive_epics_session
+from .interactive import interactive_microscope_session as interactive_microscope_session
+from .interactive import interactive_session as interactive_session
+from .interactive import open_fibsem as open_fibsem
+from .interactive import open_microscope as open_microscope
+from .session import CollisionError as CollisionError
+from .session import Session as Session
+from .session import SimulatedSession as SimulatedSession
+from .session import check_import_roots as check_import_roots
+from .session import end_run_engine as end_run_engine
+from .session import open_epics_session as open_epics_session
+from .session import open_session as open_session
+from .session import simulated_session as simulated_session

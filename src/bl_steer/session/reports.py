@@ -1,0 +1,163 @@
+"""The report of a stored run of slices, with the truth beside it where a simulator knows it.
+
+`bl_steer.analysis.reconstruction.report` makes the file; this finds what goes into it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import AnalysisResult, Table
+
+if TYPE_CHECKING:
+    from bl_steer.runs import Run
+    from bl_steer.store import Store
+
+__all__ = ["NAME", "report_of", "true_volume"]
+
+NAME = "reconstruct"
+UNITS = ("nm", "um", "px", "kV", "s", "us")
+"""That names of conditions end in."""
+
+Tell = Callable[[str], None]
+
+
+def report_of(
+    store: Store, uid: str | int, out: Path | None, tell: Tell = lambda text: None
+) -> dict[str, Any]:
+    """Write the report of a run that was reconstructed; return what it says in numbers.
+
+    Parameters
+    ----------
+    uid : of the run, its beginning, its scan id or -1; or of its analysis ``reconstruct``
+    out : folder of the report; ``report_UID`` by default
+    tell : called with a line when a part begins
+
+    Raises
+    ------
+    KeyError, ValueError
+        When there is no such run, or it was not reconstructed.
+    """
+    from bl_steer.analysis import is_analysis
+    from bl_steer.analysis.reconstruction.analysis import Reconstruct
+    from bl_steer.processing.publish import result_of
+    from bl_steer.runs import open_named, open_run
+
+    found = open_named(store, str(uid))
+    found = found if is_analysis(found.start) else _latest_analysis(store, found.uid)
+    about = found.start["analysis"]
+    if about.get("name") != NAME:
+        raise ValueError(
+            f"a report must be of the analysis {NAME!r}, got {about.get('name')!r}; see "
+            f"'bl-steer analyse {about['raw_run'][:8]} {NAME}'"
+        )
+    if about.get("version") != Reconstruct.version:
+        raise ValueError(
+            f"a report must be of version {Reconstruct.version} of {NAME!r}, got "
+            f"{about.get('version')}; 'bl-steer analyse {about['raw_run'][:8]} {NAME} --data "
+            f"{store.path}' analyses the run anew"
+        )
+    result = result_of(found, store.frames_dir)
+    run = open_run(store, about["raw_run"])
+    place = Path(f"report_{run.uid[:8]}") if out is None else out
+    return {"analysis_uid": found.uid, **_write(result, run, place, tell)}
+
+
+def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.uint8] | None:
+    """Return the phases at the depths of a result's planes, (N, H, W); None for a real specimen.
+
+    Parameters
+    ----------
+    start : document of the raw run
+    """
+    sample = start.get("sample")
+    if not isinstance(sample, Mapping) or sample.get("simulator") != "fibsem":
+        return None
+    from simulators.electron.fibsem_sample import sections_at
+
+    (top, bottom), (left, right) = result.provenance["window"]
+    rows, columns = sample["shape_px"]
+    every = sections_at(
+        np.asarray(result.arrays["z_nm"]),
+        family=str(sample["name"]),
+        seed=int(sample["seed"]),
+        shape=(int(rows), int(columns)),
+        pixel_nm=float(result.provenance["voxel_nm"][1]),
+    )
+    return np.ascontiguousarray(every[:, top:bottom, left:right])
+
+
+def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str, Any]:
+    """Write the report of a result into a folder; return what it says in numbers."""
+    from bl_steer.analysis.reconstruction.comparison import tables_with_truth
+    from bl_steer.analysis.reconstruction.report import write_report
+    from bl_steer.processing.digest import digest_of
+
+    tell("writing the report")
+    start = run.start
+    truth = true_volume(start, result)
+    sample = start.get("sample") or {}
+    about = {
+        "run": run.uid,
+        "taken": datetime.fromtimestamp(start["time"]).isoformat(" ", "minutes"),
+        "specimen": _words(sample),
+        "conditions": _words(start.get("conditions", {})),
+    }
+    title = f"Slices into structure: {sample.get('name', run.uid[:8])}"
+    tables = tables_with_truth(result, truth)
+    files = write_report(result, tables, out, title=title, about=about, truth=truth)
+    return {
+        "report": str(files[0]),
+        "files": [str(path) for path in files[1:]],
+        "digest": digest_of(result),
+        "warnings": list(result.warnings),
+        **{key: _plain(tables.get(key)) for key in ("table_1", "table_2", "scores", "leave_out")},
+        "resolution_nm": result.provenance["resolution_nm"],
+    }
+
+
+def _words(known: Mapping[str, Any]) -> str:
+    """Return what is known by name, each with the unit that its name ends in.
+
+    >>> _words({"name": "grains", "pixel_size_nm": 10.0, "shape_px": [288, 192]})
+    'name grains, pixel size 10 nm, shape 288 × 192 px'
+    """
+    said = []
+    for key, value in known.items():
+        name, _, unit = key.rpartition("_")
+        if unit not in UNITS:
+            name, unit = key, ""
+        values = value if isinstance(value, list | tuple) else [value]
+        text = " × ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+        said.append(f"{name.replace('_', ' ')} {text} {unit}".rstrip())
+    return ", ".join(said) or "–"
+
+
+def _latest_analysis(store: Store, raw_uid: str) -> Run:
+    from bl_steer.analysis import analyses_of
+    from bl_steer.runs import open_run
+
+    runs = [open_run(store, uid) for uid in analyses_of(store, raw_uid)]
+    ours = [run for run in runs if run.start["analysis"].get("name") == NAME]
+    if not ours:
+        raise ValueError(
+            f"a run must be reconstructed to be reported, got {raw_uid[:8]} without; run 'bl-steer "
+            f"analyse {raw_uid[:8]} {NAME} --data {store.path}' first"
+        )
+    return ours[-1]
+
+
+def _plain(table: Table | None) -> dict[str, list[Any]] | None:
+    """Return a table for JSON: NaN, where there is no value, is None."""
+    if table is None:
+        return None
+    return {
+        key: [None if value != value else value for value in np.asarray(column).tolist()]
+        for key, column in table.items()
+    }

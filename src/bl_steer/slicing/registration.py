@@ -1,0 +1,136 @@
+"""By how much one image is displaced against another, and what tracking marks make of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Array
+from bl_steer.slicing.marks import SMALLEST_PX, TrackingMarks
+
+__all__ = ["depth_advance", "displacement", "drift_by_marks"]
+
+UPSAMPLE = 50
+"""Displacements are found to 1/50 pixel."""
+FINE_PX, COARSE_PX = 1.0, 5.0
+"""Standard deviations between which details count: below is noise, above shading and charge."""
+TAPER = 0.2
+
+
+def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
+    """Return how far the content of `image` lies from that of `reference`, (y, x), pixels.
+
+    Both of shape (H, W). The peak of the cross-correlation of the band-passed images, by
+    scikit-image; whole-spectrum phase correlation was three times less accurate on noisy slices.
+
+    References
+    ----------
+    Guizar-Sicairos, Thurman, Fienup, "Efficient subpixel image registration algorithms", Optics
+    Letters 33 (2008) 156, DOI 10.1364/OL.33.000156.
+    """
+    from skimage.registration import phase_cross_correlation
+
+    if reference.shape != image.shape or reference.ndim != 2:
+        raise ValueError(
+            f"images must have one shape (H, W), got {reference.shape} and {image.shape}; "
+            "register slices of one run"
+        )
+    shift, _, _ = phase_cross_correlation(
+        _details(reference), _details(image), upsample_factor=UPSAMPLE, normalization=None
+    )
+    return -np.asarray(shift, dtype=np.float64)
+
+
+def drift_by_marks(reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks) -> Array:
+    """Return the drift (y, x) of `image` against `reference`, pixels, from the straight marks.
+
+    Straight marks do not change from slice to slice, so that any slice may be the reference.
+    """
+    return _box_displacement(reference, image, marks.rows, marks.straight)
+
+
+def depth_advance(
+    previous: NDArray[Any],
+    image: NDArray[Any],
+    marks: TrackingMarks,
+    *,
+    pixel_size_nm: float,
+    missing_nm: float = 0.0,
+) -> float:
+    """Return how much deeper `image` is than `previous`, nm; NaN where marks cannot tell.
+
+    Parameters
+    ----------
+    missing_nm : depth of the slices that are known to be missing between the two
+
+    Notes
+    -----
+    The slanted notches move along x by slope times depth against the straight ones. One notch
+    looks like another: what is found is the depth nearest to `missing_nm`, so it must be known to
+    within half the notches' spacing over the slope, a few slices.
+
+    References
+    ----------
+    Jones, Mingard, Cox, "Investigation of slice thickness and shape milled by a focused ion beam
+    for three-dimensional reconstruction of microstructures", Ultramicroscopy 139 (2014) 20,
+    DOI 10.1016/j.ultramic.2014.01.003.
+    """
+    if marks.slanted is None:
+        return float("nan")
+    start = round(marks.slope * missing_nm / pixel_size_nm)
+    if abs(start) > _to_spare(marks.slanted):  # all that was in the box has left it
+        return float("nan")
+    moved = _box_displacement(previous, image, marks.rows, marks.slanted, start)
+    drift = drift_by_marks(previous, image, marks)
+    return float((moved[1] - drift[1]) * pixel_size_nm / marks.slope)
+
+
+def _box_displacement(
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    start: int = 0,
+) -> Array:
+    """Return the displacement of what is in a box of the reference, sought `start` columns aside.
+
+    The fading rim of a box that stays where it is draws the displacement towards 0, by about 1 %;
+    so the box follows its content along x, as far as the image goes, and is registered once more.
+    """
+    moved = _followed(reference, image, rows, columns, start)
+    low, high = -columns[0], image.shape[1] - columns[1]
+    if start:  # the part of the box that both show must do
+        low, high = low - _to_spare(columns), high + _to_spare(columns)
+    step = int(np.clip(np.rint(moved[1]), low, high))
+    return moved if step == start else _followed(reference, image, rows, columns, step)
+
+
+def _followed(
+    reference: NDArray[Any],
+    image: NDArray[Any],
+    rows: tuple[int, int],
+    columns: tuple[int, int],
+    step: int,
+) -> Array:
+    """Return the displacement of a box's content, by the part that both images show of it."""
+    first, last = max(columns[0], -step), min(columns[1], image.shape[1] - step)
+    box = reference[slice(*rows), first:last]
+    moved = displacement(box, image[slice(*rows), first + step : last + step])
+    return np.asarray(moved + np.array([0.0, step]), dtype=np.float64)
+
+
+def _to_spare(columns: tuple[int, int]) -> int:
+    return max(0, columns[1] - columns[0] - SMALLEST_PX)
+
+
+def _details(image: NDArray[Any]) -> Array:
+    """Return the details of an image, fading out at its rim."""
+    from scipy.ndimage import gaussian_filter
+    from scipy.signal.windows import tukey
+
+    grey = np.asarray(image, dtype=np.float64)
+    details = gaussian_filter(grey, FINE_PX) - gaussian_filter(grey, COARSE_PX)
+    rows, columns = (tukey(n, TAPER) for n in grey.shape)
+    return np.asarray(details * rows[:, None] * columns)

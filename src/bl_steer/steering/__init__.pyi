@@ -1,0 +1,11 @@
+from .loop import Best as Best
+from .loop import Decision as Decision
+from .loop import DetectorDeadError as DetectorDeadError
+from .loop import Steering as Steering
+from .loop import build_steering as build_steering
+from .loop import differing_decisions as differing_decisions
+from .loop import predicted_map as predicted_map
+from .loop import replay as replay
+from .loop import same_decision as same_decision
+from .scoring import Score as Score
+from .scoring import score as score

@@ -1,0 +1,10 @@
+from .broker import open_broker as open_broker
+from .metadata import RunMetadata as RunMetadata
+from .record import Document as Document
+from .record import RecordWriter as RecordWriter
+from .record import StoreError as StoreError
+from .record import find_records as find_records
+from .record import is_being_written as is_being_written
+from .record import path_of as path_of
+from .record import read_record as read_record
+from .store import Store as Store

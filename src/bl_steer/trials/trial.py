@@ -1,0 +1,203 @@
+"""Steer over a sample whose truth is known, and score it: what `find`, `replay` and benchmarks run.
+
+Every trial goes through a RunEngine, the real device classes on simulated signals, and the plan
+`plans.find_hotspot`; nothing is short-cut.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bl_steer.agents import Space
+from bl_steer.features import make_feature, parse_target
+from bl_steer.protocols import Array
+from bl_steer.steering.scoring import Score, score
+
+if TYPE_CHECKING:
+    from bl_steer.session.session import SimulatedSession
+    from simulators.film.sample import Sample
+
+__all__ = ["AGENTS", "Trial", "check_trial", "replay_trials", "sample_space", "steer"]
+
+AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "bayesian": ("bayesian", {"start": "maximin"}),
+    "bayesian-random-start": ("bayesian", {"start": "random"}),
+    "botorch": ("botorch", {}),
+    "random": ("random", {}),
+    "sobol": ("sobol", {}),
+    "raster": ("raster", {}),
+}
+"""Agents by the names of the command line: the agent and its options."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One steered run over a sample with known truth."""
+
+    run_uid: str
+    best_x: float
+    best_y: float
+    score: Score
+    beam_time_s: float
+    """Simulated time from the start to the stop of the run."""
+    grid_time_s: float
+    """Simulated time of a snake over the whole grid, same clock and exposure."""
+    decision_cpu_s_median: float
+
+
+def sample_space(sample: Sample) -> Space:
+    """Return the sample's own points as candidates."""
+    x, y = sample.grid
+    if sample.grid_shape is None:
+        return Space.scattered(x, y)
+    return Space.grid(np.unique(x), np.unique(y))
+
+
+def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposure_s: float) -> None:
+    """Refuse what cannot work on this sample, before anything is measured or written.
+
+    Raises
+    ------
+    ValueError
+        For a target, budget, agent or exposure that cannot work.
+    """
+    if agent not in AGENTS:
+        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}; choose one")
+    if not 0.0 < exposure_s < np.inf:
+        raise ValueError(f"exposure must be positive and finite, got {exposure_s:g} s; try 10 s")
+    make_feature(target, sample.axes)
+    n_points = len(sample.grid[0])
+    if not 1 <= budget <= n_points:
+        raise ValueError(
+            f"budget must lie in 1 … {n_points} (the number of points), got {budget}; "
+            "choose a number in between"
+        )
+    n_components = parse_target(target).n_components
+    if n_components is not None and n_components > budget:
+        raise ValueError(
+            f"an NMF with {n_components} components needs at least as many patterns, got a budget "
+            f"of {budget}; raise the budget or lower the components"
+        )
+
+
+def steer(
+    session: SimulatedSession,
+    truth: Array,
+    *,
+    target: str,
+    budget: int,
+    seed: int,
+    agent: str = "bayesian",
+    exposure_s: float = 10.0,
+) -> Trial:
+    """Run `plans.find_hotspot` on a simulated session, and score it.
+
+    Parameters
+    ----------
+    truth : shape (n,), the true map on the sample's points
+    agent : a name in `AGENTS`
+
+    Raises
+    ------
+    ValueError
+        For an agent, target or budget that cannot work; nothing is measured then.
+    """
+    beamline = session.beamline
+    check_trial(beamline.sample, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
+    space = sample_space(beamline.sample)
+    name, options = AGENTS[agent]
+    decisions: list[Mapping[str, Any]] = []
+    token = session.RE.subscribe(_collect_decisions(decisions))
+    started = beamline.clock.elapsed_s
+    try:
+        uid, hotspot = session.run(
+            session.find_hotspot(
+                target=target,
+                budget=budget,
+                seed=seed,
+                grid=space,
+                agent=name,
+                agent_options=options,
+                exposure_s=exposure_s,
+            )
+        )
+    finally:
+        session.RE.unsubscribe(token)
+    return Trial(
+        run_uid=uid,
+        best_x=hotspot.best_x,
+        best_y=hotspot.best_y,
+        score=score(
+            np.array([(d["x"], d["y"]) for d in decisions]),
+            np.array([hotspot.best_x, hotspot.best_y]),
+            space.points,
+            truth,
+            reach=space.pitch,
+        ),
+        beam_time_s=beamline.clock.elapsed_s - started,
+        grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),
+        decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions])),
+    )
+
+
+def replay_trials(
+    sample_of: Callable[[int], Sample],
+    *,
+    agents: Iterable[str],
+    seeds: Iterable[int],
+    target: str,
+    budget: int,
+    exposure_s: float = 10.0,
+) -> Iterator[tuple[str, int, Trial]]:
+    """Steer with every agent over the sample of every seed; yields agent, seed and trial.
+
+    The runs go to a store that is thrown away: what lasts of a replay is its scores.
+
+    Parameters
+    ----------
+    sample_of : the sample for a seed; a recorded map is the same for all
+    """
+    from bl_steer.session.session import simulated_session
+    from bl_steer.store import Store
+    from simulators.film.truth import true_map
+
+    agents, seeds = list(agents), list(seeds)
+    for agent in agents:
+        check_trial(
+            sample_of(seeds[0]), target=target, budget=budget, agent=agent, exposure_s=exposure_s
+        )
+    truths: dict[int, Array] = {}
+    with tempfile.TemporaryDirectory(prefix="bl_steer_") as folder, Store.open(folder) as store:
+        for agent in agents:
+            for seed in seeds:
+                sample = sample_of(seed)
+                if seed not in truths:
+                    truths[seed] = true_map(sample, target, exposure_s=exposure_s)
+                with simulated_session(sample, store, exposure_s=exposure_s) as session:
+                    trial = steer(
+                        session,
+                        truths[seed],
+                        target=target,
+                        budget=budget,
+                        seed=seed,
+                        agent=agent,
+                        exposure_s=exposure_s,
+                    )
+                yield agent, seed, trial
+
+
+def _collect_decisions(decisions: list[Mapping[str, Any]]) -> Any:
+    descriptors: set[str] = set()
+
+    def collect(name: str, doc: Mapping[str, Any]) -> None:
+        if name == "descriptor" and doc["name"] == "decisions":
+            descriptors.add(doc["uid"])
+        elif name == "event" and doc["descriptor"] in descriptors:
+            decisions.append(doc["data"])
+
+    return collect

@@ -1,0 +1,134 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bl_steer.analysis.advice.analysis import AdviceParams, SteeringAdvice
+from bl_steer.processing.digest import digest_of
+from bl_steer.protocols import Inputs
+
+PEAK = (70.0, 40.0)
+
+
+def points(n: int = 25, *, seed: int = 0) -> Inputs:
+    rng = np.random.default_rng(seed)
+    x, y = rng.uniform(0, 100, n), rng.uniform(0, 60, n)
+    hill = 200 * np.exp(-((x - PEAK[0]) ** 2 + (y - PEAK[1]) ** 2) / 300)
+    return Inputs({"x": x, "y": y, "value": hill + 10}, {"unit": "um"})
+
+
+def test_the_next_points_are_near_the_true_maximum() -> None:
+    result = SteeringAdvice().run(points(), AdviceParams())
+    found = result.tables["suggestions"]
+    assert len(found["x"]) == 5
+    away = np.hypot(found["x"] - PEAK[0], found["y"] - PEAK[1])
+    assert away.min() < 5.0
+    assert len({*zip(found["x"], found["y"], strict=True)}) == 5
+    assert result.arrays["expected"].shape == (
+        len(result.arrays["grid_y"]),
+        len(result.arrays["grid_x"]),
+    )
+
+
+def test_a_minimum_is_found_like_a_maximum_turned_round() -> None:
+    given = points()
+    turned = Inputs({**given.arrays, "value": -given.arrays["value"]})
+    result = SteeringAdvice().run(turned, AdviceParams(goal="lowest"))
+    found = result.tables["suggestions"]
+    assert np.hypot(found["x"] - PEAK[0], found["y"] - PEAK[1]).min() < 5.0
+    assert result.tables["best"]["value"][0] == turned.arrays["value"].min()
+
+
+def test_the_same_points_give_the_same_digest() -> None:
+    first, second = (SteeringAdvice().run(points(), AdviceParams()) for _ in range(2))
+    other = SteeringAdvice().run(points(), AdviceParams(seed=1, method="sobol"))
+    assert digest_of(first) == digest_of(second) != digest_of(other)
+
+
+def test_methods_that_learn_nothing_expect_nothing_and_load_no_map() -> None:
+    result = SteeringAdvice().run(points(), AdviceParams(method="sobol"))
+    assert np.isnan(result.tables["suggestions"]["expected"]).all()
+    assert dict(result.arrays) == {}
+
+
+def test_points_without_a_value_are_left_out_and_told_of() -> None:
+    given = points(6)
+    given.arrays["value"][:3] = np.nan
+    result = SteeringAdvice().run(given, AdviceParams(method="sobol"))
+    assert "3 points without" in result.warnings[0]
+    assert "only 3 points" in result.warnings[1]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"x": [1.0, 2.0], "y": [1.0, 2.0]}, "value is missing"),
+        ({"x": [1.0, 2.0], "y": [1.0, 2.0], "value": [1.0, 2.0]}, "at least 3 points"),
+        ({"x": [1.0] * 4, "y": [1.0, 2, 3, 4], "value": [1.0] * 4}, "span an area"),
+        ({"x": [1.0, 2, 3], "y": [1.0, 2.0], "value": [1.0, 2.0]}, "one length"),
+    ],
+)
+def test_what_is_no_set_of_points_is_refused(arrays: dict[str, list[float]], message: str) -> None:
+    given = Inputs({key: np.array(column) for key, column in arrays.items()})
+    with pytest.raises(ValueError, match=message):
+        SteeringAdvice().run(given, AdviceParams())
+
+
+def test_a_pitch_that_gives_too_many_places_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 to 40000 places"):
+        SteeringAdvice().run(points(), AdviceParams(pitch=0.01))
+
+
+@pytest.mark.parametrize("method", ["bayesian", "sobol"])
+def test_the_picture_shows_points_and_numbered_suggestions(method: str) -> None:
+    result = SteeringAdvice().run(points(), AdviceParams(method=method, n_points=3))
+    figure = result.figures["advice"]()
+    written = [text.get_text() for text in figure.axes[0].texts]
+    assert written == ["1", "2", "3"]
+    assert figure.axes[0].get_xlabel() == "x (µm)"
+
+
+def test_the_map_fills_its_axes_and_is_named_with_the_values_of_the_file() -> None:
+    given = points()
+    source = {"columns": {"x": "x (um)", "y": "y (um)", "value": "強度 (counts)"}}
+    result = SteeringAdvice().run(Inputs(given.arrays, given.metadata, source), AdviceParams())
+    figure = result.figures["advice"]()
+    ax, beside = figure.axes
+    corners = ax.collections[0].get_coordinates()
+    np.testing.assert_allclose(ax.get_xlim(), corners[0, [0, -1], 0])
+    np.testing.assert_allclose(ax.get_ylim(), corners[[0, -1], 0, 1])
+    assert beside.get_xlim() == ax.get_xlim()
+    inside = (given.arrays["x"] >= ax.get_xlim()[0]) & (given.arrays["x"] <= ax.get_xlim()[1])
+    assert inside.all()
+    bars = [one.child_axes[0].get_ylabel() for one in (ax, beside)]
+    assert bars == ["強度 (counts)", "± 1 sd, 強度 (counts)"]
+
+
+def test_of_many_points_some_are_learnt_from_and_none_is_suggested_again() -> None:
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(60.0), np.arange(50.0)))
+    hill = 200 * np.exp(-((x - 41) ** 2 + (y - 23) ** 2) / 60)
+    holes = np.random.default_rng(0).choice(len(x), 12, replace=False)
+    kept = np.setdiff1d(np.arange(len(x)), holes)
+    given = Inputs({"x": x[kept], "y": y[kept], "value": hill[kept]})
+    result = SteeringAdvice().run(given, AdviceParams(pitch=1.0, n_points=4))
+    assert "learnt from 258 of the 2988 points" in result.warnings[0]
+    found = result.tables["suggestions"]
+    holes_left = {(float(x[k]), float(y[k])) for k in holes}
+    assert {*zip(found["x"].tolist(), found["y"].tolist(), strict=True)} <= holes_left
+    assert result.arrays["expected"][23, 41] == pytest.approx(200, abs=10)
+
+
+@pytest.mark.parametrize("method", ["bayesian", "sobol"])
+def test_a_grid_that_is_measured_throughout_leaves_nothing_to_suggest_and_says_so(
+    method: str,
+) -> None:
+    x, y = (part.ravel() for part in np.meshgrid(np.arange(6.0), np.arange(5.0)))
+    given = Inputs({"x": x, "y": y, "value": x + y})
+    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    assert len(result.tables["suggestions"]["x"]) == 0
+    assert "Nothing is left to suggest: all of the 30 places" in result.warnings[0]
+    assert len(result.figures["advice"]().axes[0].texts) == 0
+    gone = np.arange(len(x)) != 7
+    given = Inputs({key: column[gone] for key, column in given.arrays.items()})
+    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    assert "Only 1 of 5 points are suggested" in result.warnings[0]

@@ -1,0 +1,144 @@
+"""The components of a map, against scikit-learn and against a film whose truth is known."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bl_steer.analysis import digest_of
+from bl_steer.analysis.components.analysis import ComponentParams, MapComponents
+from bl_steer.protocols import AnalysisResult, Array, Inputs
+from simulators.film.sige_film import SigeFilm
+
+REFERENCE = "x=0.45,R=0.9,tilt=0"
+
+
+@pytest.fixture(scope="module")
+def film() -> SigeFilm:
+    return SigeFilm("multi-domain", seed=10)
+
+
+@pytest.fixture(scope="module")
+def inputs(film: SigeFilm) -> Inputs:
+    """A noisy map of 16×16 points."""
+    x, y = (values.ravel() for values in np.meshgrid(*2 * [np.linspace(0.0, 150.0, 16)]))
+    rates = film.rates(x, y).reshape(len(x), -1)
+    patterns = np.random.default_rng(1).poisson(10.0 * rates).astype(float)
+    arrays = {"patterns": patterns, "x": x, "y": y, "qx": film.axes.qx, "qz": film.axes.qz}
+    return Inputs(arrays, {"unit": "um"})
+
+
+@pytest.fixture(scope="module")
+def found(inputs: Inputs) -> AnalysisResult:
+    return analyse(inputs, reference=REFERENCE)
+
+
+def analyse(inputs: Inputs, **params: Any) -> AnalysisResult:
+    return MapComponents().run(inputs, ComponentParams(**params))
+
+
+def coefficients(result: AnalysisResult) -> Array:
+    points = result.tables["points"]
+    return np.column_stack([points[key] for key in points if key.startswith("c")])
+
+
+def test_the_named_component_is_the_ge_rich_population_and_lies_where_it_is(
+    found: AnalysisResult, film: SigeFilm, inputs: Inputs
+) -> None:
+    table = found.tables["components"]
+    (named,) = np.flatnonzero(table["is_reference"])
+    assert table["reference_cosine"][named] > 0.97
+    truth = film.fields.rich_fraction(inputs.arrays["x"], inputs.arrays["y"])
+    assert np.corrcoef(coefficients(found)[:, named], truth)[0, 1] > 0.98
+
+
+def test_it_explains_as_much_as_scikit_learn(inputs: Inputs) -> None:
+    from sklearn.decomposition import NMF
+
+    patterns = np.asarray(inputs.arrays["patterns"])
+    ours = analyse(inputs)
+    fitted = coefficients(ours) @ ours.arrays["components"].reshape(4, -1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = NMF(4, init="nndsvda", max_iter=500, random_state=3)
+        theirs = model.fit_transform(patterns) @ model.components_
+    ours_left, theirs_left = (np.linalg.norm(patterns - fit) for fit in (fitted, theirs))
+    assert ours_left <= 1.02 * theirs_left
+
+
+def test_components_have_height_one_and_come_by_their_share(found: AnalysisResult) -> None:
+    table, components = found.tables["components"], found.arrays["components"]
+    assert components.shape == (4, 33, 33)
+    assert components.min() >= 0.0
+    np.testing.assert_allclose(components.max(axis=(1, 2)), 1.0)
+    assert np.all(np.diff(table["share"]) <= 0)
+    assert np.all(table["share_low"] < table["share"])
+    assert np.all(table["share"] < table["share_high"])
+    assert table["share"].sum() == pytest.approx(1.0, abs=0.03)
+    assert coefficients(found).min() >= 0.0
+
+
+def test_the_interval_of_a_share_is_that_of_the_closed_form(inputs: Inputs) -> None:
+    """A share is a ratio of sums over points, whose variance is known for many points."""
+    result = analyse(inputs, n_bootstrap=5000)
+    table, heights = result.tables["components"], coefficients(result)
+    counts = heights * result.arrays["components"].sum(axis=(1, 2))
+    totals = np.asarray(inputs.arrays["patterns"]).sum(axis=1)
+    share = counts.sum(axis=0) / totals.sum()
+    sd = np.sqrt(((counts - share * totals[:, None]) ** 2).sum(axis=0)) / totals.sum()
+    np.testing.assert_allclose(table["share"], share, rtol=1e-3)
+    np.testing.assert_allclose(table["share_high"] - table["share_low"], 2 * 1.96 * sd, rtol=0.06)
+
+
+def test_equal_inputs_give_equal_digests_and_another_seed_another(inputs: Inputs) -> None:
+    assert digest_of(analyse(inputs)) == digest_of(analyse(replace(inputs, source={"run": "b"})))
+    assert digest_of(analyse(inputs)) != digest_of(analyse(inputs, seed=1))
+
+
+def test_a_phase_that_is_not_there_is_said_to_be_missing(inputs: Inputs) -> None:
+    result = analyse(inputs, n_components=2, reference="ellipse:2.335,2.245,.002,.002")
+    if not result.tables["components"]["is_reference"].any():
+        assert "no component is like the reference" in result.warnings[0]
+
+
+def test_spectra_without_q_are_factorised_by_channel() -> None:
+    rng = np.random.default_rng(2)
+    lines = np.array([[0, 5, 1, 0, 0, 0], [0, 0, 0, 1, 5, 1.0]])
+    patterns = rng.uniform(0, 100, (30, 2)) @ lines
+    result = analyse(
+        Inputs({"patterns": patterns, "x": np.arange(30.0), "y": np.zeros(30)}), n_components=2
+    )
+    assert result.arrays["components"].shape == (2, 1, 6)
+    assert sorted(result.tables["components"]["peak_qx"]) == [1.0, 4.0]
+    assert result.arrays["residual"] == pytest.approx(0.0, abs=0.5)
+
+
+def test_figures_carry_units_and_shares(found: AnalysisResult) -> None:
+    maps, patterns = (found.figures[name]() for name in ("maps", "patterns"))
+    assert maps.axes[0].get_xlabel() == "x (µm)"
+    assert patterns.axes[0].get_ylabel() == "$q_z$ (1/Å)"
+    assert "%" in maps.axes[0].get_title()
+
+
+BAD = [
+    ({"patterns": np.ones((3, 4))}, "must have the arrays patterns, x and y, got"),
+    ({"patterns": np.ones((3, 4)), "x": np.ones(2), "y": np.ones(2)}, "one row, x and y for each"),
+    ({"patterns": np.full((3, 4), np.nan), "x": np.ones(3), "y": np.ones(3)}, "must be finite"),
+    ({"patterns": np.ones((3, 4)), "x": np.ones(3), "y": np.ones(3)}, "must lie in 1 … 3"),
+]
+
+
+@pytest.mark.parametrize(("arrays", "text"), BAD, ids=lambda value: str(value)[:30])
+def test_what_is_no_map_is_refused(arrays: dict[str, Any], text: str) -> None:
+    with pytest.raises(ValueError, match=text):
+        analyse(Inputs(arrays))
+
+
+def test_a_reference_is_written_as_in_a_target() -> None:
+    assert ComponentParams(reference="ref:x=.45").reference == REFERENCE
+    with pytest.raises(ValueError, match="reference must be"):
+        ComponentParams(reference="the bright one")

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from PIL import Image
+
+from bl_steer.analysis.segmentation import from_files as segment_commands
+from bl_steer.analysis.segmentation.masks import paint
+from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation.training.loop import Labelled
+from bl_steer.cli import main
+
+
+@pytest.fixture
+def place(
+    model: SegmentationModel,
+    pairs: list[Labelled],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """A folder with a model, pairs of four samples, and a stack; the working directory."""
+    monkeypatch.chdir(tmp_path)
+    model.save("model")
+    for part in ("images", "masks"):
+        (tmp_path / "pairs" / part).mkdir(parents=True)
+    for number, (image, labels) in enumerate(pairs):
+        tifffile.imwrite(f"pairs/images/s{number}_0.tif", image)
+        Image.fromarray(paint(image, labels, FIBSEM_PHASES)).save(f"pairs/masks/s{number}_0.png")
+    zarr.save_array("stack.zarr", np.stack([image for image, _ in pairs[:2]]))
+    return tmp_path
+
+
+def test_run_writes_label_maps_tables_and_figures(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "segment run pairs/images --model model --out out --json r.json --tile-px 128"
+    assert main(command.split()) == 0
+    report = json.loads((place / "r.json").read_text())
+    assert report["n_fields"] == 4
+    assert sum(report["sample"]["fraction"]) == pytest.approx(1)
+    assert all(Path(path).is_file() for path in report["files"])
+    assert tifffile.imread("out/field_000_labels.tif").shape == (96, 112)
+    assert report["digest"] in capsys.readouterr().out
+
+
+def test_progress_goes_on_while_files_are_written(place: Path) -> None:
+    told: list[tuple[int, int]] = []
+    report = segment_commands.run(
+        [Path("pairs/images")],
+        params={"model": "model", "tile_px": 128},
+        conditions={},
+        out=Path("out"),
+        writing=lambda *step: told.append(step),
+    )
+    n = len(report["files"]) - 1  # the list of the fields comes last
+    assert n == 2 + 3 * 4  # tables; labels, uncertainty and figure of each field
+    assert told == [(done, n) for done in range(1, n + 1)]
+
+
+def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["segment", "run", "pairs/images", "--model", "model", "--out", "out"]) == 0
+    assert "earlier result" not in capsys.readouterr().out
+    rows = (place / "out" / "fields.csv").read_text().splitlines()
+    assert rows[0] == "field,file"
+    assert [row.split(",")[0] for row in rows[1:]] == [f"field_{n:03d}" for n in range(4)]
+    assert rows[2].endswith("s1_0.tif")
+    assert (
+        main(["segment", "run", "pairs/images/s3_0.tif", "--model", "model", "--out", "out"]) == 0
+    )
+    assert "9 files of an earlier result, such as field_001" in capsys.readouterr().out
+
+
+def test_a_condition_that_the_model_does_not_know_is_told(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "segment run pairs/images --model model --out out --condition pixelsize=10"
+    assert main(command.split()) == 0
+    assert "no condition 'pixelsize': it changes nothing; did you mean pixel_size_nm?" in (
+        capsys.readouterr().out
+    )
+
+
+def test_a_folder_of_folders_is_refused_with_the_one_that_was_meant(
+    place: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (place / "set").mkdir()
+    (place / "pairs" / "images").rename(place / "set" / "train")
+    (place / "pairs" / "masks").rename(place / "set" / "train_annot")
+    assert main(["segment", "train", "set"]) == 2
+    assert "did you mean set/train?" in capsys.readouterr().err
+
+
+def test_run_on_a_stack_writes_a_row_a_plane(place: Path) -> None:
+    assert (
+        main(
+            ["segment", "run", "stack.zarr", "--model", "model", "--out", "out", "--json", "r.json"]
+        )
+        == 0
+    )
+    rows = (place / "out" / "fractions.csv").read_text().splitlines()
+    assert rows[0] == "plane,oxide,carbon,void"
+    assert len(rows) == 3
+    assert json.loads((place / "r.json").read_text())["n_planes"] == 2
+
+
+def test_evaluate_scores_all_pairs(place: Path) -> None:
+    assert main(["segment", "evaluate", "pairs", "--model", "model", "--json", "r.json"]) == 0
+    report = json.loads((place / "r.json").read_text())
+    assert report["n_fields"] == 4
+    assert set(report["iou"]) == {"oxide", "carbon", "void"}
+
+
+def test_a_trained_model_can_be_run(place: Path) -> None:
+    assert (
+        main(
+            [
+                "segment",
+                "train",
+                "pairs",
+                "--network",
+                "unet",
+                "--steps",
+                "1",
+                "--out",
+                "new",
+                "--json",
+                "t.json",
+            ]
+        )
+        == 0
+    )
+    report = json.loads((place / "t.json").read_text())
+    assert report["steps_done"] == 1
+    assert Path(report["figure"]).is_file()
+    assert main(["segment", "run", "pairs/images/s0_0.tif", "--model", "new", "--out", "out"]) == 0
+
+
+def test_plan_designs_conditions_and_ranks_images(place: Path) -> None:
+    command = (
+        "segment plan --factor staining=none,osmium --factor pixel_size_nm=5,10 --n 3 "
+        "--unlabelled pairs/images --model model --json p.json"
+    )
+    assert main(command.split()) == 0
+    report = json.loads((place / "p.json").read_text())
+    assert len(report["design"]["rows"]) == len(report["next"]) == 3
+    assert len({row["file"] for row in report["next"]}) == 3
+
+
+BAD = [
+    ("run nothing.png --model model", "must be an image file, got 'nothing.png'"),
+    ("run pairs/images --model pairs", r"must be a folder with weights\.safetensors"),
+    ("run pairs/images --model model --out r.txt", r"must go to a folder, got the file r\.txt"),
+    ("run pairs/images --model model --condition pixel_size_nm", "must be NAME=VALUE"),
+    ("run pairs/images --model model --condition pixel_size_nm=500", "within a factor 4"),
+    (
+        "run pairs/images --model model --condition pixel_size_nm=abc",
+        "pixel_size_nm must be a positive number of nm, got 'abc'",
+    ),
+    ("train pairs --pixel-size-nm -3", r"pixel_size_nm must be a positive number of nm, got -3\.0"),
+    ("train pairs --sample-pattern (", r"sample_pattern must be a regular expression, got '\('"),
+    ("plan pairs --sizes 2", r"a learning curve must have two sizes or more, got \[2\]"),
+    ("run pairs/images --model model --dask tcp://a:1", "--dask must come with a Zarr stack"),
+    ("run pairs/images --model model --tile-px 3", "tile_px=3"),
+    ("train pairs --steps 0", "steps=0"),
+    ("train pairs --network resnet", "network must be one of segnet, .* got 'resnet'"),
+    ("train pairs --phases a:blue,b:lime", r"mask must be painted in .* got"),
+    ("train pairs --phases a:blau,b:red", "got 'blau'; try red"),
+    ("evaluate pairs --model model --phases optical", "must be painted|must be the model's"),
+    ("plan", "must have something to plan with"),
+    ("plan pairs --sizes 2,many", "sizes must be whole numbers, got '2,many'"),
+    ("plan --factor staining=none", "two levels or more"),
+]
+
+
+@pytest.mark.parametrize(("command", "text"), BAD, ids=[command for command, _ in BAD])
+def test_bad_input_is_one_line_and_status_2(
+    place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
+) -> None:
+    (place / "r.txt").write_text("")
+    assert main(["segment", *command.split()]) == 2
+    errors = capsys.readouterr().err.split("\r")[-1].strip().splitlines()
+    message = [line for line in errors if line.startswith("bl-steer: ")]
+    assert len(message) == 1
+    assert re.search(text, message[0])

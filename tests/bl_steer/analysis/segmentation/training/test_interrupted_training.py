@@ -1,0 +1,107 @@
+"""Ctrl-C in ``bl-steer segment train``: what is said, and what the same command makes of it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bl_steer.analysis.segmentation import from_files as segment_commands
+from bl_steer.analysis.segmentation.masks import paint
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+
+SMALL = """
+import sys
+from bl_steer.analysis.segmentation.training import loop as training
+from bl_steer.analysis.segmentation.networks import NETWORKS
+from bl_steer.cli import main
+
+training.SAVE_EVERY_S = 0.0
+NETWORKS["segnet"] = (4, 6)
+sys.exit(main(sys.argv[1:]))
+"""
+"""The command line as it is, but for a smaller network and the pace of the checkpoints."""
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with painted micrographs of four samples, three phases in noisy bands."""
+    (tmp_path / "painted").mkdir()
+    for number in range(4):
+        rng = np.random.default_rng(number)
+        labels = ((np.indices((96, 112))[number % 2] // 12) % 3).astype(np.uint8)
+        grey = np.array([190.0, 110.0, 30.0])[labels] + rng.normal(0, 12, labels.shape)
+        image = np.clip(grey, 0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "painted" / f"s{number}_0.png")
+        mask = Image.fromarray(paint(image, labels, FIBSEM_PHASES))
+        mask.save(tmp_path / "painted" / f"s{number}_0_mask.png")
+    return tmp_path
+
+
+def start(place: Path, out: str) -> subprocess.Popen[str]:
+    command = f"segment train painted --steps 20 --out {out} --json {out}.json"
+    return subprocess.Popen(
+        [sys.executable, "-c", SMALL, *command.split()],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60.0
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def last_line(errors: str) -> str:
+    return errors.replace("\r", "\n").rstrip().splitlines()[-1].strip()
+
+
+def test_ctrl_c_says_where_the_checkpoint_is_and_the_same_command_ends_with_the_same_weights(
+    place: Path,
+) -> None:
+    first = start(place, "model")
+    wait_for(place / "model" / "checkpoint.pt", first)
+    time.sleep(0.2)  # somewhere in a step or in the midst of writing
+    first.send_signal(signal.SIGINT)
+    _, errors = first.communicate(timeout=60)
+    assert first.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert last_line(errors) == (
+        "bl-steer: interrupted; the training so far is in model/checkpoint.pt; the same command "
+        "goes on from there"
+    )
+    assert not (place / "model" / "weights.safetensors").exists()
+    reports = {}
+    for out in ("model", "whole"):
+        process = start(place, out)
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+        reports[out] = json.loads((place / f"{out}.json").read_text())
+    assert reports["model"]["weights_sha256"] == reports["whole"]["weights_sha256"]
+    assert reports["model"]["steps_done"] == reports["whole"]["steps_done"]
+
+
+def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_kept(place: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    data = TrainingSet.read(place / "painted", FIBSEM_PHASES)
+    with pytest.raises(KeyboardInterrupt, match=r"nothing of the training is in .*model yet; the"):
+        segment_commands.train(
+            data,
+            TrainingSettings(widths=(4, 6), batch=1, patch_px=32),
+            out=place / "model",
+            progress=interrupt,
+        )

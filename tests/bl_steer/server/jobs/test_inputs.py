@@ -1,0 +1,58 @@
+"""Single slices become one stack in the order that their names tell, or are refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from bl_steer.server.jobs.inputs import read_inputs
+
+
+def slices_in(folder: Path, numbers: list[int]) -> list[Path]:
+    paths = []
+    for number in numbers:
+        path = folder / f"{len(paths):04d}" / f"s{number}.png"  # as a job finds them
+        path.parent.mkdir()
+        Image.fromarray(np.full((12, 14), number, np.uint8)).save(path)
+        paths.append(path)
+    return paths
+
+
+def test_slices_lie_in_the_order_of_their_numbers(tmp_path: Path) -> None:
+    given = slices_in(tmp_path, [1, 10, 2, 3, 4, 5, 6, 7, 8, 9])
+    inputs, notes = read_inputs("superres", given, tmp_path)
+    assert inputs.arrays["slices"][:, 0, 0].tolist() == list(range(1, 11))
+    assert inputs.source["files"] == [f"s{number}.png" for number in range(1, 11)]
+    assert not [note for note in notes if "number" in note]
+
+
+def test_a_slice_that_is_missing_is_told(tmp_path: Path) -> None:
+    _, notes = read_inputs("superres", slices_in(tmp_path, [4, 2, 1]), tmp_path)
+    assert any("lack the number 3" in note for note in notes)
+
+
+def test_stacks_are_not_joined(tmp_path: Path) -> None:
+    paths = [tmp_path / "grey.tif", tmp_path / "labels.tif"]
+    for path in paths:
+        tifffile.imwrite(path, np.zeros((5, 12, 14), np.uint8), photometric="minisblack")
+    with pytest.raises(ValueError, match=r"got grey\.tif with 5 of them among 2 files; give one"):
+        read_inputs("superres", paths, tmp_path)
+
+
+@pytest.mark.parametrize(("dtype", "shape"), [(np.uint16, (12, 14)), (np.uint8, (12, 15))])
+def test_slices_that_differ_are_refused(
+    tmp_path: Path, dtype: type, shape: tuple[int, int]
+) -> None:
+    paths = slices_in(tmp_path, [1, 2])
+    Image.fromarray(np.ones(shape, dtype)).save(paths[1])
+    with pytest.raises(ValueError, match="slices must be of one shape and type"):
+        read_inputs("superres", paths, tmp_path)
+
+
+def test_slices_of_one_name_have_no_order(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"got s1\.png more than once"):
+        read_inputs("superres", slices_in(tmp_path, [1, 1]), tmp_path)

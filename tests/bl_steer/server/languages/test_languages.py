@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import re
+import string
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+import pytest
+
+import bl_steer.server
+from bl_steer.processing.registry import find_analysis, make_params
+from bl_steer.protocols import Inputs
+from bl_steer.server.auth.accounts import ROLES
+from bl_steer.server.auth.api_keys import SCOPES
+from bl_steer.server.jobs.leases import CAUSES
+from bl_steer.server.languages import LANGUAGES, choose_language, result_label, text, texts
+from bl_steer.server.packages.manifest import InputKind
+from bl_steer.server.packages.review import STATES
+from bl_steer.server.web.analysis_cards import own_cards
+from bl_steer.server.web.routes.packages import DEEDS
+
+HERE = Path(str(bl_steer.server.__file__)).parent
+JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+SOURCES = [*HERE.rglob("*.py"), *HERE.glob("web/pages/*.html")]
+
+
+def values_in(words: str) -> set[str]:
+    return {name for _, name, _, _ in string.Formatter().parse(words) if name is not None}
+
+
+def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
+    english = texts("en")
+    for language in LANGUAGES:
+        assert texts(language).keys() == english.keys()
+        for key, words in texts(language).items():
+            assert values_in(words) == values_in(english[key]), f"{key} in {language}"
+
+
+def test_japanese_texts_are_japanese() -> None:
+    latin = {key for key, words in texts("ja").items() if words.isascii() and words.strip()}
+    assert latin <= {"api.python", "choice.advise.method.sobol", "count.more"} | {
+        key for key in latin if len(values_in(texts("ja")[key])) or key.startswith("nav.")
+    }
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
+def test_every_text_that_a_source_names_exists(path: Path) -> None:
+    source = path.read_text(encoding="utf-8")
+    named = re.findall(r"""\bt\(\s*["']([a-z_.]+[a-z_])["']\s*[,)]""", source)
+    named += re.findall(r"""["']((?:refused|error|form|sign_in)\.[a-z_]+)["']""", source)
+    named += [f"refused.no_{what}" for what in re.findall(r'missing\("(\w+)"\)', source)]
+    assert [key for key in named if key not in texts("en")] == []
+
+
+def test_every_state_cause_role_and_scope_has_its_text() -> None:
+    wanted = [f"cause.{one}" for one in CAUSES]
+    wanted += [f"state.{one}" for one in ("queued", "running", "done", "failed", "cancelled")]
+    wanted += [f"advice.{one}" for one in CAUSES]
+    wanted += [f"{what}{one}" for one in STATES for what in ("state.", "packages.now_")]
+    wanted += [f"gate.not_to_{one}" for one in STATES]
+    wanted += [f"packages.input_{one}" for one in get_args(InputKind)]
+    wanted += [f"packages.deed_{one}" for one in DEEDS]
+    wanted += [f"role.{one}" for one in ROLES] + [f"scope.{one}" for one in SCOPES]
+    assert [key for key in wanted if key not in texts("en")] == []
+
+
+def test_every_refusal_of_the_gate_and_every_deed_on_record_has_its_text() -> None:
+    gate = "".join((HERE / "packages" / one).read_text() for one in ("review.py", "catalogue.py"))
+    raised = re.findall(r"raise GateError\(\s*f?\"(\w+)", gate)
+    assert len(raised) == gate.count("raise GateError(") > 10
+    named = [one for one in raised if one != "not_to_"]  # of each state: above
+    assert [one for one in named if f"gate.{one}" not in texts("ja")] == []
+    sources = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("*.py"))
+    calls = re.findall(r"\b(?:record_deed|_record)\((?!self)[^)]*", sources)
+    deeds = {one for call in calls for one in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
+    deeds |= {"retraining done", "retraining failed"}
+    assert len(deeds) > 20
+    assert [one for one in deeds if f"deed.{one}" not in texts("ja")] == []
+
+
+def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:
+    own = ("refused.", "gate.", "error.", "cause.", "advice.", "invalid.", "mail.", "packages.")
+    words = {key: said for key, said in texts("ja").items() if key.startswith(own)}
+    assert [key for key, said in words.items() if not JAPANESE.search(said)] == []
+
+
+@pytest.mark.parametrize("card", own_cards(), ids=lambda card: card.name)
+def test_every_parameter_of_our_analyses_is_labelled_and_explained(card) -> None:  # type: ignore[no-untyped-def]
+    for name in card.params.model_fields.keys() - card.hidden:
+        for what in ("param", "help"):
+            assert f"{what}.{card.name}.{name}" in texts("ja")
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "language"),
+    [
+        ("", "", "en"),
+        ("", "ja", "ja"),
+        ("", "fr, de;q=0.9", "en"),
+        ("", "en;q=0.3, ja;q=0.7", "ja"),
+        ("en", "ja", "en"),
+        ("xx", "ja-JP,en", "ja"),
+        ("", "ja;q=nonsense, en", "en"),
+        ("", "ja;q=0, en;q=0.1", "en"),
+        ("", "," * 10_000, "en"),
+    ],
+)
+def test_the_language_is_the_one_chosen_or_the_browsers(
+    chosen: str, accepted: str, language: str
+) -> None:
+    assert choose_language(chosen, accepted) == language
+
+
+def test_a_text_without_its_values_is_an_error() -> None:
+    with pytest.raises(KeyError):
+        text("en", "count.files", m=3)
+
+
+@pytest.mark.parametrize("analysis", ["structure", "advise"])
+def test_every_table_column_and_reason_of_a_result_has_its_japanese_name(analysis: str) -> None:
+    rng = np.random.default_rng(1)
+    if analysis == "structure":
+        coarse = rng.integers(0, 3, (6, 6, 6))
+        arrays = {"labels": np.kron(coarse, np.ones((4, 4, 4), int)).astype(np.uint8)}
+        metadata = {"voxel_size_nm": (10.0, 10.0, 10.0)}
+    else:
+        arrays = dict(zip(("x", "y", "value"), rng.uniform(1, 9, (3, 12)), strict=True))
+        metadata = {}
+    runs = find_analysis(analysis)
+    result = runs.run(Inputs(arrays, metadata, {}), make_params(runs, {}))
+    names = {("tables", name) for name in result.tables}
+    names |= {("figures", name) for name in result.figures}
+    names |= {("columns", name) for table in result.tables.values() for name in table}
+    reasons = result.tables.get("suggestions", {}).get("reason", [])
+    names |= {("values.reason", str(reason)) for reason in reasons}
+    unnamed = {name for what, name in names if result_label("ja", what, name) == name}
+    assert unnamed <= {"x", "y", "dx", "dy", "dz"}
+    assert result_label("en", "columns", "phase") == "phase"

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from bl_steer.server.jobs.shares import shares_of
+
+TABLE = b"x,y,value\n1,2,3\n"
+
+
+@pytest.fixture
+def browser(site: Any) -> Any:
+    site.user()
+    return site.browser()
+
+
+def job_of(browser: Any) -> str:
+    """Queue a job; return the path of its page."""
+    upload = browser.upload(("a.csv", TABLE)).headers["location"]
+    made = browser.post("/analyses/advise", {"file": upload.partition("file=")[2]})
+    return str(made.headers["location"])
+
+
+def links_of(site: Any, path: str) -> int:
+    with site.office.database.read() as session:
+        return len(shares_of(session, path.rpartition("/")[2]))
+
+
+def test_a_new_link_is_shown_once_where_the_browser_lands_and_no_reload_makes_another(
+    site: Any, browser: Any
+) -> None:
+    path = job_of(browser)
+    site.finish({"t.csv": b"a\n1\n"})
+    answer = browser.post(f"{path}/shares", {"days": "2"})
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{path}#share")
+    panel = browser.get(path).text.partition('id="share"')[2]
+    link = re.search(r'value="(http[^"]*/s/[^"]*)"', panel)
+    assert link is not None
+    assert site.stranger().get(link[1]).status_code == 200
+    assert "share-link" not in browser.get(path).text
+    again = browser.get(f"{path}/shares")
+    assert (again.status_code, again.headers["location"]) == (303, f"{path}#share")
+    assert links_of(site, path) == 1
+
+
+@pytest.mark.parametrize("days", ["soon", "0", "400", "", "nan"])
+def test_a_wrong_number_of_days_is_told_beside_its_box(site: Any, browser: Any, days: str) -> None:
+    path = job_of(browser)
+    site.finish({"t.csv": b"a\n1\n"})
+    answer = browser.post(f"{path}/shares", {"days": days})
+    panel = answer.text.partition('id="share"')[2]
+    assert answer.status_code == 422
+    assert "Days must be a positive number, at most 365." in panel
+    assert f'value="{days}"' in panel
+    assert links_of(site, path) == 0
+
+
+def test_progress_brings_the_state_for_the_top_of_its_page(site: Any, browser: Any) -> None:
+    path = job_of(browser)
+    assert 'id="state" class="state state-queued">' in browser.get(path).text
+    site.take()
+    part = browser.get(f"{path}/progress").text
+    assert 'id="state" class="state state-running" hx-swap-oob="true">' in part
+
+
+def test_a_japanese_page_names_tables_columns_and_reasons_the_first_tables_first(
+    site: Any, browser: Any
+) -> None:
+    path = job_of(browser)
+    tables = {"areas.csv": b"phase_a,area_um2,own\nA,1.5,b\n", "chords.csv": b"phase\nA\n"}
+    tables["volumes.csv"] = b"reason\nimprove\n"
+    site.finish(tables)
+    browser.post("/language", {"language": "ja"})
+    page = browser.get(path).text
+    assert re.findall("<h2>(体積|界面積|弦長)</h2>", page) == ["体積", "界面積", "弦長"]
+    assert '<th scope="col" class="number" title="area_um2">面積 (µm²)</th>' in page
+    assert '<th scope="col">own</th>' in page
+    assert "<td>予測より良い値が期待できる</td>" in page
+
+
+def test_a_form_lists_the_chosen_files_and_the_latest_few_with_a_link_to_all(browser: Any) -> None:
+    where = [browser.upload((f"n{count}.csv", TABLE)).headers["location"] for count in range(7)]
+    page = browser.get("/analyses/advise").text
+    assert re.findall(r">(n\d\.csv) <", page) == [f"n{count}.csv" for count in (6, 5, 4, 3, 2)]
+    link = '<a href="/files">Choose from all your files</a>'
+    assert link in page
+    page = browser.get("/analyses/advise", params=[("file", where[0].partition("=")[2])]).text
+    assert re.findall(r">(n\d\.csv) <", page)[:2] == ["n0.csv", "n6.csv"]
+    assert re.findall(r"checked><label[^>]*>(\S+) <", page) == ["n0.csv"]
+    for path in where[:2]:
+        browser.post(f"/files/{path.partition('=')[2]}/delete")
+    assert link not in browser.get("/analyses/advise").text

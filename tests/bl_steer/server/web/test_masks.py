@@ -1,0 +1,141 @@
+"""Corrected masks, from the result page and by the API, become pairs to train on."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bl_steer.server.client import Client, ServiceError
+from bl_steer.server.jobs.leases import Output, Produced
+from bl_steer.server.jobs.queue import finish
+from bl_steer.server.retraining.pairs import training_pairs
+from bl_steer.server.sandbox.run import sandbox_problem
+
+pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
+
+PHASES = [
+    {"name": "matrix", "paint": None, "show": [0, 0, 0]},
+    {"name": "pore", "paint": [255, 0, 0], "show": [213, 94, 0]},
+]
+
+
+def png(array: Any) -> bytes:
+    place = io.BytesIO()
+    Image.fromarray(array).save(place, format="PNG")
+    return place.getvalue()
+
+
+GREY = np.random.default_rng(0).integers(60, 200, (24, 32)).astype(np.uint8)
+LABELS = np.zeros((24, 32), np.uint8)
+LABELS[4:12, 4:20] = 1
+PAINTED = np.repeat(GREY[..., None], 3, axis=2)
+PAINTED[LABELS == 1] = (255, 0, 0)
+GREEN = PAINTED.copy()
+GREEN[LABELS == 1] = (0, 255, 0)
+
+
+def segmented(site: Any, browser: Any, **ticks: str) -> tuple[str, str]:
+    """Upload a micrograph and segment it as a worker does; return the ids of job and file."""
+    sent = browser.upload(("断面.png", png(GREY)), sample="film 3", **ticks)
+    upload_id = sent.headers["location"].partition("file=")[2]
+    made = browser.post("/analyses/segment", {"file": upload_id, "pixel_size_nm": "10"})
+    assert made.status_code == 303, made.text
+    lease = site.take()
+    sha256, size = site.office.store.put(iter([b"phase\n"]))
+    output = Output("fractions.csv", "table", sha256, size, "text/csv")
+    produced = Produced("d" * 64, (), {"phases": PHASES}, [output])
+    with site.office.database.write() as session:
+        assert finish(session, lease, produced, address=site.address)
+    return lease.job_id, upload_id
+
+
+def give(browser: Any, job_id: str, name: str, content: bytes, image: str = "") -> Any:
+    files = [("files", (name, content))]
+    return browser.post(f"/jobs/{job_id}/masks", {"image": image}, files=files)
+
+
+def pairs(site: Any) -> list[tuple[str, str]]:
+    with site.office.database.read() as session:
+        return [(one.image_id, one.mask_id) for one in training_pairs(session)]
+
+
+def test_a_mask_from_the_result_page_makes_a_pair_and_a_wrong_one_is_explained(site: Any) -> None:
+    site.user()
+    browser = site.browser()
+    job_id, upload_id = segmented(site, browser)
+    page = browser.get(f"/jobs/{job_id}").text
+    assert "Give a corrected mask" in page
+    assert "pore · RGB 255, 0, 0" in page
+
+    small = give(browser, job_id, "m.png", png(PAINTED[:, :30]), upload_id)
+    assert small.status_code == 422
+    assert "must have the size of 断面.png, 32 × 24 pixels, got 30 × 24" in small.text
+    green = give(browser, job_id, "m.png", png(GREEN), upload_id)
+    assert green.status_code == 422
+    assert "matrix –, pore (255, 0, 0)" in green.text
+    assert "(0, 255, 0)" in green.text
+    broken = give(browser, job_id, "m.png", png(PAINTED)[:200], upload_id)
+    assert broken.status_code == 422
+    assert "cannot be read as a pair" in broken.text
+    table = give(browser, job_id, "points.csv", b"x,y\n1,2\n", upload_id)
+    assert table.status_code == 422
+    assert "points.csv must be a TIFF" in table.text
+    assert pairs(site) == []
+
+    given = give(browser, job_id, "m.png", png(PAINTED), upload_id)
+    assert given.status_code == 200, given.text
+    ((image_id, mask_id),) = pairs(site)
+    assert image_id == upload_id
+    with site.office.database.read() as session:
+        (pair,) = training_pairs(session)
+    assert pair.sample.endswith("/film 3")
+    with site.office.store.open(pair.mask) as file:
+        assert file.read() == png(PAINTED)
+    browser.post(f"/files/{mask_id}/training", {"may_train": ""})
+    assert pairs(site) == [], "what was given can be taken back"
+
+
+def test_a_program_gives_labels_and_hears_in_its_language(site: Any, tmp_path: Path) -> None:
+    user = site.user()
+    job_id, upload_id = segmented(site, site.browser())
+    good, bad = tmp_path / "labels.png", tmp_path / "small.png"
+    good.write_bytes(png(LABELS))
+    bad.write_bytes(png(LABELS[:5]))
+    with Client(site.address, site.key(user), language="ja") as server:
+        with pytest.raises(ServiceError, match="32 × 24 画素") as told:
+            server.give_mask(job_id, bad)
+        assert told.value.status == 422
+        mask_id = server.give_mask(job_id, good)
+        assert pairs(site) == [(upload_id, mask_id)]
+        with pytest.raises(ServiceError) as told:
+            server.give_mask(job_id, good, image="another")
+        assert told.value.status == 404
+
+
+def test_only_micrographs_that_are_for_training_and_finished_segmentations_take_masks(
+    site: Any,
+) -> None:
+    site.user(language="ja")
+    browser = site.browser()
+    job_id, upload_id = segmented(site, browser)
+    assert "修正したマスクを提供する" in browser.get(f"/jobs/{job_id}").text
+    browser.post(f"/files/{upload_id}/training", {"may_train": ""})
+    answer = give(browser, job_id, "m.png", png(PAINTED), upload_id)
+    assert answer.status_code == 409
+    assert "断面.png は学習用になっていません" in answer.text
+    browser.upload(("a.csv", b"x,y,value\n1,2,3\n"))
+    other = browser.upload(("a.csv", b"x,y,value\n1,2,3\n")).headers["location"]
+    browser.post("/analyses/advise", {"file": other.partition("file=")[2]})
+    done = site.finish({"a.csv": b"a\n1\n"})
+    assert give(browser, done, "m.png", png(PAINTED)).status_code == 409
+    assert "修正したマスク" not in browser.get(f"/jobs/{done}").text
+    unsigned = browser.client.post(
+        f"/jobs/{job_id}/masks", data={"csrf": "x"}, files=[("files", ("m.png", png(PAINTED)))]
+    )
+    assert unsigned.status_code == 403
+    assert pairs(site) == []

@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.features import make_feature
+from bl_steer.protocols import Array
+from bl_steer.steering.loop import (
+    DetectorDeadError,
+    Steering,
+    build_steering,
+    predicted_map,
+    replay,
+    same_decision,
+)
+from simulators.film.sige_film import SigeFilm
+
+PLACES = np.linspace(0.0, 150.0, 7).tolist()
+SETTINGS: dict[str, Any] = {
+    "target": "nmf:3@x=0.45",
+    "agent": "bayesian",
+    "agent_options": {"n_start": 10},
+    "seed": 3,
+    "budget": 18,
+    "grid": {"x": PLACES, "y": PLACES, "scattered": False},
+}
+
+
+def pattern_at(film: SigeFilm, x: float, y: float, shot: int) -> Array:
+    frame, monitor = film.expose(x, y, exposure_s=10.0, time_s=11.2 * shot, shot=shot)
+    return np.asarray(frame.ravel() * (film.nominal_monitor * 10.0 / monitor))
+
+
+def steer(film: SigeFilm, dead: tuple[int, ...] = ()) -> tuple[Steering, list[Any], Array, Array]:
+    steering = build_steering(SETTINGS, film.axes)
+    decisions, patterns = [], []
+    valid = np.ones(SETTINGS["budget"], dtype=bool)
+    valid[list(dead)] = False
+    for shot in range(SETTINGS["budget"]):
+        decision = steering.decide()
+        pattern = pattern_at(film, decision.x, decision.y, shot)
+        steering.observe(pattern if valid[shot] else None)
+        decisions.append(decision)
+        patterns.append(pattern)
+    return steering, decisions, np.array(patterns), valid
+
+
+def test_a_replay_repeats_every_decision_bit_for_bit(film: SigeFilm) -> None:
+    _, decisions, patterns, valid = steer(film, dead=(4, 12))
+    again = list(replay(SETTINGS, film.axes, patterns, valid))
+    assert len(again) == SETTINGS["budget"]
+    assert all(map(same_decision, decisions, again))
+
+
+def test_a_replay_notices_a_pattern_that_was_changed(film: SigeFilm) -> None:
+    _, decisions, patterns, valid = steer(film)
+    patterns[11] *= 1.5
+    again = list(replay(SETTINGS, film.axes, patterns, valid))
+    same = [same_decision(*pair) for pair in zip(decisions, again, strict=True)]
+    assert all(same[:12])
+    assert not all(same[12:])
+
+
+def test_a_decision_differs_by_any_field_but_its_times(film: SigeFilm) -> None:
+    decision = build_steering(SETTINGS, film.axes).decide()
+    assert same_decision(decision, replace(decision, think_s=9.0, previous_move_s=1.0))
+    assert not same_decision(decision, replace(decision, x=decision.x + 1e-12))
+    assert not same_decision(decision, replace(decision, reason="improve"))
+
+
+def test_an_invalid_point_is_measured_again_and_never_taken_as_dark(film: SigeFilm) -> None:
+    steering, decisions, _, _ = steer(film, dead=(4,))
+    assert (decisions[5].x, decisions[5].y) == (decisions[4].x, decisions[4].y)
+    assert decisions[5].reason == "retake"
+    assert np.isnan(steering.outcomes()[4])
+    assert np.isfinite(np.delete(steering.outcomes(), 4)).all()
+    assert steering.n_observed == SETTINGS["budget"]
+
+
+def test_a_detector_that_stays_dead_is_an_error_that_names_the_place(film: SigeFilm) -> None:
+    steering = build_steering(SETTINGS, film.axes)
+    steering.decide()
+    for _ in range(3):
+        steering.observe(None)
+    with pytest.raises(DetectorDeadError, match=r"4 dead ones in a row at x = .*; check detector"):
+        steering.observe(None)
+
+
+def test_all_outcomes_are_computed_anew_when_the_basis_changes(film: SigeFilm) -> None:
+    steering, decisions, patterns, _ = steer(film)
+    versions = [decision.basis_version for decision in decisions]
+    assert versions[0] == 0
+    assert versions[-1] >= 2
+    feature = steering.feature
+    np.testing.assert_allclose(steering.outcomes(), feature.transform(patterns), rtol=1e-12)
+    changed = versions.index(1)
+    frozen = make_feature("ref:x=0.45", film.axes)
+    np.testing.assert_allclose(
+        decisions[changed - 1].outcomes[: changed - 1],
+        frozen.transform(patterns[: changed - 1]),
+        rtol=1e-12,
+    )
+
+
+def test_observing_without_a_decision_is_refused(film: SigeFilm) -> None:
+    with pytest.raises(RuntimeError, match="observe must follow decide"):
+        build_steering(SETTINGS, film.axes).observe(None)
+
+
+def test_a_map_is_predicted_from_the_outcomes_alone(film: SigeFilm) -> None:
+    steering, decisions, _, _ = steer(film)
+    places = np.array([(d.x, d.y) for d in decisions])
+    mean, sd = predicted_map(SETTINGS, places, steering.outcomes())
+    assert mean.shape == sd.shape == (49,)
+    assert (sd >= 0).all()
+    cell = int(np.argmax(steering.outcomes()))
+    grid = np.array(np.meshgrid(PLACES, PLACES)).reshape(2, -1).T
+    near = np.argmin(((grid - places[cell]) ** 2).sum(axis=1))
+    assert mean[near] == pytest.approx(steering.outcomes()[cell], rel=0.15)
+
+
+def test_a_named_agent_without_a_map_still_gives_one() -> None:
+    settings = {**SETTINGS, "agent": "random", "agent_options": {}}
+    mean, _ = predicted_map(settings, np.array([[0.0, 0.0], [150.0, 150.0]]), np.array([1.0, 9.0]))
+    assert mean[-1] > mean[0]
+
+
+def test_spectra_steer_as_well() -> None:
+    settings = {**SETTINGS, "target": "total", "budget": 5}
+    steering = build_steering(settings, FrameAxes.channels((1, 8)))
+    for i in range(5):
+        steering.decide()
+        steering.observe(np.full(8, float(i)))
+    assert steering.brightest_measured().value == 32.0
+    assert steering.stop_reason() == "budget"

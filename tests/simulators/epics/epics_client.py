@@ -1,0 +1,115 @@
+"""A client of the soft IOC, in a process of its own: `test_ioc` runs it and reads what it leaves.
+
+Usage: epics_client.py PREFIX DATA_DIR
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import bluesky.plan_stubs as bps
+from bluesky.utils import RunEngineInterrupted
+from ophyd.utils import LimitError
+
+from bl_steer.agents import Space
+from bl_steer.session.session import Session, open_epics_session
+
+BUDGET = 14
+
+
+def refusals(session: Session) -> dict[str, Any]:
+    """Ask for what lies beyond the limits, and tell what came of it."""
+    stage, det = session.devices["stage"], session.devices["det"]
+    session.RE(bps.mv(stage.x, 20.0, stage.y, 30.0))
+    refused = {}
+    wide = Space.grid([0.0, 200.0], [0.0, 30.0])
+    asked: dict[str, Callable[[], object]] = {
+        "grid": lambda: session.RE(session.find_hotspot(grid=wide, budget=2)),
+        "move": lambda: session.RE(bps.mv(stage.x, 161.0)),
+    }
+    for name, ask in asked.items():
+        try:
+            ask()
+        except (ValueError, LimitError) as error:
+            refused[name] = str(error)
+    stage.x.user_setpoint.put(161.0, force=True, wait=True)
+    refused["record"] = float(stage.x.user_setpoint.get(use_monitor=False))
+    return {
+        **refused,
+        "limits": list(stage.x.limits),
+        "position": [stage.x.position, stage.y.position],
+        "state": det.state.get(),
+    }
+
+
+def stopped_move(session: Session) -> dict[str, float]:
+    """Stop a motion on its way, then make the next one."""
+    x = session.devices["stage"].x
+    speed = x.velocity.get()
+    x.velocity.set(0.5).wait(5.0)
+    status = x.set(150.0)
+    time.sleep(0.5)
+    x.stop()
+    status.wait(5.0)
+    at = float(x.position)
+    x.velocity.set(speed).wait(5.0)
+    x.set(90.0).wait(10.0)
+    return {"at": at, "next": float(x.position)}
+
+
+def paused_run(session: Session) -> dict[str, Any]:
+    """Steer, and pause twice: while the stage moves, and while the detector exposes."""
+    counts = {"moving": 0, "exposing": 0}
+
+    def pause_at(what: str, number: int, edge: int) -> Callable[..., None]:
+        def on_change(*, value: int, old_value: int, **_: object) -> None:
+            if value == edge != old_value:
+                counts[what] += 1
+                if counts[what] == number:
+                    threading.Thread(target=session.RE.request_pause).start()
+
+        return on_change
+
+    det, stage = session.devices["det"], session.devices["stage"]
+    stage.x.motor_done_move.subscribe(pause_at("moving", 4, 0), run=False)
+    det.busy.subscribe(pause_at("exposing", 8, 1), run=False)
+    begun = time.perf_counter()
+    pauses = 0
+    done = None
+    resume: Callable[[], Any] = lambda: session.RE(session.find_hotspot(budget=BUDGET))  # noqa: E731
+    while done is None:
+        try:
+            done = resume()
+        except RunEngineInterrupted:
+            pauses += 1
+            resume = session.RE.resume
+    return {
+        "pauses": pauses,
+        "uid": done.run_start_uids[0],
+        "best": [done.plan_result.best_x, done.plan_result.best_y],
+        "stop_reason": done.plan_result.stop_reason,
+        "ms_per_point": 1000.0 * (time.perf_counter() - begun) / BUDGET,
+    }
+
+
+def main(prefix: str, data_dir: str) -> None:
+    session = open_epics_session(
+        prefix=prefix, data_dir=data_dir, settle_s=0.02, timeout_s=20.0, progress=False
+    )
+    with session:
+        report = {
+            "refusals": refusals(session),
+            "stopped": stopped_move(session),
+            "run": paused_run(session),
+        }
+    Path(data_dir, "report.json").write_text(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,201 @@
+"""The real device classes and plans over Channel Access, against the soft IOC.
+
+IOC and clients are processes of their own on private ports, so that this one stays free of EPICS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bl_steer.runs import Run, open_run
+from bl_steer.store import Store
+from simulators.film.beamline import MARGIN
+from simulators.film.sige_film import SigeFilm
+
+pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
+
+BUDGET = 14
+PREFIX = "SIM:"
+SPEEDUP = 100.0
+CLIENT = Path(__file__).with_name("epics_client.py")
+
+
+def free_ports(number: int) -> list[int]:
+    """Return ports of the loopback that nobody uses, for TCP and UDP.
+
+    They lie below those that the kernel gives to whoever asks for any, so that no test beside this
+    one is given them before the IOC has them.
+    """
+    ports: list[int] = []
+    candidates = iter(random.Random().sample(range(20_000, 30_000), 1_000))
+    with ExitStack() as stack:
+        while len(ports) < number:
+            port = next(candidates)
+            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
+            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            with suppress(OSError):
+                tcp.bind(("127.0.0.1", port))
+                udp.bind(("127.0.0.1", port))
+                ports.append(port)
+    return ports
+
+
+def run_client(
+    command: list[str], environment: dict[str, str], *, typed: str = "", folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a client and end whatever it may have started, such as a repeater."""
+    process = subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, start_new_session=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        try:
+            printed, errors = process.communicate(typed, timeout=300)
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+    return subprocess.CompletedProcess(command, process.returncode, printed, errors)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    server, repeater = free_ports(2)
+    return {
+        **os.environ,
+        "EPICS_CA_ADDR_LIST": "127.0.0.1",
+        "EPICS_CA_AUTO_ADDR_LIST": "NO",
+        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
+        "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
+        "EPICS_CA_SERVER_PORT": str(server),
+        "EPICS_CA_REPEATER_PORT": str(repeater),
+        "EPICS_CA_MAX_ARRAY_BYTES": "10000000",
+        "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+@pytest.fixture(scope="module")
+def ioc(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The soft IOC, serving until the module's tests are done."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "bl_steer", "ioc", "--sample", "smooth", "--seed", "1",
+         "--prefix", PREFIX, "--speedup", str(SPEEDUP)],
+        cwd=tmp_path_factory.mktemp("ioc"), env=environment, text=True, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    with process:
+        try:
+            assert process.stdout is not None
+            assert select.select([process.stdout], [], [], 120)[0], (
+                "the IOC is not ready after 120 s"
+            )
+            assert process.stdout.readline() == "READY\n"
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(timeout=20) == 0
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def report(ioc: None, environment: dict[str, str], data_dir: Path) -> dict[str, Any]:
+    """What the client did and saw."""
+    command = [sys.executable, str(CLIENT), PREFIX, str(data_dir)]
+    done = run_client(command, environment, folder=data_dir)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report: dict[str, Any] = json.loads((data_dir / "report.json").read_text())
+    return report
+
+
+@pytest.fixture(scope="module")
+def stored(report: dict[str, Any], data_dir: Path) -> Iterator[Run]:
+    """The run that the client stored, read back here."""
+    with Store.open(data_dir) as store:
+        yield open_run(store, report["run"]["uid"])
+
+
+def test_what_lies_beyond_the_limits_is_refused_before_anything_moves(
+    report: dict[str, Any],
+) -> None:
+    refusals = report["refusals"]
+    assert refusals["limits"] == [-MARGIN, 150.0 + MARGIN]
+    assert "stage_x must stay within its limits -10 … 160, got 0 … 200" in refusals["grid"]
+    assert "161" in refusals["move"]
+    assert refusals["record"] == 20.0, "the record takes a forbidden setpoint back"
+    assert refusals["position"] == [20.0, 30.0]
+
+
+def test_a_stopped_motor_stays_where_it_is_and_obeys_the_next_move(report: dict[str, Any]) -> None:
+    stopped = report["stopped"]
+    assert 20.0 < stopped["at"] < 150.0
+    assert stopped["next"] == 90.0
+
+
+def test_a_paused_run_stores_each_point_once_where_the_agent_wanted_it(
+    report: dict[str, Any], stored: Run
+) -> None:
+    assert report["run"]["pauses"] == 2
+    assert report["run"]["stop_reason"] == "budget"
+    assert stored.n_points == BUDGET
+    np.testing.assert_array_equal(stored.x, stored.decisions["x"])
+    np.testing.assert_array_equal(stored.y, stored.decisions["y"])
+    assert report["run"]["best"] in np.column_stack([stored.x, stored.y]).tolist()
+
+
+def test_the_frames_over_channel_access_are_those_of_their_places(stored: Run) -> None:
+    film = SigeFilm("smooth", seed=1)
+    patterns = stored.patterns()
+    assert patterns.shape == (BUDGET, 33 * 33)
+    assert np.isfinite(patterns).all()
+    expected = film.rates(stored.x, stored.y).reshape(BUDGET, -1)
+    measured = patterns / patterns.sum(axis=1, keepdims=True)
+    nearest = [
+        np.argmin(((expected / expected.sum(axis=1, keepdims=True) - row) ** 2).sum(axis=1))
+        for row in measured
+    ]
+    np.testing.assert_array_equal(nearest, np.arange(BUDGET))
+
+
+def test_a_session_on_epics_opens_and_moves_the_stage(
+    ioc: None, environment: dict[str, str], tmp_path: Path
+) -> None:
+    film = SigeFilm("smooth", seed=1)
+    np.savez(tmp_path / "axes.npz", qx=film.axes.qx, qz=film.axes.qz)
+    command = [sys.executable, "-m", "bl_steer", "session", "--epics", "--prefix", PREFIX]
+    done = run_client(
+        [*command, "--axes", "axes.npz"], environment, folder=tmp_path,
+        typed="RE(bps.mv(stage.x, 12.5)); print('at:', stage.x.position)\nexit\n",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"EPICS, {PREFIX}…, axes of axes.npz" in done.stdout
+    assert "at: 12.5" in done.stdout, done.stdout + done.stderr
+
+
+def test_a_session_without_its_ioc_names_what_does_not_answer(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    command = [sys.executable, "-m", "bl_steer", "session", "--epics", "--prefix", "NOBODY:"]
+    done = run_client(command, environment, folder=tmp_path)
+    line = done.stderr.splitlines()[-1]
+    assert done.returncode == 2
+    assert line.startswith("bl-steer: every process variable must answer within 5 s, got no answer")
+    assert "NOBODY:DET:Acquire" in line
+    assert "NOBODY:STG:X," in line
+    assert not list(tmp_path.iterdir()), "no store is made for a session that never was"
