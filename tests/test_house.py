@@ -119,9 +119,7 @@ def test_root_ships_its_types(root: ModuleType) -> None:
     assert Path(str(root.__file__)).with_name("py.typed").is_file()
 
 
-@pytest.mark.parametrize(
-    "path", [path for path in SOURCES if "plans" in path.parts], ids=identify
-)
+@pytest.mark.parametrize("path", [path for path in SOURCES if "plans" in path.parts], ids=identify)
 def test_no_plan_sleeps_in_the_loop_of_the_run_engine(path: Path) -> None:
     tree = ast.parse(path.read_text())
     calls = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -11,6 +11,19 @@ so that ``import bl_steer`` is light::
 The contracts are in `bl_steer.protocols`: read that first.
 """
 
+from typing import Any
+
 import lazy_loader as lazy
 
-__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+from bl_steer.extras import hint
+
+_load, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
+
+
+def __getattr__(name: str) -> Any:
+    try:
+        return _load(name)
+    except ImportError as error:
+        if line := hint(error):
+            raise ImportError(line, name=error.name) from error
+        raise

@@ -28,6 +28,7 @@ from bl_steer.cli import (
 )
 from bl_steer.cli import server as service
 from bl_steer.cli.options import Parser, check_json
+from bl_steer.extras import hint
 
 __all__ = ["main"]
 
@@ -60,7 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bl-steer: interrupted; {kept}", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
-        line = " ".join(str(error.args[0] if isinstance(error, KeyError) else error).split())
+        text = str(error.args[0] if isinstance(error, KeyError) else error)
+        if isinstance(error, ImportError):
+            text = hint(error) or text
+        line = " ".join(text.split())
         print(f"bl-steer: {line or type(error).__name__}", file=sys.stderr)
         return 2
     return 0

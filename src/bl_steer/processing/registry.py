@@ -16,6 +16,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from bl_steer.extras import hint
 from bl_steer.protocols import Analysis
 
 __all__ = ["ENTRY_POINTS", "analysis_names", "check_name", "find_analysis", "make_params"]
@@ -63,8 +64,9 @@ def find_analysis(name: str) -> Analysis:
         made: Analysis = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError) as error:
         raise ImportError(
-            f"the analysis {name!r} must be importable from {place}, got: {error}; check the place "
-            "and what it needs"
+            f"the analysis {name!r} must be importable from {place}, got: {error}; "
+            f"{hint(error) or 'check the place and what it needs'}",
+            name=error.name if isinstance(error, ImportError) else None,
         ) from error
     return made
 

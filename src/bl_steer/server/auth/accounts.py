@@ -1,7 +1,7 @@
 """Accounts, and signing in: local passwords, invitations, and who a request comes from.
 
-`bl_steer.server.auth.api_keys` is the sibling for programs, `bl_steer.server.auth.oidc` for an identity
-provider.
+`bl_steer.server.auth.api_keys` is the sibling for programs, `bl_steer.server.auth.oidc` for an
+identity provider.
 """
 
 from __future__ import annotations
