@@ -59,6 +59,9 @@ script: venv ## the scripted experiment
 notebooks: venv ## execute the notebooks
 	$(PYTEST) --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
 
+docs: venv ## the site, from docs/ and notebooks/, to docs/_build/html; warnings are errors
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+
 format: venv ## ruff: put code in order
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
