@@ -151,11 +151,14 @@ class Inputs:
     metadata : conditions and units, JSON-compatible: ``{"pixel_size_nm": 10.0, …}``; one value
         holds for all arrays, a list holds one value for each
     source : where they come from (``{"run": uid}``, ``{"files": [...]}``); never in the digest
+    notes : what the reader of the files noticed, one sentence each; an analysis passes it on in
+        its result's warnings
     """
 
     arrays: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, Any] = field(default_factory=dict)
     source: Mapping[str, Any] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
