@@ -143,3 +143,38 @@ def test_no_drawer_for_things_without_a_home(path: Path) -> None:
 def test_input_is_never_checked_by_assert(path: Path) -> None:
     tree = ast.parse(path.read_text())
     assert not [node.lineno for node in ast.walk(tree) if isinstance(node, ast.Assert)]
+
+
+LAZY = sorted({stub for path in SOURCES if (stub := path.with_name("__init__.pyi")).exists()})
+
+
+@pytest.mark.parametrize("stub", LAZY, ids=lambda path: path.parent.name)
+def test_lazy_package_offers_what_exists_and_no_name_of_a_module(stub: Path) -> None:
+    package = importlib.import_module(_name_of(stub.parent))
+    modules = {module.name for module in pkgutil.iter_modules([str(stub.parent)])}
+    assert package.__all__
+    assert not modules & set(package.__all__)
+    missing = [name for name in package.__all__ if not hasattr(package, name)]
+    assert not missing
+
+
+@pytest.mark.parametrize("stub", LAZY, ids=lambda path: path.parent.name)
+def test_lazy_package_offers_no_name_of_another_room(stub: Path) -> None:
+    if stub.parent.name == "bl_steer":  # the front door
+        return
+    package = _name_of(stub.parent)
+    for name in importlib.import_module(package).__all__:
+        home = getattr(getattr(importlib.import_module(package), name), "__module__", package)
+        assert home.startswith(f"{package}.") or home in (package, "builtins", "typing"), name
+
+
+def _name_of(folder: Path) -> str:
+    (root,) = (r for r in ROOTS if folder.is_relative_to(Path(str(r.__file__)).parent))
+    inside = folder.relative_to(Path(str(root.__file__)).parent).parts
+    return ".".join([root.__name__, *inside])
+
+
+def test_no_folder_is_crowded() -> None:
+    folders = {path.parent for path in SOURCES}
+    crowded = {str(f): n for f in folders if (n := len(list(f.glob("*.py")))) > 22}
+    assert not crowded
