@@ -1,4 +1,4 @@
-"""A whole access point on loopback, for tests: a real server in a thread, real requests."""
+"""A whole web process on loopback, for tests: a real server in a thread, real requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bl_steer.server.db.tables import Job, User
 from bl_steer.server.jobs.leases import Lease, Output, Produced
 from bl_steer.server.jobs.queue import finish, take
 from bl_steer.server.settings import ServiceSettings
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.context import Context
 from bl_steer.server.web.process import make_server
 
 PASSWORD = "correct horse battery"
@@ -28,19 +28,19 @@ CSRF = re.compile(r'name="csrf" value="([^"]*)"')
 
 @dataclass
 class Site:
-    """A running access point."""
+    """A running web process."""
 
     address: str
-    office: Office
+    context: Context
     _open: list[httpx.Client] = field(default_factory=list)
 
     def user(self, email: str = "ann@example.org", role: str = "user", **values: Any) -> User:
         """Make an account."""
-        with self.office.database.write() as session:
+        with self.context.database.write() as session:
             return add_user(session, email, password=PASSWORD, role=role, **values)
 
     def key(self, user: User, *scopes: str) -> str:
-        with self.office.database.write() as session:
+        with self.context.database.write() as session:
             return make_key(session, user, "test", scopes or SCOPES)
 
     def stranger(self, **headers: str) -> httpx.Client:
@@ -60,7 +60,7 @@ class Site:
 
     def take(self) -> Lease:
         """Take the next job as a worker does."""
-        with self.office.database.write() as session:
+        with self.context.database.write() as session:
             lease = take(session, "tester", lease_s=60.0)
         if lease is None:
             raise LookupError("no job waits")
@@ -71,16 +71,16 @@ class Site:
         lease = self.take()
         outputs = []
         for name, content in files.items():
-            sha256, size = self.office.store.put(iter([content]))
+            sha256, size = self.context.store.put(iter([content]))
             kind, media_type = KINDS[Path(name).suffix]
             outputs.append(Output(name, kind, sha256, size, media_type))  # type: ignore[arg-type]
         produced = Produced("d" * 64, warnings, {"version": "1"}, outputs)
-        with self.office.database.write() as session:
+        with self.context.database.write() as session:
             assert finish(session, lease, produced, address=self.address)
         return lease.job_id
 
     def job(self, job_id: str) -> Job:
-        with self.office.database.read() as session:
+        with self.context.database.read() as session:
             return session.get_one(Job, job_id)
 
 
@@ -112,7 +112,7 @@ class Browser:
 
 @contextmanager
 def running_site(folder: Path, **settings: Any) -> Iterator[Site]:
-    """Start an access point in an empty folder, on a free port."""
+    """Start an web process in an empty folder, on a free port."""
     chosen = ServiceSettings(folder=folder, port=0, rate_per_minute=100_000, **settings)
     server = make_server(chosen)
     thread = threading.Thread(target=server.run, daemon=True)
@@ -121,10 +121,10 @@ def running_site(folder: Path, **settings: Any) -> Iterator[Site]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    office: Office = server.config.app.state.office  # type: ignore[union-attr]
+    context: Context = server.config.app.state.context  # type: ignore[union-attr]
     address = f"http://127.0.0.1:{port}"
-    office.settings = chosen.model_copy(update={"base_url": address})
-    site = Site(address, office)
+    context.settings = chosen.model_copy(update={"base_url": address})
+    site = Site(address, context)
     try:
         yield site
     finally:

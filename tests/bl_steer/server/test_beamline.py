@@ -47,7 +47,7 @@ def _site() -> ModuleType:
 def server(folder: Path) -> Iterator[tuple[str, str]]:
     """Run access point and worker; yield address and key."""
     with _site().running_site(folder, poll_s=0.05, job_niceness=0) as site:
-        worker = Worker(site.office.settings, name="w")
+        worker = Worker(site.context.settings, name="w")
         thread = threading.Thread(target=worker.run, daemon=True)
         thread.start()
         try:

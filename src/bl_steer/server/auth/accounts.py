@@ -20,7 +20,7 @@ from bl_steer.server.auth.tokens import (
     is_password,
     new_token,
 )
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Invitation, SignIn, User
 from bl_steer.server.errors import Refused, missing
 
@@ -108,7 +108,7 @@ def add_user(
     )
     session.add(user)
     session.flush()
-    record_deed(session, by or email, "user add", email, {"role": role})
+    record_event(session, by or email, "user add", email, {"role": role})
     return user
 
 
@@ -130,10 +130,10 @@ def change_user(
     if loses and _number_of_admins(session) <= 1 and user.disabled is None:
         raise Refused(409, "refused.last_admin")
     if role is not None and role != user.role:
-        record_deed(session, by.email, "user role", user.email, {"was": user.role, "is": role})
+        record_event(session, by.email, "user role", user.email, {"was": user.role, "is": role})
         user.role = role
     if disabled is not None and disabled != (user.disabled is not None):
-        record_deed(session, by.email, "user close" if disabled else "user open", user.email)
+        record_event(session, by.email, "user close" if disabled else "user open", user.email)
         user.disabled = time.time() if disabled else None
         if disabled:
             session.execute(delete(SignIn).where(SignIn.user_id == user.id))
@@ -149,7 +149,7 @@ def change_password(session: Session, user_id: str, old: str, new: str) -> None:
         raise Refused(422, "refused.old_password")
     user.password_hash = hash_password(check_password(new))
     session.execute(delete(SignIn).where(SignIn.user_id == user.id))
-    record_deed(session, user.email, "user password", user.email)
+    record_event(session, user.email, "user password", user.email)
 
 
 def invite(
@@ -173,7 +173,7 @@ def invite(
             expires=time.time() + days * DAY_S,
         )
     )
-    record_deed(session, by, "user invite", email, {"role": role})
+    record_event(session, by, "user invite", email, {"role": role})
     return token
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import DAY_S, Visitor
 from bl_steer.server.auth.tokens import hash_token, new_token
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import ApiKey, User
 from bl_steer.server.errors import Refused, missing
 
@@ -50,7 +50,9 @@ def make_key(
             expires=None if days is None else time.time() + days * DAY_S,
         )
     )
-    record_deed(session, user.email, "key add", name.strip()[:200], {"scopes": sorted(set(scopes))})
+    record_event(
+        session, user.email, "key add", name.strip()[:200], {"scopes": sorted(set(scopes))}
+    )
     return token
 
 
@@ -71,7 +73,7 @@ def revoke_key(session: Session, user: User, key_id: str) -> None:
     if key is None or key.user_id != user.id or key.revoked is not None:
         raise missing("key")
     key.revoked = time.time()
-    record_deed(session, user.email, "key revoke", key.name)
+    record_event(session, user.email, "key revoke", key.name)
 
 
 def visitor_of_key(session: Session, token: str) -> Visitor:

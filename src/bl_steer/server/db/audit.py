@@ -19,14 +19,14 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import AuditRecord
 
-__all__ = ["FIRST_HASH", "broken_link", "record_deed"]
+__all__ = ["FIRST_HASH", "broken_link", "record_event"]
 
 FIRST_HASH = "0" * 64
 LOCK = 0x626C5F61
 """Number of PostgreSQL's advisory lock, held to the transaction's end: one link at a time."""
 
 
-def record_deed(
+def record_event(
     session: Session,
     actor: str,
     action: str,

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import DAY_S
 from bl_steer.server.auth.tokens import hash_token, new_token
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Job, Share, User
 from bl_steer.server.errors import Refused, missing
 
@@ -26,7 +26,7 @@ def share_job(session: Session, user: User, job: Job, *, days: float) -> tuple[S
     share = Share(job_id=job.id, token_hash=hash_token(token), expires=time.time() + days * DAY_S)
     session.add(share)
     session.flush()
-    record_deed(session, user.email, "share add", job.id, {"share": share.id, "days": days})
+    record_event(session, user.email, "share add", job.id, {"share": share.id, "days": days})
     return share, token
 
 
@@ -49,7 +49,7 @@ def revoke_share(session: Session, user: User, share_id: str) -> Share:
         raise missing("share")
     if share.revoked is None:
         share.revoked = time.time()
-        record_deed(session, user.email, "share revoke", job.id, {"share": share.id})
+        record_event(session, user.email, "share revoke", job.id, {"share": share.id})
     return share
 
 

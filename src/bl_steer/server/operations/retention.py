@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, delete, exists, or_, select, update
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import (
     AccessRecord,
@@ -91,7 +91,7 @@ def _delete_one(session: Session, files: FileStore, sha256: str, now: float) -> 
     if blob is not None:
         session.delete(blob)
     files.delete(sha256)
-    record_deed(
+    record_event(
         session,
         "keeper",
         "file delete",

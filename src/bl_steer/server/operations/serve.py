@@ -29,14 +29,14 @@ def parts_of(
     from bl_steer.server.jobs.worker import run_worker
     from bl_steer.server.languages import load_texts
     from bl_steer.server.operations.housekeeping import run_keeper
-    from bl_steer.server.web.analysis_cards import own_cards
+    from bl_steer.server.web.catalogue import builtin_entries
     from bl_steer.server.web.process import serve_web
     from bl_steer.server.web.rendering import load_pages
 
     functions: dict[str, Callable[[], None]] = {}
     load_texts()  # for mails
     if "web" in parts:
-        own_cards()
+        builtin_entries()
         load_pages()
         functions["web"] = partial(serve_web, settings)
     if "worker" in parts:

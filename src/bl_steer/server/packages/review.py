@@ -15,7 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.processing.registry import analysis_names
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Blob, Package, Release, Review, User
 from bl_steer.server.languages import Word
 from bl_steer.server.packages.approval import Approval
@@ -89,7 +89,7 @@ def note_check(session: Session, sha256: str, report: TestReport) -> Package:
     package.report = {**package.report, "check": report.to_dict(), "checked": time.time()}
     problems = [*report.problems, *(p for one in report.tests for p in one["problems"])]
     detail = {"passed": report.passed, "problems": problems[:20]}
-    record_deed(session, "check", "package check", sha256, detail)
+    record_event(session, "check", "package check", sha256, detail)
     return package
 
 
@@ -321,4 +321,4 @@ def _called(package: Package) -> str:
 
 def _record(session: Session, by: User, deed: str, package: Package, **detail: Any) -> None:
     about = {"name": package.name, "version": package.version, "state": package.state}
-    record_deed(session, by.email, deed, package.sha256, {**about, **detail})
+    record_event(session, by.email, deed, package.sha256, {**about, **detail})

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.orm import Session, aliased
 
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Package, Upload, User
 from bl_steer.server.db.training_tables import Correction, Retraining, Snapshot
 
@@ -67,7 +67,7 @@ def add_correction(session: Session, image_id: str, mask_id: str, user: User) ->
     made = Correction(image_id=image_id, mask_id=mask_id, user_id=user.id)
     session.add(made)
     session.flush()
-    record_deed(session, user.email, "correction add", image_id, {"mask": mask_id})
+    record_event(session, user.email, "correction add", image_id, {"mask": mask_id})
     return made
 
 
@@ -110,7 +110,7 @@ def withdraw(session: Session, upload_id: str, user: User) -> list[UsedBy]:
             "their ids"
         )
     upload.may_train = False
-    record_deed(session, user.email, "training withdraw", upload_id, {"sha256": upload.sha256})
+    record_event(session, user.email, "training withdraw", upload_id, {"sha256": upload.sha256})
     return used_by(session, upload_id)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, User
 from bl_steer.server.db.training_tables import Retraining, Snapshot
@@ -89,7 +89,7 @@ class Retrainings:
             made = Retraining(snapshot_sha256=snapshot.sha256, champion=self._live(session))
             session.add(made)
             session.flush()
-            record_deed(session, actor, "retraining begin", made.id, {"snapshot": snapshot.sha256})
+            record_event(session, actor, "retraining begin", made.id, {"snapshot": snapshot.sha256})
             return made.id
 
     def carry_out(
@@ -253,4 +253,4 @@ class Retrainings:
             row.state, row.message, row.finished = state, message, time.time()
             row.report = report or {}
             verdict = (report or {}).get("comparison", {}).get("verdict", message[:200])
-            record_deed(session, "retraining", f"retraining {state}", row.id, {"result": verdict})
+            record_event(session, "retraining", f"retraining {state}", row.id, {"result": verdict})

@@ -17,7 +17,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.processing.digest import canonical_json
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.training_tables import SamplePart, Snapshot
 from bl_steer.server.retraining.pairs import training_pairs
 from bl_steer.server.retraining.settings import RetrainingSettings
@@ -65,7 +65,7 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
     made = Snapshot(sha256=sha256, manifest=manifest)
     session.add(made)
     session.flush()
-    record_deed(session, actor, "snapshot take", sha256, manifest["counts"])
+    record_event(session, actor, "snapshot take", sha256, manifest["counts"])
     return made
 
 

@@ -11,7 +11,7 @@ from typing import Literal
 from sqlalchemy import bindparam, func, select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.audit import record_deed
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Blob, Upload, User
 from bl_steer.server.errors import missing
@@ -135,7 +135,7 @@ def delete_upload(session: Session, user: User, upload_id: str) -> Upload:
     """Mark a file as deleted; the keeper takes its bytes away once nothing refers to them."""
     upload = upload_of(session, user.id, upload_id)
     upload.deleted = time.time()
-    record_deed(session, user.email, "file delete", upload.id, {"sha256": upload.sha256})
+    record_event(session, user.email, "file delete", upload.id, {"sha256": upload.sha256})
     return upload
 
 
@@ -152,5 +152,5 @@ def set_training(
     wanted = may_train or policy == "always"
     if wanted != upload.may_train:
         upload.may_train = wanted
-        record_deed(session, user.email, "file training", upload.id, {"may_train": wanted})
+        record_event(session, user.email, "file training", upload.id, {"may_train": wanted})
     return upload

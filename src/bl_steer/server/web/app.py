@@ -20,8 +20,8 @@ from starlette.exceptions import HTTPException
 
 from bl_steer.server.errors import Refused
 from bl_steer.server.settings import ServiceSettings
-from bl_steer.server.web.context import Office
-from bl_steer.server.web.middleware import HEADERS, Doorman
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.middleware import HEADERS, AccessMiddleware
 from bl_steer.server.web.rendering import language_of, load_pages, local_path, render
 from bl_steer.server.web.routes import (
     account,
@@ -62,14 +62,14 @@ logger = logging.getLogger(__name__)
 
 def create_app(settings: ServiceSettings | None = None) -> FastAPI:
     """Return the application; its tables and folders are made when it starts."""
-    office = Office(settings or ServiceSettings())
+    context = Context(settings or ServiceSettings())
     load_pages()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await run_in_threadpool(office.open)
+        await run_in_threadpool(context.open)
         yield
-        await run_in_threadpool(office.close)
+        await run_in_threadpool(context.close)
 
     app = FastAPI(
         title="bl_steer analysis server",
@@ -81,11 +81,11 @@ def create_app(settings: ServiceSettings | None = None) -> FastAPI:
         lifespan=lifespan,
         redirect_slashes=False,
     )
-    app.state.office = office
+    app.state.context = context
     for module in ROUTERS:
         # As they are: a router inside the application is searched twice, and more slowly.
         app.router.routes.extend(module.router.routes)
-    app.add_middleware(Doorman, record=office.record)
+    app.add_middleware(AccessMiddleware, record=context.record)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)

@@ -17,14 +17,14 @@ from bl_steer.server.settings import MIB, ServiceSettings
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.uploads import clean_name, used_bytes
 from bl_steer.server.web.access_log import AccessLog
-from bl_steer.server.web.analysis_cards import Card, own_cards, package_card
+from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.metrics import RequestMetrics
 from bl_steer.server.web.rendering import amount
 
-__all__ = ["Office"]
+__all__ = ["Context"]
 
 
-class Office:
+class Context:
     """One access point.
 
     Parameters
@@ -78,34 +78,34 @@ class Office:
         quota = amount(self.settings.quota_mib * MIB)
         return Refused(413, "refused.quota", file=clean_name(file_name), quota=quota)
 
-    def cards(self) -> list[Card]:
+    def catalogue(self) -> list[AnalysisEntry]:
         """Return the analyses that there are."""
         with self.database.read() as session:
             released = released_packages(session)
-        return [*own_cards(), *map(package_card, released)]
+        return [*builtin_entries(), *map(package_entry, released)]
 
     def offered(self, session: Session) -> set[str]:
         """Return the names of the analyses that there are."""
         released = {package.name for package in released_packages(session)}
-        return released | {card.name for card in own_cards()}
+        return released | {entry.name for entry in builtin_entries()}
 
-    def card(self, name: str) -> Card:
+    def entry(self, name: str) -> AnalysisEntry:
         """Return one analysis; `Refused` where there is none of that name."""
-        for card in own_cards():
-            if card.name == name:
-                return card
+        for entry in builtin_entries():
+            if entry.name == name:
+                return entry
         with self.database.read() as session:
             package = live_package(session, name)
             if package is None:
                 known = ", ".join(sorted(self.offered(session)))
                 raise Refused(404, "refused.no_analysis", name=name[:80], known=known)
-        return package_card(package)
+        return package_entry(package)
 
     def titles(self, language: str) -> dict[str, str]:
         """Return the title of each analysis, also of those that are not offered any more."""
         with self.database.read() as session:
             packages = titles_of(session, language)
-        return {**{card.name: card.title(language) for card in own_cards()}, **packages}
+        return {**{entry.name: entry.title(language) for entry in builtin_entries()}, **packages}
 
     def is_due(self, what: str, *, every_s: float) -> bool:
         """Return whether something was last done longer ago than that; if so, it is done now."""

@@ -18,7 +18,7 @@ from bl_steer.server.db.tables import AccessRecord
 from bl_steer.server.errors import Refused
 from bl_steer.server.web.rendering import amount
 
-__all__ = ["UNKNOWN_BYTES", "Body", "Doorman"]
+__all__ = ["UNKNOWN_BYTES", "AccessMiddleware", "Body"]
 
 UNKNOWN_BYTES = 64 * 1024
 STALL_S = 10.0
@@ -74,7 +74,7 @@ class Body:
         return message
 
 
-class Doorman:
+class AccessMiddleware:
     """Put limits around an application, headers on its answers, and each request on record.
 
     Parameters

@@ -16,8 +16,8 @@ from bl_steer.server.auth.accounts import invite
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Invitation, User
 from bl_steer.server.settings import ServiceSettings
-from bl_steer.server.web.analysis_cards import own_cards
 from bl_steer.server.web.app import create_app
+from bl_steer.server.web.catalogue import builtin_entries
 
 __all__ = ["first_link", "make_server", "serve_web"]
 
@@ -96,7 +96,7 @@ def make_server(settings: ServiceSettings, **options: Any) -> uvicorn.Server:
 
 def serve_web(settings: ServiceSettings) -> None:
     """Serve until a signal ends it."""
-    threading.Thread(target=_load, name="cards", daemon=True).start()
+    threading.Thread(target=_load, name="entries", daemon=True).start()
     make_server(settings).run()
 
 
@@ -106,7 +106,7 @@ def _load() -> None:
     It stays to the end. Python would look through all of it for garbage again and again, for 0.2 s
     each time, in which nobody is served.
     """
-    own_cards()
+    builtin_entries()
     gc.freeze()
 
 

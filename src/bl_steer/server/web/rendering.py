@@ -71,7 +71,7 @@ def render(
     """
     language = language_of(request)
     visitor: Visitor = getattr(request.state, "visitor", Visitor())
-    settings = request.app.state.office.settings
+    settings = request.app.state.context.settings
 
     def t(key: str, **parts: object) -> Markup:
         words = escape(text(language, key))

@@ -14,7 +14,7 @@ from bl_steer.server.db.tables import Job, JobOutput
 from bl_steer.server.jobs.history import outputs_of
 from bl_steer.server.languages import result_label
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
-from bl_steer.server.web.analysis_cards import Card
+from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.forms import fields_of
 
 __all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
@@ -85,13 +85,13 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     )
 
 
-def parameter_lines(card: Card | None, job: Job, language: str) -> list[tuple[str, str]]:
+def parameter_lines(entry: AnalysisEntry | None, job: Job, language: str) -> list[tuple[str, str]]:
     """Return name and value of each parameter that a job ran with."""
-    if card is None:
+    if entry is None:
         return [(name, str(value)) for name, value in job.params.items()]
     lines = []
     for one in fields_of(
-        card.params, analysis=card.name, language=language, values=job.params, hidden=card.hidden
+        entry.params, analysis=entry.name, language=language, values=job.params, hidden=entry.hidden
     ):
         shown = dict(one.choices).get(str(one.shown), str(one.shown))
         if one.kind == "flag":

@@ -15,8 +15,8 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of, number_open
 from bl_steer.server.languages import text
 from bl_steer.server.uploads.uploads import file_names
-from bl_steer.server.web.analysis_cards import Card
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.catalogue import AnalysisEntry
+from bl_steer.server.web.context import Context
 from bl_steer.server.web.forms import problems_of
 
 __all__ = ["WrongParams", "submit_analysis"]
@@ -37,9 +37,9 @@ class WrongParams(Refused):
 
 
 def submit_analysis(
-    office: Office,
+    context: Context,
     user: User,
-    card: Card,
+    entry: AnalysisEntry,
     upload_ids: Sequence[str],
     values: Mapping[str, Any],
     *,
@@ -62,22 +62,22 @@ def submit_analysis(
     WrongParams
         When parameters do not fit, naming each.
     """
-    if problems := _problems(card, values, language):
+    if problems := _problems(entry, values, language):
         raise WrongParams(problems)
-    params = card.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
-    with office.database.read() as session:  # before the write, which others wait for
-        _check_files(session, user, card, upload_ids, language)
+    params = entry.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
+    with context.database.read() as session:  # before the write, which others wait for
+        _check_files(session, user, entry, upload_ids, language)
         if parent_id:
             job_of(session, user.id, parent_id)
         known = submission_key and jobs.submitted(session, user.id, submission_key)
-        most = office.settings.quota_jobs
+        most = context.settings.quota_jobs
         if not known and number_open(session, user.id) >= most:
             raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
     queue = partial(
         jobs.submit,
         user_id=user.id,
-        analysis=card.name,
-        package_sha256=card.package_sha256,
+        analysis=entry.name,
+        package_sha256=entry.package_sha256,
         params=params,
         upload_ids=list(upload_ids),
         language=language,
@@ -86,21 +86,21 @@ def submit_analysis(
         submission_key=submission_key,
     )
     try:
-        return _written(office, queue)
+        return _written(context, queue)
     except ValueError as error:  # a file was deleted meanwhile
         raise missing("file") from error
 
 
-def _written(office: Office, queue: Callable[[Session], Job]) -> Job:
+def _written(context: Context, queue: Callable[[Session], Job]) -> Job:
     try:
-        return office.database.write_together(queue)
+        return context.database.write_together(queue)
     except IntegrityError:  # on PostgreSQL the same key at the same time; now that job is there
-        return office.database.write_together(queue)
+        return context.database.write_together(queue)
 
 
-def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str, str]:
-    problems = problems_of(card.params, values, language, hidden=card.hidden)
-    for name, allowed in card.choices.items():
+def _problems(entry: AnalysisEntry, values: Mapping[str, Any], language: str) -> dict[str, str]:
+    problems = problems_of(entry.params, values, language, hidden=entry.hidden)
+    for name, allowed in entry.choices.items():
         if name in values and values[name] not in allowed and name not in problems:
             got = str(values[name])[:60]
             expected = ", ".join(allowed)
@@ -109,17 +109,17 @@ def _problems(card: Card, values: Mapping[str, Any], language: str) -> dict[str,
 
 
 def _check_files(
-    session: Session, user: User, card: Card, upload_ids: Sequence[str], language: str
+    session: Session, user: User, entry: AnalysisEntry, upload_ids: Sequence[str], language: str
 ) -> None:
     if not upload_ids:
         raise Refused(422, "refused.no_file_given")
     found = file_names(session, user.id, upload_ids[:1000])
     if len(found) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [name for name in found.values() if not card.takes_one(name)]
-    title = card.title(language)
+    unfit = [name for name in found.values() if not entry.takes_one(name)]
+    title = entry.title(language)
     if unfit:
-        suffixes = " ".join(card.suffixes)
+        suffixes = " ".join(entry.suffixes)
         raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
-    if len(found) > card.kind.most:
-        raise Refused(422, "refused.unfit_number", analysis=title, most=card.kind.most)
+    if len(found) > entry.kind.most:
+        raise Refused(422, "refused.unfit_number", analysis=title, most=entry.kind.most)

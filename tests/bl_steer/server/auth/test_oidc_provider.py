@@ -108,7 +108,7 @@ def test_a_user_of_a_certified_provider_gets_an_account_until_it_is_closed(
     assert "ann@example.org" in page.inner_text("main")
     assert page.input_value("#name") == "Ann"
     sign_in(site, chromium, "ann")
-    with site.office.database.write() as session:
+    with site.context.database.write() as session:
         (user,) = session.query(User).all()
         user.disabled = time.time()
     assert "is wrong" in sign_in(site, chromium, "ann").inner_text("h1")
@@ -119,7 +119,7 @@ def test_an_address_that_the_provider_has_not_verified_makes_no_account(
 ) -> None:
     page = sign_in(site, chromium, "bob")
     assert "no verified e-mail address" in page.inner_text("h1")
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         assert session.query(User).all() == []
 
 
@@ -137,5 +137,5 @@ def test_an_answer_to_another_sign_in_signs_nobody_in(
 ) -> None:
     page = sign_in(site, chromium, "ann", change)
     assert said in page.inner_text("h1")
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         assert session.query(User).all() == []

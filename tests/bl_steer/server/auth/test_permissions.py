@@ -12,7 +12,7 @@ from fastapi.routing import APIRoute
 
 from bl_steer.server.auth.permissions import ACCESS
 from bl_steer.server.web.app import ROUTERS
-from bl_steer.server.web.authorization import GatedRoute
+from bl_steer.server.web.authorization import AuthorizedRoute
 
 WHO = ("stranger", "user", "reviewer", "admin", "key", "narrow key")
 RANK = {"stranger": 0, "user": 1, "reviewer": 2, "admin": 3}
@@ -29,11 +29,11 @@ def routes() -> list[APIRoute]:
 def test_every_route_has_a_row_goes_through_the_gate_and_every_row_has_a_route() -> None:
     made = [f"{method} {route.path}" for route in routes() for method in route.methods or ()]
     assert sorted(made) == sorted(ACCESS)
-    assert all(isinstance(route, GatedRoute) for route in routes())
+    assert all(isinstance(route, AuthorizedRoute) for route in routes())
 
 
 def test_a_route_without_a_row_cannot_be_made() -> None:
-    router = APIRouter(route_class=GatedRoute)
+    router = APIRouter(route_class=AuthorizedRoute)
     with pytest.raises(KeyError, match="GET /secret"):
         router.get("/secret")(lambda: None)
 
@@ -139,7 +139,7 @@ def objects_of(house: House) -> dict[str, str]:
     made = client.post("/analyses/advise", data={"csrf": word, "file": upload_id})
     job_id = made.headers["location"].rpartition("/")[2]
     assert house.site.finish({"a.csv": b"a\n1\n"}) == job_id
-    with house.site.office.database.write() as session:
+    with house.site.context.database.write() as session:
         from sqlalchemy import select
 
         from bl_steer.server.auth.api_keys import make_key

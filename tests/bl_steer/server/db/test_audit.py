@@ -4,7 +4,7 @@ import threading
 
 from sqlalchemy import delete, select, update
 
-from bl_steer.server.db.audit import broken_link, record_deed
+from bl_steer.server.db.audit import broken_link, record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AuditRecord
 
@@ -12,7 +12,7 @@ from bl_steer.server.db.tables import AuditRecord
 def fill(database: Database, number: int = 5) -> list[int]:
     for count in range(number):
         with database.write() as session:
-            record_deed(session, "ann@example.org", "test", f"試料 {count}", {"n": 0.1 * count})
+            record_event(session, "ann@example.org", "test", f"試料 {count}", {"n": 0.1 * count})
     with database.read() as session:
         return list(session.scalars(select(AuditRecord.id).order_by(AuditRecord.id)))
 
@@ -48,7 +48,7 @@ def test_a_deed_that_was_rolled_back_leaves_no_gap(database: Database) -> None:
     fill(database, 2)
     try:
         with database.write() as session:
-            record_deed(session, "ann@example.org", "test")
+            record_event(session, "ann@example.org", "test")
             raise ZeroDivisionError
     except ZeroDivisionError:
         pass

@@ -17,7 +17,7 @@ from bl_steer.server.jobs.leases import CAUSES
 from bl_steer.server.languages import LANGUAGES, choose_language, result_label, text, texts
 from bl_steer.server.packages.manifest import InputKind
 from bl_steer.server.packages.review import STATES
-from bl_steer.server.web.analysis_cards import own_cards
+from bl_steer.server.web.catalogue import builtin_entries
 from bl_steer.server.web.routes.packages import DEEDS
 
 HERE = Path(str(bl_steer.server.__file__)).parent
@@ -72,7 +72,7 @@ def test_every_refusal_of_the_gate_and_every_deed_on_record_has_its_text() -> No
     named = [one for one in raised if one != "not_to_"]  # of each state: above
     assert [one for one in named if f"gate.{one}" not in texts("ja")] == []
     sources = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("*.py"))
-    calls = re.findall(r"\b(?:record_deed|_record)\((?!self)[^)]*", sources)
+    calls = re.findall(r"\b(?:record_event|_record)\((?!self)[^)]*", sources)
     deeds = {one for call in calls for one in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
     deeds |= {"retraining done", "retraining failed"}
     assert len(deeds) > 20
@@ -85,11 +85,11 @@ def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:
     assert [key for key, said in words.items() if not JAPANESE.search(said)] == []
 
 
-@pytest.mark.parametrize("card", own_cards(), ids=lambda card: card.name)
-def test_every_parameter_of_our_analyses_is_labelled_and_explained(card) -> None:  # type: ignore[no-untyped-def]
-    for name in card.params.model_fields.keys() - card.hidden:
+@pytest.mark.parametrize("entry", builtin_entries(), ids=lambda entry: entry.name)
+def test_every_parameter_of_our_analyses_is_labelled_and_explained(entry) -> None:  # type: ignore[no-untyped-def]
+    for name in entry.params.model_fields.keys() - entry.hidden:
         for what in ("param", "help"):
-            assert f"{what}.{card.name}.{name}" in texts("ja")
+            assert f"{what}.{entry.name}.{name}" in texts("ja")
 
 
 @pytest.mark.parametrize(

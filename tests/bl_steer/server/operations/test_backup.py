@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from bl_steer.server.db.audit import broken_link, record_deed
+from bl_steer.server.db.audit import broken_link, record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Base, Blob, Job, Upload, User
 from bl_steer.server.folder import alone
@@ -33,7 +33,7 @@ def filled(folder: Path) -> ServiceSettings:
         session.flush()
         jobs.submit(session, user_id="u", analysis="advise", params={"a": 1.5}, upload_ids=["f"])
         for number in range(3):
-            record_deed(session, "u@x.org", "test", str(number))
+            record_event(session, "u@x.org", "test", str(number))
     database.close()
     return settings
 
@@ -81,7 +81,7 @@ def test_a_restored_server_is_the_one_that_was_backed_up(
     assert store.open(sha256).read() == "µm, 測定".encode()
     database = Database(other.database)
     with database.write() as session:
-        record_deed(session, "u@x.org", "after", "")  # goes on counting where it was
+        record_event(session, "u@x.org", "after", "")  # goes on counting where it was
         assert broken_link(session) is None
         assert session.get_one(Upload, "f").file_name == "測定.csv"
         assert session.scalars(select(Job.params)).one() == {"a": 1.5}

@@ -28,7 +28,7 @@ def released(site: Any, folder: Path, author: User, reviewer: User) -> Any:
     source.write_text(source.read_text().replace(plain, titles))
     (folder / "mine" / "tests" / "two-halves.expected.json").write_text("{}")
     build_archive(folder / "mine", folder / "mine.zip")
-    office = site.office
+    office = site.context
     with (folder / "mine.zip").open("rb") as file, office.database.write() as session:
         package = gate.submit(session, file, author, packages=office.packages)
         gate.note_check(session, package.sha256, PASSED)
@@ -46,7 +46,7 @@ def revoked(site: Any, tmp_path: Path) -> tuple[Any, dict[str, str]]:
     jobs = {}
     for name in ("en", "ja", "ja"):
         upload = site.browser(f"{name}@example.org").upload(("a.csv", b"x,y\n1,2\n"))
-        with site.office.database.write() as session:
+        with site.context.database.write() as session:
             jobs[name] = submit(
                 session,
                 user_id=people[name].id,
@@ -67,7 +67,7 @@ def test_each_user_of_a_revoked_package_gets_one_mail_in_their_language(
     revoked: tuple[Any, dict[str, str]],
 ) -> None:
     site, jobs = revoked
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         revocations = select(OutgoingMail).where(OutgoingMail.job_id.is_(None))
         found = session.scalars(revocations).all()
     mails = {one.recipient: one for one in found}
@@ -86,7 +86,7 @@ def test_the_mail_of_a_result_names_its_package_by_the_title_in_the_readers_lang
     site, jobs = revoked
     for language, title in TITLES.items():
         of_job = select(OutgoingMail).where(OutgoingMail.job_id == jobs[language])
-        with site.office.database.read() as session:
+        with site.context.database.read() as session:
             assert title in session.scalars(of_job).one().subject
 
 
@@ -123,7 +123,7 @@ def test_what_cannot_run_again_is_not_offered_again_and_the_history_says_why(
     upload = browser.upload(("b.csv", b"x,y,value\n1,2,3\n")).headers["location"]
     file = upload.partition("file=")[2]
     still = browser.post("/analyses/advise", {"file": file}).headers["location"]
-    with site.office.database.write() as session:
+    with site.context.database.write() as session:
         owner = site.job(jobs["en"]).user_id
         gone = submit(session, user_id=owner, analysis="gone", params={}, upload_ids=[file]).id
     site.finish({"t.csv": b"a\n1\n"})

@@ -35,10 +35,10 @@ def test_a_folder_is_built_and_submitted_in_the_name_of_the_key(
     assert main([*submit, "--json", str(report)]) == 0
     told = json.loads(report.read_text())
     assert (told["name"], told["version"], told["state"]) == ("sums", "1.0.0", "submitted")
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         package = session.get_one(Package, told["sha256"])
     assert package.author_id == author.id
-    assert site.office.store.has(package.blob_sha256)
+    assert site.context.store.has(package.blob_sha256)
     capsys.readouterr()
     # The same content again is refused in the server's words, and so is a file that is no package.
     assert main(["package", "submit", str(archive), "--server", site.address]) == 2
@@ -53,7 +53,7 @@ def test_the_pages_of_a_package_say_in_japanese_what_is_and_what_may_not_be(
 ) -> None:
     author = site.user(language="ja")
     site.user("rei@example.org", "reviewer")
-    packages, database = site.office.packages, site.office.database
+    packages, database = site.context.packages, site.context.database
     content = small().archive().read_bytes()
     with database.write() as session:
         sha256 = gate.submit(session, io.BytesIO(content), author, packages=packages).sha256
@@ -89,12 +89,12 @@ def test_a_retrained_package_shows_its_reviewer_what_the_hold_out_says(
     site: Any, small: Callable[..., Any]
 ) -> None:
     author = site.user()
-    with site.office.database.write() as session:
+    with site.context.database.write() as session:
         package = gate.submit(
             session,
             io.BytesIO(small().archive().read_bytes()),
             author,
-            packages=site.office.packages,
+            packages=site.context.packages,
         )
         session.add(Snapshot(sha256="5" * 64, manifest={"pairs": []}))
         session.flush()

@@ -201,7 +201,7 @@ def test_several_files_come_in_at_once_with_their_japanese_names(site: Any, brow
         assert unquote(said.rpartition("''")[2]) == name
         assert said.isascii()
     assert "試料1" in listed
-    assert not list(site.office.arrivals.iterdir())
+    assert not list(site.context.arrivals.iterdir())
 
 
 def test_a_name_in_cp932_as_old_programs_send_it_is_read(browser: Any) -> None:
@@ -301,7 +301,7 @@ def test_a_file_over_the_limit_is_refused_as_it_comes_and_not_kept(site: Any) ->
     answer = program.post("/api/v1/files?file_name=a.csv", content=pieces())
     assert answer.status_code == 413
     assert "2 MiB" in answer.json()["message"]
-    assert not list(site.office.arrivals.iterdir())
+    assert not list(site.context.arrivals.iterdir())
 
 
 def test_files_that_fill_the_quota_are_the_last(site: Any) -> None:
@@ -326,7 +326,7 @@ def test_a_program_hears_which_file_its_quota_has_no_room_for(site: Any, chunked
     assert answer.json()["message"] == (
         "last.csv does not fit: your files may take 6 MiB in all. Delete some first."
     )
-    assert not list(site.office.arrivals.iterdir())
+    assert not list(site.context.arrivals.iterdir())
 
 
 @pytest.mark.parametrize(

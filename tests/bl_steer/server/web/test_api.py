@@ -173,7 +173,7 @@ def test_bl_steer_submit_saves_the_result(
     assert "d" * 64 in capsys.readouterr().out
     with worker(site, {"next.csv": b"x,y\n5,6\n"}):
         assert main([*command, "--may-train"]) == 0
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         offered = session.scalars(select(Upload.may_train).order_by(Upload.created)).all()
     assert offered[-2:] == [False, True]
     assert main(["submit", "none.csv", "--analysis", "advise"]) == 2

@@ -58,7 +58,7 @@ def test_a_file_without_the_sessions_word_is_refused_before_it_is_kept(
     assert browser.client.post("/files", files=file).status_code == 403
     late = [("files", ("a.csv", b"1,2\n")), ("csrf", (None, browser.word))]
     assert browser.client.post("/files", files=late).status_code == 403
-    assert not list(site.office.arrivals.iterdir())
+    assert not list(site.context.arrivals.iterdir())
 
 
 def test_a_form_of_another_site_is_refused(browser: Any) -> None:
@@ -236,10 +236,10 @@ def test_a_share_link_ends_when_it_is_revoked_and_shows_that_job_only(
 def test_secrets_of_paths_stay_out_of_the_access_log(site: Any) -> None:
     site.stranger().get("/s/a-secret-token")
     site.stranger().get("/join/a-secret-token?x=a-secret-token")
-    site.office.log.flush()
+    site.context.log.flush()
     from bl_steer.server.web.access_log import latest_requests
 
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         paths = [one.path for one in latest_requests(session, limit=1000)]
     assert "/s/{token}" in paths
     assert not [path for path in paths if "a-secret-token" in path]

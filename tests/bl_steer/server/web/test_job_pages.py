@@ -24,7 +24,7 @@ def job_of(browser: Any) -> str:
 
 
 def links_of(site: Any, path: str) -> int:
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         return len(shares_of(session, path.rpartition("/")[2]))
 
 

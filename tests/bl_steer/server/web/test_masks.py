@@ -46,10 +46,10 @@ def segmented(site: Any, browser: Any, **ticks: str) -> tuple[str, str]:
     made = browser.post("/analyses/segment", {"file": upload_id, "pixel_size_nm": "10"})
     assert made.status_code == 303, made.text
     lease = site.take()
-    sha256, size = site.office.store.put(iter([b"phase\n"]))
+    sha256, size = site.context.store.put(iter([b"phase\n"]))
     output = Output("fractions.csv", "table", sha256, size, "text/csv")
     produced = Produced("d" * 64, (), {"phases": PHASES}, [output])
-    with site.office.database.write() as session:
+    with site.context.database.write() as session:
         assert finish(session, lease, produced, address=site.address)
     return lease.job_id, upload_id
 
@@ -60,7 +60,7 @@ def give(browser: Any, job_id: str, name: str, content: bytes, image: str = "") 
 
 
 def pairs(site: Any) -> list[tuple[str, str]]:
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         return [(one.image_id, one.mask_id) for one in training_pairs(session)]
 
 
@@ -91,10 +91,10 @@ def test_a_mask_from_the_result_page_makes_a_pair_and_a_wrong_one_is_explained(s
     assert given.status_code == 200, given.text
     ((image_id, mask_id),) = pairs(site)
     assert image_id == upload_id
-    with site.office.database.read() as session:
+    with site.context.database.read() as session:
         (pair,) = training_pairs(session)
     assert pair.sample.endswith("/film 3")
-    with site.office.store.open(pair.mask) as file:
+    with site.context.store.open(pair.mask) as file:
         assert file.read() == png(PAINTED)
     browser.post(f"/files/{mask_id}/training", {"may_train": ""})
     assert pairs(site) == [], "what was given can be taken back"

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from bl_steer.server.web.authorization import GatedRoute
+from bl_steer.server.web.authorization import AuthorizedRoute
 
 __all__ = ["pages_router"]
 
 
 def pages_router() -> APIRouter:
     """Return a router for pages: through the gate, and not part of the API's description."""
-    return APIRouter(route_class=GatedRoute, include_in_schema=False)
+    return APIRouter(route_class=AuthorizedRoute, include_in_schema=False)

@@ -12,10 +12,11 @@ from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES
-from bl_steer.server.web.authorization import COOKIE, form_of, office_of
+from bl_steer.server.web.authorization import COOKIE
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import LANGUAGE_COOKIE, language_of, render
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import user_of
 from bl_steer.server.web.routes.jobs import read_days
 
 __all__ = ["router"]
@@ -24,73 +25,70 @@ router = pages_router()
 
 
 @router.get("/account")
-def account_page(request: Request) -> Response:
+def account_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Show the account."""
-    return _page(request)
+    return _page(request, context, user)
 
 
 @router.post("/account")
-def save(request: Request) -> Response:
+def save(context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Keep name and language."""
-    form = form_of(request)
     language = form.get("language", "")
-    with office_of(request).database.write() as session:
-        user = session.get_one(User, user_of(request).id)
-        user.name = form.get("name", "").strip()[:200]
-        user.language = language if language in LANGUAGES else ""
+    with context.database.write() as session:
+        account = session.get_one(User, user.id)
+        account.name = form.get("name", "").strip()[:200]
+        account.language = language if language in LANGUAGES else ""
     answer = RedirectResponse("/account", 303)
     answer.delete_cookie(LANGUAGE_COOKIE)
     return answer
 
 
 @router.post("/account/password")
-def save_password(request: Request) -> Response:
+def save_password(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Set another password; all sessions end."""
-    form = form_of(request)
     try:
-        with office_of(request).database.write() as session:
-            change_password(
-                session, user_of(request).id, form.get("old", "")[:1000], form.get("new", "")
-            )
+        with context.database.write() as session:
+            change_password(session, user.id, form.get("old", "")[:1000], form.get("new", ""))
     except Refused as refused:
-        return _page(request, refused=refused)
+        return _page(request, context, user, refused=refused)
     answer = RedirectResponse("/sign-in?note=password_changed", 303)
     answer.delete_cookie(COOKIE)
     return answer
 
 
 @router.post("/account/keys")
-def add_key(request: Request) -> Response:
+def add_key(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Make a key, and show it this once."""
-    form = form_of(request)
     scopes = [name.partition(":")[2] for name in form if name.startswith("scope:")]
     try:
         days = read_days(form["days"]) if form.get("days", "").strip() else None
-        with office_of(request).database.write() as session:
-            key = make_key(session, user_of(request), form.get("name", ""), scopes, days=days)
+        with context.database.write() as session:
+            key = make_key(session, user, form.get("name", ""), scopes, days=days)
     except Refused as refused:
-        return _page(request, refused=refused)
-    return _page(request, key=key)
+        return _page(request, context, user, refused=refused)
+    return _page(request, context, user, key=key)
 
 
 @router.post("/account/keys/{key_id}/revoke")
-def end_key(request: Request, key_id: str) -> Response:
+def end_key(context: AppContext, user: CurrentUser, key_id: str) -> Response:
     """End a key."""
-    with office_of(request).database.write() as session:
-        revoke_key(session, user_of(request), key_id)
+    with context.database.write() as session:
+        revoke_key(session, user, key_id)
     return RedirectResponse("/account#keys", 303)
 
 
 @router.get("/api")
-def programmers_page(request: Request) -> Response:
+def programmers_page(request: Request, context: AppContext) -> Response:
     """Show how a program does what the pages do."""
     routes = [(*row.split(" ", 1), rule.scope) for row, rule in ACCESS.items() if "/api/v1/" in row]
-    return render(request, "api", routes=routes, address=office_of(request).settings.address)
+    return render(request, "api", routes=routes, address=context.settings.address)
 
 
-def _page(request: Request, *, key: str = "", refused: Refused | None = None) -> Response:
-    with office_of(request).database.read() as session:
-        keys = keys_of(session, user_of(request).id)
+def _page(
+    request: Request, context: Context, user: User, *, key: str = "", refused: Refused | None = None
+) -> Response:
+    with context.database.read() as session:
+        keys = keys_of(session, user.id)
     return render(
         request,
         "account",

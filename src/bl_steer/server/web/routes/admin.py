@@ -16,10 +16,10 @@ from bl_steer.server.db.tables import AuditRecord, Blob, Job, OutgoingMail, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import has_text, text
 from bl_steer.server.web.access_log import latest_requests
-from bl_steer.server.web.authorization import form_of, office_of
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import amount, language_of, render
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import user_of
 
 __all__ = ["router"]
 
@@ -29,10 +29,10 @@ PAGE = 100
 
 
 @router.get("/admin")
-def overview(request: Request) -> Response:
+def overview(request: Request, context: AppContext) -> Response:
     """Show how the server is."""
-    office, language = office_of(request), language_of(request)
-    with office.database.read() as session:
+    language = language_of(request)
+    with context.database.read() as session:
         tiles = _tiles(session, language)
         workers = list(session.scalars(select(Worker).order_by(Worker.seen.desc()).limit(50)))
         failures = list(
@@ -41,84 +41,85 @@ def overview(request: Request) -> Response:
             )
         )
     newest = max((one.seen for one in workers), default=0.0)
-    silent = time.time() - newest > office.settings.alarm_after_s
+    silent = time.time() - newest > context.settings.alarm_after_s
     return render(
         request,
         "admin",
         tiles=tiles,
         workers=workers,
         failures=failures,
-        titles=office.titles(language),
+        titles=context.titles(language),
         silent=silent,
     )
 
 
 @router.get("/admin/users")
-def users_page(request: Request) -> Response:
+def users_page(request: Request, context: AppContext) -> Response:
     """List the accounts."""
-    return _users(request)
+    return _users(request, context)
 
 
 @router.post("/admin/users")
-def make_user(request: Request) -> Response:
+def make_user(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
     """Make an account."""
-    form = form_of(request)
     try:
-        with office_of(request).database.write() as session:
+        with context.database.write() as session:
             add_user(
                 session,
                 form.get("email", ""),
                 name=form.get("name", ""),
                 password=check_password(form.get("password", "")),
                 role=form.get("role", "user"),
-                by=user_of(request).email,
+                by=user.email,
             )
     except Refused as refused:
-        return _users(request, refused=refused)
+        return _users(request, context, refused=refused)
     return RedirectResponse("/admin/users", 303)
 
 
 @router.post("/admin/users/{user_id}")
-def edit_user(request: Request, user_id: str) -> Response:
+def edit_user(
+    request: Request, context: AppContext, user: CurrentUser, form: Form, user_id: str
+) -> Response:
     """Change somebody's role, or close and reopen the account."""
-    form = form_of(request)
     try:
-        with office_of(request).database.write() as session:
+        with context.database.write() as session:
             change_user(
                 session,
                 user_id,
-                by=user_of(request),
+                by=user,
                 role=form.get("role"),
                 disabled=bool(form["disabled"]) if "disabled" in form else None,
             )
     except Refused as refused:
         if refused.status == 404:
             raise
-        return _users(request, refused=refused)
+        return _users(request, context, refused=refused)
     return RedirectResponse("/admin/users", 303)
 
 
 @router.post("/admin/invitations")
-def make_invitation(request: Request) -> Response:
+def make_invitation(
+    request: Request, context: AppContext, user: CurrentUser, form: Form
+) -> Response:
     """Make an invitation, and show its link this once."""
-    office, form = office_of(request), form_of(request)
     try:
-        with office.database.write() as session:
+        with context.database.write() as session:
             token = invite(
                 session,
-                by=user_of(request).email,
+                by=user.email,
                 email=form.get("email", ""),
                 role=form.get("role", "user"),
             )
     except Refused as refused:
-        return _users(request, refused=refused)
-    return _users(request, link=f"{office.settings.address}/join/{token}")
+        return _users(request, context, refused=refused)
+    return _users(request, context, link=f"{context.settings.address}/join/{token}")
 
 
 @router.get("/admin/access")
-def access(request: Request, before: str = "") -> Response:
+def access(request: Request, context: AppContext, before: str = "") -> Response:
     """Show the access log."""
-    with office_of(request).database.read() as session:
+    with context.database.read() as session:
         records = latest_requests(session, before=_number(before), limit=PAGE)
         wanted = {one.user_id for one in records if one.user_id}
         emails = dict(
@@ -129,12 +130,12 @@ def access(request: Request, before: str = "") -> Response:
 
 
 @router.get("/admin/audit")
-def audit(request: Request, before: str = "") -> Response:
+def audit(request: Request, context: AppContext, before: str = "") -> Response:
     """Show the audit chain, and whether it is whole."""
     query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(PAGE)
     if (first := _number(before)) is not None:
         query = query.where(AuditRecord.id < first)
-    with office_of(request).database.read() as session:
+    with context.database.read() as session:
         records = list(session.scalars(query))
         broken = broken_link(session)
     older = records[-1].id if len(records) == PAGE else None
@@ -152,8 +153,10 @@ def _number(typed: str) -> int | None:
     return int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 19 else None
 
 
-def _users(request: Request, *, link: str = "", refused: Refused | None = None) -> Response:
-    with office_of(request).database.read() as session:
+def _users(
+    request: Request, context: Context, *, link: str = "", refused: Refused | None = None
+) -> Response:
+    with context.database.read() as session:
         users = list(session.scalars(select(User).order_by(User.created)))
     return render(
         request,

@@ -1,4 +1,4 @@
-"""The cards to choose from, and the form of each analysis."""
+"""The catalogue of analyses to choose from, and the form of each."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
-from bl_steer.server.db.tables import Upload, new_id
+from bl_steer.server.db.tables import Upload, User, new_id
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import job_of
 from bl_steer.server.languages import text
 from bl_steer.server.packages.revocation import gone_analysis
 from bl_steer.server.uploads.uploads import uploads_of
-from bl_steer.server.web.analysis_cards import Card
-from bl_steer.server.web.authorization import form_of, office_of
+from bl_steer.server.web.catalogue import AnalysisEntry
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.forms import fields_of, values_of
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import user_of
 from bl_steer.server.web.submissions import WrongParams, submit_analysis
 
 __all__ = ["router"]
@@ -34,54 +34,57 @@ LOOKED_AT = 300
 
 
 @router.get("/analyses")
-def cards_page(request: Request) -> Response:
+def catalogue_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Show the analyses, those that suit the chosen files first."""
-    office = office_of(request)
-    uploads = _chosen(request, request.query_params.getlist("file"))
+    uploads = _chosen(context, user, request.query_params.getlist("file"))
     names = [one.file_name for one in uploads]
-    cards = sorted(office.cards(), key=lambda card: not card.takes(names) if names else False)
+    entries = sorted(
+        context.catalogue(), key=lambda entry: not entry.takes(names) if names else False
+    )
     query = urlencode([("file", one.id) for one in uploads])
     return render(
         request,
         "analyses",
         uploads=uploads,
         names=names,
-        cards=cards,
+        entries=entries,
         query=f"?{query}" if query else "",
     )
 
 
 @router.get("/analyses/{name}")
-def form_page(request: Request, name: str, again: str = "") -> Response:
+def form_page(
+    request: Request, context: AppContext, user: CurrentUser, name: str, again: str = ""
+) -> Response:
     """Show the form, empty or as a former job was."""
-    office = office_of(request)
     chosen = request.query_params.getlist("file")
     values: Mapping[str, Any] = {}
     wants_mail = True
     if again:
-        with office.database.read() as session:
-            job = job_of(session, user_of(request).id, again)
-            if job.analysis == name and name not in office.offered(session):
+        with context.database.read() as session:
+            job = job_of(session, user.id, again)
+            if job.analysis == name and name not in context.offered(session):
                 raise gone_analysis(session, job)
         values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
-    card = office.card(name)
-    return _form(request, card, chosen, values, parent=again, wants_mail=wants_mail)
+    entry = context.entry(name)
+    return _form(request, context, user, entry, chosen, values, parent=again, wants_mail=wants_mail)
 
 
 @router.post("/analyses/{name}")
-def submit(request: Request, name: str) -> Response:
+def submit(
+    request: Request, context: AppContext, user: CurrentUser, form: Form, name: str
+) -> Response:
     """Start the analysis, or show what does not fit beside its box."""
-    office, form = office_of(request), form_of(request)
-    card = office.card(name)
+    entry = context.entry(name)
     chosen = [str(one) for one in request.state.form.getlist("file")]
-    values = values_of(card.params, form)
-    values = {key: value for key, value in values.items() if key not in card.hidden}
+    values = values_of(entry.params, form)
+    values = {key: value for key, value in values.items() if key not in entry.hidden}
     wants_mail = "mail" in form
     try:
         job = submit_analysis(
-            office,
-            user_of(request),
-            card,
+            context,
+            user,
+            entry,
             chosen,
             values,
             language=language_of(request),
@@ -92,7 +95,9 @@ def submit(request: Request, name: str) -> Response:
     except Refused as refused:
         return _form(
             request,
-            card,
+            context,
+            user,
+            entry,
             chosen,
             values,
             parent=form.get("parent", "")[:36],
@@ -102,13 +107,13 @@ def submit(request: Request, name: str) -> Response:
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
-def _chosen(request: Request, ids: Sequence[str]) -> list[Upload]:
+def _chosen(context: Context, user: User, ids: Sequence[str]) -> list[Upload]:
     """Return the user's files of these ids, in their order; others are passed over."""
-    with office_of(request).database.read() as session:
+    with context.database.read() as session:
         found = session.scalars(
             select(Upload).where(
                 Upload.id.in_(list(ids)[:1000]),
-                Upload.user_id == user_of(request).id,
+                Upload.user_id == user.id,
                 Upload.deleted.is_(None),
             )
         ).all()
@@ -118,7 +123,9 @@ def _chosen(request: Request, ids: Sequence[str]) -> list[Upload]:
 
 def _form(
     request: Request,
-    card: Card,
+    context: Context,
+    user: User,
+    entry: AnalysisEntry,
     chosen: Sequence[str],
     values: Mapping[str, Any],
     *,
@@ -127,29 +134,29 @@ def _form(
     refused: Refused | None = None,
 ) -> Response:
     language = language_of(request)
-    first = _chosen(request, chosen)
-    with office_of(request).database.read() as session:
-        latest = uploads_of(session, user_of(request).id, limit=LOOKED_AT)
+    first = _chosen(context, user, chosen)
+    with context.database.read() as session:
+        latest = uploads_of(session, user.id, limit=LOOKED_AT)
     known = {one.id for one in first}
-    others = [one for one in latest if one.id not in known and card.takes_one(one.file_name)]
+    others = [one for one in latest if one.id not in known and entry.takes_one(one.file_name)]
     problems = refused.problems if isinstance(refused, WrongParams) else {}
     return render(
         request,
         "form",
         status=refused.status if refused else 200,
-        card=card,
+        entry=entry,
         uploads=[*first, *others[:OFFERED]],
         more_files=len(others) > OFFERED,
         chosen=known,
         fields=fields_of(
-            card.params,
-            analysis=card.name,
+            entry.params,
+            analysis=entry.name,
             language=language,
             values=values,
             problems=problems,
-            hidden=card.hidden,
-            advanced=card.advanced,
-            choices=card.choices,
+            hidden=entry.hidden,
+            advanced=entry.advanced,
+            choices=entry.choices,
         ),
         troubles=_troubles(refused, problems, language),
         parent=parent,

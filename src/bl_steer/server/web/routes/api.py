@@ -17,11 +17,12 @@ from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
-from bl_steer.server.web.analysis_cards import Card
-from bl_steer.server.web.authorization import GatedRoute, office_of
+from bl_steer.server.web.authorization import AuthorizedRoute
+from bl_steer.server.web.catalogue import AnalysisEntry
+from bl_steer.server.web.dependencies import AppContext, CurrentUser
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.files import may_train as training_of
-from bl_steer.server.web.routes.files import take_all, user_of
+from bl_steer.server.web.routes.files import take_all
 from bl_steer.server.web.routes.masks import arrival_of, phases_of, take_mask
 from bl_steer.server.web.schemas import (
     AnalysisInfo,
@@ -52,7 +53,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 for _one in ERRORS.values():
     del _one["model"]
-router = APIRouter(route_class=GatedRoute, responses=ERRORS)
+router = APIRouter(route_class=AuthorizedRoute, responses=ERRORS)
 
 BINARY = {
     "required": True,
@@ -66,30 +67,31 @@ Limit = Annotated[int, Query(ge=1, le=200)]
 
 
 @router.get("/api/v1/me")
-def me(request: Request) -> Me:
+def me(user: CurrentUser) -> Me:
     """Say whose key it is."""
-    user = user_of(request)
     return Me(email=user.email, name=user.name, role=user.role)
 
 
 @router.get("/api/v1/analyses")
-def list_analyses(request: Request) -> list[AnalysisInfo]:
+def list_analyses(request: Request, context: AppContext) -> list[AnalysisInfo]:
     """List the analyses."""
     language = language_of(request)
-    return [_analysis(card, language) for card in office_of(request).cards()]
+    return [_analysis(entry, language) for entry in context.catalogue()]
 
 
 @router.get("/api/v1/analyses/{name}")
-def show_analysis(request: Request, name: str) -> AnalysisInfo:
+def show_analysis(request: Request, context: AppContext, name: str) -> AnalysisInfo:
     """Describe one analysis and its parameters."""
-    return _analysis(office_of(request).card(name), language_of(request))
+    return _analysis(context.entry(name), language_of(request))
 
 
 @router.get("/api/v1/files")
-def list_files(request: Request, before: Before = None, limit: Limit = 50) -> list[FileInfo]:
+def list_files(
+    context: AppContext, user: CurrentUser, before: Before = None, limit: Limit = 50
+) -> list[FileInfo]:
     """List your files, the newest first."""
-    with office_of(request).database.read() as session:
-        found = uploads_of(session, user_of(request).id, before=before, limit=limit)
+    with context.database.read() as session:
+        found = uploads_of(session, user.id, before=before, limit=limit)
     return [_file(one) for one in found]
 
 
@@ -101,22 +103,23 @@ def list_files(request: Request, before: Before = None, limit: Limit = 50) -> li
 )
 async def upload_file(
     request: Request,
+    context: AppContext,
+    user: CurrentUser,
     file_name: Annotated[str, Query(min_length=1, max_length=500)],
     sample: Annotated[str, Query(max_length=200)] = "",
     may_train: bool = False,
 ) -> FileInfo:
     """Upload one file as the body of the request."""
-    office, user = office_of(request), user_of(request)
     with Arrival(
-        office.arrivals,
+        context.arrivals,
         max_files=1,
-        max_bytes=office.settings.max_upload_mib * MIB,
-        room=await run_in_threadpool(office.room_for, user.id),
+        max_bytes=context.settings.max_upload_mib * MIB,
+        room=await run_in_threadpool(context.room_for, user.id),
     ) as arrival:
         await arrival.read_file(request.stream(), file_name)
-        training = training_of(office, may_train)
+        training = training_of(context, may_train)
         taken, refused = await run_in_threadpool(
-            take_all, office, user, arrival, may_train=training, sample=sample
+            take_all, context, user, arrival, may_train=training, sample=sample
         )
     if refused:
         raise refused[0]
@@ -124,28 +127,31 @@ async def upload_file(
 
 
 @router.get("/api/v1/files/{upload_id}", response_class=Response)
-def download_file(request: Request, upload_id: str) -> Response:
+def download_file(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
-    office = office_of(request)
-    with office.database.read() as session:
-        one = upload_of(session, user_of(request).id, upload_id)
-    return file_response(office.store, one.sha256, one.file_name, one.media_type)
+    with context.database.read() as session:
+        one = upload_of(session, user.id, upload_id)
+    return file_response(context.store, one.sha256, one.file_name, one.media_type)
 
 
 @router.delete("/api/v1/files/{upload_id}", status_code=204)
-def delete_file(request: Request, upload_id: str) -> None:
+def delete_file(context: AppContext, user: CurrentUser, upload_id: str) -> None:
     """Delete a file."""
-    with office_of(request).database.write() as session:
-        delete_upload(session, user_of(request), upload_id)
+    with context.database.write() as session:
+        delete_upload(session, user, upload_id)
 
 
 @router.get("/api/v1/jobs")
 def list_jobs(
-    request: Request, before: Before = None, state: str = "", limit: Limit = 50
+    context: AppContext,
+    user: CurrentUser,
+    before: Before = None,
+    state: str = "",
+    limit: Limit = 50,
 ) -> list[JobSummary]:
     """List your jobs, the newest first."""
-    with office_of(request).database.read() as session:
-        page = jobs_of(session, user_of(request).id, before=before, state=state[:20], limit=limit)
+    with context.database.read() as session:
+        page = jobs_of(session, user.id, before=before, state=state[:20], limit=limit)
     return [
         JobSummary(
             id=one.id,
@@ -159,13 +165,12 @@ def list_jobs(
 
 
 @router.post("/api/v1/jobs", status_code=201, response_model=JobInfo)
-def start_job(request: Request, wanted: NewJob) -> Response:
+def start_job(request: Request, context: AppContext, user: CurrentUser, wanted: NewJob) -> Response:
     """Start an analysis."""
-    office = office_of(request)
     job = submit_analysis(
-        office,
-        user_of(request),
-        office.card(wanted.analysis),
+        context,
+        user,
+        context.entry(wanted.analysis),
         wanted.files,
         wanted.params,
         language=language_of(request),
@@ -178,19 +183,19 @@ def start_job(request: Request, wanted: NewJob) -> Response:
 
 
 @router.get("/api/v1/jobs/{job_id}")
-def show_job(request: Request, job_id: str) -> JobInfo:
+def show_job(context: AppContext, user: CurrentUser, job_id: str) -> JobInfo:
     """Say how a job is, and what came out."""
-    with office_of(request).database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         outputs = outputs_of(session, job.id)
     return _job(job, outputs)
 
 
 @router.post("/api/v1/jobs/{job_id}/cancel")
-def cancel_job(request: Request, job_id: str) -> JobInfo:
+def cancel_job(context: AppContext, user: CurrentUser, job_id: str) -> JobInfo:
     """End a job; one that is over stays as it is."""
-    with office_of(request).database.write() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.write() as session:
+        job = job_of(session, user.id, job_id)
         jobs.cancel(session, job.id)
         session.refresh(job)
         outputs = outputs_of(session, job.id)
@@ -198,13 +203,12 @@ def cancel_job(request: Request, job_id: str) -> JobInfo:
 
 
 @router.get("/api/v1/jobs/{job_id}/outputs/{name}", response_class=Response)
-def download_output(request: Request, job_id: str, name: str) -> Response:
+def download_output(context: AppContext, user: CurrentUser, job_id: str, name: str) -> Response:
     """Return one file of a result."""
-    office = office_of(request)
-    with office.database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         one = output_of(session, job.id, name)
-    return file_response(office.store, one.sha256, one.name, one.media_type)
+    return file_response(context.store, one.sha256, one.name, one.media_type)
 
 
 @router.post(
@@ -215,36 +219,38 @@ def download_output(request: Request, job_id: str, name: str) -> Response:
 )
 async def give_mask(
     request: Request,
+    context: AppContext,
+    user: CurrentUser,
     job_id: str,
     image: Annotated[str, Query(max_length=100, description="Id of the micrograph")] = "",
     file_name: Annotated[str, Query(min_length=1, max_length=500)] = "mask.png",
 ) -> FileInfo:
     """Give a corrected mask of a segmented micrograph, for training, as the body."""
-    office, user = office_of(request), user_of(request)
-    await run_in_threadpool(phases_of, office, user, job_id)
-    with arrival_of(office) as arrival:
+    await run_in_threadpool(phases_of, context, user, job_id)
+    with arrival_of(context) as arrival:
         await arrival.read_file(request.stream(), file_name)
-        _, mask = await run_in_threadpool(take_mask, office, user, job_id, image, arrival)
+        _, mask = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
     return _file(mask)
 
 
 @router.post("/api/v1/jobs/{job_id}/shares", status_code=201)
-def make_share(request: Request, job_id: str, wanted: NewShare) -> ShareInfo:
+def make_share(context: AppContext, user: CurrentUser, job_id: str, wanted: NewShare) -> ShareInfo:
     """Make a share link to a result."""
-    office = office_of(request)
-    with office.database.write() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.write() as session:
+        job = job_of(session, user.id, job_id)
         if job.state != "done":
             raise Refused(409, "refused.not_done")
-        share, token = share_job(session, user_of(request), job, days=wanted.days)
-    return ShareInfo(id=share.id, url=f"{office.settings.address}/s/{token}", expires=share.expires)
+        share, token = share_job(session, user, job, days=wanted.days)
+    return ShareInfo(
+        id=share.id, url=f"{context.settings.address}/s/{token}", expires=share.expires
+    )
 
 
 @router.delete("/api/v1/shares/{share_id}", status_code=204)
-def end_share(request: Request, share_id: str) -> None:
+def end_share(context: AppContext, user: CurrentUser, share_id: str) -> None:
     """Revoke a share link."""
-    with office_of(request).database.write() as session:
-        revoke_share(session, user_of(request), share_id)
+    with context.database.write() as session:
+        revoke_share(session, user, share_id)
 
 
 @router.get("/api/v1/openapi.json", include_in_schema=False)
@@ -253,16 +259,16 @@ def description(request: Request) -> Response:
     return JSONResponse(request.app.openapi())
 
 
-def _analysis(card: Card, language: str) -> AnalysisInfo:
-    schema = card.params.model_json_schema()
-    for name in card.hidden:
+def _analysis(entry: AnalysisEntry, language: str) -> AnalysisInfo:
+    schema = entry.params.model_json_schema()
+    for name in entry.hidden:
         schema.get("properties", {}).pop(name, None)
     return AnalysisInfo(
-        name=card.name,
-        title=card.title(language),
-        summary=card.summary(language),
-        suffixes=list(card.suffixes),
-        package_sha256=card.package_sha256,
+        name=entry.name,
+        title=entry.title(language),
+        summary=entry.summary(language),
+        suffixes=list(entry.suffixes),
+        package_sha256=entry.package_sha256,
         params=schema,
     )
 

@@ -24,47 +24,38 @@ from bl_steer.server.uploads.uploads import (
     uploads_of,
     used_bytes,
 )
-from bl_steer.server.web.authorization import WORD, check_word, form_of, office_of, visitor_of
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import (
+    AppContext,
+    BeforeTime,
+    CurrentUser,
+    CurrentVisitor,
+    Form,
+)
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
-__all__ = ["read_time", "router", "take_all", "user_of"]
+__all__ = ["may_train", "router", "take_all"]
 
 router = pages_router()
 LATEST = 5
 PAGE = 50
 
 
-def user_of(request: Request) -> User:
-    """Return whose request it is; the gate lets nobody else through to here."""
-    user = visitor_of(request).user
-    if user is None:
-        raise Refused(401, "refused.not_signed_in")
-    return user
-
-
-def read_time(before: str) -> float | None:
-    """Return where a page of a list begins, s since 1970; None for the first page."""
-    try:
-        return float(before) if before else None
-    except ValueError:
-        return None
-
-
 def take_all(
-    office: Office, user: User, arrival: Arrival, *, may_train: bool, sample: str
+    context: Context, user: User, arrival: Arrival, *, may_train: bool, sample: str
 ) -> tuple[list[Upload], list[Refused]]:
     """Take in what has arrived; return what was, and why the rest was not."""
     taken: list[Upload] = []
-    refused = [office.over_quota(name) for name in arrival.over]
+    refused = [context.over_quota(name) for name in arrival.over]
     for one in arrival.files:
         try:
-            if one.path.stat().st_size > office.room_for(user.id):
-                raise office.over_quota(one.file_name)
+            if one.path.stat().st_size > context.room_for(user.id):
+                raise context.over_quota(one.file_name)
             taken.append(
                 take_in(
-                    office.database, office.store, user, one, may_train=may_train, sample=sample
+                    context.database, context.store, user, one, may_train=may_train, sample=sample
                 )
             )
         except Refused as problem:
@@ -72,34 +63,33 @@ def take_all(
     return taken, refused
 
 
-def may_train(office: Office, ticked: bool | None) -> bool:
+def may_train(context: Context, ticked: bool | None) -> bool:
     """Return whether files may serve for training: as the deployment says, or as was ticked."""
-    policy = office.settings.data_policy
+    policy = context.settings.data_policy
     return policy == "always" or (policy == "opt-out" if ticked is None else ticked)
 
 
 @router.get("/")
-def first_page(request: Request) -> Response:
+def first_page(request: Request, context: AppContext, visitor: CurrentVisitor) -> Response:
     """Show the upload and the latest jobs; strangers go to the sign-in."""
-    if visitor_of(request).user is None:
+    if visitor.user is None:
         return RedirectResponse("/sign-in", 303)
-    return _first_page(request, [])
+    return _first_page(request, context, visitor.user, [])
 
 
 @router.post("/files")
-async def upload(request: Request) -> Response:
+async def upload(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Take files as they come, and go on to the choice of an analysis."""
-    office, user = office_of(request), user_of(request)
-    settings = office.settings
+    settings = context.settings
 
     def check(fields: dict[str, str]) -> None:
-        check_word(request, fields.get(WORD, request.headers.get("x-csrf-token", "")))
+        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
     with Arrival(
-        office.arrivals,
+        context.arrivals,
         max_files=settings.max_files,
         max_bytes=settings.max_upload_mib * MIB,
-        room=await run_in_threadpool(office.room_for, user.id),
+        room=await run_in_threadpool(context.room_for, user.id),
     ) as arrival:
         kind = request.headers.get("content-type", "")
         await arrival.read_form(request.stream(), kind, check=check)
@@ -107,54 +97,53 @@ async def upload(request: Request) -> Response:
         ticked = "may_train" in fields if "may_train.is" in fields else None
         sample = fields.get("sample", "")
         taken, refused = await run_in_threadpool(
-            take_all, office, user, arrival, may_train=may_train(office, ticked), sample=sample
+            take_all, context, user, arrival, may_train=may_train(context, ticked), sample=sample
         )
     if not taken and not refused:
         refused.append(Refused(422, "refused.no_file_given"))
     if refused:
-        return await run_in_threadpool(_first_page, request, refused, sample, taken)
+        return await run_in_threadpool(_first_page, request, context, user, refused, sample, taken)
     return RedirectResponse(_choice(taken), 303)
 
 
 @router.get("/files")
-def files_page(request: Request, before: str = "") -> Response:
+def files_page(
+    request: Request, context: AppContext, user: CurrentUser, before: BeforeTime
+) -> Response:
     """List the user's files."""
-    office, user = office_of(request), user_of(request)
-    with office.database.read() as session:
-        uploads = uploads_of(session, user.id, before=read_time(before), limit=PAGE + 1)
+    with context.database.read() as session:
+        uploads = uploads_of(session, user.id, before=before, limit=PAGE + 1)
         used = used_bytes(session, user.id)
     older = uploads[PAGE - 1].created if len(uploads) > PAGE else None
     return render(request, "files", uploads=uploads[:PAGE], used=used, older=older)
 
 
 @router.get("/files/{upload_id}")
-def download(request: Request, upload_id: str) -> Response:
+def download(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
-    office = office_of(request)
-    with office.database.read() as session:
-        one = upload_of(session, user_of(request).id, upload_id)
-    return file_response(office.store, one.sha256, one.file_name, one.media_type)
+    with context.database.read() as session:
+        one = upload_of(session, user.id, upload_id)
+    return file_response(context.store, one.sha256, one.file_name, one.media_type)
 
 
 @router.post("/files/{upload_id}/delete")
-def delete(request: Request, upload_id: str) -> Response:
+def delete(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
     """Delete a file."""
-    with office_of(request).database.write() as session:
-        delete_upload(session, user_of(request), upload_id)
+    with context.database.write() as session:
+        delete_upload(session, user, upload_id)
     return RedirectResponse("/files", 303)
 
 
 @router.post("/files/{upload_id}/training")
-def change_training(request: Request, upload_id: str) -> Response:
+def change_training(context: AppContext, user: CurrentUser, form: Form, upload_id: str) -> Response:
     """Give a file for training, or take it back."""
-    office = office_of(request)
-    with office.database.write() as session:
+    with context.database.write() as session:
         set_training(
             session,
-            user_of(request),
+            user,
             upload_id,
-            may_train=bool(form_of(request).get("may_train")),
-            policy=office.settings.data_policy,
+            may_train=bool(form.get("may_train")),
+            policy=context.settings.data_policy,
         )
     return RedirectResponse("/files", 303)
 
@@ -165,12 +154,17 @@ def _choice(taken: Sequence[Upload]) -> str:
 
 
 def _first_page(
-    request: Request, refused: list[Refused], sample: str = "", taken: Sequence[Upload] = ()
+    request: Request,
+    context: Context,
+    user: User,
+    refused: list[Refused],
+    sample: str = "",
+    taken: Sequence[Upload] = (),
 ) -> Response:
-    office, language = office_of(request), language_of(request)
-    with office.database.read() as session:
-        page = jobs_of(session, user_of(request).id, limit=LATEST)
-        gone = gone_analyses(session, page.jobs, office.offered(session))
+    language = language_of(request)
+    with context.database.read() as session:
+        page = jobs_of(session, user.id, limit=LATEST)
+        gone = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
         "home",
@@ -181,5 +175,5 @@ def _first_page(
         page=page,
         gone=gone,
         sample=sample[:200],
-        titles=office.titles(language),
+        titles=context.titles(language),
     )

@@ -11,7 +11,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.tokens import hash_token
-from bl_steer.server.db.tables import Job, Package, Upload
+from bl_steer.server.db.tables import Job, Package, Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
@@ -19,13 +19,12 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
 from bl_steer.server.uploads.downloads import file_response, zip_response
-from bl_steer.server.web.analysis_cards import Card, own_cards, package_card
-from bl_steer.server.web.authorization import form_of, office_of
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.result_view import ResultView, parameter_lines, view_of
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import read_time, user_of
 
 __all__ = ["job_values", "router", "show_job"]
 
@@ -37,25 +36,32 @@ NEW_LINK_S = 120
 
 
 @router.get("/jobs")
-def history(request: Request, before: str = "", state: str = "", analysis: str = "") -> Response:
+def history(
+    request: Request,
+    context: AppContext,
+    user: CurrentUser,
+    before: BeforeTime,
+    state: str = "",
+    analysis: str = "",
+) -> Response:
     """List the user's jobs, the newest first."""
-    office, language = office_of(request), language_of(request)
+    language = language_of(request)
     state = state if state in STATES else ""
-    with office.database.read() as session:
+    with context.database.read() as session:
         page = jobs_of(
             session,
-            user_of(request).id,
-            before=read_time(before),
+            user.id,
+            before=before,
             state=state,
             analysis=analysis[:200],
         )
-        gone = gone_analyses(session, page.jobs, office.offered(session))
+        gone = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
         "jobs",
         page=page,
         gone=gone,
-        titles=office.titles(language),
+        titles=context.titles(language),
         states=STATES,
         state=state,
         analysis=analysis[:200],
@@ -63,16 +69,16 @@ def history(request: Request, before: str = "", state: str = "", analysis: str =
 
 
 @router.get("/jobs/{job_id}")
-def job_page(request: Request, job_id: str) -> Response:
+def job_page(request: Request, context: AppContext, user: CurrentUser, job_id: str) -> Response:
     """Show a job: how far it is, or its result."""
-    return show_job(request, job_id)
+    return show_job(request, context, user, job_id)
 
 
 @router.get("/jobs/{job_id}/progress")
-def progress(request: Request, job_id: str) -> Response:
+def progress(request: Request, context: AppContext, user: CurrentUser, job_id: str) -> Response:
     """Return how far a job is, to put into its page; have the page loaded anew at its end."""
-    with office_of(request).database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         ahead = _ahead(session, job)
     if job.state not in OPEN:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
@@ -80,49 +86,51 @@ def progress(request: Request, job_id: str) -> Response:
 
 
 @router.post("/jobs/{job_id}/cancel")
-def cancel(request: Request, job_id: str) -> Response:
+def cancel(context: AppContext, user: CurrentUser, job_id: str) -> Response:
     """End a job."""
-    with office_of(request).database.write() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.write() as session:
+        job = job_of(session, user.id, job_id)
         jobs.cancel(session, job.id)
     return RedirectResponse(f"/jobs/{job.id}", 303)
 
 
 @router.get("/jobs/{job_id}/outputs/{name}")
-def output(request: Request, job_id: str, name: str, download: str = "") -> Response:
+def output(
+    context: AppContext, user: CurrentUser, job_id: str, name: str, download: str = ""
+) -> Response:
     """Return one file of a result."""
-    office = office_of(request)
-    with office.database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         one = output_of(session, job.id, name)
-    return file_response(office.store, one.sha256, one.name, one.media_type, save=bool(download))
+    return file_response(context.store, one.sha256, one.name, one.media_type, save=bool(download))
 
 
 @router.get("/jobs/{job_id}/all.zip")
-def all_outputs(request: Request, job_id: str) -> Response:
+def all_outputs(context: AppContext, user: CurrentUser, job_id: str) -> Response:
     """Return all files of a result as a zip."""
-    office = office_of(request)
-    with office.database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         outputs = outputs_of(session, job.id)
-    return zip_response(office.store, outputs, f"{job.analysis}_{job.id[:8]}.zip")
+    return zip_response(context.store, outputs, f"{job.analysis}_{job.id[:8]}.zip")
 
 
 @router.post("/jobs/{job_id}/shares")
-def share(request: Request, job_id: str) -> Response:
+def share(
+    request: Request, context: AppContext, user: CurrentUser, form: Form, job_id: str
+) -> Response:
     """Make a link to the result, and go on to its page, which shows it this once."""
-    office, typed = office_of(request), form_of(request).get("days", "")
+    typed = form.get("days", "")
     try:
         days = read_days(typed, most=MAX_DAYS)
-        with office.database.write() as session:
-            job = job_of(session, user_of(request).id, job_id)
+        with context.database.write() as session:
+            job = job_of(session, user.id, job_id)
             if job.state != "done":
                 raise Refused(409, "refused.not_done")
-            _, token = share_job(session, user_of(request), job, days=days)
+            _, token = share_job(session, user, job, days=days)
     except Refused as refused:
         if refused.status == 404:
             raise
-        return show_job(request, job_id, refused=refused, typed=typed)
+        return show_job(request, context, user, job_id, refused=refused, typed=typed)
     answer = RedirectResponse(f"/jobs/{job_id}#share", 303)
     answer.set_cookie(
         NEW_LINK,
@@ -131,24 +139,24 @@ def share(request: Request, job_id: str) -> Response:
         path=f"/jobs/{job_id}",
         httponly=True,
         samesite="lax",
-        secure=office.settings.address.startswith("https:"),
+        secure=context.settings.address.startswith("https:"),
     )
     return answer
 
 
 @router.get("/jobs/{job_id}/shares")
-def shares(request: Request, job_id: str) -> Response:
+def shares(context: AppContext, user: CurrentUser, job_id: str) -> Response:
     """Lead whoever reloads or bookmarks the form's address to its page."""
-    with office_of(request).database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
     return RedirectResponse(f"/jobs/{job.id}#share", 303)
 
 
 @router.post("/shares/{share_id}/revoke")
-def revoke(request: Request, share_id: str) -> Response:
+def revoke(context: AppContext, user: CurrentUser, share_id: str) -> Response:
     """End a link."""
-    with office_of(request).database.write() as session:
-        ended = revoke_share(session, user_of(request), share_id)
+    with context.database.write() as session:
+        ended = revoke_share(session, user, share_id)
     return RedirectResponse(f"/jobs/{ended.job_id}#share", 303)
 
 
@@ -163,24 +171,26 @@ def read_days(typed: str, *, most: float = 36_500) -> float:
     return days
 
 
-def job_values(office: Office, session: Session, job: Job, language: str) -> dict[str, Any]:
+def job_values(context: Context, session: Session, job: Job, language: str) -> dict[str, Any]:
     """Return what the page of a result shows, for its owner and for whoever has a link."""
-    card = _card(session, job)
+    entry = _entry(session, job)
     empty = ResultView([], [], [])
-    view = view_of(session, office.store, job, language) if job.state == "done" else empty
+    view = view_of(session, context.store, job, language) if job.state == "done" else empty
     return {
         "job": job,
-        "title": card.title(language) if card else job.analysis,
+        "title": entry.title(language) if entry else job.analysis,
         "figures": view.figures,
         "tables": view.tables,
         "files": view.files,
         "revoked": revoked_because(session, job.package_sha256),
-        "lines": parameter_lines(card, job, language),
+        "lines": parameter_lines(entry, job, language),
     }
 
 
 def show_job(
     request: Request,
+    context: Context,
+    user: User,
     job_id: str,
     *,
     refused: Refused | None = None,
@@ -197,13 +207,13 @@ def show_job(
     mask_trouble : why a mask was not taken
     """
     trouble = refused or mask_trouble
-    office, language = office_of(request), language_of(request)
+    language = language_of(request)
     token = request.cookies.get(NEW_LINK, "")
-    with office.database.read() as session:
-        job = job_of(session, user_of(request).id, job_id)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
         uploads = _uploads(session, job.upload_ids)
-        values = job_values(office, session, job, language)
-        gone = gone_analyses(session, [job], office.offered(session))
+        values = job_values(context, session, job, language)
+        gone = gone_analyses(session, [job], context.offered(session))
         links = shares_of(session, job.id) if job.state == "done" else []
         new = next((one for one in links if one.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
@@ -219,10 +229,10 @@ def show_job(
         names={one.id: one.file_name for one in uploads},
         alive={one.id for one in uploads if one.deleted is None},
         shares=links,
-        share_link=f"{office.settings.address}/s/{token}" if new else "",
+        share_link=f"{context.settings.address}/s/{token}" if new else "",
         share_until=new.expires if new else None,
         share_problem=refused.in_language(language) if refused else "",
-        share_days=typed if refused else f"{office.settings.share_days:g}",
+        share_days=typed if refused else f"{context.settings.share_days:g}",
         ahead=ahead,
     )
     if token:
@@ -236,12 +246,12 @@ def _paints(job: Job) -> list[tuple[str, str]]:
     return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
 
 
-def _card(session: Session, job: Job) -> Card | None:
+def _entry(session: Session, job: Job) -> AnalysisEntry | None:
     """Return the analysis as it was when the job ran, offered still or not."""
     package = session.get(Package, job.package_sha256) if job.package_sha256 else None
     if package is not None:
-        return package_card(package)
-    return next((card for card in own_cards() if card.name == job.analysis), None)
+        return package_entry(package)
+    return next((entry for entry in builtin_entries() if entry.name == job.analysis), None)
 
 
 def _uploads(session: Session, ids: Sequence[str]) -> list[Upload]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from fastapi import Request, Response
@@ -17,10 +18,11 @@ from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import clean_name, upload_of
-from bl_steer.server.web.authorization import WORD, check_word, office_of
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import take_all, user_of
+from bl_steer.server.web.routes.files import take_all
 from bl_steer.server.web.routes.jobs import show_job
 
 __all__ = ["arrival_of", "phases_of", "router", "take_mask"]
@@ -29,33 +31,35 @@ router = pages_router()
 
 
 @router.post("/jobs/{job_id}/masks")
-async def give_mask(request: Request, job_id: str) -> Response:
+async def give_mask(
+    request: Request, context: AppContext, user: CurrentUser, job_id: str
+) -> Response:
     """Take a mask from the form of a result page; say on that page whether it fits."""
-    office, user = office_of(request), user_of(request)
-    await run_in_threadpool(phases_of, office, user, job_id)  # before anything of the body
+    await run_in_threadpool(phases_of, context, user, job_id)  # before anything of the body
 
     def check(fields: dict[str, str]) -> None:
-        check_word(request, fields.get(WORD, request.headers.get("x-csrf-token", "")))
+        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
-    with arrival_of(office) as arrival:
+    show = partial(show_job, request, context, user, job_id)
+    with arrival_of(context) as arrival:
         kind = request.headers.get("content-type", "")
         await arrival.read_form(request.stream(), kind, check=check)
         image_id = arrival.fields.get("image", "")
         try:
-            image, _ = await run_in_threadpool(take_mask, office, user, job_id, image_id, arrival)
+            image, _ = await run_in_threadpool(take_mask, context, user, job_id, image_id, arrival)
         except Refused as problem:
-            return await run_in_threadpool(show_job, request, job_id, mask_trouble=problem)
-    return await run_in_threadpool(show_job, request, job_id, mask_given=image.file_name)
+            return await run_in_threadpool(show, mask_trouble=problem)
+    return await run_in_threadpool(show, mask_given=image.file_name)
 
 
-def arrival_of(office: Office) -> Arrival:
+def arrival_of(context: Context) -> Arrival:
     """Return a place for one file."""
-    return Arrival(office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB)
+    return Arrival(context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB)
 
 
-def phases_of(office: Office, user: User, job_id: str) -> tuple[list[str], list[dict[str, Any]]]:
+def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], list[dict[str, Any]]]:
     """Return the files and the phases of a segmentation; `Refused` where it is none."""
-    with office.database.read() as session:
+    with context.database.read() as session:
         job = job_of(session, user.id, job_id)
         phases = job.provenance.get("phases") if job.state == "done" else None
         if job.analysis != "segment" or not phases:
@@ -64,40 +68,40 @@ def phases_of(office: Office, user: User, job_id: str) -> tuple[list[str], list[
 
 
 def take_mask(
-    office: Office, user: User, job_id: str, image_id: str, arrival: Arrival
+    context: Context, user: User, job_id: str, image_id: str, arrival: Arrival
 ) -> tuple[Upload, Upload]:
     """Check a mask, keep it, and pair it with its micrograph; return both."""
-    files, phases = phases_of(office, user, job_id)
+    files, phases = phases_of(context, user, job_id)
     image_id = image_id or (files[0] if len(files) == 1 else "")
     if image_id not in files:
         raise missing("file")
     if not arrival.files:
         raise Refused(422, "refused.no_file_given")
-    with office.database.read() as session:
+    with context.database.read() as session:
         image = upload_of(session, user.id, image_id)
     if not image.may_train:
         raise Refused(409, "refused.not_for_training", file=image.file_name)
-    _check(office, image, phases, arrival)
-    taken, refused = take_all(office, user, arrival, may_train=True, sample=image.sample)
+    _check(context, image, phases, arrival)
+    taken, refused = take_all(context, user, arrival, may_train=True, sample=image.sample)
     if refused:
         raise refused[0]
-    with office.database.write() as session:
+    with context.database.write() as session:
         add_correction(session, image.id, taken[0].id, user)
     return image, taken[0]
 
 
-def _check(office: Office, image: Upload, phases: list[dict[str, Any]], arrival: Arrival) -> None:
+def _check(context: Context, image: Upload, phases: list[dict[str, Any]], arrival: Arrival) -> None:
     """Raise `Refused` where a mask does not fit its micrograph."""
     given = arrival.files[0]
     name = clean_name(given.file_name)
     inspect_file(given.path, name)
     try:
         found = check_mask(
-            office.store.path_for(image.sha256, arrival.folder),
+            context.store.path_for(image.sha256, arrival.folder),
             given.path,
             names=(image.file_name, name),
             phases=phases,
-            settings=office.settings,
+            settings=context.settings,
         )
     except SandboxMissing as error:
         raise Refused(503, "refused.no_sandbox") from error

@@ -11,7 +11,8 @@ from fastapi.responses import RedirectResponse
 from bl_steer.server.auth.oidc import IdentityProvider, user_of_claims
 from bl_steer.server.auth.tokens import new_token
 from bl_steer.server.errors import Refused
-from bl_steer.server.web.authorization import office_of
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext
 from bl_steer.server.web.routes import pages_router
 from bl_steer.server.web.routes.sign_in import welcome
 
@@ -23,9 +24,9 @@ MINUTES_10 = 600
 
 
 @router.get("/oidc/start")
-def start(request: Request) -> Response:
+def start(request: Request, context: AppContext) -> Response:
     """Send the browser to the provider."""
-    provider, settings = _provider(request), office_of(request).settings
+    provider, settings = _provider(request, context), context.settings
     words = [new_token() for _ in range(3)]
     answer = RedirectResponse(provider.address_for(*words), 303)
     answer.set_cookie(
@@ -41,9 +42,9 @@ def start(request: Request) -> Response:
 
 
 @router.get("/oidc/callback")
-def callback(request: Request) -> Response:
+def callback(request: Request, context: AppContext) -> Response:
     """Take the provider's word for who it is."""
-    office, provider = office_of(request), _provider(request)
+    provider = _provider(request, context)
     answered = {name: values[-1] for name, values in parse_qs(request.url.query).items()}
     words = request.cookies.get(COOKIE, "").split(".")
     state = answered.get("state", "")
@@ -51,17 +52,17 @@ def callback(request: Request) -> Response:
         raise Refused(403, "refused.forged")
     if "code" not in answered:
         reason = answered.get("error", "?")[:80]
-        raise Refused(401, "refused.oidc", name=office.settings.oidc_name, reason=reason)
+        raise Refused(401, "refused.oidc", name=context.settings.oidc_name, reason=reason)
     claims = provider.claims(answered["code"], nonce=words[1], verifier=words[2])
-    with office.database.write() as session:
+    with context.database.write() as session:
         user = user_of_claims(session, claims)
-    page = welcome(office, user, "/")
+    page = welcome(context, user, "/")
     page.delete_cookie(COOKIE, path="/oidc")
     return page
 
 
-def _provider(request: Request) -> IdentityProvider:
-    settings = office_of(request).settings
+def _provider(request: Request, context: Context) -> IdentityProvider:
+    settings = context.settings
     if not settings.oidc_issuer:
         raise Refused(404, "refused.no_page")
     return IdentityProvider(settings)

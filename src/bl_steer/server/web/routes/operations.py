@@ -11,7 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bl_steer.server.db.tables import User, Worker
 from bl_steer.server.errors import Refused, missing
-from bl_steer.server.web.authorization import office_of, visitor_of
+from bl_steer.server.web.dependencies import AppContext, CurrentVisitor
 from bl_steer.server.web.metrics import CONTENT_TYPE, service_metrics
 from bl_steer.server.web.rendering import static_files
 from bl_steer.server.web.routes import pages_router
@@ -28,14 +28,13 @@ async def health() -> Response:
 
 
 @router.get("/ready")
-def ready(request: Request) -> Response:
+def ready(context: AppContext) -> Response:
     """Say whether database and files can be used, and since when no worker was heard of, s."""
-    office = office_of(request)
     try:
-        with office.database.read() as session:
+        with context.database.read() as session:
             session.scalar(select(User.id).limit(1))
             seen = session.scalar(select(Worker.seen).order_by(Worker.seen.desc()).limit(1))
-        office.store.has("0" * 64)
+        context.store.has("0" * 64)
     except (SQLAlchemyError, OSError) as error:
         return JSONResponse({"status": "not ready", "reason": type(error).__name__}, 503)
     silence = None if seen is None else round(time.time() - seen, 1)
@@ -43,17 +42,16 @@ def ready(request: Request) -> Response:
 
 
 @router.get("/metrics")
-def metrics(request: Request) -> Response:
+def metrics(request: Request, context: AppContext, visitor: CurrentVisitor) -> Response:
     """Return the metrics for Prometheus, to known addresses or with a key."""
-    office, visitor = office_of(request), visitor_of(request)
     address = request.client.host if request.client else ""
-    known = [one.strip() for one in office.settings.metrics_address.split(",") if one.strip()]
+    known = [one.strip() for one in context.settings.metrics_address.split(",") if one.strip()]
     keyed = visitor.is_at_least("admin") and (
         visitor.scopes is None or "metrics:read" in visitor.scopes
     )
     if address not in known and not keyed:
         raise Refused(403, "refused.scope_needed", scope="metrics:read")
-    return Response(service_metrics(office.requests, office.database), media_type=CONTENT_TYPE)
+    return Response(service_metrics(context.requests, context.database), media_type=CONTENT_TYPE)
 
 
 @router.get("/static/{name}")

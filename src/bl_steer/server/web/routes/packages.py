@@ -10,6 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
+from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
@@ -21,11 +22,11 @@ from bl_steer.server.packages.revocation import tell_users
 from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
-from bl_steer.server.web.authorization import WORD, check_word, form_of, office_of, visitor_of
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, CurrentVisitor, Form
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.routes.files import user_of
 
 __all__ = ["router"]
 
@@ -35,104 +36,120 @@ DEEDS = ("approve", "reject", "release", "roll_back", "revoke")
 
 
 @router.get("/packages")
-def packages_page(request: Request) -> Response:
+def packages_page(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
+) -> Response:
     """List the packages: all of them to a reviewer, released ones and their own to others."""
-    return _list(request)
+    return _list(request, context, user, visitor)
 
 
 @router.post("/packages")
-async def submit(request: Request) -> Response:
+async def submit(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
+) -> Response:
     """Take in a built package from a form."""
-    office = office_of(request)
 
     def check(fields: dict[str, str]) -> None:
-        check_word(request, fields.get(WORD, request.headers.get("x-csrf-token", "")))
+        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
     with Arrival(
-        office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB
+        context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB
     ) as arrival:
         kind = request.headers.get("content-type", "")
         await arrival.read_form(request.stream(), kind, check=check)
         try:
-            package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
+            package = await run_in_threadpool(_take_in, context, user, arrival)
         except PackageError as error:
-            return await run_in_threadpool(_list, request, _refused(error))
+            return await run_in_threadpool(_list, request, context, user, visitor, _refused(error))
     return RedirectResponse(f"/packages/{package.sha256}", 303)
 
 
 @router.get("/packages/{sha256}")
-def package_page(request: Request, sha256: str) -> Response:
+def package_page(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
+) -> Response:
     """Show all that a reviewer must see, and who decided what."""
-    return _page(request, sha256)
+    return _page(request, context, user, visitor, sha256)
 
 
 @router.get("/packages/{sha256}/archive")
-def archive(request: Request, sha256: str) -> Response:
+def archive(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
+) -> Response:
     """Return a package as it was submitted, to its author and to reviewers."""
-    office = office_of(request)
-    with office.database.read() as session:
-        package = _seen(request, session, sha256, whole=True)
+    with context.database.read() as session:
+        package = _seen(user, visitor, session, sha256, whole=True)
     name = f"{package.name}-{package.version}.zip"
-    return file_response(office.store, package.blob_sha256, name, "application/zip")
+    return file_response(context.store, package.blob_sha256, name, "application/zip")
 
 
 @router.post("/packages/{sha256}")
-def decide(request: Request, sha256: str) -> Response:
+def decide(
+    request: Request,
+    context: AppContext,
+    user: CurrentUser,
+    form: Form,
+    visitor: CurrentVisitor,
+    sha256: str,
+) -> Response:
     """Approve, reject, release, roll back or revoke."""
-    office, form, by = office_of(request), form_of(request), user_of(request)
+    by = user
     deed, comment = form.get("deed", ""), form.get("comment", "")
     if deed not in DEEDS:
         raise Refused(422, "refused.body", reason="deed")
     try:
-        with office.database.write() as session:
-            package = _seen(request, session, sha256)
-            _do(office, session, package, by, deed, comment)
+        with context.database.write() as session:
+            package = _seen(user, visitor, session, sha256)
+            _do(context, session, package, by, deed, comment)
     except PackageError as error:
-        return _page(request, sha256, refused=_refused(error))
+        return _page(request, context, user, visitor, sha256, refused=_refused(error))
     return RedirectResponse(f"/packages/{sha256}", 303)
 
 
 @router.get("/api/v1/packages")
-def list_packages(request: Request) -> Response:
+def list_packages(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
+) -> Response:
     """Return the packages that the key's user may see."""
-    with office_of(request).database.read() as session:
-        return JSONResponse([_told(one) for one in _visible(request, session)])
+    with context.database.read() as session:
+        return JSONResponse([_told(one) for one in _visible(user, visitor, session)])
 
 
 @router.post("/api/v1/packages")
-async def submit_package(request: Request) -> Response:
+async def submit_package(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Take in a built package, a zip, as the body of the request."""
-    office = office_of(request)
     with Arrival(
-        office.arrivals, max_files=1, max_bytes=office.settings.max_upload_mib * MIB
+        context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB
     ) as arrival:
         await arrival.read_file(request.stream(), "package.zip")
         try:
-            package = await run_in_threadpool(_take_in, office, user_of(request), arrival)
+            package = await run_in_threadpool(_take_in, context, user, arrival)
         except PackageError as error:
             raise _refused(error) from error
     return JSONResponse(_told(package), 201)
 
 
 @router.get("/api/v1/packages/{sha256}")
-def show_package(request: Request, sha256: str) -> Response:
+def show_package(
+    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
+) -> Response:
     """Return a package's state, manifest and report."""
-    with office_of(request).database.read() as session:
-        package = _seen(request, session, sha256)
+    with context.database.read() as session:
+        package = _seen(user, visitor, session, sha256)
     return JSONResponse({**_told(package), "manifest": package.manifest, "report": package.report})
 
 
-def _take_in(office: Office, author: User, arrival: Arrival) -> Package:
+def _take_in(context: Context, author: User, arrival: Arrival) -> Package:
     if not arrival.files:
         raise Refused(422, "refused.no_file_given")
-    with arrival.files[0].path.open("rb") as file, office.database.write() as session:
-        return gate.submit(session, file, author, packages=office.packages)
+    with arrival.files[0].path.open("rb") as file, context.database.write() as session:
+        return gate.submit(session, file, author, packages=context.packages)
 
 
 def _do(
-    office: Office, session: Session, package: Package, by: User, deed: str, comment: str
+    context: Context, session: Session, package: Package, by: User, deed: str, comment: str
 ) -> None:
-    key = office.packages.key
+    key = context.packages.key
     if deed == "approve":
         gate.approve(session, package.sha256, by, comment, key=key)
     elif deed == "reject":
@@ -143,18 +160,25 @@ def _do(
         gate.roll_back(session, package.name, by, public_key=key.public)
     else:
         gate.revoke(session, package.sha256, by, comment)
-        tell_users(session, package, comment, address=office.settings.address)
+        tell_users(session, package, comment, address=context.settings.address)
 
 
-def _visible(request: Request, session: Session) -> list[Package]:
+def _visible(user: User, visitor: Visitor, session: Session) -> list[Package]:
     query = select(Package).order_by(Package.created.desc()).limit(500)
-    if not visitor_of(request).is_at_least("reviewer"):
-        mine = Package.author_id == user_of(request).id
+    if not visitor.is_at_least("reviewer"):
+        mine = Package.author_id == user.id
         query = query.where(or_(mine, Package.state == "released"))
     return list(session.scalars(query))
 
 
-def _seen(request: Request, session: Session, sha256: str, *, whole: bool = False) -> Package:
+def _seen(
+    user: User,
+    visitor: Visitor,
+    session: Session,
+    sha256: str,
+    *,
+    whole: bool = False,
+) -> Package:
     """Return a package that the user may see; `Refused` where there is none.
 
     Parameters
@@ -163,9 +187,9 @@ def _seen(request: Request, session: Session, sha256: str, *, whole: bool = Fals
     """
     package = session.get(Package, sha256)
     if package is not None:
-        theirs = package.author_id == user_of(request).id
+        theirs = package.author_id == user.id
         public = package.state == "released" and not whole
-        if theirs or public or visitor_of(request).is_at_least("reviewer"):
+        if theirs or public or visitor.is_at_least("reviewer"):
             return package
     raise missing("package")
 
@@ -177,9 +201,11 @@ def _refused(error: PackageError) -> Refused:
     return Refused(422, "refused.package", reason=str(error))
 
 
-def _list(request: Request, refused: Refused | None = None) -> Response:
-    with office_of(request).database.read() as session:
-        packages = _visible(request, session)
+def _list(
+    request: Request, context: Context, user: User, visitor: Visitor, refused: Refused | None = None
+) -> Response:
+    with context.database.read() as session:
+        packages = _visible(user, visitor, session)
         authors = _emails(session, {one.author_id for one in packages})
     return render(
         request,
@@ -191,10 +217,17 @@ def _list(request: Request, refused: Refused | None = None) -> Response:
     )
 
 
-def _page(request: Request, sha256: str, *, refused: Refused | None = None) -> Response:
-    office, user = office_of(request), user_of(request)
-    with office.database.read() as session:
-        package = _seen(request, session, sha256)
+def _page(
+    request: Request,
+    context: Context,
+    user: User,
+    visitor: Visitor,
+    sha256: str,
+    *,
+    refused: Refused | None = None,
+) -> Response:
+    with context.database.read() as session:
+        package = _seen(user, visitor, session, sha256)
         manifest = parse_manifest(package.manifest, package.name)
         reviews = list(
             session.scalars(
@@ -205,8 +238,8 @@ def _page(request: Request, sha256: str, *, refused: Refused | None = None) -> R
         approvals = approvals_of(session, package)
         retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
-        whole = package.author_id == user.id or visitor_of(request).is_at_least("reviewer")
-        script = _script(office, session, package, manifest) if whole else ""
+        whole = package.author_id == user.id or visitor.is_at_least("reviewer")
+        script = _script(context, session, package, manifest) if whole else ""
     return render(
         request,
         "package",
@@ -237,9 +270,9 @@ def _deeds(package: Package, user: User, *, has_earlier: bool) -> list[str]:
     return [deed for deed in DEEDS if allowed[deed]]
 
 
-def _script(office: Office, session: Session, package: Package, manifest: Manifest) -> str:
+def _script(context: Context, session: Session, package: Package, manifest: Manifest) -> str:
     try:
-        folder = office.packages.folder_of(session, package.sha256)
+        folder = context.packages.folder_of(session, package.sha256)
         with (folder / manifest.script).open(encoding="utf-8", errors="replace") as file:
             return file.read(LONGEST_SCRIPT)
     except (PackageError, OSError):

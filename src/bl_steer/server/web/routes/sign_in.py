@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -20,8 +22,9 @@ from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES, text
-from bl_steer.server.web.authorization import COOKIE, form_of, office_of, visitor_of
-from bl_steer.server.web.context import Office
+from bl_steer.server.web.authorization import COOKIE
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentVisitor, Form
 from bl_steer.server.web.rendering import LANGUAGE_COOKIE, language_of, local_path, render
 from bl_steer.server.web.routes import pages_router
 
@@ -29,55 +32,57 @@ __all__ = ["router", "welcome"]
 
 router = pages_router()
 YEAR_S = 365 * 86_400
+NO_FORM: Mapping[str, str] = MappingProxyType({})
 NOTES = ("signed_out", "password_changed")
 
 
-def welcome(office: Office, user: User, where: str) -> Response:
+def welcome(context: Context, user: User, where: str) -> Response:
     """Begin a browser session and go on to a page."""
-    with office.database.write() as session:
-        token = start_session(session, user, days=office.settings.session_days)
+    with context.database.write() as session:
+        token = start_session(session, user, days=context.settings.session_days)
     answer = RedirectResponse(local_path(where), 303)
     answer.set_cookie(
         COOKIE,
         token,
-        max_age=round(office.settings.session_days * 86_400),
+        max_age=round(context.settings.session_days * 86_400),
         httponly=True,
         samesite="lax",
-        secure=office.settings.behind_tls,
+        secure=context.settings.behind_tls,
     )
     return answer
 
 
 @router.get("/sign-in")
-def sign_in_page(request: Request, next: str = "/", note: str = "") -> Response:
+def sign_in_page(
+    request: Request, visitor: CurrentVisitor, next: str = "/", note: str = ""
+) -> Response:
     """Show the form; who is signed in goes on."""
-    if visitor_of(request).user is not None:
+    if visitor.user is not None:
         return RedirectResponse(local_path(next), 303)
     return _sign_in_page(request, next, note=note)
 
 
 @router.post("/sign-in")
-def do_sign_in(request: Request) -> Response:
+def do_sign_in(request: Request, context: AppContext, form: Form) -> Response:
     """Take address and password."""
-    office, form = office_of(request), form_of(request)
     email, where = form.get("email", ""), form.get("next", "/")
     address = request.client.host if request.client else ""
-    if wait := math.ceil(office.wrong_passwords.wait_s(email, address)):
+    if wait := math.ceil(context.wrong_passwords.wait_s(email, address)):
         refused = Refused(429, "refused.too_many_tries", retry_after_s=wait, seconds=wait)
         return _sign_in_page(request, where, email=email, refused=refused)
     try:
-        with office.database.read() as session:
+        with context.database.read() as session:
             user = sign_in(session, email, form.get("password", ""))
     except Refused as refused:
-        office.wrong_passwords.add(email, address)
+        context.wrong_passwords.add(email, address)
         return _sign_in_page(request, where, email=email, refused=refused)
-    return welcome(office, user, where)
+    return welcome(context, user, where)
 
 
 @router.post("/sign-out")
-def do_sign_out(request: Request) -> Response:
+def do_sign_out(request: Request, context: AppContext) -> Response:
     """End the session."""
-    with office_of(request).database.write() as session:
+    with context.database.write() as session:
         sign_out(session, request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/sign-in?note=signed_out", 303)
     answer.delete_cookie(COOKIE)
@@ -85,19 +90,18 @@ def do_sign_out(request: Request) -> Response:
 
 
 @router.get("/register")
-def register_page(request: Request) -> Response:
+def register_page(request: Request, context: AppContext) -> Response:
     """Show the form for an account of one's own, where the operator allows that."""
-    _check_open(office_of(request))
+    _check_open(context)
     return _join_page(request)
 
 
 @router.post("/register")
-def register(request: Request) -> Response:
+def register(request: Request, context: AppContext, form: Form) -> Response:
     """Make an account."""
-    office, form = office_of(request), form_of(request)
-    _check_open(office)
+    _check_open(context)
     try:
-        with office.database.write() as session:
+        with context.database.write() as session:
             user = add_user(
                 session,
                 form.get("email", ""),
@@ -105,26 +109,25 @@ def register(request: Request) -> Response:
                 password=check_password(form.get("password", "")),
             )
     except Refused as refused:
-        return _join_page(request, refused=refused)
-    return welcome(office, user, "/")
+        return _join_page(request, form, refused=refused)
+    return welcome(context, user, "/")
 
 
 @router.get("/join/{token}")
-def join_page(request: Request, token: str) -> Response:
+def join_page(request: Request, context: AppContext, token: str) -> Response:
     """Show the form that an invitation opens."""
-    with office_of(request).database.read() as session:
+    with context.database.read() as session:
         invitation = open_invitation(session, token)
     return _join_page(request, email=invitation.email, role=invitation.role)
 
 
 @router.post("/join/{token}")
-def do_join(request: Request, token: str) -> Response:
+def do_join(request: Request, context: AppContext, form: Form, token: str) -> Response:
     """Make the account, and use the invitation up."""
-    office, form = office_of(request), form_of(request)
-    with office.database.read() as session:
+    with context.database.read() as session:
         invitation = open_invitation(session, token)
     try:
-        with office.database.write() as session:
+        with context.database.write() as session:
             user = join(
                 session,
                 token,
@@ -133,14 +136,15 @@ def do_join(request: Request, token: str) -> Response:
                 password=form.get("password", ""),
             )
     except Refused as refused:
-        return _join_page(request, email=invitation.email, role=invitation.role, refused=refused)
-    return welcome(office, user, "/")
+        return _join_page(
+            request, form, email=invitation.email, role=invitation.role, refused=refused
+        )
+    return welcome(context, user, "/")
 
 
 @router.post("/language")
-def choose_language(request: Request) -> Response:
+def choose_language(context: AppContext, form: Form, visitor: CurrentVisitor) -> Response:
     """Remember the language, in the account of who has one and in a cookie."""
-    office, form, visitor = office_of(request), form_of(request), visitor_of(request)
     language = form.get("language", "")
     answer = RedirectResponse(local_path(form.get("back", "/")), 303)
     if language in LANGUAGES:
@@ -149,16 +153,16 @@ def choose_language(request: Request) -> Response:
             language,
             max_age=YEAR_S,
             samesite="lax",
-            secure=office.settings.behind_tls,
+            secure=context.settings.behind_tls,
         )
         if visitor.user is not None:
-            with office.database.write() as session:
+            with context.database.write() as session:
                 session.merge(visitor.user).language = language
     return answer
 
 
-def _check_open(office: Office) -> None:
-    if not office.settings.registration:
+def _check_open(context: Context) -> None:
+    if not context.settings.registration:
         raise Refused(404, "refused.registration")
 
 
@@ -179,9 +183,13 @@ def _sign_in_page(
 
 
 def _join_page(
-    request: Request, *, email: str = "", role: str = "", refused: Refused | None = None
+    request: Request,
+    form: Mapping[str, str] = NO_FORM,
+    *,
+    email: str = "",
+    role: str = "",
+    refused: Refused | None = None,
 ) -> Response:
-    form = form_of(request) if refused else {}
     return render(
         request,
         "join",

@@ -1,6 +1,6 @@
 """The analyses that users choose from: those that come with us, and the released packages.
 
-A card knows which files an analysis takes, and which of its parameters a form shows. What runs is
+A entry knows which files an analysis takes, and which of its parameters a form shows. What runs is
 looked up again by the job's own process.
 """
 
@@ -19,7 +19,7 @@ from bl_steer.server.packages.inputs import uploads_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.parameters import params_model
 
-__all__ = ["ORDER", "Card", "own_cards", "package_card"]
+__all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "package_entry"]
 
 ORDER = ("segment", "structure", "superres", "components", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
@@ -33,7 +33,7 @@ ADVANCED = {
 
 
 @dataclass(frozen=True)
-class Card:
+class AnalysisEntry:
     """One analysis to choose.
 
     Parameters
@@ -73,7 +73,7 @@ class Card:
         return file_name.lower().endswith(self.kind.suffixes)
 
     def title(self, language: str) -> str:
-        """Return what the card is headed with."""
+        """Return what the entry is headed with."""
         return self.titles.get(language) or self.titles.get("en") or self.name
 
     def summary(self, language: str) -> str:
@@ -82,15 +82,15 @@ class Card:
 
 
 @cache
-def own_cards() -> tuple[Card, ...]:
-    """Return the cards of all analyses that come with us, in the order of the page."""
-    return tuple(_own_card(name, kinds()[name]) for name in ORDER)
+def builtin_entries() -> tuple[AnalysisEntry, ...]:
+    """Return the entries of all analyses that come with us, in the order of the page."""
+    return tuple(_builtin_entry(name, kinds()[name]) for name in ORDER)
 
 
-def package_card(package: Package) -> Card:
-    """Return the card of a released package, from its manifest."""
+def package_entry(package: Package) -> AnalysisEntry:
+    """Return the entry of a released package, from its manifest."""
     manifest = parse_manifest(package.manifest, package.name)
-    return Card(
+    return AnalysisEntry(
         name=manifest.name,
         titles={one: manifest.title.in_language(one) for one in LANGUAGES},
         summaries={one: manifest.description.in_language(one) for one in LANGUAGES},
@@ -100,13 +100,13 @@ def package_card(package: Package) -> Card:
     )
 
 
-def _own_card(name: str, kind: InputKind) -> Card:
+def _builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
     from bl_steer.processing.registry import find_analysis
 
     def words(what: str) -> dict[str, str]:
         return {one: text(one, f"card.{name}.{what}") for one in LANGUAGES}
 
-    return Card(
+    return AnalysisEntry(
         name=name,
         titles=words("title"),
         summaries=words("summary"),
