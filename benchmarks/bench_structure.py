@@ -24,9 +24,9 @@ import numpy as np
 from bl_steer.analysis.structure import LabelVolume
 from bl_steer.analysis.structure.areas import ContactAreas, contact_areas
 from bl_steer.analysis.structure.chords import chord_lengths
-from bl_steer.analysis.structure.connectivity import connectivity
+from bl_steer.analysis.structure.connectivity import connected_parts
 from bl_steer.analysis.structure.correlation import two_point_correlation
-from bl_steer.analysis.structure.triple_lines import triple_lines
+from bl_steer.analysis.structure.triple_lines import triple_line_lengths
 from simulators.electron.phantoms import CUBE, cap, grains, places, ring
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "volumes" / "nmc_carbon_binder_half.tif"
@@ -101,7 +101,9 @@ def accuracy() -> None:
         errors = []
         for turn in range(20):
             whole = LabelVolume.of(ring(r, turn, voxel), voxel)
-            errors.append([triple_lines(whole, fills_box=False).length_nm[0] / (2 * np.pi * r) - 1])
+            errors.append(
+                [triple_line_lengths(whole, fills_box=False).length_nm[0] / (2 * np.pi * r) - 1]
+            )
         row(f"triple line, ring r = {r}, sectors of 120°, voxels {voxel[0]:g}:1", errors)
     for wedge in (180, 90, 60, 40, 20):
         errors = [[ring_of_wedge(30, wedge, turn)] for turn in range(8)]
@@ -116,7 +118,7 @@ def ring_of_wedge(r: float, wedge: float, turn: int) -> float:
     angle = np.rad2deg(np.arctan2(q[..., 0], np.hypot(q[..., 1], q[..., 2]) - r)) % 360
     labels = np.where(angle < wedge, 0, np.where(angle < 180 + wedge / 2, 1, 2))
     whole = LabelVolume.of(labels.astype(np.uint8), CUBE)
-    return float(triple_lines(whole, fills_box=False).length_nm[0] / (2 * np.pi * r) - 1)
+    return float(triple_line_lengths(whole, fills_box=False).length_nm[0] / (2 * np.pi * r) - 1)
 
 
 def intervals() -> None:
@@ -144,7 +146,7 @@ def speed(edge: int) -> None:
     import zarr
 
     small = LabelVolume.of(grains((16, 16, 16)), CUBE)
-    measures = (triple_lines, connectivity, chord_lengths, two_point_correlation)
+    measures = (triple_line_lengths, connected_parts, chord_lengths, two_point_correlation)
     for measure in (contact_areas, *measures):
         measure(small)
     cell = grains((128, 128, 128), width=4.0)
@@ -227,7 +229,7 @@ def real() -> None:
             f"| {whole.phases[a]}–{whole.phases[b]} | {area / 1e6:.0f} ({low / 1e6:.0f} … "
             f"{high / 1e6:.0f}) | {other / 1e6:.0f} | {faces(labels, voxel, a, b) / area:.3f} |"
         )
-    lines = triple_lines(whole)
+    lines = triple_line_lengths(whole)
     print(f"triple line {lines.length_nm[0] / 1e3:.0f} µm")
 
 

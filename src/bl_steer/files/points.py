@@ -1,6 +1,6 @@
 """Measured points from files: CSV as laboratories write it, or ``.npz``.
 
-`bl_steer.analysis.segmentation.reading` reads images, `bl_steer.analysis.structure.files` volumes.
+`bl_steer.analysis.segmentation.reading` reads images, `bl_steer.files.stacks` volumes.
 """
 
 from __future__ import annotations

@@ -83,12 +83,16 @@ def contact_areas(
     n_phases = len(volume.names)
     shape = (n_directions, n_phases, n_phases)
     pairs = count(volume, cut, add_pairs, (directions.offsets,), shape, progress)
+    # An interface is crossed from i to j or from j to i; which voxel is the upper one says nothing.
     both = pairs + pairs.swapaxes(2, 3)
     ends = [np.stack([0 * offset, -offset]) for offset in directions.offsets]
-    places = np.stack([cut.places(end, whole=fills_box) for end in ends], axis=1)
+    # How many pairs of each direction fit into each block: near a face of the box the partner of a
+    # voxel lies outside, and a pair that cannot be seen must not count as one of like phases.
+    positions = np.stack([cut.positions(end, all_inside=fills_box) for end in ends], axis=1)
 
     def areas(n: Array, available: Array) -> Array:
         """(…, n_directions, n_phases, n_phases) to the same, if one direction stood for all."""
+        # Crossings per length of line, n / (N |d|), times two are the surface per volume S_V.
         density = n / np.maximum(available, 1)[..., None, None]
         box_nm3 = volume.n_voxels * volume.voxel_nm3
         return np.asarray(2 * box_nm3 * density / directions.lengths_nm[:, None, None])
@@ -96,9 +100,11 @@ def contact_areas(
     def mean(by_direction: Array) -> Array:
         return np.asarray(np.einsum("d,...dij->...ij", directions.weights, by_direction))
 
-    by_direction = areas(both.sum(axis=0), places.sum(axis=0))
+    by_direction = areas(both.sum(axis=0), positions.sum(axis=0))
     draws = Draws.of(len(cut), n_draws, seed)
-    drawn = mean(areas(draws.sums(both), draws.sums(places)))
+    # Blocks are drawn with their pairs and their positions, so that blocks at a face, which have
+    # fewer positions, weigh less.
+    drawn = mean(areas(draws.sums(both), draws.sums(positions)))
     area, surface = mean(by_direction), mean(by_direction).sum(axis=1)
     return ContactAreas(
         area,

@@ -8,7 +8,6 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.structure.volume import Slab
 from bl_steer.protocols import Array
 
 __all__ = ["Blocks", "Draws", "interval"]
@@ -51,31 +50,37 @@ class Blocks:
     def __len__(self) -> int:
         return int(np.prod(self.shape))
 
-    def numbers(self, slab: Slab) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-        """Return what finds a voxel's block: a number for each new plane, for each y, and x edges.
+    def numbers(
+        self, start: int, depth: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+        """Return what finds a voxel's block: a number for each plane, for each y, and x edges.
 
         The block of (z, y, x) is rows[z] + columns[y] + the part of x.
+
+        Parameters
+        ----------
+        start, depth : z of the first plane, and the number of planes
         """
         _, n_y, n_x = self.shape
-        depth = len(slab.phases) - slab.first
-        z = np.searchsorted(self.edges[0], slab.start + np.arange(depth), side="right") - 1
+        z = np.searchsorted(self.edges[0], start + np.arange(depth), side="right") - 1
         y = np.searchsorted(self.edges[1], np.arange(self.edges[1][-1]), side="right") - 1
         return z * (n_y * n_x), y * n_x, self.edges[2]
 
-    def places(self, vertices: NDArray[np.int64], *, whole: bool) -> NDArray[np.int64]:
+    def positions(self, vertices: NDArray[np.int64], *, all_inside: bool) -> NDArray[np.int64]:
         """Return how often a probe can be put down with its first vertex in each block.
 
         Parameters
         ----------
         vertices : offsets (z, y, x) of the probe's vertices, shape (k, 3)
-        whole : leave out the places where another vertex lies outside the box
+        all_inside : leave out the positions where another vertex lies outside the box
 
         Returns
         -------
-        places : shape (n_blocks,)
+        positions : shape (n_blocks,)
         """
+        nowhere = 0 * vertices[0]
         low, high = (
-            (vertices.min(axis=0), vertices.max(axis=0)) if whole else (0 * vertices[0],) * 2
+            (vertices.min(axis=0), vertices.max(axis=0)) if all_inside else (nowhere, nowhere)
         )
         free = []
         for edges, before, after in zip(self.edges, low, high, strict=True):

@@ -22,13 +22,13 @@ class Chords:
 
     Parameters
     ----------
-    whole : chords with both ends inside the box, by phase and length in voxels; for each axis an
+    uncut : chords with both ends inside the box, by phase and length in voxels; for each axis an
         array (n_phases, voxels of the axis)
     mean_nm, median_nm : shape (n_phases, 3)
     step_nm : length of a voxel along each axis
     """
 
-    whole: tuple[Ints, Ints, Ints]
+    uncut: tuple[Ints, Ints, Ints]
     mean_nm: Array
     median_nm: Array
     step_nm: tuple[float, float, float]
@@ -42,7 +42,7 @@ class Chords:
         ----------
         Miles (1974) in Harding & Kendall, Stochastic Geometry, Wiley, p. 202.
         """
-        counts = self.whole[axis][phase]
+        counts = self.uncut[axis][phase]
         lengths = np.flatnonzero(counts)
         weights = counts[lengths] / (len(counts) - 1 - lengths)
         shares = weights / max(float(weights.sum()), np.finfo(float).tiny)
@@ -68,13 +68,14 @@ def chord_lengths(volume: LabelVolume, *, progress: Progress | None = None) -> C
     step = volume.voxel_size_nm
     lengths = np.array(volume.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
+        # A line of n voxels has n - 1 faces between neighbours where a chord can be seen to end.
         per_length = ends.T / (volume.n_voxels * (lengths - 1) / lengths)
         mean = 2 * volume.fractions[:, None] / per_length * np.array(step)
     mean[~np.isfinite(mean)] = np.nan
-    found = Chords((z, y, x), mean, np.full((n_phases, 3), np.nan), step)
+    chords = Chords((z, y, x), mean, np.full((n_phases, 3), np.nan), step)
     for phase, axis in np.ndindex(n_phases, 3):
-        found.median_nm[phase, axis] = _median(*found.shares(phase, axis))
-    return found
+        chords.median_nm[phase, axis] = _median(*chords.shares(phase, axis))
+    return chords
 
 
 def _median(lengths: Array, shares: Array) -> float:
@@ -89,9 +90,9 @@ def _add_chords(
     first: int,
     start: int,
     began: Ints,
-    whole_z: Ints,
-    whole_y: Ints,
-    whole_x: Ints,
+    uncut_z: Ints,
+    uncut_y: Ints,
+    uncut_x: Ints,
     ends: Ints,
 ) -> None:
     """Add the chords that end in a slab.
@@ -99,17 +100,17 @@ def _add_chords(
     Parameters
     ----------
     began : z where the chord at each (y, x) began, -1 at the face of the box; changed in place
-    whole_z, whole_y, whole_x, ends : changed in place
+    uncut_z, uncut_y, uncut_x, ends : changed in place
     """
     depth, height, width = slab.shape
     columns = np.empty(width, dtype=np.int64)
     for z in range(first, depth):
         columns[:] = -1
         if z > 0:
-            _step(slab[z - 1], slab[z], start + z - first, began, whole_z, ends[0])
+            _step(slab[z - 1], slab[z], start + z - first, began, uncut_z, ends[0])
         for y in range(height):
             if y > 0:
-                _step(slab[z, y - 1 : y], slab[z, y : y + 1], y, columns[None], whole_y, ends[1])
+                _step(slab[z, y - 1 : y], slab[z, y : y + 1], y, columns[None], uncut_y, ends[1])
             row = slab[z, y]
             begin = -1
             for x in range(1, width):
@@ -117,7 +118,7 @@ def _add_chords(
                     ends[2, row[x - 1]] += 1
                     ends[2, row[x]] += 1
                     if begin >= 0:
-                        whole_x[row[x - 1], x - begin] += 1
+                        uncut_x[row[x - 1], x - begin] += 1
                     begin = x
 
 
@@ -125,9 +126,9 @@ def _add_chords(
 def _step(
     before: NDArray[np.uint8],
     here: NDArray[np.uint8],
-    place: int,
+    position: int,
     began: Ints,
-    whole: Ints,
+    uncut: Ints,
     ends: Ints,
 ) -> None:
     """Add the chords that end between two neighbouring planes, or rows."""
@@ -137,5 +138,5 @@ def _step(
                 ends[before[y, x]] += 1
                 ends[here[y, x]] += 1
                 if began[y, x] >= 0:
-                    whole[before[y, x], place - began[y, x]] += 1
-                began[y, x] = place
+                    uncut[before[y, x], position - began[y, x]] += 1
+                began[y, x] = position

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.structure.volume import LabelVolume
 from bl_steer.protocols import Array, Progress
 
-__all__ = ["Connectivity", "connectivity"]
+__all__ = ["Connectivity", "connected_parts"]
 
 OPPOSITE = (0b000011, 0b001100, 0b110000)
 """Bits of the faces at the low and the high end of z, y and x."""
@@ -53,7 +53,7 @@ class _Parts:
         return cls(np.zeros(0, np.int64), np.zeros(0, np.uint8), np.zeros(0, np.uint8))
 
 
-def connectivity(volume: LabelVolume, *, progress: Progress | None = None) -> Connectivity:
+def connected_parts(volume: LabelVolume, *, progress: Progress | None = None) -> Connectivity:
     """Return how each phase hangs together; voxels are joined through their faces.
 
     Notes
@@ -110,11 +110,12 @@ def _carry(
 
 
 @njit(nogil=True, cache=True)
-def _root(parents: Ints, one: int) -> int:
-    while parents[one] != one:
-        parents[one] = parents[parents[one]]
-        one = parents[one]
-    return one
+def _root(parents: Ints, number: int) -> int:
+    while parents[number] != number:
+        # Half the path is cut on the way, so that the next search is short.
+        parents[number] = parents[parents[number]]
+        number = parents[number]
+    return number
 
 
 @njit(nogil=True, cache=True)
@@ -143,8 +144,8 @@ def _join(
                 own = n
                 n += 1
             ids[y, x] = own
-    for one in range(n):
-        parents[one] = _root(parents, one)
+    for number in range(n):
+        parents[number] = _root(parents, number)
     return parents[:n].copy()
 
 

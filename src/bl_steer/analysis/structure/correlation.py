@@ -92,12 +92,12 @@ def _packed(voxels: NDArray[np.bool_]) -> Words:
 
 def _pairs_z(words: Words, first: int, lags: NDArray[np.int64]) -> NDArray[np.int64]:
     """Count the pairs whose upper voxel lies in a plane from `first` on."""
-    found = []
+    counts = []
     for lag in lags.tolist():
         begin = max(first, lag)
         n = max(0, len(words) - begin)
-        found.append(_both(words[begin : begin + n], words[begin - lag : begin - lag + n]))
-    return np.array(found)
+        counts.append(_both(words[begin : begin + n], words[begin - lag : begin - lag + n]))
+    return np.array(counts)
 
 
 def _pairs(words: Words, lags: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -106,5 +106,5 @@ def _pairs(words: Words, lags: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.array([_both(words[:, lag:], words[:, : n - lag]) for lag in lags.tolist()])
 
 
-def _both(one: Words, other: Words) -> int:
-    return int(np.bitwise_count(one & other).sum(dtype=np.int64))
+def _both(first: Words, second: Words) -> int:
+    return int(np.bitwise_count(first & second).sum(dtype=np.int64))

@@ -1,6 +1,8 @@
-"""Compiled loops that count along a volume; whole numbers, so that no order changes a result.
+"""Compiled loops that count along a volume.
 
-They release the interpreter's lock. `numba` is loaded with this module: import it in functions.
+They count in whole numbers, so that neither the threads nor the order of the slabs can change a
+result, and release the interpreter's lock, so that the threads run side by side. `numba` compiles
+each for one layout of its arguments: slabs are uint8 in C order, whatever was read.
 """
 
 from __future__ import annotations
@@ -49,8 +51,10 @@ def count(
     with ThreadPoolExecutor(THREADS) as pool:
         for slab in volume.slabs(reach, progress):
             depth = len(slab.phases)
+            # Each thread counts the new planes of its part into counts of its own. It may read the
+            # planes before them, which others count: nothing there is written.
             cuts = [slab.first + (depth - slab.first) * k // THREADS for k in range(THREADS + 1)]
-            rows, columns, x_edges = blocks.numbers(slab)
+            rows, columns, x_edges = blocks.numbers(slab.start, depth - slab.first)
             jobs = [
                 pool.submit(add, slab.phases, first, last, *probe, rows, columns, x_edges, mine)
                 for first, last, mine in zip(cuts, cuts[1:], counts, strict=False)
@@ -82,10 +86,10 @@ def add_voxels(
     for z in range(first, last):
         for y in range(height):
             for part in range(len(x_edges) - 1):
-                found = counts[rows[z + len(rows) - depth] + columns[y] + part]
+                tally = counts[rows[z + len(rows) - depth] + columns[y] + part]
                 row = slab[z, y, x_edges[part] : x_edges[part + 1]]
                 for x in range(len(row)):
-                    found[row[x]] += 1
+                    tally[row[x]] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -120,7 +124,8 @@ def add_pairs(
                 for part in range(len(x_edges) - 1):
                     begin = max(x_edges[part], dx)
                     end = min(x_edges[part + 1], width + dx)
-                    found = counts[rows[z + len(rows) - depth] + columns[y] + part, d]
+                    # A slab has the planes before `first` too, `rows` the new ones alone.
+                    tally = counts[rows[z + len(rows) - depth] + columns[y] + part, d]
                     # Slices start at 0: the compiler drops its test for negative indices.
                     upper = slab[z, y, begin:end]
                     lower = slab[z - dz, y - dy, begin - dx : end - dx]
@@ -128,7 +133,7 @@ def add_pairs(
                         a = upper[x]
                         b = lower[x]
                         if a != b:
-                            found[a, b] += 1
+                            tally[a, b] += 1
 
 
 @njit(nogil=True, cache=True)
@@ -155,14 +160,16 @@ def add_triangles(
     counts : (n_blocks, n_triangles, n_triples), changed in place
     """
     depth, height, width = slab.shape
+    # A vertex as a number in the two planes of 3 × 3 around the first one, which is number 13.
     corners = vertices[..., 0] * 9 + vertices[..., 1] * 3 + vertices[..., 2] + 13
+    # A voxel's phase as one bit of 16: the phases of a neighbourhood are then the bits of its OR.
     bits = (np.uint16(1) << slab[max(first - 1, 0) : last]).astype(np.uint16)
     row_bits = np.zeros(width + 2, dtype=np.uint16)
     inner = row_bits[1:-1]
     near = np.empty(18, dtype=np.uint8)
     for z in range(first, last):
         for y in range(height):
-            # Most places have fewer than three phases within reach, and are passed by.
+            # Most voxels have fewer than three phases within reach, and are passed by.
             inner[:] = 0
             for zz in range(max(z - 1, 0), z + 1):
                 for yy in range(max(y - 1, 0), min(y + 2, height)):
@@ -170,13 +177,15 @@ def add_triangles(
                     for x in range(width):
                         inner[x] |= row[x]
             for part in range(len(x_edges) - 1):
-                found = counts[rows[z + len(rows) - depth] + columns[y] + part]
+                tally = counts[rows[z + len(rows) - depth] + columns[y] + part]
                 for x in range(x_edges[part], x_edges[part + 1]):
                     seen = np.int64(row_bits[x] | row_bits[x + 1] | row_bits[x + 2])
+                    # Each n & (n - 1) clears the lowest bit: after two, some are left where there
+                    # were three or more.
                     seen &= seen - 1
                     if seen & (seen - 1):
                         _look_around(slab, z, y, x, near)
-                        _add_unlike(near, corners, triples, found)
+                        _add_unlike(near, corners, triples, tally)
 
 
 @njit(nogil=True, cache=True)
@@ -197,7 +206,7 @@ def _add_unlike(
     near: NDArray[np.uint8],
     corners: NDArray[np.int64],
     triples: NDArray[np.int64],
-    found: Counts,
+    tally: Counts,
 ) -> None:
     """Add the triangles at one voxel, number 13 of those near it."""
     a = near[13]
@@ -205,4 +214,4 @@ def _add_unlike(
         b = near[corners[t, 0]]
         c = near[corners[t, 1]]
         if a != b and b != c and a != c:
-            found[t, triples[a, b, c]] += 1
+            tally[t, triples[a, b, c]] += 1

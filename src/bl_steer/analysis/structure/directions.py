@@ -13,6 +13,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import SphericalVoronoi
 
 from bl_steer.protocols import Array
 
@@ -60,12 +61,12 @@ class Directions:
 def primitive_offsets(reach: int) -> NDArray[np.int64]:
     """Return the offsets within a reach that are no multiple of another, one of each pair."""
     steps = range(-reach, reach + 1)
-    found = [
+    offsets = [
         offset
         for offset in itertools.product(steps, steps, steps)
         if offset > (0, 0, 0) and math.gcd(*offset) == 1
     ]
-    return np.array(found, dtype=np.int64)
+    return np.array(offsets, dtype=np.int64)
 
 
 def sphere_shares(units: Array) -> Array:
@@ -83,8 +84,6 @@ def sphere_shares(units: Array) -> Array:
     ----------
     Ohser & Mücklich (2000), Statistical Analysis of Microstructures in Materials Science, Wiley.
     """
-    from scipy.spatial import SphericalVoronoi
-
     both = np.concatenate([units, -units])
     areas = np.asarray(SphericalVoronoi(both, threshold=1e-9).calculate_areas())
     shares = areas[: len(units)] + areas[len(units) :]

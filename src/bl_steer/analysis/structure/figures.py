@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bl_steer.analysis.structure.tables import AXES, UM, Measures
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_isotropy", "draw_structure", "plot_bars"]
 
@@ -22,8 +20,6 @@ STYLES = ("-", "--", ":")
 
 def draw_structure(measures: Measures) -> Figure:
     """Draw volumes, contact areas and triple lines, each with its 95 % interval."""
-    from matplotlib.figure import Figure
-
     volume, areas, lines = measures.volume, measures.areas, measures.lines
     names = volume.phases
     box_um3 = volume.n_voxels * volume.voxel_nm3 * UM**3
@@ -67,16 +63,16 @@ def plot_bars(
     colours: Sequence[str] = ("0.72",),
 ) -> Axes:
     """Draw amounts as bars with their intervals, and the value above each."""
-    places = range(len(names))
-    ax.bar(places, values, width=0.62, color=[colours[k % len(colours)] for k in places])
+    positions = range(len(names))
+    ax.bar(positions, values, width=0.62, color=[colours[k % len(colours)] for k in positions])
     reach = np.nan_to_num(np.clip([values - low, high - values], 0, None))
-    ax.errorbar(places, values, yerr=reach, fmt="none", ecolor="0.15", capsize=4)
-    for k, place in enumerate(places):
+    ax.errorbar(positions, values, yerr=reach, fmt="none", ecolor="0.15", capsize=4)
+    for k in positions:
         amount = f"{values[k]:,.0f}" if values[k] >= 1000 else f"{values[k]:.4g}"
         text = amount + (f"\n{notes[k]}" if notes else "")
         ax.annotate(
             text,
-            (place, values[k] + reach[1][k]),
+            (k, values[k] + reach[1][k]),
             (0, 4),
             textcoords="offset points",
             ha="center",
@@ -84,7 +80,7 @@ def plot_bars(
         )
     if not len(names):
         ax.text(0.5, 0.5, "none: fewer than three phases", ha="center", transform=ax.transAxes)
-    ax.set_xticks(places, names, fontsize="small")
+    ax.set_xticks(positions, names, fontsize="small")
     ax.set_ylabel(label)
     ax.margins(x=0.15, y=0.22)
     ax.set_ylim(bottom=0)
@@ -94,8 +90,6 @@ def plot_bars(
 
 def draw_isotropy(measures: Measures) -> Figure:
     """Draw two-point correlation and chord lengths, along z, y and x: alike where isotropic."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(10.5, 4.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     for phase, name in enumerate(measures.volume.phases):

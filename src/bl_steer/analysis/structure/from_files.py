@@ -1,4 +1,7 @@
-"""What the command ``bl-steer structure`` does; it returns what is printed and written as JSON."""
+"""Label volumes from files, and what ``bl-steer structure`` does with them.
+
+`bl_steer.files.stacks` opens the files; `stored` takes labels from the runs of a store.
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,31 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bl_steer.analysis.segmentation.files import write_result
 from bl_steer.files.atomic import check_place
-from bl_steer.protocols import Progress
+from bl_steer.files.stacks import check_apart, open_stack
+from bl_steer.processing.digest import digest_of
+from bl_steer.processing.registry import find_analysis, make_params
+from bl_steer.protocols import Inputs, Progress
 
-__all__ = ["measure_structure"]
+__all__ = ["inputs_from_file", "measure_structure"]
 
 LONG = ("directions", "chord_lengths", "correlation")
 """Tables that go into files alone."""
+
+
+def inputs_from_file(path: str | Path) -> Inputs:
+    """Return a label volume with what its file says of voxel and phases.
+
+    Large volumes stay on disk. The errors are those of `open_stack`.
+
+    Parameters
+    ----------
+    path : of a stack; an ``.npz`` or a Zarr group may hold ``labels`` beside other arrays, and
+        ``voxel_size_nm`` (z, y, x) and ``phases``, which are among the attributes of a Zarr
+    """
+    stored = open_stack(path, "labels")
+    return Inputs({"labels": stored.array}, stored.known, {"files": [str(path)]}, stored.notes)
 
 
 def measure_structure(
@@ -28,43 +49,37 @@ def measure_structure(
     -------
     report : JSON-compatible; NaN, where there is no interval, is None
     """
-    from bl_steer.analysis.segmentation.files import write_result
-    from bl_steer.analysis.structure.files import inputs_from_file
-    from bl_steer.files.stacks import check_apart
-    from bl_steer.processing.digest import digest_of
-    from bl_steer.processing.registry import find_analysis, make_params
-
     if out is not None:
         check_apart(path, out)
         check_place(out)
     analysis = find_analysis("structure")
-    made = make_params(analysis, params)
-    inputs, notes = inputs_from_file(path)
-    result = analysis.run(inputs, made, progress)
+    settings = make_params(analysis, params)
+    result = analysis.run(inputs_from_file(path), settings, progress)
     written = [] if out is None else write_result(result, out)
-    told = result.provenance
+    about = result.provenance
     return {
         "volume": str(path),
-        "shape": told["shape"],
-        "voxel_size_nm": told["params"]["voxel_size_nm"],
-        "phases": told["phases"],
-        "directions": told["params"]["directions"],
-        "edge_correction": told["params"]["edge_correction"],
-        "flat_interface_seen": told["flat_interface_seen"],
-        "straight_line_seen": told["straight_line_seen"],
+        "shape": about["shape"],
+        "voxel_size_nm": about["params"]["voxel_size_nm"],
+        "phases": about["phases"],
+        "directions": about["params"]["directions"],
+        "edge_correction": about["params"]["edge_correction"],
+        "flat_interface_seen": about["flat_interface_seen"],
+        "straight_line_seen": about["straight_line_seen"],
         **{
             name: {
-                key: [_plain(value) for value in column.tolist()] for key, column in table.items()
+                key: [_finite_or_none(value) for value in column.tolist()]
+                for key, column in table.items()
             }
             for name, table in result.tables.items()
             if name not in LONG
         },
-        "warnings": [*notes, *result.warnings],
+        "warnings": list(result.warnings),
         "digest": digest_of(result),
-        "duration_s": told["duration_s"],
+        "duration_s": about["duration_s"],
         "files": [str(file) for file in written],
     }
 
 
-def _plain(value: Any) -> Any:
+def _finite_or_none(value: Any) -> Any:
     return None if isinstance(value, float) and value != value else value

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 __all__ = ["parse_phases"]
 
 
-def parse_phases(given: str | Sequence[str] | Mapping[str, str] | None) -> dict[int, str] | None:
+def parse_phases(phases: str | Sequence[str] | Mapping[str, str] | None) -> dict[int, str] | None:
     """Return names by label; None where none are given.
 
     Parameters
     ----------
-    given : ``"oxide,carbon,void"`` for the labels 0, 1, 2; ``"1:oxide,2:carbon"``; a list of names
+    phases : ``"oxide,carbon,void"`` for the labels 0, 1, 2; ``"1:oxide,2:carbon"``; a list of names
         from label 0 on; or names by label
 
     Raises
@@ -25,12 +25,12 @@ def parse_phases(given: str | Sequence[str] | Mapping[str, str] | None) -> dict[
     >>> parse_phases("1:oxide, 7:void")
     {1: 'oxide', 7: 'void'}
     """
-    if not given:
+    if not phases:
         return None
-    if isinstance(given, Mapping):
-        parts = [f"{label}:{name}" for label, name in given.items()]
+    if isinstance(phases, Mapping):
+        parts = [f"{label}:{name}" for label, name in phases.items()]
     else:
-        parts = given.split(",") if isinstance(given, str) else list(given)
+        parts = phases.split(",") if isinstance(phases, str) else list(phases)
     named: dict[int, str] = {}
     for number, part in enumerate(parts):
         label, _, name = part.partition(":") if ":" in part else (str(number), ":", part)

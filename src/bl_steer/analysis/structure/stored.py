@@ -1,15 +1,17 @@
-"""Label volumes that a stored analysis has found: of ``segment``, ``superres``, ``reconstruct``."""
+"""Label volumes in stored analyses: of ``segment``, ``superres`` and ``reconstruct``.
+
+`from_files` takes them from files.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult, Inputs
-
-if TYPE_CHECKING:
-    from bl_steer.runs import Run
+from bl_steer.runs import Run
 
 __all__ = ["inputs_from_analysis"]
 
@@ -27,9 +29,6 @@ def inputs_from_analysis(run: Run) -> Inputs:
     ValueError
         When the run has no record, or holds no labels of one shape.
     """
-    from bl_steer.processing.publish import result_of
-    from bl_steer.runs import Run
-
     if run.record is None:
         raise ValueError(
             f"an analysis must have its record and frames beside it, got run {run.uid} without; "
@@ -45,17 +44,17 @@ def inputs_from_analysis(run: Run) -> Inputs:
         voxel = _voxel_of_slices(Run.from_record(raw)) if raw.exists() else None
     known: dict[str, Any] = {} if voxel is None else {"voxel_size_nm": voxel}
     if "phases" in result.provenance:
-        known["phases"] = [str(one["name"]) for one in result.provenance["phases"]]
+        known["phases"] = [str(phase["name"]) for phase in result.provenance["phases"]]
     return Inputs({"labels": volume}, known, {"run": run.uid})
 
 
 def _stacked(result: AnalysisResult, uid: str) -> Any:
     maps = [array for name, array in result.arrays.items() if name.endswith("_labels")]
-    if len({one.shape for one in maps}) != 1:
+    shapes = sorted({labels.shape for labels in maps})
+    if len(shapes) != 1:
         raise ValueError(
-            "structure must come from labels of one shape, got "
-            f"{sorted({one.shape for one in maps})} in the analysis {uid}; segment slices of one "
-            "stack"
+            f"structure must come from labels of one shape, got {shapes} in the analysis {uid}; "
+            "segment slices of one stack"
         )
     return np.stack(maps)
 

@@ -132,26 +132,26 @@ def _triple_lines(measures: Measures) -> Table:
 
 
 def _connectivity(measures: Measures) -> Table:
-    found = measures.connectivity
+    parts = measures.connectivity
     return {
         "phase": np.array(measures.volume.phases),
-        "n_parts": found.n_parts,
-        "largest": found.largest,
-        "isolated": found.isolated,
-        **{f"percolating_{axis}": found.percolating[:, k] for k, axis in enumerate(AXES)},
+        "n_parts": parts.n_parts,
+        "largest": parts.largest,
+        "isolated": parts.isolated,
+        **{f"percolating_{axis}": parts.percolating[:, k] for k, axis in enumerate(AXES)},
     }
 
 
 def _chords(measures: Measures) -> Table:
     chords = measures.chords
     n = len(measures.volume.phases)
-    whole = np.array([[chords.whole[axis][phase].sum() for axis in range(3)] for phase in range(n)])
+    uncut = np.array([[chords.uncut[axis][phase].sum() for axis in range(3)] for phase in range(n)])
     return {
         "phase": np.repeat(np.array(measures.volume.phases), 3),
         "axis": np.tile(np.array(AXES), n),
         "mean_nm": chords.mean_nm.ravel(),
         "median_nm": chords.median_nm.ravel(),
-        "whole_chords": whole.ravel(),
+        "whole_chords": uncut.ravel(),
     }
 
 
@@ -159,24 +159,24 @@ def _chord_lengths(measures: Measures) -> Table:
     rows: list[Table] = []
     for phase, axis in np.ndindex(len(measures.volume.phases), 3):
         lengths, shares = measures.chords.shares(phase, axis)
-        place = {"phase": measures.volume.phases[phase], "axis": AXES[axis]}
-        rows.append(_rows(place, {"length_nm": lengths, "share": shares}))
+        line = {"phase": measures.volume.phases[phase], "axis": AXES[axis]}
+        rows.append(_rows(line, {"length_nm": lengths, "share": shares}))
     return _stacked(rows)
 
 
 def _correlation(measures: Measures) -> Table:
-    found = measures.correlation
+    correlation = measures.correlation
     rows: list[Table] = []
     for phase, axis in np.ndindex(len(measures.volume.phases), 3):
-        place = {"phase": measures.volume.phases[phase], "axis": AXES[axis]}
-        probability = found.probability[axis][phase]
-        rows.append(_rows(place, {"lag_nm": found.lags_nm[axis], "probability": probability}))
+        line = {"phase": measures.volume.phases[phase], "axis": AXES[axis]}
+        probability = correlation.probability[axis][phase]
+        rows.append(_rows(line, {"lag_nm": correlation.lags_nm[axis], "probability": probability}))
     return _stacked(rows)
 
 
-def _rows(place: dict[str, str], columns: dict[str, Any]) -> Table:
+def _rows(line: dict[str, str], columns: dict[str, Any]) -> Table:
     n = len(next(iter(columns.values())))
-    return {**{key: np.full(n, value) for key, value in place.items()}, **columns}
+    return {**{key: np.full(n, value) for key, value in line.items()}, **columns}
 
 
 def _stacked(tables: list[Table]) -> Table:

@@ -14,7 +14,7 @@ from bl_steer.analysis.structure.directions import flat_range, primitive_offsets
 from bl_steer.analysis.structure.volume import LabelVolume
 from bl_steer.protocols import Array, Progress
 
-__all__ = ["TripleLines", "triple_lines"]
+__all__ = ["TripleLines", "triple_line_lengths"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class _Planes:
     shares: Array = field(repr=False)
 
 
-def triple_lines(
+def triple_line_lengths(
     volume: LabelVolume,
     *,
     fills_box: bool = True,
@@ -105,7 +105,9 @@ def triple_lines(
         volume, cut, add_triangles, probe, (len(planes.vertices), len(triples)), progress
     )
     corners = [np.vstack([np.zeros((1, 3), dtype=np.int64), two]) for two in planes.vertices]
-    places = np.stack([cut.places(corner, whole=fills_box) for corner in corners], axis=1)
+    positions = np.stack(
+        [cut.positions(corner, all_inside=fills_box) for corner in corners], axis=1
+    )
     factors = (
         2 * volume.n_voxels * (planes.shares * (weights * planes.spacings_nm)[planes.families])
     )
@@ -113,10 +115,10 @@ def triple_lines(
     def length(n: Array, available: Array) -> Array:
         return np.asarray(np.einsum("t,...tk->...k", factors, n / available[..., None]))
 
-    found = length(counts.sum(axis=0), np.maximum(places.sum(axis=0), 1))
+    total = length(counts.sum(axis=0), np.maximum(positions.sum(axis=0), 1))
     draws = Draws.of(len(cut), n_draws, seed)
-    drawn = length(draws.sums(counts), np.maximum(draws.sums(places), 1))
-    return TripleLines(triples, found, *interval(found, drawn, len(cut)), *straight)
+    drawn = length(draws.sums(counts), np.maximum(draws.sums(positions), 1))
+    return TripleLines(triples, total, *interval(total, drawn, len(cut)), *straight)
 
 
 def _planes(voxel_size_nm: tuple[float, float, float]) -> _Planes:
@@ -140,16 +142,18 @@ def _triangles(normal: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     """
     steps = [step for step in itertools.product((-1, 0, 1), repeat=3) if any(step)]
     edges = [np.array(step, dtype=np.int64) for step in steps if not normal @ step]
-    found: dict[tuple[tuple[int, ...], ...], NDArray[np.int64]] = {}
-    for one, other in itertools.combinations(edges, 2):
-        half_cell = np.array_equal(np.abs(np.cross(one, other)), np.abs(normal))
-        acute = min(one @ other, one @ (one - other), other @ (other - one)) >= 0
+    triangles: dict[tuple[tuple[int, ...], ...], NDArray[np.int64]] = {}
+    for first, second in itertools.combinations(edges, 2):
+        # Two edges span a cell of the plane's lattice where their cross product is the primitive
+        # normal; the triangle between them is half of it.
+        half_cell = np.array_equal(np.abs(np.cross(first, second)), np.abs(normal))
+        acute = min(first @ second, first @ (first - second), second @ (second - first)) >= 0
         if half_cell and acute:
-            corners = np.stack([0 * one, one, other])
+            corners = np.stack([0 * first, first, second])
             from_top = corners - corners[np.lexsort(corners.T[::-1])[-1]]
             ordered = from_top[np.lexsort(from_top.T[::-1])]
-            found[tuple(map(tuple, ordered.tolist()))] = ordered[:2]
-    return list(found.values())
+            triangles[tuple(map(tuple, ordered.tolist()))] = ordered[:2]
+    return list(triangles.values())
 
 
 def _numbers(triples: NDArray[np.int64], n_phases: int) -> NDArray[np.int64]:

@@ -10,13 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.structure.checks import check_labels, check_phases, check_voxel
 from bl_steer.protocols import Array, Progress
 
-__all__ = ["MAX_PHASES", "LabelVolume", "Slab", "check_labels", "check_voxel"]
+__all__ = ["LabelVolume", "Slab"]
 
-MAX_PHASES = 16
-MAX_RATIO = 1000
-"""Of the longest edge of a voxel to the shortest; beyond it a unit is wrong."""
 SLAB_VOXELS = 2**24
 """Voxels of a slab, carried planes left out: 16 MiB of labels."""
 
@@ -74,21 +72,21 @@ class LabelVolume:
         ValueError
             When the labels are no whole numbers 0 … 255, the volume is not 3-D, the voxel is not
             positive, a label is unknown, or there are fewer than two phases or more than
-            `MAX_PHASES`.
+            `checks.MAX_PHASES`.
         """
         check_labels(labels)
         voxel = check_voxel(voxel_size_nm)
-        found = np.zeros(256, dtype=np.int64)
+        counts = np.zeros(256, dtype=np.int64)
         for start, stop in _steps(labels):
             for plane in _read(labels, start, stop):  # bincount makes 8 bytes of each voxel
-                found += np.bincount(plane.ravel(), minlength=256)
+                counts += np.bincount(plane.ravel(), minlength=256)
             if progress is not None:
                 progress(stop, labels.shape[0])
-        present = [int(label) for label in np.flatnonzero(found)]
+        present = [int(label) for label in np.flatnonzero(counts)]
         named = {label: f"phase {label}" for label in present} if names is None else dict(names)
-        _check_phases(present, named)
+        check_phases(present, named)
         ordered = dict(sorted(named.items()))
-        return cls(labels, voxel, ordered, found[list(ordered)])
+        return cls(labels, voxel, ordered, counts[list(ordered)])
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -130,65 +128,11 @@ class LabelVolume:
         for start, stop in _steps(self.labels):
             new = _read(self.labels, start, stop)
             new = new if as_they_are else table[new]
-            whole = np.concatenate([carried, new]) if len(carried) else np.ascontiguousarray(new)
-            yield Slab(whole, start, len(carried))
-            carried = whole[max(0, len(whole) - overlap) :] if overlap else carried
+            planes = np.concatenate([carried, new]) if len(carried) else np.ascontiguousarray(new)
+            yield Slab(planes, start, len(carried))
+            carried = planes[max(0, len(planes) - overlap) :] if overlap else carried
             if progress is not None:
                 progress(stop, self.shape[0])
-
-
-def check_labels(labels: Any) -> None:
-    """Refuse what is no label volume, from its shape and type alone."""
-    shape, dtype = tuple(np.shape(labels)), np.dtype(getattr(labels, "dtype", type(labels)))
-    if len(shape) != 3 or 0 in shape:
-        raise ValueError(
-            f"a label volume must have the axes z, y, x, got shape {shape}; stack the label maps "
-            "of the slices, one grey value a phase"
-        )
-    if dtype.kind not in "bui":
-        raise ValueError(
-            f"labels must be whole numbers 0 … 255, one for each phase, got {dtype}; segment the "
-            "grey values first (bl-steer segment run), or convert labels to uint8"
-        )
-
-
-def check_voxel(voxel_size_nm: Sequence[float] | None) -> tuple[float, float, float]:
-    """Return the edges of a voxel, nm; `ValueError` unless there are three positive ones."""
-    given = () if voxel_size_nm is None else tuple(float(edge) for edge in voxel_size_nm)
-    if len(given) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in given):
-        shown = ", ".join(f"{edge:g}" for edge in given) or "nothing"
-        raise ValueError(
-            f"a voxel must have three positive edges z, y, x in nm, got {shown}; try 100,10,10 for "
-            "slices 100 nm apart with pixels of 10 nm"
-        )
-    if max(given) > MAX_RATIO * min(given):
-        raise ValueError(
-            f"a voxel must have edges that differ by a factor of {MAX_RATIO} at most, got "
-            f"{', '.join(f'{edge:g}' for edge in given)} nm; give all three in nm, as 100,10,10"
-        )
-    return given[0], given[1], given[2]
-
-
-def _check_phases(present: list[int], named: Mapping[int, str]) -> None:
-    if len(present) > MAX_PHASES:
-        raise ValueError(
-            f"a volume must hold labels, one whole number for each of {MAX_PHASES} phases at most, "
-            f"got {len(present)} different values {present[0]} … {present[-1]}, as grey levels "
-            "have; segment the stack first (bl-steer segment run), and measure its label maps"
-        )
-    unknown = [label for label in present if label not in named]
-    if unknown:
-        known = ", ".join(f"{label}:{name}" for label, name in sorted(named.items()))
-        raise ValueError(
-            f"every label must be a named phase ({known}), got {', '.join(map(str, unknown))} in "
-            "the volume too; name them, or relabel those voxels"
-        )
-    if len(present) < 2 or len(named) > MAX_PHASES or len(set(named.values())) < len(named):
-        raise ValueError(
-            f"a volume must hold two to {MAX_PHASES} phases of different names, got "
-            f"{len(present)} in the volume and the names {', '.join(named.values())}; check the "
-            "labels and their names"
-        )
 
 
 def _steps(labels: Any) -> Iterator[tuple[int, int]]:

@@ -98,9 +98,9 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
 
         return inputs_from_files(paths)
     if analysis == "structure":
-        from bl_steer.analysis.structure.files import inputs_from_file
+        from bl_steer.analysis.structure import inputs_from_file
 
-        return inputs_from_file(paths[0])
+        return inputs_from_file(paths[0]), []
     if analysis == "superres":
         return _slices(paths)
     from bl_steer.files.points import map_inputs, point_inputs

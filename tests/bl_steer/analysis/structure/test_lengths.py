@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from bl_steer.analysis.structure import LabelVolume, volume
 from bl_steer.analysis.structure.chords import chord_lengths
-from bl_steer.analysis.structure.connectivity import connectivity
+from bl_steer.analysis.structure.connectivity import connected_parts
 from bl_steer.analysis.structure.correlation import two_point_correlation
 from bl_steer.analysis.structure.fractions import volume_fractions
 from simulators.electron.phantoms import CUBE, Labels, grains, places
@@ -42,7 +42,7 @@ def test_fractions_sum_to_one_inside_their_intervals() -> None:
 @settings(max_examples=60, deadline=None)
 @given(labels=VOLUMES)
 def test_connected_parts_are_those_of_scipy(labels: Labels) -> None:
-    found = connectivity(of(labels))
+    found = connected_parts(of(labels))
     for phase in range(3):
         parts, n = ndimage.label(labels == phase)
         assert found.n_parts[phase] == n
@@ -68,7 +68,7 @@ def test_a_spiral_is_one_part() -> None:
         labels[1, k] = 1
         labels[1, min(k + 1, 8), 8 if k % 4 == 0 else 0] = 1
     labels[2, 4, 4] = 1
-    found = connectivity(of(labels))
+    found = connected_parts(of(labels))
     assert found.n_parts[1] == 1
     assert found.percolating[1].tolist() == [0, 1, 1]
 
@@ -127,7 +127,7 @@ def test_correlation_of_independent_voxels_falls_to_the_square_at_once() -> None
 
 def test_slabs_change_no_bit(monkeypatch: pytest.MonkeyPatch) -> None:
     labels = grains((23, 17, 19), seed=5)
-    measures = (connectivity, chord_lengths, two_point_correlation)
+    measures = (connected_parts, chord_lengths, two_point_correlation)
     expected = [measure(of(labels)) for measure in measures]
     for planes in (1, 2, 5):
         monkeypatch.setattr(volume, "SLAB_VOXELS", planes * 17 * 19)

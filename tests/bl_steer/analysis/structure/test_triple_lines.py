@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from bl_steer.analysis.structure import LabelVolume, volume
-from bl_steer.analysis.structure.triple_lines import TripleLines, triple_lines
+from bl_steer.analysis.structure.triple_lines import TripleLines, triple_line_lengths
 from simulators.electron.phantoms import CUBE, Labels, grains, places, ring
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(2, 6)] * 3), elements=st.integers(0, 3))
@@ -21,7 +21,7 @@ def measured(
     names = dict(enumerate("abcd"[: max(int(labels.max()) + 1, 3)]))
     counts = np.bincount(labels.ravel(), minlength=len(names))
     whole = LabelVolume(labels, voxel, names, counts)
-    return triple_lines(whole, fills_box=fills_box, n_draws=100)
+    return triple_line_lengths(whole, fills_box=fills_box, n_draws=100)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_straight_line_along_an_axis_is_seen_as_the_shares_say() -> None:
 def test_two_phases_have_no_triple_line() -> None:
     two = (grains((12, 12, 12)) == 0).astype(np.uint8)
     assert measured(two).length_nm.tolist() == [0.0]
-    assert len(triple_lines(LabelVolume.of(two, CUBE)).length_nm) == 0
+    assert len(triple_line_lengths(LabelVolume.of(two, CUBE)).length_nm) == 0
 
 
 @settings(max_examples=40, deadline=None)

@@ -1,0 +1,176 @@
+"""What a label volume must be to be measured, and how far its measures can be trusted."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bl_steer.analysis.structure.blocks import MIN_BLOCKS, Blocks
+from bl_steer.analysis.structure.directions import DIRECTIONS
+from bl_steer.protocols import Array
+
+__all__ = [
+    "MAX_PHASES",
+    "check_labels",
+    "check_phases",
+    "check_voxel",
+    "interval_warnings",
+    "resolution_warnings",
+    "voxel_warnings",
+]
+
+LEAST_NM = 1.0
+"""Edge of a voxel below which the user is asked for the unit."""
+MAX_PHASES = 16
+MAX_RATIO = 1000
+"""Of the longest edge of a voxel to the shortest; beyond it a unit is wrong."""
+NEARLY = 0.95
+"""Share of a pixel's edge from which a voxel counts as no thinner."""
+RESOLVED = 4
+"""Steps of the counting lines that a mean chord must span. Pairs of neighbours miss parts that are
+thinner than a step, and with shorter chords such parts are no longer rare."""
+
+
+def check_labels(labels: Any) -> None:
+    """Refuse what is no label volume, from its shape and type alone."""
+    shape, dtype = tuple(np.shape(labels)), np.dtype(getattr(labels, "dtype", type(labels)))
+    if len(shape) != 3 or 0 in shape:
+        raise ValueError(
+            f"a label volume must have the axes z, y, x, got shape {shape}; stack the label maps "
+            "of the slices, one grey value a phase"
+        )
+    if dtype.kind not in "bui":
+        raise ValueError(
+            f"labels must be whole numbers 0 … 255, one for each phase, got {dtype}; segment the "
+            "grey values first (bl-steer segment run), or convert labels to uint8"
+        )
+
+
+def check_voxel(voxel_size_nm: Sequence[float] | None) -> tuple[float, float, float]:
+    """Return the edges of a voxel, nm; `ValueError` unless there are three positive ones."""
+    edges = () if voxel_size_nm is None else tuple(float(edge) for edge in voxel_size_nm)
+    if len(edges) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in edges):
+        shown = ", ".join(f"{edge:g}" for edge in edges) or "nothing"
+        raise ValueError(
+            f"a voxel must have three positive edges z, y, x in nm, got {shown}; try 100,10,10 for "
+            "slices 100 nm apart with pixels of 10 nm"
+        )
+    if max(edges) > MAX_RATIO * min(edges):
+        raise ValueError(
+            f"a voxel must have edges that differ by a factor of {MAX_RATIO} at most, got "
+            f"{', '.join(f'{edge:g}' for edge in edges)} nm; give all three in nm, as 100,10,10"
+        )
+    return edges[0], edges[1], edges[2]
+
+
+def check_phases(present: Sequence[int], names: Mapping[int, str]) -> None:
+    """Refuse labels that are no phases, and phases that cannot be told apart.
+
+    Parameters
+    ----------
+    present : labels that occur in the volume
+    names : of the phases, by label
+    """
+    if len(present) > MAX_PHASES:
+        raise ValueError(
+            f"a volume must hold labels, one whole number for each of {MAX_PHASES} phases at most, "
+            f"got {len(present)} different values {present[0]} … {present[-1]}, as grey levels "
+            "have; segment the stack first (bl-steer segment run), and measure its label maps"
+        )
+    unknown = [label for label in present if label not in names]
+    if unknown:
+        known = ", ".join(f"{label}:{name}" for label, name in sorted(names.items()))
+        raise ValueError(
+            f"every label must be a named phase ({known}), got {', '.join(map(str, unknown))} in "
+            "the volume too; name them, or relabel those voxels"
+        )
+    if len(present) < 2 or len(names) > MAX_PHASES or len(set(names.values())) < len(names):
+        raise ValueError(
+            f"a volume must hold two to {MAX_PHASES} phases of different names, got "
+            f"{len(present)} in the volume and the names {', '.join(names.values())}; check the "
+            "labels and their names"
+        )
+
+
+def voxel_warnings(voxel_nm: tuple[float, float, float], *, by_hand: bool) -> Iterator[str]:
+    """Ask for the unit of tiny voxels, and for the order of edges that were given by hand."""
+    if min(voxel_nm) < LEAST_NM:
+        yield (
+            f"voxels of {' × '.join(f'{edge:g}' for edge in voxel_nm)} nm are smaller "
+            "than those of any microscope; were they meant in µm?"
+        )
+    z, *pixel = voxel_nm
+    if by_hand and z < NEARLY * max(pixel):
+        yield (
+            f"a voxel of {z:g} nm along z and {pixel[0]:g} × {pixel[1]:g} nm in the slices is "
+            "thinner than wide, as is rare; the order is Z,Y,X"
+        )
+
+
+def interval_warnings(
+    shape: tuple[int, int, int],
+    voxel_nm: tuple[float, float, float],
+    chords_nm: Array,
+    *,
+    blocks: int,
+) -> Iterator[str]:
+    """Say that there are no intervals, or that they are too narrow.
+
+    Parameters
+    ----------
+    chords_nm : mean chords of each phase along z, y, x, (n_phases, 3)
+    blocks : along each axis, as asked for
+
+    Notes
+    -----
+    Intervals come from drawing blocks as if these were independent. Blocks that are hardly wider
+    than a feature share it with their neighbours, and differ too little from each other.
+    """
+    parts = Blocks.of(shape, blocks)
+    if len(parts) < MIN_BLOCKS:
+        yield (
+            f"no intervals: the volume of {' × '.join(map(str, shape))} voxels makes "
+            f"{len(parts)} blocks of 8 voxels or more, fewer than {MIN_BLOCKS}"
+        )
+        return
+    edges = np.array(shape) / np.array(parts.shape) * np.array(voxel_nm)
+    on_every_axis = np.isfinite(chords_nm).any(axis=0).all()
+    longest = np.nanmax(chords_nm, axis=0) if on_every_axis else edges
+    if (edges < 2 * longest).any():
+        axis = int(np.argmin(edges / longest))
+        remedy = "take fewer blocks or a larger volume"
+        if parts.shape[axis] == 1:
+            remedy = "take a larger volume"
+        yield (
+            f"intervals are too narrow: blocks are {edges[axis]:.4g} nm along {'zyx'[axis]}, under "
+            f"twice the mean chord of {longest[axis]:.4g} nm; {remedy}"
+        )
+
+
+def resolution_warnings(
+    phases: Sequence[str],
+    voxel_nm: tuple[float, float, float],
+    chords_nm: Array,
+    *,
+    directions: int,
+) -> Iterator[str]:
+    """Name the phases that are hardly thicker than a few voxels.
+
+    Parameters
+    ----------
+    chords_nm : as for `interval_warnings`
+    directions : of the lines that counted interfaces: 13 or 49
+    """
+    thick = RESOLVED * DIRECTIONS[directions]
+    thin = chords_nm < thick * np.array(voxel_nm)
+    for phase, name in enumerate(phases):
+        if thin[phase].any():
+            axis = int(np.argmax(thin[phase]))
+            yield (
+                f"{name} is barely resolved: its mean chord along {'zyx'[axis]} is "
+                f"{chords_nm[phase, axis]:.4g} nm, under {thick} voxels; its areas and lines are "
+                "uncertain beyond the intervals"
+            )
