@@ -25,6 +25,7 @@ def write_exact_inputs(inputs: Inputs, path: str | Path) -> None:
         "names": list(inputs.arrays),
         "metadata": json.loads(json.dumps(dict(inputs.metadata), default=_plain)),
         "source": json.loads(json.dumps(dict(inputs.source), default=_plain)),
+        "notes": list(inputs.notes),
     }
     text = np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8)
     named: dict[str, Any] = {CONTENTS: text, **members}
@@ -60,7 +61,7 @@ def read_exact_inputs(path: str | Path) -> Inputs:
             f"inputs must be a file that this library wrote, got {Path(path).name} ({error}); "
             "send them again"
         ) from error
-    return Inputs(arrays, contents["metadata"], contents["source"])
+    return Inputs(arrays, contents["metadata"], contents["source"], contents.get("notes", ()))
 
 
 def _plain(value: Any) -> Any:
