@@ -14,7 +14,7 @@ from bl_steer.files.atomic import check_place, made_folder
 
 if TYPE_CHECKING:
     from bl_steer.analysis.segmentation.model import SegmentationModel
-    from bl_steer.analysis.segmentation.paper_figures import Specimen
+    from bl_steer.trials.micrograph_figures import Specimen
 
 __all__ = ["figure_2", "figure_3", "figure_5", "paper"]
 
@@ -87,7 +87,7 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
 
 def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment an unseen specimen of each family; draw it beside what an expert would paint."""
-    from bl_steer.analysis.segmentation.paper_figures import draw_figure_2
+    from bl_steer.trials.micrograph_figures import draw_figure_2
     from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
     from simulators.electron.fibsem_sample import FAMILIES
 
@@ -108,7 +108,7 @@ def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:
 def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment six fields of view of one specimen; draw its phase fractions beside the truth."""
     from bl_steer.analysis.segmentation.fractions import phase_fractions
-    from bl_steer.analysis.segmentation.paper_figures import draw_figure_3
+    from bl_steer.trials.micrograph_figures import draw_figure_3
     from bl_steer.analysis.segmentation.segmentation import segment
     from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
 
@@ -149,7 +149,7 @@ def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
 
 
 def _specimen(model: SegmentationModel, family: str, seed: int) -> Specimen:
-    from bl_steer.analysis.segmentation.paper_figures import Specimen
+    from bl_steer.trials.micrograph_figures import Specimen
     from bl_steer.analysis.segmentation.scores import score
     from bl_steer.analysis.segmentation.segmentation import segment
     from simulators.electron.micrograph import field
