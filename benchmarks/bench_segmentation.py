@@ -25,16 +25,23 @@ from typing import Any
 import numpy as np
 import torch
 
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
-from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
-from bl_steer.analysis.segmentation.phase_names import parse_phases
-from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.shipped import find_model
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
-from bl_steer.analysis.segmentation.training.calibration import calibrated
-from bl_steer.analysis.segmentation.training.card import evaluate
-from bl_steer.analysis.segmentation.training.loop import Training, TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+from bl_steer.analysis.segmentation import (
+    ONE_PASS,
+    Passes,
+    SegmentationModel,
+    find_model,
+    parse_phases,
+    segment,
+)
+from bl_steer.analysis.segmentation.model import prepared
+from bl_steer.analysis.segmentation.networks import SegmentationNetwork
+from bl_steer.analysis.segmentation.training import (
+    Training,
+    TrainingSet,
+    TrainingSettings,
+    calibrated,
+    evaluate_model,
+)
 
 SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
 PHASES = "matrix:none,secondary:blue,tertiary:red"
@@ -158,7 +165,7 @@ def superalloy_row(data: TrainingSet, name: str, seed: int) -> dict[str, Any]:
         ("test_8_views", network, TURNED),
     ):
         model = SegmentationModel(one, name, settings.widths or (), data.phases)
-        found = evaluate(model, data.test, passes=passes)
+        found = evaluate_model(model, data.test, passes=passes)
         row[key] = round(found.miou, 4)
         row[f"{key}_interval"] = [round(found.miou_low, 4), round(found.miou_high, 4)]
         row[f"{key}_iou"] = np.round(found.iou, 4).tolist()
@@ -169,7 +176,7 @@ def simulated() -> list[dict[str, Any]]:
     """Score the shipped model on specimens and a family that it has never seen, beside Otsu."""
     from skimage.filters import threshold_multiotsu
 
-    from bl_steer.analysis.segmentation.scores import score
+    from bl_steer.analysis.segmentation import score
 
     model = find_model("fibsem")
     rows = []
@@ -217,12 +224,12 @@ def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
 
 def alarms() -> dict[str, Any]:
     """Count warnings of the shipped model on micrographs taken alike, and on others."""
-    from bl_steer.analysis.segmentation.conditions import Conditions
+    from bl_steer.analysis.segmentation import Acquisition
     from simulators.electron.fibsem_sample import FibsemSpecimen
     from simulators.electron.imaging import ImagingConditions
     from simulators.electron.micrograph import field, micrograph
 
-    known = Conditions.from_dict(find_model("fibsem").card["conditions"])
+    known = Acquisition.from_dict(find_model("fibsem").card["conditions"])
     report: dict[str, Any] = {}
     for edge in (256, 384, 512, 768, 1024):
         shape = (edge, edge)
@@ -309,7 +316,7 @@ def predict_from_few(seed: int, sizes: tuple[int, ...], everything: int) -> dict
     from train_fibsem_model import SETTINGS as SHIPPED
     from train_fibsem_model import training_set
 
-    from bl_steer.analysis.segmentation.planning.learning import curve_of, measure_learning
+    from bl_steer.analysis.segmentation.planning import curve_of, measure_learning
 
     settings = SHIPPED.model_copy(update={"steps": 800, "evaluate_every": 100, "seed": seed})
     data = training_set()

@@ -39,12 +39,10 @@ from superres_phantom import (
     volumes,
 )
 
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.training.augmentation import Augmentation
-from bl_steer.analysis.segmentation.training.loop import Training
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings as SegmentationSettings
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, SegmentationModel, segment
+from bl_steer.analysis.segmentation.model import prepared
+from bl_steer.analysis.segmentation.training import Augmentation, Training
+from bl_steer.analysis.segmentation.training import TrainingSettings as SegmentationSettings
 from bl_steer.analysis.superresolution.baselines import GREY_BASELINES, nearest, signed_distance
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from skimage.metrics import structural_similarity
 
-from bl_steer.analysis.segmentation.scores import confusion, iou
+from bl_steer.analysis.segmentation import confusion, iou
 from simulators.electron.fibsem_sample import FibsemSpecimen
 
 EDGE = 161

@@ -15,10 +15,14 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from bl_steer.analysis.segmentation.training.augmentation import Augmentation
-from bl_steer.analysis.segmentation.training.card import evaluate, train_model
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
+from bl_steer.analysis.segmentation.training import (
+    Augmentation,
+    LabelledField,
+    TrainingSet,
+    TrainingSettings,
+    evaluate_model,
+    train_model,
+)
 from simulators.electron.fibsem_sample import FibsemSpecimen
 from simulators.electron.micrograph import field
 
@@ -83,7 +87,7 @@ def main() -> None:
 
         model = train_model(training_set(), SETTINGS, folder=out, progress=progress)
     for family in ("grains", "network"):
-        scored = evaluate(model, fields(family, TEST))
+        scored = evaluate_model(model, fields(family, TEST))
         print(
             f"{family:8} mIoU {scored.miou:.4f} [{scored.miou_low:.4f}, {scored.miou_high:.4f}], "
             f"largest error of a fraction {abs(scored.fraction_bias).max():.4f}"

@@ -107,13 +107,13 @@ def _command(segment: Any, name: str, run: Any, text: str) -> argparse.ArgumentP
 
 
 def _train(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation import training
 
     settings = read_settings(arguments)
     data = read_data(arguments)
     print("\n".join(data.notes))
     with Bar("training", "step") as bar:
-        report = segment_commands.train(data, settings, out=arguments.out, progress=bar.show)
+        report = training.train(data, settings, out=arguments.out, progress=bar.show)
     pairs = report["pairs"]
     print(
         f"pairs         {pairs['train']} to train, {pairs['validation']} to validate, "
@@ -128,7 +128,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation import from_files
 
     if any(path.suffix == ".zarr" for path in arguments.paths):
         _run_stack(arguments)
@@ -147,10 +147,10 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.tile_px is not None:
         params["tile_px"] = arguments.tile_px
     with Bar("segmenting", "step") as bar:
-        report = segment_commands.run(
+        report = from_files.run(
             arguments.paths,
             params=params,
-            conditions=dict(assignment(text) for text in arguments.condition),
+            metadata=dict(assignment(text) for text in arguments.condition),
             out=arguments.out,
             progress=bar.show,
             writing=bar.stage("writing", "file"),
@@ -168,8 +168,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _run_stack(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
-    from bl_steer.analysis.segmentation.tiles import TILE_PX, Passes
+    from bl_steer.analysis.segmentation import TILE_PX, Passes, from_files
 
     if len(arguments.paths) > 1 or arguments.probability:
         raise ValueError(
@@ -181,7 +180,7 @@ def _run_stack(arguments: argparse.Namespace) -> None:
     if isinstance(size, str):
         raise ValueError(f"pixel_size_nm must be a number of nm, got {size!r}; try 10")
     with Bar("segmenting", "plane") as bar:
-        report = segment_commands.run_stack(
+        report = from_files.run_stack(
             arguments.paths[0],
             model=arguments.model,
             pixel_size_nm=size,
@@ -199,9 +198,9 @@ def _run_stack(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation import training
 
-    report = segment_commands.evaluate(
+    report = training.evaluate(
         arguments.model, read_data(arguments, held_back=False), views=arguments.views
     )
     print(f"fields        {report['n_fields']}")
@@ -227,13 +226,13 @@ def _plan(arguments: argparse.Namespace) -> None:
 
 
 def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation import planning
 
     factors = {}
     for text in arguments.factor:
         name, levels = assignment(text, many=True)
         factors[name] = levels
-    report = segment_commands.design(factors, arguments.n, taken=(), seed=arguments.seed)
+    report = planning.plan_acquisition(factors, arguments.n, seed=arguments.seed)
     print(f"conditions for {arguments.n} micrographs:")
     for number, row in enumerate(report["rows"], start=1):
         print(f"{number:4}  " + ", ".join(f"{key} {value}" for key, value in row.items()))
@@ -241,14 +240,15 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
-    from bl_steer.analysis.segmentation.planning.learning import learning_sizes
+    from bl_steer.analysis.segmentation import planning
 
     data = read_data(arguments)
     print("\n".join(data.notes))
-    sizes = read_sizes(arguments.sizes) if arguments.sizes else learning_sizes(len(data.train))
+    sizes = (
+        read_sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
+    )
     with Bar("training", "step") as bar:
-        report = segment_commands.learning_curve(
+        report = planning.plan_number_of_pairs(
             data, read_settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
         )
     for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
@@ -261,10 +261,10 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    from bl_steer.analysis.segmentation import from_files as segment_commands
+    from bl_steer.analysis.segmentation import planning
 
     with Bar("segmenting", "field") as bar:
-        rows = segment_commands.rank(
+        rows = planning.rank_unlabelled(
             arguments.model, arguments.unlabelled, arguments.n, progress=bar.show
         )
     print("label next:")

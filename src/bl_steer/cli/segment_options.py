@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+    from bl_steer.analysis.segmentation.training import TrainingSettings
     from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 
 __all__ = [
@@ -83,8 +83,7 @@ def read_settings(arguments: argparse.Namespace) -> TrainingSettings:
     from pydantic import ValidationError
 
     from bl_steer.analysis.segmentation.networks import NETWORKS
-    from bl_steer.analysis.segmentation.training.augmentation import Augmentation
-    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+    from bl_steer.analysis.segmentation.training import Augmentation, TrainingSettings
 
     if arguments.network not in NETWORKS:
         raise ValueError(

@@ -1,6 +1,6 @@
 """A result as one file that keeps it exactly, so that its digest can be checked anywhere.
 
-`bl_steer.analysis.segmentation.files` writes results for people; the store keeps them as documents
+`bl_steer.processing.result_folder` writes results for people; the store keeps them as documents
 (`bl_steer.processing.documents`).
 """
 

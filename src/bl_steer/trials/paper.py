@@ -87,8 +87,8 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
 
 def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment an unseen specimen of each family; draw it beside what an expert would paint."""
-    from bl_steer.trials.micrograph_figures import draw_figure_2
     from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
+    from bl_steer.trials.micrograph_figures import draw_figure_2
     from simulators.electron.fibsem_sample import FAMILIES
 
     model = find_model(DEFAULT_MODEL)
@@ -108,9 +108,9 @@ def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:
 def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment six fields of view of one specimen; draw its phase fractions beside the truth."""
     from bl_steer.analysis.segmentation.fractions import phase_fractions
-    from bl_steer.trials.micrograph_figures import draw_figure_3
     from bl_steer.analysis.segmentation.segmentation import segment
     from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
+    from bl_steer.trials.micrograph_figures import draw_figure_3
 
     model = find_model(DEFAULT_MODEL)
     images, truths = _fields_of_view(UNSEEN + seed)
@@ -149,9 +149,9 @@ def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
 
 
 def _specimen(model: SegmentationModel, family: str, seed: int) -> Specimen:
-    from bl_steer.trials.micrograph_figures import Specimen
     from bl_steer.analysis.segmentation.scores import score
     from bl_steer.analysis.segmentation.segmentation import segment
+    from bl_steer.trials.micrograph_figures import Specimen
     from simulators.electron.micrograph import field
 
     image, truth, _ = field(family, seed, shape=SHAPE)

@@ -278,7 +278,7 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 
 
 def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given() -> None:
-    from bl_steer.analysis.segmentation.tiles import TILE_PX
+    from bl_steer.analysis.segmentation import TILE_PX
     from bl_steer.cli import _parser
     from bl_steer.server.settings import ServiceSettings
 

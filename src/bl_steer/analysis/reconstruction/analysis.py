@@ -200,8 +200,8 @@ def _segmented(
     progress: Progress | None,
 ) -> NDArray[np.uint8]:
     from bl_steer.analysis.reconstruction.specks import without_specks
+    from bl_steer.analysis.segmentation import Passes
     from bl_steer.analysis.segmentation.segmentation import segment
-    from bl_steer.analysis.segmentation.tiles import Passes
 
     labels = np.empty(slices.shape, np.uint8)
     passes = Passes(views=params.views)
@@ -217,15 +217,15 @@ def _unlike_training(
     model: SegmentationModel, inputs: Inputs, window: list[list[int]]
 ) -> list[str]:
     """Compare the images as recorded with the training's; aligning them has changed their noise."""
-    from bl_steer.analysis.segmentation.conditions import Conditions, looked_at
+    from bl_steer.analysis.segmentation import Acquisition, compared_images
 
     recorded = model.card.get("conditions")
     if recorded is None:
         return []
     (top, bottom), (left, right) = window
     images: Any = inputs.arrays["slices"]
-    some = [np.asarray(images[k])[top:bottom, left:right] for k in looked_at(len(images))]
-    return Conditions.from_dict(recorded).warnings_for(some, inputs.metadata)
+    some = [np.asarray(images[k])[top:bottom, left:right] for k in compared_images(len(images))]
+    return Acquisition.from_dict(recorded).warnings_for(some, inputs.metadata)
 
 
 def _gaps(depths: EvenDepths) -> Iterator[str]:

@@ -22,11 +22,11 @@ from bl_steer.analysis.reconstruction.rendering import can_render, render
 from bl_steer.analysis.reconstruction.report_cards import cards_of
 from bl_steer.analysis.reconstruction.report_tables import compared, rows_of
 from bl_steer.analysis.reconstruction.section import panels_of
-from bl_steer.analysis.segmentation.files import write_table
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.atomic import draft_of, write_whole
 from bl_steer.plotting.fonts import with_japanese
 from bl_steer.processing.digest import digest_of
+from bl_steer.processing.result_folder import write_table
 from bl_steer.protocols import AnalysisResult, Table
 
 if TYPE_CHECKING:

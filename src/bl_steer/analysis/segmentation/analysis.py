@@ -1,29 +1,29 @@
-"""The analysis ``segment``: micrographs to label maps, uncertainty and phase fractions."""
+"""The analysis ``segment``: micrographs to label maps, uncertainty and phase fractions.
+
+It loads no torch before it runs: a browser's form needs its parameters alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.segmentation.fractions import Fractions, phase_fractions
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation.checks import count_compared, warnings_for
+from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
-from bl_steer.analysis.segmentation.tiles import TILE_PX, Passes
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.model import SegmentationModel
-    from bl_steer.analysis.segmentation.segmentation import Segmentation
-
-__all__ = ["SegmentMicrographs"]
-
-Figures = dict[str, Callable[[], Any]]
+__all__ = ["SegmentMicrographs", "SegmentParams"]
 
 
 class SegmentParams(BaseModel):
@@ -65,7 +65,7 @@ class SegmentMicrographs:
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:
-        """Return the micrographs of a stored run and its conditions."""
+        """Return the micrographs of a stored run and its acquisition metadata."""
         if run.frames is None or not len(run.frames):
             raise ValueError(
                 f"a run must hold micrographs to be segmented, got run {run.uid} without frames; "
@@ -88,54 +88,55 @@ class SegmentMicrographs:
         result : tables ``fractions`` (a row for each field and phase) and ``sample`` (a row for
             each phase, all fields together); arrays ``{field}_labels`` and
             ``{field}_uncertainty`` (H, W), and with `keep_probability` ``{field}_probability``
-            (n_phases, H, W); `progress` is told of each tile of each field, and of each field
-            whose looks are compared with the training's
+            (n_phases, H, W); `progress` is called after each tile of each field, and after each
+            field whose appearance is compared with the training's
 
         Raises
         ------
         ValueError
             When there is no micrograph, or one cannot be segmented.
         """
-        from bl_steer.analysis.segmentation.segmentation import count_steps, segment
-
         began = perf_counter()
         model = find_model(params.model)
         passes = Passes(params.tile_px, params.views, params.precision)
-        fields = list(_fields(inputs))
+        fields = list(_fields(inputs, params.pixel_size_nm))
         if not fields:
             raise ValueError("there must be a micrograph to segment, got none; give some")
-        sizes = [params.pixel_size_nm or one.get("pixel_size_nm") for _, _, one in fields]
         steps = [
-            count_steps(model, image, pixel_size_nm=size, passes=passes)
-            for (_, image, _), size in zip(fields, sizes, strict=True)
+            segmentation.count_steps(model, field.image, pixel_size_nm=field.size_nm, passes=passes)
+            for field in fields
         ]
-        total = sum(steps) + len(_looked_at(model, fields))
-        found: dict[str, Segmentation] = {}
-        for number, (name, image, _) in enumerate(fields):
-            found[name] = segment(
+        total = sum(steps) + count_compared(model, len(fields))
+        results: dict[str, segmentation.Segmentation] = {}
+        for number, field in enumerate(fields):
+            results[field.name] = segmentation.segment(
                 model,
-                image,
-                pixel_size_nm=sizes[number],
+                field.image,
+                pixel_size_nm=field.size_nm,
                 keep_probability=params.keep_probability,
                 passes=passes,
                 progress=_after(sum(steps[:number]), total, progress),
             )
-        warnings = _warnings(
-            model, fields, params.pixel_size_nm, _after(sum(steps), total, progress)
-        )
+        images, metadata = [field.image for field in fields], _shared(fields, params.pixel_size_nm)
+        warnings = warnings_for(model, images, metadata, _after(sum(steps), total, progress))
         return AnalysisResult(
-            tables=_tables(model, found),
-            arrays=_arrays(found, params.keep_probability),
+            tables=_tables(model, results),
+            arrays=_arrays(results, params.keep_probability),
             provenance=self._provenance(params, model, inputs, perf_counter() - began),
-            figures=_figures(model, fields, found, params.pixel_size_nm),
-            warnings=tuple(warnings),
+            figures={
+                field.name: partial(_draw, field, results[field.name], model.phases)
+                for field in fields
+            },
+            warnings=(*inputs.notes, *warnings),
         )
 
     def _provenance(
-        self, params: SegmentParams, model: SegmentationModel, inputs: Inputs, duration_s: float
+        self,
+        params: SegmentParams,
+        model: segmentation.SegmentationModel,
+        inputs: Inputs,
+        duration_s: float,
     ) -> dict[str, Any]:
-        import torch
-
         return {
             "name": self.name,
             "version": self.version,
@@ -145,73 +146,63 @@ class SegmentMicrographs:
             "model": params.model,
             "phases": model.phases.to_list(),
             "source": dict(inputs.source),
-            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+            "versions": {name: version(name) for name in ("torch", "numpy")},
             "duration_s": duration_s,
         }
 
 
+@dataclass(frozen=True)
+class _Field:
+    """A field of view: its name, micrograph (H, W), acquisition metadata and pixel size."""
+
+    name: str
+    image: NDArray[Any]
+    metadata: Mapping[str, Any]
+    size_nm: float | None
+
+
+def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
+    """Yield each field of view; a pixel size of the parameters goes before the recorded one."""
+    for number, (name, array) in enumerate(inputs.arrays.items()):
+        metadata = {key: _own(value, number) for key, value in inputs.metadata.items()}
+        size_nm = pixel_size_nm or metadata.get("pixel_size_nm")
+        if np.ndim(array) == 3:
+            for plane in range(len(array)):
+                yield _Field(f"{name}_{plane:04d}", np.asarray(array[plane]), metadata, size_nm)
+        else:
+            yield _Field(name, np.asarray(array), metadata, size_nm)
+
+
+def _own(value: Any, number: int) -> Any:
+    """Return one array's share of the metadata: a list holds a value for each."""
+    return value[number] if isinstance(value, list) and number < len(value) else value
+
+
+def _shared(fields: list[_Field], pixel_size_nm: float | None) -> dict[str, Any]:
+    """Return the metadata of all fields, a list for each name."""
+    keys = dict.fromkeys(key for field in fields for key in field.metadata)
+    shared: dict[str, Any] = {key: [field.metadata.get(key) for field in fields] for key in keys}
+    return shared if pixel_size_nm is None else shared | {"pixel_size_nm": pixel_size_nm}
+
+
 def _after(before: int, total: int, progress: Progress | None) -> Progress | None:
-    """Return what tells of one field's tiles as a part of all fields' tiles."""
+    """Return the progress of a part, which begins after so many steps of all."""
     if progress is None:
         return None
     return lambda done, _: progress(before + done, total)
 
 
-def _fields(inputs: Inputs) -> Iterator[tuple[str, NDArray[Any], dict[str, Any]]]:
-    """Yield name, micrograph (H, W) and metadata of each field of view."""
-    for number, (name, array) in enumerate(inputs.arrays.items()):
-        metadata = {key: _one(value, number) for key, value in inputs.metadata.items()}
-        if np.ndim(array) == 3:
-            for plane in range(len(array)):
-                yield f"{name}_{plane:04d}", np.asarray(array[plane]), metadata
-        else:
-            yield name, np.asarray(array), metadata
-
-
-def _one(value: Any, number: int) -> Any:
-    """Return one array's share of a condition: a list holds a value for each."""
-    return value[number] if isinstance(value, list) and number < len(value) else value
-
-
-def _looked_at(
-    model: SegmentationModel, fields: list[tuple[str, NDArray[Any], dict[str, Any]]]
-) -> list[int]:
-    """Return the fields whose looks are compared with those of the training."""
-    from bl_steer.analysis.segmentation.conditions import looked_at
-
-    recorded = model.card.get("conditions") or {}
-    return looked_at(len(fields)) if recorded.get("count") else []
-
-
-def _warnings(
-    model: SegmentationModel,
-    fields: list[tuple[str, NDArray[Any], dict[str, Any]]],
-    pixel_size_nm: float | None,
-    progress: Progress | None,
-) -> list[str]:
-    """Judge all fields together: they were taken alike, which finds smaller changes."""
-    from bl_steer.analysis.segmentation.conditions import Conditions
-
-    recorded = model.card.get("conditions")
-    if recorded is None:
-        return []
-    keys = dict.fromkeys(key for _, _, metadata in fields for key in metadata)
-    shared: dict[str, Any] = {key: [one.get(key) for _, _, one in fields] for key in keys}
-    if pixel_size_nm is not None:
-        shared["pixel_size_nm"] = pixel_size_nm
-    images = [image for _, image, _ in fields]
-    return Conditions.from_dict(recorded).warnings_for(images, shared, progress)
-
-
-def _tables(model: SegmentationModel, found: Mapping[str, Segmentation]) -> dict[str, Table]:
+def _tables(
+    model: segmentation.SegmentationModel, results: Mapping[str, segmentation.Segmentation]
+) -> dict[str, Table]:
     sd = model.card.get("fraction_error_sd")
-    shares = phase_fractions(
-        [one.labels for one in found.values()],
+    shares = segmentation.phase_fractions(
+        [result.labels for result in results.values()],
         len(model.phases),
         model_sd=None if sd is None else np.asarray(sd),
     )
     return {
-        "fractions": _by_field(list(found), model.phases.names, shares),
+        "fractions": _by_field(list(results), model.phases.names, shares),
         "sample": {
             "phase": np.array(model.phases.names),
             "fraction": shares.mean,
@@ -221,7 +212,7 @@ def _tables(model: SegmentationModel, found: Mapping[str, Segmentation]) -> dict
     }
 
 
-def _by_field(fields: list[str], phases: tuple[str, ...], shares: Fractions) -> Table:
+def _by_field(fields: list[str], phases: tuple[str, ...], shares: segmentation.Fractions) -> Table:
     return {
         "field": np.repeat(np.array(fields), len(phases)),
         "phase": np.tile(np.array(phases), len(fields)),
@@ -231,38 +222,25 @@ def _by_field(fields: list[str], phases: tuple[str, ...], shares: Fractions) -> 
     }
 
 
-def _arrays(found: Mapping[str, Segmentation], keep_probability: bool) -> dict[str, NDArray[Any]]:
+def _arrays(
+    results: Mapping[str, segmentation.Segmentation], keep_probability: bool
+) -> dict[str, NDArray[Any]]:
     arrays: dict[str, NDArray[Any]] = {}
-    for name, one in found.items():
-        arrays[f"{name}_labels"] = one.labels
-        arrays[f"{name}_uncertainty"] = one.uncertainty
-        if keep_probability and one.probability is not None:
-            arrays[f"{name}_probability"] = one.probability
+    for name, result in results.items():
+        arrays[f"{name}_labels"] = result.labels
+        arrays[f"{name}_uncertainty"] = result.uncertainty
+        if keep_probability and result.probability is not None:
+            arrays[f"{name}_probability"] = result.probability
     return arrays
 
 
-def _figures(
-    model: SegmentationModel,
-    fields: list[tuple[str, NDArray[Any], dict[str, Any]]],
-    found: Mapping[str, Segmentation],
-    pixel_size_nm: float | None,
-) -> Figures:
-    from bl_steer.analysis.segmentation.figures import draw_segmentation
-
-    return {
-        name: partial(
-            draw_segmentation,
-            image,
-            found[name],
-            model.phases,
-            pixel_size_nm=pixel_size_nm or metadata.get("pixel_size_nm"),
-            title=_title(name, metadata),
-        )
-        for name, image, metadata in fields
-    }
-
-
-def _title(name: str, metadata: Mapping[str, Any]) -> str:
-    """Return a field's name, with its file's where it came from one."""
-    file = metadata.get("file")
-    return name if file is None else f"{name}: {Path(str(file)).name}"
+def _draw(field: _Field, result: segmentation.Segmentation, phases: segmentation.Phases) -> Any:
+    """Draw a field under its name, with its file's where it came from one."""
+    file = field.metadata.get("file")
+    return segmentation.draw_segmentation(
+        field.image,
+        result,
+        phases,
+        pixel_size_nm=field.size_nm,
+        title=field.name if file is None else f"{field.name}: {Path(str(file)).name}",
+    )

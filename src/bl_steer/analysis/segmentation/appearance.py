@@ -1,8 +1,8 @@
 """Describe how a micrograph looks in a few numbers that gain and offset leave alone.
 
-They tell whether a new micrograph was taken as those that a model learned from: the scale of its
+They tell whether a new micrograph was acquired as those that a model learned from: the scale of its
 features, its sharpness, its noise, its texture, the greys of its phases and its edges. What to
-make of a difference is the business of `conditions`.
+make of a difference is the business of `acquisition`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter, map_coordinates, median_filter, zoom
 
 from bl_steer.protocols import Array
 
@@ -43,8 +44,6 @@ def appearance(image: NDArray[Any]) -> Array | None:
     Lengths, noise and texture are logarithms: of pixels, and of shares of the contrast between
     the darkest and the brightest phase.
     """
-    from scipy.ndimage import gaussian_filter, median_filter
-
     grey = _flattened(_middle(image))
     if grey is None:
         return None
@@ -69,8 +68,8 @@ def appearance(image: NDArray[Any]) -> Array | None:
         bright_rim,
         dark_rim,
     ]
-    found = np.asarray(numbers, dtype=np.float64)
-    return found if np.all(np.isfinite(found)) else None
+    row = np.asarray(numbers, dtype=np.float64)
+    return row if np.all(np.isfinite(row)) else None
 
 
 def _middle(image: NDArray[Any]) -> NDArray[Any]:
@@ -102,8 +101,8 @@ def _middle_greys(grey: Array) -> float:
     contrast changes; the extremes themselves are left out.
     """
     low, high = np.quantile(grey, [0.05, 0.95])
-    place = (grey - low) / (high - low)
-    darker, brighter = (np.mean((place > a) & (place <= a + 0.25)) for a in (0.2, 0.45))
+    level = (grey - low) / (high - low)
+    darker, brighter = (np.mean((level > a) & (level <= a + 0.25)) for a in (0.2, 0.45))
     return float(np.log((darker + 0.01) / (brighter + 0.01)))
 
 
@@ -135,15 +134,13 @@ def _noise(grey: Array) -> float:
 
 def _edge(grey: Array, rows: Array, columns: Array, slope: Array) -> tuple[float, float, float]:
     """Return width of the mean edge in pixels, and its overshoots as shares of its height."""
-    from scipy.ndimage import map_coordinates
-
     strong = np.argwhere(slope >= np.quantile(slope, 0.98))
     inside = np.all((strong >= _REACH) & (strong < np.array(slope.shape) - _REACH), axis=1)
     at = strong[inside][:: max(1, int(inside.sum()) // 4000)]
     if not len(at):  # all edges lie along the border
         return np.nan, np.nan, np.nan
-    place = tuple(at.T)
-    normal = np.stack([rows[place], columns[place]]) / slope[place]
+    pixels = tuple(at.T)
+    normal = np.stack([rows[pixels], columns[pixels]]) / slope[pixels]
     steps = np.arange(-_REACH, _REACH + 1)
     points = at.T[:, :, None] + normal[:, :, None] * steps
     profiles = map_coordinates(grey, points.reshape(2, -1), order=1, mode="nearest")
@@ -161,12 +158,10 @@ def _edge(grey: Array, rows: Array, columns: Array, slope: Array) -> tuple[float
 
 
 def altered(image: NDArray[Any]) -> dict[str, Array]:
-    """Return a micrograph as other conditions would show it, by what is changed.
+    """Return a micrograph as other acquisitions would show it, by what is changed.
 
     Crude, and enough to learn in which direction the numbers of `appearance` move.
     """
-    from scipy.ndimage import gaussian_filter, zoom
-
     grey = np.nan_to_num(image.astype(np.float64))
     smooth = gaussian_filter(grey, 1.0)
     rng = np.random.default_rng(0)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.analysis.segmentation.segmentation import Segmentation
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_segmentation", "plot_labels", "plot_micrograph", "plot_training"]
 
@@ -52,25 +51,23 @@ def plot_labels(
 
 def draw_segmentation(
     image: NDArray[Any],
-    found: Segmentation,
+    segmented: Segmentation,
     phases: Phases,
     *,
     pixel_size_nm: float | None = None,
     title: str = "",
 ) -> Figure:
     """Draw a micrograph, its phases over it, and where the network is unsure."""
-    from matplotlib.figure import Figure
-
     height = 4.0 * image.shape[0] / image.shape[1]
     figure = Figure(figsize=(13.2, float(np.clip(height, 1.5, 9.0)) + 0.9), layout="constrained")
     left, middle, right = figure.subplots(1, 3)
     plot_micrograph(image, ax=left, pixel_size_nm=pixel_size_nm).set_title(title or "micrograph")
     plot_micrograph(
-        image, ax=middle, pixel_size_nm=pixel_size_nm, labels=found.labels, phases=phases
+        image, ax=middle, pixel_size_nm=pixel_size_nm, labels=segmented.labels, phases=phases
     ).set_title("phases")
     step = _step(image)
     drawn = right.imshow(
-        found.uncertainty[::step, ::step].astype(np.float32),
+        segmented.uncertainty[::step, ::step].astype(np.float32),
         vmin=0,
         vmax=1,
         cmap="magma",
@@ -82,7 +79,7 @@ def draw_segmentation(
     # As high as the micrograph, whatever its shape.
     beside = right.inset_axes((1.03, 0.0, 0.04, 1.0))
     figure.colorbar(drawn, cax=beside, label="entropy / its largest value")
-    shares = np.bincount(found.labels.ravel(), minlength=len(phases)) / found.labels.size
+    shares = np.bincount(segmented.labels.ravel(), minlength=len(phases)) / segmented.labels.size
     add_legend(middle, phases, shares)
     return figure
 
@@ -105,8 +102,6 @@ def plot_training(history: Sequence[Mapping[str, float]], *, ax: Axes) -> Axes:
 
 def add_legend(ax: Axes, phases: Phases, shares: NDArray[np.float64] | None = None) -> None:
     """Name the colours of the phases under the axes, with their shares where they are given."""
-    from matplotlib.patches import Patch
-
     names = [
         phase.name if shares is None else f"{phase.name} {100 * shares[label]:.1f} %"
         for label, phase in enumerate(phases)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from bl_steer.protocols import Array
 
@@ -48,18 +49,16 @@ def phase_fractions(
 
     Notes
     -----
-    A field's interval speaks of the sample: how much the fraction would vary with the place of the
-    field (from the scatter of 4×4 blocks, which touch but are taken as independent, so that
+    A field's interval speaks of the sample: how much the fraction would vary with the position of
+    the field (from the scatter of 4×4 blocks, which touch but are taken as independent, so that
     structures wider than a block make it too narrow), and how far the network errs. That of all
     fields together comes from the scatter among the fields where there are three or more.
     """
-    from scipy.stats import t as student  # most of a second: not for the name alone
-
     error = np.zeros(n_phases) if model_sd is None else np.asarray(model_sd)
-    shares = np.stack([_shares(one, n_phases) for one in labels])
-    within = np.stack([_block_sd(one, n_phases) for one in labels])
+    shares = np.stack([_shares(field, n_phases) for field in labels])
+    within = np.stack([_block_sd(field, n_phases) for field in labels])
     half = student.ppf((1 + LEVEL) / 2, BLOCKS**2 - 1) * np.hypot(within, error)
-    pixels = np.array([one.size for one in labels], dtype=float)
+    pixels = np.array([field.size for field in labels], dtype=float)
     weight = (pixels / pixels.sum())[:, None]
     mean = (weight * shares).sum(axis=0)
     spread, degrees = _spread(shares, within, weight)

@@ -14,6 +14,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import (
+    binary_erosion,
+    distance_transform_edt,
+    maximum_filter,
+    minimum_filter,
+)
 
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Colour, Phases
 
@@ -125,8 +131,8 @@ def decode_mask(
     else:
         raise ValueError(f"mask must be (H, W), (H, W, 3) or (H, W, 4), got shape {mask.shape}")
     unknown = _unknown_colours(labels, colours, phases)
-    if sum(found.share for found in unknown) > max_unknown:
-        listed = "; ".join(str(found) for found in unknown[:5])
+    if sum(colour.share for colour in unknown) > max_unknown:
+        listed = "; ".join(str(colour) for colour in unknown[:5])
         raise ValueError(
             f"mask must be painted in {_paints(phases)}, got {listed}; repaint these, name their "
             "phase, or raise max_unknown"
@@ -214,8 +220,6 @@ def _certain_labels(
     colours: Floats, phases: Phases, tolerance: float, image: NDArray[Any] | None
 ) -> Labels:
     """Label what is certain by itself; the rest is `_UNKNOWN` (a flat colour) or `_UNSURE`."""
-    from scipy.ndimage import binary_erosion, maximum_filter, minimum_filter
-
     chroma = _chroma(colours)
     length = np.linalg.norm(chroma, axis=-1)
     spread = maximum_filter(chroma, size=(3, 3, 1)) - minimum_filter(chroma, size=(3, 3, 1))
@@ -254,8 +258,6 @@ def _differs(colours: Floats, image: NDArray[Any] | None) -> NDArray[np.bool_]:
 
 def _nearest_certain(labels: Labels) -> Labels:
     """Give smeared pixels the label of the nearest certain one within reach."""
-    from scipy.ndimage import distance_transform_edt
-
     unsure = labels == _UNSURE
     if not unsure.any() or unsure.all():
         return np.where(unsure, np.uint8(_UNKNOWN), labels)
@@ -266,19 +268,19 @@ def _nearest_certain(labels: Labels) -> Labels:
 def _unknown_colours(
     labels: Labels, colours: Floats | None, phases: Phases
 ) -> tuple[UnknownColour, ...]:
-    """List the unknown colours, the most frequent first; shades within 32 count as one."""
+    """List the unknown colours, the most frequent first; shades within 32 count as equal."""
     if colours is None or not (unknown := labels == _UNKNOWN).any():
         return ()
-    places = np.argwhere(unknown)
-    found = colours[unknown]
-    codes = (found // 32).astype(np.int64) @ np.array([64, 8, 1])
+    positions = np.argwhere(unknown)
+    values = colours[unknown]
+    codes = (values // 32).astype(np.int64) @ np.array([64, 8, 1])
     paints = {p.name: np.asarray(p.paint, np.float32) for p in phases if p.paint is not None}
     listed = []
     for code in np.unique(codes):
         here = codes == code
-        red, green, blue = (int(c) for c in np.median(found[here], axis=0))
-        middle = found[here].mean(axis=0)
-        row, column = (int(i) for i in places[here][len(places[here]) // 2])
+        red, green, blue = (int(c) for c in np.median(values[here], axis=0))
+        middle = values[here].mean(axis=0)
+        row, column = (int(i) for i in positions[here][len(positions[here]) // 2])
         listed.append(
             UnknownColour(
                 colour=(red, green, blue),
@@ -287,7 +289,7 @@ def _unknown_colours(
                 nearest=min(paints, key=lambda n: float(np.linalg.norm(paints[n] - middle))),
             )
         )
-    return tuple(sorted(listed, key=lambda one: -one.share))
+    return tuple(sorted(listed, key=lambda colour: -colour.share))
 
 
 def _paints(phases: Phases) -> str:
@@ -302,7 +304,7 @@ def _report(
         raise ValueError(f"mask must be painted, got no pixel of {_paints(phases)}; paint some")
     shares = {name: float(np.mean(labels == label)) for label, name in enumerate(phases.names)}
     notes = [f"No pixel is labelled {name}." for name, share in shares.items() if share == 0]
-    notes += [f"Unknown colour {one}: left unlabelled." for one in unknown]
+    notes += [f"Unknown colour {colour}: left unlabelled." for colour in unknown]
     if unlabelled > 0.5:
         notes.append(f"{unlabelled:.0%} of the pixels are unlabelled.")
     if labels.size and set(np.unique(labels)) == {0, UNLABELLED}:

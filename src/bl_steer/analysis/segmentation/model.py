@@ -8,17 +8,21 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from bl_steer.analysis.segmentation.networks import build_network
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from bl_steer.analysis.segmentation.networks import (
+    CalibratedNetwork,
+    SegmentationNetwork,
+    build_network,
+)
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.atomic import draft_of
 from bl_steer.files.pixel_size import check_pixel_size
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 
 __all__ = ["ModelError", "SegmentationModel"]
 
@@ -38,9 +42,9 @@ class SegmentationModel:
     ----------
     network : in evaluation
     name, widths : what `build_network` made it from
-    phases : the label of a phase is its place
+    phases : the label of a phase is its index
     pixel_size_nm : of the training micrographs as the network saw them; None where not known
-    card : JSON-compatible: data, conditions, metrics, versions and hashes
+    card : JSON-compatible: data, acquisition metadata, metrics, versions and hashes
     even_levels : whether it segments better once slow changes of brightness are taken out
     """
 
@@ -55,8 +59,6 @@ class SegmentationModel:
     @property
     def calibrated(self) -> bool:
         """Whether its probabilities are corrected by the validation pairs."""
-        from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork
-
         return isinstance(self.network, CalibratedNetwork)
 
     @property
@@ -65,15 +67,13 @@ class SegmentationModel:
         return hash_of(self.network.state_dict())
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``weights.safetensors`` and ``card.json`` into a folder, made if missing."""
-        from safetensors.torch import save
-
+        """Write ``weights.safetensors`` and ``card.json`` into a folder, created if missing."""
         path = Path(folder)
         state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
         identity = self._identity()
         text = json.dumps({**identity, **self.card, **identity}, indent=2, ensure_ascii=False)
         with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
-            # Both are whole before either takes its place, so that they belong together.
+            # Both are complete before either is renamed, so that they belong together.
             weights.write_bytes(save(state))
             card.write_text(text + "\n", encoding="utf-8")
         return path
@@ -98,9 +98,6 @@ class SegmentationModel:
         ModelError
             When a file is missing or damaged, or the weights are not those of the card.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         path = Path(folder)
         try:
             card = json.loads((path / CARD_FILE).read_text())
@@ -118,8 +115,6 @@ class SegmentationModel:
 
     @classmethod
     def _from_parts(cls, path: Path, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
-        from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork
-
         try:
             phases = Phases.from_list(card["phases"])
             network = build_network(card["network"], len(phases), widths=card["widths"])
@@ -151,8 +146,6 @@ class SegmentationModel:
 
 def prepared(network: SegmentationNetwork) -> SegmentationNetwork:
     """Return a network in evaluation, laid out as the processor likes it."""
-    import torch
-
     # Channels last halves the time of a convolution on one core; torch's stubs have no overload
     # of `to` with a memory format alone.
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from PIL import ImageColor
+
 from bl_steer.analysis.segmentation.phases import (
     FIBSEM_PHASES,
     OPTICAL_PHASES,
@@ -67,8 +69,6 @@ def parse_phases(text: str) -> Phases:
 
 
 def _paint(text: str) -> Colour | None:
-    from PIL import ImageColor
-
     if text == UNPAINTED:
         return None
     try:

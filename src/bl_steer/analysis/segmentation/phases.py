@@ -33,7 +33,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Phases:
-    """The phases of a material; the label of a phase is its place in the sequence.
+    """The phases of a material; the label of a phase is its index in the sequence.
 
     At most one phase may have no paint: then unpainted (grey) pixels belong to it. Otherwise they
     are `UNLABELLED`.
@@ -98,7 +98,7 @@ FIBSEM_PHASES = Phases(
         Phase("void", (0, 128, 0), (0, 90, 115)),
     )
 )
-"""The source's battery electrode: painted red, yellow and green."""
+"""The battery electrode of the paper: painted red, yellow and green."""
 
 OPTICAL_PHASES = Phases(
     (

@@ -29,7 +29,7 @@ class Score:
     miou, miou_low, miou_high : intersection over union, mean over the phases
     iou, iou_low, iou_high : of each phase, shape (n_phases,)
     accuracy : share of pixels that agree
-    fraction_bias : found minus true share of each phase, shape (n_images, n_phases)
+    fraction_bias : predicted minus true share of each phase, shape (n_images, n_phases)
     """
 
     miou: float
@@ -43,7 +43,7 @@ class Score:
 
 
 def confusion(truth: NDArray[np.uint8], labels: NDArray[np.uint8], n_phases: int) -> Array:
-    """Return pixels by true (row) and found (column) phase; unlabelled truth is left out.
+    """Return pixels by true (row) and predicted (column) phase; unlabelled truth is left out.
 
     >>> confusion(np.array([[0, 1, 255]], np.uint8), np.array([[0, 0, 1]], np.uint8), 2)
     array([[1., 0.], [1., 0.]])
@@ -74,7 +74,7 @@ def iou(counts: Array) -> Array:
 
 def score(
     truths: Sequence[NDArray[np.uint8]],
-    found: Sequence[NDArray[np.uint8]],
+    predictions: Sequence[NDArray[np.uint8]],
     n_phases: int,
     *,
     seed: int = 0,
@@ -83,7 +83,7 @@ def score(
 
     Parameters
     ----------
-    truths, found : label maps (H, W), one pair an image
+    truths, predictions : label maps (H, W), one pair an image
 
     Notes
     -----
@@ -93,7 +93,7 @@ def score(
     """
     if not truths:
         raise ValueError("a score must have at least one image, got none; give pairs to compare")
-    blocks = [_blocks(t, f, n_phases) for t, f in zip(truths, found, strict=True)]
+    blocks = [_blocks(t, p, n_phases) for t, p in zip(truths, predictions, strict=True)]
     counts = np.stack([block.sum(axis=0) for block in blocks])
     total = counts.sum(axis=0)
     resampled = iou(_resampled(blocks, np.random.default_rng(seed)))
@@ -114,13 +114,13 @@ def score(
     )
 
 
-def _blocks(truth: NDArray[np.uint8], found: NDArray[np.uint8], n_phases: int) -> Array:
+def _blocks(truth: NDArray[np.uint8], labels: NDArray[np.uint8], n_phases: int) -> Array:
     """Return the confusion of each block, shape (n_blocks, n_phases, n_phases)."""
     rows = range(0, truth.shape[0], BLOCK_PX)
     columns = range(0, truth.shape[1], BLOCK_PX)
     return np.stack(
         [
-            confusion(truth[at], found[at], n_phases)
+            confusion(truth[at], labels[at], n_phases)
             for i in rows
             for j in columns
             if (at := np.s_[i : i + BLOCK_PX, j : j + BLOCK_PX])

@@ -9,10 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.shading import even_levels, quick_tiles
 from bl_steer.analysis.segmentation.tiles import (
-    ONE_PASS,
-    Passes,
     count_tiles,
     iterate_tiles,
     resample,
@@ -31,12 +30,12 @@ MAX_RESAMPLING = 4.0
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What a network says of each pixel of a micrograph.
+    """The prediction for each pixel of a micrograph.
 
     Parameters
     ----------
     labels : (H, W), the most probable phase
-    probability : (n_phases, H, W), float16; None where it was not asked for
+    probability : (n_phases, H, W), float16; None where it was not requested
     uncertainty : (H, W), float16: entropy of the probabilities over its largest value, 0 … 1
     expected : (n_phases,), mean probability of each phase
     """
@@ -64,8 +63,8 @@ def segment(
     pixel_size_nm : where it differs from the model's, the micrograph is resampled to the model's
         and the result back
     keep_probability : False saves the largest array of the result
-    passes : how the network is run: tiles, views, precision
-    progress : told of each tile; `count_steps` tells beforehand how many there are
+    passes : how the network is run: tiles, test-time augmentation, precision
+    progress : called after each tile; `count_steps` says beforehand how many there are
 
     Raises
     ------
@@ -83,17 +82,17 @@ def segment(
     uncertainty = np.empty(grey.shape, np.float16)
     probability = np.empty((n_phases, *grey.shape), np.float16) if keep_probability else None
     total = np.zeros(n_phases)
-    tell = _Tiles(_count(model, grey.shape, passes), progress)
+    count_tile = _Tiles(_count(model, grey.shape, passes), progress)
     with single_thread():
         if model.even_levels:
-            grey = even_levels(model.network, grey, n_phases, passes, tell)
-        for place, p in iterate_tiles(model.network, grey, passes):
-            labels[place] = p.argmax(axis=0)
-            uncertainty[place] = _entropy(p)
+            grey = even_levels(model.network, grey, n_phases, passes, count_tile)
+        for window, p in iterate_tiles(model.network, grey, passes):
+            labels[window] = p.argmax(axis=0)
+            uncertainty[window] = _entropy(p)
             total += p.sum(axis=(1, 2), dtype=np.float64)
             if probability is not None:
-                probability[:, *place] = p
-            tell()
+                probability[:, *window] = p
+            count_tile()
     return Segmentation(labels, probability, uncertainty, total / grey.size)
 
 
@@ -104,7 +103,7 @@ def count_steps(
     pixel_size_nm: float | None = None,
     passes: Passes = ONE_PASS,
 ) -> int:
-    """Return how many tiles `segment` goes through, of which its `progress` is told.
+    """Return how many tiles `segment` goes through: the steps of its `progress`.
 
     Raises
     ------
@@ -116,7 +115,7 @@ def count_steps(
 
 
 class _Tiles:
-    """Tell the progress, a tile at each call."""
+    """Report progress, a tile at each call."""
 
     def __init__(self, total: int, progress: Progress | None) -> None:
         self._done, self._total, self._progress = 0, total, progress
@@ -179,8 +178,8 @@ def _resampled(
         model, resample(grey, shape), keep_probability=True, passes=passes, progress=progress
     )
     if inner.probability is None:
-        raise TypeError("the probability was asked for")
-    back = np.stack([resample(one.astype(np.float32), grey.shape) for one in inner.probability])
+        raise TypeError("the probability was requested")
+    back = np.stack([resample(p.astype(np.float32), grey.shape) for p in inner.probability])
     back /= back.sum(axis=0)
     return Segmentation(
         labels=back.argmax(axis=0).astype(np.uint8),

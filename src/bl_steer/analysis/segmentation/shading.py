@@ -1,29 +1,26 @@
-"""Take slow changes of brightness out of a micrograph, by what a quick look says that it shows.
+"""Take slow changes of brightness out of a micrograph, with a first pass at half the resolution.
 
 Charging and shading move the grey levels of a phase by as much as phases differ, over distances
-that a network does not overlook. A first look at half the resolution costs a quarter and tells
-which level each pixel should have; what is left of it, smoothed, is shading.
+that a network does not overlook. The first pass costs a quarter of a full one and tells which level
+each pixel should have; the residual, smoothed, is shading.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
+from bl_steer.analysis.segmentation.networks import SegmentationNetwork
+from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.tiles import (
-    Passes,
     count_tiles,
     iterate_tiles,
     resample,
     standardise,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 
 __all__ = ["even_levels", "quick_tiles"]
 
@@ -47,7 +44,7 @@ def even_levels(
     Parameters
     ----------
     grey : standardised, any size
-    on_tile : called after each tile of the quick look
+    on_tile : called after each tile of the first pass
 
     Notes
     -----
@@ -57,28 +54,27 @@ def even_levels(
     """
     half = _halved(grey)
     probability = np.empty((n_phases, *half.shape), np.float32)
-    for place, p in iterate_tiles(network, half, _quick(passes)):
-        probability[:, *place] = p
+    for window, p in iterate_tiles(network, half, _quick(passes)):
+        probability[:, *window] = p
         on_tile()
     shading = resample(_shading(half, probability), _even(grey.shape))
     return standardise(grey - shading[: grey.shape[0], : grey.shape[1]])
 
 
 def quick_tiles(network: SegmentationNetwork, shape: tuple[int, ...], passes: Passes) -> int:
-    """Return how many tiles the quick look at an image of this shape, (H, W), takes."""
+    """Return how many tiles the first pass over an image of this shape, (H, W), takes."""
     return count_tiles(network, tuple(edge // 2 for edge in _even(shape)), _quick(passes))
 
 
 def _shading(grey: NDArray[np.float32], probability: NDArray[np.float32]) -> NDArray[np.float32]:
-    from scipy.ndimage import gaussian_filter
-
     best = probability.max(axis=0)
     label = probability.argmax(axis=0)
     expected = np.zeros_like(grey)
+    # The level of a phase is the median over its surest pixels: shading moves both ways.
     for phase, p in enumerate(probability):
-        found = label == phase
-        sure = found & (best > SURE)
-        chosen = sure if np.count_nonzero(sure) >= FEWEST else found
+        pixels = label == phase
+        sure = pixels & (best > SURE)
+        chosen = sure if np.count_nonzero(sure) >= FEWEST else pixels
         if chosen.any():
             expected += p * np.float32(np.median(grey[chosen]))
     weight = np.clip(2 * best - 1, 0, 1) ** 2
@@ -90,8 +86,8 @@ def _shading(grey: NDArray[np.float32], probability: NDArray[np.float32]) -> NDA
 
 def _halved(grey: NDArray[np.float32]) -> NDArray[np.float32]:
     height, width = _even(grey.shape)
-    whole = np.pad(grey, ((0, height - grey.shape[0]), (0, width - grey.shape[1])), mode="edge")
-    return np.asarray(whole.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)), np.float32)
+    even = np.pad(grey, ((0, height - grey.shape[0]), (0, width - grey.shape[1])), mode="edge")
+    return np.asarray(even.reshape(height // 2, 2, width // 2, 2).mean(axis=(1, 3)), np.float32)
 
 
 def _even(shape: tuple[int, ...]) -> tuple[int, ...]:

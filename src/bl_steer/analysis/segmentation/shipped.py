@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis import segmentation
 
 __all__ = ["DEFAULT_MODEL", "find_model", "shipped_models"]
 
@@ -20,19 +18,17 @@ def shipped_models() -> list[str]:
     return sorted(path.parent.name for path in MODELS_DIR.glob("*/card.json"))
 
 
-def find_model(name: str) -> SegmentationModel:
+def find_model(name: str) -> segmentation.SegmentationModel:
     """Return a model by its shipped name, or from its folder.
 
     Raises
     ------
-    bl_steer.analysis.segmentation.model.ModelError
+    bl_steer.analysis.segmentation.ModelError
         When there is neither, or the folder's files are not sound.
     """
     folder = MODELS_DIR / name if name in shipped_models() else Path(name).expanduser()
     if not folder.is_dir():
-        from bl_steer.analysis.segmentation.model import ModelError
-
-        raise ModelError(
+        raise segmentation.ModelError(
             f"a model must be one of {', '.join(shipped_models())} or a folder, got {name!r}; "
             "train one with 'bl-steer segment train'"
         )
@@ -41,8 +37,6 @@ def find_model(name: str) -> SegmentationModel:
 
 
 @lru_cache(maxsize=4)
-def _load(folder: Path, stamps: tuple[tuple[str, int], ...]) -> SegmentationModel:
+def _load(folder: Path, stamps: tuple[tuple[str, int], ...]) -> segmentation.SegmentationModel:
     """Load a model once, until a file of its folder changes."""
-    from bl_steer.analysis.segmentation.model import SegmentationModel
-
-    return SegmentationModel.load(folder)
+    return segmentation.SegmentationModel.load(folder)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
+from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
+from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
 from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.dask_cluster import each_part
 from bl_steer.protocols import Progress
@@ -46,7 +48,7 @@ def segment_stack(
     ----------
     model : a shipped model's name, or a model's folder
     source : a Zarr array (Z, H, W)
-    target : a Zarr group, made if missing: ``labels`` (Z, H, W) uint8, ``uncertainty`` (Z, H, W)
+    target : a Zarr group, created if missing: ``labels`` (Z, H, W) uint8, ``uncertainty`` (Z, H, W)
         float16, and ``pixels`` (Z, n_phases), the pixels of each phase; -1 in planes not done yet
     scheduler : address of a dask cluster that sees the same files; None works in this process
 
@@ -59,9 +61,9 @@ def segment_stack(
     ValueError
         When the source is no stack, or the target belongs to another stack or model.
     """
-    found = find_model(model)
+    network = find_model(model)
     stack = open_zarr(source)
-    pixels = _prepare(Path(target), stack.shape, len(found.phases), found.weights_sha256)
+    pixels = _prepare(Path(target), stack.shape, len(network.phases), network.weights_sha256)
     todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
     job = _Job(model, str(source), str(target), pixel_size_nm, passes)
     for done, _ in enumerate(
@@ -75,9 +77,7 @@ def segment_stack(
 
 
 def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) -> Any:
-    """Make or check the target; return the array of pixels, which tells what is done."""
-    import zarr
-
+    """Create or check the target; return the array of pixels, which records what is done."""
     group: Any = zarr.open_group(str(target), mode="a")
     if "pixels" not in group:
         plane = (1, *shape[1:])
@@ -98,12 +98,8 @@ def _prepare(target: Path, shape: tuple[int, ...], n_phases: int, weights: str) 
 
 def _segment_plane(job: _Job, plane: int) -> int:
     """Segment one plane; the pixel counts are written last and mark it as done."""
-    import zarr
-
-    from bl_steer.analysis.segmentation.segmentation import segment
-
     model = find_model(job.model)
-    found = segment(
+    segmented = segment(
         model,
         np.asarray(open_zarr(job.source)[plane]),
         pixel_size_nm=job.pixel_size_nm,
@@ -111,7 +107,7 @@ def _segment_plane(job: _Job, plane: int) -> int:
         passes=job.passes,
     )
     group: Any = zarr.open_group(job.target, mode="r+")
-    group["labels"][plane] = found.labels
-    group["uncertainty"][plane] = found.uncertainty
-    group["pixels"][plane] = np.bincount(found.labels.ravel(), minlength=len(model.phases))
+    group["labels"][plane] = segmented.labels
+    group["uncertainty"][plane] = segmented.uncertainty
+    group["pixels"][plane] = np.bincount(segmented.labels.ravel(), minlength=len(model.phases))
     return plane

@@ -1,62 +1,28 @@
-"""Run a network over an image of any size, tile by tile, as if it had been run on the whole."""
+"""Run a network over an image of any size, tile by tile, as if it had been run on it at once.
+
+`bl_steer.analysis.segmentation.passes` says how; `segmentation` makes labels of it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
+from bl_steer.analysis.segmentation.networks import SegmentationNetwork
+from bl_steer.analysis.segmentation.passes import ONE_PASS, TILE_PX, Passes
 from bl_steer.analysis.torch_device import computing_device
 
-if TYPE_CHECKING:
-    from torch import Tensor
+__all__ = ["count_tiles", "iterate_tiles", "padded", "resample", "standardise"]
 
-    from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
-
-__all__ = [
-    "ONE_PASS",
-    "TILE_PX",
-    "Passes",
-    "count_tiles",
-    "iterate_tiles",
-    "padded",
-    "resample",
-    "standardise",
-]
-
-TILE_PX = 1024
-"""Edge of a tile with its margins: bounds the memory, some 700 MB."""
 CLIP = (0.5, 99.5)
 """Percentiles between which the mean and deviation are taken: charging must not set the scale."""
 MAX_SAMPLE = 1 << 20
-
-
-@dataclass(frozen=True)
-class Passes:
-    """How a network is run over an image.
-
-    Parameters
-    ----------
-    tile_px : edge of the tiles that large images are cut into, with their margins
-    views : 1; or 2, 4, 8 to average over the image, its mirror images and its quarter turns, which
-        costs as many times the work and gains about .01 of intersection over union
-    precision : ``"bf16"`` needs less memory, and less time on processors with matrix units for it
-    """
-
-    tile_px: int = TILE_PX
-    views: int = 1
-    precision: Literal["f32", "bf16"] = "f32"
-
-    def __post_init__(self) -> None:
-        if self.views not in (1, 2, 4, 8):
-            raise ValueError(f"views must be 1, 2, 4 or 8, got {self.views}; try 1")
-
-
-ONE_PASS = Passes()
-"""The default: one view, in single precision."""
 
 
 def standardise(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -81,9 +47,6 @@ def padded(image: NDArray[np.float32], stride: int) -> NDArray[np.float32]:
 
 def resample(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.float32]:
     """Return an image (H, W) of another shape, smoothed first where it shrinks."""
-    import torch
-    from torch.nn import functional
-
     x = torch.from_numpy(np.ascontiguousarray(image))[None, None]
     out = functional.interpolate(x, size=tuple(shape), mode="bilinear", antialias=True)
     return np.asarray(out[0, 0].numpy())
@@ -92,7 +55,7 @@ def resample(image: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[np.f
 def iterate_tiles(
     network: SegmentationNetwork, image: NDArray[np.float32], passes: Passes = ONE_PASS
 ) -> Iterator[tuple[tuple[slice, slice], NDArray[np.float32]]]:
-    """Yield places in the image and the probabilities there, (n_phases, h, w).
+    """Yield windows of the image, (rows, columns), and their probabilities, (n_phases, h, w).
 
     Parameters
     ----------
@@ -113,8 +76,8 @@ def iterate_tiles(
             out = _probability(network, full[rows, columns], passes)
             height = min(core, image.shape[0] - top)
             width = min(core, image.shape[1] - left)
-            place = (slice(top, top + height), slice(left, left + width))
-            yield place, out[:, row : row + height, column : column + width]
+            window = (slice(top, top + height), slice(left, left + width))
+            yield window, out[:, row : row + height, column : column + width]
 
 
 def count_tiles(
@@ -126,15 +89,15 @@ def count_tiles(
 
 
 def _core(network: SegmentationNetwork, shape: tuple[int, ...], tile_px: int) -> int:
-    """Return the edge of a tile without its margins; that of the image where it fits into one."""
+    """Return the edge of a tile without its margins; that of the image where one tile holds it."""
     core = (tile_px - 2 * network.halo) // network.stride * network.stride
     if core <= 0:
         raise ValueError(
             f"tile_px must be at least {2 * network.halo + network.stride} px for this network, "
             f"got {tile_px}; try {TILE_PX}"
         )
-    whole = max(edge + -edge % network.stride for edge in shape)
-    return whole if whole <= tile_px else core
+    single = max(edge + -edge % network.stride for edge in shape)
+    return single if single <= tile_px else core
 
 
 def _span(start: int, core: int, halo: int, edge: int) -> tuple[slice, int]:
@@ -146,30 +109,28 @@ def _span(start: int, core: int, halo: int, edge: int) -> tuple[slice, int]:
 def _probability(
     network: SegmentationNetwork, tile: NDArray[np.float32], passes: Passes
 ) -> NDArray[np.float32]:
-    """Return the probabilities of a tile, the mean of its views."""
-    import torch
-
+    """Return the probabilities of a tile, the mean over the test-time augmentation."""
     device = next(network.parameters()).device
     x = torch.from_numpy(np.ascontiguousarray(tile))[None, None].to(device)
     half = passes.precision == "bf16"
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):
-        views = range(passes.views)
-        seen = (network(_seen(x, view)).float().softmax(dim=1) for view in views)
-        back = [_seen_back(one, view) for one, view in zip(seen, views, strict=True)]
-        return np.asarray(torch.stack(back).mean(dim=0)[0].cpu().numpy())
+        probabilities = [
+            _restored(network(_augmented(x, view)).float().softmax(dim=1), view)
+            for view in range(passes.views)
+        ]
+        return np.asarray(torch.stack(probabilities).mean(dim=0)[0].cpu().numpy())
 
 
-def _seen(x: Tensor, view: int) -> Tensor:
-    """Return view 0 … 7 of an image (…, H, W): bit 0 mirrors it, bit 1 too, bit 2 transposes."""
-    import torch
-
+def _augmented(x: Tensor, view: int) -> Tensor:
+    """Return view 0 … 7 of an image (…, H, W): bits 0 and 1 mirror its axes, bit 2 transposes."""
     x = x.flip(-1) if view & 1 else x
     x = x.flip(-2) if view & 2 else x
     x = x.transpose(-1, -2) if view & 4 else x
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def _seen_back(x: Tensor, view: int) -> Tensor:
+def _restored(x: Tensor, view: int) -> Tensor:
+    """Undo `_augmented` on probabilities (…, H, W): the same steps in reverse order."""
     x = x.transpose(-1, -2) if view & 4 else x
     x = x.flip(-2) if view & 2 else x
     return x.flip(-1) if view & 1 else x

@@ -9,11 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bl_steer.analysis.segmentation.files import write_result
 from bl_steer.files.atomic import check_place
 from bl_steer.files.stacks import check_apart, open_stack
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
+from bl_steer.processing.result_folder import write_result
 from bl_steer.protocols import Inputs, Progress
 
 __all__ = ["inputs_from_file", "measure_structure"]

@@ -94,9 +94,9 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
     if len(paths) == 1 and are_exact_inputs(paths[0]):
         return read_exact_inputs(paths[0]), []
     if analysis == "segment":
-        from bl_steer.analysis.segmentation.files import inputs_from_files
+        from bl_steer.analysis.segmentation import inputs_from_files
 
-        return inputs_from_files(paths)
+        return inputs_from_files(paths), []
     if analysis == "structure":
         from bl_steer.analysis.structure import inputs_from_file
 
@@ -112,7 +112,7 @@ def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
     """Return one stack, or single slices in the order of the numbers in their names."""
     import numpy as np
 
-    from bl_steer.analysis.segmentation.files import inputs_from_files
+    from bl_steer.analysis.segmentation import inputs_from_files
     from bl_steer.files.slice_folder import natural_key
     from bl_steer.files.stacks import gap_notes, open_stack
 
@@ -128,7 +128,7 @@ def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
             f"slices must have names of their own, which tell their order, got {twice[0]} more "
             "than once; rename them, or give one stack"
         )
-    read, notes = inputs_from_files(paths)
+    read = inputs_from_files(paths)
     if len(read.arrays) > len(paths):
         origin = [Path(one).name for one in read.source["files"]]
         stack = next(name for name in origin if origin.count(name) > 1)
@@ -143,7 +143,7 @@ def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
     sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
     known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
     slices = np.stack(list(read.arrays.values()))
-    return Inputs({"slices": slices}, known, {"files": names}), [*notes, *gap_notes(paths)]
+    return Inputs({"slices": slices}, known, {"files": names}), [*read.notes, *gap_notes(paths)]
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:

@@ -175,7 +175,7 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
 
 
 def _write_table(table: Any, name: str, out: Path) -> OutputFile:
-    from bl_steer.analysis.segmentation.files import write_table
+    from bl_steer.processing.result_folder import write_table
 
     path = write_table(table, out / f"{_safe(name)}.csv")
     return OutputFile(path.name, "table", "text/csv")

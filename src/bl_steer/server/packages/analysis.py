@@ -109,7 +109,11 @@ class PackageAnalysis:
                 "duration_s": time.time() - began,
             },
             figures=found.figures,
-            warnings=(*_other_versions(self.manifest, loading), *found.warnings),
+            warnings=(
+                *inputs.notes,
+                *_other_versions(self.manifest, loading),
+                *found.warnings,
+            ),
         )
 
     def _verified(self) -> str | None:

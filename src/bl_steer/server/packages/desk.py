@@ -86,9 +86,9 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run a package on files, in this process, and write its result."""
-    from bl_steer.analysis.segmentation.files import write_result
     from bl_steer.processing.digest import digest_of
     from bl_steer.processing.registry import make_params
+    from bl_steer.processing.result_folder import write_result
     from bl_steer.server.packages import package_analysis
     from bl_steer.server.packages.inputs import package_inputs
 

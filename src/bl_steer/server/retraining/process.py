@@ -68,8 +68,8 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
         When the other pairs lack a part, or a phase.
     """
     from bl_steer.analysis.segmentation.model import SegmentationModel
+    from bl_steer.analysis.segmentation.training import TrainingSettings
     from bl_steer.analysis.segmentation.training.card import train_model
-    from bl_steer.analysis.segmentation.training.loop import TrainingSettings
     from bl_steer.server.retraining.comparison import compare
 
     began = time.perf_counter()

@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, SegmentationModel
+from bl_steer.analysis.segmentation.model import prepared
 from bl_steer.analysis.segmentation.networks import build_network
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training.loop import Labelled
+from bl_steer.analysis.segmentation.training import Labelled
 
 
 def stripes(seed: int, shape: tuple[int, int] = (96, 112)) -> Labelled:

@@ -8,10 +8,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.analysis import SegmentMicrographs, SegmentParams
-from bl_steer.analysis.segmentation.conditions import Conditions
-from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.segmentation import segment
+from bl_steer.analysis.segmentation import (
+    Acquisition,
+    SegmentationModel,
+    SegmentMicrographs,
+    SegmentParams,
+    segment,
+)
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import Inputs
 
@@ -60,7 +63,7 @@ def test_the_digest_follows_inputs_and_weights(
 def test_warnings_name_the_condition_that_differs(
     model: SegmentationModel, image: NDArray[np.uint8], tmp_path: Path
 ) -> None:
-    known = Conditions.of([image], {"staining": "none", "pixel_size_nm": 10.0})
+    known = Acquisition.of([image], {"staining": "none", "pixel_size_nm": 10.0})
     replace(model, card={"conditions": known.to_dict()}).save(tmp_path)
     params = SegmentParams(model=str(tmp_path))
     metadata = {"staining": ["none", "osmium"], "pixel_size_nm": 10.0}

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
-from bl_steer.analysis.segmentation.fractions import phase_fractions
+from bl_steer.analysis.segmentation import phase_fractions
 
 
 def texture(rng: np.random.Generator, share: float = 0.3) -> np.ndarray:

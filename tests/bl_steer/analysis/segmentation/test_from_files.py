@@ -10,11 +10,14 @@ import tifffile
 import zarr
 from PIL import Image
 
-from bl_steer.analysis.segmentation import from_files as segment_commands
-from bl_steer.analysis.segmentation.masks import paint
-from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training.loop import Labelled
+from bl_steer.analysis.segmentation import (
+    FIBSEM_PHASES,
+    SegmentationModel,
+    from_files,
+    inputs_from_files,
+    paint,
+)
+from bl_steer.analysis.segmentation.training import Labelled
 from bl_steer.cli import main
 
 
@@ -37,6 +40,46 @@ def place(
     return tmp_path
 
 
+def test_files_and_folders_become_fields_in_order(tmp_path: Path) -> None:
+    for number in (2, 10):
+        Image.fromarray(np.full((8, 9), number, np.uint8)).save(tmp_path / f"slice_{number}.png")
+    alone = tmp_path.parent / f"{tmp_path.name}.tif"
+    tifffile.imwrite(alone, np.full((2, 7, 8), 3, np.uint16), photometric="minisblack")
+    inputs = inputs_from_files([tmp_path, alone], {"pixel_size_nm": 5.0})
+    assert [int(array[0, 0]) for array in inputs.arrays.values()] == [2, 10, 3, 3]
+    assert list(inputs.arrays) == ["field_000", "field_001", "field_002", "field_003"]
+    assert inputs.metadata["pixel_size_nm"] == [5.0] * 4
+
+
+def test_masks_beside_their_micrographs_are_left_out_and_told(tmp_path: Path) -> None:
+    for name in ("a.png", "a_mask.png", "b_mask.png"):
+        Image.fromarray(np.full((8, 9), 1, np.uint8)).save(tmp_path / name)
+    inputs = inputs_from_files([tmp_path])
+    assert [Path(file).name for file in inputs.source["files"]] == ["a.png", "b_mask.png"]
+    assert any(
+        "1 masks" in note and "a_mask.png, are not segmented" in note for note in inputs.notes
+    )
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must hold images, got none"):
+        inputs_from_files([tmp_path])
+
+
+@pytest.mark.parametrize("size", ["abc", -3.0, 0.0, float("nan")])
+def test_a_pixel_size_that_is_none_is_refused(tmp_path: Path, size: object) -> None:
+    with pytest.raises(ValueError, match="pixel_size_nm must be a positive number of nm, got"):
+        inputs_from_files([tmp_path], {"pixel_size_nm": size})
+
+
+def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.tif").write_bytes(b"no image")
+    np.save(tmp_path / "good.npy", np.zeros((8, 8), np.uint8))
+    with pytest.raises(ValueError, match=r"got 2 that are not: a\.tif .*; b\.tif "):
+        inputs_from_files([tmp_path])
+
+
 def test_run_writes_label_maps_tables_and_figures(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -52,10 +95,10 @@ def test_run_writes_label_maps_tables_and_figures(
 
 def test_progress_goes_on_while_files_are_written(place: Path) -> None:
     told: list[tuple[int, int]] = []
-    report = segment_commands.run(
+    report = from_files.run(
         [Path("pairs/images")],
         params={"model": "model", "tile_px": 128},
-        conditions={},
+        metadata={},
         out=Path("out"),
         writing=lambda *step: told.append(step),
     )
@@ -79,13 +122,14 @@ def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
     assert "9 files of an earlier result, such as field_001" in capsys.readouterr().out
 
 
-def test_a_condition_that_the_model_does_not_know_is_told(
+def test_metadata_that_the_model_does_not_know_are_named(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "segment run pairs/images --model model --out out --condition pixelsize=10"
     assert main(command.split()) == 0
-    assert "no condition 'pixelsize': it changes nothing; did you mean pixel_size_nm?" in (
-        capsys.readouterr().out
+    assert (
+        "no acquisition metadata 'pixelsize': it changes nothing; did you mean pixel_size_nm?"
+        in (capsys.readouterr().out)
     )
 
 

@@ -13,8 +13,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from scipy.ndimage import gaussian_filter
 
-from bl_steer.analysis.segmentation.masks import decode_mask, paint
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED, Phase, Phases
+from bl_steer.analysis.segmentation import (
+    FIBSEM_PHASES,
+    UNLABELLED,
+    Phase,
+    Phases,
+    decode_mask,
+    paint,
+)
 
 SUPERALLOY = Phases(
     (

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from bl_steer.analysis.segmentation.model import ModelError, SegmentationModel
-from bl_steer.analysis.segmentation.shipped import find_model, shipped_models
+from bl_steer.analysis.segmentation import ModelError, SegmentationModel, find_model, shipped_models
 
 
 def test_a_saved_model_comes_back_the_same(model: SegmentationModel, tmp_path: Path) -> None:

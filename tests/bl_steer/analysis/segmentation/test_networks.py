@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bl_steer.analysis.segmentation.networks import NETWORKS, build_network
-from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
+from bl_steer.analysis.segmentation.networks import NETWORKS, SegmentationNetwork, build_network
 
 SIZES = {
     "segnet": (3, 4, 5),

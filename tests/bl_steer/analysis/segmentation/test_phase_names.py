@@ -5,8 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bl_steer.analysis.segmentation.phase_names import parse_phases
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, parse_phases
 
 
 def test_a_preset_is_found_by_name() -> None:

@@ -13,14 +13,20 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from bl_steer.analysis import Request
-from bl_steer.analysis.segmentation.analysis import SegmentMicrographs, SegmentParams
-from bl_steer.analysis.segmentation.appearance import ASPECTS
-from bl_steer.analysis.segmentation.conditions import Conditions
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
+from bl_steer.analysis.segmentation import (
+    ASPECTS,
+    FIBSEM_PHASES,
+    Acquisition,
+    Passes,
+    SegmentationModel,
+    SegmentMicrographs,
+    SegmentParams,
+    count_steps,
+    segment,
+)
+from bl_steer.analysis.segmentation.model import prepared
 from bl_steer.analysis.segmentation.networks import build_network
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.segmentation import count_steps, segment
-from bl_steer.analysis.segmentation.tiles import Passes, count_tiles, iterate_tiles
+from bl_steer.analysis.segmentation.tiles import count_tiles, iterate_tiles
 from bl_steer.processing.runner import AnalysisRunner
 from bl_steer.protocols import Inputs
 from bl_steer.session.interactive import open_microscope
@@ -90,7 +96,7 @@ def test_the_tiles_of_all_fields_are_counted_together(folder: str) -> None:
 
 def test_comparing_with_the_training_is_part_of_the_progress(tmp_path: Path) -> None:
     nothing = [0.0] * len(ASPECTS)
-    known = Conditions({}, nothing, {"greys": nothing}, {"greys": 1.0}, 20)
+    known = Acquisition({}, nothing, {"greys": nothing}, {"greys": 1.0}, 20)
     replace(MODEL, card={"conditions": known.to_dict()}).save(tmp_path)
     seen: list[tuple[int, int]] = []
     SegmentMicrographs().run(

@@ -8,8 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix, jaccard_score
 
-from bl_steer.analysis.segmentation.phases import UNLABELLED
-from bl_steer.analysis.segmentation.scores import confusion, iou, score
+from bl_steer.analysis.segmentation import UNLABELLED, confusion, iou, score
 
 LABELS = arrays(np.uint8, (8, 9), elements=st.integers(0, 2))
 

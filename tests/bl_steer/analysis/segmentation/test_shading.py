@@ -5,11 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.segmentation import count_steps, segment
+from bl_steer.analysis.segmentation import (
+    ONE_PASS,
+    Passes,
+    SegmentationModel,
+    count_steps,
+    find_model,
+    segment,
+)
 from bl_steer.analysis.segmentation.shading import even_levels
-from bl_steer.analysis.segmentation.shipped import find_model
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, standardise
+from bl_steer.analysis.segmentation.tiles import standardise
 from simulators.electron.micrograph import Micrograph, field
 
 

@@ -10,12 +10,18 @@ import pytest
 from numpy.typing import NDArray
 from skimage.filters import threshold_multiotsu
 
-from bl_steer.analysis.segmentation.conditions import Conditions
-from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.scores import Score, score
-from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.shipped import find_model, shipped_models
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes, iterate_tiles, standardise
+from bl_steer.analysis.segmentation import (
+    ONE_PASS,
+    Acquisition,
+    Passes,
+    Score,
+    SegmentationModel,
+    find_model,
+    score,
+    segment,
+    shipped_models,
+)
+from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
 from simulators.electron.imaging import ImagingConditions
 from simulators.electron.micrograph import Micrograph, field
 
@@ -105,7 +111,7 @@ def test_the_card_says_what_the_model_comes_from(fibsem: SegmentationModel) -> N
 def test_small_fields_of_the_trained_family_are_not_called_unlike_the_training(
     fibsem: SegmentationModel,
 ) -> None:
-    known = Conditions.from_dict(fibsem.card["conditions"])
+    known = Acquisition.from_dict(fibsem.card["conditions"])
     small = [field("grains", seed, shape=(256, 256)).image for seed in range(900, 912)]
     assert [known.warnings_for(image) for image in small] == [[]] * len(small)
     coarse = field("grains", 900, shape=(512, 512), conditions=ImagingConditions(pixel_size_nm=20))

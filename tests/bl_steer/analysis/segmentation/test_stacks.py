@@ -8,9 +8,7 @@ import zarr
 from distributed import LocalCluster
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.model import SegmentationModel
-from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.stacks import segment_stack
+from bl_steer.analysis.segmentation import SegmentationModel, segment, segment_stack
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.networks import build_network
-from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
-from bl_steer.analysis.segmentation.tiles import Passes, iterate_tiles, standardise
+from bl_steer.analysis.segmentation import Passes
+from bl_steer.analysis.segmentation.networks import SegmentationNetwork, build_network
+from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
 
 WIDTHS = {"segnet": (4, 6), "unet": (4, 6, 8), "pspnet": (4, 6)}
 

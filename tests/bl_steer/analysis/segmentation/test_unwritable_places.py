@@ -17,13 +17,10 @@ import torch
 import zarr
 from PIL import Image
 
-from bl_steer.analysis.segmentation import from_files as segment_commands
-from bl_steer.analysis.segmentation.masks import paint
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, SegmentationModel, paint
+from bl_steer.analysis.segmentation.model import prepared
 from bl_steer.analysis.segmentation.networks import build_network
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+from bl_steer.analysis.segmentation.training import TrainingSet, TrainingSettings, train
 from bl_steer.cli import main
 
 SETTINGS = TrainingSettings(widths=(4, 6), steps=4, batch=1, patch_px=32, evaluate_every=2)
@@ -134,13 +131,13 @@ def test_a_disk_that_fills_while_a_stack_is_written_keeps_the_planes_before(
 def test_a_full_disk_never_costs_a_good_checkpoint_or_model(place: Path) -> None:
     data = TrainingSet.read(place / "painted", FIBSEM_PHASES)
     out, whole = place / "new", place / "whole"
-    expected = segment_commands.train(data, SETTINGS, out=whole)
+    expected = train(data, SETTINGS, out=whole)
 
     with (
         restored_limit() as limit,
         pytest.raises(OSError, match=r"'File too large' for .*new/checkpoint\.pt; free some"),
     ):
-        segment_commands.train(
+        train(
             data,
             SETTINGS,
             out=out,
@@ -148,7 +145,7 @@ def test_a_full_disk_never_costs_a_good_checkpoint_or_model(place: Path) -> None
             progress=lambda done, total: limit(10_000) if done == 2 else None,
         )
     assert [path.name for path in out.iterdir()] == ["checkpoint.pt"]
-    again = segment_commands.train(data, SETTINGS, out=out)
+    again = train(data, SETTINGS, out=out)
     assert again["weights_sha256"] == expected["weights_sha256"]
     model = SegmentationModel.load(out)
     with files_up_to(10_000), pytest.raises(OSError, match=r"weights\.safetensors; free some"):

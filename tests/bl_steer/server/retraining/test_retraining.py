@@ -11,8 +11,8 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.phases import Phase, Phases
+from bl_steer.analysis.segmentation.training import TrainingSettings
 from bl_steer.analysis.segmentation.training.card import train_model
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.cli import main
 from bl_steer.server.db.database import Database

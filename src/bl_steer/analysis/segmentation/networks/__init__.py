@@ -4,8 +4,6 @@
 `halo` (pixels around a tile that its output depends on), so that tiles can be cut without seams.
 """
 
-from __future__ import annotations
+import lazy_loader as lazy
 
-from bl_steer.analysis.segmentation.networks.network import NETWORKS, build_network
-
-__all__ = ["NETWORKS", "build_network"]
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

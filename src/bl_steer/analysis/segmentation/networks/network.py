@@ -1,22 +1,16 @@
-"""Networks by name, with their default sizes."""
+"""Make a network by its name."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
+from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
+from bl_steer.analysis.segmentation.networks.pspnet import PSPNet
+from bl_steer.analysis.segmentation.networks.segnet import SegNet
+from bl_steer.analysis.segmentation.networks.unet import UNet
+from bl_steer.analysis.segmentation.networks.widths import NETWORKS
 
-__all__ = ["NETWORKS", "build_network"]
-
-NETWORKS: dict[str, tuple[int, ...]] = {
-    "segnet": (24, 48, 96, 128),
-    "segnet-vgg": (64, 128, 256, 512, 512),
-    "unet": (24, 48, 96, 128),
-    "pspnet": (24, 48, 96, 128),
-}
-"""Channels of each level, the finest first."""
+__all__ = ["build_network"]
 
 
 def build_network(
@@ -35,10 +29,6 @@ def build_network(
     ValueError
         For a name that is not in `NETWORKS`, or widths that no network can be made of.
     """
-    from bl_steer.analysis.segmentation.networks.pspnet import PSPNet
-    from bl_steer.analysis.segmentation.networks.segnet import SegNet
-    from bl_steer.analysis.segmentation.networks.unet import UNet
-
     if name not in NETWORKS:
         raise ValueError(f"a network must be one of {', '.join(NETWORKS)}, got {name!r}")
     widths = NETWORKS[name] if widths is None else tuple(widths)

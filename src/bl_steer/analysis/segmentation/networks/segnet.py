@@ -44,12 +44,12 @@ class SegNet(SegmentationNetwork):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the logits, shape (B, n_phases, H, W)."""
-        places = []
+        indices = []
         for block in self.encoder:
-            x, place = functional.max_pool2d(block(x), 2, return_indices=True)
-            places.append(place)
+            x, maxima = functional.max_pool2d(block(x), 2, return_indices=True)
+            indices.append(maxima)
         for block in self.decoder:
-            x = block(functional.max_unpool2d(x, places.pop(), [2, 2]))
+            x = block(functional.max_unpool2d(x, indices.pop(), [2, 2]))
         logits: Tensor = self.head(x)
         return logits
 

@@ -1,4 +1,11 @@
+from .from_files import plan_acquisition as plan_acquisition
+from .from_files import plan_number_of_pairs as plan_number_of_pairs
+from .from_files import rank_unlabelled as rank_unlabelled
 from .learning import curve_of as curve_of
+from .learning import learning_sizes as learning_sizes
 from .learning import measure_learning as measure_learning
-from .planner import design_conditions as design_conditions
+from .learning_curve import LearningCurve as LearningCurve
+from .learning_figures import plot_learning_curve as plot_learning_curve
+from .planner import Design as Design
+from .planner import design_acquisition as design_acquisition
 from .planner import next_to_label as next_to_label

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from bl_steer.analysis.segmentation.planning.planner import LearningCurve
+from bl_steer.analysis.segmentation.planning.learning_curve import LearningCurve
 from bl_steer.analysis.segmentation.scores import Score
-from bl_steer.analysis.segmentation.training.card import evaluate, train_model
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings
+from bl_steer.analysis.segmentation.training.card import evaluate_model, train_model
+from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.protocols import Progress
 
@@ -45,7 +45,7 @@ def measure_learning(
     ----------
     data : its test fields are scored, or the validation fields where there is no test
     sizes : numbers of pairs, ascending
-    folder : for the checkpoints, one folder a size; a killed measurement goes on there
+    folder : for the checkpoints, one folder a size; a killed measurement resumes there
 
     Raises
     ------
@@ -66,7 +66,7 @@ def measure_learning(
             folder=None if folder is None else folder / f"pairs_{size}",
             progress=progress,
         )
-        scores.append(evaluate(model, data.test or data.validation))
+        scores.append(evaluate_model(model, data.test or data.validation))
         if on_size is not None:
             on_size(size, scores[-1])
     return scores
@@ -78,14 +78,14 @@ def curve_of(sizes: Sequence[int], scores: Sequence[Score]) -> LearningCurve:
     Their intervals tell how other fields would score, which moves the whole curve; beside each
     other the scores are as certain as trainings are alike.
     """
-    return LearningCurve.fit(list(sizes), [one.miou for one in scores])
+    return LearningCurve.fit(list(sizes), [score.miou for score in scores])
 
 
 def _spread_over_samples(fields: Sequence[LabelledField]) -> list[LabelledField]:
-    """Return the fields with each sample's first, then each one's second, and so on."""
-    seen: dict[str, int] = {}
+    """Return the fields with the first of each sample, then the second of each, and so on."""
+    count: dict[str, int] = {}
     turn = []
-    for one in fields:
-        turn.append(seen.get(one.sample, 0))
-        seen[one.sample] = turn[-1] + 1
+    for labelled in fields:
+        turn.append(count.get(labelled.sample, 0))
+        count[labelled.sample] = turn[-1] + 1
     return [fields[i] for i in np.argsort(turn, kind="stable")]

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from scipy.special import ndtri
+from scipy.stats.qmc import Sobol
 
 from bl_steer.protocols import Array
 
@@ -140,7 +142,7 @@ def _summary(values: Array) -> tuple[float, float, float]:
 def _check(
     sizes: Sequence[float], scores: Sequence[float], sds: Sequence[float] | None
 ) -> tuple[Array, Array, Array]:
-    n, y = (np.asarray(one, dtype=np.float64) for one in (sizes, scores))
+    n, y = (np.asarray(column, dtype=np.float64) for column in (sizes, scores))
     sd = np.full(n.shape, np.nan) if sds is None else np.asarray(sds, dtype=np.float64)
     if n.ndim != 1 or not n.shape == y.shape == sd.shape or len(np.unique(n)) < 2:
         raise ValueError(
@@ -157,9 +159,6 @@ def _check(
 
 def _prior_draws(best: float, seed: int) -> tuple[Array, Array, Array, Array]:
     """Return ceiling, exponent, deficit at the smallest size and noise, from a Sobol sequence."""
-    from scipy.special import ndtri
-    from scipy.stats.qmc import Sobol
-
     u = Sobol(4, seed=seed).random_base2(17).clip(1e-9, 1 - 1e-9).T
     ceiling = 1.0 - (1.0 - max(best - LUCK, 0.0)) * u[0]
     exponent = EXPONENT_MEDIAN * np.exp(EXPONENT_LOG_SD * ndtri(u[1]))

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bl_steer.analysis.segmentation.planning.learning_curve import LearningCurve
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["plot_learning_curve"]
 
@@ -17,8 +14,6 @@ __all__ = ["plot_learning_curve"]
 def plot_learning_curve(curve: LearningCurve, ax: Axes | None = None) -> Axes:
     """Draw the scores, the curve through them and its 90 % band up to eight times the pairs."""
     if ax is None:
-        from matplotlib.figure import Figure
-
         ax = Figure(figsize=(5.0, 3.5), layout="constrained").add_subplot()
     sizes = np.geomspace(curve.sizes.min(), 8 * curve.sizes.max(), 60)
     mean, low, high = np.array([curve.predict(n) for n in sizes]).T

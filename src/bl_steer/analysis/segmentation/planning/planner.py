@@ -1,21 +1,22 @@
-"""Plan the training set: under which conditions to take pairs, and which to paint next.
+"""Plan the training set: how to acquire micrographs, and which to paint next.
 
-How many pairs are enough is the business of `learning_curve`.
+How many pairs are enough is the subject of `learning_curve`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydoe.optimal import optimal_design  # type: ignore[import-untyped,unused-ignore]  # no stubs
 
-from bl_steer.analysis.segmentation.planning.learning_curve import LearningCurve
 from bl_steer.protocols import Array
 
-__all__ = ["Design", "LearningCurve", "design_conditions", "next_to_label"]
+__all__ = ["Design", "design_acquisition", "next_to_label"]
 
 RIDGE = 1e-6
 """Keeps the information of a design with fewer rows than terms comparable."""
@@ -23,14 +24,14 @@ RIDGE = 1e-6
 
 @dataclass(frozen=True)
 class Design:
-    """Conditions under which to take the next micrographs.
+    """How to acquire the next micrographs.
 
     Parameters
     ----------
-    rows : the conditions of each
-    efficiency : D-efficiency of all micrographs, taken and planned: det(XᵀX / n)^(1/p) for n rows
+    rows : the level of each factor, for each micrograph
+    efficiency : D-efficiency of all micrographs, acquired or planned: det(XᵀX / n)^(1/p), n rows
         and p terms; 1 for an orthogonal design of factors with two levels
-    random_efficiency : median of as many micrographs at random conditions
+    random_efficiency : median of as many micrographs at random levels
     terms : of the model, ``"1"`` first
     """
 
@@ -40,46 +41,46 @@ class Design:
     terms: tuple[str, ...]
 
 
-def design_conditions(
+def design_acquisition(
     factors: Mapping[str, Sequence[Any]],
     n: int,
     *,
-    taken: Sequence[Mapping[str, Any]] = (),
+    acquired: Sequence[Mapping[str, Any]] = (),
     seed: int = 0,
     model: Literal["main", "quadratic", "interactions"] = "quadratic",
 ) -> Design:
-    """Choose conditions that tell the effect of each factor best (D-optimal design).
+    """Choose levels that tell the effect of each factor best (D-optimal design).
 
     Candidates are all combinations of the levels. pydoe sets the start; rows are then exchanged
-    for better candidates while the determinant of the information grows, with what was taken
-    already kept (Fedorov's exchange).
+    for better candidates while the determinant of the information grows, beside the rows of what
+    was acquired already (Fedorov's exchange).
 
     Parameters
     ----------
     factors : levels by factor; numbers are coded −1 … 1, words as contrasts between them
-    n : how many micrographs to take
-    taken : conditions of the micrographs at hand, of the same factors
+    n : how many micrographs to acquire
+    acquired : metadata of the micrographs at hand, of the same factors
     model : "main" (each factor linear), "quadratic" (squares of numbers with three levels or
         more too) or "interactions" (products of two factors as well)
 
     Raises
     ------
     ValueError
-        If a factor has fewer than two levels, n is not positive, or what was taken is no level.
+        If a factor has fewer than two levels, n is not positive, or what was acquired is no level.
     """
-    _check(factors, n, taken)
+    _check(factors, n, acquired)
     grid = _grid(factors)
     X, terms = _terms(factors, grid, model)
-    fixed = _terms(factors, list(taken), model)[0] if taken else np.empty((0, X.shape[1]))
+    fixed = _terms(factors, list(acquired), model)[0] if acquired else np.empty((0, X.shape[1]))
     rng = np.random.default_rng(seed)
-    starts = [_start(X, n)] if not taken and n <= len(grid) else []
+    starts = [_start(X, n)] if not acquired and n <= len(grid) else []
     starts += [rng.integers(len(grid), size=n) for _ in range(4)]
     chosen = max(
         (_exchange(X, fixed, start) for start in starts), key=lambda c: _log_det(X, fixed, c)
     )
     random = [_efficiency(X, fixed, rng.integers(len(grid), size=n)) for _ in range(100)]
     return Design(
-        rows=tuple(dict(grid[place]) for place in sorted(chosen)),
+        rows=tuple(dict(grid[index]) for index in sorted(chosen)),
         efficiency=_efficiency(X, fixed, chosen),
         random_efficiency=float(np.median(random)),
         terms=terms,
@@ -100,14 +101,14 @@ def next_to_label(
     Parameters
     ----------
     uncertainty : entropy of the predicted phases for each micrograph, as a map or as its mean
-    features : shape (n_images, n_features), what the micrographs look like
+    features : shape (n_images, n_features), the appearance of the micrographs
     n : how many
 
     Returns
     -------
-    order : places in `uncertainty`, the most valuable first
+    order : indices into `uncertainty`, the most valuable first
     """
-    means = np.array([float(np.mean(one)) for one in uncertainty])
+    means = np.array([float(np.mean(entropy)) for entropy in uncertainty])
     if not (1 <= n <= len(means) and np.all(np.isfinite(means))):
         raise ValueError(
             f"n must be 1 to the {len(means)} micrographs given, with finite uncertainty, got {n}"
@@ -134,7 +135,7 @@ def _distances(features: NDArray[Any] | None, count: int) -> Array:
 
 
 def _check(
-    factors: Mapping[str, Sequence[Any]], n: int, taken: Sequence[Mapping[str, Any]]
+    factors: Mapping[str, Sequence[Any]], n: int, acquired: Sequence[Mapping[str, Any]]
 ) -> None:
     problems = [
         f"{name} must have two levels or more, got {list(levels)}"
@@ -143,7 +144,7 @@ def _check(
     ]
     if n < 1 or not factors:
         problems.append(f"n must be positive, with factors, got n={n} and {len(factors)} factors")
-    for number, row in enumerate(taken):
+    for number, row in enumerate(acquired):
         for name, levels in factors.items():
             if row.get(name) is None or (not _numeric(levels) and row[name] not in levels):
                 problems.append(
@@ -159,9 +160,7 @@ def _numeric(levels: Sequence[Any]) -> bool:
 
 
 def _grid(factors: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
-    from itertools import product
-
-    levels = (list(dict.fromkeys(one)) for one in factors.values())
+    levels = (list(dict.fromkeys(values)) for values in factors.values())
     return [dict(zip(factors, row, strict=True)) for row in product(*levels)]
 
 
@@ -198,19 +197,17 @@ def _terms(
 def _contrasts(name: str, levels: list[Any], values: Sequence[Any]) -> dict[str, Array]:
     """Code words as Helmert contrasts of mean square 1, orthogonal over equal counts."""
     columns = {}
-    place = np.array([levels.index(value) for value in values])
+    index = np.array([levels.index(value) for value in values])
     for step in range(1, len(levels)):
         code = np.zeros(len(levels))
         code[:step], code[step] = -1.0, step
         code *= np.sqrt(len(levels) / np.sum(code**2))
-        columns[f"{name}: {levels[step]}"] = code[place]
+        columns[f"{name}: {levels[step]}"] = code[index]
     return columns
 
 
 def _start(X: Array, n: int) -> NDArray[np.int64]:
-    """Return pydoe's D-optimal design, as places in the candidates."""
-    from pydoe.optimal import optimal_design  # type: ignore[import-untyped,unused-ignore]  # no stubs
-
+    """Return pydoe's D-optimal design, as indices into the candidates."""
     design, _ = optimal_design(
         X[:, 1:], n, degree=1, criterion="D", method="sequential", alpha=RIDGE
     )
@@ -236,12 +233,12 @@ def _exchange(X: Array, fixed: Array, start: NDArray[np.int64]) -> NDArray[np.in
     chosen = start.copy()
     for _ in range(50):
         before = _log_det(X, fixed, chosen)
-        for place in range(len(chosen)):
-            rows = np.vstack([fixed, X[np.delete(chosen, place)]])
+        for row in range(len(chosen)):
+            rows = np.vstack([fixed, X[np.delete(chosen, row)]])
             inverse = np.linalg.inv(rows.T @ rows + RIDGE * np.eye(X.shape[1]))
             gain = np.einsum("ij,jk,ik->i", X, inverse, X)
-            if gain.max() > gain[chosen[place]] * (1 + 1e-9):
-                chosen[place] = int(np.argmax(gain))
+            if gain.max() > gain[chosen[row]] * (1 + 1e-9):
+                chosen[row] = int(np.argmax(gain))
         if _log_det(X, fixed, chosen) < before + 1e-9:
             break
     return chosen

@@ -1,4 +1,7 @@
-"""Patches of micrographs, varied as a microscope and a sample may vary them."""
+"""Patches of micrographs, varied as a microscope and a sample may vary them.
+
+How far, `bl_steer.analysis.segmentation.training.settings.Augmentation` says.
+"""
 
 from __future__ import annotations
 
@@ -6,41 +9,15 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from monai.transforms.compose import Compose
+from monai.transforms.croppad.dictionary import CenterSpatialCropd
+from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
+from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRotate90d
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Augmentation", "PatchSampler"]
+from bl_steer.analysis.segmentation.training.settings import Augmentation
 
-
-class Augmentation(BaseModel):
-    """How far training patches vary. Grey levels are in units of the micrograph's own deviation."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    turn: bool = Field(
-        default=True,
-        description="quarter turns; off for samples where up and down differ from left and right, "
-        "such as curtained cross-sections",
-    )
-    flip: bool = Field(default=True, description="mirror images")
-    warp_share: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="share of patches turned by any angle and scaled; interpolation smooths their "
-        "noise, which no real micrograph has",
-    )
-    scale: float = Field(default=0.2, ge=0, le=0.5, description="relative change of the pixel size")
-    gain: float = Field(default=0.25, ge=0, le=0.9, description="relative change of the contrast")
-    offset: float = Field(default=0.25, ge=0, description="change of the brightness, deviations")
-    gamma: float = Field(
-        default=0.2, ge=0, le=0.9, description="change of the exponent of grey levels"
-    )
-    noise: float = Field(default=0.2, ge=0, description="largest added noise, deviations")
-    blur_px: float = Field(default=0.8, ge=0, description="largest added blur, sigma in pixels")
-    shading: float = Field(
-        default=0.3, ge=0, description="largest slow change over a patch, deviations"
-    )
+__all__ = ["PatchSampler"]
 
 
 class PatchSampler:
@@ -74,13 +51,13 @@ class PatchSampler:
     ) -> None:
         margin = patch_px // 2 + patch_px // 4
         self.images = [np.pad(image, margin, mode="reflect") for image in images]
-        self.labels = [np.pad(one, margin, mode="reflect") for one in labels]
+        self.labels = [np.pad(mask, margin, mode="reflect") for mask in labels]
         self.margin = margin
         self.patch_px, self.batch, self.seed = patch_px, batch, seed
         self.rare_share = rare_share
         self.augmentation = augmentation
         self._transform = _transform(augmentation, patch_px)
-        self._places = _places(labels, n_phases)
+        self._positions = _positions(labels, n_phases)
 
     def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return patches (batch, 1, patch_px, patch_px) and their labels (batch, …)."""
@@ -109,7 +86,7 @@ class PatchSampler:
     def _centre(self, rng: np.random.Generator) -> tuple[int, int, int]:
         """Return image, row and column (without the margin) of a patch's centre."""
         if rng.random() < self.rare_share:
-            phase = self._places[rng.integers(len(self._places))]
+            phase = self._positions[rng.integers(len(self._positions))]
             number, row, column = phase[rng.integers(len(phase))]
             jitter = rng.integers(-self.patch_px // 4, self.patch_px // 4, size=2)
             shape = np.array(self.labels[number].shape) - 2 * self.margin
@@ -121,33 +98,24 @@ class PatchSampler:
         return number, int(row), int(column)
 
 
-def _places(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> list[NDArray[np.int32]]:
+def _positions(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> list[NDArray[np.int32]]:
     """Return (image, row, column) of the pixels of each phase that occurs, thinned by chance."""
     rng = np.random.default_rng(0)
-    places = []
+    positions = []
     for phase in range(n_phases):
         rows = [
-            np.column_stack([np.full(len(found), number), found])
-            for number, one in enumerate(labels)
-            if len(found := np.argwhere(one == phase))
+            np.column_stack([np.full(len(pixels), number), pixels])
+            for number, mask in enumerate(labels)
+            if len(pixels := np.argwhere(mask == phase))
         ]
         if rows:
             every = np.concatenate(rows).astype(np.int32)
-            places.append(every[rng.permutation(len(every))[:100_000]])
-    return places
+            positions.append(every[rng.permutation(len(every))[:100_000]])
+    return positions
 
 
 def _transform(augmentation: Augmentation, patch_px: int) -> Any:
     """Return the chain of MONAI's transforms; labels outside the patch are `UNLABELLED`."""
-    from monai.transforms.compose import Compose
-    from monai.transforms.croppad.dictionary import CenterSpatialCropd
-    from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
-    from monai.transforms.spatial.dictionary import (
-        RandAffined,
-        RandFlipd,
-        RandRotate90d,
-    )
-
     both = ["image", "labels"]
     angle = np.pi if augmentation.turn else 0.0
     steps: list[Any] = []

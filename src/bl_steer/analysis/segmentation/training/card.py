@@ -4,24 +4,31 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.segmentation.acquisition import Acquisition
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
+from bl_steer.analysis.segmentation.networks import NETWORKS
+from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.tiles import ONE_PASS, Passes
-from bl_steer.analysis.segmentation.training.loop import Training, TrainingSettings
+from bl_steer.analysis.segmentation.training.calibration import calibrated
+from bl_steer.analysis.segmentation.training.loop import Training
+from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.files.atomic import alone_in, made_folder
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
 
-__all__ = ["evaluate", "score_to_dict", "train_model"]
+__all__ = ["evaluate_model", "score_to_dict", "train_model"]
 
 WORTH = 0.001
-"""Gain in intersection over union for which a quick look at each micrograph is taken."""
+"""Gain in intersection over union for which shading is removed, at the cost of a first pass."""
 
 
 def train_model(
@@ -32,11 +39,11 @@ def train_model(
     progress: Progress | None = None,
     start: SegmentationModel | None = None,
 ) -> SegmentationModel:
-    """Train a model and score it; take up an unfinished training of the same folder.
+    """Train a model and score it; resume an unfinished training of the same folder.
 
     Parameters
     ----------
-    folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+    folder : for the checkpoint, and for the model at the end; None saves nothing
     start : a trained model of the same network and phases, to be trained further
 
     Raises
@@ -44,22 +51,23 @@ def train_model(
     FileExistsError
         When another process trains into the folder.
     """
-    place = None if folder is None else Path(folder)
-    with made_folder(place), alone_in(place):
+    path = None if folder is None else Path(folder)
+    with made_folder(path), alone_in(path):
         model = _trained(data, settings, folder, progress, start)
         if folder is not None:
             model.save(folder)
     return model
 
 
-def evaluate(
+def evaluate_model(
     model: SegmentationModel, fields: Sequence[LabelledField], *, passes: Passes = ONE_PASS
 ) -> Score:
     """Score a model on labelled micrographs that it was not trained with."""
-    found = [
-        segment(model, one.image, keep_probability=False, passes=passes).labels for one in fields
+    predictions = [
+        segment(model, labelled.image, keep_probability=False, passes=passes).labels
+        for labelled in fields
     ]
-    return score([one.labels for one in fields], found, len(model.phases))
+    return score([labelled.labels for labelled in fields], predictions, len(model.phases))
 
 
 def score_to_dict(result: Score, names: Sequence[str]) -> dict[str, Any]:
@@ -83,18 +91,15 @@ def _trained(
     progress: Progress | None,
     start: SegmentationModel | None,
 ) -> SegmentationModel:
-    from bl_steer.analysis.segmentation.training.calibration import calibrated
-    from bl_steer.processing.single_thread import single_thread
-
     training = Training(
         settings,
         data.phases,
-        [one.pair for one in data.train],
-        [one.pair for one in data.validation],
+        [labelled.pair for labelled in data.train],
+        [labelled.pair for labelled in data.validation],
         folder=folder,
         start=start,
     )
-    pairs = [one.pair for one in data.validation]
+    pairs = [labelled.pair for labelled in data.validation]
     with single_thread():
         network = prepared(training.run(progress))
         if settings.calibrate:
@@ -102,7 +107,7 @@ def _trained(
     model = SegmentationModel(
         network,
         settings.network,
-        tuple(settings.widths or _default_widths(settings)),
+        tuple(settings.widths or NETWORKS[settings.network]),
         data.phases,
         data.pixel_size_nm,
     )
@@ -113,35 +118,26 @@ def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
-def _default_widths(settings: TrainingSettings) -> tuple[int, ...]:
-    from bl_steer.analysis.segmentation.networks import NETWORKS
-
-    return NETWORKS[settings.network]
-
-
 def _with_card(
     model: SegmentationModel, data: TrainingSet, training: Training
 ) -> SegmentationModel:
-    from dataclasses import replace
-
-    from bl_steer.analysis.segmentation.conditions import Conditions
-
     names = data.phases.names
-    validation = evaluate(model, data.validation)
-    evened = replace(model, even_levels=True)
-    scored = evaluate(evened, data.validation)
+    validation = evaluate_model(model, data.validation)
+    without_shading = replace(model, even_levels=True)
+    scored = evaluate_model(without_shading, data.validation)
     if scored.miou > validation.miou + WORTH:
-        model, validation = evened, scored
+        model, validation = without_shading, scored
     card: dict[str, Any] = {
         "settings": training.settings.model_dump(mode="json"),
         "steps_done": training.step,
         "history": training.history,
         "data": data.describe(),
         "validation": score_to_dict(validation, names),
-        "test": score_to_dict(evaluate(model, data.test), names) if data.test else None,
+        "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,
         "fraction_error_sd": np.sqrt((validation.fraction_bias**2).mean(axis=0)).tolist(),
-        "conditions": Conditions.of(
-            [one.image for one in data.train], [one.conditions for one in data.train]
+        "conditions": Acquisition.of(
+            [labelled.image for labelled in data.train],
+            [labelled.metadata for labelled in data.train],
         ).to_dict(),
         "versions": _versions(),
     }
@@ -149,6 +145,4 @@ def _with_card(
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
     return {name: version(name) for name in ("bl-steer", "torch", "monai", "numpy")}

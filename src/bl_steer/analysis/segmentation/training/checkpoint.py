@@ -1,15 +1,18 @@
-"""The state of a training on disk: replaced as a whole, refused where it is another training's."""
+"""The state of a training on disk: replaced in one step, refused where it is another training's."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bl_steer.files.atomic import write_whole
+import torch
 
-__all__ = ["load_checkpoint", "save_checkpoint"]
+from bl_steer.files.atomic import UnwritableError, write_whole
+
+__all__ = ["load_checkpoint", "resumable", "save_checkpoint"]
 
 
 def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str, Any]) -> None:
@@ -25,8 +28,6 @@ def save_checkpoint(path: Path, identity: Mapping[str, Any], state: Mapping[str,
     UnwritableError
         When it cannot be written; the old one is as it was.
     """
-    import torch
-
     # In memory first: torch turns a full disk into errors of its own, without a path.
     written = io.BytesIO()
     torch.save({"identity": dict(identity), "state": dict(state)}, written)
@@ -41,18 +42,16 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
     ValueError
         When the file is damaged, or belongs to a training with other settings or data.
     """
-    import torch
-
     try:
         saved = torch.load(path, weights_only=True, map_location="cpu")
-        found, state = saved["identity"], dict(saved["state"])
+        earlier, state = saved["identity"], dict(saved["state"])
     except Exception as error:
         raise ValueError(
             f"a checkpoint must be sound, got {type(error).__name__} in {path}; delete it to train "
             "from the beginning"
         ) from error
-    differing = sorted(_differing(found["settings"], identity["settings"]))
-    if found["data"] != identity["data"]:
+    differing = sorted(_differing(earlier["settings"], identity["settings"]))
+    if earlier["data"] != identity["data"]:
         differing.append("the pairs")
     if differing:
         raise ValueError(
@@ -64,3 +63,26 @@ def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any]:
 
 def _differing(old: Mapping[str, Any], new: Mapping[str, Any]) -> set[str]:
     return {key for key in old.keys() | new.keys() if old.get(key) != new.get(key)}
+
+
+@contextmanager
+def resumable(out: Path, name: str, work: str) -> Iterator[None]:
+    """Have Ctrl-C say what of the work is saved in `out`, and a full disk where it is.
+
+    Parameters
+    ----------
+    name : of what is saved in `out`; may be a pattern
+    work : in words, for the message
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        if any(out.glob(name)):
+            message = f"the {work} so far is in {out / name}; the same command goes on from there"
+        else:
+            message = f"nothing of the {work} is in {out} yet; the same command begins again"
+        raise KeyboardInterrupt(message) from None
+    except OSError as error:
+        if error.errno is None:  # it says where and what to do already
+            raise
+        raise UnwritableError.at(out / name, error) from error

@@ -6,80 +6,43 @@ killed and resumed ends with the same weights, bit for bit on one machine.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from monai.losses.dice import MaskedDiceLoss
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
 
-from bl_steer.analysis.segmentation.networks import NETWORKS, build_network
+from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.networks import (
+    NETWORKS,
+    CalibratedNetwork,
+    SegmentationNetwork,
+    build_network,
+)
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
-from bl_steer.analysis.segmentation.training.augmentation import Augmentation, PatchSampler
+from bl_steer.analysis.segmentation.training.augmentation import PatchSampler
 from bl_steer.analysis.segmentation.training.checkpoint import load_checkpoint, save_checkpoint
+from bl_steer.analysis.segmentation.training.pairs import Labelled
+from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.torch_device import computing_device
 from bl_steer.protocols import Progress
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bl_steer.analysis.segmentation.model import SegmentationModel
-    from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
-
-__all__ = ["Labelled", "Training", "TrainingSettings"]
-
-Labelled = tuple[NDArray[Any], NDArray[np.uint8]]
-"""A micrograph (H, W) and its labels (H, W)."""
+__all__ = ["Training"]
 
 MAX_GRADIENT = 5.0
 WEIGHT_RANGE = (0.5, 3.0)
 """Of a phase in the entropy. Weights in full proportion to rarity paint rare phases too large."""
 SAVE_EVERY_S = 5.0
-
-
-class TrainingSettings(BaseModel):
-    """What a training is determined by, besides the labelled micrographs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    network: str = Field(default="segnet", description=f"one of {', '.join(NETWORKS)}")
-    widths: tuple[int, ...] | None = Field(default=None, description="channels of each level")
-    steps: int = Field(default=600, ge=1, description="batches to train on, at most")
-    batch: int = Field(default=6, ge=1, description="patches a step")
-    patch_px: int = Field(default=128, ge=32, multiple_of=32)
-    learning_rate: float = Field(default=3e-3, gt=0)
-    weight_decay: float = Field(default=1e-3, ge=0)
-    dice_share: float = Field(
-        default=0.5, ge=0, le=1, description="of Dice in the loss, beside entropy"
-    )
-    averaging: float = Field(
-        default=0.98, ge=0, lt=1, description="of the weights, from step to step"
-    )
-    evaluate_every: int = Field(
-        default=60, ge=1, description="steps between looks at the validation"
-    )
-    patience: int = Field(
-        default=6, ge=1, description="looks without a better score before it stops"
-    )
-    rarity_power: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="weight of a phase in the entropy: its rarity to this power",
-    )
-    rare_share: float = Field(
-        default=0.5, ge=0, le=1, description="share of patches centred on a phase drawn evenly"
-    )
-    calibrate: bool = Field(
-        default=True, description="correct the probabilities by the validation pairs at the end"
-    )
-    seed: int = Field(default=0, ge=0)
-    augmentation: Augmentation = Augmentation()
 
 
 class Training:
@@ -90,8 +53,8 @@ class Training:
     settings : all that determines it
     phases : of the labels
     train : micrographs with labels
-    validation : the weights with the best mean intersection over union on these are kept
-    folder : for the checkpoint, where an earlier one is taken up again; None keeps none
+    validation : the weights with the best mean intersection over union on these are used
+    folder : for the checkpoint; an earlier one there is resumed; None saves none
     start : a trained model of the same network and phases, whose weights are trained further
 
     Raises
@@ -111,16 +74,14 @@ class Training:
         folder: str | os.PathLike[str] | None = None,
         start: SegmentationModel | None = None,
     ) -> None:
-        import torch
-
         _check(phases, train, validation)
         self.settings, self.phases = settings, phases
         self.step = 0
         self.history: list[dict[str, float]] = []
-        """A row for each look at the validation: ``step``, ``loss``, ``miou``."""
+        """A row for each evaluation on the validation pairs: ``step``, ``loss``, ``miou``."""
         self._device = computing_device()
         torch.manual_seed(settings.seed)
-        # Made on the processor, so that a seed gives the same start everywhere.
+        # Built on the processor, so that a seed gives the same start everywhere.
         self._network = self._build().to(self._device)
         if start is not None:
             self._network.load_state_dict(_weights_of(start, settings, phases))
@@ -134,7 +95,7 @@ class Training:
         self._sampler = self._make_sampler(train)
         self._validation = [(standardise(image), labels) for image, labels in validation]
         self._weights = torch.from_numpy(
-            class_weights([one for _, one in train], len(phases), power=settings.rarity_power)
+            class_weights([labels for _, labels in train], len(phases), power=settings.rarity_power)
         ).to(self._device)
         self._best: dict[str, Tensor] = {}
         self._loss = 0.0
@@ -154,8 +115,8 @@ class Training:
     def finished(self) -> bool:
         """Whether all steps are done, or the validation has not got better for long enough."""
         scores = [row["miou"] for row in self.history]
-        looks_since = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
-        return self.step >= self.settings.steps or looks_since >= self.settings.patience
+        since_best = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
+        return self.step >= self.settings.steps or since_best >= self.settings.patience
 
     def run(self, progress: Progress | None = None) -> SegmentationNetwork:
         """Train to the end; return the network with the weights that scored best."""
@@ -167,15 +128,15 @@ class Training:
         return self._averaged.to("cpu")
 
     def advance(self) -> None:
-        """Make one step, with a look at the validation and a checkpoint when they are due."""
+        """Take one step, with an evaluation and a checkpoint when they are due."""
         images, labels = self._sampler(self.step)
         self._descend(images, labels)
         self.step += 1
         self._average()
-        looked = self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps
-        if looked:
+        due = self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps
+        if due:
             self._evaluate()
-        if looked or time.monotonic() - self._saved_at > SAVE_EVERY_S:
+        if due or time.monotonic() - self._saved_at > SAVE_EVERY_S:
             self.save()
 
     def save(self) -> None:
@@ -185,8 +146,6 @@ class Training:
             self._saved_at = time.monotonic()
 
     def _build(self) -> SegmentationNetwork:
-        import torch
-
         network = build_network(
             self.settings.network, len(self.phases), widths=self.settings.widths
         )
@@ -207,8 +166,6 @@ class Training:
         )
 
     def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
-        import torch
-
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.steps)
         x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
@@ -222,9 +179,6 @@ class Training:
 
     def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return entropy and Dice together; unlabelled pixels count in neither."""
-        from monai.losses.dice import MaskedDiceLoss
-        from torch.nn import functional
-
         entropy = functional.cross_entropy(
             logits, labels, weight=self._weights, ignore_index=UNLABELLED
         )
@@ -237,8 +191,7 @@ class Training:
 
     def _average(self) -> None:
         """Let the averaged weights follow; early on they follow at once."""
-        import torch
-
+        # A running mean: over few steps the start weights would weigh too much.
         keep = min(self.settings.averaging, self.step / (self.step + 10))
         latest = self._network.state_dict()
         with torch.no_grad():
@@ -260,8 +213,8 @@ class Training:
 
     def _labels_of(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         labels = np.empty(image.shape, np.uint8)
-        for place, probability in iterate_tiles(self._averaged, image):
-            labels[place] = probability.argmax(axis=0)
+        for window, probability in iterate_tiles(self._averaged, image):
+            labels[window] = probability.argmax(axis=0)
         return labels
 
     def _state(self) -> dict[str, Any]:
@@ -287,15 +240,13 @@ def _weights_of(
     start: SegmentationModel, settings: TrainingSettings, phases: Phases
 ) -> dict[str, Tensor]:
     """Return the weights to begin with, without a correction by earlier validation pairs."""
-    own = settings.network, tuple(settings.widths or NETWORKS[settings.network]), phases.names
-    if (start.name, start.widths, start.phases.names) != own:
+    expected = settings.network, tuple(settings.widths or NETWORKS[settings.network]), phases.names
+    if (start.name, start.widths, start.phases.names) != expected:
         raise ValueError(
             f"a model must have the network and phases of its training to be trained further, got "
             f"{start.name} {start.widths} of {', '.join(start.phases.names)}; set network and "
             "widths to these"
         )
-    from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork
-
     network = start.network
     return (network.network if isinstance(network, CalibratedNetwork) else network).state_dict()
 
@@ -311,8 +262,8 @@ def class_weights(
 
 def _counts(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> NDArray[np.int64]:
     counts = np.zeros(256, np.int64)
-    for one in labels:
-        counts += np.bincount(one.ravel(), minlength=256)
+    for mask in labels:
+        counts += np.bincount(mask.ravel(), minlength=256)
     return counts[:n_phases]
 
 
@@ -338,8 +289,6 @@ def _check(phases: Phases, train: Sequence[Labelled], validation: Sequence[Label
 
 
 def _hash(pairs: Sequence[Labelled]) -> str:
-    import hashlib
-
     digest = hashlib.sha256()
     for image, labels in pairs:
         for array in (image, labels):

@@ -23,6 +23,7 @@ from bl_steer.files.image_pages import size_of
 from bl_steer.files.images import list_images, read_colours, read_micrographs
 
 __all__ = [
+    "Labelled",
     "Pair",
     "describe_samples",
     "find_pairs",
@@ -38,6 +39,10 @@ _MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "annot")
 _TRIALS = 64  # of the split: far more than a dozen samples need
 
 
+Labelled = tuple[NDArray[Any], NDArray[np.uint8]]
+"""A micrograph (H, W) and its labels (H, W)."""
+
+
 @dataclass(frozen=True)
 class Pair:
     """A micrograph and its painted mask.
@@ -45,13 +50,13 @@ class Pair:
     Parameters
     ----------
     sample : what both come from: the unit that a split keeps together
-    conditions : how the micrograph was recorded: ``{"pixel_size_nm": 10.0, "staining": "none"}``
+    metadata : how the micrograph was acquired: ``{"pixel_size_nm": 10.0, "staining": "none"}``
     """
 
     image: Path
     mask: Path
     sample: str
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) -> list[Pair]:
@@ -59,7 +64,8 @@ def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) 
 
     Folders may be laid out as ``X/`` beside ``X_annot/`` or ``X_masks/`` (give X), as ``images/``
     and ``masks/`` within one, or with ``name.*`` beside ``name_mask.*``. A catalogue has the
-    columns ``image`` and ``mask`` (paths relative to it), and if known ``sample`` and conditions.
+    columns ``image`` and ``mask`` (paths relative to it), if known ``sample``, and any acquisition
+    metadata.
 
     Parameters
     ----------
@@ -72,23 +78,23 @@ def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) 
     ValueError
         If there are no pairs, or any has no mask, no image, or a mask of another size.
     """
-    place = Path(folder_or_csv)
-    if place.is_dir():
-        rows, problems = _pairs_in(place)
-    elif place.is_file():
-        rows, problems = _pairs_listed(place)
+    source = Path(folder_or_csv)
+    if source.is_dir():
+        rows, problems = _pairs_in(source)
+    elif source.is_file():
+        rows, problems = _pairs_listed(source)
     else:
-        raise ValueError(f"pairs must be in a folder or a catalogue (CSV), got {str(place)!r}")
-    problems += [found for image, mask, _ in rows for found in _mismatch(image, mask)]
+        raise ValueError(f"pairs must be in a folder or a catalogue (CSV), got {str(source)!r}")
+    problems += [problem for image, mask, _ in rows for problem in _mismatch(image, mask)]
     if problems:
         raise ValueError(
-            f"pairs in {place} must be complete, got {len(problems)} problems: "
+            f"pairs in {source} must be complete, got {len(problems)} problems: "
             + "; ".join(problems)
         )
-    named = _samples([image for image, _, _ in rows], sample_pattern)
+    samples = _samples([image for image, _, _ in rows], sample_pattern)
     return [
-        Pair(image, mask, str(conditions.pop("sample", sample)), conditions)
-        for (image, mask, conditions), sample in zip(rows, named, strict=True)
+        Pair(image, mask, str(metadata.pop("sample", sample)), metadata)
+        for (image, mask, metadata), sample in zip(rows, samples, strict=True)
     ]
 
 
@@ -152,31 +158,31 @@ def split_by_sample(
         If the shares do not sum to 1, or there are fewer samples than parts.
     """
     counts = Counter(pair.sample for pair in pairs)
-    wanted = np.asarray(shares, dtype=float)
-    if wanted.shape != (3,) or not (np.all(wanted >= 0) and abs(wanted.sum() - 1) < 1e-6):
+    share = np.asarray(shares, dtype=float)
+    if share.shape != (3,) or not (np.all(share >= 0) and abs(share.sum() - 1) < 1e-6):
         raise ValueError(f"shares must be three, not negative, of sum 1, got {tuple(shares)}")
-    parts = [int(part) for part in np.flatnonzero(wanted)]
+    parts = [int(part) for part in np.flatnonzero(share)]
     if len(counts) < len(parts):
         raise ValueError(
             f"samples must be at least {len(parts)} for as many parts, got {len(counts)}: "
             f"{sorted(counts)}; paint another sample, or set shares such as (1, 0, 0)"
         )
     rng = np.random.default_rng(seed)
-    trials = [_assign(counts, wanted * len(pairs), parts, rng) for _ in range(_TRIALS)]
+    trials = [_assign(counts, share * len(pairs), parts, rng) for _ in range(_TRIALS)]
     part_of = min(trials, key=lambda trial: trial[0])[1]
     train, val, test = ([p for p in pairs if part_of[p.sample] == part] for part in range(3))
     return train, val, test
 
 
 def _assign(
-    counts: Mapping[str, int], wanted: NDArray[np.float64], parts: list[int], rng: Any
+    counts: Mapping[str, int], sizes: NDArray[np.float64], parts: list[int], rng: Any
 ) -> tuple[float, dict[str, int]]:
     """Assign samples in random order, each to the part that lacks most; return the misfit too."""
-    lacking = wanted.copy()
+    lacking = sizes.copy()
     part_of: dict[str, int] = {}
     names = sorted(counts)
-    for number, place in enumerate(rng.permutation(len(names))):
-        name = names[place]
+    for number, index in enumerate(rng.permutation(len(names))):
+        name = names[index]
         part = parts[number] if number < len(parts) else max(parts, key=lambda p: lacking[p])
         part_of[name] = part
         lacking[part] -= counts[name]
@@ -195,11 +201,11 @@ def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], li
     rows: list[tuple[Path, Path, dict[str, Any]]] = []
     problems = [] if images else [f"no images in {folder} itself{_below(folder)}"]
     for image in images:
-        found = by_key.pop(_key(image), [])
-        if len(found) == 1:
-            rows.append((image, found[0], {}))
+        own = by_key.pop(_key(image), [])
+        if len(own) == 1:
+            rows.append((image, own[0], {}))
         else:
-            problems.append(f"{image.name} has {len(found) or 'no'} masks")
+            problems.append(f"{image.name} has {len(own) or 'no'} masks")
     problems += [f"{mask.name} has no image" for left in by_key.values() for mask in left]
     return rows, problems
 
@@ -213,9 +219,9 @@ def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
     for masks in beside:
         if masks.is_dir():
             return list_images(folder), list_images(masks)
-    found = list_images(folder)
-    masks_here = [path for path in found if _MASK_NAME.search(path.stem)]
-    return [path for path in found if path not in masks_here], masks_here
+    images = list_images(folder)
+    masks_here = [path for path in images if _MASK_NAME.search(path.stem)]
+    return [path for path in images if path not in masks_here], masks_here
 
 
 def _below(folder: Path) -> str:
@@ -254,8 +260,8 @@ def _pairs_listed(
         problems += absent
         if not absent:
             sample = {"sample": cells.pop("sample")} if "sample" in cells else {}
-            conditions = {key: _value(value) for key, value in cells.items()}
-            rows.append((files[0], files[1], conditions | sample))
+            metadata = {key: _value(value) for key, value in cells.items()}
+            rows.append((files[0], files[1], metadata | sample))
     if not rows and not problems:
         problems = ["no rows"]
     return rows, problems
@@ -288,11 +294,11 @@ def _samples(images: Sequence[Path], pattern: str | None) -> list[str]:
                 f"sample_pattern must be a regular expression, got {pattern!r} ({error}); try "
                 r"'^(\w+?)_'"
             ) from None
-        found = [compiled.search(stem) for stem in stems]
-        lost = [stem for stem, match in zip(stems, found, strict=True) if match is None]
+        matches = [compiled.search(stem) for stem in stems]
+        lost = [stem for stem, match in zip(stems, matches, strict=True) if match is None]
         if lost:
             raise ValueError(f"sample_pattern must fit each name, got {pattern!r} for {lost[:5]}")
-        return [m[1] if m.re.groups else m[0] for m in found if m is not None]
+        return [m[1] if m.re.groups else m[0] for m in matches if m is not None]
     words = [re.split(r"[ _.-]+", stem) for stem in stems]
     # The last word is the number of the field; what stands before it may name the sample.
     for length in range(1, max((len(w) for w in words), default=1)):

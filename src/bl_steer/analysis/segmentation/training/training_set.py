@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.analysis.segmentation.training.loop import Labelled
+from bl_steer.analysis.segmentation.tiles import resample
 from bl_steer.analysis.segmentation.training.pairs import (
+    Labelled,
     Pair,
     describe_samples,
     find_pairs,
@@ -32,12 +33,12 @@ SAME_PIXEL_SIZE = 0.02
 
 @dataclass(frozen=True)
 class LabelledField:
-    """A micrograph (H, W) with its labels (H, W), its sample and how it was recorded."""
+    """A micrograph (H, W) with its labels (H, W), its sample and how it was acquired."""
 
     image: NDArray[Any]
     labels: NDArray[np.uint8]
     sample: str
-    conditions: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     name: str = ""
 
     @property
@@ -68,7 +69,7 @@ class TrainingSet:
     @classmethod
     def read(
         cls,
-        place: str | Path,
+        source: str | Path,
         phases: Phases,
         *,
         validation: str | Path | None = None,
@@ -82,10 +83,10 @@ class TrainingSet:
 
         Parameters
         ----------
-        place : of the pairs, as `find_pairs` takes it
-        validation, test : of pairs kept apart by hand; without, samples of `place` are held back
+        source : of the pairs, as `find_pairs` takes it
+        validation, test : of pairs held out by hand; without, samples of `source` are held out
         pixel_size_nm : that all micrographs are brought to; by default the median of those known
-        shares : of the parts, where samples are held back
+        shares : of the parts, where samples are held out
         seed : of the split
 
         Raises
@@ -94,29 +95,32 @@ class TrainingSet:
             When there are no pairs, or a pixel size is no positive number.
         """
         check_pixel_size(pixel_size_nm)
-        pairs = find_pairs(place, sample_pattern=sample_pattern)
+        pairs = find_pairs(source, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
         read = iter(read_all(lambda pair: _read(pair, phases), [p for part in parts for p in part]))
         fields = [list(islice(read, len(part))) for part in parts]
-        for one in (one for part in fields for one in part):
-            check_pixel_size(one.conditions.get("pixel_size_nm"))
-        size = pixel_size_nm or _median_size([one for part in fields for one in part])
-        train, held, reported = ([at_pixel_size(one, size) for one in part] for part in fields)
-        return cls(phases, train, held, reported, size, notes)
+        every = [labelled for part in fields for labelled in part]
+        for labelled in every:
+            check_pixel_size(labelled.metadata.get("pixel_size_nm"))
+        size = pixel_size_nm or _median_size(every)
+        train, to_validate, to_test = (
+            [at_pixel_size(labelled, size) for labelled in part] for part in fields
+        )
+        return cls(phases, train, to_validate, to_test, size, notes)
 
     def describe(self) -> dict[str, Any]:
         """Return what a model card says of the data, JSON-compatible."""
         return {
             part: [
                 {
-                    "name": one.name,
-                    "sample": one.sample,
-                    "shape": list(one.image.shape),
-                    "sha256": _sha256(one),
-                    "conditions": one.conditions,
+                    "name": labelled.name,
+                    "sample": labelled.sample,
+                    "shape": list(labelled.image.shape),
+                    "sha256": _sha256(labelled),
+                    "conditions": labelled.metadata,
                 }
-                for one in fields
+                for labelled in fields
             ]
             for part, fields in (
                 ("train", self.train),
@@ -134,56 +138,52 @@ def _parts(
     shares: Sequence[float],
     seed: int,
 ) -> tuple[list[Pair], list[Pair], list[Pair]]:
-    """Return the pairs of the three parts, with those kept apart by hand in theirs."""
-    wanted = np.asarray(shares, dtype=float)
-    kept = [
-        [] if place is None else find_pairs(place, sample_pattern=sample_pattern)
-        for place in (validation, test)
+    """Return the pairs of the three parts; those held out by hand are in theirs."""
+    split = np.asarray(shares, dtype=float)
+    by_hand = [
+        [] if source is None else find_pairs(source, sample_pattern=sample_pattern)
+        for source in (validation, test)
     ]
-    for number, given in enumerate(kept, start=1):
-        wanted[number] = 0.0 if given else wanted[number]
+    for number, part in enumerate(by_hand, start=1):
+        split[number] = 0.0 if part else split[number]
     # A test is reported, a validation is needed: with few samples the test is given up first.
-    if len({pair.sample for pair in pairs}) < np.count_nonzero(wanted) and not kept[1]:
-        wanted[2] = 0.0
-    train, held, reported = split_by_sample(pairs, tuple(wanted / wanted.sum()), seed)
-    return train, kept[0] or held, kept[1] or reported
+    if len({pair.sample for pair in pairs}) < np.count_nonzero(split) and not by_hand[1]:
+        split[2] = 0.0
+    train, to_validate, to_test = split_by_sample(pairs, tuple(split / split.sum()), seed)
+    return train, by_hand[0] or to_validate, by_hand[1] or to_test
 
 
 def _read(pair: Pair, phases: Phases) -> LabelledField:
     image, labels = load_pair(pair, phases)
-    return LabelledField(image, labels, pair.sample, dict(pair.conditions), pair.image.name)
+    return LabelledField(image, labels, pair.sample, dict(pair.metadata), pair.image.name)
 
 
 def _median_size(fields: Sequence[LabelledField]) -> float | None:
-    sizes = [one.conditions["pixel_size_nm"] for one in fields if _size(one) is not None]
+    sizes = [size for labelled in fields if (size := _size(labelled)) is not None]
     return float(np.median(sizes)) if sizes else None
 
 
-def _size(one: LabelledField) -> float | None:
-    size = one.conditions.get("pixel_size_nm")
+def _size(labelled: LabelledField) -> float | None:
+    size = labelled.metadata.get("pixel_size_nm")
     return None if size is None else float(size)
 
 
-def at_pixel_size(one: LabelledField, pixel_size_nm: float | None) -> LabelledField:
+def at_pixel_size(labelled: LabelledField, pixel_size_nm: float | None) -> LabelledField:
     """Return a field resampled to the common pixel size, where its own is known and differs."""
-    own = _size(one)
+    own = _size(labelled)
     if own is None or pixel_size_nm is None or abs(own / pixel_size_nm - 1) <= SAME_PIXEL_SIZE:
-        return one
-    from bl_steer.analysis.segmentation.tiles import resample
-
-    shape = tuple(max(1, round(edge * own / pixel_size_nm)) for edge in one.image.shape)
-    rows = (np.arange(shape[0]) * one.labels.shape[0]) // shape[0]
-    columns = (np.arange(shape[1]) * one.labels.shape[1]) // shape[1]
-    return LabelledField(
-        resample(np.asarray(one.image, np.float32), shape),
-        one.labels[np.ix_(rows, columns)],
-        one.sample,
-        one.conditions,
-        one.name,
+        return labelled
+    shape = tuple(max(1, round(edge * own / pixel_size_nm)) for edge in labelled.image.shape)
+    rows = (np.arange(shape[0]) * labelled.labels.shape[0]) // shape[0]
+    columns = (np.arange(shape[1]) * labelled.labels.shape[1]) // shape[1]
+    return replace(
+        labelled,
+        image=resample(np.asarray(labelled.image, np.float32), shape),
+        labels=labelled.labels[np.ix_(rows, columns)],
     )
 
 
-def _sha256(one: LabelledField) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(one.image).tobytes())
-    digest.update(one.labels.tobytes())
+def _sha256(labelled: LabelledField) -> str:
+    digest = hashlib.sha256(np.ascontiguousarray(labelled.image).tobytes())
+    digest.update(labelled.labels.tobytes())
     return digest.hexdigest()

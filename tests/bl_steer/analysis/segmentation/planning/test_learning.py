@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.planning.learning import (
-    curve_of,
-    learning_sizes,
-    measure_learning,
+from bl_steer.analysis.segmentation import FIBSEM_PHASES
+from bl_steer.analysis.segmentation.planning import curve_of, learning_sizes, measure_learning
+from bl_steer.analysis.segmentation.training import (
+    Labelled,
+    LabelledField,
+    TrainingSet,
+    TrainingSettings,
 )
-from bl_steer.analysis.segmentation.training.loop import Labelled, TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 
 SETTINGS = TrainingSettings(
     widths=(4, 6), learning_rate=0.02, steps=12, batch=2, patch_px=32, evaluate_every=4

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bl_steer.analysis.segmentation.planning.learning_figures import plot_learning_curve
-from bl_steer.analysis.segmentation.planning.planner import (
+from bl_steer.analysis.segmentation.planning import (
     LearningCurve,
-    design_conditions,
+    design_acquisition,
     next_to_label,
+    plot_learning_curve,
 )
 
 FACTORS = {
@@ -26,19 +26,19 @@ FACTORS = {
 
 @pytest.mark.parametrize("k", [2, 3])
 def test_two_levels_give_the_full_factorial_which_is_optimal(k: int) -> None:
-    design = design_conditions({f"x{i}": (0, 1) for i in range(k)}, 2**k, model="interactions")
+    design = design_acquisition({f"x{i}": (0, 1) for i in range(k)}, 2**k, model="interactions")
     assert design.efficiency == pytest.approx(1.0)
     assert len({tuple(row.values()) for row in design.rows}) == 2**k
 
 
 def test_a_half_fraction_is_orthogonal_for_main_effects() -> None:
-    design = design_conditions({f"x{i}": (-1, 1) for i in range(3)}, 4, model="main")
+    design = design_acquisition({f"x{i}": (-1, 1) for i in range(3)}, 4, model="main")
     rows = np.array([list(row.values()) for row in design.rows])
     np.testing.assert_allclose(rows.T @ rows, 4 * np.eye(3))
 
 
 def test_words_are_taken_equally_often() -> None:
-    design = design_conditions({"staining": ("none", "osmium", "ruthenium")}, 9)
+    design = design_acquisition({"staining": ("none", "osmium", "ruthenium")}, 9)
     counts = np.unique([row["staining"] for row in design.rows], return_counts=True)[1]
     assert counts.tolist() == [3, 3, 3]
     assert design.efficiency == pytest.approx(1.0)
@@ -47,16 +47,16 @@ def test_words_are_taken_equally_often() -> None:
 @pytest.mark.parametrize("n", [10, 16])
 @pytest.mark.parametrize("seed", [0, 1])
 def test_designs_beat_random_conditions(n: int, seed: int) -> None:
-    design = design_conditions(FACTORS, n, seed=seed)
+    design = design_acquisition(FACTORS, n, seed=seed)
     assert len(design.rows) == n
     assert design.efficiency > 1.2 * design.random_efficiency
-    assert design == design_conditions(FACTORS, n, seed=seed)
+    assert design == design_acquisition(FACTORS, n, seed=seed)
 
 
 def test_a_design_fills_what_the_micrographs_at_hand_leave_open() -> None:
-    taken = [{"etching_s": 0.0, "staining": "none"}] * 4
+    acquired = [{"etching_s": 0.0, "staining": "none"}] * 4
     factors = {"etching_s": (0.0, 60.0), "staining": ("none", "osmium")}
-    rows = design_conditions(factors, 3, taken=taken, model="interactions").rows
+    rows = design_acquisition(factors, 3, acquired=acquired, model="interactions").rows
     assert {tuple(row.values()) for row in rows} == {
         (0.0, "osmium"), (60.0, "none"), (60.0, "osmium")
     }  # fmt: skip
@@ -66,7 +66,7 @@ def test_wrong_factors_are_reported_together() -> None:
     with pytest.raises(
         ValueError, match=r"etching_s must have two.*n must be positive.*micrograph 0 mu"
     ):
-        design_conditions({"etching_s": [5]}, 0, taken=[{}])
+        design_acquisition({"etching_s": [5]}, 0, acquired=[{}])
 
 
 CURVES = [(0.92, 0.5, 0.6), (0.9, 0.3, 0.4), (0.85, 0.6, 1.0), (0.95, 0.4, 0.3), (0.88, 0.25, 0.5)]

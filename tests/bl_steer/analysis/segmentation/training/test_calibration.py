@@ -6,15 +6,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
-from bl_steer.analysis.segmentation.networks import build_network
-from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED
-from bl_steer.analysis.segmentation.tiles import Passes, iterate_tiles, standardise
-from bl_steer.analysis.segmentation.training.calibration import CalibratedNetwork, calibrated
-from bl_steer.analysis.segmentation.training.card import train_model
-from bl_steer.analysis.segmentation.training.loop import Labelled, TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, UNLABELLED, Passes, SegmentationModel
+from bl_steer.analysis.segmentation.model import prepared
+from bl_steer.analysis.segmentation.networks import (
+    CalibratedNetwork,
+    SegmentationNetwork,
+    build_network,
+)
+from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
+from bl_steer.analysis.segmentation.training import (
+    Labelled,
+    LabelledField,
+    TrainingSet,
+    TrainingSettings,
+    calibrated,
+    train_model,
+)
 
 SHAPE = (160, 176)
 

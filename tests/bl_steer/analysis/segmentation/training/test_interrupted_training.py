@@ -13,11 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bl_steer.analysis.segmentation import from_files as segment_commands
-from bl_steer.analysis.segmentation.masks import paint
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training.loop import TrainingSettings
-from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, paint
+from bl_steer.analysis.segmentation.training import TrainingSet, TrainingSettings, train
 
 SMALL = """
 import sys
@@ -99,7 +96,7 @@ def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_kept(place: Pat
 
     data = TrainingSet.read(place / "painted", FIBSEM_PHASES)
     with pytest.raises(KeyboardInterrupt, match=r"nothing of the training is in .*model yet; the"):
-        segment_commands.train(
+        train(
             data,
             TrainingSettings(widths=(4, 6), batch=1, patch_px=32),
             out=place / "model",

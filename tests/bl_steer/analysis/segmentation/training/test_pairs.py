@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from bl_steer.analysis.segmentation.masks import paint
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
-from bl_steer.analysis.segmentation.training.pairs import (
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, paint
+from bl_steer.analysis.segmentation.training import (
     Pair,
     describe_samples,
     find_pairs,

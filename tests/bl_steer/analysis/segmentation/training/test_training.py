@@ -11,16 +11,17 @@ import numpy as np
 import pytest
 import torch
 
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, UNLABELLED
 from bl_steer.analysis.segmentation.model import hash_of
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED
-from bl_steer.analysis.segmentation.training import loop as module
-from bl_steer.analysis.segmentation.training.augmentation import Augmentation, PatchSampler
-from bl_steer.analysis.segmentation.training.loop import (
+from bl_steer.analysis.segmentation.training import (
+    Augmentation,
     Labelled,
+    PatchSampler,
     Training,
     TrainingSettings,
-    class_weights,
 )
+from bl_steer.analysis.segmentation.training import loop as module
+from bl_steer.analysis.segmentation.training.loop import class_weights
 
 SETTINGS = TrainingSettings(
     widths=(4, 6), steps=8, batch=2, patch_px=32, evaluate_every=3, learning_rate=0.01
@@ -83,7 +84,7 @@ torch.set_num_threads(1)
 sys.path.insert(0, {here!r})
 from conftest import stripes
 from test_training import SETTINGS
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from bl_steer.analysis.segmentation import FIBSEM_PHASES
 from bl_steer.analysis.segmentation.training import loop as module
 module.SAVE_EVERY_S = 0.0
 pairs = [stripes(seed) for seed in range(4)]

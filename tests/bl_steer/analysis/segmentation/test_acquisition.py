@@ -12,8 +12,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bl_steer.analysis.segmentation.appearance import ASPECTS, appearance
-from bl_steer.analysis.segmentation.conditions import Conditions
+from bl_steer.analysis.segmentation import ASPECTS, Acquisition
+from bl_steer.analysis.segmentation.appearance import appearance
 
 RECORDED = {"pixel_size_nm": [8.0, 10.0, 12.0], "accelerating_voltage_kV": 2.0, "staining": "none"}
 
@@ -33,8 +33,8 @@ def micrograph(
 
 
 @cache
-def trained() -> Conditions:
-    return Conditions.of([micrograph(seed) for seed in range(48)], RECORDED)
+def trained() -> Acquisition:
+    return Acquisition.of([micrograph(seed) for seed in range(48)], RECORDED)
 
 
 def test_numbers_do_not_depend_on_gain_and_offset() -> None:
@@ -98,17 +98,17 @@ def test_a_change_of_conditions_is_noticed_without_any_record(change: str) -> No
 def test_recorded_conditions_outside_training_are_named_with_unit_and_remedy(
     key: str, value: Any, words: str
 ) -> None:
-    conditions = Conditions.of([], RECORDED)
+    conditions = Acquisition.of([], RECORDED)
     (warning,) = conditions.warnings_for([], {key: value})
     assert re.search(words, warning)
 
 
 def test_conditions_within_training_or_unknown_to_it_are_accepted() -> None:
-    conditions = Conditions.of([], RECORDED)
+    conditions = Acquisition.of([], RECORDED)
     fitting = {"pixel_size_nm": 9.0, "accelerating_voltage_kV": 2, "staining": "None", "who": "me"}
     assert conditions.warnings_for([], fitting) == []
 
 
 def test_conditions_come_back_from_json() -> None:
-    restored = Conditions.from_dict(json.loads(json.dumps(trained().to_dict())))
+    restored = Acquisition.from_dict(json.loads(json.dumps(trained().to_dict())))
     assert restored == trained()

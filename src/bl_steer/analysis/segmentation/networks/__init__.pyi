@@ -1,0 +1,4 @@
+from .calibrated import CalibratedNetwork as CalibratedNetwork
+from .layers import SegmentationNetwork as SegmentationNetwork
+from .network import build_network as build_network
+from .widths import NETWORKS as NETWORKS

@@ -1,0 +1,13 @@
+"""The networks by name, with the widths that they have by default; without torch."""
+
+from __future__ import annotations
+
+__all__ = ["NETWORKS"]
+
+NETWORKS: dict[str, tuple[int, ...]] = {
+    "segnet": (24, 48, 96, 128),
+    "segnet-vgg": (64, 128, 256, 512, 512),
+    "unet": (24, 48, 96, 128),
+    "pspnet": (24, 48, 96, 128),
+}
+"""Channels of each level, the finest first."""

@@ -1,0 +1,72 @@
+"""What the commands ``bl-steer segment train`` and ``evaluate`` do.
+
+Functions return what is printed and written as JSON. The pairs are read by `TrainingSet.read`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from bl_steer.analysis.segmentation.figures import plot_training
+from bl_steer.analysis.segmentation.passes import Passes
+from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.training.card import evaluate_model, score_to_dict, train_model
+from bl_steer.analysis.segmentation.training.checkpoint import resumable
+from bl_steer.analysis.segmentation.training.settings import TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import TrainingSet
+from bl_steer.files.atomic import check_place, draft_of
+from bl_steer.protocols import Progress
+
+__all__ = ["evaluate", "train"]
+
+
+def train(
+    data: TrainingSet,
+    settings: TrainingSettings,
+    *,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a model, save it in `out` with its card and a figure of the training."""
+    check_place(out)
+    with resumable(out, "checkpoint.pt", "training"):
+        model = train_model(data, settings, folder=out, progress=progress)
+    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+    plot_training(model.card["history"], ax=figure.subplots())
+    with draft_of(out / "training.png") as draft:
+        figure.savefig(draft, dpi=130)
+    return {
+        "model": str(out),
+        "weights_sha256": model.weights_sha256,
+        "steps_done": model.card["steps_done"],
+        "pairs": {part: len(rows) for part, rows in model.card["data"].items()},
+        "validation": model.card["validation"],
+        "test": model.card["test"],
+        "figure": str(out / "training.png"),
+    }
+
+
+def evaluate(model: str, data: TrainingSet, *, views: int = 1) -> dict[str, Any]:
+    """Score a model on all pairs of a set.
+
+    Parameters
+    ----------
+    views : of the test-time augmentation
+    """
+    network = find_model(model)
+    if network.phases.names != data.phases.names:
+        raise ValueError(
+            f"the pairs' phases must be the model's {', '.join(network.phases.names)}, got "
+            f"{', '.join(data.phases.names)}; give --phases in the model's order"
+        )
+    fields = [*data.train, *data.validation, *data.test]
+    result = evaluate_model(network, fields, passes=Passes(views=views))
+    return {
+        "model": model,
+        "weights_sha256": network.weights_sha256,
+        "n_fields": len(fields),
+        **score_to_dict(result, network.phases.names),
+    }

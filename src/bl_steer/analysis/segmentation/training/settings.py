@@ -1,0 +1,83 @@
+"""What determines a training besides the labelled micrographs; loads no torch.
+
+`bl_steer.analysis.segmentation.training.loop` trains with it.
+"""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bl_steer.analysis.segmentation.networks import NETWORKS
+
+__all__ = ["Augmentation", "TrainingSettings"]
+
+
+class Augmentation(BaseModel):
+    """How far training patches vary. Grey levels are in units of the micrograph's own deviation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    turn: bool = Field(
+        default=True,
+        description="quarter turns; off for samples where up and down differ from left and right, "
+        "such as curtained cross-sections",
+    )
+    flip: bool = Field(default=True, description="mirror images")
+    warp_share: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of patches turned by any angle and scaled; interpolation smooths their "
+        "noise, which no real micrograph has",
+    )
+    scale: float = Field(default=0.2, ge=0, le=0.5, description="relative change of the pixel size")
+    gain: float = Field(default=0.25, ge=0, le=0.9, description="relative change of the contrast")
+    offset: float = Field(default=0.25, ge=0, description="change of the brightness, deviations")
+    gamma: float = Field(
+        default=0.2, ge=0, le=0.9, description="change of the exponent of grey levels"
+    )
+    noise: float = Field(default=0.2, ge=0, description="largest added noise, deviations")
+    blur_px: float = Field(default=0.8, ge=0, description="largest added blur, sigma in pixels")
+    shading: float = Field(
+        default=0.3, ge=0, description="largest slow change over a patch, deviations"
+    )
+
+
+class TrainingSettings(BaseModel):
+    """What a training is determined by, besides the labelled micrographs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    network: str = Field(default="segnet", description=f"one of {', '.join(NETWORKS)}")
+    widths: tuple[int, ...] | None = Field(default=None, description="channels of each level")
+    steps: int = Field(default=600, ge=1, description="batches to train on, at most")
+    batch: int = Field(default=6, ge=1, description="patches a step")
+    patch_px: int = Field(default=128, ge=32, multiple_of=32)
+    learning_rate: float = Field(default=3e-3, gt=0)
+    weight_decay: float = Field(default=1e-3, ge=0)
+    dice_share: float = Field(
+        default=0.5, ge=0, le=1, description="of Dice in the loss, beside entropy"
+    )
+    averaging: float = Field(
+        default=0.98, ge=0, lt=1, description="of the weights, from step to step"
+    )
+    evaluate_every: int = Field(
+        default=60, ge=1, description="steps between looks at the validation"
+    )
+    patience: int = Field(
+        default=6, ge=1, description="looks without a better score before it stops"
+    )
+    rarity_power: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="weight of a phase in the entropy: its rarity to this power",
+    )
+    rare_share: float = Field(
+        default=0.5, ge=0, le=1, description="share of patches centred on a phase drawn evenly"
+    )
+    calibrate: bool = Field(
+        default=True, description="correct the probabilities by the validation pairs at the end"
+    )
+    seed: int = Field(default=0, ge=0)
+    augmentation: Augmentation = Augmentation()
