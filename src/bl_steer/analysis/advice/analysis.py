@@ -5,19 +5,21 @@ The agents' own loop is `bl_steer.steering`; this is for a table of points from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from functools import partial
+from collections.abc import Mapping
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.agents import AGENT_NAMES, Space, make_agent
+from bl_steer.agents import AGENT_NAMES, Space, SpaceExhausted, make_agent
 from bl_steer.agents.ledger import MAX_INVALID
+from bl_steer.analysis import advice
+from bl_steer.analysis.advice.checks import N_START, checked_points, value_name, warnings_for
 from bl_steer.analysis.advice.subset import most_learnt, spread_out
 from bl_steer.protocols import (
+    Agent,
     AnalysisResult,
     Array,
     ExplainsDecisions,
@@ -28,21 +30,15 @@ from bl_steer.protocols import (
     Table,
 )
 
-if TYPE_CHECKING:
-    from bl_steer.protocols import Agent
-
 __all__ = ["AdviceParams", "SteeringAdvice"]
 
 CELLS = 30
 """Cells along the longer side, where no pitch is given: as fine as the beamline's maps."""
 MAX_CELLS = 40_000
-LEAST_POINTS = 3
-N_START = 5
-"""With fewer points the next ones fill the largest gaps: there is too little to learn from."""
 
 
 class AdviceParams(BaseModel):
-    """What the advice can be told."""
+    """Parameters of the analysis ``advise``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -115,12 +111,12 @@ class SteeringAdvice:
             When there are too few points, or no area between them.
         """
         began = perf_counter()
-        points = _checked(inputs)
+        points = checked_points(inputs)
         sign = 1.0 if params.goal == "highest" else -1.0
         space = _space(points, params)
         learnt = _learnt(points, space, params, sign)
-        agent = _told(points, learnt, space, params, sign)
-        # Before it suggests: then it believes in values that nobody measured.
+        agent = _trained(points, learnt, space, params, sign)
+        # Before it suggests: afterwards it believes in values that nobody measured.
         arrays = _expected(agent, space, sign) if isinstance(agent, PredictsMap) else {}
         suggestions = _suggest(agent, params, sign, progress)
         unit = str(inputs.metadata.get("unit", ""))
@@ -138,51 +134,15 @@ class SteeringAdvice:
                 "duration_s": perf_counter() - began,
             },
             figures={
-                "advice": partial(
-                    _draw, points, suggestions, arrays, unit=unit, value=_value_name(inputs)
+                "advice": lambda: advice.draw_advice(
+                    points, suggestions, arrays, unit=unit, value=value_name(inputs)
                 )
             },
             warnings=[
-                *_warnings(points, inputs),
-                *_bounded(learnt, space),
-                *_exhausted(suggestions, params, space),
+                *inputs.notes,
+                *warnings_for(points, inputs, learnt, suggestions, params.n_points, space),
             ],
         )
-
-
-def _draw(
-    points: Mapping[str, Array], suggestions: Table, arrays: Mapping[str, Array], **names: str
-) -> Any:
-    # The figures load matplotlib, so they are imported when one is drawn.
-    from bl_steer.analysis.advice.figures import draw_advice
-
-    return draw_advice(points, suggestions, arrays, **names)
-
-
-def _value_name(inputs: Inputs) -> str:
-    """Return what the values are called where they come from."""
-    columns: Mapping[str, str] = inputs.source.get("columns", {})
-    return str(columns.get("value", "value"))
-
-
-def _checked(inputs: Inputs) -> dict[str, Array]:
-    missing = [key for key in ("x", "y", "value") if key not in inputs.arrays]
-    if missing:
-        raise ValueError(
-            f"points must have x, y and value, got {', '.join(inputs.arrays)}; "
-            f"{', '.join(missing)} is missing"
-        )
-    columns = {key: np.asarray(inputs.arrays[key], dtype=float) for key in ("x", "y", "value")}
-    shapes = {column.shape for column in columns.values()}
-    if len(shapes) > 1 or columns["x"].ndim != 1:
-        raise ValueError(f"x, y and value must have one length, got shapes {sorted(shapes)}")
-    usable = np.all([np.isfinite(column) for column in columns.values()], axis=0)
-    if usable.sum() < LEAST_POINTS:
-        raise ValueError(
-            f"there must be at least {LEAST_POINTS} points with finite x, y and value, got "
-            f"{usable.sum()} of {len(usable)}; measure some first"
-        )
-    return {key: column[usable] for key, column in columns.items()}
 
 
 def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
@@ -215,7 +175,7 @@ def _learnt(
     return spread_out(points, most_learnt(len(space)), best)
 
 
-def _told(
+def _trained(
     points: Mapping[str, Array],
     learnt: NDArray[np.bool_],
     space: Space,
@@ -236,7 +196,7 @@ def _told(
         for x, y, v in zip(points["x"], points["y"], values, strict=True)
     ]
     agent.ingest(rows)
-    # Where somebody has measured, nobody is sent again, whether that is learnt from or not.
+    # No measured point is suggested again, whether it is learnt from or not.
     agent.ingest([row for row in rows if np.isnan(row["objective"])] * (MAX_INVALID - 1))
     return agent
 
@@ -254,8 +214,6 @@ def _expected(agent: PredictsMap, space: Space, sign: float) -> dict[str, Array]
 
 
 def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress | None) -> Table:
-    from bl_steer.agents import SpaceExhausted
-
     rows: list[tuple[float, float, float, float, str]] = []
     for number in range(params.n_points):
         try:
@@ -265,8 +223,9 @@ def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress
         why = agent.explain() if isinstance(agent, ExplainsDecisions) else Explanation("")
         mean, sd = why.mean, why.sd
         if isinstance(agent, PredictsMap):
-            found = agent.predict(np.array([[point["x"], point["y"]]]))
-            mean, sd = float(found[0][0]), float(found[1][0])
+            # Kriging believer: the expected value stands for the one to be measured.
+            means, sds = agent.predict(np.array([[point["x"], point["y"]]]))
+            mean, sd = float(means[0]), float(sds[0])
             agent.ingest([{**point, "objective": mean}])
         rows.append((point["x"], point["y"], sign * mean, sd, why.reason))
         if progress is not None:
@@ -284,42 +243,3 @@ def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress
 def _best(points: Mapping[str, Array], sign: float) -> Table:
     at = int(np.argmax(sign * points["value"]))
     return {key: column[at : at + 1] for key, column in points.items()}
-
-
-def _warnings(points: Mapping[str, Array], inputs: Inputs) -> list[str]:
-    left_out = len(np.asarray(inputs.arrays["x"])) - len(points["x"])
-    found = []
-    columns: Mapping[str, str] = inputs.source.get("columns", {})
-    if any(name.strip().lower() != key for key, name in columns.items()):
-        taken = ", ".join(f"{key} from {name!r}" for key, name in columns.items())
-        found.append(f"Columns taken: {taken}.")
-    if left_out:
-        found.append(f"{left_out} points without a finite x, y or value were left out.")
-    if len(points["x"]) < N_START:
-        found.append(
-            f"There are only {len(points['x'])} points: the next ones fill the largest gaps."
-        )
-    return found
-
-
-def _bounded(learnt: NDArray[np.bool_], space: Space) -> Iterator[str]:
-    if not learnt.all():
-        yield (
-            f"The map was learnt from {learnt.sum()} of the {len(learnt)} points, spread over the "
-            f"area: more would take too long for {len(space)} places. All count as measured."
-        )
-
-
-def _exhausted(suggestions: Table, params: AdviceParams, space: Space) -> Iterator[str]:
-    found = len(suggestions["x"])
-    places = f"places to choose from, {space.pitch:.4g} apart"
-    if not found:
-        yield (
-            f"Nothing is left to suggest: all of the {len(space)} {places}, were measured already. "
-            "Give a smaller pitch."
-        )
-    elif found < params.n_points:
-        yield (
-            f"Only {found} of {params.n_points} points are suggested: the others of the "
-            f"{len(space)} {places}, were measured already. Give a smaller pitch."
-        )

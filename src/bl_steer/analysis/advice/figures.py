@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from bl_steer.plotting.maps import COLOURS, UNIT_NAMES
 from bl_steer.protocols import Array, Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_advice"]
 
@@ -47,8 +45,6 @@ def draw_advice(
     unit : of the axes
     value : what the values are called, with their unit where it is known
     """
-    from matplotlib.figure import Figure
-
     with_map = "expected" in arrays
     left, right, bottom, top = _box(points, arrays)
     shape = float(np.clip((top - bottom) / (right - left), 1 / LONGEST, LONGEST))
@@ -96,7 +92,7 @@ def _box(
 
 
 def _step(axis: Array, arrays: Mapping[str, Array]) -> float:
-    """Return the distance of the places; a row of places has it from the other axis."""
+    """Return the pitch of an axis; an axis of a single value has that of the other."""
     other = axis if len(axis) > 1 else max((arrays["grid_x"], arrays["grid_y"]), key=len)
     return float(other[1] - other[0])
 

@@ -1,7 +1,7 @@
 """From how many of many points an advice learns, and from which.
 
-The ensemble of Gaussian processes keeps factors that grow with the points and with the places to
-choose from; beyond some hundreds an analysis would take minutes and gigabytes.
+The ensemble of Gaussian processes stores factors that grow with the points and the candidates;
+beyond some hundreds an analysis would take minutes and gigabytes.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from bl_steer.protocols import Array
 __all__ = ["most_learnt", "spread_out"]
 
 MOST_POINTS = 400
-"""Some 3 s on one core, where the places are those of a 31 × 31 grid."""
+"""Some 3 s on one core, where the candidates are those of a 31 × 31 grid."""
 MOST_WORK = 200_000_000
-"""Points squared times places: some 5 s, and 0.6 GB at most for the factors of 24 processes."""
+"""Points squared times candidates: some 5 s, and 0.6 GB at most for the factors of 24 processes."""
 
 
-def most_learnt(n_places: int) -> int:
-    """Return from how many points can be learnt for a choice among some places.
+def most_learnt(n_candidates: int) -> int:
+    """Return from how many points can be learnt for a choice among some candidates.
 
     >>> most_learnt(961), most_learnt(40_000)
     (400, 70)
     """
-    return min(MOST_POINTS, int((MOST_WORK / n_places) ** 0.5))
+    return min(MOST_POINTS, int((MOST_WORK / n_candidates) ** 0.5))
 
 
 def spread_out(points: Mapping[str, Array], count: int, first: int) -> NDArray[np.bool_]:
@@ -38,16 +38,16 @@ def spread_out(points: Mapping[str, Array], count: int, first: int) -> NDArray[n
     Parameters
     ----------
     points : ``x`` and ``y``, (n,)
-    count : how many are wanted
-    first : index of the one that is taken in any case
+    count : how many to choose
+    first : index of the point that is chosen in any case
     """
-    places = np.column_stack([points["x"], points["y"]])
-    chosen = np.zeros(len(places), bool)
-    distance = np.full(len(places), np.inf)
+    xy = np.column_stack([points["x"], points["y"]])
+    chosen = np.zeros(len(xy), bool)
+    distance = np.full(len(xy), np.inf)
     latest = first
-    for _ in range(min(count, len(places))):
+    for _ in range(min(count, len(xy))):
         chosen[latest] = True
-        np.minimum(distance, ((places - places[latest]) ** 2).sum(axis=1), out=distance)
+        np.minimum(distance, ((xy - xy[latest]) ** 2).sum(axis=1), out=distance)
         distance[chosen] = -1.0
         latest = int(np.argmax(distance))
     return chosen

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bl_steer.agents import Space
 from bl_steer.diffraction import FrameAxes
 from bl_steer.plotting.maps import COLOURS, plot_map
 from bl_steer.protocols import Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_maps", "draw_patterns", "plot_component"]
 
@@ -83,8 +81,6 @@ def plot_component(
 
 
 def _panels(n: int) -> tuple[Figure, list[Any]]:
-    from matplotlib.figure import Figure
-
     columns = min(n, MAX_COLUMNS)
     rows = -(-n // columns)
     figure = Figure(figsize=(PANEL[0] * columns, PANEL[1] * rows), layout="constrained")
@@ -95,7 +91,7 @@ def _panels(n: int) -> tuple[Figure, list[Any]]:
 
 
 def _space(points: Table) -> tuple[Space, NDArray[np.int_]]:
-    """Return the points as a grid where they are one, and the order in which it takes them."""
+    """Return the points, as a grid where they form one, and the order in which it has them."""
     x, y = (np.unique(points[key]) for key in ("x", "y"))
     order = np.lexsort((points["x"], points["y"]))
     n = len(points["x"])
@@ -103,8 +99,8 @@ def _space(points: Table) -> tuple[Space, NDArray[np.int_]]:
         grid = Space.grid(x, y)
         if np.array_equal(grid.points, np.column_stack([points["x"], points["y"]])[order]):
             return grid, order
-    places = np.column_stack([points["x"], points["y"]])
-    return Space(places, None, float("nan")), np.arange(n)
+    scattered = np.column_stack([points["x"], points["y"]])
+    return Space(scattered, None, float("nan")), np.arange(n)
 
 
 def _title(table: Table, k: int) -> str:

@@ -68,7 +68,7 @@ def test_a_catalogue_gives_samples_and_conditions(
     (tmp_path / "list.csv").write_text(text, encoding=encoding)
     (pair,) = find_pairs(tmp_path / "list.csv")
     assert (pair.image.name, pair.sample) == ("é.tif", "A7")
-    assert pair.conditions == {"pixel_size_nm": 10.0, "staining": "Pt"}
+    assert pair.metadata == {"pixel_size_nm": 10.0, "staining": "Pt"}
 
 
 def test_a_catalogue_reports_all_that_is_missing(tmp_path: Path) -> None:

@@ -81,7 +81,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-sys.path.insert(0, {here!r})
+sys.path[:0] = {here!r}
 from conftest import stripes
 from test_training import SETTINGS
 from bl_steer.analysis.segmentation import FIBSEM_PHASES
@@ -99,7 +99,7 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
     pairs: list[Labelled], tmp_path: Path
 ) -> None:
     long = SETTINGS.model_copy(update={"steps": 400, "patience": 1000})
-    here = str(Path(__file__).parents[1])
+    here = [str(folder) for folder in Path(__file__).parents[:2]]
     code = CHILD.format(here=here, folder=str(tmp_path))
     child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     checkpoint = tmp_path / "checkpoint.pt"

@@ -1,0 +1,97 @@
+"""What must hold of points before an advice, and what a user should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.agents import Space
+from bl_steer.protocols import Array, Inputs, Table
+
+__all__ = ["N_START", "checked_points", "value_name", "warnings_for"]
+
+LEAST_POINTS = 3
+N_START = 5
+"""With fewer points the next ones fill the largest gaps: there is too little to learn from."""
+
+
+def checked_points(inputs: Inputs) -> dict[str, Array]:
+    """Return x, y and value of the points where all three are finite.
+
+    Raises
+    ------
+    ValueError
+        When one is missing or of another length, or too few points are left.
+    """
+    missing = [key for key in ("x", "y", "value") if key not in inputs.arrays]
+    if missing:
+        raise ValueError(
+            f"points must have x, y and value, got {', '.join(inputs.arrays)}; "
+            f"{', '.join(missing)} is missing"
+        )
+    columns = {key: np.asarray(inputs.arrays[key], dtype=float) for key in ("x", "y", "value")}
+    shapes = {column.shape for column in columns.values()}
+    if len(shapes) > 1 or columns["x"].ndim != 1:
+        raise ValueError(f"x, y and value must have one length, got shapes {sorted(shapes)}")
+    usable = np.all([np.isfinite(column) for column in columns.values()], axis=0)
+    if usable.sum() < LEAST_POINTS:
+        raise ValueError(
+            f"there must be at least {LEAST_POINTS} points with finite x, y and value, got "
+            f"{usable.sum()} of {len(usable)}; measure some first"
+        )
+    return {key: column[usable] for key, column in columns.items()}
+
+
+def warnings_for(
+    points: Mapping[str, Array],
+    inputs: Inputs,
+    learnt: NDArray[np.bool_],
+    suggestions: Table,
+    n_points: int,
+    space: Space,
+) -> Iterator[str]:
+    """Say which columns were read, what was left out, and why there are few suggestions.
+
+    Parameters
+    ----------
+    points : those of the inputs that are finite
+    learnt : from which of them was learnt, booleans (n,)
+    n_points : as many suggestions were requested
+    """
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    if any(name.strip().lower() != key for key, name in columns.items()):
+        read = ", ".join(f"{key} from {name!r}" for key, name in columns.items())
+        yield f"Columns taken: {read}."
+    left_out = len(np.asarray(inputs.arrays["x"])) - len(points["x"])
+    if left_out:
+        yield f"{left_out} points without a finite x, y or value were left out."
+    if len(points["x"]) < N_START:
+        yield f"There are only {len(points['x'])} points: the next ones fill the largest gaps."
+    if not learnt.all():
+        yield (
+            f"The map was learnt from {learnt.sum()} of the {len(learnt)} points, spread over the "
+            f"area: more would take too long for {len(space)} places. All count as measured."
+        )
+    yield from _exhausted(len(suggestions["x"]), n_points, space)
+
+
+def _exhausted(n_suggested: int, n_points: int, space: Space) -> Iterator[str]:
+    candidates = f"places to choose from, {space.pitch:.4g} apart"
+    if not n_suggested:
+        yield (
+            f"Nothing is left to suggest: all of the {len(space)} {candidates}, were measured "
+            "already. Give a smaller pitch."
+        )
+    elif n_suggested < n_points:
+        yield (
+            f"Only {n_suggested} of {n_points} points are suggested: the others of the "
+            f"{len(space)} {candidates}, were measured already. Give a smaller pitch."
+        )
+
+
+def value_name(inputs: Inputs) -> str:
+    """Return what the values are called where they come from."""
+    columns: Mapping[str, str] = inputs.source.get("columns", {})
+    return str(columns.get("value", "value"))

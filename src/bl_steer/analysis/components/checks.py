@@ -1,0 +1,78 @@
+"""What must hold of a map before it is factorised, and what a user should know of the result."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.protocols import Array, Inputs, Table
+
+if TYPE_CHECKING:  # a circle: the analysis imports its checks
+    from bl_steer.analysis.components.analysis import ComponentParams
+
+__all__ = ["checked_arrays", "checked_axes", "warnings_for"]
+
+
+def checked_arrays(inputs: Inputs) -> dict[str, Array]:
+    """Return patterns (n_points, n_pixels), x and y, and what else there is, as numbers.
+
+    Raises
+    ------
+    ValueError
+        When one is missing, has another shape or is not finite.
+    """
+    missing = {"patterns", "x", "y"} - set(inputs.arrays)
+    if missing:
+        raise ValueError(
+            f"a map must have the arrays patterns, x and y, got {sorted(inputs.arrays)}; add "
+            f"{', '.join(sorted(missing))}"
+        )
+    arrays = {key: np.asarray(value, dtype=float) for key, value in inputs.arrays.items()}
+    patterns, x, y = arrays["patterns"], arrays["x"], arrays["y"]
+    if patterns.ndim != 2 or not len(patterns) or not x.shape == y.shape == patterns.shape[:1]:
+        raise ValueError(
+            "patterns must be (n_points, n_pixels) with x and y (n_points,), got shapes "
+            f"{patterns.shape}, {x.shape} and {y.shape}; give one row, x and y for each point"
+        )
+    if not all(np.isfinite(arrays[key]).all() for key in ("patterns", "x", "y")):
+        raise ValueError(
+            "patterns, x and y must be finite, got NaN or infinity; leave out the points of dead "
+            "frames"
+        )
+    return arrays
+
+
+def checked_axes(inputs: Inputs, arrays: Mapping[str, Array]) -> FrameAxes:
+    """Return the axes of the frame's pixels: qx and qz, or rows and columns.
+
+    Raises
+    ------
+    ValueError
+        When they do not fit the patterns.
+    """
+    n_pixels = arrays["patterns"].shape[1]
+    if "qx" in arrays and "qz" in arrays:
+        axes = FrameAxes(arrays["qx"], arrays["qz"], str(inputs.metadata.get("axis_unit", "1/Å")))
+    else:
+        height, width = inputs.metadata.get("frame_shape", (1, n_pixels))
+        axes = FrameAxes.channels((int(height), int(width)))
+    if axes.shape[0] * axes.shape[1] != n_pixels:
+        raise ValueError(
+            f"a pattern must have as many values as the frame has pixels, got {n_pixels} for "
+            f"{axes.shape[0]} x {axes.shape[1]}; give qx and qz of these frames"
+        )
+    return axes
+
+
+def warnings_for(table: Table, params: ComponentParams) -> list[str]:
+    """Say that no component is like the reference."""
+    if params.reference and not table["is_reference"].any():
+        best = float(table["reference_cosine"].max())
+        return [
+            f"no component is like the reference {params.reference} (largest cosine {best:.2f}); "
+            "ask for more components, or the phase is not there"
+        ]
+    return []
