@@ -30,6 +30,7 @@ EXTRAS: Mapping[str, Set[str]] = {
     "server": {
         "alembic",
         "argon2",
+        "authlib",
         "cryptography",
         "fastapi",
         "fsspec",
@@ -39,6 +40,7 @@ EXTRAS: Mapping[str, Set[str]] = {
         "prometheus_client",
         "psycopg",
         "python_multipart",
+        "requests",
         "skops",
         "starlette",
         "uvicorn",

@@ -1,17 +1,30 @@
-"""What an identity provider says about somebody, checked: OpenID Connect Core 1.0, section 3.1."""
+"""Signing in with an identity provider: OpenID Connect Core 1.0, section 3.1, by Authlib's client.
+
+Authlib makes the request with state, nonce and PKCE, exchanges the code and checks the signed
+token. Here is what it leaves to its user: that the issuer calls itself so, that both answers are
+about the same user, which signatures count, and how an error is told. State, nonce and verifier
+wait in a cookie of the browser (`bl_steer.server.web.routes.oidc`), so that the server keeps no
+session of strangers. The client is that of requests, since Authlib gives up the one of httpx.
+"""
 
 from __future__ import annotations
 
-import hashlib
-from base64 import urlsafe_b64encode
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
-from urllib.parse import quote_plus, urlencode
+from urllib.parse import quote_plus
 
-import httpx
-from joserfc import jwt
+from authlib.common.errors import AuthlibBaseError
+from authlib.integrations.base_client import (
+    BaseApp,
+    FrameworkIntegration,
+    OAuth2Mixin,
+    OpenIDMixin,
+)
+from authlib.integrations.requests_client import OAuth2Session
 from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
+from requests import RequestException
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -28,6 +41,10 @@ ALGORITHMS = ["RS256", "RS512", "PS256", "ES256", "EdDSA"]
 LEEWAY_S = 60
 
 
+class _Client(OAuth2Mixin, OpenIDMixin, BaseApp):
+    client_cls = OAuth2Session
+
+
 class IdentityProvider:
     """A provider by its issuer's address, which tells all other addresses.
 
@@ -39,22 +56,30 @@ class IdentityProvider:
     def __init__(self, settings: ServiceSettings) -> None:
         self.settings = settings
         self.callback = f"{settings.address}/oidc/callback"
-        self._described: Mapping[str, Any] | None = None
+        issuer = settings.oidc_issuer.rstrip("/")
+        self._client = _Client(
+            FrameworkIntegration("oidc"),
+            client_id=settings.oidc_client_id,
+            client_secret=settings.oidc_client_secret,
+            server_metadata_url=f"{issuer}/.well-known/openid-configuration",
+            client_auth_methods=[("client_secret_basic", _quoted_basic)],
+            client_kwargs={
+                "scope": "openid email profile",
+                "code_challenge_method": "S256",
+                "token_endpoint_auth_method": settings.oidc_client_auth,
+                "default_timeout": TIMEOUT_S,
+                "max_redirects": 0,  # code and secret go nowhere else
+            },
+        )
 
     def address_for(self, state: str, nonce: str, verifier: str) -> str:
-        """Return where the browser is sent, with the words that it must bring back."""
-        digest = hashlib.sha256(verifier.encode()).digest()
-        asked = {
-            "response_type": "code",
-            "client_id": self.settings.oidc_client_id,
-            "redirect_uri": self.callback,
-            "scope": "openid email profile",
-            "state": state,
-            "nonce": nonce,
-            "code_challenge": urlsafe_b64encode(digest).rstrip(b"=").decode(),
-            "code_challenge_method": "S256",
-        }
-        return f"{self._about('authorization_endpoint')}?{urlencode(asked)}"
+        """Return where the browser is sent, with the state that it must bring back."""
+        with self._refusing():
+            self._discover()
+            request = self._client.create_authorization_url(
+                self.callback, state=state, nonce=nonce, code_verifier=verifier
+            )
+            return str(request["url"])
 
     def claims(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
         """Exchange the code, and return what the provider says of the user.
@@ -68,71 +93,58 @@ class IdentityProvider:
             When the provider does not answer, or the token is not its own, not for us, not for
             this sign-in, or too old.
         """
-        tokens = self._exchange(code, verifier)
-        published = self._ask("GET", self._about("jwks_uri"))
-        wanted = jwt.JWTClaimsRegistry(
-            leeway=LEEWAY_S,
-            iss={"essential": True, "value": self.settings.oidc_issuer},
-            aud={"essential": True, "value": self.settings.oidc_client_id},
-            sub={"essential": True},
-            exp={"essential": True},
-            nonce={"essential": True, "value": nonce},
-        )
-        try:
-            keys = KeySet.import_key_set(published)  # type: ignore[arg-type]
-            token = jwt.decode(str(tokens.get("id_token", "")), keys, algorithms=ALGORITHMS)
-            wanted.validate(token.claims)
-        except (JoseError, ValueError, KeyError) as error:
-            raise self._refused(str(error)) from error
-        if "email" in token.claims:
-            return dict(token.claims)
-        return {**self._asked_about(tokens, str(token.claims["sub"])), **token.claims}
-
-    def _exchange(self, code: str, verifier: str) -> dict[str, Any]:
-        settings = self.settings
-        asked = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": self.callback,
-            "code_verifier": verifier,
+        expected = {
+            "iss": {"essential": True, "value": self.settings.oidc_issuer},
+            "aud": {"essential": True, "value": self.settings.oidc_client_id},
+            "sub": {"essential": True},
         }
-        named = (settings.oidc_client_id, settings.oidc_client_secret)
-        where = self._about("token_endpoint")
-        if settings.oidc_client_auth == "client_secret_basic":
-            user, secret = (quote_plus(one) for one in named)  # RFC 6749, section 2.3.1
-            return self._ask("POST", where, data=asked, auth=(user, secret))
-        sent = dict(zip(("client_id", "client_secret"), named, strict=True))
-        return self._ask("POST", where, data={**asked, **sent})
+        with self._refusing():
+            self._discover()
+            tokens = self._client.fetch_access_token(
+                self.callback, code=code, code_verifier=verifier
+            )
+            claims = self._client.parse_id_token(
+                tokens, nonce, claims_options=expected, leeway=LEEWAY_S
+            )
+            if claims is None:
+                raise self._refused("no id_token")
+            if "email" in claims:
+                return dict(claims)
+            about = self._client.userinfo(token=tokens)
+            # Section 5.3.2: else another user's address might be put in.
+            if about.get("sub") != claims["sub"]:
+                raise self._refused("its answers are about two users")
+            return {**about, **claims}
 
-    def _asked_about(self, tokens: Mapping[str, Any], subject: str) -> dict[str, Any]:
-        bearer = {"Authorization": f"Bearer {tokens.get('access_token', '')}"}
-        told = self._ask("GET", self._about("userinfo_endpoint"), headers=bearer)
-        if told.get("sub") != subject:  # section 5.3.2: else another user's address might be put in
-            raise self._refused("its answers are about two users")
-        return told
+    def _discover(self) -> None:
+        """Read the provider's description, as OpenID Connect Discovery 1.0 has it, and check it."""
+        described = self._client.load_server_metadata()
+        # Section 4.3: a description under one address that names another issuer is not to be used.
+        if described.get("issuer") != self.settings.oidc_issuer:
+            raise self._refused(f"it calls itself {described.get('issuer')}")
+        described["id_token_signing_alg_values_supported"] = ALGORITHMS
 
-    def _about(self, what: str) -> str:
-        if self._described is None:
-            issuer = self.settings.oidc_issuer
-            described = f"{issuer.rstrip('/')}/.well-known/openid-configuration"
-            self._described = self._ask("GET", described)
-            if self._described.get("issuer") != issuer:  # OpenID Connect Discovery 1.0, section 4.3
-                raise self._refused(f"it calls itself {self._described.get('issuer')}")
-        if what not in self._described:
-            raise self._refused(f"no {what}")
-        return str(self._described[what])
-
-    def _ask(self, method: str, url: str, **sent: Any) -> dict[str, Any]:
+    @contextmanager
+    def _refusing(self) -> Iterator[None]:
+        """Turn whatever goes wrong with the provider into a refusal of the sign-in."""
         try:
-            answer = httpx.request(method, url, timeout=TIMEOUT_S, **sent)
-            answer.raise_for_status()
-            read: dict[str, Any] = answer.json()
-        except (httpx.HTTPError, ValueError) as error:
+            yield
+        except RequestException as error:
             raise self._refused(type(error).__name__) from error
-        return read
+        except (AuthlibBaseError, JoseError, ValueError, KeyError, RuntimeError) as error:
+            raise self._refused(str(error)) from error
 
     def _refused(self, reason: str) -> Refused:
         return Refused(401, "refused.oidc", name=self.settings.oidc_name, reason=reason[:120])
+
+
+def _quoted_basic(
+    client: Any, method: str, url: str, headers: dict[str, str], body: str
+) -> tuple[str, dict[str, str], str]:
+    """Name the client quoted, as RFC 6749, section 2.3.1, has it; Authlib's own does not quote."""
+    name = f"{quote_plus(client.client_id)}:{quote_plus(client.client_secret)}"
+    headers["Authorization"] = f"Basic {b64encode(name.encode()).decode()}"
+    return url, headers, body
 
 
 def user_of_claims(session: Session, claims: Mapping[str, Any]) -> User:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import threading
 import time
@@ -13,7 +14,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from joserfc import jwt
-from joserfc.jwk import ECKey
+from joserfc.jwk import ECKey, OctKey
+
+SECRET = "s+/ e%cret of 24 letters"
 
 
 class Provider:
@@ -21,11 +24,14 @@ class Provider:
 
     def __init__(self) -> None:
         self.key = ECKey.generate_key("P-256", {"kid": "1"})
-        self.signer = self.key
+        self.signer: ECKey | OctKey = self.key
+        self.algorithm = "ES256"
+        self.moved_to = ""
         self.claims: dict[str, Any] = {}
         self.left_out: tuple[str, ...] = ()
         self.asked: dict[str, str] = {}
         self.sent: dict[str, str] = {}
+        self.authorization = ""
         provider = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -39,6 +45,13 @@ class Provider:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"])).decode()
                 provider.sent = {name: value[0] for name, value in parse_qs(body).items()}
+                provider.authorization = self.headers.get("Authorization", "")
+                if provider.moved_to and self.path == "/token":
+                    self.send_response(307)
+                    self.send_header("Location", provider.moved_to)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
                 self._answer({"id_token": provider.token(), "access_token": "t"})
 
             def _answer(self, values: Any) -> None:
@@ -68,6 +81,7 @@ class Provider:
             "iss": self.address,
             "aud": "bl_steer",
             "sub": "42",
+            "iat": int(time.time()),
             "exp": int(time.time()) + 300,
             "nonce": self.asked.get("nonce"),
             "email": "ann@example.org",
@@ -77,7 +91,8 @@ class Provider:
         }
         for name in self.left_out:
             del claims[name]
-        return jwt.encode({"alg": "ES256", "kid": "1"}, claims, self.signer)
+        header = {"alg": self.algorithm, "kid": "1"}
+        return jwt.encode(header, claims, self.signer, algorithms=[self.algorithm])
 
 
 @pytest.fixture
@@ -91,7 +106,8 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture
 def site(site_module: Any, tmp_path: Path, provider: Provider) -> Iterator[Any]:
     chosen = {"oidc_issuer": provider.address, "oidc_client_id": "bl_steer"}
-    with site_module.running_site(tmp_path / "oidc", oidc_client_secret="s", **chosen) as running:
+    chosen["oidc_client_secret"] = SECRET
+    with site_module.running_site(tmp_path / "oidc", **chosen) as running:
         yield running
 
 
@@ -143,6 +159,9 @@ def test_a_provider_that_calls_itself_otherwise_is_named(site: Any, provider: Pr
         {"exp": 1},
         {"nonce": "replayed"},
         {"sub": None},
+        {"azp": "another"},
+        {"aud": ["bl_steer", "another"]},
+        {"at_hash": "of another access token"},
         {"email_verified": False},
         {"email_verified": "true"},
         {"email": ""},
@@ -162,6 +181,34 @@ def test_a_token_of_another_key_signs_nobody_in(site: Any, provider: Provider) -
     provider.signer = ECKey.generate_key("P-256", {"kid": "1"})
     answer, _ = sign_in(site, provider)
     assert answer.status_code == 401
+
+
+def test_a_token_signed_with_the_shared_secret_signs_nobody_in(
+    site: Any, provider: Provider
+) -> None:
+    provider.signer, provider.algorithm = OctKey.import_key(SECRET), "HS256"
+    provider.described["id_token_signing_alg_values_supported"] = ["HS256"]
+    answer, _ = sign_in(site, provider)
+    assert answer.status_code == 401
+
+
+def test_the_secret_is_quoted_and_follows_no_redirect(site: Any, provider: Provider) -> None:
+    answer, _ = sign_in(site, provider)
+    assert answer.status_code == 303
+    name = base64.b64decode(provider.authorization.removeprefix("Basic ")).decode()
+    assert name == "bl_steer:s%2B%2F+e%25cret+of+24+letters"
+    provider.moved_to = f"{provider.address}/elsewhere"
+    answer, _ = sign_in(site, provider)
+    assert answer.status_code == 401
+    assert "TooManyRedirects" in answer.text
+
+
+def test_a_provider_that_is_away_is_told(site: Any, provider: Provider) -> None:
+    provider.server.shutdown()
+    provider.server.server_close()
+    answer = site.stranger().get("/oidc/start")
+    assert answer.status_code == 401
+    assert "ConnectionError" in answer.text
 
 
 def test_a_forged_state_signs_nobody_in(site: Any, provider: Provider) -> None:
