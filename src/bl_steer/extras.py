@@ -31,6 +31,7 @@ EXTRAS: Mapping[str, Set[str]] = {
         "alembic",
         "argon2",
         "authlib",
+        "babel",
         "cryptography",
         "fastapi",
         "fsspec",

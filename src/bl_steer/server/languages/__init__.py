@@ -1,57 +1,55 @@
 """Every text that a user reads, in English and Japanese: pages, mails, errors, labels of forms.
 
-The texts are in ``en.json`` and ``ja.json`` beside this file, by key. Values go in as ``{name}``.
+The texts are gettext catalogues, ``en.po`` and ``ja.po`` beside this file. A msgid is a key such as
+``form.button``, not the English text: programs are told the key of an error, and forms look up
+whether a parameter has a text of its own. Values go in as ``{name}``. What a result calls its
+tables and columns is in ``ja.po`` alone, by that name, with the kind of thing as its msgctxt: in
+English the names speak for themselves.
 """
 
 from __future__ import annotations
 
-import json
+import io
 from functools import cache
 from pathlib import Path
 
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.support import Translations
+
 __all__ = [
     "LANGUAGES",
-    "Word",
+    "TextKey",
     "choose_language",
     "has_text",
     "load_texts",
     "result_label",
     "text",
-    "texts",
 ]
 
 LANGUAGES = {"en": "English", "ja": "日本語"}
 DEFAULT = "en"
 
 
-class Word(str):
+class TextKey(str):
     """The key of a text that goes as a value into another, in the same language."""
 
     __slots__ = ()
 
 
-@cache
-def texts(language: str) -> dict[str, str]:
-    """Return all texts of a language by key."""
-    path = Path(__file__).with_name(f"{language}.json")
-    read: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return read
-
-
 def load_texts() -> None:
     """Read the texts of all languages now: later ones on disk may be another version's."""
     for language in LANGUAGES:
-        texts(language)
-        _result_labels(language)
+        _translations(language)
 
 
 def has_text(key: str) -> bool:
     """Return whether there is a text of this key."""
-    return key in texts(DEFAULT)
+    return _translations(DEFAULT).gettext(key) != key  # gettext returns what it does not know
 
 
 def text(language: str, key: str, **values: object) -> str:
-    """Return a text with its values put in; a `Word` among them in the same language.
+    """Return a text with its values put in; a `TextKey` among them in the same language.
 
     Raises
     ------
@@ -62,12 +60,19 @@ def text(language: str, key: str, **values: object) -> str:
     --------
     >>> text("en", "count.files", n=3)
     '3 files'
-    >>> text("ja", "packages.revoked", reason=Word("state.draft"))
+    >>> text("ja", "packages.revoked", reason=TextKey("state.draft"))
     '取り消されました：下書き'
     """
-    known = texts(language if language in LANGUAGES else DEFAULT)
-    put = {name: known[one] if isinstance(one, Word) else one for name, one in values.items()}
-    return known[key].format(**put) if put else known[key]
+    message = _translations(language if language in LANGUAGES else DEFAULT).gettext(key)
+    if message == key:
+        raise KeyError(key)
+    if not values:
+        return message
+    parts = {
+        name: text(language, value) if isinstance(value, TextKey) else value
+        for name, value in values.items()
+    }
+    return message.format(**parts)
 
 
 def result_label(language: str, what: str, name: str) -> str:
@@ -75,7 +80,7 @@ def result_label(language: str, what: str, name: str) -> str:
 
     Parameters
     ----------
-    what : tables, columns, figures, or for words in a column ``values.`` and its name
+    what : tables, columns, figures, or for values in a column ``values.`` and its name
 
     Examples
     --------
@@ -84,16 +89,18 @@ def result_label(language: str, what: str, name: str) -> str:
     >>> result_label("ja", "columns", "my_own")
     'my_own'
     """
-    return _result_labels(language).get(what, {}).get(name, name)
+    return str(_translations(language).pgettext(what, name))
 
 
 @cache
-def _result_labels(language: str) -> dict[str, dict[str, str]]:
-    path = Path(__file__).with_name(f"results_{language}.json")
-    if not path.is_file():  # in English the names speak for themselves
-        return {}
-    read: dict[str, dict[str, str]] = json.loads(path.read_text(encoding="utf-8"))
-    return read
+def _translations(language: str) -> Translations:
+    """Return a language's catalogue, compiled here so that only its text is kept and shipped."""
+    with Path(__file__).with_name(f"{language}.po").open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    compiled = io.BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)
 
 
 def choose_language(chosen: str, accepted: str = "") -> str:
@@ -112,7 +119,7 @@ def choose_language(chosen: str, accepted: str = "") -> str:
     if chosen in LANGUAGES:
         return chosen
     ranked: list[tuple[float, int, str]] = []
-    for place, part in enumerate(accepted[:400].split(",")):
+    for position, part in enumerate(accepted[:400].split(",")):
         name, _, quality = part.strip().partition(";q=")
         try:
             weight = float(quality) if quality else 1.0
@@ -120,5 +127,5 @@ def choose_language(chosen: str, accepted: str = "") -> str:
             continue
         language = name.strip().lower().partition("-")[0]
         if language in LANGUAGES and weight > 0:
-            ranked.append((-weight, place, language))
+            ranked.append((-weight, position, language))
     return min(ranked)[2] if ranked else DEFAULT

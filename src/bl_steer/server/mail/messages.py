@@ -49,7 +49,7 @@ def completion_text(
 def _title(job: Job, package: Package | None) -> str:
     if package is not None:
         return title_of(package, job.language)
-    key = f"card.{job.analysis}.title"
+    key = f"analysis.{job.analysis}.title"
     return text(job.language, key) if has_text(key) else job.analysis
 
 

@@ -11,7 +11,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Package, Release, Review
-from bl_steer.server.languages import Word, text
+from bl_steer.server.languages import TextKey, text
 from bl_steer.server.packages.approval import Approval, Permit
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.parameters import Text
@@ -62,7 +62,7 @@ def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
         raise GateError(
             "not_released",
             package=f"{package.name} {package.version}",
-            state=Word(f"state.{package.state}"),
+            state=TextKey(f"state.{package.state}"),
             reason=reason,
         )
     return Permit(

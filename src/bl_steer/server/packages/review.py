@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from bl_steer.processing.registry import analysis_names
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Blob, Package, Release, Review, User
-from bl_steer.server.languages import Word
+from bl_steer.server.languages import TextKey
 from bl_steer.server.packages.approval import Approval
 from bl_steer.server.packages.catalogue import GateError, approvals_of, live_package
 from bl_steer.server.packages.inspection import inspect
@@ -223,7 +223,7 @@ def _check_name(session: Session, manifest: Manifest, author: User) -> None:
 
 def _check_role(user: User) -> None:
     if user.role not in REVIEWERS or user.disabled is not None:
-        raise GateError("no_reviewer", email=user.email, role=Word(f"role.{user.role}"))
+        raise GateError("no_reviewer", email=user.email, role=TextKey(f"role.{user.role}"))
 
 
 def _check_approvals(session: Session, package: Package, public_key: str) -> None:
@@ -306,7 +306,7 @@ def _require(package: Package, allowed: tuple[State, ...], state: State) -> None
         raise GateError(
             f"not_to_{state}",
             package=_called(package),
-            state=Word(f"state.{package.state}"),
+            state=TextKey(f"state.{package.state}"),
             sha256=package.sha256[:12],
         )
 

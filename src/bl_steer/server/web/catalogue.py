@@ -104,7 +104,7 @@ def _builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
     from bl_steer.processing.registry import find_analysis
 
     def words(what: str) -> dict[str, str]:
-        return {one: text(one, f"card.{name}.{what}") for one in LANGUAGES}
+        return {one: text(one, f"analysis.{name}.{what}") for one in LANGUAGES}
 
     return AnalysisEntry(
         name=name,

@@ -230,16 +230,19 @@ def _number(value: Any) -> str:
 
 
 def _limits(info: FieldInfo, language: str) -> tuple[float | None, float | None, str]:
-    found: dict[str, float] = {}
-    for one in info.metadata:
+    limits: dict[str, float] = {}
+    for constraint in info.metadata:
         for name in ("ge", "gt", "le", "lt"):
-            if (limit := getattr(one, name, None)) is not None:
-                found[name] = limit
-    words = [
-        text(language, f"limit.{name}", limit=f"{limit:,.10g}") for name, limit in found.items()
+            if (limit := getattr(constraint, name, None)) is not None:
+                limits[name] = limit
+    sentences = [
+        text(language, f"limit.{name}", limit=f"{limit:,.10g}") for name, limit in limits.items()
     ]
-    low, high = found.get("ge", found.get("gt")), found.get("le")
-    return low, high, text(language, "limit.and").join(words)
+    low, high = limits.get("ge", limits.get("gt")), limits.get("le")
+    if len(sentences) == 2:
+        first, second = sentences
+        return low, high, text(language, "limit.both", first=first, second=second)
+    return low, high, "".join(sentences)
 
 
 def _label(name: str, info: FieldInfo, analysis: str, language: str) -> str:

@@ -13,7 +13,8 @@ from zoneinfo import ZoneInfo
 
 from fastapi import Request
 from fastapi.responses import HTMLResponse
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined, pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from bl_steer.server.auth.accounts import Visitor
@@ -73,10 +74,6 @@ def render(
     visitor: Visitor = getattr(request.state, "visitor", Visitor())
     settings = request.app.state.context.settings
 
-    def t(key: str, **parts: object) -> Markup:
-        words = escape(text(language, key))
-        return words.format(**parts) if parts else words  # a part that is no markup is escaped
-
     def when(moment: float | None) -> Markup:
         return Markup() if moment is None else _moment(moment, settings.time_zone)
 
@@ -87,7 +84,6 @@ def render(
         _environment()
         .get_template(f"{page}.html")
         .render(
-            t=t,
             language=language,
             languages=LANGUAGES,
             visitor=visitor,
@@ -178,6 +174,13 @@ def _has_sandbox() -> bool:
     return shutil.which("bwrap") is not None
 
 
+@pass_context
+def _gettext(context: Context, key: str, **values: object) -> Markup:
+    """Return a text in the page's language, escaped, as is each value that is no markup itself."""
+    message = escape(text(context["language"], key))
+    return message.format(**values) if values else message
+
+
 @cache
 def _environment() -> Environment:
     pages = {one.name: one.read_text(encoding="utf-8") for one in HERE.glob("pages/*.html")}
@@ -188,6 +191,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["_"] = _gettext
     made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return made
 

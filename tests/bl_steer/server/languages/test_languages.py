@@ -7,6 +7,8 @@ from typing import get_args
 
 import numpy as np
 import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.pofile import read_po
 
 import bl_steer.server
 from bl_steer.processing.registry import find_analysis, make_params
@@ -14,15 +16,26 @@ from bl_steer.protocols import Inputs
 from bl_steer.server.auth.accounts import ROLES
 from bl_steer.server.auth.api_keys import SCOPES
 from bl_steer.server.jobs.leases import CAUSES
-from bl_steer.server.languages import LANGUAGES, choose_language, result_label, text, texts
+from bl_steer.server.languages import LANGUAGES, choose_language, result_label, text
 from bl_steer.server.packages.manifest import InputKind
 from bl_steer.server.packages.review import STATES
 from bl_steer.server.web.catalogue import builtin_entries
-from bl_steer.server.web.routes.packages import DEEDS
+from bl_steer.server.web.routes.packages import ACTIONS
 
 HERE = Path(str(bl_steer.server.__file__)).parent
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
 SOURCES = [*HERE.rglob("*.py"), *HERE.glob("web/pages/*.html")]
+
+
+def catalogue(language: str) -> Catalog:
+    with (HERE / "languages" / f"{language}.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def texts(language: str) -> dict[str, str]:
+    """All texts by key."""
+    messages = (message for message in catalogue(language) if message.id and not message.context)
+    return {str(message.id): str(message.string) for message in messages}
 
 
 def values_in(words: str) -> set[str]:
@@ -37,6 +50,15 @@ def test_every_text_is_there_in_every_language_with_the_same_values() -> None:
             assert values_in(words) == values_in(english[key]), f"{key} in {language}"
 
 
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_catalogue_is_whole_and_gettext_finds_no_fault_with_it(language: str) -> None:
+    messages = [message for message in catalogue(language) if message.id]
+    assert [one.id for one in messages if not one.string or one.fuzzy] == []
+    assert [(one.id, list(one.check())) for one in messages if list(one.check())] == []
+    known = {key: text(language, key) for key in texts(language)}
+    assert known == texts(language), "what is compiled at the start is what stands in the file"
+
+
 def test_japanese_texts_are_japanese() -> None:
     latin = {key for key, words in texts("ja").items() if words.isascii() and words.strip()}
     assert latin <= {"api.python", "choice.advise.method.sobol", "count.more"} | {
@@ -47,7 +69,7 @@ def test_japanese_texts_are_japanese() -> None:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.name)
 def test_every_text_that_a_source_names_exists(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
-    named = re.findall(r"""\bt\(\s*["']([a-z_.]+[a-z_])["']\s*[,)]""", source)
+    named = re.findall(r"""\b_\(\s*["']([a-z_.]+[a-z_])["']\s*[,)]""", source)
     named += re.findall(r"""["']((?:refused|error|form|sign_in)\.[a-z_]+)["']""", source)
     named += [f"refused.no_{what}" for what in re.findall(r'missing\("(\w+)"\)', source)]
     assert [key for key in named if key not in texts("en")] == []
@@ -60,7 +82,7 @@ def test_every_state_cause_role_and_scope_has_its_text() -> None:
     wanted += [f"{what}{one}" for one in STATES for what in ("state.", "packages.now_")]
     wanted += [f"gate.not_to_{one}" for one in STATES]
     wanted += [f"packages.input_{one}" for one in get_args(InputKind)]
-    wanted += [f"packages.deed_{one}" for one in DEEDS]
+    wanted += [f"packages.action_{one}" for one in ACTIONS]
     wanted += [f"role.{one}" for one in ROLES] + [f"scope.{one}" for one in SCOPES]
     assert [key for key in wanted if key not in texts("en")] == []
 
@@ -76,7 +98,7 @@ def test_every_refusal_of_the_gate_and_every_deed_on_record_has_its_text() -> No
     deeds = {one for call in calls for one in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
     deeds |= {"retraining done", "retraining failed"}
     assert len(deeds) > 20
-    assert [one for one in deeds if f"deed.{one}" not in texts("ja")] == []
+    assert [one for one in deeds if f"audit.{one}" not in texts("ja")] == []
 
 
 def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:

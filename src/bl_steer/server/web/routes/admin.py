@@ -140,12 +140,14 @@ def audit(request: Request, context: AppContext, before: str = "") -> Response:
         broken = broken_link(session)
     older = records[-1].id if len(records) == PAGE else None
     language = language_of(request)
-    deeds = {one.action: _deed(one.action, language) for one in records}
-    return render(request, "admin_audit", records=records, deeds=deeds, broken=broken, older=older)
+    events = {record.action: _event_title(record.action, language) for record in records}
+    return render(
+        request, "admin_audit", records=records, events=events, broken=broken, older=older
+    )
 
 
-def _deed(action: str, language: str) -> str:
-    key = f"deed.{action}"
+def _event_title(action: str, language: str) -> str:
+    key = f"audit.{action}"
     return text(language, key) if has_text(key) else action
 
 

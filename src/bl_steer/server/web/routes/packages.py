@@ -32,7 +32,7 @@ __all__ = ["router"]
 
 router = pages_router()
 LONGEST_SCRIPT = 200_000
-DEEDS = ("approve", "reject", "release", "roll_back", "revoke")
+ACTIONS = ("approve", "reject", "release", "roll_back", "revoke")
 
 
 @router.get("/packages")
@@ -94,13 +94,13 @@ def decide(
 ) -> Response:
     """Approve, reject, release, roll back or revoke."""
     by = user
-    deed, comment = form.get("deed", ""), form.get("comment", "")
-    if deed not in DEEDS:
+    action, comment = form.get("deed", ""), form.get("comment", "")
+    if action not in ACTIONS:
         raise Refused(422, "refused.body", reason="deed")
     try:
         with context.database.write() as session:
             package = _seen(user, visitor, session, sha256)
-            _do(context, session, package, by, deed, comment)
+            _do(context, session, package, by, action, comment)
     except PackageError as error:
         return _page(request, context, user, visitor, sha256, refused=_refused(error))
     return RedirectResponse(f"/packages/{sha256}", 303)
@@ -147,16 +147,16 @@ def _take_in(context: Context, author: User, arrival: Arrival) -> Package:
 
 
 def _do(
-    context: Context, session: Session, package: Package, by: User, deed: str, comment: str
+    context: Context, session: Session, package: Package, by: User, action: str, comment: str
 ) -> None:
     key = context.packages.key
-    if deed == "approve":
+    if action == "approve":
         gate.approve(session, package.sha256, by, comment, key=key)
-    elif deed == "reject":
+    elif action == "reject":
         gate.reject(session, package.sha256, by, comment)
-    elif deed == "release":
+    elif action == "release":
         gate.release(session, package.sha256, by, public_key=key.public)
-    elif deed == "roll_back":
+    elif action == "roll_back":
         gate.roll_back(session, package.name, by, public_key=key.public)
     else:
         gate.revoke(session, package.sha256, by, comment)
@@ -253,11 +253,11 @@ def _page(
         whole=whole,
         script=script,
         trouble=refused.in_language(language_of(request)) if refused else "",
-        deeds=_deeds(package, user, has_earlier=len({one.sha256 for one in releases}) > 1),
+        actions=_actions(package, user, has_earlier=len({one.sha256 for one in releases}) > 1),
     )
 
 
-def _deeds(package: Package, user: User, *, has_earlier: bool) -> list[str]:
+def _actions(package: Package, user: User, *, has_earlier: bool) -> list[str]:
     """Return what this user may do to a package now; the gate itself checks again."""
     author, reviewer = package.author_id == user.id, user.role in gate.REVIEWERS
     allowed = {
@@ -267,7 +267,7 @@ def _deeds(package: Package, user: User, *, has_earlier: bool) -> list[str]:
         "roll_back": reviewer and package.state == "released" and has_earlier,
         "revoke": (reviewer or author) and package.state != "revoked",
     }
-    return [deed for deed in DEEDS if allowed[deed]]
+    return [action for action in ACTIONS if allowed[action]]
 
 
 def _script(context: Context, session: Session, package: Package, manifest: Manifest) -> str:
