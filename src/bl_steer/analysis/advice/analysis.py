@@ -38,7 +38,7 @@ MAX_CELLS = 40_000
 
 
 class AdviceParams(BaseModel):
-    """Parameters of the analysis ``advise``."""
+    """What the advice can be told."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,9 +63,9 @@ class SteeringAdvice:
 
     Notes
     -----
-    Several points are found one after the other: the value of each is taken to be what the model
-    expects there, and the model asked again (the "kriging believer"). Of more points than can be
-    learnt from in some seconds, the method bayesian takes some that lie spread out.
+    Several points are chosen one after the other: the value of each is assumed to be what the model
+    expects there before the next is chosen (the "kriging believer"). Of more points than the method
+    bayesian can learn from in some seconds, it learns from some that lie spread out.
 
     References
     ----------

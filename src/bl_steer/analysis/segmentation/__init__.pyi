@@ -1,3 +1,4 @@
+from . import networks as networks
 from . import planning as planning
 from . import training as training
 from .acquisition import Acquisition as Acquisition

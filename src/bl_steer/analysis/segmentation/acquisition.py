@@ -156,8 +156,8 @@ class Acquisition:
     ) -> list[str]:
         """Say how new micrographs were acquired otherwise than those in training.
 
-        Several images taken alike are judged together, which finds smaller changes than one
-        alone. They are taken to show one specimen: their common area counts, not their number.
+        Several images acquired alike are judged together, which finds smaller changes than one
+        alone. They are assumed to show one specimen: their common area counts, not their number.
         Give them as the network sees them: resampled, if they are.
 
         Parameters

@@ -1,8 +1,8 @@
-"""Describe how a micrograph looks in a few numbers that gain and offset leave alone.
+"""Describe the appearance of a micrograph in a few numbers that gain and offset leave alone.
 
 They tell whether a new micrograph was acquired as those that a model learned from: the scale of its
-features, its sharpness, its noise, its texture, the greys of its phases and its edges. What to
-make of a difference is the business of `acquisition`.
+features, its sharpness, its noise, its texture, the greys of its phases and its edges. What a
+difference means is in `acquisition`.
 """
 
 from __future__ import annotations

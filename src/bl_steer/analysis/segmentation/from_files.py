@@ -37,8 +37,8 @@ def inputs_from_files(
 
     Parameters
     ----------
-    paths : files, and folders whose images are all taken, in natural order; painted masks beside
-        their micrographs are left out
+    paths : files, and folders of images, read in natural order; painted masks beside their
+        micrographs are left out
     metadata : acquisition metadata that hold for all of them, such as ``pixel_size_nm``; they go
         before what the files say of themselves
 

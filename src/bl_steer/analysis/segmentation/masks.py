@@ -63,7 +63,7 @@ class UnknownColour:
 
 @dataclass(frozen=True)
 class MaskReport:
-    """What was found in a mask; shares are of all its pixels, 0 … 1."""
+    """The contents of a mask; shares are of all its pixels, 0 … 1."""
 
     shares: Mapping[str, float]
     """By phase."""
@@ -82,7 +82,7 @@ class MaskReport:
 
 @dataclass(frozen=True)
 class DecodedMask:
-    """Labels of shape (H, W), `UNLABELLED` where nobody can tell, and what was found."""
+    """Labels of shape (H, W), `UNLABELLED` where nobody can tell, and the contents of the mask."""
 
     labels: Labels
     report: MaskReport

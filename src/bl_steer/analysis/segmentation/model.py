@@ -41,11 +41,11 @@ class SegmentationModel:
     Parameters
     ----------
     network : in evaluation
-    name, widths : what `build_network` made it from
+    name, widths : arguments of `build_network`
     phases : the label of a phase is its index
     pixel_size_nm : of the training micrographs as the network saw them; None where not known
     card : JSON-compatible: data, acquisition metadata, metrics, versions and hashes
-    even_levels : whether it segments better once slow changes of brightness are taken out
+    even_levels : whether it segments better once slow changes of brightness are removed
     """
 
     network: SegmentationNetwork

@@ -23,7 +23,7 @@ from bl_steer.protocols import Progress
 __all__ = ["MAX_RESAMPLING", "Segmentation", "count_steps", "segment"]
 
 SAME_PIXEL_SIZE = 0.02
-"""Relative difference of pixel sizes below which a micrograph is taken as it is."""
+"""Relative difference of pixel sizes below which a micrograph is not resampled."""
 MAX_RESAMPLING = 4.0
 """Ratio of pixel sizes beyond which resampling cannot bring a micrograph to what was trained on."""
 

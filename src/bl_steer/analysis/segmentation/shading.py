@@ -1,4 +1,4 @@
-"""Take slow changes of brightness out of a micrograph, with a first pass at half the resolution.
+"""Remove slow changes of brightness from a micrograph, with a first pass at half the resolution.
 
 Charging and shading move the grey levels of a phase by as much as phases differ, over distances
 that a network does not overlook. The first pass costs a quarter of a full one and tells which level

@@ -1,6 +1,6 @@
 """The networks behind one interface: micrographs (B, 1, H, W) to logits (B, n_phases, H, W).
 
-`build_network` makes one by name. Each says its `stride` (H and W must be multiples of it) and its
+`build_network` builds one by its name. Each says its `stride` (H and W must be multiples of it) and its
 `halo` (pixels around a tile that its output depends on), so that tiles can be cut without seams.
 """
 

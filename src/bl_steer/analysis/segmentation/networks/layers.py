@@ -1,4 +1,4 @@
-"""What the networks are made of."""
+"""The building blocks of the networks, and the class that all of them are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Make a network by its name."""
+"""Build a network by its name."""
 
 from __future__ import annotations
 

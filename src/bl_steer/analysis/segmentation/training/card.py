@@ -1,4 +1,4 @@
-"""Make a model: its weights, and a card that says what they come from and how good they are."""
+"""Train a model, and write the card that says what it comes from and how good it is."""
 
 from __future__ import annotations
 
