@@ -62,7 +62,7 @@ class CalibratedNetwork(SegmentationNetwork):
 
 
 def features(x: Tensor, log_p: Tensor) -> Tensor:
-    """Return the features that the correction is linear in, shape (B, n_phases + n_bands + 1, H, W)."""
+    """Return what the correction is linear in, shape (B, n_phases + n_bands + 1, H, W)."""
     blurred = {sigma: _blurred(x, sigma) for band in BANDS_PX for sigma in band}
     bands = [blurred[fine] - blurred[coarse] for fine, coarse in BANDS_PX]
     return torch.cat([log_p.clamp(min=LEAST_LOG), *bands, torch.ones_like(x)], dim=1)
