@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from bl_steer.analysis.superresolution.stack_files import write_volume
+from bl_steer.analysis.superresolution import write_volume
 from bl_steer.files.stacks import open_stack, open_zarr
 
 STACK = np.random.default_rng(0).integers(0, 200, (3, 5, 6)).astype(np.uint8)

@@ -13,7 +13,7 @@ from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.slabs import n_planes
-from bl_steer.analysis.superresolution.stack_files import even_subset
+from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.protocols import Progress
 

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.superresolution.isotropy import isotropy
-from bl_steer.analysis.superresolution.leave_out import leave_out
+from bl_steer.analysis.superresolution.isotropy import measure_isotropy
+from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import FourierCorrelation, fourier_correlation
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
@@ -61,7 +61,7 @@ def judge(
     """
     n_phases = network.n_values
     voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
-    alike = isotropy(labels, voxel, n_phases=n_phases, names=names)
+    alike = measure_isotropy(labels, voxel, n_phases=n_phases, names=names)
     shells = shell_correlation(network, labels, (voxel[0] / network.factor, pixel_nm, pixel_nm))
     tables: dict[str, Table] = {
         "isotropy_chords": alike.chords,

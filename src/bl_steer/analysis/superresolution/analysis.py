@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import partial
+from collections.abc import Iterator
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.superresolution.decimation import Decimation
-from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
-from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis import superresolution
+from bl_steer.analysis.superresolution.checks import (
+    absent_labels,
+    check_lessons,
+    like_labels,
+    limit_of,
+    voxel_warnings,
+)
+from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.superresolution.isotropy import Isotropy
-    from bl_steer.analysis.superresolution.volume import SuperResolved
-
-__all__ = ["SuperResolutionAnalysis", "limit_of", "result_of"]
+__all__ = ["SuperResolutionAnalysis", "SuperResolutionParams", "result_of"]
 
 STACK = "slices"
 
@@ -73,7 +74,7 @@ class SuperResolutionAnalysis:
     Params: ClassVar[type[BaseModel]] = SuperResolutionParams
 
     def inputs_of(self, run: Any) -> Inputs:
-        """Return the frames of a stored run as slices, in their order, and its conditions."""
+        """Return the frames of a stored run as slices, in their order, with its metadata."""
         if run.frames is None or len(run.frames) < 2:
             raise ValueError(
                 f"a run must hold slices to be super-resolved, got run {run.uid} with fewer than "
@@ -102,51 +103,50 @@ class SuperResolutionAnalysis:
         ValueError
             When the stack, its voxel or the model do not fit.
         """
-        from bl_steer.analysis.superresolution.isotropy import isotropy
-        from bl_steer.analysis.superresolution.volume import super_resolve
-
         began = perf_counter()
-        slices, voxel = _slices(inputs), _voxel(inputs, params)
-        model = _model(slices, voxel, params, progress)
-        trust = isotropy(slices, voxel, n_phases=params.n_phases)
-        found = super_resolve(
+        if list(inputs.arrays) != [STACK]:
+            raise ValueError(
+                f"there must be one array named {STACK!r}, got {list(inputs.arrays)}; stack the "
+                "slices"
+            )
+        slices, voxel_nm = np.asarray(inputs.arrays[STACK]), _voxel(inputs, params)
+        model = _model(slices, voxel_nm, params, progress)
+        isotropy = superresolution.measure_isotropy(slices, voxel_nm, n_phases=params.n_phases)
+        resolved = superresolution.super_resolve(
             model, slices, keep_fractions=params.keep_fractions, progress=progress
         )
-        return result_of(model, slices, found, trust, params, voxel, inputs.source, began=began)
+        inputs = replace(inputs, arrays={STACK: slices})
+        return result_of(model, inputs, resolved, isotropy, params, began=began)
 
 
 def result_of(
-    model: SuperResolutionModel,
-    slices: Any,
-    found: SuperResolved,
-    trust: Isotropy,
+    model: superresolution.SuperResolutionModel,
+    inputs: Inputs,
+    resolved: superresolution.SuperResolved,
+    isotropy: superresolution.Isotropy,
     params: SuperResolutionParams,
-    voxel_nm: tuple[float, float, float],
-    source: Mapping[str, Any],
     *,
     began: float,
 ) -> AnalysisResult:
-    """Return what there is to say of a volume, in memory or in Zarr.
+    """Return what there is to say of a volume; slices and volume may be numpy or Zarr.
 
     Parameters
     ----------
-    slices : (n, H, W), numpy or Zarr
-    voxel_nm : of the slices
     began : `perf_counter` when the work began
     """
-    from bl_steer.analysis.superresolution.figures import draw_section
-
-    fine = (voxel_nm[0] / model.factor, *voxel_nm[1:])
+    slices: Any = inputs.arrays[STACK]
+    voxel_nm = _voxel(inputs, params)
+    fine_nm = (voxel_nm[0] / model.factor, *voxel_nm[1:])
     tables: dict[str, Table] = {
-        "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine)},
-        "correlation": trust.correlation,
-        "chords": trust.chords,
+        "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine_nm)},
+        "correlation": isotropy.correlation,
+        "chords": isotropy.chords,
     }
     if params.n_phases is not None:
-        tables["fractions"] = _fractions(slices, found.volume, params.n_phases)
+        tables["fractions"] = _fractions(slices, resolved.volume, params.n_phases)
     return AnalysisResult(
         tables=tables,
-        arrays={"volume": found.volume, "uncertainty": found.uncertainty},
+        arrays={"volume": resolved.volume, "uncertainty": resolved.uncertainty},
         provenance={
             "name": SuperResolutionAnalysis.name,
             "version": SuperResolutionAnalysis.version,
@@ -155,32 +155,41 @@ def result_of(
             "weights": model.weights_sha256,
             "model": params.model,
             "limit": limit_of(voxel_nm[0]),
-            "source": dict(source),
+            "source": dict(inputs.source),
             "versions": dict(model.card.get("versions", {})),
             "duration_s": perf_counter() - began,
         },
         figures={
-            "section": partial(draw_section, slices, found.volume, found.uncertainty, voxel_nm)
+            "section": lambda: superresolution.draw_section(
+                slices, resolved.volume, resolved.uncertainty, voxel_nm
+            )
         },
-        warnings=trust.warnings,
+        warnings=(
+            *inputs.notes,
+            *_warnings(model, slices, voxel_nm, learnt_here=params.model is None),
+            *isotropy.warnings,
+        ),
     )
 
 
-def limit_of(pitch_nm: float) -> str:
-    """Return what super-resolution cannot do, for the user."""
-    return (
-        f"features thinner than the pitch of {pitch_nm:g} nm may lie between two slices unseen; "
-        "they cannot be recovered, and what is inserted there is a guess by the likeness of the "
-        "plane"
+def _warnings(
+    model: superresolution.SuperResolutionModel,
+    slices: Any,
+    voxel_nm: tuple[float, float, float],
+    *,
+    learnt_here: bool,
+) -> Iterator[str]:
+    """Compare a stack with what its model learnt from."""
+    n_phases = None if model.kind == "grey" else model.n_values
+    subset = even_subset(slices)
+    if learnt_here:
+        yield from absent_labels(subset, n_phases)
+    yield from voxel_warnings(
+        voxel_nm,
+        learnt_pitch_px=model.settings.decimation.pitch_px,
+        learnt_voxel_nm=model.card.get("data", {}).get("voxel_nm"),
     )
-
-
-def _slices(inputs: Inputs) -> NDArray[Any]:
-    if list(inputs.arrays) != [STACK]:
-        raise ValueError(
-            f"there must be one array named {STACK!r}, got {list(inputs.arrays)}; stack the slices"
-        )
-    return np.asarray(inputs.arrays[STACK])
+    yield from like_labels(subset, n_phases)
 
 
 def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:
@@ -194,27 +203,27 @@ def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float,
 
 
 def _model(
-    slices: NDArray[Any],
-    voxel: tuple[float, float, float],
+    slices: Any,
+    voxel_nm: tuple[float, float, float],
     params: SuperResolutionParams,
     progress: Progress | None,
-) -> SuperResolutionModel:
+) -> superresolution.SuperResolutionModel:
+    """Return the model that is asked for, or one that has learnt from the stack itself."""
     if params.model is not None:
-        return SuperResolutionModel.load(params.model)
-    from bl_steer.analysis.superresolution.model import check_lessons
-    from bl_steer.analysis.superresolution.stack_files import even_subset
-
+        return superresolution.SuperResolutionModel.load(params.model)
     lessons = even_subset(slices)
     check_lessons(lessons)
-    settings = TrainingSettings(
+    settings = superresolution.TrainingSettings(
         factor=params.factor,
-        decimation=Decimation(pitch_px=voxel[0] / voxel[1]),
+        decimation=Decimation(pitch_px=voxel_nm[0] / voxel_nm[1]),
         blocks=params.blocks,
         channels=params.channels,
         steps=params.steps,
         seed=params.seed,
     )
-    return train_model(lessons, settings, n_phases=params.n_phases, progress=progress)
+    return superresolution.train_model(
+        lessons, settings, n_phases=params.n_phases, progress=progress
+    )
 
 
 def _fractions(slices: Any, volume: Any, n_phases: int) -> Table:

@@ -24,7 +24,7 @@ def nearest(slices: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
     slices : (n, H, W), of any type
     factor : planes for each interval of slices; N = (n-1)·factor + 1
     """
-    chosen = np.ceil(_places(len(slices), factor) - 0.5 - 1e-9).astype(int)
+    chosen = np.ceil(_positions(len(slices), factor) - 0.5 - 1e-9).astype(int)
     return np.asarray(slices[chosen])
 
 
@@ -55,13 +55,13 @@ def signed_distance(labels: NDArray[np.uint8], factor: int, n_phases: int) -> ND
     with nothing else, counts as one pitch away from it (with voxels of one edge).
     """
     best = np.full(((len(labels) - 1) * factor + 1, *labels.shape[1:]), -np.inf, np.float32)
-    found = np.zeros(best.shape, np.uint8)
+    phases = np.zeros(best.shape, np.uint8)
     for phase in range(n_phases):
         height = linear(np.stack([_height(plane == phase, factor) for plane in labels]), factor)
         better = height > best
         best[better] = height[better]
-        found[better] = phase
-    return found
+        phases[better] = phase
+    return phases
 
 
 GREY_BASELINES: dict[str, Callable[[NDArray[np.generic], int], NDArray[np.generic]]] = {
@@ -79,22 +79,22 @@ def _height(inside: NDArray[np.bool_], pitch: int) -> Values:
     return np.asarray(distance, np.float32)
 
 
-def _places(n_slices: int, factor: int) -> Array:
-    """Return the place of each plane, in slices."""
+def _positions(n_slices: int, factor: int) -> Array:
+    """Return where each plane lies, in slices."""
     return np.arange((n_slices - 1) * factor + 1) / factor
 
 
 def _weighted(
     slices: NDArray[np.generic], factor: int, reach: int, kernel: Callable[[Array], Array]
 ) -> Values:
-    places = _places(len(slices), factor)
-    out = np.empty((len(places), *slices.shape[1:]), np.float32)
-    for plane, place in enumerate(places):
+    positions = _positions(len(slices), factor)
+    out = np.empty((len(positions), *slices.shape[1:]), np.float32)
+    for plane, z in enumerate(positions):
         around = np.arange(
-            max(0, int(np.floor(place)) - reach + 1),
-            min(len(slices) - 1, int(np.floor(place)) + reach) + 1,
+            max(0, int(np.floor(z)) - reach + 1),
+            min(len(slices) - 1, int(np.floor(z)) + reach) + 1,
         )
-        weights = kernel(place - around)
+        weights = kernel(z - around)
         weights = (weights / weights.sum()).astype(np.float32)
         out[plane] = np.tensordot(weights, slices[around].astype(np.float32), axes=1)
     return out

@@ -8,16 +8,19 @@ known. `sections` that are learnt so are true where the sample is isotropic; `is
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Decimation", "LessonSampler", "Lessons", "rows_at"]
+__all__ = ["Decimation", "LessonSampler", "Lessons", "even_subset", "rows_at"]
 
 Values = NDArray[np.float32]
 MIN_ROWS = 4
 """Measured rows that a lesson must have."""
+MAX_TRAINING_SLICES = 32
+"""Neighbouring slices teach much the same; evenly spread ones bound the memory."""
 
 
 class Decimation(BaseModel):
@@ -109,17 +112,17 @@ class LessonSampler:
             plane = plane[:, ::-1]
         start = int(rng.integers(plane.shape[1] - self._n_columns + 1))
         plane = plane[:, start : start + self._n_columns]
-        places = self._places(rng, plane.shape[0])
-        measured = rows_at(plane, places, profile_px=self._decimation.profile_px)
+        positions = self._positions(rng, plane.shape[0])
+        measured = rows_at(plane, positions, profile_px=self._decimation.profile_px)
         fine = np.interp(
-            (np.arange((len(places) - 1) * 2**stage) + 0.5) / 2**stage,
-            np.arange(len(places)),
-            places,
+            (np.arange((len(positions) - 1) * 2**stage) + 0.5) / 2**stage,
+            np.arange(len(positions)),
+            positions,
         )
         between = rows_at(plane, fine, profile_px=self._decimation.profile_px)
         return measured.transpose(2, 0, 1), between.transpose(2, 0, 1)
 
-    def _places(self, rng: np.random.Generator, length: int) -> NDArray[np.float64]:
+    def _positions(self, rng: np.random.Generator, length: int) -> NDArray[np.float64]:
         """Return where the slices lie along the axis, px."""
         d = self._decimation
         steps = np.full(self.n_rows - 1, d.pitch_px)
@@ -127,19 +130,29 @@ class LessonSampler:
             steps *= np.clip(1 + d.pitch_jitter * rng.standard_normal(len(steps)), 0.4, 1.6)
         room = length - 1 - d.profile_px
         steps *= min(1.0, room / steps.sum())
-        places = np.concatenate([[0.0], np.cumsum(steps)])
+        positions = np.concatenate([[0.0], np.cumsum(steps)])
         # Whole pixels where the pitch is whole: interpolation would smooth the lessons.
-        return places + d.profile_px / 2 + rng.integers(int(room - places[-1]) + 1)
+        return positions + d.profile_px / 2 + rng.integers(int(room - positions[-1]) + 1)
 
 
-def rows_at(plane: Values, places: NDArray[np.float64], *, profile_px: float = 0.0) -> Values:
-    """Return rows of a plane (H, W, …) at places between its own, averaged over a slice's depth."""
+def even_subset(stack: Any) -> NDArray[Any]:
+    """Return slices spread evenly over a stack in memory or in Zarr, as many as teach enough."""
+    n = stack.shape[0]
+    chosen = np.unique(np.linspace(0, n - 1, min(n, MAX_TRAINING_SLICES)).round().astype(int))
+    return np.stack([np.asarray(stack[int(z)]) for z in chosen])
+
+
+def rows_at(plane: Values, positions: NDArray[np.float64], *, profile_px: float = 0.0) -> Values:
+    """Return rows of a plane (H, W, …) at positions between its own.
+
+    Each is averaged over `profile_px`, the depth of a slice.
+    """
     if profile_px > 0:
         n = 2 * int(np.ceil(profile_px)) + 1
         depths = np.linspace(-profile_px / 2, profile_px / 2, n)
-        return np.asarray(np.mean([rows_at(plane, places + d) for d in depths], axis=0), np.float32)
-    below = np.clip(np.floor(places + 1e-9).astype(int), 0, len(plane) - 1)
+        return np.asarray(np.mean([rows_at(plane, positions + d) for d in depths], axis=0), np.float32)
+    below = np.clip(np.floor(positions + 1e-9).astype(int), 0, len(plane) - 1)
     above = np.minimum(below + 1, len(plane) - 1)
-    weight = np.clip(places - below, 0.0, 1.0).astype(np.float32)
+    weight = np.clip(positions - below, 0.0, 1.0).astype(np.float32)
     weight = weight.reshape(-1, *(1,) * (plane.ndim - 1))
     return np.asarray(plane[below] * (1 - weight) + plane[above] * weight, np.float32)

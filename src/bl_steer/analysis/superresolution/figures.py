@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+from matplotlib.figure import Figure
 
 __all__ = ["draw_section"]
 
@@ -23,10 +21,8 @@ def draw_section(
     volume, uncertainty : (N, H, W), likewise
     voxel_nm : of the slices
     """
-    from matplotlib.figure import Figure
-
     middle = slices.shape[1] // 2
-    measured, fine, apart = (np.asarray(one[:, middle]) for one in (slices, volume, uncertainty))
+    measured, fine, apart = (np.asarray(a[:, middle]) for a in (slices, volume, uncertainty))
     z, _, x = (edge / 1000 for edge in voxel_nm)
     height, width = (len(measured) - 1) * z, (measured.shape[1] - 1) * x
     fine_z = height / (len(fine) - 1)
@@ -38,7 +34,7 @@ def draw_section(
         ("|xz − yz|", apart, fine_z, "magma"),
     )
     for ax, (title, section, pitch, colours) in zip(axes, panels, strict=True):
-        # A row is drawn around its own place.
+        # A row is drawn around its own depth.
         extent = (-x / 2, width + x / 2, height + pitch / 2, -pitch / 2)
         limits = (None, None) if colours == "magma" else (measured.min(), measured.max())
         image = ax.imshow(

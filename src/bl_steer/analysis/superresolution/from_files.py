@@ -1,36 +1,105 @@
-"""What ``bl-steer superres …`` does; each returns what is printed and written as JSON."""
+"""Stacks from files, and what ``bl-steer superres …`` does with them.
+
+Each command returns what is printed and written as JSON. `bl_steer.files.stacks` opens the stacks.
+"""
 
 from __future__ import annotations
 
 import errno
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import tifffile
+import zarr
 from numpy.typing import NDArray
 
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.superresolution.analysis import (
+    SuperResolutionAnalysis,
+    SuperResolutionParams,
+    result_of,
+)
+from bl_steer.analysis.superresolution.checks import (
+    absent_labels,
+    check_lessons,
+    check_slices,
+    like_labels,
+    limit_of,
+    verdict,
+)
+from bl_steer.analysis.superresolution.decimation import even_subset
+from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.analysis.superresolution.volume import SuperResolved
+from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
+from bl_steer.files.planes import some_planes
+from bl_steer.files.slice_folder import natural_key
+from bl_steer.files.stacks import check_apart, gap_notes, open_stack, open_zarr
+from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.superresolution.analysis import SuperResolutionParams
-    from bl_steer.analysis.superresolution.model import SuperResolutionModel
-    from bl_steer.analysis.superresolution.training import TrainingSettings
-
-__all__ = ["check", "run", "run_zarr", "train"]
+__all__ = [
+    "check",
+    "inputs_from_files",
+    "parse_voxel",
+    "run",
+    "run_zarr",
+    "train",
+    "write_volume",
+]
 
 Voxel = tuple[float, float, float]
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-MARGIN_IOU, MARGIN_DB = 0.005, 0.1
-"""Methods whose scores differ by less are alike."""
-MOST_LIKE_LABELS = 8
-"""Different whole numbers up to which grey levels look like labels."""
 RESULTS = ("volume.tif", "uncertainty.tif", "volume.zarr", "section.png")
-SAME = 0.05
-"""Relative deviation up to which two voxels count as one."""
+
+
+def inputs_from_files(paths: Sequence[Path]) -> Inputs:
+    """Return one stack, or single slices in the order of the numbers in their names.
+
+    Raises
+    ------
+    ValueError
+        When a file cannot be read, or slices differ in shape or type or have one name.
+    """
+    if len(paths) == 1:
+        stored = open_stack(paths[0])
+        source = {"files": [str(paths[0])]}
+        return Inputs({"slices": stored.array}, {}, source, stored.notes)
+    paths = sorted(paths, key=natural_key)
+    names = [path.name for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"slices must have names of their own, which tell their order, got {twice[0]} more "
+            "than once; rename them, or give one stack"
+        )
+    read = segmentation.inputs_from_files(paths)
+    if len(read.arrays) > len(paths):
+        origin = [Path(file).name for file in read.source["files"]]
+        stack = next(name for name in origin if origin.count(name) > 1)
+        raise ValueError(
+            f"several files must be single slices, got {stack} with {origin.count(stack)} of them "
+            f"among {len(paths)} files; give one stack, or single slices"
+        )
+    kinds = {(array.shape, str(array.dtype)) for array in read.arrays.values()}
+    if len(kinds) > 1:
+        shown = " and ".join(f"{shape} of {dtype}" for shape, dtype in sorted(kinds)[:2])
+        raise ValueError(f"slices must be of one shape and type, got {shown}; make them alike")
+    sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
+    known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
+    return Inputs(
+        {"slices": np.stack(list(read.arrays.values()))},
+        known,
+        {"files": [str(path) for path in paths]},
+        [*read.notes, *gap_notes(paths)],
+    )
 
 
 def train(
@@ -43,14 +112,10 @@ def train(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train a model on a stack and save it in `out`; take up an unfinished training there."""
-    from bl_steer.analysis.superresolution.model import check_lessons, train_model
-    from bl_steer.analysis.superresolution.stack_files import even_subset
-    from bl_steer.files.stacks import check_apart, open_stack
-
     check_apart(stack, out)
     check_place(out)
-    stored = open_stack(stack)
-    slices = even_subset(stored.array)
+    inputs = inputs_from_files([stack])
+    slices = even_subset(inputs.arrays["slices"])
     check_lessons(slices)
     model = train_model(
         slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
@@ -60,7 +125,11 @@ def train(
         "kind": model.kind,
         "factor": model.factor,
         "n_slices": len(slices),
-        "warnings": [*stored.notes, *_absent(slices, n_phases), *_like_labels(slices, n_phases)],
+        "warnings": [
+            *inputs.notes,
+            *absent_labels(slices, n_phases),
+            *like_labels(slices, n_phases),
+        ],
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
     }
@@ -76,25 +145,16 @@ def run(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Insert planes between the slices of a stack in memory; write TIFFs and a figure."""
-    from bl_steer.analysis.superresolution.analysis import SuperResolutionAnalysis
-    from bl_steer.analysis.superresolution.model import SuperResolutionModel
-    from bl_steer.analysis.superresolution.stack_files import write_volume
-    from bl_steer.files.stacks import check_apart, open_stack
-
     check_apart(stack, out, RESULTS)
     check_place(out)
-    made = SuperResolutionModel.load(model)
-    stored = open_stack(stack)
-    inputs = Inputs({"slices": stored.array}, source={"files": [str(stack)]})
-    params = _params(model, made, voxel_nm, keep_fractions)
-    result = SuperResolutionAnalysis().run(inputs, params, progress)
-    fine = (voxel_nm[0] / made.factor, *voxel_nm[1:])
+    params = _params(model, SuperResolutionModel.load(model), voxel_nm, keep_fractions)
+    result = SuperResolutionAnalysis().run(inputs_from_files([stack]), params, progress)
+    z, y, x = result.tables["voxel"]["edge_nm"].tolist()
     files = [
-        write_volume(out / f"{name}.tif", result.arrays[name], fine)
+        write_volume(out / f"{name}.tif", result.arrays[name], (z, y, x))
         for name in ("volume", "uncertainty")
     ]
-    notes = [*stored.notes, *_model_warnings(made, voxel_nm, stored.array)]
-    report = _told(result, out, notes)
+    report = _report(result, out)
     return {**report, "files": [*map(str, files), *report["files"]]}
 
 
@@ -109,24 +169,15 @@ def run_zarr(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Insert planes between the slices of a Zarr stack, slab by slab, into a Zarr group."""
-    import zarr
-
-    from bl_steer.analysis.superresolution.analysis import result_of
-    from bl_steer.analysis.superresolution.isotropy import isotropy, middle_box
-    from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
-    from bl_steer.analysis.superresolution.volume import SuperResolved
-    from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
-    from bl_steer.files.stacks import check_apart, open_zarr
-
     check_apart(stack, out, RESULTS)
     check_place(out)
     began = perf_counter()
-    made = SuperResolutionModel.load(model)
-    params = _params(model, made, voxel_nm, keep_fractions)
+    network = SuperResolutionModel.load(model)
+    params = _params(model, network, voxel_nm, keep_fractions)
     slices, target = open_zarr(stack), out / "volume.zarr"
-    box = middle_box(slices, voxel_nm[0] / voxel_nm[1], made.n_values)
+    box = middle_box(slices, voxel_nm[0] / voxel_nm[1], network.n_values)
     check_slices(box, params.n_phases)
-    trust = isotropy(box, voxel_nm, n_phases=params.n_phases)
+    isotropy = measure_isotropy(box, voxel_nm, n_phases=params.n_phases)
     try:
         super_resolve_zarr(
             model,
@@ -141,10 +192,9 @@ def run_zarr(
             raise
         raise UnwritableError.at(target, error) from error
     group: Any = zarr.open_group(str(target), mode="r")
-    found = SuperResolved(group["volume"], group["uncertainty"])
-    source = {"files": [str(stack)]}
-    result = result_of(made, slices, found, trust, params, voxel_nm, source, began=began)
-    report = _told(result, out, _model_warnings(made, voxel_nm, slices))
+    resolved = SuperResolved(group["volume"], group["uncertainty"])
+    inputs = Inputs({"slices": slices}, {}, {"files": [str(stack)]})
+    report = _report(result_of(network, inputs, resolved, isotropy, params, began=began), out)
     return {
         **report,
         "isotropy_tested_on": list(box.shape),
@@ -161,40 +211,71 @@ def check(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Say how far a super-resolution of this stack can be trusted; no ground truth is needed."""
-    from bl_steer.analysis.superresolution.analysis import limit_of
-    from bl_steer.analysis.superresolution.isotropy import isotropy
-    from bl_steer.analysis.superresolution.leave_out import leave_out
-    from bl_steer.analysis.superresolution.model import check_lessons, check_slices
-    from bl_steer.files.stacks import open_stack
-
-    stored = open_stack(stack)
-    slices = np.asarray(stored.array[:])
+    inputs = inputs_from_files([stack])
+    slices = np.asarray(inputs.arrays["slices"][:])
     check_slices(slices, n_phases)
     check_lessons(slices)
-    found = isotropy(slices, voxel_nm, n_phases=n_phases)
+    isotropy = measure_isotropy(slices, voxel_nm, n_phases=n_phases)
     scores = leave_out(slices, settings, n_phases=n_phases, progress=progress)
     return {
         "slices": list(slices.shape),
-        "leave_out": _plain(scores),
-        "verdict": _verdict(scores),
-        "correlation": _plain(found.correlation),
-        "chords": _plain(found.chords),
+        "leave_out": _lists(scores),
+        "verdict": verdict(scores),
+        "correlation": _lists(isotropy.correlation),
+        "chords": _lists(isotropy.chords),
         "warnings": [
-            *stored.notes,
-            *_absent(slices, n_phases),
-            *_like_labels(slices, n_phases),
-            *found.warnings,
+            *inputs.notes,
+            *absent_labels(slices, n_phases),
+            *like_labels(slices, n_phases),
+            *isotropy.warnings,
         ],
         "limit": limit_of(voxel_nm[0]),
     }
+
+
+def parse_voxel(text: str) -> Voxel:
+    """Return the edges of a voxel, nm, from ``Z,Y,X``.
+
+    Raises
+    ------
+    ValueError
+        Unless there are three positive numbers, equal along y and x.
+
+    Examples
+    --------
+    >>> parse_voxel("100,10,10")
+    (100.0, 10.0, 10.0)
+    """
+    try:
+        z, y, x = (float(part) for part in text.split(","))
+    except ValueError:
+        z = y = x = float("nan")
+    if not (0 < z < np.inf and 0 < y < np.inf and abs(y - x) <= 1e-3 * y):
+        raise ValueError(
+            "a voxel must be three positive numbers Z,Y,X in nm, with Y equal to X, got "
+            f"{text!r}; try 100,10,10"
+        )
+    return z, y, x
+
+
+def write_volume(path: Path, volume: NDArray[Any], voxel_nm: Voxel) -> Path:
+    """Write a volume as a TIFF of pages, with the voxel in its description; whole or not at all."""
+    z, y, x = voxel_nm
+    with draft_of(path) as draft:
+        tifffile.imwrite(
+            draft,
+            volume,
+            compression="zlib",
+            photometric="minisblack",
+            metadata={"axes": "ZYX", "voxel_nm": f"{z:g},{y:g},{x:g}"},
+        )
+    return path
 
 
 def _params(
     folder: Path, model: SuperResolutionModel, voxel_nm: Voxel, keep_fractions: bool
 ) -> SuperResolutionParams:
     """Return the analysis' parameters for a trained model."""
-    from bl_steer.analysis.superresolution.analysis import SuperResolutionParams
-
     settings = model.settings
     return SuperResolutionParams(
         model=str(folder),
@@ -210,11 +291,8 @@ def _params(
     )
 
 
-def _told(result: AnalysisResult, out: Path, notes: list[str]) -> dict[str, Any]:
-    """Draw the figure of a result, in memory or in Zarr, and return what is told of it."""
-    from bl_steer.files.planes import some_planes
-    from bl_steer.processing.digest import digest_of
-
+def _report(result: AnalysisResult, out: Path) -> dict[str, Any]:
+    """Draw the figure of a result, in memory or in Zarr, and return what is said of it."""
     figure = out / "section.png"
     with draft_of(figure) as draft:
         result.figures["section"]().savefig(draft, dpi=130)
@@ -224,9 +302,9 @@ def _told(result: AnalysisResult, out: Path, notes: list[str]) -> dict[str, Any]
         "shape": list(result.arrays["volume"].shape),
         "voxel_nm": result.tables["voxel"]["edge_nm"].tolist(),
         "mean_uncertainty": total / math.prod(uncertainty.shape),
-        "fractions": _plain(result.tables.get("fractions")),
+        "fractions": _lists(result.tables.get("fractions")),
         "limit": result.provenance["limit"],
-        "warnings": [*notes, *result.warnings],
+        "warnings": list(result.warnings),
         "digest": digest_of(result),
         "weights_sha256": result.provenance["weights"],
         "duration_s": result.provenance["duration_s"],
@@ -234,85 +312,5 @@ def _told(result: AnalysisResult, out: Path, notes: list[str]) -> dict[str, Any]
     }
 
 
-def _verdict(scores: Table) -> str:
-    """Return whether the network predicts left-out slices better than what needs no training."""
-    from bl_steer.analysis.superresolution.leave_out import NETWORKS
-
-    measure, best = ("miou", max) if "miou" in scores else ("rms_error", min)
-    name = "mean IoU" if measure == "miou" else "rms error"
-    found = dict(zip(np.asarray(scores["method"]).tolist(), scores[measure], strict=True))
-    ours = found.pop(NETWORKS)
-    simple = best(found, key=lambda method: found[method])
-    beside = f"{simple} ({name} {ours:.3f} against {found[simple]:.3f})"
-    if _beyond(ours, found[simple], measure):
-        return f"better than {beside}"
-    how = "not better than" if _beyond(found[simple], ours, measure) else "like"
-    return f"{how} {beside}: train longer, or do not use it"
-
-
-def _beyond(score: float, other: float, measure: str) -> bool:
-    """Return whether a score is better than another by more than the margin."""
-    if measure == "miou":
-        return score > other + MARGIN_IOU
-    return score * 10 ** (MARGIN_DB / 20) < other
-
-
-def _absent(slices: NDArray[Any], n_phases: int | None) -> list[str]:
-    """Tell of labels that are asked for and do not occur."""
-    if n_phases is None:
-        return []
-    absent = sorted(set(range(n_phases)) - set(np.unique(slices).tolist()))
-    if not absent:
-        return []
-    some = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
-    return [f"of labels 0 … {n_phases - 1}, {some} do not occur in the slices; is N right?"]
-
-
-def _like_labels(slices: Any, n_phases: int | None) -> list[str]:
-    """Tell of what is taken as grey levels and looks like labels."""
-    if n_phases is not None:
-        return []
-    found: set[float] = set()
-    for plane in slices:
-        found |= set(np.unique(plane).tolist())
-        if len(found) > MOST_LIKE_LABELS:  # most often after the first plane
-            return []
-    values = sorted(found)
-    if not all(float(value).is_integer() for value in values):
-        return []
-    numbered = slices.dtype.kind in "ui" and values == list(range(len(values)))
-    remedy = "" if numbered else "number them from 0 as uint8, and "
-    return [
-        f"the slices hold the whole numbers {', '.join(f'{value:g}' for value in values)} alone, "
-        f"as labels do, and are taken as grey levels; if they are labels, {remedy}train with "
-        f"--labels {len(values)}"
-    ]
-
-
-def _model_warnings(model: SuperResolutionModel, voxel_nm: Voxel, stack: Any) -> list[str]:
-    """Compare a stack with what the model learnt from."""
-    from bl_steer.analysis.superresolution.stack_files import even_subset
-
-    n_phases = None if model.kind == "grey" else model.n_values
-    return [*_voxel_warnings(model, voxel_nm), *_like_labels(even_subset(stack), n_phases)]
-
-
-def _voxel_warnings(model: SuperResolutionModel, voxel_nm: Voxel) -> list[str]:
-    """Compare the voxel of a stack with that of the model's training."""
-    pitch, learnt = voxel_nm[0] / voxel_nm[1], model.settings.decimation.pitch_px
-    if abs(pitch / learnt - 1) >= SAME:
-        return [
-            f"the model learnt a pitch of {learnt:g} px and the stack has {pitch:g}; train another"
-        ]
-    known = model.card.get("data", {}).get("voxel_nm")
-    if known is None or max(abs(a / b - 1) for a, b in zip(voxel_nm, known, strict=True)) < SAME:
-        return []
-    ours, theirs = (" × ".join(f"{edge:g}" for edge in voxel) for voxel in (voxel_nm, known))
-    return [
-        f"the model learnt from voxels of {theirs} nm and the stack has {ours}; is --voxel right? "
-        "Else train another"
-    ]
-
-
-def _plain(table: Table | None) -> Mapping[str, list[Any]] | None:
+def _lists(table: Table | None) -> Mapping[str, list[Any]] | None:
     return None if table is None else {k: np.asarray(v).tolist() for k, v in table.items()}

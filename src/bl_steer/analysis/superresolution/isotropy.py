@@ -15,18 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.superresolution.checks import N_BLOCKS, anisotropy_warnings, check_extent
 from bl_steer.protocols import Array, Table
 
-__all__ = ["Isotropy", "isotropy", "middle_box"]
+__all__ = ["Isotropy", "measure_isotropy", "middle_box"]
 
-N_BLOCKS = 4
-"""Blocks along y and along x for the standard errors."""
 N_LAGS = 6
-LIMIT_SD = 4.0
-LIMIT_RELATIVE = 0.1
-"""A difference is worth a warning when it is both significant and large."""
 GREY, GREY_HALVES = ("grey levels",), ("darker than the median", "brighter than the median")
-"""What stands in the place of phases."""
+"""What stands in the column of the phases."""
 BOX_VOXELS = 2**25
 """Of a stack on disk that are tested, for one value a voxel; fewer for more."""
 BOX_SLICES = 128
@@ -49,7 +45,7 @@ class Isotropy:
     warnings: tuple[str, ...]
 
 
-def isotropy(
+def measure_isotropy(
     slices: NDArray[Any],
     voxel_nm: tuple[float, float, float],
     *,
@@ -74,22 +70,23 @@ def isotropy(
     The standard errors come from 4×4 columns of the stack, taken as independent. For grey levels,
     chords are those of what is brighter or darker than the median.
     """
-    pitch = _check(slices, voxel_nm)
+    check_extent(slices.shape, voxel_nm)
+    pitch = voxel_nm[0] / voxel_nm[1]
     if n_phases is None:
         fields = {-1: _standardised(slices)}
         inside = {0: slices <= np.median(slices), 1: slices > np.median(slices)}
     else:
         inside = {k: slices == k for k in range(n_phases) if (slices == k).any()}
-        fields = {k: _standardised(one) for k, one in inside.items()}
+        fields = {k: _standardised(mask) for k, mask in inside.items()}
     lags = np.arange(1, min(N_LAGS, len(slices) - 1, int(min(slices.shape[1:]) / 2 / pitch)) + 1)
-    whole, parts = (GREY, GREY_HALVES) if n_phases is None else (names, names)
-    correlation = _named(_correlation_table(fields, lags, pitch, voxel_nm[0]), whole)
-    chords = _named(_chord_table(inside, pitch, voxel_nm[0]), parts)
-    return Isotropy(correlation, chords, tuple(_warnings(correlation, chords)))
+    of_fields, of_parts = (GREY, GREY_HALVES) if n_phases is None else (names, names)
+    correlation = _named(_correlation_table(fields, lags, pitch, voxel_nm[0]), of_fields)
+    chords = _named(_chord_table(inside, pitch, voxel_nm[0]), of_parts)
+    return Isotropy(correlation, chords, tuple(anisotropy_warnings(correlation, chords)))
 
 
 def _named(table: Table, names: Sequence[str]) -> Table:
-    """Return a table with the phases' names in place of their numbers."""
+    """Return a table with the phases' names instead of their numbers."""
     if not names:
         return table
     return {**table, "phase": np.array([names[int(phase)] for phase in table["phase"]])}
@@ -109,26 +106,9 @@ def middle_box(slices: Any, pitch_px: float, n_values: int) -> NDArray[Any]:
     return np.asarray(slices[_middle(n, depth), _middle(height, edge), _middle(width, edge)])
 
 
-def _middle(whole: int, part: int) -> slice:
-    first = max(0, (whole - part) // 2)
+def _middle(length: int, part: int) -> slice:
+    first = max(0, (length - part) // 2)
     return slice(first, first + part)
-
-
-def _check(slices: NDArray[Any], voxel_nm: tuple[float, float, float]) -> float:
-    """Return the pitch in pixels of the plane."""
-    z, y, x = voxel_nm
-    if not (z > 0 and y > 0 and abs(y - x) <= 1e-3 * y):
-        raise ValueError(
-            f"a voxel must have positive edges, equal along y and x, got {voxel_nm} nm; resample "
-            "the slices"
-        )
-    pitch = z / y
-    if slices.ndim != 3 or len(slices) < 3 or min(slices.shape[1:]) < 3 * pitch + N_BLOCKS:
-        raise ValueError(
-            f"a stack must have three slices of three pitches at least, got shape {slices.shape} "
-            f"at a pitch of {pitch:g} px; take more"
-        )
-    return pitch
 
 
 def _standardised(values: NDArray[Any]) -> NDArray[np.float32]:
@@ -173,12 +153,12 @@ def _lagged(field: NDArray[np.float32], lag_px: float, axis: int) -> NDArray[np.
 def _chord_table(inside: dict[int, NDArray[np.bool_]], pitch: float, pitch_nm: float) -> Table:
     """Compare mean chords, each counted at the pitch: twice the fraction over the crossings."""
     rows: list[tuple[float, ...]] = []
-    for phase, one in inside.items():
-        along = _blocks((one[:-1] != one[1:]).astype(np.float32))
+    for phase, mask in inside.items():
+        along = _blocks((mask[:-1] != mask[1:]).astype(np.float32))
         plane = np.mean(
-            [_blocks(_changed(one, pitch, axis).astype(np.float32)) for axis in (1, 2)], axis=0
+            [_blocks(_changed(mask, pitch, axis).astype(np.float32)) for axis in (1, 2)], axis=0
         )
-        share = one.mean()
+        share = mask.mean()
         crossings, expected = max(along.mean(), 1e-9), max(plane.mean(), 1e-9)
         error = (along - plane).std(ddof=1) / N_BLOCKS / crossings
         rows.append(
@@ -194,32 +174,7 @@ def _chord_table(inside: dict[int, NDArray[np.bool_]], pitch: float, pitch_nm: f
     return dict(zip(names, np.array(rows, float).reshape(-1, 5).T, strict=True))
 
 
-def _changed(one: NDArray[np.bool_], pitch: float, axis: int) -> NDArray[np.bool_]:
-    moved = np.moveaxis(one, axis, 2)
+def _changed(mask: NDArray[np.bool_], pitch: float, axis: int) -> NDArray[np.bool_]:
+    moved = np.moveaxis(mask, axis, 2)
     step = max(1, round(pitch))
     return np.moveaxis(moved[..., :-step] != moved[..., step:], 2, axis)
-
-
-def _warnings(correlation: Table, chords: Table) -> list[str]:
-    found = []
-    apart = np.abs(correlation["along_z"] - correlation["in_plane"])
-    worth = (apart > LIMIT_SD * correlation["difference_sd"]) & (apart > LIMIT_RELATIVE)
-    if worth.any():
-        worst = int(np.argmax(np.where(worth, apart, 0)))
-        found.append(
-            f"the two-point correlation at {correlation['lag_nm'][worst]:g} nm is "
-            f"{correlation['along_z'][worst]:.2f} along z and {correlation['in_plane'][worst]:.2f} "
-            "in the plane: the sample is not isotropic, or pitch or pixel size are wrong; what is "
-            "inserted will look like the plane"
-        )
-    apart = np.abs(np.log(chords["ratio"]))
-    worth = (apart > LIMIT_SD * chords["ratio_sd"] / chords["ratio"]) & (apart > LIMIT_RELATIVE)
-    if worth.any():
-        worst = int(np.argmax(np.where(worth, apart, 0)))
-        phase = chords["phase"][worst]
-        name = str(phase) if isinstance(phase, str) else f"phase {int(phase)}"
-        found.append(
-            f"chords of {name} are {chords['ratio'][worst]:.2f} times as long along z as in the "
-            "plane: the sample is not isotropic, or the pitch is wrong"
-        )
-    return found

@@ -6,21 +6,23 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
+from bl_steer.analysis.superresolution.checks import check_labels, check_slices
+from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
 from bl_steer.files.atomic import alone_in, draft_of, made_folder
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bl_steer.analysis.superresolution.network import SRRAM
 
 __all__ = ["Kind", "SuperResolutionModel", "train_model"]
 
@@ -82,8 +84,6 @@ class SuperResolutionModel:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``weights.safetensors`` and ``card.json`` into a folder, made if missing."""
-        from safetensors.torch import save
-
         path = Path(folder)
         identity = {
             "model": "super-resolution",
@@ -110,9 +110,6 @@ class SuperResolutionModel:
         ModelError
             When a file is missing or damaged, or the weights are not those of the card.
         """
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
         path = Path(folder)
         try:
             card = json.loads((path / CARD_FILE).read_text())
@@ -134,8 +131,6 @@ class SuperResolutionModel:
 
     @classmethod
     def _from_parts(cls, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
-        from bl_steer.analysis.superresolution.network import make_network
-
         settings = TrainingSettings.model_validate(card["settings"])
         stages = []
         for number in range(settings.n_stages):
@@ -165,7 +160,7 @@ def train_model(
     ----------
     slices : (n_slices, H, W): grey levels, or labels 0 … n_phases-1
     n_phases : None for grey levels
-    folder : where the checkpoint is kept, and the model is saved at the end; None keeps nothing
+    folder : where the checkpoint is, and the model is saved at the end; None writes nothing
     voxel_nm : of the slices, z, y, x, for the card
 
     Raises
@@ -175,15 +170,11 @@ def train_model(
     FileExistsError
         When another process trains in the folder.
     """
-    from bl_steer.processing.single_thread import single_thread
-
     check_slices(slices, n_phases)
     mean, deviation = (0.0, 1.0) if n_phases else _scale(slices)
     values = shares_of(slices, n_phases) if n_phases else standardised(slices, mean, deviation)
-    import torch  # noqa: F401  # before `single_thread`, which reaches only what is loaded
-
-    place = None if folder is None else Path(folder)
-    with made_folder(place), alone_in(place):
+    path = None if folder is None else Path(folder)
+    with made_folder(path), alone_in(path):
         with single_thread():
             training = StageTraining(settings, values, folder=folder)
             stages = training.run(progress)
@@ -203,58 +194,9 @@ def _card(
     return {"history": training.history, "data": data, "versions": _versions()}
 
 
-def check_slices(slices: Any, n_phases: int | None) -> None:
-    """Raise `ValueError` for what is no stack of finite grey levels or of labels."""
-    if slices.ndim != 3 or min(slices.shape) < 1:
-        raise ValueError(
-            f"a stack must have the axes z, y, x, got shape {slices.shape}; give one stack"
-        )
-    check_dtype(slices.dtype, n_phases)
-    if n_phases is not None:
-        _check_labels(slices, n_phases)
-    elif not np.isfinite(slices).all():
-        raise ValueError("grey levels must be finite, got some that are not; fill them first")
-
-
-def check_lessons(slices: NDArray[Any]) -> None:
-    """Raise `ValueError` for what nothing can be learnt from: one slice, or one value."""
-    if len(slices) < 2:
-        raise ValueError(
-            f"a model must learn from two slices at least, got {len(slices)}; give the whole stack"
-        )
-    if slices.size and (slices == slices.flat[0]).all():
-        raise ValueError(
-            f"a model must learn from slices that hold a structure, got {slices.flat[0]} in every "
-            "pixel; check the stack"
-        )
-
-
-def check_dtype(dtype: Any, n_phases: int | None) -> None:
-    """Raise `ValueError` for values that are no real numbers, or no whole ones for labels."""
-    if n_phases is not None and (dtype.kind not in "ui" or n_phases < 2):
-        raise ValueError(
-            f"labels must be whole numbers 0 … {n_phases - 1}, got {dtype}; save them as uint8, "
-            "and give the number of phases"
-        )
-    if dtype.kind not in "buif":
-        raise ValueError(
-            f"grey levels must be real numbers, got {dtype}; save them as uint8 or float32, such "
-            "as the magnitude of complex ones"
-        )
-
-
-def _check_labels(labels: NDArray[Any], n_phases: int) -> None:
-    least, most = int(np.min(labels)), int(np.max(labels))
-    if least < 0 or most >= n_phases:
-        raise ValueError(
-            f"labels must be whole numbers 0 … {n_phases - 1}, got {labels.dtype} from {least} up "
-            f"to {most}; number the phases from 0, and give how many there are"
-        )
-
-
 def shares_of(labels: NDArray[Any], n_phases: int) -> NDArray[np.float32]:
     """Return labels (…) as shares of the phases (…, n_phases): 1 for the voxel's own."""
-    _check_labels(labels, n_phases)  # numpy would count negative ones from the end
+    check_labels(labels, n_phases)  # numpy would count negative ones from the end
     return np.asarray(np.eye(n_phases, dtype=np.float32)[labels])
 
 
@@ -272,6 +214,4 @@ def _scale(slices: NDArray[Any]) -> tuple[float, float]:
 
 
 def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
     return {name: version(name) for name in ("bl-steer", "torch", "numpy")}

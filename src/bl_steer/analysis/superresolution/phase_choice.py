@@ -75,17 +75,20 @@ class PhaseChoice:
         boundary = float(_of_intervals(_boundaries(slices)))
         inserted = np.arange(shares.shape[1]) % factor != 0
         logarithms = _logarithms(shares)
-        apart = _apart(logarithms)
-        low, high, found = 0.0, MAX_SHARPENING, cls._with_offsets(logarithms, fractions, factor)
-        if _boundaries(found._chosen(logarithms)[inserted]).mean() >= boundary:
-            return found
+        detail = _detail(logarithms)
+        choice = cls._with_offsets(logarithms, fractions, factor)
+        if _boundaries(choice._chosen(logarithms)[inserted]).mean() >= boundary:
+            return choice
+        # Sharpening lengthens boundaries, so the sharpening that gives the slices' length is found
+        # by halving. It moves the fractions too: the offsets are fitted anew at every step.
+        low, high = 0.0, MAX_SHARPENING
         for _ in range(HALVINGS):
             middle = 0.5 * (low + high)
-            sharp = logarithms + np.float32(middle) * apart
-            found = cls._with_offsets(sharp, fractions, factor, middle)
-            short = _boundaries(found._chosen(sharp)[inserted]).mean() < boundary
+            sharp = logarithms + np.float32(middle) * detail
+            choice = cls._with_offsets(sharp, fractions, factor, middle)
+            short = _boundaries(choice._chosen(sharp)[inserted]).mean() < boundary
             low, high = (middle, high) if short else (low, middle)
-        return found
+        return choice
 
     @classmethod
     def _with_offsets(
@@ -99,17 +102,17 @@ class PhaseChoice:
         distances = _distances(logarithms.shape[1], factor)
         offsets = []
         for distance in range(1, factor // 2 + 1):
-            some = logarithms[:, distances == distance].reshape(len(logarithms), -1)
-            if some.shape[1] > SAMPLE:  # drawn: even steps would take some sections only
-                some = some[:, np.random.default_rng(0).choice(some.shape[1], SAMPLE)]
-            offsets.append(offsets_for(some, fractions))
+            voxels = logarithms[:, distances == distance].reshape(len(logarithms), -1)
+            if voxels.shape[1] > SAMPLE:  # drawn: even steps would take some sections only
+                voxels = voxels[:, np.random.default_rng(0).choice(voxels.shape[1], SAMPLE)]
+            offsets.append(offsets_for(voxels, fractions))
         return cls(np.stack(offsets), sharpening)
 
     def __call__(self, shares: Values) -> NDArray[np.uint8]:
         """Return the phases (N, H, n_sections) for shares (n_phases, N, H, n_sections)."""
         logarithms = _logarithms(shares)
         if self.sharpening:
-            logarithms += np.float32(self.sharpening) * _apart(logarithms)
+            logarithms += np.float32(self.sharpening) * _detail(logarithms)
         return self._chosen(logarithms)
 
     def _chosen(self, logarithms: Values) -> NDArray[np.uint8]:
@@ -128,6 +131,9 @@ def offsets_for(
     logarithms : (n_phases, n_voxels), of the shares
     target : (n_phases,)
     """
+    # The fraction of a phase rises with its own offset, in steps of a voxel and at a rate that the
+    # other offsets change: there is no slope to follow, only a sign. That is Rprop's case
+    # (Riedmiller and Braun, 1993, DOI 10.1109/ICNN.1993.298623).
     offsets, step = np.zeros(len(target), np.float32), np.full(len(target), 0.2, np.float32)
     last = np.zeros(len(target))
     for _ in range(MAX_ROUNDS):
@@ -138,6 +144,7 @@ def offsets_for(
         # A step of its own for each phase: it grows while the sign stays and halves when it turns.
         step = np.clip(step * np.where(missing * last < 0, 0.5, 1.3), 1e-4, 0.5).astype(np.float32)
         offsets += step * np.sign(missing).astype(np.float32)
+        # A common shift of all offsets changes no choice; without it they could drift to the limit.
         offsets = np.clip(offsets - offsets.mean(), -MAX_OFFSET, MAX_OFFSET)
         last = missing
     return offsets.astype(np.float64)
@@ -147,8 +154,8 @@ def _logarithms(shares: Values) -> Values:
     return np.log(np.maximum(shares, np.float32(FLOOR)))
 
 
-def _apart(logarithms: Values) -> Values:
-    """Return the difference from the mean around, within each section (N, H)."""
+def _detail(logarithms: Values) -> Values:
+    """Return what differs from the mean of the voxels around, within each section (N, H)."""
     around = logarithms
     for axis in (1, 2):
         around = gaussian_filter1d(around, SHARPENING_PX, axis=axis, truncate=3.0)

@@ -65,7 +65,7 @@ def fourier_correlation(
             f"volumes must have one shape and an edge for each axis, got {first.shape}, "
             f"{second.shape} and {voxel_nm} nm; cut them alike"
         )
-    a, b = (np.fft.rfftn(_windowed(one)) for one in (first, second))
+    a, b = (np.fft.rfftn(_windowed(volume)) for volume in (first, second))
     axes = [np.fft.fftfreq(n, d) for n, d in zip(first.shape[:-1], voxel_nm[:-1], strict=True)]
     axes.append(np.fft.rfftfreq(first.shape[-1], voxel_nm[-1]))
     radius = np.sqrt(sum(g**2 for g in np.meshgrid(*axes, indexing="ij", sparse=True)))
@@ -86,12 +86,12 @@ def fourier_correlation(
     return FourierCorrelation(frequency, correlation, float(resolution))
 
 
-def ring_resolution(found: NDArray[Any], measured: NDArray[Any], pixel: float = 1.0) -> float:
+def ring_resolution(predicted: NDArray[Any], measured: NDArray[Any], pixel: float = 1.0) -> float:
     """Return the length down to which planes agree with measured ones, in the unit of the pixel.
 
     Parameters
     ----------
-    found, measured : (n, H, W); the ring correlation is the mean of the planes'
+    predicted, measured : (n, H, W); the ring correlation is the mean of the planes'
     pixel : its edge
 
     Returns
@@ -99,9 +99,10 @@ def ring_resolution(found: NDArray[Any], measured: NDArray[Any], pixel: float = 
     resolution : where the correlation first falls below one half; NaN where it does not
     """
     rings = [
-        fourier_correlation(a, b, (pixel, pixel)) for a, b in zip(found, measured, strict=True)
+        fourier_correlation(a, b, (pixel, pixel)) for a, b in zip(predicted, measured, strict=True)
     ]
-    mean = np.mean([one.correlation for one in rings], axis=0)
+    mean = np.mean([ring.correlation for ring in rings], axis=0)
+    # The first ring holds the mean, which the window leaves a little of: it tells nothing.
     below = np.flatnonzero(mean[1:] < AGAINST_MEASURED)
     return float(1 / rings[0].frequency[below[0] + 1]) if len(below) else float("nan")
 

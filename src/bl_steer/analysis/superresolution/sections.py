@@ -10,15 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bl_steer.analysis.superresolution.network import SRRAM, RAMBlock
+from bl_steer.analysis.superresolution.network import SRRAM, RAMBlock
 
 __all__ = ["ONE_RUN", "Running", "insert_rows", "interleaved", "rows_between"]
 
@@ -61,8 +61,6 @@ def insert_rows(stages: Sequence[SRRAM], measured: Values, running: Running = ON
     fine : (B, n_values, (N-1)·2^n_stages + 1, W); every 2^n_stages-th row is a measured one, bit
         for bit
     """
-    import torch
-
     x = torch.from_numpy(np.ascontiguousarray(measured))
     with torch.inference_mode():
         for stage in stages:
@@ -72,8 +70,6 @@ def insert_rows(stages: Sequence[SRRAM], measured: Values, running: Running = ON
 
 def interleaved(rows: Tensor, between: Tensor) -> Tensor:
     """Return N rows and the N-1 between them as 2N-1, shape (B, n_values, 2N-1, W)."""
-    import torch
-
     batch, n_values, n, width = rows.shape
     out = torch.empty(batch, n_values, 2 * n - 1, width, dtype=rows.dtype)
     out[:, :, ::2], out[:, :, 1::2] = rows, between
@@ -87,8 +83,6 @@ def rows_between(network: SRRAM, x: Tensor, running: Running = ONE_RUN) -> Tenso
     ----------
     x : sections (B, n_values, N, W), f32
     """
-    import torch
-
     half = running.precision == "bf16"
     width = max(8, running.strip_px // (x.shape[0] * x.shape[2]))
     with torch.autocast("cpu", torch.bfloat16, enabled=half):
@@ -124,8 +118,6 @@ def _variance(branch: Tensor) -> Tensor:
 
 def _finished(network: SRRAM, features: Tensor, first: Tensor, width: int) -> Tensor:
     """Return what `SRRAM.finish` does, its last two layers as one."""
-    from torch.nn import functional
-
     weight, bias = network.folded()
 
     def folded(features: Tensor, first: Tensor) -> Tensor:
@@ -148,14 +140,12 @@ def _stripwise(layer: Callable[..., Tensor], width: int, halo: int, *inputs: Ten
     halo : columns to each side that the layer's answer depends on
     inputs : (B, C, N, W)
     """
-    import torch
-
     columns = inputs[0].shape[3]
     if width + 2 * halo >= columns:
         return layer(*inputs)
     strips = []
     for left in range(0, columns, width):
         first, last = max(0, left - halo), min(columns, left + width + halo)
-        out = layer(*(one[..., first:last] for one in inputs))
+        out = layer(*(features[..., first:last] for features in inputs))
         strips.append(out[..., left - first : left - first + min(width, columns - left)])
     return torch.cat(strips, dim=3)

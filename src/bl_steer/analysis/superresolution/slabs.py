@@ -42,7 +42,7 @@ class SlabWork:
     ----------
     model : trained on the stack, or on one like it
     slices : (n, H, W), read only
-    xz : (n_values, N, H, W), f16: what the first pass found
+    xz : (n_values, N, H, W), f16: the result of the first pass
     volume : (N, H, W), of the type of the slices: the result
     uncertainty : (N, H, W), f32: how far the two directions disagree: the difference of the grey
         levels, or half the sum of the differences of the phases' shares (0 … 1)
@@ -66,24 +66,24 @@ class SlabWork:
         measured = np.asarray(self.slices[:, rows])
         n, thickness, width = measured.shape
         shape = (self.model.n_values, n_planes(n, self.model.factor), thickness, width)
-        found = np.empty(shape, np.float16)
+        inserted = np.empty(shape, np.float16)
         for some in self._groups(thickness, width):
             values = self.model.values_of(measured[:, some])  # (n, b, W, V)
             fine = self._inserted(values.transpose(1, 3, 0, 2))  # (b, V, N, W)
-            found[:, :, some] = fine.transpose(1, 2, 0, 3)
-        self.xz[:, :, rows] = found
+            inserted[:, :, some] = fine.transpose(1, 2, 0, 3)
+        self.xz[:, :, rows] = inserted
 
     def second_pass(self, columns: slice, choice: PhaseChoice) -> None:
         """Insert the planes of the yz sections of a slab of columns; write the mean of both."""
         measured, xz = np.asarray(self.slices[:, :, columns]), np.asarray(self.xz[..., columns])
-        found = np.empty(xz.shape[1:], self.volume.dtype)
-        uncertainty = np.empty(found.shape, np.float32)
+        volume = np.empty(xz.shape[1:], self.volume.dtype)
+        uncertainty = np.empty(volume.shape, np.float32)
         for some in self._groups(measured.shape[2], measured.shape[1]):
             mean, apart = self._both(measured[:, :, some], xz[..., some])
-            found[..., some], uncertainty[..., some] = self._decided(mean, apart, choice)
-        found[:: self.model.factor] = measured
+            volume[..., some], uncertainty[..., some] = self._decided(mean, apart, choice)
+        volume[:: self.model.factor] = measured
         uncertainty[:: self.model.factor] = 0
-        self.volume[:, :, columns] = found
+        self.volume[:, :, columns] = volume
         self.uncertainty[:, :, columns] = uncertainty
 
     def _decided(
@@ -107,10 +107,10 @@ class SlabWork:
         columns = range(step // 2, width, step)
         measured = np.empty((n, height, len(columns)), self.slices.dtype)
         shares = np.empty((n_values, n_planes(n, factor), height, len(columns)), np.float32)
-        for place, column in enumerate(columns):
-            one, at = slice(column, column + 1), slice(place, place + 1)
-            measured[..., at] = np.asarray(self.slices[:, :, one])
-            shares[..., at], _ = self._both(measured[..., at], np.asarray(self.xz[..., one]))
+        for number, column in enumerate(columns):
+            section, at = slice(column, column + 1), slice(number, number + 1)
+            measured[..., at] = np.asarray(self.slices[:, :, section])
+            shares[..., at], _ = self._both(measured[..., at], np.asarray(self.xz[..., section]))
         return PhaseChoice.fitted(shares, measured, factor)
 
     def _both(self, measured: NDArray[Any], xz: NDArray[np.float16]) -> tuple[Values, Values]:

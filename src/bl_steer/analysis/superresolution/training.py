@@ -11,20 +11,20 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+from torch.nn import functional
 
 from bl_steer.analysis.segmentation.training.checkpoint import load_checkpoint, save_checkpoint
 from bl_steer.analysis.superresolution.decimation import Decimation, LessonSampler
+from bl_steer.analysis.superresolution.network import SRRAM, make_network
+from bl_steer.analysis.superresolution.sections import insert_rows
 from bl_steer.protocols import Progress
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from bl_steer.analysis.superresolution.network import SRRAM
 
 __all__ = ["FACTORS", "StageTraining", "TrainingSettings"]
 
@@ -167,8 +167,6 @@ class StageTraining:
         return self.settings.steps * (2 if stage == 0 else 1)
 
     def _start_stage(self) -> None:
-        import torch
-
         s, stage = self.settings, len(self.stages)
         self.step = 0
         self._network, self._averaged = self._build(), self._build()
@@ -187,16 +185,10 @@ class StageTraining:
         )
 
     def _build(self) -> SRRAM:
-        from bl_steer.analysis.superresolution.network import make_network
-
         s = self.settings
         return make_network(self._slices.shape[3], s.blocks, s.channels, seed=s.seed)
 
     def _descend(self, measured: NDArray[np.float32], between: NDArray[np.float32]) -> None:
-        import torch
-
-        from bl_steer.analysis.superresolution.sections import insert_rows
-
         stage = len(self.stages)
         rate = self.settings.learning_rate * _schedule(self.step, self._steps_of(stage))
         for group in self._optimiser.param_groups:
@@ -214,8 +206,10 @@ class StageTraining:
         self._losses.append([float(loss.detach()), start])
 
     def _cropped(self, x: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-        """Return as many rows as a lesson has, at a place drawn from the step."""
+        """Return as many rows as a lesson has, from a row that the step determines."""
         extra = x.shape[2] - self.settings.rows
+        # The stages before have doubled the rows, so that a lesson of a late stage has more than it
+        # needs: all of them would only take longer.
         if extra <= 0:
             return x, truth
         rng = np.random.default_rng((self.settings.seed, len(self.stages), self.step, 1))
@@ -225,8 +219,7 @@ class StageTraining:
 
     def _average(self) -> None:
         """Let the averaged weights follow; early on they follow at once."""
-        import torch
-
+        # A fixed weight would keep some of the untrained start for a few hundred steps.
         keep = min(self.settings.averaging, self.step / (self.step + 10))
         latest = self._network.state_dict()
         with torch.no_grad():
@@ -270,13 +263,11 @@ class StageTraining:
         self._losses = state["losses"]
 
 
-def _loss(found: Tensor, truth: Tensor) -> Tensor:
+def _loss(answer: Tensor, truth: Tensor) -> Tensor:
     """Return Huber's loss of grey levels (one value), or the cross-entropy of shares of phases."""
-    from torch.nn import functional
-
     if truth.shape[1] == 1:
-        return functional.smooth_l1_loss(found, truth, beta=HUBER)
-    return functional.cross_entropy(found, truth)
+        return functional.smooth_l1_loss(answer, truth, beta=HUBER)
+    return functional.cross_entropy(answer, truth)
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
+from bl_steer.analysis.superresolution.checks import check_count, check_slices
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
@@ -75,12 +76,6 @@ def super_resolve(
             work.second_pass(slab, choice)
             _show(progress, done, len(rows) + len(columns))
     return SuperResolved(work.volume, work.uncertainty)
-
-
-def check_count(n_slices: int) -> None:
-    """Raise `ValueError` where there is nothing between slices."""
-    if n_slices < 2:
-        raise ValueError(f"a stack must have two slices at least, got {n_slices}; take more")
 
 
 def _show(progress: Progress | None, done: int, total: int) -> None:

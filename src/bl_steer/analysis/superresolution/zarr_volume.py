@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import zarr
 
-from bl_steer.analysis.superresolution.model import SuperResolutionModel, check_slices
+from bl_steer.analysis.superresolution.checks import check_count, check_slices
+from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
-from bl_steer.analysis.superresolution.volume import check_count
 from bl_steer.files.planes import some_planes
 from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.dask_cluster import each_part
@@ -75,17 +76,17 @@ def super_resolve_zarr(
     A slab is marked as done after it is written, and each slab has chunks of its own: after a
     kill at any moment, the same call goes on and ends with the same arrays.
     """
-    made = SuperResolutionModel.load(model)
+    network = SuperResolutionModel.load(model)
     stack = open_zarr(source)
     check_count(stack.shape[0])
     for planes in some_planes(stack):
-        check_slices(planes, made.n_values if made.kind == "labels" else None)
-    group = _prepare(Path(target), stack, made, keep_fractions, running)
+        check_slices(planes, network.n_values if network.kind == "labels" else None)
+    group = _prepare(Path(target), stack, network, keep_fractions, running)
     job = _Job(str(model), str(source), str(target), running)
     with single_thread():
         todo = {name: np.flatnonzero(~group[f"{name}_done"][:]).tolist() for name in PASSES}
         total = sum(group[f"{name}_done"].shape[0] for name in PASSES)
-        count = total - sum(len(one) for one in todo.values())
+        count = total - sum(len(slabs) for slabs in todo.values())
         for name, step in zip(PASSES, (_first, _second), strict=True):
             if name == "yz" and "choice" not in group.attrs:
                 group.attrs["choice"] = _choice(job, keep_fractions)
@@ -100,8 +101,6 @@ def _prepare(
     target: Path, stack: Any, model: SuperResolutionModel, keep_fractions: bool, running: Running
 ) -> Any:
     """Make or check the target."""
-    import zarr
-
     shape = (n_planes(stack.shape[0], model.factor), *stack.shape[1:])
     identity = {
         "weights_sha256": model.weights_sha256,
@@ -139,8 +138,6 @@ def _create(
 
 
 def _open(job: _Job) -> tuple[SlabWork, Any]:
-    import zarr
-
     group: Any = zarr.open_group(job.target, mode="r+")
     work = SlabWork(
         SuperResolutionModel.load(job.model),
@@ -162,15 +159,15 @@ def _first(job: _Job, slab: int) -> int:
 
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
-    kept = group.attrs["choice"]
-    choice = PhaseChoice(np.asarray(kept["offsets"]), kept["sharpening"])
+    stored = group.attrs["choice"]
+    choice = PhaseChoice(np.asarray(stored["offsets"]), stored["sharpening"])
     work.second_pass(work.slabs(2)[slab], choice)
     group["yz_done"][slab] = True
     return slab
 
 
 def _choice(job: _Job, keep_fractions: bool) -> dict[str, Any]:
-    """Return the choice of phases as the group keeps it."""
+    """Return the choice of phases as the group stores it."""
     work, _ = _open(job)
     free = PhaseChoice.free(work.model.factor, work.model.n_values)
     choice = work.find_choice() if keep_fractions else free

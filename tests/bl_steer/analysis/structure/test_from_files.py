@@ -16,7 +16,7 @@ from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.structure import LabelVolume
-from bl_steer.analysis.superresolution.stack_files import write_volume
+from bl_steer.analysis.superresolution import write_volume
 from bl_steer.cli import main
 from bl_steer.protocols import Inputs
 from bl_steer.runs import Run

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
-from bl_steer.analysis.superresolution import from_files as superres_commands
 from bl_steer.analysis.superresolution import isotropy
-from bl_steer.analysis.superresolution.leave_out import NETWORKS
+from bl_steer.analysis.superresolution.checks import NETWORKS, verdict
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
-from bl_steer.analysis.superresolution.stack_files import even_subset, parse_voxel
+from bl_steer.analysis.superresolution import even_subset, parse_voxel
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.cli import main
 from bl_steer.files import planes
@@ -255,7 +254,7 @@ def test_a_voxel_that_is_none_is_refused(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("measure", "ours", "verdict"),
+    ("measure", "networks", "expected"),
     [
         ("miou", 0.323, "like flat (mean IoU 0.323 against 0.321): train longer"),
         ("miou", 0.319, "like flat"),
@@ -266,9 +265,11 @@ def test_a_voxel_that_is_none_is_refused(text: str) -> None:
         ("rms_error", 0.33, "not better than flat"),
     ],
 )
-def test_a_method_is_better_beyond_a_margin_alone(measure: str, ours: float, verdict: str) -> None:
-    scores = {"method": np.array([NETWORKS, "flat"]), measure: np.array([ours, 0.321])}
-    assert superres_commands._verdict(scores).startswith(verdict)
+def test_a_method_is_better_beyond_a_margin_alone(
+    measure: str, networks: float, expected: str
+) -> None:
+    scores = {"method": np.array([NETWORKS, "flat"]), measure: np.array([networks, 0.321])}
+    assert verdict(scores).startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +321,7 @@ def test_a_stack_that_teaches_nothing_is_refused(
     ("scale", "told"),
     [
         (1, "whole numbers 0, 1 alone, as labels do, and are taken as grey levels; if they are"),
-        (255, "numbers 0, 255 alone.*number them from 0 as uint8, and train with --labels 2"),
+        (255, "numbers 0, 255 alone.*number them from 0 as uint8, and train with n_phases=2 \(--labels 2\)"),
     ],
 )
 @pytest.mark.parametrize("name", ["train", "run", "check"])

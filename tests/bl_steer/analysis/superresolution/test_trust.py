@@ -5,8 +5,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
-from bl_steer.analysis.superresolution.isotropy import isotropy
-from bl_steer.analysis.superresolution.leave_out import leave_out
+from bl_steer.analysis.superresolution.isotropy import measure_isotropy
+from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import fourier_correlation, ring_resolution
 
@@ -21,13 +21,13 @@ def structure(seed: int, sigma: tuple[float, float, float]) -> NDArray[np.uint8]
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("n_phases", [None, 2])
 def test_an_isotropic_stack_gives_no_warning(seed: int, n_phases: int | None) -> None:
-    found = isotropy(structure(seed, (3, 3, 3))[::4], VOXEL_NM, n_phases=n_phases)
+    found = measure_isotropy(structure(seed, (3, 3, 3))[::4], VOXEL_NM, n_phases=n_phases)
     assert found.warnings == ()
     np.testing.assert_allclose(found.chords["ratio"], 1, atol=0.12)
 
 
 def test_a_stretched_structure_gives_a_warning() -> None:
-    found = isotropy(structure(1, (6, 3, 3))[::4], VOXEL_NM, n_phases=2)
+    found = measure_isotropy(structure(1, (6, 3, 3))[::4], VOXEL_NM, n_phases=2)
     assert len(found.warnings) == 2
     assert "along z" in found.warnings[0]
     assert found.chords["ratio"].min() > 1.2
@@ -35,19 +35,19 @@ def test_a_stretched_structure_gives_a_warning() -> None:
 
 def test_phases_are_named_where_their_names_are_known() -> None:
     slices = structure(1, (6, 3, 3))[::4]
-    found = isotropy(slices, VOXEL_NM, n_phases=2, names=("void", "oxide"))
+    found = measure_isotropy(slices, VOXEL_NM, n_phases=2, names=("void", "oxide"))
     assert found.chords["phase"].tolist() == ["void", "oxide"]
     assert set(found.correlation["phase"]) == {"void", "oxide"}
     assert found.warnings[1].startswith(("chords of void are", "chords of oxide are"))
 
 
 def test_a_wrong_pitch_gives_a_warning() -> None:
-    found = isotropy(structure(1, (3, 3, 3))[::4], (80.0, 10.0, 10.0), n_phases=2)
+    found = measure_isotropy(structure(1, (3, 3, 3))[::4], (80.0, 10.0, 10.0), n_phases=2)
     assert "pitch or pixel size are wrong" in found.warnings[0]
 
 
 def test_a_pitch_between_pixels_is_allowed() -> None:
-    found = isotropy(structure(1, (3, 3, 3))[::4], (42.0, 10.0, 10.0))
+    found = measure_isotropy(structure(1, (3, 3, 3))[::4], (42.0, 10.0, 10.0))
     assert found.correlation["lag_nm"][0] == 42.0
 
 

@@ -1,7 +1,7 @@
 """Validation without a ground truth: leave slices out, and see whether they are predicted.
 
-Of every second slice of the stack none is shown. What is predicted between the others, which lie
-two pitches apart, is compared with what was measured. The task is one doubling harder than the
+The networks see every second slice alone. What they predict between these, which lie two pitches
+apart, is compared with the slices that were left out. The task is one doubling harder than the
 real one, so the errors are an upper bound where the sample is alike throughout.
 """
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
+from bl_steer.analysis.superresolution.checks import NETWORKS
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.model import train_model
 from bl_steer.analysis.superresolution.resolution import ring_resolution
@@ -22,10 +23,7 @@ from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
 
-__all__ = ["NETWORKS", "leave_out"]
-
-NETWORKS = "super-resolved"
-"""What readers know the networks' prediction by, as a method among others."""
+__all__ = ["leave_out"]
 
 MIN_SLICES = 5
 
@@ -43,7 +41,7 @@ def leave_out(
     Parameters
     ----------
     slices : (n, H, W), five at least: grey levels, or labels if `n_phases` is given
-    settings : how to train; the factor does not matter here
+    settings : how to train; the factor is not used
 
     Returns
     -------
@@ -66,38 +64,48 @@ def leave_out(
         )
     slices = slices[: len(slices) - (len(slices) + 1) % 2]
     shown, hidden = slices[::2], slices[1::2]
-    wide = settings.decimation
-    decimation = Decimation.model_validate({**wide.model_dump(), "pitch_px": 2 * wide.pitch_px})
+    known = settings.decimation
+    decimation = Decimation.model_validate({**known.model_dump(), "pitch_px": 2 * known.pitch_px})
     doubled = settings.model_copy(update={"factor": 2, "decimation": decimation})
     trained = train_model(shown, doubled, n_phases=n_phases, progress=progress)
-    found = {NETWORKS: super_resolve(trained, shown, running=running).volume}
+    volumes = {
+        NETWORKS: super_resolve(trained, shown, running=running).volume,
+        "nearest": nearest(shown, 2),
+    }
     if n_phases is None:
-        found |= {"nearest": nearest(shown, 2), "linear": linear(shown, 2)}
-        found["lanczos"] = lanczos(shown, 2)
-        return _grey_table({name: one[1::2] for name, one in found.items()}, hidden)
-    found["nearest"] = nearest(shown, 2)
-    found["signed distance"] = signed_distance(shown, 2, n_phases)
-    return _label_table({name: one[1::2] for name, one in found.items()}, hidden, n_phases)
+        volumes |= {"linear": linear(shown, 2), "lanczos": lanczos(shown, 2)}
+    else:
+        volumes["signed distance"] = signed_distance(shown, 2, n_phases)
+    predicted = {method: volume[1::2] for method, volume in volumes.items()}
+    if n_phases is None:
+        return _grey_table(predicted, hidden)
+    return _label_table(predicted, hidden, n_phases)
 
 
-def _grey_table(found: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Table:
+def _grey_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Table:
     truth = hidden.astype(np.float64)
     low, high = np.percentile(truth, (0.5, 99.5))
-    rms = np.array([np.sqrt(np.mean((one - truth) ** 2)) for one in found.values()])
+    rms = np.array([np.sqrt(np.mean((planes - truth) ** 2)) for planes in predicted.values()])
     with np.errstate(divide="ignore"):
         psnr = 20 * np.log10((high - low) / rms)
     return {
-        "method": np.array(list(found)),
+        "method": np.array(list(predicted)),
         "rms_error": rms,
         "psnr_db": psnr,
-        "resolution_px": np.array([ring_resolution(one, truth) for one in found.values()]),
+        "resolution_px": np.array(
+            [ring_resolution(planes, truth) for planes in predicted.values()]
+        ),
     }
 
 
-def _label_table(found: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int) -> Table:
-    counts = [confusion(hidden, one.astype(np.uint8), n_phases) for one in found.values()]
+def _label_table(
+    predicted: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int
+) -> Table:
+    counts = [
+        confusion(hidden, planes.astype(np.uint8), n_phases) for planes in predicted.values()
+    ]
     return {
-        "method": np.array(list(found)),
-        "miou": np.array([np.nanmean(iou(one)) for one in counts]),
-        "accuracy": np.array([np.trace(one) / one.sum() for one in counts]),
+        "method": np.array(list(predicted)),
+        "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),
+        "accuracy": np.array([np.trace(matrix) / matrix.sum() for matrix in counts]),
     }

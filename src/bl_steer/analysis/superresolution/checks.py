@@ -1,0 +1,246 @@
+"""What a stack must be to be super-resolved, and what a user must know of its result.
+
+Each check raises a `ValueError`, each warning is a sentence of the result of the analysis, so that
+notebook, command line, callback and server say the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Table
+
+__all__ = [
+    "NETWORKS",
+    "absent_labels",
+    "anisotropy_warnings",
+    "check_count",
+    "check_dtype",
+    "check_extent",
+    "check_labels",
+    "check_lessons",
+    "check_slices",
+    "like_labels",
+    "limit_of",
+    "verdict",
+    "voxel_warnings",
+]
+
+NETWORKS = "super-resolved"
+"""What readers know the networks' prediction by, as a method among others."""
+N_BLOCKS = 4
+"""Blocks along y and along x, for the standard errors of the isotropy."""
+LIMIT_SD = 4.0
+LIMIT_RELATIVE = 0.1
+"""A difference is worth a warning when it is both significant and large."""
+MARGIN_IOU, MARGIN_DB = 0.005, 0.1
+"""Methods whose scores differ by less are alike."""
+MOST_LIKE_LABELS = 8
+"""Different whole numbers up to which grey levels look like labels."""
+SAME = 0.05
+"""Relative deviation up to which two voxels count as one."""
+
+
+def check_slices(slices: Any, n_phases: int | None) -> None:
+    """Refuse what is no stack of finite grey levels or of labels.
+
+    Parameters
+    ----------
+    n_phases : None for grey levels
+    """
+    if slices.ndim != 3 or min(slices.shape) < 1:
+        raise ValueError(
+            f"a stack must have the axes z, y, x, got shape {slices.shape}; give one stack"
+        )
+    check_dtype(slices.dtype, n_phases)
+    if n_phases is not None:
+        check_labels(slices, n_phases)
+    elif not np.isfinite(slices).all():
+        raise ValueError("grey levels must be finite, got some that are not; fill them first")
+
+
+def check_dtype(dtype: Any, n_phases: int | None) -> None:
+    """Refuse values that are no real numbers, or no whole ones for labels."""
+    if n_phases is not None and (dtype.kind not in "ui" or n_phases < 2):
+        raise ValueError(
+            f"labels must be whole numbers 0 … {n_phases - 1}, got {dtype}; save them as uint8, "
+            "and give the number of phases"
+        )
+    if dtype.kind not in "buif":
+        raise ValueError(
+            f"grey levels must be real numbers, got {dtype}; save them as uint8 or float32, such "
+            "as the magnitude of complex ones"
+        )
+
+
+def check_labels(labels: NDArray[Any], n_phases: int) -> None:
+    """Refuse labels that are not 0 … n_phases - 1."""
+    least, most = int(np.min(labels)), int(np.max(labels))
+    if least < 0 or most >= n_phases:
+        raise ValueError(
+            f"labels must be whole numbers 0 … {n_phases - 1}, got {labels.dtype} from {least} up "
+            f"to {most}; number the phases from 0, and give how many there are"
+        )
+
+
+def check_lessons(slices: NDArray[Any]) -> None:
+    """Refuse what nothing can be learnt from: one slice, or one value."""
+    if len(slices) < 2:
+        raise ValueError(
+            f"a model must learn from two slices at least, got {len(slices)}; give the whole stack"
+        )
+    if slices.size and (slices == slices.flat[0]).all():
+        raise ValueError(
+            f"a model must learn from slices that hold a structure, got {slices.flat[0]} in every "
+            "pixel; check the stack"
+        )
+
+
+def check_count(n_slices: int) -> None:
+    """Refuse a stack that has nothing between its slices."""
+    if n_slices < 2:
+        raise ValueError(f"a stack must have two slices at least, got {n_slices}; take more")
+
+
+def check_extent(shape: tuple[int, ...], voxel_nm: tuple[float, float, float]) -> None:
+    """Refuse a voxel or an extent for which the depth cannot be compared with the plane."""
+    z, y, x = voxel_nm
+    if not (z > 0 and y > 0 and abs(y - x) <= 1e-3 * y):
+        raise ValueError(
+            f"a voxel must have positive edges, equal along y and x, got {voxel_nm} nm; resample "
+            "the slices"
+        )
+    pitch_px = z / y
+    if len(shape) != 3 or shape[0] < 3 or min(shape[1:]) < 3 * pitch_px + N_BLOCKS:
+        raise ValueError(
+            f"a stack must have three slices of three pitches at least, got shape {shape} "
+            f"at a pitch of {pitch_px:g} px; take more"
+        )
+
+
+def absent_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
+    """Name the labels that are asked for and do not occur in slices that a model learns from."""
+    if n_phases is None:
+        return
+    absent = sorted(set(range(n_phases)) - set(np.unique(slices).tolist()))
+    if absent:
+        shown = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+        yield (
+            f"of labels 0 … {n_phases - 1}, {shown} do not occur in the slices; is the number of "
+            f"phases, n_phases={n_phases}, right?"
+        )
+
+
+def like_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
+    """Warn of what is taken as grey levels and looks like labels."""
+    if n_phases is not None:
+        return
+    levels: set[float] = set()
+    for plane in slices:
+        levels |= set(np.unique(plane).tolist())
+        if len(levels) > MOST_LIKE_LABELS:  # most often after the first plane
+            return
+    values = sorted(levels)
+    if not all(float(value).is_integer() for value in values):
+        return
+    numbered = slices.dtype.kind in "ui" and values == list(range(len(values)))
+    remedy = "" if numbered else "number them from 0 as uint8, and "
+    yield (
+        f"the slices hold the whole numbers {', '.join(f'{value:g}' for value in values)} alone, "
+        f"as labels do, and are taken as grey levels; if they are labels, {remedy}train with "
+        f"n_phases={len(values)} (--labels {len(values)})"
+    )
+
+
+def voxel_warnings(
+    voxel_nm: tuple[float, float, float],
+    *,
+    learnt_pitch_px: float,
+    learnt_voxel_nm: Sequence[float] | None,
+) -> Iterator[str]:
+    """Compare the voxel of a stack with that of a model's training, where that is known."""
+    pitch_px = voxel_nm[0] / voxel_nm[1]
+    if abs(pitch_px / learnt_pitch_px - 1) >= SAME:
+        yield (
+            f"the model learnt a pitch of {learnt_pitch_px:g} px and the stack has {pitch_px:g}; "
+            "train another"
+        )
+    elif learnt_voxel_nm is not None:
+        ratios = [own / learnt for own, learnt in zip(voxel_nm, learnt_voxel_nm, strict=True)]
+        if max(abs(ratio - 1) for ratio in ratios) >= SAME:
+            own, learnt = (
+                " × ".join(f"{edge:g}" for edge in voxel) for voxel in (voxel_nm, learnt_voxel_nm)
+            )
+            yield (
+                f"the model learnt from voxels of {learnt} nm and the stack has {own}; are the "
+                "pitch and the pixel size of the stack right? Else train another"
+            )
+
+
+def anisotropy_warnings(correlation: Table, chords: Table) -> Iterator[str]:
+    """Name the property in which depth and plane differ most, of correlation and of chords.
+
+    Parameters
+    ----------
+    correlation, chords : as `isotropy.Isotropy` has them
+    """
+    off = np.abs(correlation["along_z"] - correlation["in_plane"])
+    notable = (off > LIMIT_SD * correlation["difference_sd"]) & (off > LIMIT_RELATIVE)
+    if notable.any():
+        worst = int(np.argmax(np.where(notable, off, 0)))
+        yield (
+            f"the two-point correlation at {correlation['lag_nm'][worst]:g} nm is "
+            f"{correlation['along_z'][worst]:.2f} along z and {correlation['in_plane'][worst]:.2f} "
+            "in the plane: the sample is not isotropic, or pitch or pixel size are wrong; what is "
+            "inserted will look like the plane"
+        )
+    off = np.abs(np.log(chords["ratio"]))
+    notable = (off > LIMIT_SD * chords["ratio_sd"] / chords["ratio"]) & (off > LIMIT_RELATIVE)
+    if notable.any():
+        worst = int(np.argmax(np.where(notable, off, 0)))
+        phase = chords["phase"][worst]
+        name = str(phase) if isinstance(phase, str) else f"phase {int(phase)}"
+        yield (
+            f"chords of {name} are {chords['ratio'][worst]:.2f} times as long along z as in the "
+            "plane: the sample is not isotropic, or the pitch is wrong"
+        )
+
+
+def limit_of(pitch_nm: float) -> str:
+    """Return what super-resolution cannot do, for the user."""
+    return (
+        f"features thinner than the pitch of {pitch_nm:g} nm may lie between two slices unseen; "
+        "they cannot be recovered, and what is inserted there is a guess by the likeness of the "
+        "plane"
+    )
+
+
+def verdict(scores: Table) -> str:
+    """Return whether the networks predict left-out slices better than what needs no training.
+
+    Parameters
+    ----------
+    scores : as `validation.leave_out` returns them
+    """
+    measure, best = ("miou", max) if "miou" in scores else ("rms_error", min)
+    name = "mean IoU" if measure == "miou" else "rms error"
+    by_method = dict(zip(np.asarray(scores["method"]).tolist(), scores[measure], strict=True))
+    networks = by_method.pop(NETWORKS)
+    simple = best(by_method, key=lambda method: by_method[method])
+    other = by_method[simple]
+    beside = f"{simple} ({name} {networks:.3f} against {other:.3f})"
+    if _is_better(networks, other, measure):
+        return f"better than {beside}"
+    how = "not better than" if _is_better(other, networks, measure) else "like"
+    return f"{how} {beside}: train longer, or do not use it"
+
+
+def _is_better(score: float, other: float, measure: str) -> bool:
+    """Return whether a score is better than another by more than the margin."""
+    if measure == "miou":
+        return score > other + MARGIN_IOU
+    return score * 10 ** (MARGIN_DB / 20) < other
