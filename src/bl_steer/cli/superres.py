@@ -85,9 +85,9 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
     """Return the settings of a training; `ValueError` in one line where they do not fit."""
     from pydantic import ValidationError
 
+    from bl_steer.analysis.superresolution import parse_voxel
     from bl_steer.analysis.superresolution.decimation import Decimation
     from bl_steer.analysis.superresolution.network import SIZES
-    from bl_steer.analysis.superresolution.stack_files import parse_voxel
     from bl_steer.analysis.superresolution.training import TrainingSettings
 
     if arguments.labels is not None and not 2 <= arguments.labels <= MOST_LABELS:
@@ -117,7 +117,7 @@ def _settings(arguments: argparse.Namespace) -> TrainingSettings:
 
 def _train(arguments: argparse.Namespace) -> None:
     from bl_steer.analysis.superresolution import from_files as superres_commands
-    from bl_steer.analysis.superresolution.stack_files import parse_voxel
+    from bl_steer.analysis.superresolution import parse_voxel
 
     settings = _settings(arguments)
     with Bar("training", "step") as bar:
@@ -143,7 +143,7 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _run(arguments: argparse.Namespace) -> None:
     from bl_steer.analysis.superresolution import from_files as superres_commands
-    from bl_steer.analysis.superresolution.stack_files import parse_voxel
+    from bl_steer.analysis.superresolution import parse_voxel
     from bl_steer.files.stacks import is_zarr
 
     voxel = parse_voxel(arguments.voxel)
@@ -188,7 +188,7 @@ def _run(arguments: argparse.Namespace) -> None:
 
 def _check(arguments: argparse.Namespace) -> None:
     from bl_steer.analysis.superresolution import from_files as superres_commands
-    from bl_steer.analysis.superresolution.stack_files import parse_voxel
+    from bl_steer.analysis.superresolution import parse_voxel
 
     settings = _settings(arguments)
     with Bar("training", "step") as bar:

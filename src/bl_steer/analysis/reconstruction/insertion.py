@@ -10,10 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.slabs import n_planes
-from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.protocols import Progress
 

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
-from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import FourierCorrelation, fourier_correlation
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
+from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.protocols import Progress, Table
 
 __all__ = ["Trust", "judge", "shell_correlation"]

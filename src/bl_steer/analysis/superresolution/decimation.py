@@ -150,7 +150,9 @@ def rows_at(plane: Values, positions: NDArray[np.float64], *, profile_px: float 
     if profile_px > 0:
         n = 2 * int(np.ceil(profile_px)) + 1
         depths = np.linspace(-profile_px / 2, profile_px / 2, n)
-        return np.asarray(np.mean([rows_at(plane, positions + d) for d in depths], axis=0), np.float32)
+        return np.asarray(
+            np.mean([rows_at(plane, positions + d) for d in depths], axis=0), np.float32
+        )
     below = np.clip(np.floor(positions + 1e-9).astype(int), 0, len(plane) - 1)
     above = np.minimum(below + 1, len(plane) - 1)
     weight = np.clip(positions - below, 0.0, 1.0).astype(np.float32)

@@ -98,12 +98,8 @@ def _grey_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Tab
     }
 
 
-def _label_table(
-    predicted: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int
-) -> Table:
-    counts = [
-        confusion(hidden, planes.astype(np.uint8), n_phases) for planes in predicted.values()
-    ]
+def _label_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int) -> Table:
+    counts = [confusion(hidden, planes.astype(np.uint8), n_phases) for planes in predicted.values()]
     return {
         "method": np.array(list(predicted)),
         "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),

@@ -8,10 +8,16 @@ from __future__ import annotations
 
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bl_steer.analysis import segmentation, structure, superresolution
+from bl_steer.files.points import map_inputs, point_inputs
+from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
+from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.protocols import Inputs
 
 __all__ = ["InputKind", "check_params", "check_uploads", "kinds", "read_inputs"]
@@ -66,13 +72,11 @@ def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
 
 def check_params(analysis: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return an analysis' parameters, all of them, as JSON; `ValueError` names the wrong ones."""
-    from bl_steer.processing.registry import find_analysis, make_params
-
     return make_params(find_analysis(analysis), values).model_dump(mode="json")
 
 
-def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[Inputs, list[str]]:
-    """Return uploads as an analysis' inputs, and what the user should know of them.
+def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
+    """Return uploads as an analysis' inputs, with what the user should know of them as notes.
 
     Parameters
     ----------
@@ -87,63 +91,23 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> tuple[In
         raise ValueError(
             f"uploads must be for one of {', '.join(_KINDS)}, got {analysis!r}; choose one of them"
         )
-    from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
-
     check_uploads(_KINDS[analysis], [path.name for path in paths])
     paths = [_unpacked(path, scratch) for path in paths]
     if len(paths) == 1 and are_exact_inputs(paths[0]):
-        return read_exact_inputs(paths[0]), []
-    if analysis == "segment":
-        from bl_steer.analysis.segmentation import inputs_from_files
-
-        return inputs_from_files(paths), []
-    if analysis == "structure":
-        from bl_steer.analysis.structure import inputs_from_file
-
-        return inputs_from_file(paths[0]), []
-    if analysis == "superres":
-        return _slices(paths)
-    from bl_steer.files.points import map_inputs, point_inputs
-
-    return (map_inputs if analysis == "components" else point_inputs)(paths[0]), []
-
-
-def _slices(paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
-    """Return one stack, or single slices in the order of the numbers in their names."""
-    import numpy as np
-
-    from bl_steer.analysis.segmentation import inputs_from_files
-    from bl_steer.files.slice_folder import natural_key
-    from bl_steer.files.stacks import gap_notes, open_stack
-
-    if len(paths) == 1:
-        stored = open_stack(paths[0])
-        source = {"files": [paths[0].name]}
-        return Inputs({"slices": np.asarray(stored.array[:])}, {}, source), [*stored.notes]
-    paths = sorted(paths, key=natural_key)
-    names = [path.name for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"slices must have names of their own, which tell their order, got {twice[0]} more "
-            "than once; rename them, or give one stack"
-        )
-    read = inputs_from_files(paths)
-    if len(read.arrays) > len(paths):
-        origin = [Path(one).name for one in read.source["files"]]
-        stack = next(name for name in origin if origin.count(name) > 1)
-        raise ValueError(
-            f"several files must be single slices, got {stack} with {origin.count(stack)} of them "
-            f"among {len(paths)} files; give one stack, or single slices"
-        )
-    kinds = {(array.shape, str(array.dtype)) for array in read.arrays.values()}
-    if len(kinds) > 1:
-        shown = " and ".join(f"{shape} of {dtype}" for shape, dtype in sorted(kinds)[:2])
-        raise ValueError(f"slices must be of one shape and type, got {shown}; make them alike")
-    sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
-    known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
-    slices = np.stack(list(read.arrays.values()))
-    return Inputs({"slices": slices}, known, {"files": names}), [*read.notes, *gap_notes(paths)]
+        return read_exact_inputs(paths[0])
+    match analysis:
+        case "segment":
+            return segmentation.inputs_from_files(paths)
+        case "structure":
+            return structure.inputs_from_file(paths[0])
+        case "superres":
+            read = superresolution.inputs_from_files(paths)
+            names = [Path(file).name for file in read.source["files"]]
+            slices = np.asarray(read.arrays["slices"][:])  # a package's script computes with numpy
+            return replace(read, arrays={"slices": slices}, source={"files": names})
+        case "components":
+            return map_inputs(paths[0])
+    return point_inputs(paths[0])
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:

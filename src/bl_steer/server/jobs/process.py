@@ -120,7 +120,6 @@ def _analyse(task: Task, progress: Any) -> Report:
     out, paths = Path(task.out), [Path(path) for path in task.paths]
     analysis: Any
     inputs: Any
-    notes: list[str] = []
     try:
         if task.package:
             # Not before it is asked for: a package's code runs from here on.
@@ -128,13 +127,13 @@ def _analyse(task: Task, progress: Any) -> Report:
 
             permit = Permit.model_validate_json(task.permit)
             analysis = approved_analysis(Path(task.package), permit)
-            inputs, notes = analysis.inputs_from_files(paths)
+            inputs = analysis.inputs_from_files(paths)
         else:
             from bl_steer.processing.registry import find_analysis
             from bl_steer.server.jobs.inputs import read_inputs
 
             analysis = find_analysis(task.analysis)
-            inputs, notes = read_inputs(task.analysis, paths, out)
+            inputs = read_inputs(task.analysis, paths, out)
         result = analysis.run(inputs, make_params(analysis, task.params), progress)
     except PackageError as error:
         traceback.print_exc()
@@ -148,7 +147,7 @@ def _analyse(task: Task, progress: Any) -> Report:
     return Report(
         ok=True,
         digest=digest_of(result),
-        warnings=[*notes, *map(str, result.warnings), *problems],
+        warnings=[*map(str, result.warnings), *problems],
         provenance=_as_json({**result.provenance, "tables": _preview(result.tables)}),
         outputs=outputs,
     )

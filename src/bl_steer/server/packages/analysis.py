@@ -62,7 +62,7 @@ class PackageAnalysis:
             "files instead"
         )
 
-    def inputs_from_files(self, paths: Sequence[Path]) -> tuple[Inputs, list[str]]:
+    def inputs_from_files(self, paths: Sequence[Path]) -> Inputs:
         """Return files as inputs, and what the user should know of them."""
         from bl_steer.server.packages.inputs import package_inputs
 

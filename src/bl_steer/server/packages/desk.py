@@ -93,11 +93,11 @@ def run(
     from bl_steer.server.packages.inputs import package_inputs
 
     analysis = package_analysis(folder)
-    inputs, notes = package_inputs(analysis.manifest.input.kind, paths)
+    inputs = package_inputs(analysis.manifest.input.kind, paths)
     result = analysis.run(inputs, make_params(analysis, params), progress)
     return {
         "digest": digest_of(result),
-        "warnings": [*notes, *result.warnings],
+        "warnings": list(result.warnings),
         "duration_s": result.provenance["duration_s"],
         "files": [str(path) for path in write_result(result, out)],
     }

@@ -30,8 +30,8 @@ def uploads_of(kind: InputKind) -> Uploads:
 
 def package_inputs(
     kind: InputKind, paths: Sequence[Path], metadata: Mapping[str, Any] | None = None
-) -> tuple[Inputs, list[str]]:
-    """Return files as inputs, and what the user should know of them.
+) -> Inputs:
+    """Return files as inputs, with what the user should know of them as notes.
 
     Parameters
     ----------
@@ -48,8 +48,7 @@ def package_inputs(
         check_uploads(TABLES, [path.name for path in paths])
         source = {"files": [path.name for path in paths]}
         read = Inputs(read_table(paths[0]), {}, source)
-        notes: list[str] = []
     else:
         with tempfile.TemporaryDirectory(prefix="bl_steer_inputs_") as scratch:
-            read, notes = read_inputs(LIKE[kind], paths, Path(scratch))
-    return replace(read, metadata={**read.metadata, **(metadata or {})}), notes
+            read = read_inputs(LIKE[kind], paths, Path(scratch))
+    return replace(read, metadata={**read.metadata, **(metadata or {})})

@@ -42,7 +42,7 @@ def _try(analysis: Any, test: Expectation) -> dict[str, Any]:
     outcome: dict[str, Any] = {"name": test.name, "problems": [], "found": None, "warnings": []}
     try:
         paths = [analysis.folder / name for name in test.inputs]
-        inputs, _ = package_inputs(analysis.manifest.input.kind, paths, test.metadata)
+        inputs = package_inputs(analysis.manifest.input.kind, paths, test.metadata)
         result = analysis.run(inputs, make_params(analysis, test.params))
         outcome["found"] = expected_of(result)
         outcome["warnings"] = list(result.warnings)

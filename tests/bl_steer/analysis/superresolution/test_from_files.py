@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
-from bl_steer.analysis.superresolution import isotropy
+from bl_steer.analysis.superresolution import even_subset, isotropy, parse_voxel
 from bl_steer.analysis.superresolution.checks import NETWORKS, verdict
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
-from bl_steer.analysis.superresolution import even_subset, parse_voxel
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.cli import main
 from bl_steer.files import planes
@@ -321,7 +320,10 @@ def test_a_stack_that_teaches_nothing_is_refused(
     ("scale", "told"),
     [
         (1, "whole numbers 0, 1 alone, as labels do, and are taken as grey levels; if they are"),
-        (255, "numbers 0, 255 alone.*number them from 0 as uint8, and train with n_phases=2 \(--labels 2\)"),
+        (
+            255,
+            r"numbers 0, 255 alone.*number them from 0 as uint8, and train with n_phases=2 \(--lab",
+        ),
     ],
 )
 @pytest.mark.parametrize("name", ["train", "run", "check"])

@@ -6,9 +6,9 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
-from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import fourier_correlation, ring_resolution
+from bl_steer.analysis.superresolution.validation import leave_out
 
 VOXEL_NM = (40.0, 10.0, 10.0)
 

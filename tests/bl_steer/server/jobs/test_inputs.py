@@ -24,15 +24,15 @@ def slices_in(folder: Path, numbers: list[int]) -> list[Path]:
 
 def test_slices_lie_in_the_order_of_their_numbers(tmp_path: Path) -> None:
     given = slices_in(tmp_path, [1, 10, 2, 3, 4, 5, 6, 7, 8, 9])
-    inputs, notes = read_inputs("superres", given, tmp_path)
+    inputs = read_inputs("superres", given, tmp_path)
     assert inputs.arrays["slices"][:, 0, 0].tolist() == list(range(1, 11))
     assert inputs.source["files"] == [f"s{number}.png" for number in range(1, 11)]
-    assert not [note for note in notes if "number" in note]
+    assert not [note for note in inputs.notes if "number" in note]
 
 
 def test_a_slice_that_is_missing_is_told(tmp_path: Path) -> None:
-    _, notes = read_inputs("superres", slices_in(tmp_path, [4, 2, 1]), tmp_path)
-    assert any("lack the number 3" in note for note in notes)
+    inputs = read_inputs("superres", slices_in(tmp_path, [4, 2, 1]), tmp_path)
+    assert any("lack the number 3" in note for note in inputs.notes)
 
 
 def test_stacks_are_not_joined(tmp_path: Path) -> None:

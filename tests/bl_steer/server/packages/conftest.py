@@ -81,7 +81,7 @@ class SmallPackage:
         """Run it here, which is safe for these, and write what it found as expected."""
         folder = self.write()
         analysis = package_analysis(folder)
-        inputs, _ = analysis.inputs_from_files([folder / "tests" / "three.csv"])
+        inputs = analysis.inputs_from_files([folder / "tests" / "three.csv"])
         result = analysis.run(inputs, make_params(analysis, {"factor": 3.0}))
         (folder / "tests" / "three.json").write_text(json.dumps(expected_of(result)))
         return folder

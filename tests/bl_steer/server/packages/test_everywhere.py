@@ -127,7 +127,7 @@ def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole
     assert "code: loading it runs it" in capsys.readouterr().out
 
     analysis = package_analysis(folder)
-    inputs, _ = analysis.inputs_from_files([table])
+    inputs = analysis.inputs_from_files([table])
     here = analysis.run(inputs, analysis.Params(factor=4.0))
     assert here.tables["sums"]["sum"].tolist() == [66.0]
     run = ["package", "run", str(folder), str(table), "--param", "factor=4", "--out"]

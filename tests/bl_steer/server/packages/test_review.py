@@ -279,7 +279,7 @@ def test_what_was_changed_after_its_release_never_runs(
         (folder / "numpy.py").write_text(f"open({str(canary)!r}, 'w')\n")
     with pytest.raises(PackageError, match=r"was changed|was added"):
         office.run(sha256)
-    inputs, _ = analysis.inputs_from_files([folder / "tests" / "three.csv"])
+    inputs = analysis.inputs_from_files([folder / "tests" / "three.csv"])
     with pytest.raises(PackageError, match=r"was changed|was added"):
         analysis.run(inputs, analysis.Params())
     assert not canary.exists()
