@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import torch
 
 from bl_steer.settings import Settings
-
-if TYPE_CHECKING:
-    import torch
 
 __all__ = ["computing_device"]
 
@@ -23,14 +20,12 @@ def computing_device() -> torch.device:
     ValueError
         When a GPU is asked for and torch sees none.
     """
-    import torch
-
-    asked = Settings().device
-    if asked == "cuda" and not torch.cuda.is_available():
+    name = Settings().device
+    if name == "cuda" and not torch.cuda.is_available():
         raise ValueError(
             f"BL_STEER_DEVICE must name a device that torch {torch.__version__} sees, got 'cuda' "
             "and no GPU; install a CUDA build of torch, or set it to 'cpu' or 'auto'"
         )
-    if asked == "auto":
-        asked = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(asked)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)

@@ -1,3 +1,4 @@
+from .analysis import AlignParams as AlignParams
 from .analysis import AlignSlices as AlignSlices
 from .levels import gain_and_offset as gain_and_offset
 from .levels import phase_levels as phase_levels

@@ -8,7 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
+from scipy.ndimage import shift
 
+from bl_steer.analysis.slices.checks import check_common_part, drift_warnings, missing_warnings
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
 from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.analysis.slices.trajectory import Trajectory, track
@@ -16,7 +18,7 @@ from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
 from bl_steer.slicing.marks import TrackingMarks
 from bl_steer.slicing.stripes import remove_stripes
 
-__all__ = ["AlignSlices"]
+__all__ = ["AlignParams", "AlignSlices"]
 
 
 class AlignParams(BaseModel):
@@ -65,8 +67,8 @@ class AlignSlices:
         if not len(images):
             raise ValueError("there must be slices to align, got none; give a run that has some")
         size = float(inputs.metadata["pixel_size_nm"])
-        found = inputs.metadata.get("marks")
-        marks = None if found is None else TrackingMarks.from_dict(found)
+        recorded = inputs.metadata.get("marks")
+        marks = None if recorded is None else TrackingMarks.from_dict(recorded)
         shifts = inputs.arrays.get("beam_shift_nm")
         n = len(images)
         trajectory = track(
@@ -108,7 +110,14 @@ class AlignSlices:
                 "window": [[w.start, w.stop] for w in window],
                 "duration_s": perf_counter() - began,
             },
-            warnings=tuple(_warnings(inputs, trajectory)),
+            warnings=(
+                *inputs.notes,
+                *drift_warnings(by_marks=trajectory.by_marks),
+                *missing_warnings(
+                    np.asarray(inputs.arrays.get("slice", ())),
+                    int(inputs.metadata.get("n_slices", 0)),
+                ),
+            ),
         )
 
 
@@ -124,22 +133,20 @@ def _missing_nm(inputs: Inputs) -> Array | None:
 def _common(
     shape: tuple[int, int], moved: Array, marks: TrackingMarks | None
 ) -> tuple[slice, slice]:
-    """Return the rows and columns, of the first slice, that all slices show."""
+    """Return the rows and columns, of the first slice, that all slices show.
+
+    And a pixel less on each side, where splines would see beyond the image.
+    """
     low = np.ceil(np.maximum(-moved, 0.0).max(axis=0)).astype(int) + 1
     high = np.array(shape) - np.ceil(np.maximum(moved, 0.0).max(axis=0)).astype(int) - 1
     top = max(int(low[0]), 0 if marks is None else marks.specimen_from)
-    if high[0] - top < 8 or high[1] - low[1] < 8:
-        raise ValueError(
-            f"slices must have a part in common, got drifts of up to {np.abs(moved).max():.0f} "
-            f"pixels in images of {shape}; take out the slices that do not belong"
-        )
-    return slice(top, int(high[0])), slice(int(low[1]), int(high[1]))
+    rows, columns = slice(top, int(high[0])), slice(int(low[1]), int(high[1]))
+    check_common_part(rows, columns, displacement_px=moved, shape=shape)
+    return rows, columns
 
 
 def _moved_back(image: NDArray[Any], moved: Array, window: tuple[slice, slice]) -> Array:
     """Return the window of an image whose content has moved (y, x) pixels; cubic splines."""
-    from scipy.ndimage import shift
-
     return np.asarray(shift(image.astype(np.float64), -moved, order=3, mode="nearest")[window])
 
 
@@ -172,21 +179,3 @@ def _table(inputs: Inputs, trajectory: Trajectory, levels: Array) -> dict[str, N
         "gain": spread(levels[:, 0]),
         "offset": spread(levels[:, 1]),
     }
-
-
-def _warnings(inputs: Inputs, trajectory: Trajectory) -> list[str]:
-    said = []
-    if not trajectory.by_marks:
-        said.append(
-            "without tracking marks, drift cannot be told from features of the specimen that lie "
-            "aslant: expect errors of several pixels that grow along the stack, and depths that "
-            "are nominal"
-        )
-    numbers = np.asarray(inputs.arrays.get("slice", ()))
-    last = int(inputs.metadata.get("n_slices", 0))
-    if len(numbers):
-        expected = np.arange(int(numbers[0]), max(last, int(numbers[-1]) + 1))
-        missing = np.setdiff1d(expected, numbers)
-        if len(missing):
-            said.append(f"slices are missing: {', '.join(map(str, missing))}")
-    return said

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from skimage.filters import threshold_multiotsu
 
 from bl_steer.protocols import Array
 
 __all__ = ["gain_and_offset", "phase_levels"]
 
 SMOOTH_PX = 1.5
+"""Standard deviation of a Gaussian before levels are sought: noise would make thresholds of its
+own."""
 
 
 def phase_levels(image: NDArray[Any], *, n_phases: int = 3) -> Array:
@@ -26,9 +30,6 @@ def phase_levels(image: NDArray[Any], *, n_phases: int = 3) -> Array:
     Otsu, "A threshold selection method from gray-level histograms", IEEE Trans. Syst. Man Cybern.
     9 (1979) 62, DOI 10.1109/TSMC.1979.4310076; several levels by scikit-image.
     """
-    from scipy.ndimage import gaussian_filter
-    from skimage.filters import threshold_multiotsu
-
     smooth = gaussian_filter(np.asarray(image, dtype=np.float64), SMOOTH_PX)
     try:
         thresholds = threshold_multiotsu(smooth, n_phases)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Inputs
+from bl_steer.runs import Run
 
 __all__ = ["RecordedSlices", "slices_of", "stack_of"]
 
@@ -24,7 +25,7 @@ class RecordedSlices:
 
     def __init__(self, frames: Sequence[Any]) -> None:
         self._frames = list(frames)
-        self._starts = np.cumsum([0, *(len(one) for one in self._frames)])
+        self._starts = np.cumsum([0, *(len(frames) for frames in self._frames)])
         self.shape = (int(self._starts[-1]), *self._frames[0].shape[2:])
         self.dtype = self._frames[0].dtype
         self.ndim = 3
@@ -35,7 +36,7 @@ class RecordedSlices:
     def __getitem__(self, index: Any) -> NDArray[Any]:
         chosen = np.arange(len(self))[index]
         if np.ndim(chosen):
-            return np.stack([self[int(one)] for one in chosen])
+            return np.stack([self[int(number)] for number in chosen])
         run = int(np.searchsorted(self._starts, chosen, side="right")) - 1
         return np.asarray(self._frames[run][int(chosen) - int(self._starts[run])][0])
 
@@ -51,8 +52,6 @@ def stack_of(run: Any) -> Inputs:
     ValueError
         As `slices_of`, and where the record of a run that was carried on is not beside its own.
     """
-    from bl_steer.runs import Run
-
     runs = [run]
     while before := runs[0].start.get("slices", {}).get("resumes"):
         record = None if run.record is None else run.record.with_name(f"{before}.jsonl")
@@ -79,7 +78,7 @@ def slices_of(*runs: Any) -> Inputs:
     -------
     inputs : arrays ``slices`` (n, H, W), read one at a time; ``slice`` (n,), the number of each,
         in which missing ones leave gaps; ``z_nm`` (n,), measured depths; ``beam_shift_nm`` (n, 2).
-        Metadata: conditions, ``pitch_nm``, ``n_slices``, ``marks``
+        Metadata: of the acquisition, ``pitch_nm``, ``n_slices``, ``marks``
 
     Raises
     ------

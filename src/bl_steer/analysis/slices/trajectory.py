@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import least_squares
+from scipy.sparse import csr_matrix, vstack
 
 from bl_steer.protocols import Array, Progress
 from bl_steer.slicing.marks import TrackingMarks
@@ -16,6 +18,8 @@ from bl_steer.slicing.spacing import compare
 __all__ = ["Trajectory", "smooth_trajectory", "track"]
 
 LAGS = (1, 2)
+"""How far apart slices are that are registered with each other, without marks. Pairs two apart
+check the two steps between them: a wrong registration then stands against two that agree."""
 
 
 class Trajectory(NamedTuple):
@@ -115,9 +119,10 @@ def smooth_trajectory(
     steps : displacement of the second against the first, (m, 2), pixels
     corrections_px : jumps that the microscope made itself, shape (n, 2)
     """
-    from scipy.optimize import least_squares
-    from scipy.sparse import csr_matrix, vstack
-
+    # One sparse system A p = b for each of y and x, with the positions p of the n slices unknown:
+    #   a row for each pair (i, j):         w (p_j - p_i) = w · measured step, w = 1 / (j - i)
+    #   a row for each slice but the ends:  second difference of (p - jumps) / smoothness = 0
+    #   a row for the origin, p_0 = 0:      the others fix the positions but for a common shift
     n, m = int(pairs.max()) + 1, len(pairs)
     rows = np.repeat(np.arange(m), 2)
     weights = 1.0 / (pairs[:, 1] - pairs[:, 0])
@@ -133,20 +138,24 @@ def smooth_trajectory(
     origin = csr_matrix(([1.0], ([0], [0])), shape=(1, n))
     matrix = vstack([measured, bend, origin]).tocsr()
     jumps = np.zeros((n, 2)) if corrections_px is None else corrections_px - corrections_px[0]
-    places = np.empty((n, 2))
+    positions = np.empty((n, 2))
     for axis in range(2):
-        wanted = np.concatenate([weights * steps[:, axis], bend @ jumps[:, axis], [0.0]])
-        found = least_squares(
-            lambda p, wanted=wanted: matrix @ p - wanted,
+        target = np.concatenate([weights * steps[:, axis], bend @ jumps[:, axis], [0.0]])
+        # Soft L1 counts residuals of more than a pixel by their size, not by their square, so that
+        # a pair that was registered wrongly bends the trajectory little. The Jacobian is the
+        # matrix, which LSMR uses as it is, sparse; a dense solver would need n² numbers.
+        solution = least_squares(
+            lambda p, target=target: matrix @ p - target,
             jumps[:, axis],
             jac=lambda p: matrix,
             loss="soft_l1",
             tr_solver="lsmr",
         )
-        places[:, axis] = found.x - found.x[0]
-    return places
+        positions[:, axis] = solution.x - solution.x[0]
+    return positions
 
 
 def _triples(n: int) -> NDArray[np.int_]:
+    """Return 0, 1, 2, 1, 2, 3, … up to n - 1: the three slices of each second difference."""
     starts = np.arange(max(n - 2, 0))
     return np.asarray((starts[:, None] + np.arange(3)).ravel())
