@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,95 +26,89 @@ from bl_steer.session.session import Session, open_session
 from bl_steer.store import Store
 
 PARAMS: dict[str, dict[str, Any]] = {
+    "advise": {"pitch": 30.0, "n_points": 3},
     "components": {"n_components": 3, "reference": "x=0.45"},
     "segment": {"model": "fibsem"},
 }
 """What each analysis is asked for, by its name."""
+WARNINGS = {"advise": 2, "components": 0, "segment": 1}
+"""How many each has to give: a dead frame, and no candidate left; another magnification."""
+MEASURED_BY = {"advise": "film", "components": "film", "segment": "specimen"}
+"""The fixture that measures the run of each analysis."""
 
 
 class Measured(NamedTuple):
     folder: Path
     uid: str
-    by_callback: str
+    by_callback: dict[str, str]
+    """Uid of the run that the callback stored, by analysis."""
 
 
-def measure_map(session: Session, md: dict[str, Any]) -> str:
-    grid = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
-    uid, _ = session.run(session.map_sample(grid=grid, md=md))
-    return uid
+def requested(names: Sequence[str]) -> dict[str, Any]:
+    return {"analyses": [{"name": name, "params": PARAMS[name]} for name in names]}
 
 
-def open_film(folder: Path) -> Session:
-    return open_session("smooth", seed=1, data_dir=folder, progress=False)
+def analysed(session: Session, folder: Path, uid: str) -> Measured:
+    assert session.wait_for_analyses(300.0)
+    stored = analyses_of(session.store, uid)
+    assert pending_analyses(session.store) == []
+    names = [open_run(session.store, key).start["analysis"]["name"] for key in stored]
+    return Measured(folder, uid, dict(zip(names, stored, strict=True)))
 
 
-def take_fields(session: Session, md: dict[str, Any]) -> str:
-    plan = session.take_micrographs(fields=[(0.0, 0.0), (20.0, 0.0)], **md)
-    return session.run(plan)[0]
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    folder = tmp_path_factory.mktemp("film")
+    with open_session("smooth", seed=1, data_dir=folder, progress=False) as session:
+        grid = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
+        uid, _ = session.run(session.map_sample(grid=grid, md=requested(["advise", "components"])))
+        return analysed(session, folder, uid)
 
 
-def open_specimen(folder: Path) -> Session:
-    return open_microscope(seed=1, shape=(128, 128), data_dir=folder, progress=False)
+@pytest.fixture(scope="module")
+def specimen(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    folder = tmp_path_factory.mktemp("specimen")
+    with open_microscope(seed=1, shape=(128, 128), data_dir=folder, progress=False) as session:
+        plan = session.take_micrographs(
+            fields=[(0.0, 0.0), (20.0, 0.0)], pixel_size_nm=16.0, **requested(["segment"])
+        )
+        measured = analysed(session, folder, session.run(plan)[0])
+        again = session.analyse(measured.uid, "segment", **PARAMS["segment"]).result(120.0)
+        keys = (measured.by_callback["segment"], again)
+        digests = {open_run(session.store, key).start["analysis"]["digest"] for key in keys}
+        assert len(digests) == 1
+        return measured
 
 
-OPEN: dict[str, Callable[[Path], Session]] = {"components": open_film, "segment": open_specimen}
-"""How to open a session for each analysis, by its name."""
-MEASURE: dict[str, Callable[[Session, dict[str, Any]], str]] = {
-    "components": measure_map,
-    "segment": take_fields,
-}
-"""How to measure a run for each analysis, by its name."""
-
-
-@pytest.fixture(scope="module", params=MEASURE)
+@pytest.fixture(params=PARAMS)
 def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def measured(name: str, tmp_path_factory: pytest.TempPathFactory) -> Measured:
-    folder = tmp_path_factory.mktemp(name)
-    md = {"analyses": [{"name": name, "params": PARAMS[name]}]}
-    with OPEN[name](folder) as session:
-        uid = MEASURE[name](session, md)
-        assert session.wait_for_analyses(300.0)
-        (by_callback,) = analyses_of(session.store, uid)
-        assert pending_analyses(session.store) == []
-        again = session.analyse(uid, name, **PARAMS[name]).result(120.0)
-        stored = [open_run(session.store, key).start["analysis"] for key in (by_callback, again)]
-        assert stored[0]["digest"] == stored[1]["digest"]
-    return Measured(folder, uid, by_callback)
+@pytest.fixture
+def measured(name: str, request: pytest.FixtureRequest) -> Measured:
+    found: Measured = request.getfixturevalue(MEASURED_BY[name])
+    return found
 
 
-def bl_steer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bl_steer", *arguments, "--data", "."],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        env={**os.environ, "OMP_NUM_THREADS": "2", "MPLBACKEND": "Agg"},
-        check=False,
-    )
-
-
-def test_a_direct_call_the_callback_and_the_command_line_give_one_digest(
-    name: str, measured: Measured
+def test_a_direct_call_the_callback_and_the_command_line_give_one_digest_and_equal_warnings(
+    name: str, measured: Measured, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with Store.open(measured.folder) as store:
-        stored = open_analysis(store, measured.by_callback)
+        stored = open_analysis(store, measured.by_callback[name])
         analysis = find_analysis(name)
         inputs = analysis.inputs_of(open_run(store, measured.uid))
         direct = analysis.run(inputs, make_params(analysis, PARAMS[name]))
     assert digest_of(direct) == digest_of(stored)
+    assert list(direct.warnings) == list(stored.warnings)
+    assert len(direct.warnings) == WARNINGS[name], direct.warnings
+    monkeypatch.chdir(measured.folder)
     options = [f"--param={key}={value}" for key, value in PARAMS[name].items()]
-    done = bl_steer(
-        measured.folder, "analyse", measured.uid[:8], name, *options,
-        "--json", "report.json", "--figures", "figures",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    report = json.loads((measured.folder / "report.json").read_text())
+    command = ["analyse", measured.uid[:8], name, *options, "--data", "."]
+    assert main([*command, "--json", f"{name}.json", "--figures", "figures"]) == 0
+    report = json.loads((measured.folder / f"{name}.json").read_text())
     assert report["digest"] == digest_of(direct)
+    assert report["warnings"] == list(direct.warnings)
     assert report["raw_run"] == measured.uid
     for path in report["figures"].values():
         assert (measured.folder / path).stat().st_size > 1000
@@ -131,7 +122,7 @@ def test_runs_and_show_know_an_analysis_run(
     assert f"analysis {name}" in capsys.readouterr().out
     rows = json.loads(report.read_text())
     assert (rows[0]["uid"], rows[0]["analysis"]) == (measured.uid, "")
-    assert main(["show", measured.by_callback[:8], *data]) == 0
+    assert main(["show", measured.by_callback[name][:8], *data]) == 0
     printed = capsys.readouterr().out
     for text in ("digest", measured.uid, "table", "array"):
         assert text in printed
