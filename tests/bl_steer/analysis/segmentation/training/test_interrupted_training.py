@@ -29,7 +29,7 @@ NETWORKS["segnet"] = (4, 6)
 sys.exit(main(sys.argv[1:]))
 """
 """The command line as it is, but for a smaller network and the pace of the checkpoints."""
-COMMAND = "segment train painted --steps 20 --out {out} --json {out}.json"
+COMMAND = "segment train painted --steps 12 --out {out} --json {out}.json"
 
 
 @pytest.fixture
