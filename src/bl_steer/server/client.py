@@ -76,7 +76,7 @@ class Client:
                 f"a key must be given to use {address}, got none; make one on your account page "
                 f"and set {KEY}"
             )
-        if strange := [one for one in key if not "!" <= one <= "~"]:
+        if strange := [character for character in key if not "!" <= character <= "~"]:
             raise ValueError(
                 f"a key must be one from your account page, got one with {strange[0]!r} in it; "
                 f"copy it from there into {KEY}"
@@ -103,8 +103,8 @@ class Client:
 
     def analyses(self) -> list[dict[str, Any]]:
         """Return the analyses that there are, with the JSON schema of their parameters."""
-        found: list[dict[str, Any]] = self._ask("GET", "/analyses")
-        return found
+        analyses: list[dict[str, Any]] = self._ask("GET", "/analyses")
+        return analyses
 
     def upload(self, path: str | Path, *, sample: str = "", may_train: bool = False) -> str:
         """Send a file, piece by piece; return its id.
@@ -116,10 +116,10 @@ class Client:
             ``always``
         """
         path = Path(path)
-        asked = {"file_name": path.name, "sample": sample, "may_train": may_train}
+        query = {"file_name": path.name, "sample": sample, "may_train": may_train}
         headers = {"Content-Length": str(path.stat().st_size)}
-        made = self._ask("POST", "/files", params=asked, content=_blocks(path), headers=headers)
-        return str(made["id"])
+        answer = self._ask("POST", "/files", params=query, content=_blocks(path), headers=headers)
+        return str(answer["id"])
 
     def submit(
         self,
@@ -136,14 +136,14 @@ class Client:
         files : ids, from `upload`
         mail : whether to send a mail at its end
         """
-        wanted = {
+        body = {
             "analysis": analysis,
             "files": list(files),
             "params": dict(params or {}),
             "mail": mail,
             "submission_key": str(uuid4()),
         }
-        return self._job("POST", "/jobs", json=wanted)
+        return self._job("POST", "/jobs", json=body)
 
     def job(self, job: Job | str) -> Job:
         """Return how a job is."""
@@ -190,10 +190,10 @@ class Client:
         """Save all files of a result in a folder; return their paths."""
         folder = Path(folder)
         paths = []
-        for one in self.job(job)["outputs"]:
+        for output in self.job(job)["outputs"]:
             folder.mkdir(parents=True, exist_ok=True)
-            path = folder / Path(one["name"]).name
-            with self._http.stream("GET", f"/jobs/{_id(job)}/outputs/{one['name']}") as answer:
+            path = folder / Path(output["name"]).name
+            with self._http.stream("GET", f"/jobs/{_id(job)}/outputs/{output['name']}") as answer:
                 _check(answer)
                 with path.open("wb") as file:
                     for block in answer.iter_bytes(BLOCK):
@@ -213,11 +213,11 @@ class Client:
         image : id of the micrograph; may be left out where the job had one
         """
         path = Path(path)
-        asked = {"file_name": path.name, "image": image}
+        query = {"file_name": path.name, "image": image}
         headers = {"Content-Length": str(path.stat().st_size)}
-        place = f"/jobs/{_id(job)}/masks"
+        address = f"/jobs/{_id(job)}/masks"
         return str(
-            self._ask("POST", place, params=asked, content=_blocks(path), headers=headers)["id"]
+            self._ask("POST", address, params=query, content=_blocks(path), headers=headers)["id"]
         )
 
     def submit_package(self, archive: str | Path) -> dict[str, Any]:
@@ -229,10 +229,10 @@ class Client:
         """
         path = Path(archive)
         headers = {"Content-Length": str(path.stat().st_size)}
-        made: dict[str, Any] = self._ask(
+        answer: dict[str, Any] = self._ask(
             "POST", "/packages", content=_blocks(path), headers=headers
         )
-        return made
+        return answer
 
     def _job(self, method: str, path: str, **options: Any) -> Job:
         job: Job = self._ask(method, path, **options)

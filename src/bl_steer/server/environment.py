@@ -1,4 +1,4 @@
-"""The operator's environment: read with one clear line for what is wrong or misspelt in it."""
+"""The server's settings from the environment, with a clear line for what is wrong or misspelt."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.settings import ServiceSettings
 
 __all__ = ["PREFIX", "misspelt", "read_settings"]
@@ -33,19 +34,19 @@ def read_settings(**options: Any) -> ServiceSettings:
     ValueError
         When a value does not fit; one line that names the first such and the remedy.
     """
-    for name, meant in misspelt(os.environ).items():
-        hint = f"; did you mean {meant}?" if meant else "; see bl_steer/server/settings.py"
+    for name, near in misspelt(os.environ).items():
+        hint = f"; did you mean {near}?" if near else "; see bl_steer/server/settings.py"
         logger.warning("warning: %s is no setting of the server and is ignored%s", name, hint)
     try:
         return ServiceSettings(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
-        said = f"--{name.replace('_', '-')}" if name in options else PREFIX + name.upper()
+        shown = f"--{name.replace('_', '-')}" if name in options else PREFIX + name.upper()
         rule = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
         rule = rule.partition(", unable")[0]
         raise ValueError(
-            f"{said} must be {rule}, got {first['input']!r}; give another value"
+            f"{shown} must be {rule}, got {first['input']!r}; give another value"
         ) from error
 
 
@@ -56,16 +57,14 @@ def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
     -------
     What each may have been meant to be, by its name; empty where nothing is like it
     """
-    from bl_steer.server.retraining.settings import RetrainingSettings
-
     known = [
         *(name.upper() for name in ServiceSettings.model_fields),
         *(f"RETRAIN_{name.upper()}" for name in RetrainingSettings.model_fields),
     ]
-    found = {}
+    suggestions = {}
     for name in sorted(environment):
-        word = name.upper().removeprefix(PREFIX)
-        if name.upper().startswith(PREFIX) and word not in (*known, *OTHERS):
-            near = difflib.get_close_matches(word, known, 1, 0.75)
-            found[name] = PREFIX + near[0] if near else ""
-    return found
+        field = name.upper().removeprefix(PREFIX)
+        if name.upper().startswith(PREFIX) and field not in (*known, *OTHERS):
+            near = difflib.get_close_matches(field, known, 1, 0.75)
+            suggestions[name] = PREFIX + near[0] if near else ""
+    return suggestions

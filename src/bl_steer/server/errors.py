@@ -1,4 +1,4 @@
-"""What the access point says no with: a status, and a text in the user's language."""
+"""The error that refuses a request: a status of HTTP, and a text in the user's language."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ class ServiceSettings(BaseSettings):
     """How long a worker may be silent before its job is given to another, s; one that died and is
     started again gives it back at once."""
     poll_s: float = Field(default=0.5, gt=0.0)
-    """How often workers and keeper look into the database, s."""
+    """How often workers and housekeeping look into the database, s."""
     attempts: int = Field(default=5, ge=1)
     """Workers that one job may cost before it counts as poison."""
     workers: int = Field(default=2, ge=1, le=64)

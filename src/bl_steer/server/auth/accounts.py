@@ -53,7 +53,7 @@ class Visitor:
     Parameters
     ----------
     user : None for somebody without an account
-    csrf : the browser session's word against forged requests; empty for programs
+    csrf : the browser session's token against forged requests; empty for programs
     scopes : what a program's key allows; None for a browser, which may do all that its user may
     """
 
@@ -179,10 +179,10 @@ def invite(
 
 def open_invitation(session: Session, token: str) -> Invitation:
     """Return an invitation that is still good; `Refused` otherwise."""
-    found = session.get(Invitation, hash_token(token))
-    if found is None or found.used is not None or found.expires < time.time():
+    invitation = session.get(Invitation, hash_token(token))
+    if invitation is None or invitation.used is not None or invitation.expires < time.time():
         raise missing("invitation")
-    return found
+    return invitation
 
 
 def join(
@@ -190,12 +190,12 @@ def join(
 ) -> User:
     """Make an account from an invitation, which is used up by that."""
     invitation = open_invitation(session, token)
-    taken = session.execute(
+    used = session.execute(
         update(Invitation)
         .where(Invitation.token_hash == invitation.token_hash, Invitation.used.is_(None))
         .values(used=time.time())
     )
-    if taken.rowcount != 1:  # type: ignore[attr-defined]
+    if used.rowcount != 1:  # type: ignore[attr-defined]
         raise missing("invitation")
     return add_user(
         session,
@@ -208,7 +208,7 @@ def join(
 
 
 def sign_in(session: Session, email: str, password: str) -> User:
-    """Return whose password it is; `Refused`, in the same words and time, for all else."""
+    """Return whose password it is; `Refused` for all else, equally worded and equally slow."""
     user = session.scalar(select(User).where(User.email == email.strip().lower()[:254]))
     right = is_password(password[:1000], user.password_hash if user else None)
     if user is None or not right or user.disabled is not None:
@@ -240,7 +240,7 @@ def sign_out(session: Session, token: str) -> None:
 
 def visitor_of_session(session: Session, token: str) -> Visitor:
     """Return whose browser session it is; nobody's if it has ended."""
-    found = session.execute(
+    row = session.execute(
         select(SignIn.csrf, User)
         .join(User, User.id == SignIn.user_id)
         .where(
@@ -249,7 +249,7 @@ def visitor_of_session(session: Session, token: str) -> Visitor:
             User.disabled.is_(None),
         )
     ).first()
-    return Visitor() if found is None else Visitor(found[1], found[0])
+    return Visitor() if row is None else Visitor(row[1], row[0])
 
 
 def _number_of_admins(session: Session) -> int:

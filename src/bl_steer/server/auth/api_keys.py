@@ -78,10 +78,10 @@ def revoke_key(session: Session, user: User, key_id: str) -> None:
 
 def visitor_of_key(session: Session, token: str) -> Visitor:
     """Return whose key it is; nobody's if it has ended."""
-    found = session.execute(BY_HASH, {"key_hash": hash_token(token)}).first()
-    if found is None:
+    row = session.execute(BY_HASH, {"key_hash": hash_token(token)}).first()
+    if row is None:
         return Visitor()
-    scopes, expires, user = found
+    scopes, expires, user = row
     if expires is not None and expires < time.time():
         return Visitor()
     return Visitor(user, scopes=frozenset(scopes))

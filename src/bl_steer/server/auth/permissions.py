@@ -21,7 +21,7 @@ class Rule:
     Parameters
     ----------
     who : anyone, or the least role: user, reviewer, admin
-    body : none, form (with the session's word against forgery in it), json, or files, which the
+    body : none, form (with the session's CSRF token in it), json, or files, which the
         route itself reads as they come
     scope : what a program's key must allow; empty where programs have no business
     secret : the path holds a secret, and stays out of the access log

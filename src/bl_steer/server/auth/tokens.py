@@ -34,10 +34,11 @@ def hash_password(password: str) -> str:
     return _hasher().hash(password)
 
 
-def is_password(password: str, kept: str | None) -> bool:
+def is_password(password: str, password_hash: str | None) -> bool:
     """Return whether a password is the one that was hashed; as slow where there is none."""
     try:
-        return _hasher().verify(kept or _of_nobody(), password) and kept is not None
+        fits = _hasher().verify(password_hash or _hash_of_nobody(), password)
+        return fits and password_hash is not None
     except (VerifyMismatchError, InvalidHashError):
         return False
 
@@ -49,5 +50,5 @@ def _hasher() -> PasswordHasher:
 
 
 @cache
-def _of_nobody() -> str:
+def _hash_of_nobody() -> str:
     return _hasher().hash(new_token())

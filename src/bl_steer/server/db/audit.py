@@ -1,7 +1,7 @@
-"""Deeds that somebody may ask about later, as a chain: each record holds the hash of the last one.
+"""The audit trail: what somebody did that others may ask about later, as a chain of hashes.
 
-What was changed or taken out afterwards breaks the chain, and `broken_link` finds where. Requests
-are in the access log instead.
+Each record holds the hash of the one before. What was changed or taken out afterwards breaks the
+chain, and `broken_link` finds where. Requests are in the access log instead.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ def record_event(
     what: str = "",
     detail: Mapping[str, Any] | None = None,
 ) -> AuditRecord:
-    """Append a deed to the chain, in the transaction of the deed itself.
+    """Append an event to the chain, in the transaction of what it tells of.
 
     Parameters
     ----------
     actor : e-mail address, or the part of the service that did it
-    action : what was done, ``"package approve"``
+    action : what was done, such as ``"package approve"``
     what : to which object
     detail : JSON-compatible; no secrets
     """
@@ -46,7 +46,7 @@ def record_event(
         session.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
     session.flush()
     last = session.scalar(select(AuditRecord).order_by(AuditRecord.id.desc()).limit(1))
-    made = AuditRecord(
+    record = AuditRecord(
         time=time.time(),
         actor=actor,
         action=action,
@@ -55,10 +55,10 @@ def record_event(
         previous_hash=last.hash if last else FIRST_HASH,
         hash="",
     )
-    made.hash = _hash(made)
-    session.add(made)
+    record.hash = _hash(record)
+    session.add(record)
     session.flush()
-    return made
+    return record
 
 
 def broken_link(session: Session) -> int | None:
@@ -66,15 +66,15 @@ def broken_link(session: Session) -> int | None:
     previous = FIRST_HASH
     query = select(AuditRecord).order_by(AuditRecord.id).execution_options(yield_per=500)
     with closing(session.scalars(query)) as records:
-        for one in records:
-            if one.previous_hash != previous or one.hash != _hash(one):
-                return one.id
-            previous = one.hash
+        for record in records:
+            if record.previous_hash != previous or record.hash != _hash(record):
+                return record.id
+            previous = record.hash
     return None
 
 
-def _hash(one: AuditRecord) -> str:
-    told = [one.time, one.actor, one.action, one.object, one.detail, one.previous_hash]
-    return hashlib.sha256(
-        json.dumps(told, sort_keys=True, ensure_ascii=True).encode("ascii")
-    ).hexdigest()
+def _hash(record: AuditRecord) -> str:
+    fields = ("time", "actor", "action", "object", "detail", "previous_hash")
+    content = [getattr(record, name) for name in fields]
+    encoded = json.dumps(content, sort_keys=True, ensure_ascii=True).encode("ascii")
+    return hashlib.sha256(encoded).hexdigest()

@@ -18,6 +18,9 @@ from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from bl_steer.server.db import migrations
+from bl_steer.server.db.tables import Base
+
 __all__ = ["Database"]
 
 LOCK = 0x626C5F74
@@ -113,8 +116,8 @@ class Database:
             if len(gathered) == 1:
                 gathered[0][1].set_exception(error)
             else:
-                for one in gathered:
-                    self._carry_out([one])
+                for waiting in gathered:
+                    self._carry_out([waiting])
         else:
             for (_, result), value in zip(gathered, done, strict=True):
                 result.set_result(value)
@@ -134,9 +137,6 @@ class Database:
 
     def create_tables(self) -> None:
         """Make the tables, or bring those of an earlier version up to date."""
-        from bl_steer.server.db import migrations
-        from bl_steer.server.db.tables import Base
-
         with self.change() as connection:
             if inspect(connection).has_table("jobs"):
                 migrations.upgrade(connection)

@@ -90,7 +90,7 @@ class Invitation(Base):
 
 
 class ApiKey(Base):
-    """A program's key; ``scopes`` are words such as ``jobs:write``."""
+    """A program's key; ``scopes`` are such as ``jobs:write``."""
 
     __tablename__ = "api_keys"
 
@@ -260,7 +260,7 @@ class AccessRecord(Base):
 
 
 class AuditRecord(Base):
-    """One deed that somebody may ask about later; each holds the hash of the one before."""
+    """One audit event; each record holds the hash of the one before."""
 
     __tablename__ = "audit"
 
@@ -271,7 +271,7 @@ class AuditRecord(Base):
     object: Mapped[str] = mapped_column(Text)
     detail: Mapped[dict[str, Any]]
     previous_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    """Unique: of two deeds at once, one must wait and follow the other."""
+    """Unique: of two events at once, one must wait and follow the other."""
     hash: Mapped[str] = mapped_column(String(64))
 
 

@@ -37,7 +37,7 @@ def completion_text(
         "address": address,
     }
     if job.state == "done":
-        notes = "".join(f"- {one}\n" for one in job.warnings)
+        notes = "".join(f"- {warning}\n" for warning in job.warnings)
         said = f"{text(language, 'mail.warnings')}\n{notes}\n" if notes else ""
         body = text(language, "mail.done.body", **values, warnings=said, days=f"{keep_days:g}")
         return text(language, "mail.done.subject", analysis=analysis), body

@@ -1,8 +1,8 @@
-"""Mails that wait to be sent: written with the change that they tell of, sent by the keeper.
+"""Mails that wait to be sent: written with the change that they tell of, sent later.
 
-A mail is leased while it is being sent, so that no two keepers send it. Where a keeper dies between
-the mail server's "250" and our commit the mail goes out again, with the same Message-ID, by which
-mail programs know it as the same.
+The housekeeping sends them. A mail is leased while it is being sent, so that no two processes send
+it. Where one dies between the mail server's "250" and our commit the mail goes out again, with the
+same Message-ID, by which mail programs know it as the same.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ def post_completion(
         .execution_options(populate_existing=True)
     ).one()
     if job.wants_mail:
-        found = session.execute(
+        rows = session.execute(
             select(Upload.id, Upload.file_name).where(Upload.id.in_(job.upload_ids))
         )
-        names = dict(found.tuples().all())
-        files = [names[one] for one in job.upload_ids if one in names]
+        names = dict(rows.tuples().all())
+        files = [names[upload_id] for upload_id in job.upload_ids if upload_id in names]
         package = session.get(Package, job.package_sha256) if job.package_sha256 else None
         subject, body = completion_text(
             job, user, package, files, address=address, keep_days=keep_days
@@ -117,7 +117,7 @@ def mail_refused(
 
 
 def release_mails(session: Session, *, now: float | None = None) -> int:
-    """Let mails wait again whose keeper died while sending; return how many."""
+    """Let mails wait again whose sender died while sending; return how many."""
     now = time.time() if now is None else now
     result = session.execute(
         update(OutgoingMail)

@@ -16,7 +16,7 @@ __all__ = ["TIMEOUT_S", "message_of", "send"]
 TIMEOUT_S = 20.0
 
 
-def send(settings: ServiceSettings, mail: OutgoingMail, taken: Callable[[], object]) -> None:
+def send(settings: ServiceSettings, mail: OutgoingMail, on_sent: Callable[[], object]) -> None:
     """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it.
 
     Parameters
@@ -31,7 +31,7 @@ def send(settings: ServiceSettings, mail: OutgoingMail, taken: Callable[[], obje
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
         server.send_message(message, settings.smtp_from, [mail.recipient])
-        taken()
+        on_sent()
 
 
 def message_of(settings: ServiceSettings, mail: OutgoingMail) -> EmailMessage:

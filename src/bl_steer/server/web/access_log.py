@@ -65,7 +65,7 @@ class AccessLog:
             with self.database.write() as session:
                 session.execute(
                     insert(AccessRecord),
-                    [{name: getattr(one, name) for name in COLUMNS} for one in records],
+                    [{name: getattr(record, name) for name in COLUMNS} for record in records],
                 )
         except SQLAlchemyError as error:
             logger.error("%d requests are not on record: %s", len(records), error)

@@ -1,7 +1,7 @@
-"""The access point: one FastAPI application, built by a call.
+"""The web application: FastAPI, built by a call.
 
 `bl_steer.server.auth.permissions` says who may do what, `bl_steer.server.web.authorization` sees to
-it, and `bl_steer.server.web.middleware` stands before both.
+it, and `bl_steer.server.web.middleware` limits what comes in before both.
 """
 
 from __future__ import annotations
@@ -136,8 +136,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 async def _invalid(request: Request, error: Exception) -> Response:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
-    said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in problems)
-    return _answer(request, 422, Refused(422, "refused.body", reason=said[:1000]), {})
+    reason = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problems)
+    return _answer(request, 422, Refused(422, "refused.body", reason=reason[:1000]), {})
 
 
 async def _busy(request: Request, error: Exception) -> Response:

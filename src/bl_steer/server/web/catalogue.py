@@ -1,7 +1,8 @@
 """The analyses that users choose from: those that come with us, and the released packages.
 
-A entry knows which files an analysis takes, and which of its parameters a form shows. What runs is
-looked up again by the job's own process.
+An entry knows which files an analysis takes, and which of its parameters a form shows. What runs is
+looked up again by the job's own process. `bl_steer.server.packages.catalogue` is the sibling that
+says which packages are released.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from functools import cache
 
 from pydantic import BaseModel
 
+from bl_steer.analysis import segmentation
+from bl_steer.processing.registry import find_analysis
 from bl_steer.server.db.tables import Package
 from bl_steer.server.jobs.inputs import InputKind, kinds
 from bl_steer.server.languages import LANGUAGES, has_text, text
@@ -73,7 +76,7 @@ class AnalysisEntry:
         return file_name.lower().endswith(self.kind.suffixes)
 
     def title(self, language: str) -> str:
-        """Return what the entry is headed with."""
+        """Return the heading of the entry."""
         return self.titles.get(language) or self.titles.get("en") or self.name
 
     def summary(self, language: str) -> str:
@@ -92,8 +95,8 @@ def package_entry(package: Package) -> AnalysisEntry:
     manifest = parse_manifest(package.manifest, package.name)
     return AnalysisEntry(
         name=manifest.name,
-        titles={one: manifest.title.in_language(one) for one in LANGUAGES},
-        summaries={one: manifest.description.in_language(one) for one in LANGUAGES},
+        titles={language: manifest.title.in_language(language) for language in LANGUAGES},
+        summaries={language: manifest.description.in_language(language) for language in LANGUAGES},
         kind=uploads_of(manifest.input.kind),
         params=params_model(manifest.name, manifest.parameters),
         package_sha256=package.sha256,
@@ -101,24 +104,16 @@ def package_entry(package: Package) -> AnalysisEntry:
 
 
 def _builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
-    from bl_steer.processing.registry import find_analysis
-
-    def words(what: str) -> dict[str, str]:
-        return {one: text(one, f"analysis.{name}.{what}") for one in LANGUAGES}
+    def by_language(what: str) -> dict[str, str]:
+        return {language: text(language, f"analysis.{name}.{what}") for language in LANGUAGES}
 
     return AnalysisEntry(
         name=name,
-        titles=words("title"),
-        summaries=words("summary"),
+        titles=by_language("title"),
+        summaries=by_language("summary"),
         kind=kind,
         params=find_analysis(name).Params,
         hidden=frozenset(HIDDEN.get(name, ())),
         advanced=frozenset(ADVANCED.get(name, ())),
-        choices={"model": _models()} if name == "segment" else {},
+        choices={"model": tuple(segmentation.shipped_models())} if name == "segment" else {},
     )
-
-
-def _models() -> tuple[str, ...]:
-    from bl_steer.analysis.segmentation.shipped import shipped_models
-
-    return tuple(shipped_models())

@@ -1,4 +1,7 @@
-"""What the routes work with: settings, database, files, rates, the log, and the analyses."""
+"""What all routes share: settings, database, files, rates, the access log, and the analyses.
+
+A route is given it by `bl_steer.server.web.dependencies`.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ __all__ = ["Context"]
 
 
 class Context:
-    """One access point.
+    """Everything that one web process works with, made once when it starts.
 
     Parameters
     ----------

@@ -121,19 +121,20 @@ def problems_of(
     """
     known = [name for name in model.model_fields if name not in hidden]
     unknown = text(language, "invalid.unknown", known=", ".join(known) or "–")
-    found = {name: unknown for name in values if name not in known}
+    problems = {name: unknown for name in values if name not in known}
     try:
         model.model_validate(dict(values))
     except ValidationError as error:
-        for one in error.errors():
-            name = str(one["loc"][0]) if one["loc"] else ""
+        for problem in error.errors():
+            name = str(problem["loc"][0]) if problem["loc"] else ""
             number = _length(model, name)
-            if number and one["type"] in ("missing", "too_long") and isinstance(one["input"], list):
+            wrong_length = problem["type"] in ("missing", "too_long")
+            if number and wrong_length and isinstance(problem["input"], list):
                 key = "invalid.voxel" if "voxel" in name and number == 3 else "invalid.tuple"
-                got = _got(_shown("list", one["input"]))
-                found.setdefault(name, text(language, key, number=number, got=got))
-            found.setdefault(name, _problem(dict(one), language))
-    return found
+                shown = _got(_shown("list", problem["input"]))
+                problems.setdefault(name, text(language, key, number=number, got=shown))
+            problems.setdefault(name, _problem(dict(problem), language))
+    return problems
 
 
 def _length(model: type[BaseModel], name: str) -> int:
@@ -159,7 +160,7 @@ def _field(
     if choices is not None:
         kind = "choice"
     value = values.get(name, None if info.default is PydanticUndefined else info.default)
-    low, high, said = _limits(info, language)
+    low, high, sentences = _limits(info, language)
     offered = choices if choices is not None else _literals(info.annotation)
     return FormField(
         name=name,
@@ -169,10 +170,12 @@ def _field(
         unit=_unit(name, info),
         shown=_shown(kind, value),
         optional=optional,
-        choices=tuple((str(one), _choice(analysis, name, one, language)) for one in offered),
+        choices=tuple(
+            (str(choice), _choice(analysis, name, choice, language)) for choice in offered
+        ),
         low=low,
         high=high,
-        limits=said,
+        limits=sentences,
         problem=problems.get(name, ""),
         advanced=name in advanced and name not in problems,
     )
@@ -183,12 +186,12 @@ def _kind(annotation: Any) -> tuple[str, bool]:
     parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     bare = [part for part in parts if part is not NoneType]
     optional = len(bare) < len(parts)
-    one = bare[0] if len(bare) == 1 else None
-    if get_origin(one) is Literal:
+    inner = bare[0] if len(bare) == 1 else None
+    if get_origin(inner) is Literal:
         return "choice", optional
-    if get_origin(one) in (tuple, list):
+    if get_origin(inner) in (tuple, list):
         return "list", optional
-    return {bool: "flag", int: "integer", float: "number", str: "text"}.get(one, "json"), optional  # type: ignore[arg-type]
+    return {bool: "flag", int: "integer", float: "number", str: "text"}.get(inner, "json"), optional  # type: ignore[arg-type]
 
 
 def _literals(annotation: Any) -> tuple[Any, ...]:
@@ -200,7 +203,7 @@ def _literals(annotation: Any) -> tuple[Any, ...]:
 
 def _parsed(kind: str, typed: str, annotation: Any) -> Any:
     if kind == "choice":
-        return next((one for one in _literals(annotation) if str(one) == typed), typed)
+        return next((literal for literal in _literals(annotation) if str(literal) == typed), typed)
     if kind == "list":
         return [part.strip() for part in typed.replace("、", ",").replace("×", ",").split(",")]
     if kind == "json":

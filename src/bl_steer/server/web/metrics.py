@@ -40,8 +40,8 @@ class RequestMetrics:
         self._seconds.labels(route).observe(record.ms / 1000)
 
 
-class _Held:
-    """What the database holds, asked when the metrics are read."""
+class _DatabaseMetrics:
+    """What the database holds, counted when the metrics are read."""
 
     def __init__(self, database: Database) -> None:
         self.database = database
@@ -70,6 +70,6 @@ class _Held:
 
 def service_metrics(requests: RequestMetrics, database: Database) -> bytes:
     """Return all metrics in Prometheus' text form."""
-    held = CollectorRegistry()
-    held.register(_Held(database))
-    return generate_latest(requests.registry) + generate_latest(held)
+    registry = CollectorRegistry()
+    registry.register(_DatabaseMetrics(database))
+    return generate_latest(requests.registry) + generate_latest(registry)

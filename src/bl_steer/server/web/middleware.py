@@ -1,4 +1,4 @@
-"""The outermost layer of the access point: how much may come in, how slowly, and what is logged.
+"""The outermost layer of the web process: how much may come in, how slowly, and what is logged.
 
 A body is read only as far as `bl_steer.server.web.authorization` allows: `UNKNOWN_BYTES` until it
 knows who is there. One that stalls ends its connection.
@@ -105,9 +105,9 @@ class AccessMiddleware:
             await send(message)
 
         # HEAD is answered as GET; uvicorn, which has the scope as it came, leaves out the body.
-        asked = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        as_get = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
-            await self.app(asked, body, answer)
+            await self.app(as_get, body, answer)
         finally:
             ms = 1000 * (time.perf_counter() - began)
             self.record(_record(scope, state, status, ms), state.get("route_path", "none"))

@@ -1,4 +1,4 @@
-"""The process of the access point: uvicorn, with an end for requests whose headers never come."""
+"""The web process: uvicorn, with an end for requests whose headers never come."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def make_server(settings: ServiceSettings, **options: Any) -> uvicorn.Server:
 
 def serve_web(settings: ServiceSettings) -> None:
     """Serve until a signal ends it."""
-    threading.Thread(target=_load, name="entries", daemon=True).start()
+    threading.Thread(target=_load, name="catalogue", daemon=True).start()
     make_server(settings).run()
 
 
@@ -119,6 +119,6 @@ def first_link(database: Database, address: str) -> str | None:
         if session.scalar(select(func.count()).select_from(User)):
             return None
         first = "first start"
-        for one in session.scalars(select(Invitation).where(Invitation.by == first)):
-            one.used = one.used or time.time()
+        for invitation in session.scalars(select(Invitation).where(Invitation.by == first)):
+            invitation.used = invitation.used or time.time()
         return f"{address}/join/{invite(session, by=first, role='admin')}"

@@ -80,7 +80,7 @@ def render(
     def lasted(seconds: float | None) -> str:
         return "" if seconds is None else _duration(seconds, language)
 
-    made = (
+    content = (
         _environment()
         .get_template(f"{page}.html")
         .render(
@@ -102,7 +102,7 @@ def render(
             **values,
         )
     )
-    return HTMLResponse(made, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
+    return HTMLResponse(content, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
 
 
 def load_pages() -> None:
@@ -183,17 +183,17 @@ def _gettext(context: Context, key: str, **values: object) -> Markup:
 
 @cache
 def _environment() -> Environment:
-    pages = {one.name: one.read_text(encoding="utf-8") for one in HERE.glob("pages/*.html")}
-    made = Environment(
+    pages = {path.name: path.read_text(encoding="utf-8") for path in HERE.glob("pages/*.html")}
+    environment = Environment(
         loader=DictLoader(pages),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.globals["_"] = _gettext
-    made.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
-    return made
+    environment.globals["_"] = _gettext
+    environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
+    return environment
 
 
 def time_in(moment: float, zone: str) -> str:

@@ -73,13 +73,14 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     """Return what there is to see of a job's result; nothing where there is none."""
     outputs = outputs_of(session, job.id)
     tables = [
-        _table(store, one, language)
-        for one in sorted(outputs, key=_place)  # by name within one place
-        if one.kind == "table"
+        _table(store, output, language)
+        for output in sorted(outputs, key=_place)  # by name within one place
+        if output.kind == "table"
     ]
-    figures = [one for one in outputs if one.kind == "figure" and one.media_type == "image/png"]
+    pictures = [output for output in outputs if output.kind == "figure"]
+    figures = [output for output in pictures if output.media_type == "image/png"]
     return ResultView(
-        [(one, _title(one, "figures", language)) for one in figures],
+        [(output, _title(output, "figures", language)) for output in figures],
         [table for table in tables if table is not None],
         outputs,
     )
@@ -90,13 +91,13 @@ def parameter_lines(entry: AnalysisEntry | None, job: Job, language: str) -> lis
     if entry is None:
         return [(name, str(value)) for name, value in job.params.items()]
     lines = []
-    for one in fields_of(
+    for field in fields_of(
         entry.params, analysis=entry.name, language=language, values=job.params, hidden=entry.hidden
     ):
-        shown = dict(one.choices).get(str(one.shown), str(one.shown))
-        if one.kind == "flag":
-            shown = "✓" if one.shown else "–"
-        lines.append((one.label, f"{shown} {one.unit}".strip() if shown else "–"))
+        shown = dict(field.choices).get(str(field.shown), str(field.shown))
+        if field.kind == "flag":
+            shown = "✓" if field.shown else "–"
+        lines.append((field.label, f"{shown} {field.unit}".strip() if shown else "–"))
     return lines
 
 
@@ -129,8 +130,8 @@ def _table(store: FileStore, output: JobOutput, language: str) -> ShownTable | N
         return None
     columns, rows = read[0][:MAX_COLUMNS], [row[:MAX_COLUMNS] for row in read[1 : MAX_ROWS + 1]]
     numeric = [
-        bool(rows) and all(_is_number(row[place]) for row in rows if place < len(row))
-        for place in range(len(columns))
+        bool(rows) and all(_is_number(row[column]) for row in rows if column < len(row))
+        for column in range(len(columns))
     ]
     shown = [
         [

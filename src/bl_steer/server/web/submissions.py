@@ -113,13 +113,13 @@ def _check_files(
 ) -> None:
     if not upload_ids:
         raise Refused(422, "refused.no_file_given")
-    found = file_names(session, user.id, upload_ids[:1000])
-    if len(found) != len(set(upload_ids)):
+    names = file_names(session, user.id, upload_ids[:1000])
+    if len(names) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [name for name in found.values() if not entry.takes_one(name)]
+    unfit = [name for name in names.values() if not entry.takes_one(name)]
     title = entry.title(language)
     if unfit:
         suffixes = " ".join(entry.suffixes)
         raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
-    if len(found) > entry.kind.most:
+    if len(names) > entry.kind.most:
         raise Refused(422, "refused.unfit_number", analysis=title, most=entry.kind.most)

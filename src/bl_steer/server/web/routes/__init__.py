@@ -1,6 +1,6 @@
-"""The routes of the access point: a module for each noun; pages but for `api` and `operations`.
+"""The routes: a module for each noun; pages but for `api` and `operations`.
 
-Every route has a row in `bl_steer.server.auth.permissions.ACCESS`, and is reached through the gate.
+Every route has a row in `bl_steer.server.auth.permissions.ACCESS`, which is checked before it runs.
 """
 
 from __future__ import annotations
@@ -13,5 +13,5 @@ __all__ = ["pages_router"]
 
 
 def pages_router() -> APIRouter:
-    """Return a router for pages: through the gate, and not part of the API's description."""
+    """Return a router for pages: authorized, and not part of the API's description."""
     return APIRouter(route_class=AuthorizedRoute, include_in_schema=False)

@@ -40,7 +40,7 @@ def overview(request: Request, context: AppContext) -> Response:
                 select(Job).where(Job.state == "failed").order_by(Job.created.desc()).limit(10)
             )
         )
-    newest = max((one.seen for one in workers), default=0.0)
+    newest = max((worker.seen for worker in workers), default=0.0)
     silent = time.time() - newest > context.settings.alarm_after_s
     return render(
         request,
@@ -121,9 +121,9 @@ def access(request: Request, context: AppContext, before: str = "") -> Response:
     """Show the access log."""
     with context.database.read() as session:
         records = latest_requests(session, before=_number(before), limit=PAGE)
-        wanted = {one.user_id for one in records if one.user_id}
+        user_ids = {record.user_id for record in records if record.user_id}
         emails = dict(
-            session.execute(select(User.id, User.email).where(User.id.in_(wanted))).tuples().all()
+            session.execute(select(User.id, User.email).where(User.id.in_(user_ids))).tuples().all()
         )
     older = records[-1].id if len(records) == PAGE else None
     return render(request, "admin_access", records=records, emails=emails, older=older)

@@ -37,11 +37,11 @@ LOOKED_AT = 300
 def catalogue_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Show the analyses, those that suit the chosen files first."""
     uploads = _chosen(context, user, request.query_params.getlist("file"))
-    names = [one.file_name for one in uploads]
+    names = [upload.file_name for upload in uploads]
     entries = sorted(
         context.catalogue(), key=lambda entry: not entry.takes(names) if names else False
     )
-    query = urlencode([("file", one.id) for one in uploads])
+    query = urlencode([("file", upload.id) for upload in uploads])
     return render(
         request,
         "analyses",
@@ -76,7 +76,7 @@ def submit(
 ) -> Response:
     """Start the analysis, or show what does not fit beside its box."""
     entry = context.entry(name)
-    chosen = [str(one) for one in request.state.form.getlist("file")]
+    chosen = [str(upload_id) for upload_id in request.state.form.getlist("file")]
     values = values_of(entry.params, form)
     values = {key: value for key, value in values.items() if key not in entry.hidden}
     wants_mail = "mail" in form
@@ -110,15 +110,15 @@ def submit(
 def _chosen(context: Context, user: User, ids: Sequence[str]) -> list[Upload]:
     """Return the user's files of these ids, in their order; others are passed over."""
     with context.database.read() as session:
-        found = session.scalars(
+        uploads = session.scalars(
             select(Upload).where(
                 Upload.id.in_(list(ids)[:1000]),
                 Upload.user_id == user.id,
                 Upload.deleted.is_(None),
             )
         ).all()
-    by_id = {one.id: one for one in found}
-    return [by_id[one] for one in dict.fromkeys(ids) if one in by_id]
+    by_id = {upload.id: upload for upload in uploads}
+    return [by_id[upload_id] for upload_id in dict.fromkeys(ids) if upload_id in by_id]
 
 
 def _form(
@@ -137,8 +137,10 @@ def _form(
     first = _chosen(context, user, chosen)
     with context.database.read() as session:
         latest = uploads_of(session, user.id, limit=LOOKED_AT)
-    known = {one.id for one in first}
-    others = [one for one in latest if one.id not in known and entry.takes_one(one.file_name)]
+    known = {upload.id for upload in first}
+    others = [
+        upload for upload in latest if upload.id not in known and entry.takes_one(upload.file_name)
+    ]
     problems = refused.problems if isinstance(refused, WrongParams) else {}
     return render(
         request,

@@ -91,8 +91,8 @@ def list_files(
 ) -> list[FileInfo]:
     """List your files, the newest first."""
     with context.database.read() as session:
-        found = uploads_of(session, user.id, before=before, limit=limit)
-    return [_file(one) for one in found]
+        uploads = uploads_of(session, user.id, before=before, limit=limit)
+    return [_file(upload) for upload in uploads]
 
 
 @router.post(
@@ -118,20 +118,20 @@ async def upload_file(
     ) as arrival:
         await arrival.read_file(request.stream(), file_name)
         training = training_of(context, may_train)
-        taken, refused = await run_in_threadpool(
+        uploads, refused = await run_in_threadpool(
             take_all, context, user, arrival, may_train=training, sample=sample
         )
     if refused:
         raise refused[0]
-    return _file(taken[0])
+    return _file(uploads[0])
 
 
 @router.get("/api/v1/files/{upload_id}", response_class=Response)
 def download_file(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
     with context.database.read() as session:
-        one = upload_of(session, user.id, upload_id)
-    return file_response(context.store, one.sha256, one.file_name, one.media_type)
+        upload = upload_of(session, user.id, upload_id)
+    return file_response(context.store, upload.sha256, upload.file_name, upload.media_type)
 
 
 @router.delete("/api/v1/files/{upload_id}", status_code=204)
@@ -154,32 +154,34 @@ def list_jobs(
         page = jobs_of(session, user.id, before=before, state=state[:20], limit=limit)
     return [
         JobSummary(
-            id=one.id,
-            analysis=one.analysis,
-            state=one.state,
-            created=one.created,
-            finished=one.finished,
+            id=job.id,
+            analysis=job.analysis,
+            state=job.state,
+            created=job.created,
+            finished=job.finished,
         )
-        for one in page.jobs
+        for job in page.jobs
     ]
 
 
 @router.post("/api/v1/jobs", status_code=201, response_model=JobInfo)
-def start_job(request: Request, context: AppContext, user: CurrentUser, wanted: NewJob) -> Response:
+def start_job(
+    request: Request, context: AppContext, user: CurrentUser, new_job: NewJob
+) -> Response:
     """Start an analysis."""
     job = submit_analysis(
         context,
         user,
-        context.entry(wanted.analysis),
-        wanted.files,
-        wanted.params,
+        context.entry(new_job.analysis),
+        new_job.files,
+        new_job.params,
         language=language_of(request),
-        wants_mail=wanted.mail,
-        submission_key=wanted.submission_key,
+        wants_mail=new_job.mail,
+        submission_key=new_job.submission_key,
     )
     # Written here and now: FastAPI would go to a thread once more to check what is checked.
-    made = _job(job, []).model_dump_json()
-    return Response(made, status_code=201, media_type="application/json")
+    answer = _job(job, []).model_dump_json()
+    return Response(answer, status_code=201, media_type="application/json")
 
 
 @router.get("/api/v1/jobs/{job_id}")
@@ -207,8 +209,8 @@ def download_output(context: AppContext, user: CurrentUser, job_id: str, name: s
     """Return one file of a result."""
     with context.database.read() as session:
         job = job_of(session, user.id, job_id)
-        one = output_of(session, job.id, name)
-    return file_response(context.store, one.sha256, one.name, one.media_type)
+        output = output_of(session, job.id, name)
+    return file_response(context.store, output.sha256, output.name, output.media_type)
 
 
 @router.post(
@@ -234,13 +236,15 @@ async def give_mask(
 
 
 @router.post("/api/v1/jobs/{job_id}/shares", status_code=201)
-def make_share(context: AppContext, user: CurrentUser, job_id: str, wanted: NewShare) -> ShareInfo:
+def make_share(
+    context: AppContext, user: CurrentUser, job_id: str, new_share: NewShare
+) -> ShareInfo:
     """Make a share link to a result."""
     with context.database.write() as session:
         job = job_of(session, user.id, job_id)
         if job.state != "done":
             raise Refused(409, "refused.not_done")
-        share, token = share_job(session, user, job, days=wanted.days)
+        share, token = share_job(session, user, job, days=new_share.days)
     return ShareInfo(
         id=share.id, url=f"{context.settings.address}/s/{token}", expires=share.expires
     )
@@ -273,8 +277,8 @@ def _analysis(entry: AnalysisEntry, language: str) -> AnalysisInfo:
     )
 
 
-def _file(one: Upload) -> FileInfo:
-    return FileInfo.model_validate(one)
+def _file(upload: Upload) -> FileInfo:
+    return FileInfo.model_validate(upload)
 
 
 def _job(job: Job, outputs: list[JobOutput]) -> JobInfo:
@@ -292,5 +296,5 @@ def _job(job: Job, outputs: list[JobOutput]) -> JobInfo:
         created=job.created,
         started=job.started,
         finished=job.finished,
-        outputs=[OutputInfo.model_validate(one) for one in outputs],
+        outputs=[OutputInfo.model_validate(output) for output in outputs],
     )

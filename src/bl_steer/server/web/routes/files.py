@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
@@ -47,20 +48,20 @@ def take_all(
     context: Context, user: User, arrival: Arrival, *, may_train: bool, sample: str
 ) -> tuple[list[Upload], list[Refused]]:
     """Take in what has arrived; return what was, and why the rest was not."""
-    taken: list[Upload] = []
+    uploads: list[Upload] = []
     refused = [context.over_quota(name) for name in arrival.over]
-    for one in arrival.files:
+    for file in arrival.files:
         try:
-            if one.path.stat().st_size > context.room_for(user.id):
-                raise context.over_quota(one.file_name)
-            taken.append(
+            if file.path.stat().st_size > context.room_for(user.id):
+                raise context.over_quota(file.file_name)
+            uploads.append(
                 take_in(
-                    context.database, context.store, user, one, may_train=may_train, sample=sample
+                    context.database, context.store, user, file, may_train=may_train, sample=sample
                 )
             )
         except Refused as problem:
             refused.append(problem)
-    return taken, refused
+    return uploads, refused
 
 
 def may_train(context: Context, ticked: bool | None) -> bool:
@@ -96,14 +97,15 @@ async def upload(request: Request, context: AppContext, user: CurrentUser) -> Re
         fields = arrival.fields
         ticked = "may_train" in fields if "may_train.is" in fields else None
         sample = fields.get("sample", "")
-        taken, refused = await run_in_threadpool(
+        uploads, refused = await run_in_threadpool(
             take_all, context, user, arrival, may_train=may_train(context, ticked), sample=sample
         )
-    if not taken and not refused:
+    if not uploads and not refused:
         refused.append(Refused(422, "refused.no_file_given"))
     if refused:
-        return await run_in_threadpool(_first_page, request, context, user, refused, sample, taken)
-    return RedirectResponse(_choice(taken), 303)
+        show = partial(_first_page, request, context, user, refused)
+        return await run_in_threadpool(show, sample, uploads)
+    return RedirectResponse(_choice(uploads), 303)
 
 
 @router.get("/files")
@@ -122,8 +124,8 @@ def files_page(
 def download(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
     with context.database.read() as session:
-        one = upload_of(session, user.id, upload_id)
-    return file_response(context.store, one.sha256, one.file_name, one.media_type)
+        upload = upload_of(session, user.id, upload_id)
+    return file_response(context.store, upload.sha256, upload.file_name, upload.media_type)
 
 
 @router.post("/files/{upload_id}/delete")
@@ -148,9 +150,9 @@ def change_training(context: AppContext, user: CurrentUser, form: Form, upload_i
     return RedirectResponse("/files", 303)
 
 
-def _choice(taken: Sequence[Upload]) -> str:
+def _choice(uploads: Sequence[Upload]) -> str:
     """Return where an analysis for files is chosen."""
-    return "/analyses?" + urlencode([("file", one.id) for one in taken])
+    return "/analyses?" + urlencode([("file", upload.id) for upload in uploads])
 
 
 def _first_page(
@@ -159,21 +161,21 @@ def _first_page(
     user: User,
     refused: list[Refused],
     sample: str = "",
-    taken: Sequence[Upload] = (),
+    uploads: Sequence[Upload] = (),
 ) -> Response:
     language = language_of(request)
     with context.database.read() as session:
         page = jobs_of(session, user.id, limit=LATEST)
-        gone = gone_analyses(session, page.jobs, context.offered(session))
+        withdrawn = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
         "home",
         status=refused[0].status if refused else 200,
-        troubles=[one.in_language(language) for one in refused],
-        taken=", ".join(one.file_name for one in taken),
-        go_on=_choice(taken),
+        troubles=[error.in_language(language) for error in refused],
+        taken=", ".join(upload.file_name for upload in uploads),
+        go_on=_choice(uploads),
         page=page,
-        gone=gone,
+        gone=withdrawn,
         sample=sample[:200],
         titles=context.titles(language),
     )

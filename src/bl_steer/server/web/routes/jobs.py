@@ -55,12 +55,12 @@ def history(
             state=state,
             analysis=analysis[:200],
         )
-        gone = gone_analyses(session, page.jobs, context.offered(session))
+        withdrawn = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
         "jobs",
         page=page,
-        gone=gone,
+        gone=withdrawn,
         titles=context.titles(language),
         states=STATES,
         state=state,
@@ -101,8 +101,10 @@ def output(
     """Return one file of a result."""
     with context.database.read() as session:
         job = job_of(session, user.id, job_id)
-        one = output_of(session, job.id, name)
-    return file_response(context.store, one.sha256, one.name, one.media_type, save=bool(download))
+        stored = output_of(session, job.id, name)
+    return file_response(
+        context.store, stored.sha256, stored.name, stored.media_type, save=bool(download)
+    )
 
 
 @router.get("/jobs/{job_id}/all.zip")
@@ -213,21 +215,21 @@ def show_job(
         job = job_of(session, user.id, job_id)
         uploads = _uploads(session, job.upload_ids)
         values = job_values(context, session, job, language)
-        gone = gone_analyses(session, [job], context.offered(session))
+        withdrawn = gone_analyses(session, [job], context.offered(session))
         links = shares_of(session, job.id) if job.state == "done" else []
-        new = next((one for one in links if one.token_hash == hash_token(token)), None)
+        new = next((link for link in links if link.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
     answer = render(
         request,
         "job",
         status=trouble.status if trouble else 200,
         **values,
-        gone=gone.get(job.id),
+        gone=withdrawn.get(job.id),
         paints=_paints(values["job"]),
         mask_given=mask_given,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
-        names={one.id: one.file_name for one in uploads},
-        alive={one.id for one in uploads if one.deleted is None},
+        names={upload.id: upload.file_name for upload in uploads},
+        alive={upload.id for upload in uploads if upload.deleted is None},
         shares=links,
         share_link=f"{context.settings.address}/s/{token}" if new else "",
         share_until=new.expires if new else None,
@@ -243,7 +245,7 @@ def show_job(
 def _paints(job: Job) -> list[tuple[str, str]]:
     """Return name and paint of each phase that a corrected mask may have; none where it may not."""
     phases = job.provenance.get("phases") if job.analysis == "segment" else None
-    return [(one["name"], ", ".join(map(str, one["paint"] or ()))) for one in phases or []]
+    return [(phase["name"], ", ".join(map(str, phase["paint"] or ()))) for phase in phases or []]
 
 
 def _entry(session: Session, job: Job) -> AnalysisEntry | None:

@@ -82,42 +82,42 @@ def take_mask(
     if not image.may_train:
         raise Refused(409, "refused.not_for_training", file=image.file_name)
     _check(context, image, phases, arrival)
-    taken, refused = take_all(context, user, arrival, may_train=True, sample=image.sample)
+    masks, refused = take_all(context, user, arrival, may_train=True, sample=image.sample)
     if refused:
         raise refused[0]
     with context.database.write() as session:
-        add_correction(session, image.id, taken[0].id, user)
-    return image, taken[0]
+        add_correction(session, image.id, masks[0].id, user)
+    return image, masks[0]
 
 
 def _check(context: Context, image: Upload, phases: list[dict[str, Any]], arrival: Arrival) -> None:
     """Raise `Refused` where a mask does not fit its micrograph."""
-    given = arrival.files[0]
-    name = clean_name(given.file_name)
-    inspect_file(given.path, name)
+    file = arrival.files[0]
+    name = clean_name(file.file_name)
+    inspect_file(file.path, name)
     try:
-        found = check_mask(
+        check = check_mask(
             context.store.path_for(image.sha256, arrival.folder),
-            given.path,
+            file.path,
             names=(image.file_name, name),
             phases=phases,
             settings=context.settings,
         )
     except SandboxMissing as error:
         raise Refused(503, "refused.no_sandbox") from error
-    if found.problem == "size":
+    if check.problem == "size":
         raise Refused(
-            422, "refused.mask_size", file=image.file_name, wanted=found.wanted, got=found.got
+            422, "refused.mask_size", file=image.file_name, wanted=check.wanted, got=check.got
         )
-    if found.problem == "colours":
-        paints = ", ".join(f"{one['name']} {_colour(one['paint'])}" for one in phases)
-        raise Refused(422, "refused.mask_colours", paints=paints, reason=found.reason)
-    if found.problem == "several":
-        raise Refused(422, "refused.mask_several", file=image.file_name, number=found.got)
-    if found.problem == "ended":
+    if check.problem == "colours":
+        paints = ", ".join(f"{phase['name']} {_colour(phase['paint'])}" for phase in phases)
+        raise Refused(422, "refused.mask_colours", paints=paints, reason=check.reason)
+    if check.problem == "several":
+        raise Refused(422, "refused.mask_several", file=image.file_name, number=check.got)
+    if check.problem == "ended":
         raise Refused(422, "refused.mask_ended")
-    if found.problem == "unread":
-        raise Refused(422, "refused.mask_unread", reason=found.reason)
+    if check.problem == "unread":
+        raise Refused(422, "refused.mask_unread", reason=check.reason)
 
 
 def _colour(paint: list[int] | None) -> str:

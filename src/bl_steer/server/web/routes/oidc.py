@@ -27,11 +27,11 @@ MINUTES_10 = 600
 def start(request: Request, context: AppContext) -> Response:
     """Send the browser to the provider."""
     provider, settings = _provider(request, context), context.settings
-    words = [new_token() for _ in range(3)]
-    answer = RedirectResponse(provider.address_for(*words), 303)
+    state, nonce, verifier = (new_token() for _ in range(3))
+    answer = RedirectResponse(provider.address_for(state, nonce, verifier), 303)
     answer.set_cookie(
         COOKIE,
-        ".".join(words),
+        f"{state}.{nonce}.{verifier}",
         max_age=MINUTES_10,
         path="/oidc",
         httponly=True,
@@ -43,17 +43,16 @@ def start(request: Request, context: AppContext) -> Response:
 
 @router.get("/oidc/callback")
 def callback(request: Request, context: AppContext) -> Response:
-    """Take the provider's word for who it is."""
+    """Take the provider's answer on who it is."""
     provider = _provider(request, context)
     answered = {name: values[-1] for name, values in parse_qs(request.url.query).items()}
-    words = request.cookies.get(COOKIE, "").split(".")
-    state = answered.get("state", "")
-    if len(words) != 3 or not hmac.compare_digest(state.encode(), words[0].encode()):
+    state, nonce, verifier = [*request.cookies.get(COOKIE, "").split("."), "", ""][:3]
+    if not state or not hmac.compare_digest(answered.get("state", "").encode(), state.encode()):
         raise Refused(403, "refused.forged")
     if "code" not in answered:
         reason = answered.get("error", "?")[:80]
         raise Refused(401, "refused.oidc", name=context.settings.oidc_name, reason=reason)
-    claims = provider.claims(answered["code"], nonce=words[1], verifier=words[2])
+    claims = provider.claims(answered["code"], nonce=nonce, verifier=verifier)
     with context.database.write() as session:
         user = user_of_claims(session, claims)
     page = welcome(context, user, "/")

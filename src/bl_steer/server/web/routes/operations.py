@@ -45,7 +45,11 @@ def ready(context: AppContext) -> Response:
 def metrics(request: Request, context: AppContext, visitor: CurrentVisitor) -> Response:
     """Return the metrics for Prometheus, to known addresses or with a key."""
     address = request.client.host if request.client else ""
-    known = [one.strip() for one in context.settings.metrics_address.split(",") if one.strip()]
+    known = [
+        address.strip()
+        for address in context.settings.metrics_address.split(",")
+        if address.strip()
+    ]
     keyed = visitor.is_at_least("admin") and (
         visitor.scopes is None or "metrics:read" in visitor.scopes
     )
@@ -57,10 +61,10 @@ def metrics(request: Request, context: AppContext, visitor: CurrentVisitor) -> R
 @router.get("/static/{name}")
 async def static(name: str) -> Response:
     """Return a file that pages refer to; the address changes with its content."""
-    found = static_files().get(name)
-    if found is None:
+    file = static_files().get(name)
+    if file is None:
         raise missing("page")
-    content, media_type, _ = found
+    content, media_type, _ = file
     return Response(
         content,
         media_type=media_type,

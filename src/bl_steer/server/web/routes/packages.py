@@ -14,8 +14,7 @@ from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
-from bl_steer.server.packages import Manifest, PackageError
-from bl_steer.server.packages import review as gate
+from bl_steer.server.packages import Manifest, PackageError, review
 from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.revocation import tell_users
@@ -58,7 +57,7 @@ async def submit(
         kind = request.headers.get("content-type", "")
         await arrival.read_form(request.stream(), kind, check=check)
         try:
-            package = await run_in_threadpool(_take_in, context, user, arrival)
+            package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
             return await run_in_threadpool(_list, request, context, user, visitor, _refused(error))
     return RedirectResponse(f"/packages/{package.sha256}", 303)
@@ -78,7 +77,7 @@ def archive(
 ) -> Response:
     """Return a package as it was submitted, to its author and to reviewers."""
     with context.database.read() as session:
-        package = _seen(user, visitor, session, sha256, whole=True)
+        package = _seen(user, visitor, session, sha256, in_full=True)
     name = f"{package.name}-{package.version}.zip"
     return file_response(context.store, package.blob_sha256, name, "application/zip")
 
@@ -100,7 +99,7 @@ def decide(
     try:
         with context.database.write() as session:
             package = _seen(user, visitor, session, sha256)
-            _do(context, session, package, by, action, comment)
+            _decide(context, session, package, by, action, comment)
     except PackageError as error:
         return _page(request, context, user, visitor, sha256, refused=_refused(error))
     return RedirectResponse(f"/packages/{sha256}", 303)
@@ -112,7 +111,9 @@ def list_packages(
 ) -> Response:
     """Return the packages that the key's user may see."""
     with context.database.read() as session:
-        return JSONResponse([_told(one) for one in _visible(user, visitor, session)])
+        return JSONResponse(
+            [_package_info(package) for package in _visible(user, visitor, session)]
+        )
 
 
 @router.post("/api/v1/packages")
@@ -123,10 +124,10 @@ async def submit_package(request: Request, context: AppContext, user: CurrentUse
     ) as arrival:
         await arrival.read_file(request.stream(), "package.zip")
         try:
-            package = await run_in_threadpool(_take_in, context, user, arrival)
+            package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
             raise _refused(error) from error
-    return JSONResponse(_told(package), 201)
+    return JSONResponse(_package_info(package), 201)
 
 
 @router.get("/api/v1/packages/{sha256}")
@@ -136,30 +137,32 @@ def show_package(
     """Return a package's state, manifest and report."""
     with context.database.read() as session:
         package = _seen(user, visitor, session, sha256)
-    return JSONResponse({**_told(package), "manifest": package.manifest, "report": package.report})
+    return JSONResponse(
+        {**_package_info(package), "manifest": package.manifest, "report": package.report}
+    )
 
 
-def _take_in(context: Context, author: User, arrival: Arrival) -> Package:
+def _submit(context: Context, author: User, arrival: Arrival) -> Package:
     if not arrival.files:
         raise Refused(422, "refused.no_file_given")
     with arrival.files[0].path.open("rb") as file, context.database.write() as session:
-        return gate.submit(session, file, author, packages=context.packages)
+        return review.submit(session, file, author, packages=context.packages)
 
 
-def _do(
+def _decide(
     context: Context, session: Session, package: Package, by: User, action: str, comment: str
 ) -> None:
     key = context.packages.key
     if action == "approve":
-        gate.approve(session, package.sha256, by, comment, key=key)
+        review.approve(session, package.sha256, by, comment, key=key)
     elif action == "reject":
-        gate.reject(session, package.sha256, by, comment)
+        review.reject(session, package.sha256, by, comment)
     elif action == "release":
-        gate.release(session, package.sha256, by, public_key=key.public)
+        review.release(session, package.sha256, by, public_key=key.public)
     elif action == "roll_back":
-        gate.roll_back(session, package.name, by, public_key=key.public)
+        review.roll_back(session, package.name, by, public_key=key.public)
     else:
-        gate.revoke(session, package.sha256, by, comment)
+        review.revoke(session, package.sha256, by, comment)
         tell_users(session, package, comment, address=context.settings.address)
 
 
@@ -177,26 +180,26 @@ def _seen(
     session: Session,
     sha256: str,
     *,
-    whole: bool = False,
+    in_full: bool = False,
 ) -> Package:
     """Return a package that the user may see; `Refused` where there is none.
 
     Parameters
     ----------
-    whole : with script and weights, which users need not see
+    in_full : with script and weights, which users need not see
     """
     package = session.get(Package, sha256)
     if package is not None:
-        theirs = package.author_id == user.id
-        public = package.state == "released" and not whole
-        if theirs or public or visitor.is_at_least("reviewer"):
+        is_author = package.author_id == user.id
+        public = package.state == "released" and not in_full
+        if is_author or public or visitor.is_at_least("reviewer"):
             return package
     raise missing("package")
 
 
 def _refused(error: PackageError) -> Refused:
-    """Return why not: the gate's own words, or what does not fit in the package."""
-    if isinstance(error, gate.GateError):
+    """Return why not: the rule of the review, or what does not fit in the package."""
+    if isinstance(error, review.GateError):
         return Refused(422, f"gate.{error.key}", **error.values)
     return Refused(422, "refused.package", reason=str(error))
 
@@ -206,7 +209,7 @@ def _list(
 ) -> Response:
     with context.database.read() as session:
         packages = _visible(user, visitor, session)
-        authors = _emails(session, {one.author_id for one in packages})
+        authors = _emails(session, {package.author_id for package in packages})
     return render(
         request,
         "packages",
@@ -234,12 +237,14 @@ def _page(
                 select(Review).where(Review.package_sha256 == sha256).order_by(Review.id)
             )
         )
-        emails = _emails(session, {package.author_id, *(one.reviewer_id for one in reviews)})
+        emails = _emails(
+            session, {package.author_id, *(verdict.reviewer_id for verdict in reviews)}
+        )
         approvals = approvals_of(session, package)
         retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
-        whole = package.author_id == user.id or visitor.is_at_least("reviewer")
-        script = _script(context, session, package, manifest) if whole else ""
+        is_insider = package.author_id == user.id or visitor.is_at_least("reviewer")
+        script = _script(context, session, package, manifest) if is_insider else ""
     return render(
         request,
         "package",
@@ -248,18 +253,20 @@ def _page(
         manifest=manifest,
         reviews=reviews,
         approvals=len(approvals),
-        retrained=retrained.report if retrained and whole else None,
+        retrained=retrained.report if retrained and is_insider else None,
         emails=emails,
-        whole=whole,
+        is_insider=is_insider,
         script=script,
         trouble=refused.in_language(language_of(request)) if refused else "",
-        actions=_actions(package, user, has_earlier=len({one.sha256 for one in releases}) > 1),
+        actions=_actions(
+            package, user, has_earlier=len({release.sha256 for release in releases}) > 1
+        ),
     )
 
 
 def _actions(package: Package, user: User, *, has_earlier: bool) -> list[str]:
-    """Return what this user may do to a package now; the gate itself checks again."""
-    author, reviewer = package.author_id == user.id, user.role in gate.REVIEWERS
+    """Return what this user may do to a package now; the review itself checks again."""
+    author, reviewer = package.author_id == user.id, user.role in review.REVIEWERS
     allowed = {
         "approve": reviewer and not author and package.state == "checked",
         "reject": reviewer and package.state in ("submitted", "checked", "approved"),
@@ -280,11 +287,11 @@ def _script(context: Context, session: Session, package: Package, manifest: Mani
 
 
 def _emails(session: Session, ids: set[str]) -> dict[str, str]:
-    found = session.execute(select(User.id, User.email).where(User.id.in_(ids)))
-    return dict(found.tuples().all())
+    rows = session.execute(select(User.id, User.email).where(User.id.in_(ids)))
+    return dict(rows.tuples().all())
 
 
-def _told(package: Package) -> dict[str, Any]:
+def _package_info(package: Package) -> dict[str, Any]:
     return {
         "sha256": package.sha256,
         "name": package.name,

@@ -35,8 +35,10 @@ def shared_page(request: Request, context: AppContext, token: str) -> Response:
 def shared_output(context: AppContext, token: str, name: str, download: str = "") -> Response:
     """Return one file of that result."""
     with context.database.read() as session:
-        one = output_of(session, open_share(session, token).id, name)
-    answer = file_response(context.store, one.sha256, one.name, one.media_type, save=bool(download))
+        output = output_of(session, open_share(session, token).id, name)
+    answer = file_response(
+        context.store, output.sha256, output.name, output.media_type, save=bool(download)
+    )
     answer.headers["Cache-Control"] = "no-store"  # a revoked link shows nothing from a cache
     return answer
 

@@ -1,0 +1,16 @@
+from .accounts import ROLES as ROLES
+from .accounts import Visitor as Visitor
+from .accounts import add_user as add_user
+from .accounts import invite as invite
+from .accounts import sign_in as sign_in
+from .accounts import start_session as start_session
+from .accounts import visitor_of_session as visitor_of_session
+from .api_keys import SCOPES as SCOPES
+from .api_keys import make_key as make_key
+from .api_keys import visitor_of_key as visitor_of_key
+from .oidc import IdentityProvider as IdentityProvider
+from .oidc import user_of_claims as user_of_claims
+from .permissions import ACCESS as ACCESS
+from .permissions import Rule as Rule
+from .rate_limits import Rate as Rate
+from .rate_limits import WrongPasswords as WrongPasswords

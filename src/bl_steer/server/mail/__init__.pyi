@@ -1,0 +1,9 @@
+from .messages import completion_text as completion_text
+from .outbox import mail_refused as mail_refused
+from .outbox import mail_sent as mail_sent
+from .outbox import post as post
+from .outbox import post_completion as post_completion
+from .outbox import release_mails as release_mails
+from .outbox import take_mail as take_mail
+from .smtp import message_of as message_of
+from .smtp import send as send

@@ -1,0 +1,10 @@
+from .app import create_app as create_app
+from .catalogue import AnalysisEntry as AnalysisEntry
+from .catalogue import builtin_entries as builtin_entries
+from .catalogue import package_entry as package_entry
+from .context import Context as Context
+from .process import first_link as first_link
+from .process import make_server as make_server
+from .process import serve_web as serve_web
+from .submissions import WrongParams as WrongParams
+from .submissions import submit_analysis as submit_analysis
