@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
+from dataclasses import replace
 from time import perf_counter
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.reconstruction.stages import Stages
+from bl_steer.analysis import reconstruction, segmentation, slices
+from bl_steer.analysis.reconstruction.checks import check_inputs, gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
-
-if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.model import SegmentationModel
 
 __all__ = ["Reconstruct", "ReconstructParams"]
 
@@ -76,9 +72,7 @@ class Reconstruct:
 
     def inputs_of(self, run: Any) -> Inputs:
         """Return the slices of a stored run and of those that it carries on."""
-        from bl_steer.analysis.slices.recorded_slices import stack_of
-
-        return stack_of(run)
+        return slices.stack_of(run)
 
     def run(
         self, inputs: Inputs, params: ReconstructParams, progress: Progress | None = None
@@ -104,44 +98,47 @@ class Reconstruct:
         ValueError
             When the slices are too few or too small, or pixel size and pitch are not known.
         """
-        from bl_steer.analysis.reconstruction.comparison import Reconstruction, compare
-        from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train
-        from bl_steer.analysis.reconstruction.trust import judge
-        from bl_steer.analysis.segmentation.shipped import find_model
-        from bl_steer.analysis.slices.analysis import AlignParams, AlignSlices
-
         began = perf_counter()
-        size = _pixel_size(inputs)
-        model = find_model(params.model)
+        check_inputs(inputs)
+        pixel_nm = float(inputs.metadata["pixel_size_nm"])
+        model = segmentation.find_model(params.model)
         names = model.phases.names
-        stages = Stages(progress)
-        aligned = AlignSlices().run(inputs, AlignParams(), stages.of("align"))
-        slices, window = aligned.arrays["slices"], aligned.provenance["window"]
+        stages = reconstruction.Stages(progress)
+        aligned = slices.AlignSlices().run(
+            replace(inputs, notes=()), slices.AlignParams(), stages.of("align")
+        )
+        images, window = aligned.arrays["slices"], aligned.provenance["window"]
         depths = _depths(aligned.tables["slices"], params)
-        labels = _segmented(model, slices, size, params, stages.of("segment"))
-        settings = settings_for(
+        labels = _segmented(model, images, pixel_nm, params, stages.of("segment"))
+        settings = reconstruction.settings_for(
             depths,
-            size,
+            pixel_nm,
             **{key: getattr(params, key) for key in ("blocks", "channels", "steps", "seed")},
         )
-        network = train(labels, settings, len(names), stages.of("learn"))
-        volume, uncertainty = insert_planes(network, labels, depths, stages.of("insert"))
-        trust = judge(
+        network = reconstruction.train_on_labels(labels, settings, len(names), stages.of("learn"))
+        volume, uncertainty = reconstruction.insert_planes(
+            network, labels, depths, stages.of("insert")
+        )
+        trust = reconstruction.judge(
             labels,
             network,
             depths,
-            size,
+            pixel_nm,
             names,
             check=params.check,
             progress=stages.of("leave out"),
         )
-        made = Reconstruction(slices, labels, volume, depths, size, names)
-        compared = compare(made, blocks=params.interval_blocks, seed=params.seed, stages=stages)
+        compared = reconstruction.compare(
+            reconstruction.Reconstruction(images, labels, volume, depths, pixel_nm, names),
+            blocks=params.interval_blocks,
+            seed=params.seed,
+            stages=stages,
+        )
         return _with_figures(
             AnalysisResult(
                 tables={**compared.tables, "slices": aligned.tables["slices"], **trust.tables},
                 arrays={
-                    "slices": slices,
+                    "slices": images,
                     "labels": labels,
                     "slice_z_nm": depths.slice_z_nm,
                     "volume": volume,
@@ -157,7 +154,7 @@ class Reconstruct:
                     "model": params.model,
                     "superresolution_weights": network.weights_sha256,
                     "phases": model.phases.to_list(),
-                    "voxel_nm": [depths.step_nm, size, size],
+                    "voxel_nm": [depths.step_nm, pixel_nm, pixel_nm],
                     "pitch_nm": depths.pitch_nm,
                     "resolution_nm": trust.resolution_nm,
                     "window": window,
@@ -166,9 +163,10 @@ class Reconstruct:
                     "duration_s": perf_counter() - began,
                 },
                 warnings=(
+                    *inputs.notes,
                     *aligned.warnings,
-                    *_unlike_training(model, inputs, window),
-                    *_gaps(depths),
+                    *training_warnings(model, inputs, window),
+                    *gap_warnings(depths),
                     *trust.warnings,
                     *compared.warnings,
                 ),
@@ -176,76 +174,38 @@ class Reconstruct:
         )
 
 
-def _pixel_size(inputs: Inputs) -> float:
-    size, pitch = (inputs.metadata.get(key) for key in ("pixel_size_nm", "pitch_nm"))
-    if "slices" not in inputs.arrays or size is None or pitch is None:
-        raise ValueError(
-            "a reconstruction must have slices, pixel_size_nm and pitch_nm, got "
-            f"{sorted(inputs.arrays)}, {size} and {pitch}; give them as arrays and metadata"
-        )
-    return float(size)
-
-
-def _depths(table: Table, params: ReconstructParams) -> EvenDepths:
-    taken = np.asarray(table["plane"]) >= 0
-    measured = np.asarray(table["z_nm"])[taken]
-    return EvenDepths.of(measured, params.factor, step_nm=params.plane_nm)
+def _depths(table: Table, params: ReconstructParams) -> reconstruction.EvenDepths:
+    recorded = np.asarray(table["plane"]) >= 0
+    measured = np.asarray(table["z_nm"])[recorded]
+    return reconstruction.EvenDepths.of(measured, params.factor, step_nm=params.plane_nm)
 
 
 def _segmented(
-    model: SegmentationModel,
-    slices: NDArray[np.uint8],
-    size: float,
+    model: segmentation.SegmentationModel,
+    images: NDArray[np.uint8],
+    pixel_nm: float,
     params: ReconstructParams,
     progress: Progress | None,
 ) -> NDArray[np.uint8]:
-    from bl_steer.analysis.reconstruction.specks import without_specks
-    from bl_steer.analysis.segmentation import Passes
-    from bl_steer.analysis.segmentation.segmentation import segment
-
-    labels = np.empty(slices.shape, np.uint8)
-    passes = Passes(views=params.views)
-    for number, image in enumerate(slices):
-        found = segment(model, image, pixel_size_nm=size, keep_probability=False, passes=passes)
-        labels[number] = without_specks(found.labels, params.speck_px)
+    """Return the phases of each slice, (n, H, W), without specks."""
+    labels = np.empty(images.shape, np.uint8)
+    passes = segmentation.Passes(views=params.views)
+    for number, image in enumerate(images):
+        segmented = segmentation.segment(
+            model, image, pixel_size_nm=pixel_nm, keep_probability=False, passes=passes
+        )
+        labels[number] = reconstruction.without_specks(segmented.labels, params.speck_px)
         if progress is not None:
-            progress(number + 1, len(slices))
+            progress(number + 1, len(images))
     return labels
 
 
-def _unlike_training(
-    model: SegmentationModel, inputs: Inputs, window: list[list[int]]
-) -> list[str]:
-    """Compare the images as recorded with the training's; aligning them has changed their noise."""
-    from bl_steer.analysis.segmentation import Acquisition, compared_images
-
-    recorded = model.card.get("conditions")
-    if recorded is None:
-        return []
-    (top, bottom), (left, right) = window
-    images: Any = inputs.arrays["slices"]
-    some = [np.asarray(images[k])[top:bottom, left:right] for k in compared_images(len(images))]
-    return Acquisition.from_dict(recorded).warnings_for(some, inputs.metadata)
-
-
-def _gaps(depths: EvenDepths) -> Iterator[str]:
-    gaps = depths.gaps
-    if len(gaps):
-        z = depths.slice_z_nm
-        wide = ", ".join(f"{z[k]:.0f} to {z[k + 1]:.0f}" for k in gaps[:5])
-        more = f" and {len(gaps) - 5} more" if len(gaps) > 5 else ""
-        yield (
-            f"nothing was measured between the depths {wide} nm{more}: the planes that are "
-            "inserted there know less than the others"
-        )
-
-
 def _with_figures(result: AnalysisResult) -> AnalysisResult:
-    from bl_steer.analysis.reconstruction import figures
-
-    drawn = {
-        "figure_5": partial(figures.draw_figure_5, result),
-        "amounts": partial(figures.draw_amounts, result.tables),
-        "trust": partial(figures.draw_trust, result),
-    }
-    return AnalysisResult(result.tables, result.arrays, result.provenance, drawn, result.warnings)
+    return replace(
+        result,
+        figures={
+            "figure_5": lambda: reconstruction.draw_figure_5(result),
+            "amounts": lambda: reconstruction.draw_amounts(result.tables),
+            "trust": lambda: reconstruction.draw_trust(result),
+        },
+    )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bl_steer.analysis.reconstruction.checks import thin_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.measures import (
     CONVENTIONAL,
@@ -36,15 +37,13 @@ SMOOTH_PX = 1.0
 """Of a Gaussian in the plane before grey levels are compared with a threshold, against noise."""
 SHAPES = {"triple_lines": "length_um", "connectivity": "n_parts"}
 """Tables of shape, and the column that is compared with the truth's."""
-THIN_SHARE = 0.02
-"""Of a phase in chords shorter than the pitch that is worth a warning."""
 
 Labels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a chain has made of a stack.
+    """A stack, its phases, and the volume between.
 
     Parameters
     ----------
@@ -71,7 +70,7 @@ class Reconstruction:
     def of(cls, result: AnalysisResult) -> Self:
         """Return what a result of ``reconstruct`` holds."""
         slices, labels, volume = (result.arrays[key] for key in ("slices", "labels", "volume"))
-        names = tuple(str(one["name"]) for one in result.provenance["phases"])
+        names = tuple(str(phase["name"]) for phase in result.provenance["phases"])
         pixel = float(result.provenance["voxel_nm"][1])
         return cls(slices, labels, volume, EvenDepths.of_result(result), pixel, names)
 
@@ -92,29 +91,32 @@ class Comparison:
     warnings: tuple[str, ...]
 
 
-def compare(made: Reconstruction, *, blocks: int, seed: int, stages: Stages) -> Comparison:
+def compare(
+    reconstruction: Reconstruction, *, blocks: int, seed: int, stages: Stages
+) -> Comparison:
     """Measure the volume beside the conventional and the interpolated one, method by method."""
-    volumes = made.volumes()
-    measured, warnings = {}, tuple(_thin_warnings(thin := thin_features(made), made))
+    volumes, thin = reconstruction.volumes(), thin_features(reconstruction)
+    measured = {}
+    warnings = tuple(thin_warnings(thin, reconstruction.depths.pitch_nm))
     for number, (method, volume) in enumerate(volumes.items()):
-        found = measure(
+        structure = measure(
             volume(),  # one at a time: each is as large as the result
-            made.voxel_nm,
-            made.names,
+            reconstruction.voxel_nm,
+            reconstruction.names,
             blocks=blocks,
             seed=seed,
             progress=stages.of("measure", number, len(volumes)),
         )
-        measured[method] = found.tables
+        measured[method] = structure.tables
         if method == SUPERRESOLVED:
-            warnings += tuple(found.warnings)
+            warnings += tuple(structure.warnings)
     joined = beside_each_other(measured)
-    z, (_, y, x) = made.depths.slice_z_nm, made.voxel_nm
+    z, (_, y, x) = reconstruction.depths.slice_z_nm, reconstruction.voxel_nm
     alone = areas_of_slices(
-        made.labels,
+        reconstruction.labels,
         (float(np.diff(z).mean()), y, x),
-        made.names,
-        box_um3=made.volume.size * float(np.prod(made.voxel_nm)) * 1e-9,
+        reconstruction.names,
+        box_um3=reconstruction.volume.size * float(np.prod(reconstruction.voxel_nm)) * 1e-9,
         blocks=blocks,
         seed=seed,
     )
@@ -142,27 +144,30 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
     """
     if truth is None:
         return dict(result.tables)
-    made = Reconstruction.of(result)
+    reconstruction = Reconstruction.of(result)
     params = result.provenance["params"]
-    found = measure(
-        truth, made.voxel_nm, made.names, blocks=params["interval_blocks"], seed=params["seed"]
+    of_truth = measure(
+        truth,
+        reconstruction.voxel_nm,
+        reconstruction.names,
+        blocks=params["interval_blocks"],
+        seed=params["seed"],
     )
-    own = beside_each_other({TRUTH: found.tables})
+    own = beside_each_other({TRUTH: of_truth.tables})
     joined = {name: _appended(result.tables[name], table) for name, table in own.items()}
     for name, value in SHAPES.items():
         joined[name] = against_truth(joined[name], value)
-    agreement = {
-        method: row
-        for method, volume in made.volumes().items()
-        for row in [scores(truth, {method: volume()}, len(made.names))]
-    }
+    agreement = [
+        scores(truth, {method: volume()}, len(reconstruction.names))
+        for method, volume in reconstruction.volumes().items()
+    ]
     return {
         **result.tables,
         **joined,
         "table_1": table_1(joined["volumes"]),
         "table_2": table_2(joined["areas"]),
         "scores": {
-            key: np.concatenate([row[key] for row in agreement.values()])
+            key: np.concatenate([row[key] for row in agreement])
             for key in ("method", "miou", "accuracy")
         },
     }
@@ -183,7 +188,7 @@ def lanczos_labels(
     Parameters
     ----------
     slices, labels : (n, H, W); the phases' mean grey levels come from both
-    rows : those wanted
+    rows : those to return
 
     Returns
     -------
@@ -194,7 +199,9 @@ def lanczos_labels(
     levels = np.array([slices[labels == phase].mean() for phase in present])
     order = np.argsort(levels)
     thresholds = 0.5 * (levels[order][1:] + levels[order][:-1])
-    smooth = np.stack([gaussian_filter(one.astype(np.float32), SMOOTH_PX)[rows] for one in slices])
+    smooth = np.stack(
+        [gaussian_filter(plane.astype(np.float32), SMOOTH_PX)[rows] for plane in slices]
+    )
     volume = np.empty((len(chosen), *smooth.shape[1:]), np.uint8)
     for top in range(0, smooth.shape[1], ROWS):
         few = slice(top, top + ROWS)
@@ -203,7 +210,7 @@ def lanczos_labels(
     return volume
 
 
-def thin_features(made: Reconstruction) -> Table:
+def thin_features(reconstruction: Reconstruction) -> Table:
     """Return the share of each phase that lies in parts thinner than the pitch, in the plane.
 
     Returns
@@ -211,19 +218,20 @@ def thin_features(made: Reconstruction) -> Table:
     table : ``phase``, ``thinner_than_nm``, ``share``: of its area, in chords along y and x that
         are shorter than the pitch, chords that end at the border left out
     """
-    pitch_px = made.depths.pitch_nm / made.pixel_nm
-    lengths = [_chords(made.labels == phase) for phase in range(len(made.names))]
-    share = [float(one[one < pitch_px].sum() / max(one.sum(), 1)) for one in lengths]
+    names, pitch_nm = reconstruction.names, reconstruction.depths.pitch_nm
+    pitch_px = pitch_nm / reconstruction.pixel_nm
+    chords = [_chords(reconstruction.labels == phase) for phase in range(len(names))]
+    share = [float(px[px < pitch_px].sum() / max(px.sum(), 1)) for px in chords]
     return {
-        "phase": np.array(made.names),
-        "thinner_than_nm": np.full(len(made.names), made.depths.pitch_nm),
+        "phase": np.array(names),
+        "thinner_than_nm": np.full(len(names), pitch_nm),
         "share": np.array(share),
     }
 
 
 def _chords(inside: NDArray[np.bool_]) -> Array:
     """Return the lengths of all chords along y and x between two edges, px."""
-    found = []
+    lengths = []
     for axis in (1, 2):
         lines = np.moveaxis(inside, axis, 2)
         lines = lines.reshape(-1, lines.shape[2])
@@ -232,21 +240,7 @@ def _chords(inside: NDArray[np.bool_]) -> Array:
         end_row, ends = np.nonzero(change == -1)
         # A line that begins inside has an end without a beginning, and the other way round.
         last = np.searchsorted(end_row * lines.shape[1] + ends, row * lines.shape[1] + begins)
-        whole = last < len(end_row)
-        whole[whole] = end_row[last[whole]] == row[whole]
-        found.append(ends[last[whole]] - begins[whole])
-    return np.concatenate(found).astype(np.float64)
-
-
-def _thin_warnings(thin: Table, made: Reconstruction) -> Iterator[str]:
-    worth = [
-        f"{100 * share:.0f} % of {phase}"
-        for phase, share in zip(thin["phase"], thin["share"], strict=True)
-        if share > THIN_SHARE
-    ]
-    pitch: Any = f"{made.depths.pitch_nm:.0f} nm"
-    held = f"; in the plane, {', '.join(worth)} lies in parts so thin" if worth else ""
-    yield (
-        f"features thinner than the pitch of {pitch} may lie between two slices unseen and cannot "
-        f"be recovered; what is inserted there is a guess by the likeness of the plane{held}"
-    )
+        uncut = last < len(end_row)
+        uncut[uncut] = end_row[last[uncut]] == row[uncut]
+        lengths.append(ends[last[uncut]] - begins[uncut])
+    return np.concatenate(lengths).astype(np.float64)

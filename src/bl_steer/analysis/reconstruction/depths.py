@@ -80,6 +80,7 @@ class EvenDepths:
         """
         spacing = np.diff(self.slice_z_nm)
         off = np.abs(spacing - np.median(spacing))
+        # The factor makes a standard deviation of it, where deviations are normal.
         spread = float(1.4826 * np.median(off) / np.median(spacing))
         return 0.0 if spread < NEGLIGIBLE else min(spread, LARGEST)
 
@@ -98,11 +99,12 @@ class EvenDepths:
         Those between two slices divide their distance evenly, as they were inserted.
         """
         n = len(self.slice_z_nm)
-        places = np.arange((n - 1) * self.factor + 1) / self.factor
-        return _nearest(np.interp(places, np.arange(n), self.slice_z_nm), self.z_nm)
+        positions = np.arange((n - 1) * self.factor + 1) / self.factor
+        return _nearest(np.interp(positions, np.arange(n), self.slice_z_nm), self.z_nm)
 
 
-def _nearest(known: Array, wanted: Array) -> NDArray[np.intp]:
-    after = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+def _nearest(known: Array, z: Array) -> NDArray[np.intp]:
+    """Return for each of some depths the nearest of the known ones, which ascend; (len(z),)."""
+    after = np.clip(np.searchsorted(known, z), 1, len(known) - 1)
     before = after - 1
-    return np.where(wanted - known[before] <= known[after] - wanted, before, after)
+    return np.where(z - known[before] <= known[after] - z, before, after)

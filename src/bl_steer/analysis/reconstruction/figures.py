@@ -1,11 +1,13 @@
-"""Figures of a reconstruction: figure 5 of the source, amounts, trust; data in, Axes out."""
+"""Figures of a reconstruction: figure 5 of the paper, amounts, trust; data in, Axes out."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.measures import (
@@ -19,10 +21,6 @@ from bl_steer.analysis.reconstruction.section import Panel, panels_of
 from bl_steer.analysis.segmentation.figures import colours
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.protocols import AnalysisResult, Table
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = [
     "METHOD_COLOURS",
@@ -55,9 +53,6 @@ def draw_figure_5(result: AnalysisResult, truth: NDArray[np.uint8] | None = None
     ----------
     truth : (N, H, W), where it is known
     """
-    from matplotlib.figure import Figure
-    from matplotlib.patches import Patch
-
     panels = panels_of(result, truth)
     phases = Phases.from_list(list(result.provenance["phases"]))
     width, height = panels[0].extent_um
@@ -99,8 +94,6 @@ def plot_panel(panel: Panel, phases: Phases, *, ax: Axes) -> Axes:
 
 def draw_amounts(tables: Mapping[str, Table]) -> Figure:
     """Draw tables 1 and 2: volumes and contact areas of each method, with 95 % intervals."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(9.5, 4.0), layout="constrained")
     left, right = figure.subplots(1, 2)
     plot_amounts(tables["table_1"], ax=left, label="volume (µm³)")
@@ -117,13 +110,15 @@ def plot_amounts(table: Table, *, ax: Axes, label: str) -> Axes:
     width = 0.8 / len(methods)
     for k, method in enumerate(methods):
         rows = np.asarray(table["method"]) == method
-        places = np.arange(len(quantities)) + (k - 0.5 * (len(methods) - 1)) * width
+        positions = np.arange(len(quantities)) + (k - 0.5 * (len(methods) - 1)) * width
         colour = METHOD_COLOURS.get(method, "0.5")
-        ax.bar(places, amount[rows], 0.92 * width, color=colour, label=method)
+        ax.bar(positions, amount[rows], 0.92 * width, color=colour, label=method)
         reach = np.nan_to_num(
             np.clip([amount[rows] - low[rows], high[rows] - amount[rows]], 0, None)
         )
-        ax.errorbar(places, amount[rows], reach, fmt="none", ecolor="0.35", elinewidth=1, capsize=2)
+        ax.errorbar(
+            positions, amount[rows], reach, fmt="none", ecolor="0.35", elinewidth=1, capsize=2
+        )
     ax.set_xticks(range(len(quantities)), [name.replace(" – ", " –\n") for name in quantities])
     ax.set(ylabel=label, ylim=(0, None))
     ax.spines[["top", "right"]].set_visible(False)
@@ -132,8 +127,6 @@ def plot_amounts(table: Table, *, ax: Axes, label: str) -> Axes:
 
 def draw_trust(result: AnalysisResult) -> Figure:
     """Draw what speaks for and against the volume: left-out slices, isotropy, resolution."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11.0, 3.6), layout="constrained")
     first, second, third = figure.subplots(1, 3)
     plot_leave_out(result.tables.get("leave_out"), ax=first)
@@ -153,8 +146,8 @@ def plot_leave_out(table: Table | None, *, ax: Axes) -> Axes:
     score = np.asarray(table["miou"])
     shown = [METHOD_COLOURS[SUPERRESOLVED] if n == SUPERRESOLVED else "#9AA5AE" for n in names]
     ax.barh(names[::-1], score[::-1], 0.6, color=shown[::-1])
-    for place, value in enumerate(score[::-1]):
-        ax.text(value, place, f" {value:.3f}", va="center", fontsize="small")
+    for row, value in enumerate(score[::-1]):
+        ax.text(value, row, f" {value:.3f}", va="center", fontsize="small")
     ax.set(xlabel="mean IoU with the measured slice", xlim=(0, 1.12 * max(1e-3, score.max())))
     return ax
 
@@ -162,7 +155,7 @@ def plot_leave_out(table: Table | None, *, ax: Axes) -> Axes:
 def plot_correlation(result: AnalysisResult, *, ax: Axes) -> Axes:
     """Draw the two-point correlation along z beside that in the plane: alike where isotropic."""
     table = result.tables["isotropy_correlation"]
-    names = [one["name"] for one in result.provenance["phases"]]
+    names = [phase["name"] for phase in result.provenance["phases"]]
     for phase in dict.fromkeys(np.asarray(table["phase"]).tolist()):
         rows = np.asarray(table["phase"]) == phase
         colour = PHASE_LINES[names.index(phase) % len(PHASE_LINES)]

@@ -7,6 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.depths import EvenDepths
@@ -14,9 +15,11 @@ from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.slabs import n_planes
 from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.volume import super_resolve
+from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.protocols import Progress
 
-__all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train"]
+__all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train_on_labels"]
 
 IN_MEMORY_VX = 2**27
 """Larger volumes are made from Zarr to Zarr, in a temporary folder."""
@@ -32,7 +35,7 @@ def settings_for(depths: EvenDepths, pixel_nm: float, **options: Any) -> Trainin
     )
 
 
-def train(
+def train_on_labels(
     labels: Labels, settings: TrainingSettings, n_phases: int, progress: Progress | None
 ) -> SuperResolutionModel:
     """Return networks that have learnt from label maps (n, H, W)."""
@@ -46,13 +49,11 @@ def insert_planes(
     progress: Progress | None = None,
 ) -> tuple[Labels, NDArray[np.float16]]:
     """Return the label volume at the even depths and its uncertainty, 0 … 1, (N, H, W) each."""
-    from bl_steer.analysis.superresolution.volume import super_resolve
-
     chosen = depths.nearest_inserted()
     if n_planes(len(labels), network.factor) * labels[0].size > IN_MEMORY_VX:
         return _by_zarr(network, labels, chosen, progress)
-    found = super_resolve(network, labels, progress=progress)
-    return found.volume[chosen], found.uncertainty[chosen].astype(np.float16)
+    resolved = super_resolve(network, labels, progress=progress)
+    return resolved.volume[chosen], resolved.uncertainty[chosen].astype(np.float16)
 
 
 def _by_zarr(
@@ -61,23 +62,19 @@ def _by_zarr(
     chosen: NDArray[np.intp],
     progress: Progress | None,
 ) -> tuple[Labels, NDArray[np.float16]]:
-    import zarr
-
-    from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
-
-    with TemporaryDirectory(prefix="reconstruct-") as folder:
-        place = Path(folder)
+    with TemporaryDirectory(prefix="reconstruct-") as temporary:
+        folder = Path(temporary)
         stored: Any = zarr.create_array(
-            str(place / "labels.zarr"),
+            str(folder / "labels.zarr"),
             shape=labels.shape,
             chunks=(1, *labels.shape[1:]),
             dtype="u1",
         )
         stored[:] = labels
         target = super_resolve_zarr(
-            network.save(place / "model"),
-            place / "labels.zarr",
-            place / "volume.zarr",
+            network.save(folder / "model"),
+            folder / "labels.zarr",
+            folder / "volume.zarr",
             progress=progress,
         )
         group: Any = zarr.open_group(str(target), mode="r")

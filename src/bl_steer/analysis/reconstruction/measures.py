@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.scores import confusion, iou
+from bl_steer.analysis.structure.analysis import StructureAnalysis, StructureParams
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = [
@@ -43,8 +44,6 @@ def measure(
     progress: Progress | None = None,
 ) -> AnalysisResult:
     """Return the structure of a label volume (N, H, W)."""
-    from bl_steer.analysis.structure.analysis import StructureAnalysis, StructureParams
-
     params = StructureParams(
         voxel_size_nm=voxel_nm,
         phases=",".join(f"{k}:{name}" for k, name in enumerate(phases)),
@@ -75,11 +74,11 @@ def areas_of_slices(
     Crofton's formula allows for the shape of a voxel, so that thick slices give unbiased areas of
     interfaces that are smooth on the scale of the pitch. They give no shape.
     """
-    found = measure(labels, voxel_nm, phases, blocks=blocks, seed=seed).tables["areas"]
+    areas = measure(labels, voxel_nm, phases, blocks=blocks, seed=seed).tables["areas"]
     share = box_um3 / (labels.size * float(np.prod(voxel_nm)) * 1e-9)
     scaled = {
         key: np.asarray(column) * share if key.endswith("_um2") else np.asarray(column)
-        for key, column in found.items()
+        for key, column in areas.items()
     }
     return {"method": np.full(len(scaled["phase_a"]), ALONE), **scaled}
 
@@ -88,7 +87,7 @@ def beside_each_other(measured: Mapping[str, Mapping[str, Table]]) -> dict[str, 
     """Return the tables of several methods as one each, with a first column ``method``."""
     joined: dict[str, Table] = {}
     for name in KEPT:
-        tables = {method: one[name] for method, one in measured.items()}
+        tables = {method: by_name[name] for method, by_name in measured.items()}
         rows = {method: len(next(iter(table.values()))) for method, table in tables.items()}
         joined[name] = {
             "method": np.repeat(np.array(list(rows)), list(rows.values())),
@@ -118,21 +117,23 @@ def against_truth(table: Table, value: str) -> Table:
     keys = [key for key in table if key == "phase" or key.startswith("phase_")]
     names = list(zip(*(np.asarray(table[key]).tolist() for key in keys), strict=True))
     rows = list(zip(names, table["method"], table[value], strict=True))
-    known = {name: float(one) for name, method, one in rows if method == TRUTH and one > 0}
-    ratio = np.array([float(one) / known.get(name, np.nan) for name, _, one in rows])
-    placed: dict[str, Any] = {}
+    known = {name: float(amount) for name, method, amount in rows if method == TRUTH and amount > 0}
+    ratio = np.array([float(amount) / known.get(name, np.nan) for name, _, amount in rows])
+    columns: dict[str, Any] = {}
     for key, column in table.items():
-        placed |= {key: column} | ({"ratio_to_truth": ratio} if key == value else {})
-    return placed
+        columns |= {key: column} | ({"ratio_to_truth": ratio} if key == value else {})
+    return columns
 
 
-def scores(truth: NDArray[np.uint8], found: Mapping[str, NDArray[Any]], n_phases: int) -> Table:
+def scores(truth: NDArray[np.uint8], volumes: Mapping[str, NDArray[Any]], n_phases: int) -> Table:
     """Return how well each method's labels (N, H, W) agree with the truth, voxel by voxel."""
-    counts = [confusion(truth, np.asarray(one, np.uint8), n_phases) for one in found.values()]
+    counts = [
+        confusion(truth, np.asarray(labels, np.uint8), n_phases) for labels in volumes.values()
+    ]
     return {
-        "method": np.array(list(found)),
-        "miou": np.array([np.nanmean(iou(one)) for one in counts]),
-        "accuracy": np.array([np.trace(one) / one.sum() for one in counts]),
+        "method": np.array(list(volumes)),
+        "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),
+        "accuracy": np.array([np.trace(matrix) / matrix.sum() for matrix in counts]),
     }
 
 
@@ -144,11 +145,13 @@ def _compared(table: Table, keys: tuple[str, ...], what: str, unit: str) -> Tabl
 
     def against(method: str) -> NDArray[np.float64]:
         known = {
-            name: one
-            for name, one, own in zip(names, value, methods, strict=True)
-            if own == method and one > 0
+            name: amount
+            for name, amount, own in zip(names, value, methods, strict=True)
+            if own == method and amount > 0
         }
-        return np.array([one / known.get(n, np.nan) for n, one in zip(names, value, strict=True)])
+        return np.array(
+            [amount / known.get(name, np.nan) for name, amount in zip(names, value, strict=True)]
+        )
 
     order = sorted(range(len(names)), key=lambda k: list(dict.fromkeys(names)).index(names[k]))
     columns = {

@@ -50,8 +50,8 @@ def render(
             "a volume must be drawn with OpenGL, got a machine without; install libegl1 and "
             "libgl1-mesa-dri ('make system' does)"
         )
-    with _no_words_of_the_graphics():
-        import pyvista
+    with _quiet_graphics():
+        import pyvista  # not before: it loads OpenGL, and fails on a machine without
 
         plotter: Any = pyvista.Plotter(off_screen=True, window_size=list(size_px))
         plotter.set_background("white")
@@ -90,7 +90,7 @@ def _without_margins(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _surface(inside: NDArray[np.bool_], edges_um: tuple[float, ...]) -> Any:
     """Return the closed surface of what is inside, x, y, z in µm; None where there is none."""
-    import pyvista
+    import pyvista  # as in `render`
 
     if not inside.any():
         return None
@@ -109,7 +109,7 @@ def _bounds(shape: tuple[int, ...], edges_um: tuple[float, ...]) -> tuple[float,
 
 
 @contextlib.contextmanager
-def _no_words_of_the_graphics() -> Iterator[None]:
+def _quiet_graphics() -> Iterator[None]:
     """Keep VTK from saying on the error stream that it found no screen and does without."""
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

@@ -10,10 +10,14 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from jinja2 import Environment, StrictUndefined
+from matplotlib import rc_context
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
+from PIL import Image
 
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
@@ -28,9 +32,6 @@ from bl_steer.plotting.fonts import with_japanese
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.result_folder import write_table
 from bl_steer.protocols import AnalysisResult, Table
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["write_report"]
 
@@ -87,7 +88,7 @@ def write_report(
     return [
         path,
         drawing,
-        *(write_table(one, folder / f"{name}.csv") for name, one in tables.items()),
+        *(write_table(table, folder / f"{name}.csv") for name, table in tables.items()),
     ]
 
 
@@ -98,8 +99,6 @@ def _page(
     title: str,
     about: Mapping[str, str],
 ) -> str:
-    from jinja2 import Environment, StrictUndefined
-
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -110,7 +109,7 @@ def _page(
         facts=_facts(result),
         cards=cards_of(result, tables),
         warnings=list(result.warnings),
-        phases=[(one.name, "#{:02x}{:02x}{:02x}".format(*one.show)) for one in phases],
+        phases=[(phase.name, "#{:02x}{:02x}{:02x}".format(*phase.show)) for phase in phases],
         renderings=_renderings(result, phases, truth),
         panels=_panels(result, phases, truth),
         table_1=compared(tables["table_1"]),
@@ -157,10 +156,10 @@ def _renderings(
 ) -> list[dict[str, str]]:
     if not can_render():
         return []
-    made = Reconstruction.of(result)
+    reconstruction = Reconstruction.of(result)
     volumes = {
-        CONVENTIONAL: made.volumes()[CONVENTIONAL](),
-        SUPERRESOLVED: made.volume,
+        CONVENTIONAL: reconstruction.volumes()[CONVENTIONAL](),
+        SUPERRESOLVED: reconstruction.volume,
     }
     if truth is not None:
         volumes[TRUTH] = truth
@@ -168,7 +167,7 @@ def _renderings(
         {
             "title": name,
             "seen": SEEN[name],
-            "picture": _png(render(volume, made.voxel_nm, phases)),
+            "picture": _png(render(volume, reconstruction.voxel_nm, phases)),
         }
         for name, volume in volumes.items()
     ]
@@ -177,8 +176,6 @@ def _renderings(
 def _panels(
     result: AnalysisResult, phases: Phases, truth: NDArray[np.uint8] | None
 ) -> list[dict[str, str]]:
-    from matplotlib.figure import Figure
-
     pictures = []
     for panel in panels_of(result, truth):
         width, height = panel.extent_um
@@ -193,9 +190,6 @@ def _panels(
 
 def _chart(name: str, *data: Any, legend: bool = False, **options: Any) -> str:
     """Return a chart of `figures` as SVG."""
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=CHART_IN, layout="constrained")
     ax = getattr(figures, name)(*data, ax=figure.subplots(), **options)
     ax.set_title("")  # the caption says it
@@ -216,8 +210,6 @@ def _png_of(figure: Figure) -> str:
 
 
 def _png(picture: NDArray[np.uint8]) -> str:
-    from PIL import Image
-
     file = io.BytesIO()
     Image.fromarray(picture).save(file, format="PNG", optimize=True)
     return _data("image/png", file.getvalue())

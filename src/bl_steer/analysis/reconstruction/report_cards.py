@@ -33,15 +33,17 @@ def cards_of(result: AnalysisResult, tables: Mapping[str, Table]) -> list[dict[s
             },
         ]
     if "leave_out" in tables:
-        left = dict(zip(tables["leave_out"]["method"], tables["leave_out"]["miou"], strict=True))
-        ours = left.pop(SUPERRESOLVED)
+        by_method = dict(
+            zip(tables["leave_out"]["method"], tables["leave_out"]["miou"], strict=True)
+        )
+        networks = by_method.pop(SUPERRESOLVED)
         others = ", ".join(
-            f"{name} {score:.3f}{' (better)' if score > ours else ''}"
-            for name, score in sorted(left.items(), key=lambda one: -one[1])
+            f"{name} {score:.3f}{' (better)' if score > networks else ''}"
+            for name, score in sorted(by_method.items(), key=lambda row: -row[1])
         )
         cards.append(
             {
-                "value": f"{ours:.3f}",
+                "value": f"{networks:.3f}",
                 "text": f"mean IoU of slices that were left out and predicted; {others}",
             }
         )
@@ -51,10 +53,10 @@ def cards_of(result: AnalysisResult, tables: Mapping[str, Table]) -> list[dict[s
             {"value": f"{resolution:.0f} nm", "text": "resolution at best (Fourier shells)"}
         )
     missing = int((np.asarray(tables["slices"]["plane"]) < 0).sum())
-    taken = len(result.arrays["slices"])
+    recorded = len(result.arrays["slices"])
     cards.append(
         {
-            "value": f"{taken} of {taken + missing}",
+            "value": f"{recorded} of {recorded + missing}",
             "text": "slices recorded" + (f"; {missing} missing" if missing else ""),
         }
     )

@@ -61,6 +61,7 @@ def panels_of(result: AnalysisResult, truth: NDArray[np.uint8] | None = None) ->
     return [Panel(title, kind, values, extent) for title, kind, values in cut]
 
 
-def _centred(n: int, wanted: int) -> slice:
-    start = max(0, (n - wanted) // 2)
-    return slice(start, start + min(n, wanted))
+def _centred(n: int, length: int) -> slice:
+    """Return the middle of n, so long at most."""
+    start = max(0, (n - length) // 2)
+    return slice(start, start + min(n, length))

@@ -1,4 +1,4 @@
-"""How far a chain is, as one number: each of its stages has a share of the whole."""
+"""How far a chain is, as one number: each of its stages has a share of the time."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ TOTAL = 1000
 
 
 class Stages:
-    """Tell the progress of stages as that of the whole."""
+    """Report the progress of stages as that of the chain."""
 
     def __init__(self, progress: Progress | None) -> None:
         self._progress = progress
         self._latest = 0
 
     def of(self, name: str, part: int = 0, parts: int = 1) -> Progress | None:
-        """Return what is told the steps of a stage, or of one of its equal parts."""
+        """Return the progress of a stage, or of one of its equal parts."""
         progress = self._progress
         if progress is None:
             return None
         names = list(STAGES)
-        before = sum(STAGES[one] for one in names[: names.index(name)])
+        before = sum(STAGES[earlier] for earlier in names[: names.index(name)])
 
-        def tell(done: int, total: int) -> None:
+        def report(done: int, total: int) -> None:
             within = (part + min(done / max(total, 1), 1.0)) / parts
             now = round(TOTAL / 100 * (before + STAGES[name] * within))
             # Never back: a stage may count in several rounds.
             self._latest = max(self._latest, now)
             progress(self._latest, TOTAL)
 
-        return tell
+        return report
 
 
 def stage_at(done: int, total: int) -> str:

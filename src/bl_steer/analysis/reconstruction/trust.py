@@ -8,27 +8,27 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.reconstruction.checks import FEWEST, validation_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import FourierCorrelation, fourier_correlation
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
 from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress, Table
 
 __all__ = ["Trust", "judge", "shell_correlation"]
 
-FEWEST = 5
-"""Slices without which none can be left out."""
 MOST = 33
-"""From which some are left out: more would tell little else."""
+"""Slices from which some are left out: more would teach little else."""
 CROP_PX, CROP_SLICES = 128, 17
 """Of the stack, from its middle: enough for a correlation."""
 
 
 @dataclass(frozen=True)
 class Trust:
-    """What was found.
+    """What speaks for and against a volume.
 
     Parameters
     ----------
@@ -61,24 +61,22 @@ def judge(
     """
     n_phases = network.n_values
     voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
-    alike = measure_isotropy(labels, voxel, n_phases=n_phases, names=names)
+    isotropy = measure_isotropy(labels, voxel, n_phases=n_phases, names=names)
     shells = shell_correlation(network, labels, (voxel[0] / network.factor, pixel_nm, pixel_nm))
     tables: dict[str, Table] = {
-        "isotropy_chords": alike.chords,
-        "isotropy_correlation": alike.correlation,
+        "isotropy_chords": isotropy.chords,
+        "isotropy_correlation": isotropy.correlation,
         "shell_correlation": {
             "frequency_1_nm": shells.frequency,
             "correlation": shells.correlation,
         },
     }
-    warnings = alike.warnings
     if check and len(labels) >= FEWEST:
         tables["leave_out"] = leave_out(
             labels[:MOST], network.settings, n_phases=n_phases, progress=progress
         )
-    elif check:
-        warnings = (*warnings, f"{len(labels)} slices are too few to leave some out and see")
-    return Trust(tables, shells.resolution_nm, warnings)
+    too_few = validation_warnings(len(labels)) if check else ()
+    return Trust(tables, shells.resolution_nm, (*isotropy.warnings, *too_few))
 
 
 def shell_correlation(
@@ -101,28 +99,26 @@ def shell_correlation(
     middle = _middle(labels)
     xz = _one_way(network, middle)
     yz = _one_way(network, np.ascontiguousarray(middle.swapaxes(1, 2))).swapaxes(2, 3)
-    found = [
+    by_phase = [
         fourier_correlation(a, b, voxel_nm)
         for a, b in zip(xz, yz, strict=True)
         if a.std() > 0 and b.std() > 0
     ]
-    correlation = np.mean([one.correlation for one in found], axis=0)
-    frequency = found[0].frequency
+    correlation = np.mean([phase.correlation for phase in by_phase], axis=0)
+    frequency = by_phase[0].frequency
     below = np.flatnonzero(correlation[1:] < 1 / 7)
     resolution = float(1 / frequency[below[0] + 1]) if len(below) else float("nan")
     return FourierCorrelation(frequency, correlation, resolution)
 
 
 def _middle(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    wanted = (CROP_SLICES, CROP_PX, CROP_PX)
-    starts = [max(0, (n - m) // 2) for n, m in zip(labels.shape, wanted, strict=True)]
-    return labels[tuple(slice(s, s + m) for s, m in zip(starts, wanted, strict=True))]
+    crop = (CROP_SLICES, CROP_PX, CROP_PX)
+    starts = [max(0, (n - m) // 2) for n, m in zip(labels.shape, crop, strict=True)]
+    return labels[tuple(slice(s, s + m) for s, m in zip(starts, crop, strict=True))]
 
 
 def _one_way(network: SuperResolutionModel, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the phases' shares that the xz sections give, (n_phases, N, H, W)."""
-    from bl_steer.processing.single_thread import single_thread
-
     shape = (n_planes(len(labels), network.factor), *labels.shape[1:])
     nothing = np.empty((0, 0, 0), np.float32)
     work = SlabWork(

@@ -152,7 +152,7 @@ def like_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
     yield (
         f"the slices hold the whole numbers {', '.join(f'{value:g}' for value in values)} alone, "
         f"as labels do, and are taken as grey levels; if they are labels, {remedy}train with "
-        f"n_phases={len(values)} (--labels {len(values)})"
+        f"n_phases={len(values)}"
     )
 
 

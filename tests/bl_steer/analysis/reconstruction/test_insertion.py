@@ -7,7 +7,7 @@ import pytest
 
 from bl_steer.analysis.reconstruction import insertion
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train
+from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train_on_labels
 from simulators.electron.phantoms import grains
 
 
@@ -18,7 +18,7 @@ def test_a_volume_made_on_disk_is_the_one_made_in_memory(monkeypatch: pytest.Mon
     settings = settings_for(depths, 10.0, blocks=1, channels=4, steps=2, seed=0)
     assert settings.decimation.pitch_px == pytest.approx(depths.pitch_nm / 10.0)
     assert settings.decimation.pitch_jitter > 0.0
-    network = train(labels, settings, 3, None)
+    network = train_on_labels(labels, settings, 3, None)
     volume, uncertainty = insert_planes(network, labels, depths)
     assert volume.shape == uncertainty.shape == (len(depths.z_nm), 40, 36)
     np.testing.assert_array_equal(volume[0], labels[0])

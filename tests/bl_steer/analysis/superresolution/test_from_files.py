@@ -322,7 +322,7 @@ def test_a_stack_that_teaches_nothing_is_refused(
         (1, "whole numbers 0, 1 alone, as labels do, and are taken as grey levels; if they are"),
         (
             255,
-            r"numbers 0, 255 alone.*number them from 0 as uint8, and train with n_phases=2 \(--lab",
+            r"numbers 0, 255 alone.*number them from 0 as uint8, and train with n_phases=2",
         ),
     ],
 )
