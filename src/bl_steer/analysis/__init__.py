@@ -3,22 +3,27 @@
 Each has a room of its own: ``analysis`` (the contract's class), ``from_files`` (its inputs as
 files), ``checks`` (its warnings) and ``figures``. What an analysis is,
 `bl_steer.protocols.Analysis` says; what carries it out and stores its result is
-`bl_steer.processing`, whose names for users are offered here too.
+`bl_steer.processing`, whose names for users are offered here too, and load on first use.
 """
 
-from bl_steer.processing import (
-    AnalysisFailed,
-    Request,
-    analyses_of,
-    analysis_names,
-    digest_of,
-    find_analysis,
-    is_analysis,
-    make_params,
-    open_analysis,
-    pending_analyses,
-    requests_of,
-)
+from typing import TYPE_CHECKING, Any
+
+from bl_steer import processing
+
+if TYPE_CHECKING:  # at run time `__getattr__` finds them, and importing this package stays light
+    from bl_steer.processing import (
+        AnalysisFailed,
+        Request,
+        analyses_of,
+        analysis_names,
+        digest_of,
+        find_analysis,
+        is_analysis,
+        make_params,
+        open_analysis,
+        pending_analyses,
+        requests_of,
+    )
 
 __all__ = [
     "AnalysisFailed",
@@ -33,3 +38,13 @@ __all__ = [
     "pending_analyses",
     "requests_of",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        return getattr(processing, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,19 @@ def test_notebook_and_server_give_equal_tables_arrays_and_warnings(
     assert list(direct.warnings) == list(served.warnings)
     for sentence in sentences:
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_what_the_reader_noticed_comes_first_and_changes_no_digest(
+    name: str, tmp_path: Path
+) -> None:
+    write, read, params, _ = CASES[name]
+    analysis, inputs = find_analysis(name), read(write(tmp_path))
+    settings = make_params(analysis, params)
+    silent = analysis.run(replace(inputs, notes=()), settings)
+    noted = analysis.run(replace(inputs, notes=["The page is odd."]), settings)
+    assert list(noted.warnings) == ["The page is odd.", *silent.warnings]
+    assert digest_of(noted) == digest_of(silent)
 
 
 def test_the_command_line_segments_as_the_notebook_does(

@@ -1,6 +1,3 @@
-from . import networks as networks
-from . import planning as planning
-from . import training as training
 from .acquisition import Acquisition as Acquisition
 from .acquisition import compared_images as compared_images
 from .analysis import SegmentMicrographs as SegmentMicrographs

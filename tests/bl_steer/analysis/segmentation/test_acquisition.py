@@ -52,14 +52,14 @@ def test_images_without_structure_have_no_numbers(image: NDArray[Any]) -> None:
     assert "no structure" in warning
 
 
-def test_few_unseen_specimens_under_equal_conditions_are_flagged() -> None:
+def test_few_unseen_specimens_acquired_alike_are_flagged() -> None:
     flagged = [bool(trained().warnings_for(micrograph(seed))) for seed in range(100, 140)]
-    assert np.mean(flagged) <= 0.05  # 1 % wanted
+    assert np.mean(flagged) <= 0.05  # 1 % expected
 
 
 def test_small_fields_of_the_same_kind_are_left_in_peace() -> None:
     corners = [micrograph(seed)[:96, :96] for seed in range(100, 140)]
-    assert np.mean([bool(trained().warnings_for(one)) for one in corners]) <= 0.05
+    assert np.mean([bool(trained().warnings_for(corner)) for corner in corners]) <= 0.05
 
 
 def test_fields_of_one_specimen_are_no_specimens_of_their_own() -> None:
@@ -77,13 +77,13 @@ CHANGES: dict[str, tuple[dict[str, float], str]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_change_of_conditions_is_noticed_without_any_record(change: str) -> None:
+def test_a_change_of_the_acquisition_is_noticed_without_any_metadata(change: str) -> None:
     how, cause = CHANGES[change]
     batches = [[micrograph(200 + 4 * b + i, **how) for i in range(4)] for b in range(5)]
-    told = [trained().warnings_for(batch) for batch in batches]
+    warnings = [trained().warnings_for(batch) for batch in batches]
     # Specimens differ as much in their middle greys as staining moves them.
-    assert np.mean([bool(one) for one in told]) >= (0.4 if change == "staining" else 0.9)
-    assert any(cause in sentence for one in told for sentence in one)
+    assert np.mean(list(map(bool, warnings))) >= (0.4 if change == "staining" else 0.9)
+    assert any(cause in sentence for sentences in warnings for sentence in sentences)
 
 
 @pytest.mark.parametrize(
@@ -95,20 +95,37 @@ def test_a_change_of_conditions_is_noticed_without_any_record(change: str) -> No
         ("staining", "osmium", r"staining = osmium was not in training \(none\)"),
     ],
 )
-def test_recorded_conditions_outside_training_are_named_with_unit_and_remedy(
+def test_metadata_outside_training_are_named_with_unit_and_remedy(
     key: str, value: Any, words: str
 ) -> None:
-    conditions = Acquisition.of([], RECORDED)
-    (warning,) = conditions.warnings_for([], {key: value})
+    (warning,) = Acquisition.of([], RECORDED).warnings_for([], {key: value})
     assert re.search(words, warning)
 
 
-def test_conditions_within_training_or_unknown_to_it_are_accepted() -> None:
-    conditions = Acquisition.of([], RECORDED)
+def test_metadata_within_training_or_unknown_to_it_are_accepted() -> None:
+    training = Acquisition.of([], RECORDED)
     fitting = {"pixel_size_nm": 9.0, "accelerating_voltage_kV": 2, "staining": "None", "who": "me"}
-    assert conditions.warnings_for([], fitting) == []
+    assert training.warnings_for([], fitting) == []
 
 
-def test_conditions_come_back_from_json() -> None:
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("pixelsize", r"did you mean pixel_size_nm\?"),
+        ("stain", r"did you mean staining\?"),
+        ("who", "it knows accelerating_voltage_kV, pixel_size_nm, staining$"),
+    ],
+)
+def test_a_name_that_means_nothing_is_named_with_the_likely_meaning(name: str, hint: str) -> None:
+    (warning,) = Acquisition.of([], RECORDED).unknown_names({"staining": "none", name: 1.0})
+    assert re.search(f"no acquisition metadata {name!r}: it changes nothing; {hint}", warning)
+
+
+def test_what_instruments_record_by_themselves_is_no_slip_of_the_user() -> None:
+    recorded = {"file": "a.tif", "pixel_size_nm": 10.0, "working_distance_mm": 4.0}
+    assert Acquisition({}).unknown_names(recorded | {"accelerating_voltage_kV": 2.0}) == []
+
+
+def test_what_was_learnt_comes_back_from_json() -> None:
     restored = Acquisition.from_dict(json.loads(json.dumps(trained().to_dict())))
     assert restored == trained()

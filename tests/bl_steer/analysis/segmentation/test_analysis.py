@@ -60,7 +60,7 @@ def test_the_digest_follows_inputs_and_weights(
     assert digest_of(other) != digest_of(first)
 
 
-def test_warnings_name_the_condition_that_differs(
+def test_warnings_name_the_metadata_that_differ(
     model: SegmentationModel, image: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     known = Acquisition.of([image], {"staining": "none", "pixel_size_nm": 10.0})
