@@ -35,7 +35,8 @@ from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.client import Client
 from bl_steer.server.db.database import Database
 from bl_steer.server.sandbox.limits import usage_of
-from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.sizes import MIB
 
 PORT = 8871
 VISITORS = 4

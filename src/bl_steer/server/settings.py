@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["MIB", "ServiceSettings"]
-
-MIB = 2**20
+__all__ = ["ServiceSettings"]
 
 
 class ServiceSettings(BaseSettings):

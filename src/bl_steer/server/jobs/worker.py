@@ -39,7 +39,8 @@ from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing
-from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
 __all__ = ["Worker", "run_worker"]

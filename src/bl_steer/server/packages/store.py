@@ -14,7 +14,8 @@ from bl_steer.server.packages.catalogue import permit_of
 from bl_steer.server.packages.content import content_hash
 from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.manifest import PackageError
-from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["PackageStore"]

@@ -28,7 +28,7 @@ from bl_steer.server.packages.manifest import (
 from bl_steer.server.packages.trial import OUTCOME_FILE
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import MIB
 
 __all__ = ["TRIAL_LIMITS", "TestReport", "accept", "try_package"]
 

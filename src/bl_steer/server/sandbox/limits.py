@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.sizes import MIB
 
 __all__ = ["Limits", "Usage", "disk_used", "kill_tree", "own_memory", "process_tree", "usage_of"]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bl_steer.server.errors import Refused
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.decoded_size import (
     BadHeader,
     jpeg_shape,

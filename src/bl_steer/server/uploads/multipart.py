@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 from bl_steer.server.errors import Refused
+from bl_steer.server.sizes import amount
 from bl_steer.server.uploads.uploads import Arrived
-from bl_steer.server.web.rendering import amount
 
 __all__ = ["Arrival"]
 

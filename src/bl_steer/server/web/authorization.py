@@ -21,11 +21,11 @@ from bl_steer.server.auth.accounts import Visitor, visitor_of_session
 from bl_steer.server.auth.api_keys import note_use, visitor_of_key
 from bl_steer.server.auth.permissions import ACCESS, FORM_BYTES, Rule
 from bl_steer.server.errors import Refused
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import MIB, amount
+from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.rendering import amount
 
-__all__ = ["COOKIE", "CSRF_FIELD", "AuthorizedRoute", "check_csrf_token"]
+__all__ = ["COOKIE", "AuthorizedRoute", "check_csrf_token", "read_upload_form"]
 
 COOKIE = "bl_steer_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
@@ -54,6 +54,15 @@ def check_csrf_token(request: Request, token: str) -> None:
     visitor: Visitor = request.state.visitor
     if visitor.csrf and not hmac.compare_digest(token.encode(), visitor.csrf.encode()):
         raise Refused(403, "refused.forged")
+
+
+async def read_upload_form(request: Request, arrival: Arrival) -> None:
+    """Read a form with files as it comes; its CSRF token is checked before the first file."""
+
+    def check(fields: dict[str, str]) -> None:
+        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
+
+    await arrival.read_form(request.stream(), request.headers.get("content-type", ""), check=check)
 
 
 async def _authorize(request: Request, rule: Rule, path: str) -> None:

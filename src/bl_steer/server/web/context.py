@@ -16,13 +16,14 @@ from bl_steer.server.db.tables import AccessRecord
 from bl_steer.server.errors import Refused
 from bl_steer.server.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.server.packages.store import PackageStore
-from bl_steer.server.settings import MIB, ServiceSettings
+from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import clean_name, used_bytes
 from bl_steer.server.web.access_log import AccessLog
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.metrics import RequestMetrics
-from bl_steer.server.web.rendering import amount
 
 __all__ = ["Context"]
 
@@ -68,6 +69,16 @@ class Context:
         """Put a request on record and count it."""
         self.log.add(record)
         self.requests.add(record, route)
+
+    def arrival(self, *, max_files: int = 1, room: int | None = None) -> Arrival:
+        """Return a folder for the files of one request, none larger than the operator allows.
+
+        Parameters
+        ----------
+        room : for all files together, bytes; none for no limit
+        """
+        most = self.settings.max_upload_mib * MIB
+        return Arrival(self.arrivals, max_files=max_files, max_bytes=most, room=room)
 
     def room_for(self, user_id: str) -> int:
         """Return how many bytes a user may still upload."""

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from bl_steer.server.db.tables import AccessRecord
 from bl_steer.server.errors import Refused
-from bl_steer.server.web.rendering import amount
+from bl_steer.server.sizes import amount
 
 __all__ = ["UNKNOWN_BYTES", "AccessMiddleware", "Body"]
 

@@ -18,13 +18,13 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from bl_steer.server.auth.accounts import Visitor
+from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES, choose_language, load_texts, text
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import amount
 
 __all__ = [
     "LANGUAGE_COOKIE",
     "STATIC",
-    "amount",
     "language_of",
     "load_pages",
     "local_path",
@@ -60,6 +60,7 @@ def render(
     /,
     *,
     status: int = 200,
+    refused: Refused | None = None,
     headers: dict[str, str] | None = None,
     **values: Any,
 ) -> HTMLResponse:
@@ -68,9 +69,11 @@ def render(
     Parameters
     ----------
     page : name of the template, without its suffix
+    refused : why a form that the page shows again was not taken; gives the status and ``trouble``
     values : what the template shows
     """
     language = language_of(request)
+    status = refused.status if refused else status
     visitor: Visitor = getattr(request.state, "visitor", Visitor())
     settings = request.app.state.context.settings
 
@@ -99,6 +102,7 @@ def render(
             amount=amount,
             now=time.time(),
             status=status,
+            trouble=refused.in_language(language) if refused else "",
             **values,
         )
     )
@@ -135,25 +139,6 @@ def static_files() -> dict[str, tuple[bytes, str, str]]:
 def static_address(name: str) -> str:
     """Return the address of such a file, which changes with its content."""
     return f"/static/{name}?{static_files()[name][2]}"
-
-
-def amount(size: float) -> str:
-    """Return a size in bytes as a reader wants it.
-
-    Examples
-    --------
-    >>> amount(2_500_000)
-    '2.4 MiB'
-    >>> amount(20_480 * MIB)
-    '20 GiB'
-    """
-    if size < 1024:
-        return f"{size:.0f} B"
-    if size < MIB:
-        return f"{size / 1024:.0f} KiB"
-    unit = "MiB" if size < 1024 * MIB else "GiB"
-    shown = f"{size / MIB / (1 if unit == 'MiB' else 1024):,.1f}"
-    return f"{shown.removesuffix('.0')} {unit}"
 
 
 def local_path(path: str) -> str:

@@ -15,7 +15,7 @@ import pytest
 from bl_steer.server.packages.testing import try_package
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import run_in_sandbox, sandbox_problem
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import MIB
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 

@@ -15,7 +15,7 @@ from bl_steer.server.sandbox import run as sandbox
 from bl_steer.server.sandbox.cgroup import process_cage
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing, run_in_sandbox, sandbox_problem
-from bl_steer.server.settings import MIB
+from bl_steer.server.sizes import MIB
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 LIMITS = Limits(time_s=60.0, memory=200 * MIB, disk=20 * MIB, processes=30, files=200, niceness=0)

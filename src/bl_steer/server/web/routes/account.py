@@ -15,7 +15,7 @@ from bl_steer.server.languages import LANGUAGES
 from bl_steer.server.web.authorization import COOKIE
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
-from bl_steer.server.web.rendering import LANGUAGE_COOKIE, language_of, render
+from bl_steer.server.web.rendering import LANGUAGE_COOKIE, render
 from bl_steer.server.web.routes import pages_router
 from bl_steer.server.web.routes.jobs import read_days
 
@@ -92,8 +92,7 @@ def _page(
     return render(
         request,
         "account",
-        status=refused.status if refused else 200,
-        trouble=refused.in_language(language_of(request)) if refused else "",
+        refused=refused,
         key=key,
         keys=keys,
         scopes=SCOPES,

@@ -15,10 +15,11 @@ from bl_steer.server.db.audit import broken_link
 from bl_steer.server.db.tables import AuditRecord, Blob, Job, OutgoingMail, User, Worker
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import has_text, text
+from bl_steer.server.sizes import amount
 from bl_steer.server.web.access_log import latest_requests
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
-from bl_steer.server.web.rendering import amount, language_of, render
+from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["router"]
@@ -163,8 +164,7 @@ def _users(
     return render(
         request,
         "admin_users",
-        status=refused.status if refused else 200,
-        trouble=refused.in_language(language_of(request)) if refused else "",
+        refused=refused,
         users=users,
         roles=ROLES,
         link=link,

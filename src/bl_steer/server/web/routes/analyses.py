@@ -145,7 +145,7 @@ def _form(
     return render(
         request,
         "form",
-        status=refused.status if refused else 200,
+        refused=refused,
         entry=entry,
         uploads=[*first, *others[:OFFERED]],
         more_files=len(others) > OFFERED,

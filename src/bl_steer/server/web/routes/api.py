@@ -13,9 +13,7 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.server.jobs.shares import revoke_share, share_job
-from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.downloads import file_response
-from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.catalogue import AnalysisEntry
@@ -23,7 +21,7 @@ from bl_steer.server.web.dependencies import AppContext, CurrentUser
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.files import may_train as training_of
 from bl_steer.server.web.routes.files import take_all
-from bl_steer.server.web.routes.masks import arrival_of, phases_of, take_mask
+from bl_steer.server.web.routes.masks import phases_of, take_mask
 from bl_steer.server.web.schemas import (
     AnalysisInfo,
     FileInfo,
@@ -110,12 +108,8 @@ async def upload_file(
     may_train: bool = False,
 ) -> FileInfo:
     """Upload one file as the body of the request."""
-    with Arrival(
-        context.arrivals,
-        max_files=1,
-        max_bytes=context.settings.max_upload_mib * MIB,
-        room=await run_in_threadpool(context.room_for, user.id),
-    ) as arrival:
+    room = await run_in_threadpool(context.room_for, user.id)
+    with context.arrival(room=room) as arrival:
         await arrival.read_file(request.stream(), file_name)
         training = training_of(context, may_train)
         uploads, refused = await run_in_threadpool(
@@ -229,7 +223,7 @@ async def give_mask(
 ) -> FileInfo:
     """Give a corrected mask of a segmented micrograph, for training, as the body."""
     await run_in_threadpool(phases_of, context, user, job_id)
-    with arrival_of(context) as arrival:
+    with context.arrival() as arrival:
         await arrival.read_file(request.stream(), file_name)
         _, mask = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
     return _file(mask)

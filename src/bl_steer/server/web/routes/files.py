@@ -14,7 +14,6 @@ from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import jobs_of
 from bl_steer.server.packages.revocation import gone_analyses
-from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import (
@@ -25,7 +24,7 @@ from bl_steer.server.uploads.uploads import (
     uploads_of,
     used_bytes,
 )
-from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import (
     AppContext,
@@ -81,19 +80,9 @@ def first_page(request: Request, context: AppContext, visitor: CurrentVisitor) -
 @router.post("/files")
 async def upload(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Take files as they come, and go on to the choice of an analysis."""
-    settings = context.settings
-
-    def check(fields: dict[str, str]) -> None:
-        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
-
-    with Arrival(
-        context.arrivals,
-        max_files=settings.max_files,
-        max_bytes=settings.max_upload_mib * MIB,
-        room=await run_in_threadpool(context.room_for, user.id),
-    ) as arrival:
-        kind = request.headers.get("content-type", "")
-        await arrival.read_form(request.stream(), kind, check=check)
+    room = await run_in_threadpool(context.room_for, user.id)
+    with context.arrival(max_files=context.settings.max_files, room=room) as arrival:
+        await read_upload_form(request, arrival)
         fields = arrival.fields
         ticked = "may_train" in fields if "may_train.is" in fields else None
         sample = fields.get("sample", "")

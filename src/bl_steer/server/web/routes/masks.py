@@ -14,18 +14,17 @@ from bl_steer.server.jobs.history import job_of
 from bl_steer.server.retraining.mask_check import check_mask
 from bl_steer.server.retraining.pairs import add_correction
 from bl_steer.server.sandbox.run import SandboxMissing
-from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import clean_name, upload_of
-from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
 from bl_steer.server.web.routes import pages_router
 from bl_steer.server.web.routes.files import take_all
 from bl_steer.server.web.routes.jobs import show_job
 
-__all__ = ["arrival_of", "phases_of", "router", "take_mask"]
+__all__ = ["phases_of", "router", "take_mask"]
 
 router = pages_router()
 
@@ -37,24 +36,15 @@ async def give_mask(
     """Take a mask from the form of a result page; say on that page whether it fits."""
     await run_in_threadpool(phases_of, context, user, job_id)  # before anything of the body
 
-    def check(fields: dict[str, str]) -> None:
-        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
-
     show = partial(show_job, request, context, user, job_id)
-    with arrival_of(context) as arrival:
-        kind = request.headers.get("content-type", "")
-        await arrival.read_form(request.stream(), kind, check=check)
+    with context.arrival() as arrival:
+        await read_upload_form(request, arrival)
         image_id = arrival.fields.get("image", "")
         try:
             image, _ = await run_in_threadpool(take_mask, context, user, job_id, image_id, arrival)
         except Refused as problem:
             return await run_in_threadpool(show, mask_trouble=problem)
     return await run_in_threadpool(show, mask_given=image.file_name)
-
-
-def arrival_of(context: Context) -> Arrival:
-    """Return a place for one file."""
-    return Arrival(context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB)
 
 
 def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], list[dict[str, Any]]]:

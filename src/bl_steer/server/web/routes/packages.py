@@ -18,13 +18,12 @@ from bl_steer.server.packages import Manifest, PackageError, review
 from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.revocation import tell_users
-from bl_steer.server.settings import MIB
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
-from bl_steer.server.web.authorization import CSRF_FIELD, check_csrf_token
+from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, CurrentVisitor, Form
-from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.rendering import render
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["router"]
@@ -48,14 +47,8 @@ async def submit(
 ) -> Response:
     """Take in a built package from a form."""
 
-    def check(fields: dict[str, str]) -> None:
-        check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
-
-    with Arrival(
-        context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB
-    ) as arrival:
-        kind = request.headers.get("content-type", "")
-        await arrival.read_form(request.stream(), kind, check=check)
+    with context.arrival() as arrival:
+        await read_upload_form(request, arrival)
         try:
             package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
@@ -119,9 +112,7 @@ def list_packages(
 @router.post("/api/v1/packages")
 async def submit_package(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Take in a built package, a zip, as the body of the request."""
-    with Arrival(
-        context.arrivals, max_files=1, max_bytes=context.settings.max_upload_mib * MIB
-    ) as arrival:
+    with context.arrival() as arrival:
         await arrival.read_file(request.stream(), "package.zip")
         try:
             package = await run_in_threadpool(_submit, context, user, arrival)
@@ -213,10 +204,9 @@ def _list(
     return render(
         request,
         "packages",
-        status=refused.status if refused else 200,
+        refused=refused,
         packages=packages,
         authors=authors,
-        trouble=refused.in_language(language_of(request)) if refused else "",
     )
 
 
@@ -248,7 +238,7 @@ def _page(
     return render(
         request,
         "package",
-        status=refused.status if refused else 200,
+        refused=refused,
         package=package,
         manifest=manifest,
         reviews=reviews,
@@ -257,7 +247,6 @@ def _page(
         emails=emails,
         is_insider=is_insider,
         script=script,
-        trouble=refused.in_language(language_of(request)) if refused else "",
         actions=_actions(
             package, user, has_earlier=len({release.sha256 for release in releases}) > 1
         ),

@@ -173,9 +173,8 @@ def _sign_in_page(
     return render(
         request,
         "sign_in",
-        status=refused.status if refused else 200,
+        refused=refused,
         headers=_retry(refused),
-        trouble=refused.in_language(language) if refused else "",
         note=text(language, f"sign_in.{note}") if note in NOTES else "",
         email=email[:254],
         next=local_path(where),
@@ -193,8 +192,7 @@ def _join_page(
     return render(
         request,
         "join",
-        status=refused.status if refused else 200,
-        trouble=refused.in_language(language_of(request)) if refused else "",
+        refused=refused,
         email=email or form.get("email", "")[:254],
         name=form.get("name", "")[:200],
         fixed=bool(email),
