@@ -72,10 +72,10 @@ bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 
 chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 45 minutes)
 	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
-		$(BIN)/python benchmarks/chaos_service.py --seed $$seed --database $$database; done; done
+		$(BIN)/python benchmarks/chaos_server.py --seed $$seed --database $$database; done; done
 
 soak: venv ## ten minutes of the analysis server at work: memory of its processes
-	$(BIN)/python benchmarks/soak_service.py
+	$(BIN)/python benchmarks/soak_server.py
 
 bench-volume: venv ## super-resolve a stack larger than memory; kill it and go on
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_volume.py

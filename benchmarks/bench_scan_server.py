@@ -28,7 +28,7 @@ from bl_steer.server.auth.accounts import add_user
 from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.db.database import Database
 from bl_steer.server.operations.serve import prepare, set_environment
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.session.session import Session, open_session
 
 
@@ -38,7 +38,7 @@ def up(folder: Path) -> Iterator[tuple[str, str]]:
         one.bind(("127.0.0.1", 0))
         port = one.getsockname()[1]
     set_environment({"folder": folder, "port": port, "workers": 1})
-    settings = ServiceSettings()
+    settings = ServerSettings()
     prepare(settings)
     database = Database(settings.database)
     with database.write() as session:

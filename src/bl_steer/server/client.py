@@ -19,7 +19,7 @@ from uuid import uuid4
 
 import httpx
 
-__all__ = ["Client", "JobFailed", "ServiceError"]
+__all__ = ["Client", "JobFailed", "ServerError"]
 
 BLOCK = 2**20
 TIMEOUT = httpx.Timeout(30.0, read=120.0, write=120.0)
@@ -32,7 +32,7 @@ Job = dict[str, Any]
 """As the API describes it: ``id``, ``state``, ``progress``, ``outputs``, …"""
 
 
-class ServiceError(RuntimeError):
+class ServerError(RuntimeError):
     """The server refused; the message is the server's.
 
     Parameters
@@ -246,7 +246,7 @@ class Client:
                 answer = self._http.request(method, path, **options)
             except httpx.TransportError as error:
                 if not left:
-                    raise ServiceError(
+                    raise ServerError(
                         0, f"no answer from {self._http.base_url}: {error or type(error).__name__}"
                     ) from error
                 time.sleep(FIRST_WAIT_S * 2 ** (tries - left))
@@ -277,4 +277,4 @@ def _check(answer: httpx.Response) -> None:
         message = str(answer.json()["message"])
     except (ValueError, KeyError, TypeError):
         message = f"{answer.status_code} {answer.reason_phrase} from {answer.url}"
-    raise ServiceError(answer.status_code, message)
+    raise ServerError(answer.status_code, message)

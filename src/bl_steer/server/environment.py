@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from bl_steer.server.retraining.settings import RetrainingSettings
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["PREFIX", "misspelt", "read_settings"]
 
@@ -22,7 +22,7 @@ OTHERS = ("KEY",)
 logger = logging.getLogger(__name__)
 
 
-def read_settings(**options: Any) -> ServiceSettings:
+def read_settings(**options: Any) -> ServerSettings:
     """Return the settings of the environment; warn of variables that nobody reads.
 
     Parameters
@@ -38,7 +38,7 @@ def read_settings(**options: Any) -> ServiceSettings:
         hint = f"; did you mean {near}?" if near else "; see bl_steer/server/settings.py"
         logger.warning("warning: %s is no setting of the server and is ignored%s", name, hint)
     try:
-        return ServiceSettings(**options)
+        return ServerSettings(**options)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
@@ -58,7 +58,7 @@ def misspelt(environment: Mapping[str, str]) -> dict[str, str]:
     What each may have been meant to be, by its name; empty where nothing is like it
     """
     known = [
-        *(name.upper() for name in ServiceSettings.model_fields),
+        *(name.upper() for name in ServerSettings.model_fields),
         *(f"RETRAIN_{name.upper()}" for name in RetrainingSettings.model_fields),
     ]
     suggestions = {}

@@ -8,7 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bl_steer.files.atomic import UnwritableError, alone_in, made_folder
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["PARTS", "alone", "make_private"]
 
@@ -25,7 +25,7 @@ def make_private(folder: Path) -> None:
 
 
 @contextmanager
-def alone(settings: ServiceSettings, parts: Sequence[str]) -> Iterator[None]:
+def alone(settings: ServerSettings, parts: Sequence[str]) -> Iterator[None]:
     """Keep the parts in the folder for this process; other machines may run the same parts.
 
     The folder is made if missing, for the eyes of its owner alone.

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ServiceSettings"]
+__all__ = ["ServerSettings"]
 
 
-class ServiceSettings(BaseSettings):
+class ServerSettings(BaseSettings):
     """All that an operator can set; every value has a default that serves one machine."""
 
     model_config = SettingsConfigDict(env_prefix="BL_STEER_SERVICE_", frozen=True)

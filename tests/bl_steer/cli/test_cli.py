@@ -280,7 +280,7 @@ def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPa
 def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given() -> None:
     from bl_steer.analysis.segmentation import TILE_PX
     from bl_steer.cli import _parser
-    from bl_steer.server.settings import ServiceSettings
+    from bl_steer.server.settings import ServerSettings
 
     helps = {}
     for command in commands_of(_parser()):
@@ -294,7 +294,7 @@ def test_the_help_of_every_command_says_what_options_are_where_they_are_not_give
                 assert f"(default {shown})" in text, f"{command.prog} {action.dest}"
         assert not re.search(r"default:? (None|False|\[\])", text), command.prog
     for name in ("folder", "host", "port", "workers"):
-        assert f"(default {ServiceSettings.model_fields[name].default})" in helps["bl-steer serve"]
+        assert f"(default {ServerSettings.model_fields[name].default})" in helps["bl-steer serve"]
     assert f"{TILE_PX} by default" in helps["bl-steer segment run"]
 
 

@@ -18,7 +18,7 @@ from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.db.tables import Job, User
 from bl_steer.server.jobs.leases import Lease, Output, Produced
 from bl_steer.server.jobs.queue import finish, take
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.process import make_server
 
@@ -113,7 +113,7 @@ class Browser:
 @contextmanager
 def running_site(folder: Path, **settings: Any) -> Iterator[Site]:
     """Start an web process in an empty folder, on a free port."""
-    chosen = ServiceSettings(folder=folder, port=0, rate_per_minute=100_000, **settings)
+    chosen = ServerSettings(folder=folder, port=0, rate_per_minute=100_000, **settings)
     server = make_server(chosen)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

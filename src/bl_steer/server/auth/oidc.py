@@ -31,7 +31,7 @@ from sqlalchemy.orm import Session
 from bl_steer.server.auth.accounts import add_user
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["IdentityProvider", "user_of_claims"]
 
@@ -53,7 +53,7 @@ class IdentityProvider:
     settings : of the operator: issuer, client, secret
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.callback = f"{settings.address}/oidc/callback"
         issuer = settings.oidc_issuer.rstrip("/")

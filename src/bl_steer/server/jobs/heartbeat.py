@@ -16,7 +16,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.leases import Held, Lease
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["Hold", "first_line"]
 
@@ -27,7 +27,7 @@ class Holder(Protocol):
     """The worker that holds a job."""
 
     database: Database
-    settings: ServiceSettings
+    settings: ServerSettings
     stopping: bool
     seen: float
 

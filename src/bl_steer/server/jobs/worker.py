@@ -39,7 +39,7 @@ from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
@@ -66,7 +66,7 @@ class Worker:
     name : of this worker, in the table of workers
     """
 
-    def __init__(self, settings: ServiceSettings, *, name: str) -> None:
+    def __init__(self, settings: ServerSettings, *, name: str) -> None:
         self.settings = settings
         self.name = name
         self.database = Database(settings.database, pool_size=2)
@@ -295,7 +295,7 @@ def _claim_of(folder: str) -> Claim | None:
     return None if found is None else Claim(found[2], int(found[1]))
 
 
-def run_worker(settings: ServiceSettings, slot: int = 0) -> None:
+def run_worker(settings: ServerSettings, slot: int = 0) -> None:
     """Run one worker until SIGTERM or Ctrl-C.
 
     Parameters

@@ -9,14 +9,14 @@ from email.policy import SMTP
 from email.utils import formatdate
 
 from bl_steer.server.db.tables import OutgoingMail
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["TIMEOUT_S", "message_of", "send"]
 
 TIMEOUT_S = 20.0
 
 
-def send(settings: ServiceSettings, mail: OutgoingMail, on_sent: Callable[[], object]) -> None:
+def send(settings: ServerSettings, mail: OutgoingMail, on_sent: Callable[[], object]) -> None:
     """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it.
 
     Parameters
@@ -34,7 +34,7 @@ def send(settings: ServiceSettings, mail: OutgoingMail, on_sent: Callable[[], ob
         on_sent()
 
 
-def message_of(settings: ServiceSettings, mail: OutgoingMail) -> EmailMessage:
+def message_of(settings: ServerSettings, mail: OutgoingMail) -> EmailMessage:
     """Return a mail as a message; a line break cannot start a header of its own."""
     message = EmailMessage(policy=SMTP)
     message["From"] = settings.smtp_from

@@ -23,7 +23,7 @@ from bl_steer.files.atomic import write_whole
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Base
 from bl_steer.server.folder import PARTS, alone
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import BLOCK, FileStore
 
 __all__ = ["Copied", "back_up", "restore"]
@@ -47,7 +47,7 @@ class Copied:
     copied: int
 
 
-def back_up(settings: ServiceSettings, target: Path) -> Copied:
+def back_up(settings: ServerSettings, target: Path) -> Copied:
     """Copy everything into a folder; an earlier backup there is replaced when this one is whole.
 
     Raises
@@ -73,7 +73,7 @@ def back_up(settings: ServiceSettings, target: Path) -> Copied:
     return Copied(rows, len(wanted), copied)
 
 
-def restore(settings: ServiceSettings, source: Path) -> Copied:
+def restore(settings: ServerSettings, source: Path) -> Copied:
     """Bring a backup back into a server without rows, which must not run meanwhile.
 
     Raises
@@ -92,7 +92,7 @@ def restore(settings: ServiceSettings, source: Path) -> Copied:
         return made
 
 
-def _restore(settings: ServiceSettings, source: Path) -> Copied:
+def _restore(settings: ServerSettings, source: Path) -> Copied:
     place, mark = source / ROWS, str(source.absolute())
     with place.open(encoding="utf-8") as file:
         rows, files = _contents_of(file, place)

@@ -25,7 +25,7 @@ from bl_steer.server.mail.smtp import TIMEOUT_S, send
 from bl_steer.server.operations.retention import delete_expired
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import start_if_due
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["Keeper", "run_keeper"]
@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 class Keeper:
     """Sweep, send, delete, and watch the workers."""
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.database = Database(settings.database, pool_size=2)
         self.files = FileStore(settings.files)
@@ -173,7 +173,7 @@ def _mail_is_due(session: Session, now: float) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def run_keeper(settings: ServiceSettings) -> None:
+def run_keeper(settings: ServerSettings) -> None:
     """Run one keeper until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     keeper = Keeper(settings)

@@ -25,7 +25,7 @@ from bl_steer.server.db.tables import (
     Upload,
 )
 from bl_steer.server.jobs.leases import OPEN
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["Deleted", "delete_expired", "delete_unreferenced"]
@@ -47,7 +47,7 @@ class Deleted:
 
 
 def delete_expired(
-    database: Database, files: FileStore, settings: ServiceSettings, *, now: float | None = None
+    database: Database, files: FileStore, settings: ServerSettings, *, now: float | None = None
 ) -> Deleted:
     """Delete uploads and results older than ``keep_days``, and all files without a reference."""
     now = time.time() if now is None else now

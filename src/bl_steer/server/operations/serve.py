@@ -15,7 +15,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.folder import PARTS, alone, make_private
 from bl_steer.server.jobs.heartbeat import first_line
 from bl_steer.server.operations.supervisor import Supervisor
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["parts_of", "serve", "set_environment"]
 
@@ -23,7 +23,7 @@ Tell = Callable[[str, str | None], None]
 
 
 def parts_of(
-    settings: ServiceSettings, parts: Sequence[str] = PARTS
+    settings: ServerSettings, parts: Sequence[str] = PARTS
 ) -> dict[str, Callable[[], None]]:
     """Return what each process does, by its name, and import what they all need."""
     from bl_steer.server.jobs.worker import run_worker
@@ -48,7 +48,7 @@ def parts_of(
 
 
 def tasks_of(
-    settings: ServiceSettings, parts: Sequence[str] = PARTS
+    settings: ServerSettings, parts: Sequence[str] = PARTS
 ) -> dict[str, Callable[[], None]]:
     """Return what is done once, beside the parts."""
     from bl_steer.server.sandbox.caches import caches_of, make_caches
@@ -65,7 +65,7 @@ def set_environment(values: Mapping[str, object]) -> None:
             os.environ[f"BL_STEER_SERVICE_{name.upper()}"] = str(value)
 
 
-def prepare(settings: ServiceSettings) -> None:
+def prepare(settings: ServerSettings) -> None:
     """Make the tables.
 
     Raises
@@ -86,7 +86,7 @@ def prepare(settings: ServiceSettings) -> None:
     open_database(settings).close()
 
 
-def open_database(settings: ServiceSettings) -> Database:
+def open_database(settings: ServerSettings) -> Database:
     """Return the database, its tables up to date; `ConnectionError` where it cannot be had."""
     try:
         database = Database(settings.database, pool_size=1)
@@ -100,7 +100,7 @@ def open_database(settings: ServiceSettings) -> Database:
 
 
 def serve(
-    settings: ServiceSettings, parts: Sequence[str] = PARTS, *, tell: Tell = lambda *_: None
+    settings: ServerSettings, parts: Sequence[str] = PARTS, *, tell: Tell = lambda *_: None
 ) -> None:
     """Run the parts until Ctrl-C or SIGTERM.
 
@@ -126,7 +126,7 @@ def serve(
         Supervisor(parts_of(settings, parts), tasks_of(settings, parts)).run(*each)
 
 
-def claim_port(settings: ServiceSettings) -> ServiceSettings:
+def claim_port(settings: ServerSettings) -> ServerSettings:
     """Return the settings with a port that can be listened at: the one given, or any for 0."""
     try:
         kind, _, _, _, address = socket.getaddrinfo(
@@ -150,7 +150,7 @@ def claim_port(settings: ServiceSettings) -> ServiceSettings:
 class Announcement:
     """What is told once, when the web part answers."""
 
-    def __init__(self, settings: ServiceSettings, tell: Tell) -> None:
+    def __init__(self, settings: ServerSettings, tell: Tell) -> None:
         self._settings = settings
         self._tell = tell
         self._made = False
@@ -170,7 +170,7 @@ class Announcement:
         self._tell(self._settings.address, link)
 
 
-def _answers(settings: ServiceSettings) -> bool:
+def _answers(settings: ServerSettings) -> bool:
     connection = HTTPConnection(settings.host, settings.port, timeout=1.0)
     try:
         connection.request("GET", "/health")

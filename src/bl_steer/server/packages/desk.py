@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bl_steer.server.db.tables import Package, User
     from bl_steer.server.packages.manifest import Format
     from bl_steer.server.packages.store import PackageStore
-    from bl_steer.server.settings import ServiceSettings
+    from bl_steer.server.settings import ServerSettings
 
 __all__ = [
     "Desk",
@@ -109,7 +109,7 @@ class Desk:
 
     database: Database
     packages: PackageStore
-    settings: ServiceSettings
+    settings: ServerSettings
     email: str
 
     def user(self, session: Session) -> User:

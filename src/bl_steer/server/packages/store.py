@@ -14,7 +14,7 @@ from bl_steer.server.packages.catalogue import permit_of
 from bl_steer.server.packages.content import content_hash
 from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.manifest import PackageError
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 
@@ -30,7 +30,7 @@ class PackageStore:
         is in ``keys/``
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.folder = settings.folder.absolute() / "packages"
         self._keys = settings.keys
         self._most_bytes = settings.max_upload_mib * MIB

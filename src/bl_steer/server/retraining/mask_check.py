@@ -19,7 +19,7 @@ from typing import Any, Literal
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import run_in_sandbox
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["Finding", "check_mask", "look_at_mask", "main"]
 
@@ -53,7 +53,7 @@ def check_mask(
     *,
     names: tuple[str, str],
     phases: Sequence[dict[str, Any]],
-    settings: ServiceSettings,
+    settings: ServerSettings,
 ) -> Finding:
     """Return whether a mask fits.
 

@@ -34,7 +34,7 @@ from bl_steer.server.retraining.snapshots import check_allowed, export_snapshot,
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import run_in_sandbox
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 
@@ -57,7 +57,7 @@ class Retrainings:
 
     def __init__(
         self,
-        settings: ServiceSettings,
+        settings: ServerSettings,
         database: Database,
         retraining: RetrainingSettings | None = None,
     ) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 
 __all__ = ["Limits", "Usage", "disk_used", "kill_tree", "own_memory", "process_tree", "usage_of"]
@@ -40,7 +40,7 @@ class Limits:
     niceness: int = 10
 
     @classmethod
-    def of(cls, settings: ServiceSettings) -> Limits:
+    def of(cls, settings: ServerSettings) -> Limits:
         """Return the limits that the operator set."""
         return cls(
             settings.job_time_s,

@@ -19,7 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from bl_steer.server.errors import Refused
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.middleware import HEADERS, AccessMiddleware
 from bl_steer.server.web.rendering import language_of, load_pages, local_path, render
@@ -60,9 +60,9 @@ KEYS = {404: "refused.no_page", 405: "error.method"}
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: ServiceSettings | None = None) -> FastAPI:
+def create_app(settings: ServerSettings | None = None) -> FastAPI:
     """Return the application; its tables and folders are made when it starts."""
-    context = Context(settings or ServiceSettings())
+    context = Context(settings or ServerSettings())
     load_pages()
 
     @asynccontextmanager

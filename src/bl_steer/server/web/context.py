@@ -16,7 +16,7 @@ from bl_steer.server.db.tables import AccessRecord
 from bl_steer.server.errors import Refused
 from bl_steer.server.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.server.packages.store import PackageStore
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.multipart import Arrival
@@ -36,7 +36,7 @@ class Context:
     settings : of the operator
     """
 
-    def __init__(self, settings: ServiceSettings) -> None:
+    def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.database = Database(settings.database)
         self.store = FileStore(settings.files)

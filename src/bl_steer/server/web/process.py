@@ -15,7 +15,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from bl_steer.server.auth.accounts import invite
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Invitation, User
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.app import create_app
 from bl_steer.server.web.catalogue import builtin_entries
 
@@ -68,7 +68,7 @@ class PromptProtocol(HttpToolsProtocol):
             self._clock = None
 
 
-def make_server(settings: ServiceSettings, **options: Any) -> uvicorn.Server:
+def make_server(settings: ServerSettings, **options: Any) -> uvicorn.Server:
     """Return the server, not yet running.
 
     Parameters
@@ -94,7 +94,7 @@ def make_server(settings: ServiceSettings, **options: Any) -> uvicorn.Server:
     return uvicorn.Server(config)
 
 
-def serve_web(settings: ServiceSettings) -> None:
+def serve_web(settings: ServerSettings) -> None:
     """Serve until a signal ends it."""
     threading.Thread(target=_load, name="catalogue", daemon=True).start()
     make_server(settings).run()

@@ -22,7 +22,7 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.dask_worker import ClusterAway, DaskMachines
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 pytestmark = [
     pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-"),
@@ -53,7 +53,7 @@ def cluster() -> Iterator[Any]:
 
 @pytest.fixture
 def worker(cluster: Any, tmp_path: Path) -> Iterator[Worker]:
-    settings = ServiceSettings(
+    settings = ServerSettings(
         folder=tmp_path / "service", poll_s=0.1, job_niceness=0, dask=cluster.scheduler_address
     )
     made = Worker(settings, name="w")
@@ -199,7 +199,7 @@ def test_the_process_on_the_machine_ends_when_the_worker_that_waits_for_it_is_ki
     }
     code = (
         "from bl_steer.server.jobs.worker import run_worker;"
-        " from bl_steer.server.settings import ServiceSettings; run_worker(ServiceSettings())"
+        " from bl_steer.server.settings import ServerSettings; run_worker(ServerSettings())"
     )
     killed = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, **environment})
     try:

@@ -26,7 +26,7 @@ from bl_steer.server.jobs.leases import Lease, Produced
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.sandbox import caches
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 
@@ -38,9 +38,7 @@ LIGHT = {"method": "random", "n_points": 2}
 
 @pytest.fixture
 def worker(tmp_path: Path) -> Worker:
-    made = Worker(
-        ServiceSettings(folder=tmp_path / "service", poll_s=0.1, job_niceness=0), name="w"
-    )
+    made = Worker(ServerSettings(folder=tmp_path / "service", poll_s=0.1, job_niceness=0), name="w")
     made.database.create_tables()
     with made.database.write() as session:
         session.add(User(id="u", email="u@example.org"))
@@ -143,7 +141,7 @@ def test_a_cancelled_job_ends_while_its_process_runs(worker: Worker) -> None:
 
 
 def test_a_busy_worker_is_heard_of(tmp_path: Path) -> None:
-    busy = Worker(ServiceSettings(folder=tmp_path, lease_s=0.2, poll_s=0.01), name="w")
+    busy = Worker(ServerSettings(folder=tmp_path, lease_s=0.2, poll_s=0.01), name="w")
     busy.database.create_tables()
     with busy.database.write() as session:
         session.add(User(id="u", email="u@example.org"))
@@ -186,9 +184,9 @@ def test_a_worker_leaves_what_a_living_one_of_its_name_works_on(worker: Worker) 
 KILLED = """
 import sys
 from pathlib import Path
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.jobs.worker import Worker
-Worker(ServiceSettings(folder=Path(sys.argv[1]), lease_s=3600.0), name="w").run()
+Worker(ServerSettings(folder=Path(sys.argv[1]), lease_s=3600.0), name="w").run()
 """
 
 

@@ -17,12 +17,12 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.operations.backup import ROWS, back_up, restore
 from bl_steer.server.operations.serve import serve
 from bl_steer.server.packages.store import PackageStore
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
 
-def filled(folder: Path) -> ServiceSettings:
-    settings = ServiceSettings(folder=folder)
+def filled(folder: Path) -> ServerSettings:
+    settings = ServerSettings(folder=folder)
     database, files = Database(settings.database), FileStore(settings.files)
     database.create_tables()
     sha256, size = files.put(io.BytesIO("µm, 測定".encode()))
@@ -44,7 +44,7 @@ def emptied(url: str) -> None:
     database.close()
 
 
-def rows_of(settings: ServiceSettings) -> dict[str, list[Any]]:
+def rows_of(settings: ServerSettings) -> dict[str, list[Any]]:
     database = Database(settings.database)
     with database.read() as session:
         found = {
@@ -65,7 +65,7 @@ def test_a_restored_server_is_the_one_that_was_backed_up(
     assert (made.files, made.copied) == (1, 1)
     assert back_up(settings, tmp_path / "backup").copied == 0
     url = "" if kind == "sqlite" else request.getfixturevalue("postgres_url")
-    other = ServiceSettings(folder=tmp_path / "new", database_url=url)
+    other = ServerSettings(folder=tmp_path / "new", database_url=url)
     if url:
         emptied(url)
     restored = restore(other, tmp_path / "backup")
@@ -100,7 +100,7 @@ def test_a_backup_never_goes_into_a_server_with_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("part", ["web", "worker", "keeper"])
 def test_a_backup_never_goes_under_a_server_at_work(part: str, tmp_path: Path) -> None:
     back_up(filled(tmp_path / "old"), tmp_path / "backup")
-    empty = ServiceSettings(folder=tmp_path / "new")
+    empty = ServerSettings(folder=tmp_path / "new")
     with (
         alone(empty, [part]),  # as `serve` holds its folder
         pytest.raises(FileExistsError, match="where a server is at work already"),
@@ -115,7 +115,7 @@ def test_a_backup_cut_short_or_altered_is_refused(tmp_path: Path) -> None:
     rows = tmp_path / "backup" / ROWS
     whole = rows.read_text()
     rows.write_text("".join(whole.splitlines(keepends=True)[:-1]))
-    empty = ServiceSettings(folder=tmp_path / "new")
+    empty = ServerSettings(folder=tmp_path / "new")
     with pytest.raises(ValueError, match="whole"):
         restore(empty, tmp_path / "backup")
     rows.write_text(whole)
@@ -147,7 +147,7 @@ def test_a_restore_that_ended_in_the_middle_is_no_new_server_and_goes_on(tmp_pat
     (file,) = (tmp_path / "backup" / "files").iterdir()
     whole = file.read_bytes()
     file.write_bytes(b"another")
-    other = ServiceSettings(folder=tmp_path / "new", trust_packages=True)
+    other = ServerSettings(folder=tmp_path / "new", trust_packages=True)
     with pytest.raises(ValueError, match="what its name says"):
         restore(other, tmp_path / "backup")
     assert (tmp_path / "new").stat().st_mode & 0o777 == 0o700
@@ -166,7 +166,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 from bl_steer.server.operations import backup
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 WATCHED = [one.__code__ for one in (backup.restore, backup._restore, backup._copy_keys)]
 left = 0
@@ -184,7 +184,7 @@ for count in range(200):
     if os.fork() == 0:
         left = count
         sys.settrace(trace)
-        backup.restore(ServiceSettings(folder=Path(sys.argv[1]) / str(count)), Path(sys.argv[2]))
+        backup.restore(ServerSettings(folder=Path(sys.argv[1]) / str(count)), Path(sys.argv[2]))
         os._exit(0)
     if os.wait()[1] == 0:
         break
@@ -203,7 +203,7 @@ def test_a_restore_that_is_killed_at_any_line_is_whole_or_not_begun_or_goes_on(
     assert len(folders) > 20
     ends = set()
     for folder in folders:
-        new = ServiceSettings(folder=folder)
+        new = ServerSettings(folder=folder)
         begun = new.restoring.exists()
         whole = not begun and new.keys.exists()
         if not whole:

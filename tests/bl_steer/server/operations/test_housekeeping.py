@@ -22,7 +22,7 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
 from bl_steer.server.operations.housekeeping import Keeper
 from bl_steer.server.operations.retention import delete_expired, delete_unreferenced
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
 DAY_S = 86_400.0
@@ -58,7 +58,7 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
 
 
 def keeper_in(folder: Path, **settings: Any) -> Keeper:
-    keeper = Keeper(ServiceSettings(folder=folder, **settings))
+    keeper = Keeper(ServerSettings(folder=folder, **settings))
     keeper.database.create_tables()
     with keeper.database.write() as session:
         session.add(User(id="u", email="u@example.org", name="上田"))

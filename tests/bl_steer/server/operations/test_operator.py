@@ -16,7 +16,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Invitation
 from bl_steer.server.environment import misspelt
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.rendering import time_in
 
 
@@ -24,7 +24,7 @@ from bl_steer.server.web.rendering import time_in
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A server's folder, not yet made, in an environment that is as it was afterwards."""
     for name in ("FOLDER", "HOST", "PORT", "WORKERS"):
-        monkeypatch.setenv(f"BL_STEER_SERVICE_{name}", str(ServiceSettings().port))
+        monkeypatch.setenv(f"BL_STEER_SERVICE_{name}", str(ServerSettings().port))
         monkeypatch.delenv(f"BL_STEER_SERVICE_{name}")
     monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(tmp_path / "server"))
     return tmp_path / "server"
@@ -75,7 +75,7 @@ def test_times_are_this_machines_unless_a_zone_is_set(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TZ", "Asia/Tokyo")
     time.tzset()
     try:
-        assert time_in(1e9, ServiceSettings().time_zone) == "2001-09-09 10:46 JST"
+        assert time_in(1e9, ServerSettings().time_zone) == "2001-09-09 10:46 JST"
     finally:
         monkeypatch.undo()
         time.tzset()
@@ -122,7 +122,7 @@ def test_a_user_is_added_only_where_a_server_is(
         capsys, "server", "add-user", "ann@example.org", "--folder", str(folder)
     )
     assert not folder.exists()
-    database = Database(ServiceSettings(folder=folder).database)
+    database = Database(ServerSettings(folder=folder).database)
     database.create_tables()
     assert "'notanemail'" in line_of(capsys, "server", "add-user", "notanemail")
     assert main(["server", "add-user", "ann@example.org"]) == 0
@@ -161,7 +161,7 @@ def test_a_command_on_a_servers_folder_takes_it_as_the_option_that_it_asks_for(
 def test_packages_are_listed_in_the_folder_that_the_option_names(
     capsys: pytest.CaptureFixture[str], folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    database = Database(ServiceSettings(folder=folder).database)
+    database = Database(ServerSettings(folder=folder).database)
     database.create_tables()
     database.close()
     monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", "nowhere")

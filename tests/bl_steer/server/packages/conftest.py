@@ -17,7 +17,7 @@ from bl_steer.server.packages.content import content_hash
 from bl_steer.server.packages.expected import expected_of
 from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.store import PackageStore
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 SCRIPT = """\
 import numpy as np
@@ -111,12 +111,12 @@ def small(tmp_path: Path) -> Callable[..., SmallPackage]:
 
 
 @pytest.fixture
-def service(tmp_path: Path) -> ServiceSettings:
-    return ServiceSettings(folder=tmp_path / "service", poll_s=0.1)
+def service(tmp_path: Path) -> ServerSettings:
+    return ServerSettings(folder=tmp_path / "service", poll_s=0.1)
 
 
 @pytest.fixture
-def packages(service: ServiceSettings) -> PackageStore:
+def packages(service: ServerSettings) -> PackageStore:
     return PackageStore(service)
 
 

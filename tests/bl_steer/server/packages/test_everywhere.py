@@ -27,7 +27,7 @@ from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.testing import try_package
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 
@@ -43,7 +43,7 @@ description = "none"
 
 
 @pytest.fixture
-def server(service: ServiceSettings, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def server(service: ServerSettings, monkeypatch: pytest.MonkeyPatch) -> Worker:
     """A worker, with the settings where the command line finds them."""
     monkeypatch.setenv("BL_STEER_SERVICE_FOLDER", str(service.folder))
     worker = Worker(service, name="w")

@@ -28,7 +28,7 @@ from bl_steer.server.retraining.schedule import DAY_S, is_due
 from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.retraining.snapshots import check_allowed, take_snapshot
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 PHASES = Phases(
     (Phase("dark", (255, 0, 0), (213, 94, 0)), Phase("bright", (0, 0, 255), (0, 114, 178)))
@@ -81,7 +81,7 @@ def retrainings(tmp_path: Path, database: Database) -> Retrainings:
             User(id=one, email=f"{one}@example.org", role=role)
             for one, role in {"u": "user", "v": "user", "r": "reviewer", "a": "admin"}.items()
         )
-    return Retrainings(ServiceSettings(folder=tmp_path / "service"), database, ASKED)
+    return Retrainings(ServerSettings(folder=tmp_path / "service"), database, ASKED)
 
 
 def parts(retrainings: Retrainings) -> dict[str, set[str]]:

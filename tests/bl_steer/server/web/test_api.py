@@ -17,7 +17,7 @@ from sqlalchemy import select
 
 from bl_steer.cli import main
 from bl_steer.server.auth.permissions import ACCESS
-from bl_steer.server.client import Client, JobFailed, ServiceError
+from bl_steer.server.client import Client, JobFailed, ServerError
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Upload
 
@@ -77,31 +77,31 @@ def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) ->
     key = site.key(site.user("wrong@example.org"))
     with Client(site.address, key) as server, Client(site.address, key, language="ja") as japanese:
         upload = server.upload(table)
-        with pytest.raises(ServiceError, match="Must be at least 1, got 0"):
+        with pytest.raises(ServerError, match="Must be at least 1, got 0"):
             server.submit("advise", [upload], {"n_points": 0})
-        with pytest.raises(ServiceError, match="1 以上"):
+        with pytest.raises(ServerError, match="1 以上"):
             japanese.submit("advise", [upload], {"n_points": 0})
-        with pytest.raises(ServiceError, match=r"does not take .*\.csv"):
+        with pytest.raises(ServerError, match=r"does not take .*\.csv"):
             server.submit("segment", [upload])
-        with pytest.raises(ServiceError, match="no such file"):
+        with pytest.raises(ServerError, match="no such file"):
             server.submit("advise", ["none"])
-        with pytest.raises(ServiceError, match="Is not a parameter") as said:
+        with pytest.raises(ServerError, match="Is not a parameter") as said:
             server.submit("superres", [upload], {"model": "/etc"})
         assert "model" not in str(said.value).partition("there are")[2]
-        with pytest.raises(ServiceError, match=r"n_point: .* there are goal, n_points"):
+        with pytest.raises(ServerError, match=r"n_point: .* there are goal, n_points"):
             server.submit("advise", [upload], {"n_point": 3})
-        with pytest.raises(ServiceError, match=r"n_point: .*指定できるのは goal, n_points"):
+        with pytest.raises(ServerError, match=r"n_point: .*指定できるのは goal, n_points"):
             japanese.submit("advise", [upload], {"n_point": 3})
         names = "advise, components, segment, structure, superres"
-        with pytest.raises(ServiceError, match=f"no analysis advice; there are {names}"):
+        with pytest.raises(ServerError, match=f"no analysis advice; there are {names}"):
             server.submit("advice", [upload])
-        with pytest.raises(ServiceError, match=f"解析 advice .*{names}"):
+        with pytest.raises(ServerError, match=f"解析 advice .*{names}"):
             japanese.submit("advice", [upload])
         job = server.submit("advise", [upload])
         assert server.cancel(job)["state"] == "cancelled"
         with pytest.raises(JobFailed, match="cancelled"):
             server.wait(job)
-    with Client(site.address, "bls_wrong") as server, pytest.raises(ServiceError, match="unknown"):
+    with Client(site.address, "bls_wrong") as server, pytest.raises(ServerError, match="unknown"):
         server.analyses()
     with pytest.raises(ValueError, match="a key must be given"):
         Client(site.address)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bl_steer.server.client import Client, ServiceError
+from bl_steer.server.client import Client, ServerError
 from bl_steer.server.jobs.leases import Output, Produced
 from bl_steer.server.jobs.queue import finish
 from bl_steer.server.retraining.pairs import training_pairs
@@ -107,12 +107,12 @@ def test_a_program_gives_labels_and_hears_in_its_language(site: Any, tmp_path: P
     good.write_bytes(png(LABELS))
     bad.write_bytes(png(LABELS[:5]))
     with Client(site.address, site.key(user), language="ja") as server:
-        with pytest.raises(ServiceError, match="32 × 24 画素") as told:
+        with pytest.raises(ServerError, match="32 × 24 画素") as told:
             server.give_mask(job_id, bad)
         assert told.value.status == 422
         mask_id = server.give_mask(job_id, good)
         assert pairs(site) == [(upload_id, mask_id)]
-        with pytest.raises(ServiceError) as told:
+        with pytest.raises(ServerError) as told:
             server.give_mask(job_id, good, image="another")
         assert told.value.status == 404
 

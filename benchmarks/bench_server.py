@@ -5,7 +5,7 @@ open. Asks for: submits at 5 % of the health route's rate or more, 95 % of them 
 the history page of a user with 100,000 jobs within 150 ms. What else the machine does disturbs all
 of these; the last column does not hang on it much: processor time of the web process a request.
 
-    python benchmarks/bench_service.py [--seconds 10] [--jobs 100000]
+    python benchmarks/bench_server.py [--seconds 10] [--jobs 100000]
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, User, new_id
 from bl_steer.server.sandbox.limits import process_tree
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 CONNECTIONS = 20
 PORT = 8871
@@ -134,7 +134,7 @@ def measure(folder: Path, seconds: float, n_jobs: int) -> None:
     values = {"FOLDER": folder, "PORT": PORT, "RATE_PER_MINUTE": 10**7, "QUOTA_JOBS": 10**7}
     environment = {f"BL_STEER_SERVICE_{name}": str(value) for name, value in values.items()}
     os.environ |= environment
-    settings = ServiceSettings()
+    settings = ServerSettings()
     database = Database(settings.database)
     database.create_tables()
     with database.write() as session:

@@ -5,7 +5,7 @@ download, share and delete, a round every few seconds each; the resident memory 
 read every 10 s after a minute of warm-up. The jobs' own processes do not count: they end. Flat is
 a process whose memory in the last third is, in the mean, within 3 % of that in the first third.
 
-    python benchmarks/soak_service.py [--minutes 10] [--out FILE.csv]
+    python benchmarks/soak_server.py [--minutes 10] [--out FILE.csv]
     make soak
 """
 
@@ -28,14 +28,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
-from bench_service import answers, wait_until
+from bench_server import answers, wait_until
 
 from bl_steer.server.auth.accounts import add_user, start_session
 from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.client import Client
 from bl_steer.server.db.database import Database
 from bl_steer.server.sandbox.limits import usage_of
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 
 PORT = 8871
@@ -168,7 +168,7 @@ def soak(folder: Path, minutes: float) -> tuple[np.ndarray, dict[str, list[float
     """Run a server with visitors, and return what its parts took meanwhile."""
     values = {"FOLDER": folder / "service", "PORT": PORT, "JOB_NICENESS": 0}
     os.environ |= {f"BL_STEER_SERVICE_{name}": str(value) for name, value in values.items()}
-    settings = ServiceSettings()
+    settings = ServerSettings()
     database = Database(settings.database)
     database.create_tables()
     visitors = []

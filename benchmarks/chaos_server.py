@@ -4,7 +4,7 @@ Web, workers, keeper and the jobs' own processes are killed at random, each of t
 asked for, while jobs are submitted over the REST API and a mail server refuses mails. Once,
 everything but the supervisor is killed at the same moment.
 
-    python benchmarks/chaos_service.py --seed 0 --database sqlite
+    python benchmarks/chaos_server.py --seed 0 --database sqlite
     make chaos        # three seeds on SQLite and PostgreSQL
 """
 
@@ -41,7 +41,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, JobOutput, OutgoingMail, Worker
 from bl_steer.server.operations.serve import prepare, set_environment
 from bl_steer.server.sandbox.limits import process_tree
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 PARTS = ("web", "worker", "keeper", "job")
 POINTS = "x,y,value\n" + "".join(
@@ -250,15 +250,13 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
                     "rate_per_minute": 1_000_000,
                 }
             )
-            return _run(options, ServiceSettings(), mailbox)
+            return _run(options, ServerSettings(), mailbox)
     finally:
         controller.stop()
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(
-    options: argparse.Namespace, settings: ServiceSettings, mailbox: Mailbox
-) -> dict[str, Any]:
+def _run(options: argparse.Namespace, settings: ServerSettings, mailbox: Mailbox) -> dict[str, Any]:
     prepare(settings)
     database = Database(settings.database)
     with database.write() as session:
