@@ -80,12 +80,12 @@ def chromium() -> Iterator[Any]:
 
 @pytest.fixture(scope="session")
 def site_module() -> ModuleType:
-    """The module beside this one that starts access points."""
+    """The module beside this one that starts servers."""
     return _beside("site")
 
 
 @pytest.fixture
 def site(site_module: ModuleType, tmp_path: Path) -> Iterator[Any]:
-    """A running access point with an empty database."""
+    """A running server with an empty database."""
     with site_module.running_site(tmp_path / "service") as running:
         yield running

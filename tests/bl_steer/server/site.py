@@ -92,19 +92,19 @@ KINDS = {
 
 
 class Browser:
-    """A client that is signed in and sends the word of its session with each form."""
+    """A client that is signed in and sends the CSRF token of its session with each form."""
 
     def __init__(self, client: httpx.Client) -> None:
         self.client = client
         found = CSRF.search(client.get("/account").text)
         assert found is not None
-        self.word = found[1]
+        self.csrf_token = found[1]
 
     def get(self, path: str, **options: Any) -> httpx.Response:
         return self.client.get(path, **options)
 
     def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> httpx.Response:
-        return self.client.post(path, data={"csrf": self.word, **(data or {})}, **options)
+        return self.client.post(path, data={"csrf": self.csrf_token, **(data or {})}, **options)
 
     def upload(self, *files: tuple[str, bytes], **data: str) -> httpx.Response:
         return self.post("/files", data, files=[("files", one) for one in files])

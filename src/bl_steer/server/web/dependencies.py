@@ -7,6 +7,7 @@ send plain ones through its pool of threads, one after another, at each request.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -49,9 +50,10 @@ async def form_of(request: Request) -> dict[str, str]:
 async def read_time(before: str = "") -> float | None:
     """Return where a page of a list begins, s since 1970; None for the first page."""
     try:
-        return float(before) if before else None
+        time = float(before)
     except ValueError:
         return None
+    return time if math.isfinite(time) else None
 
 
 AppContext = Annotated[Context, Depends(context_of)]

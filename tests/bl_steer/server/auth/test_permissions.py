@@ -40,11 +40,11 @@ def test_a_route_without_a_row_cannot_be_made() -> None:
 
 @dataclass
 class House:
-    """An access point with a visitor of each kind."""
+    """An server with a visitor of each kind."""
 
     site: Any
     clients: dict[str, httpx.Client] = field(default_factory=dict)
-    words: dict[str, str] = field(default_factory=dict)
+    tokens: dict[str, str] = field(default_factory=dict)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def house(site_module: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         for role in ("user", "reviewer", "admin"):
             user = site.user(f"{role}@example.org", role)
             browser = site.browser(f"{role}@example.org")
-            made.clients[role], made.words[role] = browser.client, browser.word
+            made.clients[role], made.tokens[role] = browser.client, browser.csrf_token
             if role == "admin":
                 made.clients["key"] = site.program(user)
                 made.clients["narrow key"] = site.program(user, "packages:write")
@@ -72,8 +72,8 @@ def test_each_route_lets_in_whom_its_row_says_and_nobody_else(house: House, row:
             continue
         form: dict[str, Any] = {}
         if rule.body == "form":
-            form = {"data": {"csrf": house.words.get(who, "")}}
-        headers = {"X-CSRF-Token": house.words.get(who, "")}
+            form = {"data": {"csrf": house.tokens.get(who, "")}}
+        headers = {"X-CSRF-Token": house.tokens.get(who, "")}
         answer = house.clients[who].request(method, path, headers=headers, **form)
         assert answer.status_code < 500, f"{row} for {who}: {answer.status_code}"
         let_in = not is_refused(answer) or row == "POST /sign-in"  # that one asks who is there
@@ -115,11 +115,11 @@ def test_what_belongs_to_another_user_is_not_there(house: House, row: str) -> No
         owner = who == "user"
         if owner and (method != "GET"):
             continue  # what changes things is tried by strangers to them only
-        data: dict[str, Any] = {"csrf": house.words[who], "days": "3"}
+        data: dict[str, Any] = {"csrf": house.tokens[who], "days": "3"}
         options: dict[str, Any] = {"data": data} if ACCESS[row].body == "form" else {}
         if ACCESS[row].body == "json":
             options = {"json": {"days": 3}}
-        headers = {"X-CSRF-Token": house.words[who]}
+        headers = {"X-CSRF-Token": house.tokens[who]}
         answer = house.clients[who].request(method, path, headers=headers, **options)
         if "{user_id}" in row:
             assert answer.status_code == 403
@@ -131,12 +131,12 @@ def objects_of(house: House) -> dict[str, str]:
     """Return ids of objects of the plain user; made once."""
     if hasattr(house, "ids"):
         return house.ids  # type: ignore[no-any-return]
-    client, word = house.clients["user"], house.words["user"]
+    client, token = house.clients["user"], house.tokens["user"]
     sent = client.post(
-        "/files", data={"csrf": word}, files=[("files", ("a.csv", b"x,y,value\n1,2,3\n"))]
+        "/files", data={"csrf": token}, files=[("files", ("a.csv", b"x,y,value\n1,2,3\n"))]
     )
     upload_id = sent.headers["location"].partition("file=")[2]
-    made = client.post("/analyses/advise", data={"csrf": word, "file": upload_id})
+    made = client.post("/analyses/advise", data={"csrf": token, "file": upload_id})
     job_id = made.headers["location"].rpartition("/")[2]
     assert house.site.finish({"a.csv": b"a\n1\n"}) == job_id
     with house.site.context.database.write() as session:

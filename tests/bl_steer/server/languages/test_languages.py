@@ -24,6 +24,7 @@ from bl_steer.server.web.routes.packages import ACTIONS
 
 HERE = Path(str(bl_steer.server.__file__)).parent
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
+PARTS = ("title", "summary")
 SOURCES = [*HERE.rglob("*.py"), *HERE.glob("web/pages/*.html")]
 
 
@@ -75,30 +76,67 @@ def test_every_text_that_a_source_names_exists(path: Path) -> None:
     assert [key for key in named if key not in texts("en")] == []
 
 
-def test_every_state_cause_role_and_scope_has_its_text() -> None:
-    wanted = [f"cause.{one}" for one in CAUSES]
-    wanted += [f"state.{one}" for one in ("queued", "running", "done", "failed", "cancelled")]
-    wanted += [f"advice.{one}" for one in CAUSES]
-    wanted += [f"{what}{one}" for one in STATES for what in ("state.", "packages.now_")]
-    wanted += [f"gate.not_to_{one}" for one in STATES]
-    wanted += [f"packages.input_{one}" for one in get_args(InputKind)]
-    wanted += [f"packages.action_{one}" for one in ACTIONS]
-    wanted += [f"role.{one}" for one in ROLES] + [f"scope.{one}" for one in SCOPES]
-    assert [key for key in wanted if key not in texts("en")] == []
+def review_errors() -> set[str]:
+    """The keys of what a review refuses, but for those of each state."""
+    folder = HERE / "packages"
+    source = "".join((folder / name).read_text() for name in ("review.py", "catalogue.py"))
+    keys = re.findall(r"raise GateError\(\s*f?\"(\w+)", source)
+    assert len(keys) == source.count("raise GateError(") > 10
+    return {f"gate.{key}" for key in keys if key != "not_to_"}
 
 
-def test_every_refusal_of_the_gate_and_every_deed_on_record_has_its_text() -> None:
-    gate = "".join((HERE / "packages" / one).read_text() for one in ("review.py", "catalogue.py"))
-    raised = re.findall(r"raise GateError\(\s*f?\"(\w+)", gate)
-    assert len(raised) == gate.count("raise GateError(") > 10
-    named = [one for one in raised if one != "not_to_"]  # of each state: above
-    assert [one for one in named if f"gate.{one}" not in texts("ja")] == []
-    sources = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("*.py"))
-    calls = re.findall(r"\b(?:record_event|_record)\((?!self)[^)]*", sources)
-    deeds = {one for call in calls for one in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
-    deeds |= {"retraining done", "retraining failed"}
-    assert len(deeds) > 20
-    assert [one for one in deeds if f"audit.{one}" not in texts("ja")] == []
+def audit_events() -> set[str]:
+    """The keys of all events that a source records."""
+    source = "".join(path.read_text(encoding="utf-8") for path in HERE.rglob("*.py"))
+    calls = re.findall(r"\b(?:record_event|_record)\((?!self)[^)]*", source)
+    names = {name for call in calls for name in re.findall(r'"([a-z]+ [a-z]+(?: [a-z]+)*)"', call)}
+    assert len(names) > 20
+    return {f"audit.{name}" for name in names | {"retraining done", "retraining failed"}}
+
+
+def families() -> dict[str, set[str]]:
+    """The keys that sources put together, by what these begin with."""
+    jobs = ("queued", "running", "done", "failed", "cancelled")
+    entries = {entry.name: entry.params.model_fields for entry in builtin_entries()}
+    fields = [f"{name}.{field}" for name, model in entries.items() for field in model]
+    sources = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    missing = re.findall(r'missing\("(\w+)"\)', sources)
+    return {
+        "cause.": {f"cause.{cause}" for cause in CAUSES},
+        "advice.": {f"advice.{cause}" for cause in CAUSES},
+        "state.": {f"state.{state}" for state in (*jobs, *STATES)},
+        "packages.now_": {f"packages.now_{state}" for state in STATES},
+        "packages.input_": {f"packages.input_{kind}" for kind in get_args(InputKind)},
+        "packages.action_": {f"packages.action_{action}" for action in ACTIONS},
+        "gate.": {f"gate.not_to_{state}" for state in STATES} | review_errors(),
+        "role.": {f"role.{role}" for role in ROLES},
+        "scope.": {f"scope.{scope}" for scope in SCOPES},
+        "audit.": audit_events(),
+        "analysis.": {f"analysis.{name}.{part}" for name in entries for part in PARTS},
+        "param.": {f"param.{field}" for field in fields},
+        "help.": {f"help.{field}" for field in fields},
+        "refused.no_": {f"refused.no_{name}" for name in missing},
+    }
+
+
+HIDDEN = {"param.segment.keep_probability", "param.superres.model"}
+HIDDEN |= {key.replace("param.", "help.") for key in HIDDEN}
+
+
+@pytest.mark.parametrize("family", sorted(families()))
+def test_every_text_that_a_source_puts_together_exists_and_no_other(family: str) -> None:
+    known = {key for key in texts("en") if key.startswith(family)}
+    named = families()[family]
+    assert named - known <= HIDDEN
+    sources = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    assert [key for key in sorted(known - named) if f'"{key}"' not in sources] == []
+
+
+def test_no_text_is_unused() -> None:
+    sources = "".join(path.read_text(encoding="utf-8") for path in SOURCES)
+    literal = set(re.findall(r"""["']([a-z_]+\.[a-zA-Z_ :.]+)["']""", sources))
+    begun = tuple(re.findall(r"""["']([a-z_]+\.[a-z_.]*)(?:\{|["'] ~)""", sources))
+    assert [key for key in texts("en") if key not in literal and not key.startswith(begun)] == []
 
 
 def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:

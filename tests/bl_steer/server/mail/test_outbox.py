@@ -20,7 +20,7 @@ def mail_of(database: Database, mail_id: str) -> OutgoingMail:
         return session.get_one(OutgoingMail, mail_id)
 
 
-def test_a_mail_is_taken_by_one_keeper_and_sent_once(database: Database) -> None:
+def test_a_mail_is_leased_by_one_process_and_sent_once(database: Database) -> None:
     mail_id = post(database)
     mail = take(database, 0.0)
     assert mail is not None
@@ -52,7 +52,7 @@ def test_a_refused_mail_waits_twice_as_long_each_time_and_fails_at_last(
     )
 
 
-def test_a_mail_of_a_dead_keeper_goes_out_again_with_the_same_id(database: Database) -> None:
+def test_a_mail_of_a_dead_process_goes_out_again_with_the_same_id(database: Database) -> None:
     post(database)
     first = take(database, 0.0)
     with database.write() as session:

@@ -205,7 +205,9 @@ def test_several_files_come_in_at_once_with_their_japanese_names(site: Any, brow
 
 
 def test_a_name_in_cp932_as_old_programs_send_it_is_read(browser: Any) -> None:
-    body = b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n' + browser.word.encode()
+    body = (
+        b'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n' + browser.csrf_token.encode()
+    )
     body += b'\r\n--b\r\nContent-Disposition: form-data; name="files"; filename="'
     body += "試料.csv".encode("cp932") + b'"\r\n\r\nx,y,v\n1,2,3\n\r\n--b--\r\n'
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
@@ -217,7 +219,7 @@ def test_a_bad_file_among_good_ones_is_named_in_the_users_language(browser: Any)
     files = [("good.csv", TABLE.encode()), ("悪い.exe", b"MZ\x90\0")]
     answer = browser.client.post(
         "/files",
-        data={"csrf": browser.word},
+        data={"csrf": browser.csrf_token},
         files=[("files", one) for one in files],
         headers={"Accept-Language": "ja"},
     )

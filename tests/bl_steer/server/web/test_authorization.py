@@ -33,7 +33,7 @@ INJECTION = ["a\r\nSet-Cookie: x=1", "a%0d%0aX-Evil: 1", "a\nX-Evil: 1", "a\u560
 
 @pytest.fixture(scope="module")
 def site(site_module: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    with site_module.running_site(tmp_path_factory.mktemp("gate")) as running:
+    with site_module.running_site(tmp_path_factory.mktemp("server")) as running:
         running.user()
         yield running
 
@@ -44,8 +44,8 @@ def browser(site: Any) -> Any:
 
 
 def test_a_form_without_the_sessions_word_is_refused(browser: Any) -> None:
-    for word in ("", "wrong", browser.word[:-1], "試"):
-        answer = browser.client.post("/account", data={"csrf": word, "name": "Eve"})
+    for token in ("", "wrong", browser.csrf_token[:-1], "試"):
+        answer = browser.client.post("/account", data={"csrf": token, "name": "Eve"})
         assert answer.status_code == 403
         assert "did not come from a page of yours" in answer.text
     assert browser.post("/account", {"name": "Ann"}).status_code == 303
@@ -56,7 +56,7 @@ def test_a_file_without_the_sessions_word_is_refused_before_it_is_kept(
 ) -> None:
     file = [("files", ("a.csv", b"1,2\n"))]
     assert browser.client.post("/files", files=file).status_code == 403
-    late = [("files", ("a.csv", b"1,2\n")), ("csrf", (None, browser.word))]
+    late = [("files", ("a.csv", b"1,2\n")), ("csrf", (None, browser.csrf_token))]
     assert browser.client.post("/files", files=late).status_code == 403
     assert not list(site.context.arrivals.iterdir())
 
@@ -70,7 +70,7 @@ def test_a_form_of_another_site_is_refused(browser: Any) -> None:
 def test_a_browsers_session_needs_the_word_for_the_api_too(browser: Any) -> None:
     wanted = {"analysis": "advise", "files": []}
     assert browser.client.post("/api/v1/jobs", json=wanted).status_code == 403
-    headers = {"X-CSRF-Token": browser.word}
+    headers = {"X-CSRF-Token": browser.csrf_token}
     assert browser.client.post("/api/v1/jobs", json=wanted, headers=headers).status_code == 422
 
 
@@ -145,7 +145,7 @@ def test_no_path_leads_out_of_where_files_are(browser: Any, path: str) -> None:
 @pytest.mark.parametrize("name", TRAVERSAL + INJECTION)
 def test_a_files_name_is_a_name_and_nothing_else(browser: Any, name: str) -> None:
     body = (
-        f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{browser.word}\r\n--b\r\n'
+        f'--b\r\nContent-Disposition: form-data; name="csrf"\r\n\r\n{browser.csrf_token}\r\n--b\r\n'
     ).encode()
     body += b'Content-Disposition: form-data; name="files"; filename="'
     body += (name.replace("\r\n", "%0d%0a").replace("\n", "%0a") + ".csv").encode()
