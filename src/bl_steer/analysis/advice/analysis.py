@@ -18,6 +18,7 @@ from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.analysis import advice
 from bl_steer.analysis.advice.checks import N_START, checked_points, value_name, warnings_for
 from bl_steer.analysis.advice.subset import most_learnt, spread_out
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.protocols import (
     Agent,
     AnalysisResult,
@@ -123,16 +124,7 @@ class SteeringAdvice:
         return AnalysisResult(
             tables={"suggestions": suggestions, "best": _best(points, sign)},
             arrays=arrays,
-            provenance={
-                "name": self.name,
-                "version": self.version,
-                "params": params.model_dump(),
-                "weights": None,
-                "source": dict(inputs.source),
-                "unit": unit,
-                "pitch": space.pitch,
-                "duration_s": perf_counter() - began,
-            },
+            provenance=provenance_of(self, params, inputs, began, unit=unit, pitch=space.pitch),
             figures={
                 "advice": lambda: advice.draw_advice(
                     points, suggestions, arrays, unit=unit, value=value_name(inputs)

@@ -6,7 +6,7 @@ is being measured, and steers by one of them.
 
 from __future__ import annotations
 
-import time
+from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bl_steer.analysis import components
 from bl_steer.analysis.components.checks import checked_arrays, checked_axes, warnings_for
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.features import parse_reference
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
@@ -106,7 +107,7 @@ class MapComponents:
         ValueError
             When the inputs are no map, or too small for so many components.
         """
-        began = time.time()
+        began = perf_counter()
         report = progress or (lambda done, total: None)
         unit = str(inputs.metadata.get("unit", "um"))
         arrays = checked_arrays(inputs)
@@ -123,18 +124,16 @@ class MapComponents:
         return AnalysisResult(
             tables={"components": table, "points": points},
             arrays={"components": maps, "residual": residual},
-            provenance={
-                "name": self.name,
-                "version": self.version,
-                "params": params.model_dump(),
-                "weights": None,
-                "source": dict(inputs.source),
-                "unit": unit,
-                "q_unit": axes.unit,
-                "qx": axes.qx.tolist(),
-                "qz": axes.qz.tolist(),
-                "duration_s": time.time() - began,
-            },
+            provenance=provenance_of(
+                self,
+                params,
+                inputs,
+                began,
+                unit=unit,
+                q_unit=axes.unit,
+                qx=axes.qx.tolist(),
+                qz=axes.qz.tolist(),
+            ),
             figures={
                 "maps": lambda: components.draw_maps(table, points, unit=unit),
                 "patterns": lambda: components.draw_patterns(table, maps, axes),

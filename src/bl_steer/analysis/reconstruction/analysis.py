@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import reconstruction, segmentation, slices
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import check_inputs, gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
@@ -145,23 +146,21 @@ class Reconstruct:
                     "uncertainty": uncertainty,
                     "z_nm": depths.z_nm,
                 },
-                provenance={
-                    "name": self.name,
-                    "version": self.version,
-                    # The hash of the weights says which model it was, wherever its folder is.
-                    "params": params.model_dump(mode="json", exclude={"model"}),
-                    "weights": model.weights_sha256,
-                    "model": params.model,
-                    "superresolution_weights": network.weights_sha256,
-                    "phases": model.phases.to_list(),
-                    "voxel_nm": [depths.step_nm, pixel_nm, pixel_nm],
-                    "pitch_nm": depths.pitch_nm,
-                    "resolution_nm": trust.resolution_nm,
-                    "window": window,
-                    "source": dict(inputs.source),
-                    "versions": dict(network.card.get("versions", {})),
-                    "duration_s": perf_counter() - began,
-                },
+                provenance=provenance_of(
+                    self,
+                    params,
+                    inputs,
+                    began,
+                    weights=model.weights_sha256,
+                    model=params.model,
+                    superresolution_weights=network.weights_sha256,
+                    phases=model.phases.to_list(),
+                    voxel_nm=[depths.step_nm, pixel_nm, pixel_nm],
+                    pitch_nm=depths.pitch_nm,
+                    resolution_nm=trust.resolution_nm,
+                    window=window,
+                    versions=dict(network.card.get("versions", {})),
+                ),
                 warnings=(
                     *inputs.notes,
                     *aligned.warnings,

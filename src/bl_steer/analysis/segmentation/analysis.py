@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.segmentation.checks import count_compared, warnings_for
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
@@ -122,33 +123,22 @@ class SegmentMicrographs:
         return AnalysisResult(
             tables=_tables(model, results),
             arrays=_arrays(results, params.keep_probability),
-            provenance=self._provenance(params, model, inputs, perf_counter() - began),
+            provenance=provenance_of(
+                self,
+                params,
+                inputs,
+                began,
+                weights=model.weights_sha256,
+                model=params.model,
+                phases=model.phases.to_list(),
+                versions={name: version(name) for name in ("torch", "numpy")},
+            ),
             figures={
                 field.name: partial(_draw, field, results[field.name], model.phases)
                 for field in fields
             },
             warnings=(*inputs.notes, *warnings),
         )
-
-    def _provenance(
-        self,
-        params: SegmentParams,
-        model: segmentation.SegmentationModel,
-        inputs: Inputs,
-        duration_s: float,
-    ) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "version": self.version,
-            # The hash of the weights says which model it was, wherever its folder is.
-            "params": params.model_dump(mode="json", exclude={"model"}),
-            "weights": model.weights_sha256,
-            "model": params.model,
-            "phases": model.phases.to_list(),
-            "source": dict(inputs.source),
-            "versions": {name: version(name) for name in ("torch", "numpy")},
-            "duration_s": duration_s,
-        }
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from scipy.ndimage import shift
 
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.slices.checks import check_common_part, drift_warnings, missing_warnings
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
 from bl_steer.analysis.slices.recorded_slices import stack_of
@@ -99,17 +100,15 @@ class AlignSlices:
         return AnalysisResult(
             tables={"slices": _table(inputs, trajectory, np.array(levels))},
             arrays={"slices": stack},
-            provenance={
-                "name": self.name,
-                "version": self.version,
-                "params": params.model_dump(mode="json"),
-                "weights": None,
-                "source": dict(inputs.source),
-                "pixel_size_nm": size,
-                "pitch_nm": inputs.metadata.get("pitch_nm"),
-                "window": [[w.start, w.stop] for w in window],
-                "duration_s": perf_counter() - began,
-            },
+            provenance=provenance_of(
+                self,
+                params,
+                inputs,
+                began,
+                pixel_size_nm=size,
+                pitch_nm=inputs.metadata.get("pitch_nm"),
+                window=[[w.start, w.stop] for w in window],
+            ),
             warnings=(
                 *inputs.notes,
                 *drift_warnings(by_marks=trajectory.by_marks),

@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import structure
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.structure.checks import (
     check_labels,
     check_voxel,
@@ -125,26 +126,24 @@ class StructureAnalysis:
         return AnalysisResult(
             tables=tables_of(measures),
             arrays={},
-            provenance={
-                "name": self.name,
-                "version": self.version,
+            provenance=provenance_of(
+                self,
                 # As used, so that the digest does not depend on who named voxel and phases.
-                "params": {
+                {
                     **params.model_dump(mode="json"),
                     "voxel_size_nm": list(voxel),
                     "phases": ",".join(f"{k}:{name}" for k, name in volume.names.items()),
                 },
-                "weights": None,
-                "phases": {str(label): name for label, name in volume.names.items()},
-                "shape": list(volume.shape),
-                "flat_interface_seen": [measures.areas.flat_least, measures.areas.flat_largest],
-                "straight_line_seen": [
+                inputs,
+                began,
+                phases={str(label): name for label, name in volume.names.items()},
+                shape=list(volume.shape),
+                flat_interface_seen=[measures.areas.flat_least, measures.areas.flat_largest],
+                straight_line_seen=[
                     measures.lines.straight_least,
                     measures.lines.straight_largest,
                 ],
-                "source": dict(inputs.source),
-                "duration_s": perf_counter() - began,
-            },
+            ),
             figures={
                 "structure": lambda: structure.draw_structure(measures),
                 "isotropy": lambda: structure.draw_isotropy(measures),

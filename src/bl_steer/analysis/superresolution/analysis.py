@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import superresolution
+from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.superresolution.checks import (
     absent_labels,
     check_lessons,
@@ -147,18 +148,16 @@ def result_of(
     return AnalysisResult(
         tables=tables,
         arrays={"volume": resolved.volume, "uncertainty": resolved.uncertainty},
-        provenance={
-            "name": SuperResolutionAnalysis.name,
-            "version": SuperResolutionAnalysis.version,
-            # The hash of the weights says which model it was, wherever its folder is.
-            "params": params.model_dump(mode="json", exclude={"model"}),
-            "weights": model.weights_sha256,
-            "model": params.model,
-            "limit": limit_of(voxel_nm[0]),
-            "source": dict(inputs.source),
-            "versions": dict(model.card.get("versions", {})),
-            "duration_s": perf_counter() - began,
-        },
+        provenance=provenance_of(
+            SuperResolutionAnalysis,
+            params,
+            inputs,
+            began,
+            weights=model.weights_sha256,
+            model=params.model,
+            limit=limit_of(voxel_nm[0]),
+            versions=dict(model.card.get("versions", {})),
+        ),
         figures={
             "section": lambda: superresolution.draw_section(
                 slices, resolved.volume, resolved.uncertainty, voxel_nm
