@@ -1,61 +1,66 @@
 """The command line: readable text on the screen, the same as JSON with ``--json FILE``.
 
 Exit status 0, or 2 with one line that names the value and the remedy, or 130 after Ctrl-C with one
-line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``. Each module
-beside this one adds its commands with ``add_commands``; a new family of commands is a new module in
-`FAMILIES`.
+line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``.
+
+`COMMANDS` names the module of each command. It is imported, with all that it needs, when its
+command is parsed and not before, so that ``bl-steer --help`` is quick and works without extras.
 """
 
 from __future__ import annotations
 
-import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
-from bl_steer.cli import (
-    analyses,
-    beamline,
-    packages,
-    reconstruction,
-    retrain,
-    reviews,
-    segment,
-    steering,
-    stored,
-    structure,
-    submit,
-    superres,
-)
-from bl_steer.cli import server as service
-from bl_steer.cli.options import Parser, check_json
+from bl_steer.cli.options import AddOptions, Failed, Parser, check_json, write_json
 from bl_steer.extras import hint
 
-__all__ = ["main"]
+__all__ = ["COMMANDS", "main", "make_parser"]
 
-FAMILIES = (
-    steering,
-    stored,
-    analyses,
-    beamline,
-    segment,
-    structure,
-    superres,
-    reconstruction,
-    service,
-    packages,
-    reviews,
-    submit,
-    retrain,
-)
+COMMANDS = {
+    "demo": ("steering", "find point A on a simulated film; leaves a figure"),
+    "find": ("steering", "find point A, with options"),
+    "replay": ("steering", "steer over a recorded map or a preset"),
+    "paper": ("steering", "the figures and tables of the paper"),
+    "runs": ("stored", "list the stored runs"),
+    "show": ("stored", "figure and table of a stored run"),
+    "analyse": ("stored", "analyse a stored run; without a run, list the analyses"),
+    "session": ("session", "an IPython session at the beamline"),
+    "ioc": ("session", "serve a simulated film over Channel Access"),
+    "segment": ("segment", "split micrographs into phases; train models for it"),
+    "structure": (
+        "volumes",
+        "measure a label volume: volumes, contact areas, triple lines, connectivity, lengths",
+    ),
+    "superres": ("volumes", "insert planes between the slices of a stack"),
+    "slice-and-view": (
+        "slices",
+        "take slices on the simulated FIB-SEM, and report what the volume holds",
+    ),
+    "report": ("slices", "write the report of a reconstructed run"),
+    "serve": ("server", "run the analysis server until Ctrl-C"),
+    "server": ("server", "look after the analysis server"),
+    "submit": ("submit", "have files analysed by an analysis server, and save the result"),
+    "package": ("packages", "make an analysis of your own for the analysis server"),
+    "review": ("packages", "review packages of the server on this machine"),
+    "retrain": ("retrain", "train models further on what users gave to the server"),
+}
+"""By name: the module here that adds it with ``add_NAME(parser, argv)``, and what it does."""
 EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
-    arguments = _parser().parse_args(argv)
     try:
-        check_json(getattr(arguments, "json", None))
-        arguments.run(arguments)
+        arguments = make_parser().parse_args(argv)
+        check_json(arguments)
+        try:
+            report = arguments.run(arguments)
+        except Failed as failure:
+            write_json(arguments, failure.report)
+            raise
+        write_json(arguments, report)
     except KeyboardInterrupt as stop:
         kept = str(stop) or "what was measured is kept"
         print(f"bl-steer: interrupted; {kept}", file=sys.stderr)
@@ -70,12 +75,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> Parser:
+    """Return the parser of all commands; each gets its options when it is parsed."""
     parser = Parser(
         prog="bl-steer",
         description="Steer a micro-beam diffraction measurement to the spot that matters.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for family in FAMILIES:
-        family.add_commands(commands)
+    for name, (_, text) in COMMANDS.items():
+        commands.add_parser(name, help=text, description=text, add_options=_adding(name))
     return parser
+
+
+def _adding(name: str) -> AddOptions:
+    def add(parser: Parser, argv: Sequence[str]) -> None:
+        module = importlib.import_module(f"bl_steer.cli.{COMMANDS[name][0]}")
+        getattr(module, f"add_{name.replace('-', '_')}")(parser, argv)
+
+    return add

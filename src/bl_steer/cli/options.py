@@ -1,7 +1,6 @@
-"""What the commands share: how one is added, its options, and its report as JSON.
+"""What the commands share: parsers, options that several take, and how a report is written.
 
-A group of commands (``bl-steer segment train``) is added with `group`; what that returns takes
-`command` as the whole does.
+Options that come from an analysis' parameters are made by `bl_steer.cli.params`.
 """
 
 from __future__ import annotations
@@ -9,7 +8,8 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,17 +18,36 @@ from bl_steer.settings import Settings
 
 __all__ = [
     "PRESETS",
+    "AddOptions",
+    "Failed",
     "Parser",
+    "Run",
     "check_json",
     "command",
     "data_option",
     "group",
-    "plain_command",
+    "json_option",
+    "out_option",
+    "print_columns",
+    "print_row",
+    "print_warnings",
     "server_folder_option",
     "write_json",
 ]
 
 PRESETS = ("smooth", "multi-domain", "needle", "noisy", "rough")
+
+Run = Callable[[argparse.Namespace], Any]
+"""A command: it prints, and returns its report, which ``--json`` writes."""
+AddOptions = Callable[["Parser", Sequence[str]], None]
+
+
+class Failed(RuntimeError):
+    """A command that came to a report and failed all the same."""
+
+    def __init__(self, text: str, report: Any) -> None:
+        super().__init__(text)
+        self.report = report
 
 
 class _Help(argparse.HelpFormatter):
@@ -38,81 +57,130 @@ class _Help(argparse.HelpFormatter):
         text, default = action.help or "", action.default
         if action.nargs == 0 or default in (None, "", [], argparse.SUPPRESS):
             return text
-        several = default if isinstance(default, list) else [default]
-        shown = " ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in several)
+        values = default if isinstance(default, list) else [default]
+        shown = " ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
         return f"{text} (default {shown})".replace("%", "%%")
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, and whose help tells the defaults."""
+    """A parser whose errors are one line, and whose help tells the defaults.
 
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{"formatter_class": _Help, **options})
+    Parameters
+    ----------
+    add_options : adds the options when they are first needed, and is told what was typed: they may
+        depend on it
+    """
+
+    def __init__(self, *, add_options: AddOptions | None = None, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, **settings})
+        self._add_options = add_options
+
+    def complete(self, argv: Sequence[str] = ()) -> None:
+        """Add the options that are still missing."""
+        add, self._add_options = self._add_options, None
+        if add is not None:
+            add(self, argv)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse, with all options."""
+        self.complete(sys.argv[1:] if args is None else args)
+        return super().parse_known_args(args, namespace)
+
+    def format_help(self) -> str:
+        """Return the help, with all options."""
+        self.complete()
+        return super().format_help()
 
     def error(self, message: str) -> NoReturn:
-        """Leave with status 2."""
-        self.exit(2, f"bl-steer: {message}; see {self.prog} --help\n")
+        """Refuse what was typed."""
+        raise ValueError(f"{message}; see {self.prog} --help")
 
 
-def command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
-) -> argparse.ArgumentParser:
-    """Add a command with ``--json`` and ``--data``; `run` gets the parsed arguments."""
-    parser = plain_command(commands, name, run, text)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    data_option(parser)
-    return parser
-
-
-def plain_command(
-    commands: Any, name: str, run: Callable[[argparse.Namespace], None], text: str
-) -> argparse.ArgumentParser:
-    """Add a command without options."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
-    parser.set_defaults(run=run)
-    return parser
-
-
-def group(commands: Any, name: str, text: str) -> Any:
-    """Add a group of commands; return what its commands are added to."""
-    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+def group(parser: Parser) -> Any:
+    """Make a parser a group of commands; return what its commands are added to."""
     return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
-def data_option(parser: argparse.ArgumentParser) -> None:
+def command(commands: Any, name: str, run: Run, text: str) -> Parser:
+    """Add a command with ``--json`` to a group; `run` gets the parsed arguments."""
+    parser: Parser = commands.add_parser(name, help=text, description=text)
+    json_option(parser, run)
+    return parser
+
+
+def json_option(parser: Parser, run: Run) -> None:
+    """Let the user have the report of a command as JSON."""
+    parser.set_defaults(run=run)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
+
+
+def data_option(parser: Parser) -> None:
     """Let the user say where the store is."""
     parser.add_argument(
         "--data", type=Path, default=Settings().data_dir, metavar="DIR", help="folder of the store"
     )
 
 
-def server_folder_option(parser: argparse.ArgumentParser) -> None:
+def out_option(parser: Parser, default: str | None, text: str = "of the results") -> None:
+    """Let the user say where results go."""
+    path = None if default is None else Path(default)
+    parser.add_argument("--out", type=Path, default=path, metavar="DIR", help=text)
+
+
+def server_folder_option(parser: Parser) -> None:
     """Let the operator say which server of this machine is meant."""
     parser.add_argument(
         "--folder", type=Path, metavar="DIR", help="of the server (default bl_steer_service)"
     )
 
 
-def check_json(path: Path | None) -> None:
+def print_row(name: str, value: Any) -> None:
+    """Print a line of a report."""
+    print(f"{name:14}{value}")
+
+
+def print_warnings(report: Mapping[str, Any]) -> None:
+    """Print the warnings of a report, a line each."""
+    for text in report["warnings"]:
+        print(f"warning: {text}")
+
+
+def print_columns(columns: Mapping[str, Iterable[Any]]) -> None:
+    """Print a table, right-justified under its heads."""
+    cells = [[head, *map(_cell, column)] for head, column in columns.items()]
+    widths = [max(map(len, column)) for column in cells]
+    for row in zip(*cells, strict=True):
+        print("    " + "  ".join(f"{c:>{w}}" for c, w in zip(row, widths, strict=True)))
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.5g}" if isinstance(value, float) else str(value)
+
+
+def check_json(arguments: argparse.Namespace) -> None:
     """Refuse a file that could not be written, before anything is measured."""
-    if path is not None and not path.absolute().parent.is_dir():
+    path: Path | None = getattr(arguments, "json", None)
+    if path is None:
+        return
+    if not path.absolute().parent.is_dir():
         raise FileNotFoundError(
             f"the JSON file must go to a folder that exists, got {path}; make the folder first"
         )
-    if path is not None and path.is_dir():
+    if path.is_dir():
         raise IsADirectoryError(f"the JSON report must go to a file, got the folder {path}")
-    if path is not None and not path.exists():
+    if not path.exists():
         check_writable(path.absolute().parent)
 
 
 def write_json(arguments: argparse.Namespace, report: Any) -> None:
     """Write a report where ``--json`` says, if it does; what is no finite number is null there."""
-    if arguments.json is not None:
+    path: Path | None = getattr(arguments, "json", None)
+    if path is not None:
         text = json.dumps(_finite(report), indent=2, allow_nan=False) + "\n"
         try:
-            arguments.json.write_text(text)  # not as a draft: it may be /dev/stdout
+            path.write_text(text)  # not as a draft: it may be /dev/stdout
         except OSError as error:
-            raise UnwritableError.at(arguments.json, error) from error
+            raise UnwritableError.at(path, error) from error
 
 
 def _finite(report: Any) -> Any:

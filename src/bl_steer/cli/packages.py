@@ -1,44 +1,65 @@
-"""Commands for authors of packages: package init, test, run, build, submit."""
+"""Commands for authors of packages (package …) and for their reviewers (review …)."""
 
 from __future__ import annotations
 
 import argparse
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, plain_command, server_folder_option, write_json
+from bl_steer.cli.options import (
+    Failed,
+    Parser,
+    Run,
+    command,
+    group,
+    out_option,
+    print_row,
+    print_warnings,
+    server_folder_option,
+)
+from bl_steer.processing.stored_runs import parse_values
+from bl_steer.server.packages import desk
+from bl_steer.server.packages.desk import Desk, open_desk
 
-__all__ = ["add_commands", "json_command", "user_option"]
+__all__ = ["add_package", "add_review", "at_desk", "user_option"]
+
+DECISIONS = {
+    "approve": "sign your approval of a package that is not your own",
+    "reject": "send a package back to its author",
+    "release": "give an approved package to all users",
+    "revoke": "let a package never run again",
+}
+WITH_REASON = ("reject", "revoke")
 
 
-def add_commands(commands: Any) -> None:
+def add_package(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``package``."""
-    package = group(commands, "package", "make an analysis of your own for the analysis server")
-    init = json_command(package, "init", _init, "write a new package that works, to be changed")
+    package = group(parser)
+    init = command(package, "init", _init, "write a new package that works, to be changed")
     init.add_argument("folder", type=Path, help="new folder; its name is the package's")
     init.add_argument("--author", default="your name", metavar="NAME", help="of the package")
     init.add_argument("--weights", choices=("skops", "pickle"), help="begin with a trained model")
-    test = json_command(package, "test", _test, "run a package's tests in the sandbox")
-    _folder(test)
+    test = command(package, "test", _test, "run a package's tests in the sandbox")
+    test.add_argument("folder", type=Path, help="of the package")
     test.add_argument(
         "--accept", action="store_true", help="what is found now is expected from now on"
     )
     test.add_argument(
-        "--trust", action="store_true", help="run it without a sandbox where there is none"
+        "--trust-packages", action="store_true", help="run it without a sandbox where there is none"
     )
-    run = json_command(package, "run", _run, "run a package on files, as the server would")
-    _folder(run)
+    run = command(package, "run", _run, "run a package on files, as the server would")
+    run.add_argument("folder", type=Path, help="of the package")
     run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="to analyse")
     run.add_argument(
-        "--param", action="append", default=[], metavar="KEY=VALUE", help="may be repeated"
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
     )
-    run.add_argument(
-        "--out", type=Path, default=Path("found"), metavar="DIR", help="of the results"
-    )
-    build = json_command(package, "build", _build, "make one file of a package, to be submitted")
-    _folder(build)
+    out_option(run, "found")
+    build = command(package, "build", _build, "make one file of a package, to be submitted")
+    build.add_argument("folder", type=Path, help="of the package")
     build.add_argument("--out", type=Path, metavar="FILE", help="to write; NAME.zip by default")
-    submit = json_command(package, "submit", _submit, "submit a package for its review")
+    submit = command(package, "submit", _submit, "submit a package for its review")
     submit.add_argument("package", type=Path, metavar="FILE", help="built, or its folder")
     where = submit.add_mutually_exclusive_group(required=True)
     where.add_argument("--server", metavar="URL", help="with the key of your account there")
@@ -47,98 +68,169 @@ def add_commands(commands: Any) -> None:
     server_folder_option(submit)
 
 
-def json_command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    """Add a command with ``--json`` alone."""
-    parser = plain_command(commands, name, run, text)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    return parser
+def add_review(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the group ``review``."""
+    review = group(parser)
+    run = at_desk(lambda opened, a: desk.listed(opened, state=a.state), _print_list)
+    rows = command(review, "list", run, "list the packages")
+    rows.add_argument("--state", help="draft, submitted, checked, approved, released or revoked")
+    user_option(rows, required=False)
+    run = at_desk(lambda opened, a: desk.shown(opened, a.package), _print_package)
+    show = command(review, "show", run, "show what a package says, imports, loads and found")
+    _package(show)
+    user_option(show, required=False)
+    check = command(review, "check", _check, "run a submitted package's tests in the sandbox now")
+    _package(check)
+    user_option(check)
+    run = at_desk(lambda opened, a: desk.decide(opened, a.decision, a.package, a.comment), _print)
+    for name, text in DECISIONS.items():
+        decision = command(review, name, run, text)
+        _package(decision)
+        decision.add_argument(
+            "--comment",
+            default="",
+            required=name in WITH_REASON,
+            metavar="TEXT",
+            help="of the reviewer",
+        )
+        decision.set_defaults(decision=name)
+        user_option(decision)
+    run = at_desk(lambda opened, a: desk.roll_back(opened, a.name), _print)
+    back = command(review, "rollback", run, "release again what was released before")
+    back.add_argument("name", help="of the package, without a version")
+    user_option(back)
 
 
-def user_option(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
-    """Let the operator say in whose name a deed is done, and on which server of this machine."""
+def at_desk(does: Callable[[Desk, argparse.Namespace], Any], prints: Callable[[Any], None]) -> Run:
+    """Return a command that works on the server of this machine, in the name of ``--user``."""
+
+    def run(arguments: argparse.Namespace) -> Any:
+        with open_desk(arguments.user, arguments.folder) as opened:
+            report = does(opened, arguments)
+        prints(report)
+        return report
+
+    return run
+
+
+def user_option(parser: Parser, *, required: bool = True) -> None:
+    """Let the operator say in whose name something is done, and on which server here."""
     text = "account on the server of this machine" + ("" if required else "; not needed to read")
     parser.add_argument("--user", required=required, default="", metavar="EMAIL", help=text)
     server_folder_option(parser)
 
 
-def _folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", type=Path, help="of the package")
+def _package(parser: Parser) -> None:
+    parser.add_argument("package", help="NAME@VERSION, or the beginning of its hash")
 
 
-def _init(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages import desk as does
-
-    report = does.init(arguments.folder, author=arguments.author, weights=arguments.weights)
+def _init(arguments: argparse.Namespace) -> Any:
+    report = desk.init(arguments.folder, author=arguments.author, weights=arguments.weights)
     print("\n".join(report["files"]))
     print(f"next: read {arguments.folder / 'README.md'}")
-    write_json(arguments, report)
+    return report
 
 
-def _test(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages import desk as does
-
-    report = does.test(arguments.folder, accept=arguments.accept, trusted=arguments.trust)
-    print_tests(report)
+def _test(arguments: argparse.Namespace) -> Any:
+    report = desk.test(arguments.folder, accept=arguments.accept, trusted=arguments.trust_packages)
+    _print_tests(report)
     for path in report["accepted"]:
         print(f"expected from now on: {path}")
-    write_json(arguments, report)
     if not report["passed"]:
-        failed = [one["name"] for one in report["tests"] if one["problems"]]
-        raise RuntimeError(
+        failed = [test["name"] for test in report["tests"] if test["problems"]]
+        raise Failed(
             f"a package must pass its tests, got problems in {', '.join(failed) or 'the package'}; "
-            "mend it, or look at what was found and accept it with --accept"
+            "mend it, or look at what was found and accept it with --accept",
+            report,
         )
+    return report
 
 
-def print_tests(report: dict[str, Any]) -> None:
-    """Print how the tests of a package went."""
-    for one in report["tests"]:
-        duration = one.get("duration_s")
-        time = "" if duration is None else f"{duration:8.1f} s"
-        print(f"{one['name']:24}{'FAILED' if one['problems'] else 'passed'}{time}")
-        for text in one["problems"]:
+def _run(arguments: argparse.Namespace) -> Any:
+    params = parse_values(arguments.param)
+    report = desk.run(arguments.folder, arguments.paths, params, out=arguments.out)
+    print_warnings(report)
+    print_row("results", f"{arguments.out}, {len(report['files'])} files")
+    print_row("digest", report["digest"])
+    return report
+
+
+def _build(arguments: argparse.Namespace) -> Any:
+    out = arguments.out or Path(f"{arguments.folder.resolve().name}.zip")
+    report = desk.build(arguments.folder, out)
+    print_row("package", f"{report['name']} {report['version']}, {report['files']} files")
+    print_row("hash", report["sha256"])
+    print_row("archive", report["archive"])
+    needed = report["approvals_needed"]
+    approvals = "approval" if needed == 1 else "approvals"
+    print_row("needs", f"{needed} {approvals} by others than its author")
+    return report
+
+
+def _submit(arguments: argparse.Namespace) -> Any:
+    if arguments.server is not None:
+        report = desk.send(arguments.package, address=arguments.server, key=arguments.key)
+    else:
+        with open_desk(arguments.user, arguments.folder) as opened:
+            report = desk.submit(opened, arguments.package)
+    print_row("submitted", f"{report['name']} {report['version']} ({report['sha256'][:12]})")
+    return report
+
+
+def _check(arguments: argparse.Namespace) -> Any:
+    run = at_desk(lambda opened, a: desk.check(opened, a.package), _print_tests)
+    report = run(arguments)
+    if not report["passed"]:
+        raise Failed(
+            f"a package must pass its tests, got problems in {arguments.package}; its author has "
+            "it back as a draft",
+            report,
+        )
+    return report
+
+
+def _print_tests(report: dict[str, Any]) -> None:
+    for test in report["tests"]:
+        duration = test.get("duration_s")
+        taken = "" if duration is None else f"{duration:8.1f} s"
+        print(f"{test['name']:24}{'FAILED' if test['problems'] else 'passed'}{taken}")
+        for text in test["problems"]:
             print(f"    {text}")
-        for text in one["warnings"]:
+        for text in test["warnings"]:
             print(f"    warning: {text}")
     for text in report["problems"]:
         print(text)
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer.processing.stored_runs import parse_values
-    from bl_steer.server.packages import desk as does
-
-    report = does.run(
-        arguments.folder, arguments.paths, parse_values(arguments.param), out=arguments.out
-    )
-    for warning in report["warnings"]:
-        print(f"warning: {warning}")
-    print(f"results       {arguments.out}, {len(report['files'])} files")
-    print(f"digest        {report['digest']}")
-    write_json(arguments, report)
-
-
-def _build(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages import desk as does
-
-    out = arguments.out or Path(f"{arguments.folder.resolve().name}.zip")
-    report = does.build(arguments.folder, out)
-    print(f"package       {report['name']} {report['version']}, {report['files']} files")
-    print(f"hash          {report['sha256']}")
-    print(f"archive       {report['archive']}")
-    needed = report["approvals_needed"]
-    approvals = "approval" if needed == 1 else "approvals"
-    print(f"needs         {needed} {approvals} by others than its author")
-    write_json(arguments, report)
+def _print_package(report: dict[str, Any]) -> None:
+    _print(report)
+    print_row("author", report["author"])
+    print_row("files", report["folder"])
+    seen = report["report"].get("inspection", {})
+    for script, names in seen.get("imports", {}).items():
+        print(f"{script} imports {', '.join(names) or 'nothing'}")
+    weights = seen.get("weights")
+    if weights:
+        kind = "code: loading it runs it" if weights["is_code"] else "no code"
+        print_row("weights", f"{weights['format']}, {weights['bytes']} bytes, {kind}")
+        print(f"    names {', '.join(weights.get('names', [])) or 'nothing'}")
+    if "check" in report["report"]:
+        _print_tests(report["report"]["check"])
+    for row in report["reviews"]:
+        print(f"{_day(row['time'])}  {row['decision']:8} {row['by']}  {row['comment']}")
 
 
-def _submit(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages import desk as does
+def _print_list(rows: list[dict[str, Any]]) -> None:
+    for row in rows:
+        _print(row)
+    if not rows:
+        print("no packages")
 
-    if arguments.server is not None:
-        report = does.send(arguments.package, address=arguments.server, key=arguments.key)
-    else:
-        with does.open_desk(arguments.user, arguments.folder) as desk:
-            report = does.submit(desk, arguments.package)
-    print(f"submitted     {report['name']} {report['version']} ({report['sha256'][:12]})")
-    write_json(arguments, report)
+
+def _print(row: dict[str, Any]) -> None:
+    name = f"{row['name']}@{row['version']}"
+    print(f"{row['sha256'][:12]}  {_day(row['created'])}  {row['state']:10}{name}")
+
+
+def _day(when: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(when))

@@ -4,146 +4,122 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, server_folder_option, write_json
-from bl_steer.cli.packages import json_command, user_option
+from bl_steer.cli.options import Failed, Parser, command, group, print_row, server_folder_option
+from bl_steer.cli.packages import at_desk, user_option
+from bl_steer.progress import Bar
+from bl_steer.server.retraining import desk
 
-__all__ = ["add_commands"]
+__all__ = ["add_retrain"]
 
 
-def add_commands(commands: Any) -> None:
+def add_retrain(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``retrain``."""
-    retrain = group(commands, "retrain", "train models further on what users gave to the server")
-    add = json_command(retrain, "add", _add, "take in painted pairs, as uploads of a user")
+    retrain = group(parser)
+    add = command(retrain, "add", _add, "take in painted pairs, as uploads of a user")
     add.add_argument("pairs", type=Path, help="folder or catalogue, as for segment train")
-    add.add_argument("--sample-pattern", metavar="REGEX", help="what names the sample in a name")
+    add.add_argument(
+        "--sample-pattern", metavar="REGEX", help="what of a file's name is the sample"
+    )
     user_option(add)
-    snapshot = json_command(retrain, "snapshot", _snapshot, "keep which pairs there are now")
-    user_option(snapshot)
-    run = json_command(retrain, "run", _run, "train a candidate, and compare it to the champion")
-    run.add_argument("id", nargs="?", help="of a queued retraining; without, one is begun")
-    run.add_argument("--user", metavar="EMAIL", help="in whose name one is begun")
-    server_folder_option(run)
-    rows = json_command(retrain, "list", _list, "list the retrainings")
-    user_option(rows, required=False)
-    report = json_command(retrain, "report", _report, "show what a retraining came to")
+    run = at_desk(lambda opened, a: desk.snapshot(opened), _print_snapshot)
+    user_option(command(retrain, "snapshot", run, "keep which pairs there are now"))
+    begin = command(retrain, "run", _run, "train a candidate, and compare it to the champion")
+    begin.add_argument("id", nargs="?", help="of a queued retraining; without, one is begun")
+    begin.add_argument("--user", metavar="EMAIL", help="in whose name one is begun")
+    server_folder_option(begin)
+    run = at_desk(lambda opened, a: desk.listed(opened), _print_list)
+    user_option(command(retrain, "list", run, "list the retrainings"), required=False)
+    run = at_desk(lambda opened, a: desk.report(opened, a.id), _print_report)
+    report = command(retrain, "report", run, "show what a retraining came to")
     report.add_argument("id", help="of the retraining")
     user_option(report, required=False)
-    submit = json_command(retrain, "submit", _submit, "submit a candidate for review")
+    run = at_desk(lambda opened, a: desk.submit(opened, a.id), _print_submitted)
+    submit = command(retrain, "submit", run, "submit a candidate for review")
     submit.add_argument("id", help="of the retraining")
     user_option(submit)
-    withdraw = json_command(
-        retrain, "withdraw", _withdraw, "take an upload out of training; list what has used it"
-    )
+    run = at_desk(lambda opened, a: desk.withdraw(opened, a.upload), _print_withdrawn)
+    text = "take an upload out of training; list what has used it"
+    withdraw = command(retrain, "withdraw", run, text)
     withdraw.add_argument("upload", help="id of the upload")
     user_option(withdraw)
 
 
-def _add(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
-
-    with open_desk(arguments.user, arguments.folder) as desk:
-        found = does.add_pairs(desk, arguments.pairs, sample_pattern=arguments.sample_pattern)
-    for one in found["refused"]:
-        print(f"refused       {Path(one['mask']).name}: {one['reason']}")
-    write_json(arguments, found)
-    if not found["pairs"]:
-        raise ValueError(
-            f"masks must be painted as the model to be trained further wants them, got none in "
-            f"{arguments.pairs}; nothing was added"
-        )
-    print(f"added         {found['samples']}")
-
-
-def _snapshot(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
-
-    with open_desk(arguments.user, arguments.folder) as desk:
-        found = does.snapshot(desk)
-    print(f"snapshot      {found['snapshot'][:12]}")
-    print(
-        f"pairs         {found['train']} to train, {found['validation']} to validate, "
-        f"{found['hold-out']} held out"
+def _add(arguments: argparse.Namespace) -> Any:
+    run = at_desk(
+        lambda opened, a: desk.add_pairs(opened, a.pairs, sample_pattern=a.sample_pattern),
+        _print_refused,
     )
-    write_json(arguments, found)
+    report = run(arguments)
+    if not report["pairs"]:
+        raise Failed(
+            f"masks must be painted as the model to be trained further wants them, got none in "
+            f"{arguments.pairs}; nothing was added",
+            report,
+        )
+    print_row("added", report["samples"])
+    return report
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer.progress import Bar
-    from bl_steer.server.retraining import desk as does
-
+def _run(arguments: argparse.Namespace) -> Any:
     if (arguments.id is None) == (arguments.user is None):
         raise ValueError(
             f"a retraining must have either its id or --user, got {arguments.id!r} and "
             f"{arguments.user!r}; give the one or the other"
         )
     with Bar("training", "step") as bar:
-        found = does.carry_out(
+        report = desk.carry_out(
             arguments.id, email=arguments.user, folder=arguments.folder, progress=bar.show
         )
-    _print(found)
-    print(f"next          bl-steer retrain submit {found['id'][:8]}")
-    write_json(arguments, found)
+    _print_comparison(report)
+    print_row("next", f"bl-steer retrain submit {report['id'][:8]}")
+    return report
 
 
-def _list(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
+def _print_refused(report: dict[str, Any]) -> None:
+    for row in report["refused"]:
+        print_row("refused", f"{Path(row['mask']).name}: {row['reason']}")
 
-    with open_desk(arguments.user, arguments.folder) as desk:
-        rows = does.listed(desk)
+
+def _print_snapshot(report: dict[str, Any]) -> None:
+    print_row("snapshot", report["snapshot"][:12])
+    counts = f"{report['train']} to train, {report['validation']} to validate"
+    print_row("pairs", f"{counts}, {report['hold-out']} held out")
+
+
+def _print_list(rows: list[dict[str, Any]]) -> None:
     for row in rows:
         day = time.strftime("%Y-%m-%d %H:%M", time.localtime(row["created"]))
         print(f"{row['id'][:8]}  {day}  {row['state']:8}{row['verdict']}")
     if not rows:
         print("no retrainings")
-    write_json(arguments, rows)
 
 
-def _report(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
-
-    with open_desk(arguments.user, arguments.folder) as desk:
-        found = does.report(desk, arguments.id)
-    if "comparison" in found:
-        _print(found)
-    print(f"page          {found['page']}")
-    write_json(arguments, found)
+def _print_report(report: dict[str, Any]) -> None:
+    if "comparison" in report:
+        _print_comparison(report)
+    print_row("page", report["page"])
 
 
-def _submit(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
-
-    with open_desk(arguments.user, arguments.folder) as desk:
-        found = does.submit(desk, arguments.id)
-    print(f"submitted     {found['package'][:12]}; it waits for its check and a reviewer")
-    write_json(arguments, found)
+def _print_submitted(report: dict[str, Any]) -> None:
+    print_row("submitted", f"{report['package'][:12]}; it waits for its check and a reviewer")
 
 
-def _withdraw(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.packages.desk import open_desk
-    from bl_steer.server.retraining import desk as does
-
-    with open_desk(arguments.user, arguments.folder) as desk:
-        found = does.withdraw(desk, arguments.upload)
+def _print_withdrawn(rows: list[dict[str, Any]]) -> None:
     print("withdrawn: it is in no later snapshot")
-    for one in found:
-        models = ", ".join(one["packages"]) or "no package"
-        print(f"snapshot {one['snapshot'][:12]} has it: trained {models}")
-    write_json(arguments, found)
+    for row in rows:
+        models = ", ".join(row["packages"]) or "no package"
+        print(f"snapshot {row['snapshot'][:12]} has it: trained {models}")
 
 
-def _print(found: dict[str, Any]) -> None:
-    scores = found["comparison"]
+def _print_comparison(report: dict[str, Any]) -> None:
+    scores = report["comparison"]
     for name in ("champion", "candidate", "difference"):
         value, low, high = scores[name]
-        print(f"{name:14}mIoU {value:+.4f} (95 %: {low:+.4f} … {high:+.4f})")
-    for one in found.get("left_out", []):  # older reports do not say
-        print(f"left out      {one['name']}: {one['reason']}")
-    print(f"verdict       {scores['verdict']}, on {len(found['hold_out'])} held-out micrographs")
+        print_row(name, f"mIoU {value:+.4f} (95 %: {low:+.4f} … {high:+.4f})")
+    for row in report.get("left_out", []):  # older reports do not say
+        print_row("left out", f"{row['name']}: {row['reason']}")
+    print_row("verdict", f"{scores['verdict']}, on {len(report['hold_out'])} held-out micrographs")

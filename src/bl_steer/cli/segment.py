@@ -3,90 +3,66 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from bl_steer.cli.options import group, plain_command, write_json
-from bl_steer.cli.segment_options import (
-    assignment,
-    conditions_option,
-    data_options,
-    pairs_options,
-    read_data,
-    read_settings,
-    read_sizes,
-    training_options,
-)
+from pydantic import ValidationError
+
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation import SegmentParams, from_files, planning, training
+from bl_steer.analysis.segmentation.training.training_set import SHARES
+from bl_steer.cli.options import Parser, command, group, out_option, print_row, print_warnings
+from bl_steer.cli.params import add_params, read_params
 from bl_steer.progress import Bar
 
-__all__ = ["add_commands"]
+__all__ = ["add_segment"]
+
+PHASES_HELP = "fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
+PIXEL_SIZE = "pixel_size_nm"
 
 
-def add_commands(commands: Any) -> None:
+def add_segment(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``segment``."""
-    segment = group(commands, "segment", "split micrographs into phases; train models for it")
-    _add_train(segment)
-    _add_run(segment)
-    _add_evaluate(segment)
-    _add_plan(segment)
+    segment = group(parser)
+    train = command(segment, "train", _train, "train a model on painted micrographs")
+    train.add_argument("pairs", type=Path, help="a folder of pairs, or a catalogue (CSV)")
+    _data_options(train)
+    _training_options(train)
+    out_option(train, "model", "of the model")
 
-
-def _add_train(segment: Any) -> None:
-    train = _command(segment, "train", _train, "train a model on painted micrographs")
-    pairs_options(train)
-    training_options(train)
-    train.add_argument(
-        "--out", type=Path, default=Path("model"), metavar="DIR", help="of the model"
-    )
-
-
-def _add_run(segment: Any) -> None:
-    run = _command(segment, "run", _run, "segment micrographs: label maps, fractions, figures")
+    text = "segment micrographs: label maps, fractions, figures"
+    run = command(segment, "run", _run, text)
     run.add_argument("paths", nargs="+", type=Path, metavar="IMAGE", help="files and folders")
-    run.add_argument("--model", default="fibsem", help="a shipped model, or a model's folder")
-    run.add_argument("--views", type=int, choices=(1, 2, 4, 8), default=1, help="to average over")
     run.add_argument(
-        "--precision",
-        choices=("f32", "bf16"),
-        default="f32",
-        help="bf16 is faster on some machines",
-    )
-    run.add_argument("--probability", action="store_true", help="keep every phase's probability")
-    run.add_argument(
-        "--tile-px",
-        type=int,
-        metavar="N",
-        help="edge of a tile, 1024 by default; bounds the memory",
+        "--condition",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="under which the micrographs were taken, e.g. accelerating_voltage_kV=2, "
+        "staining=none; may be repeated",
     )
     run.add_argument(
         "--dask", metavar="ADDRESS", help="of a cluster that shares the work on a Zarr stack"
     )
-    conditions_option(run)
-    run.add_argument(
-        "--out", type=Path, default=Path("segmented"), metavar="DIR", help="of the results"
-    )
+    out_option(run, "segmented")
+    add_params(run, SegmentParams)
 
+    evaluate = command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
+    evaluate.add_argument("pairs", type=Path, help="a folder of pairs, or a catalogue (CSV)")
+    _data_options(evaluate)
+    add_params(evaluate, SegmentParams, only=("model", "views"))
 
-def _add_evaluate(segment: Any) -> None:
-    evaluate = _command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
-    pairs_options(evaluate)
-    evaluate.add_argument("--model", default="fibsem", help="a shipped model, or a model's folder")
-    evaluate.add_argument(
-        "--views", type=int, choices=(1, 2, 4, 8), default=1, help="to average over"
-    )
-
-
-def _add_plan(segment: Any) -> None:
     text = "plan the training set: conditions to image, how many pairs, which image to label next"
-    plan = _command(segment, "plan", _plan, text)
+    plan = command(segment, "plan", _plan, text)
     plan.add_argument("pairs", nargs="?", type=Path, help="train on growing numbers of these pairs")
-    data_options(plan)
-    training_options(plan)
+    _data_options(plan)
+    _training_options(plan)
     plan.add_argument(
         "--sizes", metavar="N,N", help="numbers of pairs; halves of halves by default"
     )
     plan.add_argument(
-        "--factor",
+        "--levels",
         action="append",
         default=[],
         metavar="NAME=V,V",
@@ -94,144 +70,136 @@ def _add_plan(segment: Any) -> None:
     )
     plan.add_argument("--n", type=int, default=8, help="micrographs to take or to label")
     plan.add_argument("--unlabelled", nargs="+", type=Path, metavar="IMAGE", help="to choose among")
-    plan.add_argument("--model", default="fibsem", help="that says where it is unsure")
-    plan.add_argument(
-        "--out", type=Path, default=Path("plan"), metavar="DIR", help="of the learning curve"
+    out_option(plan, "plan", "of the learning curve")
+    add_params(plan, SegmentParams, only=("model",))
+
+
+def _data_options(parser: Parser) -> None:
+    parser.add_argument("--phases", default="fibsem", metavar="P", help=PHASES_HELP)
+    parser.add_argument("--validation", type=Path, metavar="PAIRS", help="kept apart by hand")
+    parser.add_argument("--test", type=Path, metavar="PAIRS", help="kept apart by hand")
+    parser.add_argument(
+        "--sample-pattern", metavar="REGEX", help="what of a file's name is the sample"
+    )
+    parser.add_argument("--pixel-size-nm", type=float, metavar="X", help="to bring all images to")
+
+
+def _training_options(parser: Parser) -> None:
+    parser.add_argument("--network", default="segnet", help="segnet, segnet-vgg, unet or pspnet")
+    parser.add_argument("--steps", type=int, default=600, help="of training, at most")
+    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument(
+        "--upright", action="store_true", help="do not rotate: up and down differ in the images"
     )
 
 
-def _command(segment: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
-    parser = plain_command(segment, name, run, text)
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
-    return parser
-
-
-def _train(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import training
-
-    settings = read_settings(arguments)
-    data = read_data(arguments)
+def _train(arguments: argparse.Namespace) -> Any:
+    settings = _settings(arguments)
+    data = _training_set(arguments)
     print("\n".join(data.notes))
     with Bar("training", "step") as bar:
         report = training.train(data, settings, out=arguments.out, progress=bar.show)
     pairs = report["pairs"]
-    print(
-        f"pairs         {pairs['train']} to train, {pairs['validation']} to validate, "
-        f"{pairs['test']} to test"
+    counts = (
+        f"{pairs['train']} to train, {pairs['validation']} to validate, {pairs['test']} to test"
     )
-    print(f"steps         {report['steps_done']}")
+    print_row("pairs", counts)
+    print_row("steps", report["steps_done"])
     _print_score("validation", report["validation"])
     if report["test"]:
         _print_score("test", report["test"])
-    print(f"model         {report['model']} (bl-steer segment run --model {report['model']} IMAGE)")
-    write_json(arguments, report)
+    model = report["model"]
+    print_row("model", f"{model} (bl-steer segment run --model {model} IMAGE)")
+    return report
 
 
-def _run(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import from_files
-
+def _run(arguments: argparse.Namespace) -> Any:
+    conditions = dict(_assignment(text) for text in arguments.condition)
+    if PIXEL_SIZE in conditions:
+        raise ValueError(
+            f"the pixel size must be given by its own option, got --condition {PIXEL_SIZE}="
+            f"{conditions[PIXEL_SIZE]}; give --pixel-size-nm {conditions[PIXEL_SIZE]}"
+        )
     if any(path.suffix == ".zarr" for path in arguments.paths):
-        _run_stack(arguments)
-        return
+        return _run_stack(arguments)
     if arguments.dask is not None:
         raise ValueError(
             f"--dask must come with a Zarr stack, got {arguments.paths[0]}; leave it out, or save "
             "the planes with zarr.save_array as NAME.zarr"
         )
-    params: dict[str, Any] = {
-        "model": arguments.model,
-        "views": arguments.views,
-        "precision": arguments.precision,
-        "keep_probability": arguments.probability,
-    }
-    if arguments.tile_px is not None:
-        params["tile_px"] = arguments.tile_px
     with Bar("segmenting", "step") as bar:
         report = from_files.run(
             arguments.paths,
-            params=params,
-            metadata=dict(assignment(text) for text in arguments.condition),
+            params=read_params(arguments),
+            metadata=conditions,
             out=arguments.out,
             progress=bar.show,
             writing=bar.stage("writing", "file"),
         )
-    for warning in report["warnings"]:
-        print(f"warning: {warning}")
-    print(f"fields        {report['n_fields']} in {report['duration_s']:.1f} s")
-    sample = report["sample"]
-    for row in zip(*sample.values(), strict=True):
-        phase, share, low, high = row
-        print(f"{phase:14}{100 * share:.2f} % (95 %: {100 * low:.2f} … {100 * high:.2f} %)")
-    print(f"results       {arguments.out}, {len(report['files'])} files")
-    print(f"digest        {report['digest']}")
-    write_json(arguments, report)
+    print_warnings(report)
+    print_row("fields", f"{report['n_fields']} in {report['duration_s']:.1f} s")
+    for phase, share, low, high in zip(*report["sample"].values(), strict=True):
+        between = f"(95 %: {100 * low:.2f} … {100 * high:.2f} %)"
+        print_row(phase, f"{100 * share:.2f} % {between}")
+    print_row("results", f"{arguments.out}, {len(report['files'])} files")
+    print_row("digest", report["digest"])
+    return report
 
 
-def _run_stack(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import TILE_PX, Passes, from_files
-
-    if len(arguments.paths) > 1 or arguments.probability:
+def _run_stack(arguments: argparse.Namespace) -> Any:
+    params = SegmentParams(**read_params(arguments))
+    if len(arguments.paths) > 1 or params.keep_probability:
         raise ValueError(
-            f"a Zarr stack must be segmented by itself, without --probability, got "
+            "a Zarr stack must be segmented by itself, without --keep-probability, got "
             f"{len(arguments.paths)} paths; give one stack"
         )
-    conditions = dict(assignment(text) for text in arguments.condition)
-    size = conditions.get("pixel_size_nm")
-    if isinstance(size, str):
-        raise ValueError(f"pixel_size_nm must be a number of nm, got {size!r}; try 10")
     with Bar("segmenting", "plane") as bar:
         report = from_files.run_stack(
             arguments.paths[0],
-            model=arguments.model,
-            pixel_size_nm=size,
-            passes=Passes(arguments.tile_px or TILE_PX, arguments.views, arguments.precision),
+            model=params.model,
+            pixel_size_nm=params.pixel_size_nm,
+            passes=segmentation.Passes(params.tile_px, params.views, params.precision),
             scheduler=arguments.dask,
             out=arguments.out,
             progress=bar.show,
         )
-    print(f"planes        {report['n_planes']} in {report['duration_s']:.1f} s")
+    print_row("planes", f"{report['n_planes']} in {report['duration_s']:.1f} s")
     for phase, share in report["mean_fraction"].items():
-        print(f"{phase:14}{100 * share:.2f} % (mean of the planes)")
+        print_row(phase, f"{100 * share:.2f} % (mean of the planes)")
     for path in report["files"]:
-        print(f"results       {path}")
-    write_json(arguments, report)
+        print_row("results", path)
+    return report
 
 
-def _evaluate(arguments: argparse.Namespace) -> None:
-    from bl_steer.analysis.segmentation import training
-
+def _evaluate(arguments: argparse.Namespace) -> Any:
+    params = SegmentParams(**read_params(arguments))
     report = training.evaluate(
-        arguments.model, read_data(arguments, held_back=False), views=arguments.views
+        params.model, _training_set(arguments, held_back=False), views=params.views
     )
-    print(f"fields        {report['n_fields']}")
+    print_row("fields", report["n_fields"])
     _print_score("all", report)
     print(f"largest error of a phase fraction in a field: {report['largest_fraction_error']:.4f}")
-    write_json(arguments, report)
+    return report
 
 
-def _plan(arguments: argparse.Namespace) -> None:
-    if not (arguments.pairs or arguments.factor or arguments.unlabelled):
+def _plan(arguments: argparse.Namespace) -> Any:
+    if not (arguments.pairs or arguments.levels or arguments.unlabelled):
         raise ValueError(
             "a plan must have something to plan with, got nothing; give PAIRS (how many are "
-            "enough?), --factor (under which conditions?) or --unlabelled (which one next?)"
+            "enough?), --levels (under which conditions?) or --unlabelled (which one next?)"
         )
     report: dict[str, Any] = {}
-    if arguments.factor:
+    if arguments.levels:
         report["design"] = _plan_design(arguments)
     if arguments.pairs:
         report["learning_curve"] = _plan_curve(arguments)
     if arguments.unlabelled:
         report["next"] = _plan_next(arguments)
-    write_json(arguments, report)
+    return report
 
 
 def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer.analysis.segmentation import planning
-
-    factors = {}
-    for text in arguments.factor:
-        name, levels = assignment(text, many=True)
-        factors[name] = levels
+    factors = dict(_assignment(text, many=True) for text in arguments.levels)
     report = planning.plan_acquisition(factors, arguments.n, seed=arguments.seed)
     print(f"conditions for {arguments.n} micrographs:")
     for number, row in enumerate(report["rows"], start=1):
@@ -240,16 +208,12 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
-    from bl_steer.analysis.segmentation import planning
-
-    data = read_data(arguments)
+    data = _training_set(arguments)
     print("\n".join(data.notes))
-    sizes = (
-        read_sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
-    )
+    sizes = _sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
     with Bar("training", "step") as bar:
         report = planning.plan_number_of_pairs(
-            data, read_settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
+            data, _settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
         )
     for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
         print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
@@ -261,12 +225,9 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    from bl_steer.analysis.segmentation import planning
-
+    model = SegmentParams(**read_params(arguments)).model
     with Bar("segmenting", "field") as bar:
-        rows = planning.rank_unlabelled(
-            arguments.model, arguments.unlabelled, arguments.n, progress=bar.show
-        )
+        rows = planning.rank_unlabelled(model, arguments.unlabelled, arguments.n, progress=bar.show)
     print("label next:")
     for row in rows:
         print(f"  {row['file']}  (mean uncertainty {row['mean_uncertainty']:.3f})")
@@ -279,3 +240,61 @@ def _print_score(name: str, score: dict[str, Any]) -> None:
     for phase, (iou, low, high) in score["iou"].items():
         if iou is not None:
             print(f"  {phase:12}IoU {iou:.3f} (95 %: {low:.3f} … {high:.3f})")
+
+
+def _training_set(arguments: argparse.Namespace, *, held_back: bool = True) -> training.TrainingSet:
+    """Read the pairs that the options name; hold some back where none were kept apart."""
+    return training.TrainingSet.read(
+        arguments.pairs,
+        segmentation.parse_phases(arguments.phases),
+        validation=arguments.validation,
+        test=arguments.test,
+        sample_pattern=arguments.sample_pattern,
+        pixel_size_nm=arguments.pixel_size_nm,
+        shares=SHARES if held_back else (1.0, 0.0, 0.0),
+    )
+
+
+def _settings(arguments: argparse.Namespace) -> training.TrainingSettings:
+    """Return the settings of a training; `ValueError` in one line where they do not fit."""
+    if arguments.network not in segmentation.networks.NETWORKS:
+        raise ValueError(
+            f"a network must be one of {', '.join(segmentation.networks.NETWORKS)}, got {arguments.network!r}; give one"
+        )
+    try:
+        return training.TrainingSettings(
+            network=arguments.network,
+            steps=arguments.steps,
+            evaluate_every=max(1, min(60, arguments.steps // 10)),
+            seed=arguments.seed,
+            augmentation=training.Augmentation(turn=not arguments.upright),
+        )
+    except ValidationError as error:
+        problems = "; ".join(
+            f"{'.'.join(map(str, row['loc']))}={row['input']!r} ({row['msg']})"
+            for row in error.errors()
+        )
+        raise ValueError(f"a training's settings must fit, got {problems}; change them") from error
+
+
+def _assignment(text: str, *, many: bool = False) -> tuple[str, Any]:
+    """Return name and value (or several) of ``NAME=VALUE``; numbers as numbers."""
+    name, equals, value = text.partition("=")
+    if not (equals and name and value):
+        raise ValueError(f"a condition must be NAME=VALUE, got {text!r}; try staining=none")
+    return name, [_number(text) for text in value.split(",")] if many else _number(value)
+
+
+def _number(text: str) -> float | str:
+    try:
+        return float(text)
+    except ValueError:
+        return text
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    """Return numbers of pairs, ascending."""
+    try:
+        return tuple(sorted({int(size) for size in text.split(",")}))
+    except ValueError as error:
+        raise ValueError(f"sizes must be whole numbers, got {text!r}; try 4,8,16") from error

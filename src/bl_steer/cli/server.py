@@ -1,55 +1,69 @@
-"""Commands of the analysis server: serve, and its backup."""
+"""Commands of the analysis server: serve, and its care."""
 
 from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from bl_steer.cli.options import group, plain_command, server_folder_option
+from bl_steer.cli.options import Parser, group, server_folder_option
+from bl_steer.server.auth.accounts import check_email, invite
+from bl_steer.server.environment import read_settings
+from bl_steer.server.errors import Refused
+from bl_steer.server.folder import PARTS
+from bl_steer.server.operations.backup import back_up, restore
+from bl_steer.server.operations.serve import open_database, serve, set_environment
+from bl_steer.server.settings import ServiceSettings
 
-__all__ = ["add_commands"]
+__all__ = ["add_serve", "add_server"]
 
 
-def add_commands(commands: Any) -> None:
-    """Add the commands of the server."""
-    serve = plain_command(commands, "serve", _serve, "run the analysis server until Ctrl-C")
-    server_folder_option(serve)
-    serve.add_argument("--host", help="to listen at (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, help="to listen at (default 8800)")
-    serve.add_argument("--workers", type=int, metavar="N", help="jobs at a time (default 2)")
-    serve.add_argument(
+def add_serve(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``serve``."""
+    parser.set_defaults(run=_serve)
+    server_folder_option(parser)
+    parser.add_argument("--host", help="to listen at (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="to listen at (default 8800)")
+    parser.add_argument("--workers", type=int, metavar="N", help="jobs at a time (default 2)")
+    parser.add_argument(
         "--part",
         action="append",
-        choices=("web", "worker", "keeper"),
+        choices=PARTS,
         help="to run alone; may be repeated; all by default",
     )
-    serve.add_argument(
+    parser.add_argument(
         "--trust-packages",
         action="store_true",
         default=None,
         help="run jobs without a sandbox where bubblewrap is missing",
     )
-    server = group(commands, "server", "look after the analysis server")
-    add_user = plain_command(server, "add-user", _add_user, "print a link that makes an account")
+
+
+def add_server(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the group ``server``."""
+    server = group(parser)
+    text = "print a link that makes an account"
+    add_user = server.add_parser("add-user", help=text, description=text)
     add_user.add_argument("email", metavar="EMAIL", help="of the account")
     add_user.add_argument(
         "--role", choices=("user", "reviewer", "admin"), default="user", help="of the account"
     )
+    add_user.set_defaults(run=_add_user)
     server_folder_option(add_user)
-    backup = plain_command(server, "backup", _backup, "copy database and files while it runs")
+    text = "copy database and files while it runs"
+    backup = server.add_parser("backup", help=text, description=text)
     backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
+    backup.set_defaults(run=_backup)
     server_folder_option(backup)
-    restore = plain_command(server, "restore", _restore, "bring a backup back into an empty server")
-    restore.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
-    server_folder_option(restore)
+    text = "bring a backup back into an empty server"
+    restored = server.add_parser("restore", help=text, description=text)
+    restored.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
+    restored.set_defaults(run=_restore)
+    server_folder_option(restored)
 
 
-def _settings(arguments: argparse.Namespace) -> Any:
-    from bl_steer.server.environment import read_settings
-    from bl_steer.server.operations.serve import set_environment
-
+def _settings(arguments: argparse.Namespace) -> ServiceSettings:
     names = ("folder", "host", "port", "workers", "trust_packages")
     given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     set_environment(given)
@@ -57,9 +71,6 @@ def _settings(arguments: argparse.Namespace) -> Any:
 
 
 def _serve(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.folder import PARTS
-    from bl_steer.server.operations.serve import serve
-
     settings = _settings(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
@@ -73,10 +84,6 @@ def _announce(address: str, link: str | None) -> None:
 
 
 def _add_user(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.auth.accounts import check_email, invite
-    from bl_steer.server.errors import Refused
-    from bl_steer.server.operations.serve import open_database
-
     try:
         check_email(arguments.email)
     except Refused as error:
@@ -97,16 +104,12 @@ def _add_user(arguments: argparse.Namespace) -> None:
 
 
 def _backup(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.operations.backup import back_up
-
     settings = _settings(arguments)
     settings.check_folder()
-    made = back_up(settings, arguments.target)
-    print(f"backup {arguments.target}: {made.rows} rows, {made.files} files ({made.copied} new)")
+    done = back_up(settings, arguments.target)
+    print(f"backup {arguments.target}: {done.rows} rows, {done.files} files ({done.copied} new)")
 
 
 def _restore(arguments: argparse.Namespace) -> None:
-    from bl_steer.server.operations.backup import restore
-
-    made = restore(_settings(arguments), arguments.source)
-    print(f"restored from {arguments.source}: {made.rows} rows, {made.files} files")
+    done = restore(_settings(arguments), arguments.source)
+    print(f"restored from {arguments.source}: {done.rows} rows, {done.files} files")

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
-from bl_steer.cli.options import PRESETS, command, write_json
-from bl_steer.cli.reconstruction import print_tables
+from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
+from bl_steer.cli.slices import print_tables
+from bl_steer.features import DEFAULT_TARGET
+from bl_steer.trials import film
+from bl_steer.trials.paper import paper
 
-__all__ = ["add_commands"]
+__all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
 DEMO_SEED = 10
 PAPER_SEED = 13
@@ -19,91 +24,96 @@ PAPER_SCALE = 0.3
 WIDTHS = (5, 9, 9, 10, 9, 8)
 
 
-def add_commands(commands: Any) -> None:
-    """Add the commands that steer."""
-    demo = command(commands, "demo", _demo, "find point A on a simulated film; leaves a figure")
-    demo.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
-    demo.add_argument("--seed", type=int, default=DEMO_SEED, help="of the film and of the agent")
-    demo.add_argument("--figure", type=Path, default=Path("point_A.png"), help="PNG to write")
+def add_demo(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``demo``."""
+    json_option(parser, _demo)
+    data_option(parser)
+    parser.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
+    parser.add_argument("--seed", type=int, default=DEMO_SEED, help="of the film and of the agent")
+    parser.add_argument("--figure", type=Path, default=Path("point_A.png"), help="PNG to write")
 
-    find = command(commands, "find", _find, "find point A, with options")
-    find.add_argument("--sample", default="multi-domain", metavar="PRESET", help=", ".join(PRESETS))
-    find.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
-    find.add_argument("--agent", default="bayesian", help="that chooses the points")
-    find.add_argument(
-        "--start",
-        choices=("maximin", "random"),
-        default="maximin",
-        help="design of the first points",
-    )
-    _steering_options(find)
 
-    replay = command(commands, "replay", _replay, "steer over a recorded map or a preset")
-    replay.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
-    replay.add_argument(
+def add_find(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``find``."""
+    json_option(parser, _find)
+    data_option(parser)
+    presets = ", ".join(PRESETS)
+    parser.add_argument("--sample", default="multi-domain", metavar="PRESET", help=presets)
+    parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
+    parser.add_argument("--agent", default="bayesian", help="that chooses the points")
+    _steering_options(parser)
+
+
+def add_replay(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``replay``."""
+    json_option(parser, _replay)
+    parser.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
+    parser.add_argument(
         "--agent", nargs="+", default=["bayesian", "random"], metavar="NAME", help="to compare"
     )
-    replay.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
-    replay.add_argument(
-        "--clip", type=float, metavar="P", help="percentile to clip hot outliers at"
+    parser.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
+    parser.add_argument(
+        "--clip-percentile", type=float, metavar="P", help="to clip hot outliers at"
     )
-    replay.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
-    _steering_options(replay)
+    parser.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
+    _steering_options(parser)
 
-    paper = command(commands, "paper", _paper, "the figures and tables of the source")
-    paper.add_argument("--seed", type=int, default=PAPER_SEED, help="of film and specimens")
-    paper.add_argument("--out", type=Path, default=Path("paper"), help="folder for the figures")
-    paper.add_argument(
+
+def add_paper(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``paper``."""
+    json_option(parser, _paper)
+    data_option(parser)
+    parser.add_argument("--seed", type=int, default=PAPER_SEED, help="of film and specimens")
+    out_option(parser, "paper", "of the figures")
+    parser.add_argument(
         "--scale",
         type=float,
         default=PAPER_SCALE,
-        help="of the edges of figure 5's box; 1 is the source's 10 µm",
+        help="of the edges of figure 5's box; 1 is the paper's 10 µm",
     )
 
 
-def _steering_options(parser: argparse.ArgumentParser) -> None:
+def _steering_options(parser: Parser) -> None:
     parser.add_argument(
         "--target",
         metavar="T",
         help="what to maximise, see the README; by default the Ge-rich phase, or a map's total",
     )
     parser.add_argument("--budget", type=int, default=48, help="measurements")
-    parser.add_argument("--exposure", type=float, default=10.0, metavar="S", help="of a frame, s")
+    parser.add_argument("--exposure-s", type=float, default=10.0, metavar="S", help="of a frame")
 
 
-def _demo(arguments: argparse.Namespace) -> None:
-    from bl_steer.trials import film as commands
-
-    report = commands.demo(
+def _demo(arguments: argparse.Namespace) -> Any:
+    report = film.demo(
         sample=arguments.sample,
         seed=arguments.seed,
         data_dir=arguments.data,
         figure=arguments.figure,
     )
     _print_found(report)
-    print(f"figure        {report['figure']}")
-    print(f"run           {report['run_uid'][:8]} (bl-steer show {report['run_uid'][:8]})")
-    write_json(arguments, report)
+    print_row("figure", report["figure"])
+    _print_run(report)
+    return report
 
 
-def _find(arguments: argparse.Namespace) -> None:
-    from bl_steer.trials import film as commands
-
-    agent = arguments.agent
-    if agent == "bayesian" and arguments.start == "random":
-        agent = "bayesian-random-start"
-    report = commands.find(
+def _find(arguments: argparse.Namespace) -> Any:
+    report = film.find(
         arguments.sample,
         seed=arguments.seed,
         budget=arguments.budget,
         target=arguments.target,
-        agent=agent,
+        agent=arguments.agent,
         data_dir=arguments.data,
-        exposure_s=arguments.exposure,
+        exposure_s=arguments.exposure_s,
     )
     _print_found(report)
-    print(f"run           {report['run_uid'][:8]} (bl-steer show {report['run_uid'][:8]})")
-    write_json(arguments, report)
+    _print_run(report)
+    return report
+
+
+def _print_run(report: dict[str, Any]) -> None:
+    uid = report["run_uid"][:8]
+    print_row("run", f"{uid} (bl-steer show {uid})")
 
 
 def _print_found(report: dict[str, Any]) -> None:
@@ -122,21 +132,18 @@ def _print_found(report: dict[str, Any]) -> None:
     )
 
 
-def _replay(arguments: argparse.Namespace) -> None:
-    from bl_steer.features import DEFAULT_TARGET
-    from bl_steer.trials import film as commands
-
+def _replay(arguments: argparse.Namespace) -> Any:
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
-    records = commands.replay(
+    records = film.replay(
         arguments.file,
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
         target=target,
         budget=arguments.budget,
-        clip=arguments.clip,
+        clip=arguments.clip_percentile,
         stride=arguments.stride,
-        exposure_s=arguments.exposure,
+        exposure_s=arguments.exposure_s,
         on_trial=_print_trial,
     )
     print(
@@ -149,7 +156,7 @@ def _replay(arguments: argparse.Namespace) -> None:
             f"to 95 % {_median(own, 'n_to_95', arguments.budget):>6}, "
             f"found by {sum(r['found'] for r in own)} of {len(own)}"
         )
-    write_json(arguments, records)
+    return records
 
 
 def _print_trial(record: dict[str, Any], *, first: bool) -> None:
@@ -169,8 +176,6 @@ def _print_trial(record: dict[str, Any], *, first: bool) -> None:
 
 
 def _median(records: list[dict[str, Any]], key: str, budget: int) -> str:
-    from statistics import median
-
     value = median(r[key] if r[key] is not None else float("inf") for r in records)
     return f"{value:g}" if value <= budget else f"> {budget}"
 
@@ -186,9 +191,7 @@ def _seeds(text: str) -> range:
     return seeds
 
 
-def _paper(arguments: argparse.Namespace) -> None:
-    from bl_steer.trials.paper import paper
-
+def _paper(arguments: argparse.Namespace) -> Any:
     report = paper(
         seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
     )
@@ -208,4 +211,4 @@ def _paper(arguments: argparse.Namespace) -> None:
     fifth = report["figure_5"]
     print(f"figure_5: {fifth['figure']}, {fifth['duration_s']:.0f} s, report {fifth['report']}")
     print_tables(fifth)
-    write_json(arguments, report)
+    return report

@@ -119,8 +119,8 @@ def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str
 
     Returns
     -------
-    options : as the command line names them: ``family``, ``seed``, ``edge``, ``faults``,
-        ``pitch``, ``slices``; those that the record holds
+    options : as the command line names them: ``sample``, ``seed``, ``edge_px``, ``faults``,
+        ``pitch_nm``, ``slices``; those that the record holds
     params : of the analysis ``reconstruct``
 
     Raises
@@ -139,11 +139,11 @@ def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str
         )
     sample, taken = run.start.get("sample") or {}, run.start["slices"]
     options = {
-        "family": sample.get("name"),
+        "sample": sample.get("name"),
         "seed": sample.get("seed"),
-        "edge": (sample.get("shape_px") or [None])[-1],
+        "edge_px": (sample.get("shape_px") or [None])[-1],
         "faults": sample.get("faults"),
-        "pitch": taken["pitch_nm"],
+        "pitch_nm": taken["pitch_nm"],
         "slices": taken["n_slices"],
     }
     asked = [one for one in run.start.get("analyses", ()) if one.get("name") == NAME]

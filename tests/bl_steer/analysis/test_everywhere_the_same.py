@@ -103,7 +103,7 @@ def test_a_direct_call_the_callback_and_the_command_line_give_one_digest_and_equ
     assert list(direct.warnings) == list(stored.warnings)
     assert len(direct.warnings) == WARNINGS[name], direct.warnings
     monkeypatch.chdir(measured.folder)
-    options = [f"--param={key}={value}" for key, value in PARAMS[name].items()]
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in PARAMS[name].items()]
     command = ["analyse", measured.uid[:8], name, *options, "--data", "."]
     assert main([*command, "--json", f"{name}.json", "--figures", "figures"]) == 0
     report = json.loads((measured.folder / f"{name}.json").read_text())

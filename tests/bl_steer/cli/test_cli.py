@@ -16,7 +16,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bl_steer.cli.options import write_json
+from bl_steer.analysis.segmentation import TILE_PX
+from bl_steer.cli import main, make_parser
+from bl_steer.cli.options import Parser, write_json
+from bl_steer.server.settings import ServerSettings
 
 FIND_KEYS = [
     "preset", "seed", "grid_points", "n_measured", "n_distinct", "n_to_found", "n_to_95",
@@ -111,14 +114,15 @@ def test_replay_steers_over_a_recorded_map_of_scattered_points(tmp_path: Path) -
     assert not (tmp_path / "bl_steer_data").exists()
 
 
-INTO = ("--voxel", "100,10,10", "--out", "new/out")
+INTO = ("--out", "new/out")
+STACK = ("--pitch-nm", "100", "--pixel-size-nm", "10", *INTO)
 BAD = [
     (("replay", "missing.npz"), "must exist, got 'missing.npz'"),
     (("replay", "truncated.npz"), "must be a whole .npz file"),
     (("replay", "nan.npz"), "must be finite, got 1 NaN"),
     (("replay", "pickle.npz"), "without pickled objects"),
     (("replay", "one.npz"), "at least 4 points, got 1"),
-    (("replay", "good.npz", "--clip", "300"), "clip must be"),
+    (("replay", "good.npz", "--clip-percentile", "300"), "clip must be"),
     (("replay", "good.npz", "--stride", "0"), "stride must be"),
     (("replay", "good.npz", "--seeds", "5:2"), "seeds must be FIRST:END"),
     (("replay", "good.npz", "--agent", "oracle"), "agent must be one of"),
@@ -127,7 +131,7 @@ BAD = [
     (("find", "--budget", "0"), "budget must lie in 1 … 961"),
     (("find", "--budget", "962"), "budget must lie in 1 … 961"),
     (("find", "--budget", "some"), "invalid int value: 'some'"),
-    (("find", "--exposure", "-1"), "exposure must be positive and finite, got -1 s"),
+    (("find", "--exposure-s", "-1"), "exposure must be positive and finite, got -1 s"),
     (("find", "--target", "brightest"), "target must be total, map, roi"),
     (("find", "--target", "nmf:60@x=0.4"), "60 components"),
     (("find", "--target", "roi:1,2,1,2"), "must hold a pixel of the frame's window"),
@@ -140,11 +144,11 @@ BAD = [
     (("runs",), "must be a folder that exists"),
     (("show", "abc"), "must be a folder that exists"),
     (("dmo",), "invalid choice: 'dmo'"),
-    (("superres", "train", "missing.tif", *INTO), "'missing.tif', which does not exist"),
-    (("superres", "train", "small.npy", *INTO), "got 0 in every pixel"),
-    (("superres", "train", "narrow.npy", *INTO), "slices must span at least 3 pitches"),
-    (("superres", "run", "small.npy", "--model", "missing", *INTO), "a model must be a folder"),
-    (("structure", "small.npy", *INTO), "two to 16 phases"),
+    (("superres", "train", "missing.tif", *STACK), "'missing.tif', which does not exist"),
+    (("superres", "train", "small.npy", *STACK), "got 0 in every pixel"),
+    (("superres", "train", "narrow.npy", *STACK), "slices must span at least 3 pitches"),
+    (("superres", "run", "small.npy", "--model", "missing", *STACK), "a model must be a folder"),
+    (("structure", "small.npy", "--voxel-nm", "100,10,10", *INTO), "two to 16 phases"),
     (("segment", "run", "missing.png", "--out", "out"), "'missing.png', which does not exist"),
     (("segment", "train", "missing", "--out", "out"), "missing"),
     (("segment", "train", "good.npz", "--out", "out"), "good.npz"),
@@ -159,8 +163,6 @@ BAD = [
 def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(
     arguments: tuple[str, ...], text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from bl_steer.cli import main
-
     grid = np.meshgrid(np.arange(8.0), np.arange(8.0))
     values = np.ones((8, 8))
     np.savez(tmp_path / "good.npz", x=grid[0], y=grid[1], map=values)
@@ -193,11 +195,11 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(
 def test_a_plans_py_of_the_users_own_does_no_harm_or_is_named(tmp_path: Path) -> None:
     (tmp_path / "plans.py").write_text("mine = True\n")
     typed = "RE(find_hotspot(det, stage, monitor=monitor, budget=3)); import plans; plans.__file__"
-    command = "import sys; from bl_steer.cli import main; sys.exit(main(['session', '--sim']))"
+    command = "import sys; from bl_steer.cli import main; sys.exit(main(['session', '--simulate']))"
     environment = {**os.environ, "IPYTHONDIR": str(tmp_path / "ipython"), "OMP_NUM_THREADS": "1"}
     installed = Path(sys.executable).with_name("bl-steer")
     done = subprocess.run(
-        [str(installed), "session", "--sim"],
+        [str(installed), "session", "--simulate"],
         cwd=tmp_path, input=typed + "\nexit\n", capture_output=True, text=True, timeout=300,
         env=environment, check=False,
     )  # fmt: skip
@@ -268,22 +270,22 @@ def test_a_server_that_gets_no_port_leaves_no_folder(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def commands_of(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
+def commands_of(parser: Parser) -> Iterator[Parser]:
+    parser.complete()
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
-            for one in action.choices.values():
-                yield from commands_of(one)
+            for command in action.choices.values():
+                yield from commands_of(command)
             return
     yield parser
 
 
-def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given() -> None:
-    from bl_steer.analysis.segmentation import TILE_PX
-    from bl_steer.cli import _parser
-    from bl_steer.server.settings import ServerSettings
-
+def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")  # no default is broken at a hyphen
     helps = {}
-    for command in commands_of(_parser()):
+    for command in commands_of(make_parser()):
         text = helps[command.prog] = " ".join(command.format_help().split())
         for action in command._actions:
             assert action.help, f"{command.prog} {action.dest}"
@@ -295,7 +297,7 @@ def test_the_help_of_every_command_says_what_options_are_where_they_are_not_give
         assert not re.search(r"default:? (None|False|\[\])", text), command.prog
     for name in ("folder", "host", "port", "workers"):
         assert f"(default {ServerSettings.model_fields[name].default})" in helps["bl-steer serve"]
-    assert f"{TILE_PX} by default" in helps["bl-steer segment run"]
+    assert f"(default {TILE_PX})" in helps["bl-steer segment run"]
 
 
 def test_a_report_is_json_also_where_a_number_is_none(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_it_lists_the_analyses_with_their_parameters(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["analyse", "--json", str(tmp_path / "a.json")]) == 0
-    assert "n_components      integer  default 4       Number of components K" in (
+    assert "--n-components      integer  default 4       Number of components K" in (
         capsys.readouterr().out
     )
     reports = {r["name"]: r for r in json.loads((tmp_path / "a.json").read_text())}
@@ -64,9 +64,8 @@ def test_a_failing_one_is_stored_and_told(
 BAD = [
     (("-1",), "an analysis must be named, got the run '-1' alone"),
     (("-1", "segmnt"), "must be one of advise, align-slices, components"),
-    (("-1", "components", "--param", "k"), "must be written key=value, each once, got 'k'"),
-    (("-1", "components", "--param", "k=1"), "k is not known"),
-    (("-1", "components", "--param", "n_components=0"), "n_components='0'"),
+    (("-1", "components", "--k", "1"), "unrecognized arguments: --k"),
+    (("-1", "components", "--n-components", "0"), "must be greater than or equal to 1, got '0'"),
     (("nothing", "components"), "a run must be in the store, got 'nothing'"),
     (("-1", "components", "--figures", "metadata.json"), "must go to a folder, got the file"),
     (("--pending", "-1"), "--pending must stand alone"),

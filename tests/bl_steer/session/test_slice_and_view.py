@@ -46,10 +46,10 @@ class Reported(NamedTuple):
 @pytest.fixture(scope="module")
 def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
     folder = tmp_path_factory.mktemp("slices")
-    options = [f"--param={key}={value}" for key, value in PARAMS.items()]
+    options = [f"--{key.replace('_', '-')}={value}" for key, value in PARAMS.items()]
     status = main(
-        ["slice-and-view", "--simulate", "--seed", "3", "--slices", "6", "--pitch", "40",
-         "--edge", "112", "--faults", "severe", *options, "--data", str(folder / "data"),
+        ["slice-and-view", "--simulate", "--seed", "3", "--slices", "6", "--pitch-nm", "40",
+         "--edge-px", "112", "--faults", "severe", *options, "--data", str(folder / "data"),
          "--out", str(folder / "report"), "--json", str(folder / "report.json")]
     )  # fmt: skip
     assert status == 0
@@ -147,26 +147,27 @@ def test_a_run_is_resumed_only_on_its_own_instrument(
     resume = ["slice-and-view", "--simulate", "--resume", uid, "--out", str(tmp_path / "report")]
     assert main([*resume, "--data", str(tmp_path)]) == 2
     assert "must stand where the run left it" in capsys.readouterr().err
-    other = ["--seed", "4", "--edge", "256", "--slices", "9"]
+    other = ["--seed", "4", "--edge-px", "256", "--slices", "9"]
     assert main([*resume, "--data", str(reported.folder / "data"), *other]) == 2
     told = capsys.readouterr().err
     assert "--seed must be that of the run to resume, 3, got 4; " in told
-    assert "--edge must be that of the run to resume, 112, got 256; leave it out" in told
+    assert "--edge-px must be that of the run to resume, 112, got 256; leave it out" in told
 
 
 def test_a_run_tells_the_options_to_carry_it_on_with(reported: Reported) -> None:
     options, params = recorded_options(reported.run.uid[:8], reported.folder / "data")
     assert options == {
-        "family": "grains", "seed": 3, "slices": 6, "pitch": 40.0, "edge": 112, "faults": "severe"
+        "sample": "grains", "seed": 3, "slices": 6, "pitch_nm": 40.0, "edge_px": 112,
+        "faults": "severe",
     }  # fmt: skip
-    assert params == {key: str(value) for key, value in PARAMS.items()}  # as they were typed
+    assert params == PARAMS
     with pytest.raises(ValueError, match="--resume must name a run of slice_and_view, got"):
         recorded_options(reported.report["analysis_uid"], reported.folder / "data")
 
 
 def test_a_broken_run_is_carried_on_without_repeating_its_options(tmp_path: Path) -> None:
     take(tmp_path, n_slices=4, stop_after=2)
-    params = [f"--param={key}={value}" for key, value in PARAMS.items()]
+    params = [f"--{key.replace('_', '-')}={value}" for key, value in PARAMS.items()]
     command = ["slice-and-view", "--simulate", "--resume", "-1", "--data", str(tmp_path)]
     assert main([*command, *params, "--out", str(tmp_path / "report")]) == 0
     runs = [row for row in list_runs(RecordsAlone(tmp_path)) if row.plan == "slice_and_view"]
@@ -177,12 +178,15 @@ def test_a_broken_run_is_carried_on_without_repeating_its_options(tmp_path: Path
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ("--edge 5", "--edge must be 100 px at least at a pitch of 100 nm, got 5"),
-        ("--edge 70 --pitch 60", "--edge must be 76 px at least at a pitch of 60 nm, got 70"),
-        ("--pitch -5", "--pitch must be finite and more than a pixel's 10 nm, got -5"),
-        ("--pitch nan", "--pitch must be finite and more than a pixel's 10 nm, got nan"),
+        ("--edge-px 5", "--edge-px must be 100 px at least at a pitch of 100 nm, got 5"),
+        (
+            "--edge-px 70 --pitch-nm 60",
+            "--edge-px must be 76 px at least at a pitch of 60 nm, got 70",
+        ),
+        ("--pitch-nm -5", "--pitch-nm must be finite and more than a pixel's 10 nm, got -5"),
+        ("--pitch-nm nan", "--pitch-nm must be finite and more than a pixel's 10 nm, got nan"),
         ("--slices 1", "--slices must be 2 at least to have a volume between them, got 1"),
-        ("--edge 100000", "for --edge 100000 and --slices 24; give less of one"),
+        ("--edge-px 100000", "for --edge-px 100000 and --slices 24; give less of one"),
         ("--out file/report", "results must go where a folder can be made, got file/report"),
         ("--out file", "results must go to a folder, got the file file"),
     ],
@@ -204,7 +208,9 @@ def test_what_cannot_be_done_is_told_before_slices_are_taken(
 def test_resuming_a_whole_run_points_to_its_report(
     tmp_path: Path, reported: Reported, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = "slice-and-view --simulate --seed 3 --slices 6 --pitch 40 --edge 112 --faults severe"
+    command = (
+        "slice-and-view --simulate --seed 3 --slices 6 --pitch-nm 40 --edge-px 112 --faults severe"
+    )
     places = ["--data", str(reported.folder / "data"), "--out", str(tmp_path)]
     uid = reported.run.uid[:8]
     assert main([*command.split(), "--resume", uid, *places]) == 2
@@ -271,13 +277,13 @@ def take(
 
         with contextlib.suppress(RuntimeError):
             session.run(msg_mutator(plan, break_off))
-    command = f"slice-and-view --simulate --seed 3 --edge 112 --data {folder}"
+    command = f"slice-and-view --simulate --seed 3 --edge-px 112 --data {folder}"
     return [*command.split(), "--out", str(folder / "report")]
 
 
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
-    command = f"slice-and-view --simulate --pitch 40 --edge 112 --slices 40 --data {data}"
+    command = f"slice-and-view --simulate --pitch-nm 40 --edge-px 112 --slices 40 --data {data}"
     child = subprocess.Popen(
         [sys.executable, "-m", "bl_steer", *command.split(), "--out", str(tmp_path / "report")],
         stderr=subprocess.PIPE,

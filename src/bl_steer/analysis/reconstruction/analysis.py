@@ -56,7 +56,7 @@ class ReconstructParams(BaseModel):
     interval_blocks: int = Field(
         default=4, ge=1, le=16, description="blocks along each axis, for the 95 % intervals"
     )
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of training and intervals")
 
 
 class Reconstruct:

@@ -38,6 +38,7 @@ class StructureParams(BaseModel):
     voxel_size_nm: tuple[float, float, float] | None = Field(
         default=None,
         description="edges of a voxel along z, y, x, nm; from the volume's metadata by default",
+        json_schema_extra={"option": "voxel-nm", "metavar": "Z,Y,X"},
     )
     phases: str = Field(
         default="",
@@ -54,7 +55,11 @@ class StructureParams(BaseModel):
         description="the structure goes on beyond the box; off for a body wholly inside it",
     )
     blocks: int = Field(
-        default=4, ge=1, le=16, description="blocks along each axis, for the intervals"
+        default=4,
+        ge=1,
+        le=16,
+        description="blocks along each axis, for the 95 % intervals",
+        json_schema_extra={"option": "interval-blocks"},
     )
     n_bootstrap: int = Field(default=1000, ge=100, le=100_000, description="draws of the blocks")
     max_lag_nm: float | None = Field(

@@ -58,9 +58,9 @@ class SuperResolutionParams(BaseModel):
         default=None, description="a trained model's folder; none trains on the stack itself"
     )
     blocks: int = Field(default=4, ge=1, le=32, description="RAM blocks of each stage")
-    channels: int = Field(default=24, ge=4, le=256)
+    channels: int = Field(default=24, ge=4, le=256, description="of the networks")
     steps: int = Field(default=300, ge=1, le=100_000, description="of training for each stage")
-    seed: int = Field(default=0, ge=0, lt=2**32)
+    seed: int = Field(default=0, ge=0, lt=2**32, description="of the training")
     keep_fractions: bool = Field(
         default=True,
         description="for labels: inserted planes have the fractions and boundaries of the slices",

@@ -190,7 +190,7 @@ def test_a_trained_model_can_be_run(place: Path) -> None:
 
 def test_plan_designs_conditions_and_ranks_images(place: Path) -> None:
     command = (
-        "segment plan --factor staining=none,osmium --factor pixel_size_nm=5,10 --n 3 "
+        "segment plan --levels staining=none,osmium --levels pixel_size_nm=5,10 --n 3 "
         "--unlabelled pairs/images --model model --json p.json"
     )
     assert main(command.split()) == 0
@@ -204,16 +204,19 @@ BAD = [
     ("run pairs/images --model pairs", r"must be a folder with weights\.safetensors"),
     ("run pairs/images --model model --out r.txt", r"must go to a folder, got the file r\.txt"),
     ("run pairs/images --model model --condition pixel_size_nm", "must be NAME=VALUE"),
-    ("run pairs/images --model model --condition pixel_size_nm=500", "within a factor 4"),
+    ("run pairs/images --model model --pixel-size-nm 500", "within a factor 4"),
     (
-        "run pairs/images --model model --condition pixel_size_nm=abc",
-        "pixel_size_nm must be a positive number of nm, got 'abc'",
+        "run pairs/images --model model --condition pixel_size_nm=10",
+        "got --condition pixel_size_nm=10.0; give --pixel-size-nm 10.0",
     ),
     ("train pairs --pixel-size-nm -3", r"pixel_size_nm must be a positive number of nm, got -3\.0"),
     ("train pairs --sample-pattern (", r"sample_pattern must be a regular expression, got '\('"),
     ("plan pairs --sizes 2", r"a learning curve must have two sizes or more, got \[2\]"),
     ("run pairs/images --model model --dask tcp://a:1", "--dask must come with a Zarr stack"),
-    ("run pairs/images --model model --tile-px 3", "tile_px=3"),
+    (
+        "run pairs/images --model model --tile-px 3",
+        "--tile-px: must be greater than or equal to 64, got '3'",
+    ),
     ("train pairs --steps 0", "steps=0"),
     ("train pairs --network resnet", "network must be one of segnet, .* got 'resnet'"),
     ("train pairs --phases a:blue,b:lime", r"mask must be painted in .* got"),
@@ -221,7 +224,7 @@ BAD = [
     ("evaluate pairs --model model --phases optical", "must be painted|must be the model's"),
     ("plan", "must have something to plan with"),
     ("plan pairs --sizes 2,many", "sizes must be whole numbers, got '2,many'"),
-    ("plan --factor staining=none", "two levels or more"),
+    ("plan --levels staining=none", "two levels or more"),
 ]
 
 

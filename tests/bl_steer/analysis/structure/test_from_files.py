@@ -54,7 +54,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_every_form_of_a_volume_gives_one_digest(place: Path) -> None:
     digests = set()
     for file in ("v.tif", "v.npy", "v.zarr", "slices"):
-        command = f"structure {file} --voxel 20,10,10 --phases {PHASES} --json r.json"
+        command = f"structure {file} --voxel-nm 20,10,10 --phases {PHASES} --json r.json"
         assert main(command.split()) == 0
         digests.add(json.loads(Path("r.json").read_text())["digest"])
     assert main(f"structure v.npz --phases {PHASES} --json r.json".split()) == 0
@@ -65,7 +65,9 @@ def test_every_form_of_a_volume_gives_one_digest(place: Path) -> None:
 def test_the_command_prints_amounts_and_writes_tables_and_figures(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = f"structure v.tif --voxel 20,10,10 --phases {PHASES} --directions 49 --blocks 2"
+    command = (
+        f"structure v.tif --voxel-nm 20,10,10 --phases {PHASES} --directions 49 --interval-blocks 2"
+    )
     assert main([*command.split(), "--out", "out", "--json", "r.json"]) == 0
     printed = capsys.readouterr().out
     assert re.search(r"oxide–carbon +\S+ µm² +\(\S+ … \S+\)  if flat", printed)
@@ -90,31 +92,34 @@ def test_the_command_prints_amounts_and_writes_tables_and_figures(
 
 BAD = [
     ("v.tif", "a voxel must have three positive edges z, y, x in nm, got nothing"),
-    ("v.tif --voxel 20,10", "--voxel must be Z,Y,X in nm, got '20,10'"),
-    ("v.tif --voxel 20,10,-1", "three positive edges z, y, x in nm, got 20, 10, -1"),
-    ("v.tif --voxel 20,0,1", "three positive edges z, y, x in nm, got 20, 0, 1"),
-    ("rgb.tif --voxel 1,1,1", "rgb.tif must hold one value a pixel, got colours"),
-    ("flat.npy --voxel 1,1,1", r"must have the axes z, y, x, got shape \(24, 26\)"),
-    ("float.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, .* got float64"),
-    ("big.npy --voxel 1,1,1", "labels must be whole numbers 0 … 255, got 0 … 800"),
-    ("grey.npy --voxel 1,1,1", "256 different values 0 … 255, as grey levels have; segment the"),
-    ("grey.npy --voxel 1,1,1 --phases a,b", "256 different values 0 … 255, as grey levels have"),
-    ("grey16.npy --voxel 1,1,1", "got 0 … 511; segment grey levels first"),
-    ("float.npy --voxel 1,1,1", "got float64; segment the grey values first"),
-    ("v.tif --voxel 1e-9,10,10", "differ by a factor of 1000 at most, got 1e-09, 10, 10 nm"),
-    ("v.tif --voxel nan,1,1", "three positive edges z, y, x in nm, got nan, 1, 1"),
-    ("v.tif --voxel a,b,c", "--voxel must be Z,Y,X in nm, got 'a,b,c'"),
-    ("v.tif --voxel 1,1,1 --max-lag-nm inf", "max_lag_nm=inf"),
-    ("one.npy --voxel 1,1,1", "must hold two to 16 phases .* got 1 in the volume"),
-    ("v.tif --voxel 1,1,1 --phases a,b", r"a named phase \(0:a, 1:b\), got 2 in the volume"),
-    ("v.tif --voxel 1,1,1 --phases a,,b", "phases must be NAME,NAME,… .* got ''"),
-    ("v.tif --voxel 1,1,1 --phases a,b,a", "phases of different names"),
-    ("v.tif --voxel 1,1,1 --blocks 0", "blocks='?0"),
-    ("two.npz --voxel 1,1,1", r"one array of three axes, or labels, got \['a', 'b'\]"),
-    ("nothing.tif --voxel 1,1,1", "got 'nothing.tif', which does not exist"),
-    ("empty --voxel 1,1,1", "a folder must hold TIFFs or PNGs, got none in empty"),
-    ("broken.tif --voxel 1,1,1", "must be whole and readable, got 'broken.tif'"),
-    ("v.tif --voxel 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
+    ("v.tif --voxel-nm 20,10", "--voxel-nm: must be Z,Y,X, got '20,10'"),
+    ("v.tif --voxel-nm 20,10,-1", "three positive edges z, y, x in nm, got 20, 10, -1"),
+    ("v.tif --voxel-nm 20,0,1", "three positive edges z, y, x in nm, got 20, 0, 1"),
+    ("rgb.tif --voxel-nm 1,1,1", "rgb.tif must hold one value a pixel, got colours"),
+    ("flat.npy --voxel-nm 1,1,1", r"must have the axes z, y, x, got shape \(24, 26\)"),
+    ("float.npy --voxel-nm 1,1,1", "labels must be whole numbers 0 … 255, .* got float64"),
+    ("big.npy --voxel-nm 1,1,1", "labels must be whole numbers 0 … 255, got 0 … 800"),
+    ("grey.npy --voxel-nm 1,1,1", "256 different values 0 … 255, as grey levels have; segment the"),
+    ("grey.npy --voxel-nm 1,1,1 --phases a,b", "256 different values 0 … 255, as grey levels have"),
+    ("grey16.npy --voxel-nm 1,1,1", "got 0 … 511; segment grey levels first"),
+    ("float.npy --voxel-nm 1,1,1", "got float64; segment the grey values first"),
+    ("v.tif --voxel-nm 1e-9,10,10", "differ by a factor of 1000 at most, got 1e-09, 10, 10 nm"),
+    ("v.tif --voxel-nm nan,1,1", "three positive edges z, y, x in nm, got nan, 1, 1"),
+    ("v.tif --voxel-nm a,b,c", "--voxel-nm: must be Z,Y,X, got 'a,b,c'"),
+    ("v.tif --voxel-nm 1,1,1 --max-lag-nm inf", "--max-lag-nm: must be a finite number, got 'inf'"),
+    ("one.npy --voxel-nm 1,1,1", "must hold two to 16 phases .* got 1 in the volume"),
+    ("v.tif --voxel-nm 1,1,1 --phases a,b", r"a named phase \(0:a, 1:b\), got 2 in the volume"),
+    ("v.tif --voxel-nm 1,1,1 --phases a,,b", "phases must be NAME,NAME,… .* got ''"),
+    ("v.tif --voxel-nm 1,1,1 --phases a,b,a", "phases of different names"),
+    (
+        "v.tif --voxel-nm 1,1,1 --interval-blocks 0",
+        "--interval-blocks: must be greater than or equal to 1, got '0'",
+    ),
+    ("two.npz --voxel-nm 1,1,1", r"one array of three axes, or labels, got \['a', 'b'\]"),
+    ("nothing.tif --voxel-nm 1,1,1", "got 'nothing.tif', which does not exist"),
+    ("empty --voxel-nm 1,1,1", "a folder must hold TIFFs or PNGs, got none in empty"),
+    ("broken.tif --voxel-nm 1,1,1", "must be whole and readable, got 'broken.tif'"),
+    ("v.tif --voxel-nm 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
 ]
 
 
@@ -135,7 +140,7 @@ def test_png_slices_are_measured_and_a_gap_among_them_is_told(
     Path("pngs").mkdir()
     for z, plane in enumerate(grains((18, 24, 26))):
         Image.fromarray(plane).save(f"pngs/s{z + (z > 8)}.png")
-    assert main(["structure", "pngs", "--voxel", "20,10,10"]) == 0
+    assert main(["structure", "pngs", "--voxel-nm", "20,10,10"]) == 0
     told = capsys.readouterr().out
     assert "warning: the names of the slices in pngs lack the number 9:" in told
     assert "18 × 24 × 26 voxels" in told
@@ -179,7 +184,7 @@ def test_a_run_of_label_maps_is_measured_and_one_without_frames_refused(tmp_path
 def test_the_order_of_a_voxel_thinner_than_wide_is_told(
     place: Path, capsys: pytest.CaptureFixture[str], voxel: str, asked: int
 ) -> None:
-    assert main(["structure", "v.tif", "--voxel", voxel]) == 0
+    assert main(["structure", "v.tif", "--voxel-nm", voxel]) == 0
     assert capsys.readouterr().out.count("the order is Z,Y,X") == asked
 
 
@@ -187,7 +192,7 @@ def test_results_among_the_slices_are_refused(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = sorted(Path("slices").iterdir())
-    assert main(["structure", "slices", "--voxel", "20,10,10", "--out", "slices/../slices"]) == 2
+    assert main(["structure", "slices", "--voxel-nm", "20,10,10", "--out", "slices/../slices"]) == 2
     assert "apart from the stack slices" in capsys.readouterr().err
     assert sorted(Path("slices").iterdir()) == before
 

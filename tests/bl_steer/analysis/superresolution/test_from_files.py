@@ -22,7 +22,7 @@ from bl_steer.cli import main
 from bl_steer.files import planes
 from bl_steer.protocols import Inputs
 
-VOXEL = "40,10,10"
+VOXEL = ("--pitch-nm", "40", "--pixel-size-nm", "10")
 LIMITED = """
 import resource, signal, sys
 from bl_steer.cli import main
@@ -42,7 +42,7 @@ def test_train_run_and_check_on_a_tiff(
 ) -> None:
     stack, model, out = tmp_path / "stack.tif", tmp_path / "model", tmp_path / "out"
     tifffile.imwrite(stack, grey[::4], photometric="minisblack")
-    common = [str(stack), "--voxel", VOXEL]
+    common = [str(stack), *VOXEL]
     short = ["--factor", "4", "--steps", "2"]
     assert main(["superres", "train", *common, *short, "--out", str(model)]) == 0
     report = tmp_path / "run.json"
@@ -82,7 +82,15 @@ def test_a_zarr_stack_gives_what_the_same_stack_in_memory_gives(
     reports = []
     for name in ("stack.zarr", "stack.npy"):
         out, report = tmp_path / f"of_{name}", tmp_path / "report.json"
-        command = ["superres", "run", str(tmp_path / name), "--voxel", "80,10,10"]
+        command = [
+            "superres",
+            "run",
+            str(tmp_path / name),
+            "--pitch-nm",
+            "80",
+            "--pixel-size-nm",
+            "10",
+        ]
         command += ["--model", str(tmp_path / "model"), "--out", str(out), "--json", str(report)]
         assert main(command) == 0
         reports.append(json.loads(report.read_text()))
@@ -110,18 +118,18 @@ def test_another_voxel_than_the_models_and_labels_that_do_not_occur_are_told(
 ) -> None:
     stack, model = str(tmp_path / "stack.npy"), str(tmp_path / "model")
     np.save(stack, labels[::4])
-    train = ["superres", "train", stack, "--voxel", VOXEL, "--factor", "2", "--steps", "1"]
-    assert main([*train, "--labels", "257", "--out", model]) == 2
-    assert "--labels must be 2 … 256, got 257" in capsys.readouterr().err
-    assert main([*train, "--labels", "4", "--out", model]) == 0
+    train = ["superres", "train", stack, *VOXEL, "--factor", "2", "--steps", "1"]
+    assert main([*train, "--n-phases", "257", "--out", model]) == 2
+    assert "--n-phases: must be less than or equal to 254, got '257'" in capsys.readouterr().err
+    assert main([*train, "--n-phases", "4", "--out", model]) == 0
     assert "of labels 0 … 3, 2, 3 do not occur" in capsys.readouterr().out
     run = ["superres", "run", stack, "--model", model, "--out", str(tmp_path / "out")]
-    assert main([*run, "--voxel", VOXEL]) == 0
+    assert main([*run, *VOXEL]) == 0
     assert "the model learnt" not in capsys.readouterr().out
-    assert main([*run, "--voxel", "80,20,20"]) == 0
+    assert main([*run, "--pitch-nm", "80", "--pixel-size-nm", "20"]) == 0
     told = "learnt from voxels of 40 × 10 × 10 nm and the stack has 80 × 20 × 20"
     assert told in capsys.readouterr().out
-    assert main([*run, "--voxel", "80,10,10"]) == 0
+    assert main([*run, "--pitch-nm", "80", "--pixel-size-nm", "10"]) == 0
     assert "learnt a pitch of 4 px and the stack has 8" in capsys.readouterr().out
 
 
@@ -129,10 +137,10 @@ def test_another_voxel_than_the_models_and_labels_that_do_not_occur_are_told(
 @pytest.mark.parametrize(
     ("dtype", "sign", "options", "text"),
     [
-        ("int8", -1, ["--labels", "2"], "got int8 from -1 up to 0; number the phases from 0"),
+        ("int8", -1, ["--n-phases", "2"], "got int8 from -1 up to 0; number the phases from 0"),
         ("complex64", 1, [], "grey levels must be real numbers, got complex64"),
         ("datetime64[s]", 1, [], "grey levels must be real numbers, got datetime64[s]"),
-        ("complex64", 1, ["--labels", "2"], "whole numbers 0 … 1, got complex64"),
+        ("complex64", 1, ["--n-phases", "2"], "whole numbers 0 … 1, got complex64"),
     ],
 )
 def test_values_that_cannot_be_learnt_are_refused(
@@ -146,7 +154,7 @@ def test_values_that_cannot_be_learnt_are_refused(
     text: str,
 ) -> None:
     np.save(tmp_path / "stack.npy", (sign * labels[::4].astype(np.int8)).astype(dtype))
-    command = ["superres", name, str(tmp_path / "stack.npy"), "--voxel", VOXEL, *options]
+    command = ["superres", name, str(tmp_path / "stack.npy"), *VOXEL, *options]
     command += ["--out", str(tmp_path / "model")] if name == "train" else []
     assert main([*command, "--factor", "2", "--steps", "1"]) == 2
     assert text in capsys.readouterr().err
@@ -157,7 +165,7 @@ def test_png_slices_are_taken_and_a_gap_among_them_is_told(
 ) -> None:
     for z, plane in enumerate(grey[::4]):
         Image.fromarray(plane).save(tmp_path / f"s{z + (z > 4)}.png")
-    command = ["superres", "check", str(tmp_path), "--voxel", VOXEL, "--factor", "2"]
+    command = ["superres", "check", str(tmp_path), *VOXEL, "--factor", "2"]
     assert main([*command, "--steps", "1"]) == 0
     told = f"warning: the names of the slices in {tmp_path} lack the number 5:"
     assert told in capsys.readouterr().out
@@ -166,12 +174,26 @@ def test_png_slices_are_taken_and_a_gap_among_them_is_told(
 @pytest.mark.parametrize(
     ("options", "text"),
     [
-        ("--voxel 10,10,10", "--voxel must have a pitch Z larger than the pixel's edge Y"),
-        ("--voxel nan,10,10", "must be three positive numbers Z,Y,X in nm, with Y equal to X, got"),
-        ("--voxel 40,10,10 --profile-nm inf", "--profile-nm must be finite, 0 at least, got inf"),
-        ("--voxel 40,10,10 --pitch-jitter nan", "--pitch-jitter must be 0 … 0.3, got nan"),
-        ("--voxel 40,10,10 --steps 0", "--steps must be 1 at least, got 0"),
-        ("--voxel 40,10,10 --seed -1", "--seed must be 0 at least, got -1"),
+        ("--pitch-nm 10 --pixel-size-nm 10", "--pitch-nm must be finite, and larger than"),
+        ("--pitch-nm 10 --pixel-size-nm 0", "--pixel-size-nm: must be greater than 0, got '0'"),
+        ("--pixel-size-nm 10", "the following arguments are required: --pitch-nm"),
+        ("--pitch-nm nan --pixel-size-nm 10", "--pitch-nm: must be a finite number, got 'nan'"),
+        (
+            "--pitch-nm 40 --pixel-size-nm 10 --profile-nm inf",
+            "--profile-nm must be finite, 0 at least, got inf",
+        ),
+        (
+            "--pitch-nm 40 --pixel-size-nm 10 --pitch-jitter nan",
+            "--pitch-jitter must be 0 … 0.3, got nan",
+        ),
+        (
+            "--pitch-nm 40 --pixel-size-nm 10 --steps 0",
+            "--steps: must be greater than or equal to 1, got '0'",
+        ),
+        (
+            "--pitch-nm 40 --pixel-size-nm 10 --seed -1",
+            "--seed: must be greater than or equal to 0, got '-1'",
+        ),
     ],
 )
 def test_an_option_that_does_not_fit_is_named_with_its_rule(
@@ -199,7 +221,7 @@ def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(
     save = zarr.save_array if suffix == ".zarr" else np.save
     save(str(stack), labels[::4])
     child = subprocess.run(
-        [sys.executable, "-B", "-c", LIMITED, "superres", "run", str(stack), "--voxel", VOXEL,
+        [sys.executable, "-B", "-c", LIMITED, "superres", "run", str(stack), *VOXEL,
          "--model", str(tmp_path / "model"), "--out", str(out)],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
@@ -293,7 +315,7 @@ def test_results_in_the_stacks_place_are_refused_before_any_work(
     for name in ("s.zarr", "other.zarr"):
         zarr.save_array(name, np.zeros((5, 9, 9), np.uint8))
     before = sorted(tmp_path.rglob("*"))
-    assert main(["superres", "run", stack, "--voxel", VOXEL, "--model", "m", "--out", out]) == 2
+    assert main(["superres", "run", stack, *VOXEL, "--model", "m", "--out", out]) == 2
     assert f"apart from the stack {stack} and from any Zarr" in capsys.readouterr().err
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -306,7 +328,7 @@ def test_a_stack_that_teaches_nothing_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], shape: tuple[int, ...], text: str
 ) -> None:
     np.save(tmp_path / "stack.npy", np.full(shape, 7, np.uint8))
-    command = ["superres", "train", str(tmp_path / "stack.npy"), "--voxel", VOXEL]
+    command = ["superres", "train", str(tmp_path / "stack.npy"), *VOXEL]
     assert main([*command, "--steps", "1", "--out", str(tmp_path / "model")]) == 2
     assert text in capsys.readouterr().err
     assert not (tmp_path / "model").exists()
@@ -340,13 +362,13 @@ def test_labels_taken_as_grey_levels_are_told(
     model = ["--model", str(grey_model.save(tmp_path / "grey")), "--out", str(tmp_path / "out")]
     train = ["--factor", "2", "--steps", "1"]
     options = {"run": model, "check": train, "train": [*train, "--out", str(tmp_path / "new")]}
-    command = ["superres", name, str(tmp_path / "stack.npy"), "--voxel", VOXEL]
+    command = ["superres", name, str(tmp_path / "stack.npy"), *VOXEL]
     assert main([*command, *options[name]]) == 0
     assert re.search(told, capsys.readouterr().out)
 
 
 def test_a_missing_stack_gives_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["superres", "run", "nothing.tif", "--voxel", VOXEL, "--model", "none"]) == 2
+    assert main(["superres", "run", "nothing.tif", *VOXEL, "--model", "none"]) == 2
     assert "superres train" in capsys.readouterr().err
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from bl_steer.cli import _parser, main
+from bl_steer.cli import main, make_parser
 from bl_steer.processing.digest import digest_of
 from bl_steer.server.db.tables import AuditRecord, Job, Package, Upload, User
 from bl_steer.server.db.tables import Worker as WorkerRow
@@ -238,7 +238,7 @@ def test_a_new_package_works_from_its_first_minute(
     assert main([*words]) == 2, "a folder with files in it is left alone"
     for line in (folder / "README.md").read_text().splitlines():
         if line.startswith("bl-steer "):
-            assert _parser().parse_args(shlex.split(line, comments=True)[1:]).run
+            assert make_parser().parse_args(shlex.split(line, comments=True)[1:]).run
 
 
 @pytest.mark.parametrize("name", ["texture-classes", "texture-classes-skops"])

@@ -164,7 +164,7 @@ def test_bl_steer_submit_saves_the_result(
 ) -> None:
     monkeypatch.setenv("BL_STEER_SERVICE_KEY", site.key(site.user("prompt@example.org")))
     out, report = table.parent / "out", table.parent / "job.json"
-    command = ["submit", str(table), "--analysis", "advise", "--param", "n_points=3"]
+    command = ["submit", str(table), "--analysis", "advise", "--n-points", "3"]
     command += ["--server", site.address, "--out", str(out), "--json", str(report)]
     with worker(site, {"next.csv": b"x,y\n5,6\n"}):
         assert main(command) == 0

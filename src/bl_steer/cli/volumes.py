@@ -1,0 +1,249 @@
+"""Commands on volumes and stacks of slices: structure, superres train, run, check."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bl_steer.analysis import structure, superresolution
+from bl_steer.analysis.structure import StructureParams
+from bl_steer.analysis.superresolution import SuperResolutionParams
+from bl_steer.cli.options import (
+    Parser,
+    command,
+    group,
+    json_option,
+    out_option,
+    print_row,
+    print_warnings,
+)
+from bl_steer.cli.params import add_params, read_params
+from bl_steer.files.stacks import is_zarr
+from bl_steer.progress import Bar
+
+__all__ = ["add_structure", "add_superres"]
+
+VOXEL = ("pitch_nm", "pixel_size_nm")
+TRAINING = ("n_phases", "factor", "blocks", "channels", "steps", "seed")
+RULES = {
+    "pitch_px": ("pitch-nm must be finite, and larger than --pixel-size-nm", "pitch_nm"),
+    "profile_px": ("profile-nm must be finite, 0 at least", "profile_nm"),
+    "pitch_jitter": ("pitch-jitter must be 0 … 0.3", "pitch_jitter"),
+}
+"""What the decimation of a training asks of the options, by the name of its field."""
+STACK_HELP = (
+    "a TIFF of several pages, a folder of TIFFs or PNGs (s2 before s10), .npy, .npz or .zarr; axes "
+    "z, y, x"
+)
+
+
+def add_structure(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``structure``."""
+    json_option(parser, _structure)
+    parser.add_argument("volume", type=Path, metavar="VOLUME", help=STACK_HELP)
+    out_option(parser, None, "write tables (CSV), figures (PNG)")
+    add_params(parser, StructureParams)
+
+
+def add_superres(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the group ``superres``."""
+    superres = group(parser)
+    train = command(superres, "train", _train, "learn from a stack's own planes")
+    _training_options(train)
+    out_option(train, "superres_model", "of the model")
+
+    text = "insert planes; every slice stays as it was measured"
+    run = command(superres, "run", _run, text)
+    _stack_options(run, "keep_fractions")
+    run.add_argument(
+        "--model", type=Path, default=Path("superres_model"), metavar="DIR", help="that was trained"
+    )
+    run.add_argument("--dask", metavar="ADDRESS", help="of a cluster that shares a Zarr stack")
+    out_option(run, "superresolved")
+
+    text = "say how far a super-resolution can be trusted, without a ground truth"
+    _training_options(command(superres, "check", _check, text))
+
+
+def _stack_options(parser: Parser, *params: str) -> None:
+    parser.add_argument("stack", type=Path, metavar="STACK", help=STACK_HELP)
+    add_params(parser, SuperResolutionParams, only=(*VOXEL, *params), required=VOXEL)
+
+
+def _training_options(parser: Parser) -> None:
+    _stack_options(parser, *TRAINING)
+    parser.add_argument(
+        "--profile-nm", type=float, default=0.0, metavar="X", help="depth that a slice sees"
+    )
+    parser.add_argument(
+        "--pitch-jitter",
+        type=float,
+        default=0.0,
+        metavar="X",
+        help="relative deviation of the pitch, 0 … 0.3",
+    )
+
+
+def _structure(arguments: argparse.Namespace) -> Any:
+    with Bar("measuring", "plane") as bar:
+        report = structure.measure_structure(
+            arguments.volume, params=read_params(arguments), out=arguments.out, progress=bar.show
+        )
+    print_warnings(report)
+    box = " × ".join(map(str, report["shape"]))
+    voxel = " × ".join(f"{edge:g}" for edge in report["voxel_size_nm"])
+    print_row("volume", f"{box} voxels (z, y, x) of {voxel} nm")
+    print("with 95 % intervals over blocks of the volume:")
+    for row in _rows(report["volumes"]):
+        share = 100 * row["fraction"]
+        _print_amount(row["phase"], row, "volume", "um3", f"{share:6.2f} %")
+    for row in _rows(report["areas"]):
+        least, largest = (f"{row[f'if_flat_{end}_um2']:.4g}" for end in ("least", "largest"))
+        name = f"{row['phase_a']}–{row['phase_b']}"
+        _print_amount(name, row, "area", "um2", f"if flat {least} … {largest}")
+    for row in _rows(report["triple_lines"]):
+        _print_amount("–".join(row[f"phase_{k}"] for k in "abc"), row, "length", "um", "")
+    print("connected:")
+    for row in _rows(report["connectivity"]):
+        if row["largest"] is None:
+            continue
+        through = ", ".join(f"{k} {100 * row[f'percolating_{k}']:.1f} %" for k in "zyx")
+        print(
+            f"  {row['phase']:20}largest of {row['n_parts']} parts {100 * row['largest']:.1f} %; "
+            f"reaches through along {through}"
+        )
+    if report["files"]:
+        print_row("results", f"{arguments.out}, {len(report['files'])} files")
+    print_row("digest", report["digest"])
+    return report
+
+
+def _print_amount(name: str, row: dict[str, Any], key: str, unit: str, note: str) -> None:
+    shown = {"um3": "µm³", "um2": "µm²", "um": "µm"}[unit]
+    low, high = row[f"{key}_low_{unit}"], row[f"{key}_high_{unit}"]
+    between = "no interval" if low is None else f"{low:.4g} … {high:.4g}"
+    print(f"  {name:20}{row[f'{key}_{unit}']:10.4g} {shown:4}({between})  {note}".rstrip())
+
+
+def _rows(table: dict[str, list[Any]]) -> list[dict[str, Any]]:
+    return [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+
+
+def _settings(
+    arguments: argparse.Namespace,
+) -> tuple[dict[str, Any], superresolution.TrainingSettings]:
+    """Return the parameters that were given and the settings of a training.
+
+    Raises
+    ------
+    ValueError
+        In one line, where they do not fit.
+    """
+    params = read_params(arguments)
+    size = params["pixel_size_nm"]
+    chosen = SuperResolutionParams(**params)
+    try:
+        decimation = superresolution.Decimation(
+            pitch_px=params["pitch_nm"] / size,
+            profile_px=arguments.profile_nm / size,
+            pitch_jitter=arguments.pitch_jitter,
+        )
+    except ValidationError as error:
+        rule, option = RULES[str(error.errors()[0]["loc"][-1])]
+        value = {**vars(arguments), **params}[option]
+        raise ValueError(f"--{rule}, got {value:g}; change it") from error
+    settings = superresolution.TrainingSettings(
+        decimation=decimation,
+        **{name: getattr(chosen, name) for name in TRAINING if name != "n_phases"},
+    )
+    return params, settings
+
+
+def _voxel(params: dict[str, Any]) -> tuple[float, float, float]:
+    return params["pitch_nm"], params["pixel_size_nm"], params["pixel_size_nm"]
+
+
+def _train(arguments: argparse.Namespace) -> Any:
+    params, settings = _settings(arguments)
+    with Bar("training", "step") as bar:
+        report = superresolution.from_files.train(
+            arguments.stack,
+            settings,
+            _voxel(params),
+            n_phases=params.get("n_phases"),
+            out=arguments.out,
+            progress=bar.show,
+        )
+    print_warnings(report)
+    print_row("slices", f"{report['n_slices']}, {report['kind']}")
+    for row in {row["stage"]: row for row in report["history"]}.values():
+        losses = f"loss {row['loss']:.4f}; of the mean of the rows around"
+        print_row(f"stage {row['stage'] + 1}", f"{losses} {row['loss_between']:.4f}")
+    print_row("model", report["model"])
+    return report
+
+
+def _run(arguments: argparse.Namespace) -> Any:
+    params = read_params(arguments)
+    zarr = is_zarr(arguments.stack)
+    if arguments.dask is not None and not zarr:
+        raise ValueError(
+            f"--dask must come with a Zarr stack, got {arguments.stack}; leave it out, or save the "
+            "slices with zarr.save_array as NAME.zarr"
+        )
+    with Bar("inserting", "slab") as bar:
+        options: dict[str, Any] = {
+            "keep_fractions": params.get("keep_fractions", True),
+            "out": arguments.out,
+            "progress": bar.show,
+        }
+        where = (arguments.stack, arguments.model, _voxel(params))
+        if zarr:
+            report = superresolution.from_files.run_zarr(
+                *where, scheduler=arguments.dask, **options
+            )
+        else:
+            report = superresolution.from_files.run(*where, **options)
+    print_warnings(report)
+    print(f"note: {report['limit']}")
+    edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
+    print_row("volume", f"{' × '.join(map(str, report['shape']))} voxels of {edges} nm")
+    if "isotropy_tested_on" in report:
+        box = " × ".join(map(str, report["isotropy_tested_on"]))
+        print_row("isotropy", f"tested on {box} voxels in the middle of the slices")
+    print_row("uncertainty", f"{report['mean_uncertainty']:.4g} in the mean")
+    for path in report["files"]:
+        print_row("results", path)
+    print_row("digest", report["digest"])
+    return report
+
+
+def _check(arguments: argparse.Namespace) -> Any:
+    params, settings = _settings(arguments)
+    with Bar("training", "step") as bar:
+        report = superresolution.from_files.check(
+            arguments.stack,
+            settings,
+            _voxel(params),
+            n_phases=params.get("n_phases"),
+            progress=bar.show,
+        )
+    print_warnings(report)
+    print(f"note: {report['limit']}")
+    print("every second slice left out and predicted:")
+    names = list(report["leave_out"])[1:]
+    for method, *numbers in zip(*report["leave_out"].values(), strict=True):
+        scores = (f"{name} {value:.3f}" for name, value in zip(names, numbers, strict=True))
+        print(f"  {method:16}{', '.join(scores)}")
+    print_row("verdict", report["verdict"])
+    chords = report["chords"]
+    for phase, along_z, in_plane in zip(
+        chords["phase"], chords["along_z_nm"], chords["in_plane_nm"], strict=True
+    ):
+        name = phase if isinstance(phase, str) else f"phase {phase:g}"
+        print_row("chords", f"{name}: {along_z:.0f} nm along z, {in_plane:.0f} in the plane")
+    return report
