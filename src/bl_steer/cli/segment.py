@@ -257,9 +257,10 @@ def _training_set(arguments: argparse.Namespace, *, held_back: bool = True) -> t
 
 def _settings(arguments: argparse.Namespace) -> training.TrainingSettings:
     """Return the settings of a training; `ValueError` in one line where they do not fit."""
-    if arguments.network not in segmentation.networks.NETWORKS:
+    known = segmentation.networks.NETWORKS
+    if arguments.network not in known:
         raise ValueError(
-            f"a network must be one of {', '.join(segmentation.networks.NETWORKS)}, got {arguments.network!r}; give one"
+            f"a network must be one of {', '.join(known)}, got {arguments.network!r}; give one"
         )
     try:
         return training.TrainingSettings(

@@ -14,7 +14,7 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.folder import PARTS
 from bl_steer.server.operations.backup import back_up, restore
 from bl_steer.server.operations.serve import open_database, serve, set_environment
-from bl_steer.server.settings import ServiceSettings
+from bl_steer.server.settings import ServerSettings
 
 __all__ = ["add_serve", "add_server"]
 
@@ -63,7 +63,7 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
     server_folder_option(restored)
 
 
-def _settings(arguments: argparse.Namespace) -> ServiceSettings:
+def _settings(arguments: argparse.Namespace) -> ServerSettings:
     names = ("folder", "host", "port", "workers", "trust_packages")
     given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
     set_environment(given)

@@ -9,9 +9,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bl_steer.analysis import structure, superresolution
+from bl_steer.analysis import structure
 from bl_steer.analysis.structure import StructureParams
-from bl_steer.analysis.superresolution import SuperResolutionParams
+from bl_steer.analysis.superresolution import (
+    Decimation,
+    SuperResolutionParams,
+    TrainingSettings,
+    from_files,
+)
 from bl_steer.cli.options import (
     Parser,
     command,
@@ -135,7 +140,7 @@ def _rows(table: dict[str, list[Any]]) -> list[dict[str, Any]]:
 
 def _settings(
     arguments: argparse.Namespace,
-) -> tuple[dict[str, Any], superresolution.TrainingSettings]:
+) -> tuple[dict[str, Any], TrainingSettings]:
     """Return the parameters that were given and the settings of a training.
 
     Raises
@@ -147,7 +152,7 @@ def _settings(
     size = params["pixel_size_nm"]
     chosen = SuperResolutionParams(**params)
     try:
-        decimation = superresolution.Decimation(
+        decimation = Decimation(
             pitch_px=params["pitch_nm"] / size,
             profile_px=arguments.profile_nm / size,
             pitch_jitter=arguments.pitch_jitter,
@@ -156,7 +161,7 @@ def _settings(
         rule, option = RULES[str(error.errors()[0]["loc"][-1])]
         value = {**vars(arguments), **params}[option]
         raise ValueError(f"--{rule}, got {value:g}; change it") from error
-    settings = superresolution.TrainingSettings(
+    settings = TrainingSettings(
         decimation=decimation,
         **{name: getattr(chosen, name) for name in TRAINING if name != "n_phases"},
     )
@@ -170,7 +175,7 @@ def _voxel(params: dict[str, Any]) -> tuple[float, float, float]:
 def _train(arguments: argparse.Namespace) -> Any:
     params, settings = _settings(arguments)
     with Bar("training", "step") as bar:
-        report = superresolution.from_files.train(
+        report = from_files.train(
             arguments.stack,
             settings,
             _voxel(params),
@@ -203,11 +208,9 @@ def _run(arguments: argparse.Namespace) -> Any:
         }
         where = (arguments.stack, arguments.model, _voxel(params))
         if zarr:
-            report = superresolution.from_files.run_zarr(
-                *where, scheduler=arguments.dask, **options
-            )
+            report = from_files.run_zarr(*where, scheduler=arguments.dask, **options)
         else:
-            report = superresolution.from_files.run(*where, **options)
+            report = from_files.run(*where, **options)
     print_warnings(report)
     print(f"note: {report['limit']}")
     edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
@@ -225,7 +228,7 @@ def _run(arguments: argparse.Namespace) -> Any:
 def _check(arguments: argparse.Namespace) -> Any:
     params, settings = _settings(arguments)
     with Bar("training", "step") as bar:
-        report = superresolution.from_files.check(
+        report = from_files.check(
             arguments.stack,
             settings,
             _voxel(params),
