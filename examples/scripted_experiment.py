@@ -19,7 +19,7 @@ from bl_steer.plotting.maps import plot_map
 from bl_steer.plotting.runs import map_outcomes, measured_outcomes
 from bl_steer.runs import Run, open_run
 from bl_steer.session.session import SimulatedSession, open_session
-from bl_steer.steering.loop import predicted_map
+from bl_steer.steering import predicted_map
 
 SAMPLE, SEED = "smooth", 1
 TARGET = "ref:x=0.45,R=0.9,tilt=0"

@@ -24,7 +24,7 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.protocols import Agent, Array
-from bl_steer.steering.loop import Decision, DetectorDeadError, Steering, build_steering
+from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
 from plans.stubs.messages import (
     FrameDetector,
     Monitor,

@@ -14,7 +14,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
-from bl_steer.steering.loop import MAX_RETAKES, DetectorDeadError
+from bl_steer.steering import MAX_RETAKES, DetectorDeadError
 from plans.stubs.messages import (
     FrameDetector,
     Monitor,

@@ -12,7 +12,7 @@ from bluesky.protocols import Readable
 from bl_steer.agents import Space
 from bl_steer.diffraction.patterns import normalise
 from bl_steer.protocols import Array
-from bl_steer.steering.loop import Steering
+from bl_steer.steering import Steering
 from plans.stubs.messages import FrameDetector, Monitor, Stage
 
 __all__ = ["PointReader", "default_grid", "start_document"]

@@ -16,8 +16,7 @@ from bluesky.utils import RunEngineInterrupted
 
 from bl_steer.agents import Space
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.steering.loop import DetectorDeadError, differing_decisions
-from bl_steer.steering.scoring import score
+from bl_steer.steering import DetectorDeadError, differing_decisions, score
 from devices import DetectorError
 from plans import find_hotspot
 from plans.stubs.messages import StageError

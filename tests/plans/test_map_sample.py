@@ -10,7 +10,7 @@ from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.agents import Space
-from bl_steer.steering.loop import DetectorDeadError
+from bl_steer.steering import DetectorDeadError
 from plans import map_sample
 from simulators.film.beamline import SimulatedBeamline
 

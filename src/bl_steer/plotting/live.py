@@ -20,7 +20,7 @@ from bl_steer.agents import Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.progress import Bar
 from bl_steer.runs import read_outcomes
-from bl_steer.steering.loop import predicted_map
+from bl_steer.steering import predicted_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

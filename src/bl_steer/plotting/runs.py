@@ -12,7 +12,7 @@ from bl_steer.features import make_feature
 from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_progress
 from bl_steer.protocols import Array
 from bl_steer.runs import Run
-from bl_steer.steering.loop import predicted_map
+from bl_steer.steering import predicted_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

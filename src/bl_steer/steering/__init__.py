@@ -1,7 +1,7 @@
 """The steering loop without an instrument: patterns in, decisions out.
 
-`Steering` joins an agent and a feature; `plans.find_hotspot` drives it, and `replay` repeats a
-stored run's decisions. Its twin for slices is `bl_steer.slicing`.
+`Steering` joins an agent and a feature; `plans.find_hotspot` drives it, and `replay` repeats the
+decisions of a stored run. Its twin for slices is `bl_steer.slicing`.
 """
 
 import lazy_loader as lazy

@@ -41,7 +41,7 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
 
     Parameters
     ----------
-    measured : shape (n, 2), places in the order of measurement
+    measured : shape (n, 2), positions in the order of measurement
     reported : shape (2,), the spot that the search reports
     points, truth : shape (m, 2) and (m,), the true map on its grid
     reach : distance from A that counts as A, in the axes' units; the pitch
@@ -77,12 +77,12 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
     )
 
 
-def _nearest(places: Array, points: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    return np.array([np.argmin(_distance(points, place)) for place in places])
+def _nearest(positions: Array, points: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    return np.array([np.argmin(_distance(points, position)) for position in positions])
 
 
-def _distance(places: Array, place: Array) -> Array:
-    return np.asarray(np.linalg.norm(places - place, axis=1))
+def _distance(positions: Array, position: Array) -> Array:
+    return np.asarray(np.linalg.norm(positions - position, axis=1))
 
 
 def _first(hits: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int | None:

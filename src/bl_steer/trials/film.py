@@ -211,7 +211,7 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
     from bl_steer.plotting.runs import draw_run
     from bl_steer.processing.stored_runs import show_analysis
     from bl_steer.runs import open_named
-    from bl_steer.steering.loop import differing_decisions
+    from bl_steer.steering import differing_decisions
 
     with _existing_store(data_dir) as store:
         run = open_named(store, uid)

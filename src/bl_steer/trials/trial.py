@@ -16,7 +16,7 @@ import numpy as np
 from bl_steer.agents import Space
 from bl_steer.features import make_feature, parse_target
 from bl_steer.protocols import Array
-from bl_steer.steering.scoring import Score, score
+from bl_steer.steering import Score, score
 
 if TYPE_CHECKING:
     from bl_steer.session.session import SimulatedSession

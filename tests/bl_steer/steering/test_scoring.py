@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from bl_steer.steering.scoring import score
+from bl_steer.steering import score
 
 POINTS = np.column_stack([np.tile(np.arange(5) * 5.0, 5), np.repeat(np.arange(5) * 5.0, 5)])
 TRUTH = np.exp(-((POINTS[:, 0] - 10.0) ** 2 + (POINTS[:, 1] - 10.0) ** 2) / 30.0)

@@ -9,7 +9,7 @@ import pytest
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features import make_feature
 from bl_steer.protocols import Array
-from bl_steer.steering.loop import (
+from bl_steer.steering import (
     DetectorDeadError,
     Steering,
     build_steering,

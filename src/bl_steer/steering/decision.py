@@ -1,0 +1,83 @@
+"""What one turn of the loop decides, as a run records it: a row of the stream ``decisions``.
+
+`bl_steer.steering.loop` makes decisions from patterns; `bl_steer.steering.replays` compares those
+of a stored run with those made again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+
+from bl_steer.protocols import Array
+
+__all__ = ["Best", "Decision", "DetectorDeadError", "same_decision"]
+
+NOT_REPRODUCED = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s")
+"""Times of a decision: they depend on the machine and its load."""
+
+
+class DetectorDeadError(RuntimeError):
+    """A spot gave no valid frame, several times in a row."""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """One row of the stream ``decisions``: what was decided, and all it was based on.
+
+    Values of the objective are in the objective's units (counts), positions in the axes' units,
+    times in seconds. NaN stands for "does not apply".
+    """
+
+    point: int
+    x: float
+    y: float
+    reason: str
+    acquisition: float
+    runner_up_x: float
+    runner_up_y: float
+    runner_up_acquisition: float
+    mean: float
+    sd: float
+    lengthscale: float
+    noise_sd: float
+    amplitude: float
+    constant_mean: float
+    basis_version: int
+    best_so_far: float
+    best_x: float
+    best_y: float
+    previous_outcome: float
+    previous_residual: float
+    previous_alarm: bool
+    previous_move_s: float
+    previous_expose_s: float
+    think_s: float
+    think_cpu_s: float
+    seed: int
+    outcomes: Array
+    """Outcome of every earlier point under `basis_version`, padded with NaN to the budget."""
+
+
+@dataclass(frozen=True)
+class Best:
+    """The brightest measured spot, with the model's mean and uncertainty there."""
+
+    x: float
+    y: float
+    value: float
+    sd: float
+
+
+def same_decision(first: Decision, second: Decision) -> bool:
+    """Return whether two decisions are equal bit for bit, times left out (NaN equals NaN)."""
+    return all(
+        np.array_equal(
+            getattr(first, field.name),
+            getattr(second, field.name),
+            equal_nan=field.name != "reason",
+        )
+        for field in fields(Decision)
+        if field.name not in NOT_REPRODUCED
+    )

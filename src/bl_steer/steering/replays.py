@@ -1,0 +1,94 @@
+"""A stored run decided again: the proof of its decisions, and the map that its model predicts.
+
+Named in the plural because the package offers the function `replay`. To steer with patterns as
+they come, use `bl_steer.steering.loop`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.agents import Space, make_agent
+from bl_steer.diffraction import FrameAxes
+from bl_steer.protocols import Array, PredictsMap
+from bl_steer.runs import Run
+from bl_steer.steering.decision import Decision, same_decision
+from bl_steer.steering.loop import build_steering
+
+__all__ = ["differing_decisions", "predicted_map", "replay"]
+
+
+def replay(
+    settings: Mapping[str, Any], axes: FrameAxes, patterns: Array, valid: NDArray[np.bool_]
+) -> Iterator[Decision]:
+    """Decide again on a stored run's patterns: yields what the run must have decided.
+
+    Parameters
+    ----------
+    settings : the ``steering`` entry of the run's start document
+    patterns : shape (n_points, n_pixels), normalised counts, in the order of measurement
+    valid : shape (n_points,), False for dead frames
+    """
+    steering = build_steering(settings, axes)
+    for pattern, good in zip(patterns, valid, strict=True):
+        yield steering.decide()
+        steering.observe(pattern if good else None)
+
+
+def differing_decisions(run: Run) -> list[int]:
+    """Decide again on a stored run; return the points whose decisions differ from its record.
+
+    Empty on the machine and with the constraints that the run was made on. Elsewhere the last
+    bits of the numbers may differ; the cells are the same.
+    """
+    axes = FrameAxes(run.qx, run.qz)
+    table = run.decisions
+    again = replay(run.steering, axes, run.patterns(), run.valid)
+    return [
+        point
+        for point, decision in enumerate(again)
+        if not same_decision(
+            decision,
+            Decision(**{field.name: table[field.name][point] for field in fields(Decision)}),
+        )
+    ]
+
+
+def predicted_map(
+    settings: Mapping[str, Any], measured: Array, outcomes: Array
+) -> tuple[Array, Array]:
+    """Predict the objective on the whole grid from a run's outcomes.
+
+    Parameters
+    ----------
+    settings : the ``steering`` entry of the run's start document
+    measured : shape (n, 2), positions of the valid points
+    outcomes : shape (n,), their outcomes under the last basis, counts
+
+    Returns
+    -------
+    mean, sd : shape (n_cells,) each, counts; of the run's own model where its agent has one, else
+        of the default agent's
+    """
+    space = Space.from_dict(settings["grid"])
+    seed = int(settings["seed"])
+    try:
+        agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
+    except ValueError:  # an agent of the user's own
+        agent = make_agent("bayesian", space, seed=seed)
+    if not isinstance(agent, PredictsMap):
+        agent = make_agent("bayesian", space, seed=seed)
+    agent.ingest(
+        [
+            {"_id": i, "x": float(x), "y": float(y), "objective": float(outcome)}
+            for i, ((x, y), outcome) in enumerate(zip(measured, outcomes, strict=True))
+        ]
+    )
+    if not isinstance(agent, PredictsMap):
+        raise TypeError(f"{type(agent).__name__} must predict maps; it has no method predict")
+    return agent.predict(space.points)
