@@ -1,19 +1,26 @@
-"""What the commands do: each returns its report, which `bl_steer.cli` prints and writes as JSON."""
+"""Trials on films with a known truth, and on recorded maps: demo, find, replay, figure 1.
+
+Each returns its report, which `bl_steer.cli` prints and writes as JSON.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bl_steer import plotting
+from bl_steer.agents import AGENT_NAMES
 from bl_steer.features import DEFAULT_TARGET
-
-if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone, Run
-    from bl_steer.store import Store
-    from bl_steer.trials.trial import Trial
-    from simulators.film.sample import Sample
+from bl_steer.processing import is_analysis
+from bl_steer.processing.stored_runs import show_analysis
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
+from bl_steer.session import open_session
+from bl_steer.steering import differing_decisions
+from bl_steer.store import Store, StoreError
+from bl_steer.trials.trial import Trial, check_trial, replay_trials, steer
+from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
 
 __all__ = ["demo", "find", "paper_figure_1", "replay", "runs", "show"]
 
@@ -29,11 +36,6 @@ def find(
     exposure_s: float,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
-    from bl_steer.session.session import open_session
-    from bl_steer.trials.trial import check_trial, steer
-    from simulators.film.sige_film import SigeFilm
-    from simulators.film.truth import true_map
-
     film = SigeFilm(sample, seed=seed)
     target = target or DEFAULT_TARGET
     check_trial(film, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
@@ -88,7 +90,7 @@ def demo(*, sample: str, seed: int, data_dir: Path, figure: Path) -> dict[str, A
 
 
 def paper_figure_1(*, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]:
-    """Draw figure 1 of the source at its scale: 31×31 points, 10 random starts, then EI."""
+    """Draw figure 1 of the paper at its scale: 31×31 points, 10 random starts, then EI."""
     return _figure_1(
         "multi-domain",
         seed=seed,
@@ -102,19 +104,15 @@ def paper_figure_1(*, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]
 def _figure_1(
     sample: str, *, seed: int, data_dir: Path, figure: Path, agent: str, budget: int
 ) -> dict[str, Any]:
-    from bl_steer.plotting.runs import draw_figure_1
-    from bl_steer.runs import open_run
-    from bl_steer.session.session import open_session
-    from bl_steer.trials.trial import steer
-    from simulators.film.truth import true_map
-
-    _check_writable(figure)
+    plotting.check_figure(figure)
     with open_session(sample, seed=seed, data_dir=data_dir) as session:
-        truth = true_map(session.beamline.sample, DEFAULT_TARGET)
+        truth = true_map(session.instrument.simulator.sample, DEFAULT_TARGET)
         trial = steer(session, truth, target=DEFAULT_TARGET, budget=budget, seed=seed, agent=agent)
         mapped, _ = session.run(session.map_sample())
         steered_run = open_run(session.store, trial.run_uid)
-        draw_figure_1(steered_run, open_run(session.store, mapped)).savefig(figure, dpi=150)
+        plotting.draw_figure_1(steered_run, open_run(session.store, mapped)).savefig(
+            figure, dpi=150
+        )
     return {
         **find_report(sample, seed, len(truth), trial),
         "map_uid": mapped,
@@ -138,9 +136,6 @@ def replay(
 
     `on_trial` is called with each record as it comes, and ``first=True`` with the first.
     """
-    from bl_steer.trials.trial import replay_trials
-    from simulators.film.recorded_map import RecordedMap
-    from simulators.film.sige_film import PRESETS, SigeFilm
 
     def sample_of(seed: int) -> Sample:
         if file in PRESETS:
@@ -183,8 +178,6 @@ def replay(
 
 def runs(*, data_dir: Path) -> list[dict[str, Any]]:
     """Return a row for every stored run, the oldest first."""
-    from bl_steer.runs import list_runs
-
     with _existing_store(data_dir) as store:
         return [
             {
@@ -206,13 +199,6 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
 
     Of an analysis run, return what it holds; its figures were drawn when it was made.
     """
-    from bl_steer.agents import AGENT_NAMES
-    from bl_steer.analysis import is_analysis
-    from bl_steer.plotting.runs import draw_run
-    from bl_steer.processing.stored_runs import show_analysis
-    from bl_steer.runs import open_named
-    from bl_steer.steering import differing_decisions
-
     with _existing_store(data_dir) as store:
         run = open_named(store, uid)
         if is_analysis(run.start):
@@ -230,8 +216,8 @@ def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict
         if not run.steering:
             return _show_plain(run, figure)
         figure = figure or Path(f"{run.uid[:8]}.png")
-        _check_writable(figure)
-        draw_run(run).savefig(figure, dpi=150)
+        plotting.check_figure(figure)
+        plotting.draw_run(run).savefig(figure, dpi=150)
         result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
         report = {
             "uid": run.uid,
@@ -268,9 +254,6 @@ def _show_plain(run: Run, figure: Path | None) -> dict[str, Any]:
 @contextmanager
 def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
     """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
-    from bl_steer.runs import RecordsAlone
-    from bl_steer.store import Store, StoreError
-
     if not data_dir.is_dir():
         raise FileNotFoundError(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
@@ -284,13 +267,3 @@ def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
     else:
         with store:
             yield store
-
-
-def _check_writable(figure: Path) -> None:
-    """Refuse a figure that could not be saved, before anything is measured."""
-    if not figure.absolute().parent.is_dir():
-        raise FileNotFoundError(
-            f"the figure must go to a folder that exists, got {figure}; make the folder first"
-        )
-    if figure.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"the figure must end in .png, .pdf or .svg, got {figure}")
