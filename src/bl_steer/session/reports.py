@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis import reconstruction
 from bl_steer.processing import analyses_of, digest_of, is_analysis
 from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult, Table
@@ -45,7 +46,6 @@ def report_of(
     KeyError, ValueError
         When there is no such run, or it was not reconstructed.
     """
-    from bl_steer.analysis.reconstruction.analysis import Reconstruct
 
     analysed = open_named(store, str(uid))
     if not is_analysis(analysed.start):
@@ -56,9 +56,9 @@ def report_of(
             f"a report must be of the analysis {NAME!r}, got {about.get('name')!r}; see "
             f"'bl-steer analyse {about['raw_run'][:8]} {NAME}'"
         )
-    if about.get("version") != Reconstruct.version:
+    if about.get("version") != reconstruction.Reconstruct.version:
         raise ValueError(
-            f"a report must be of version {Reconstruct.version} of {NAME!r}, got "
+            f"a report must be of version {reconstruction.Reconstruct.version} of {NAME!r}, got "
             f"{about.get('version')}; 'bl-steer analyse {about['raw_run'][:8]} {NAME} --data "
             f"{store.path}' analyses the run anew"
         )
@@ -92,8 +92,6 @@ def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.
 
 def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str, Any]:
     """Write the report of a result into a folder; return what it says in numbers."""
-    from bl_steer.analysis.reconstruction.comparison import tables_with_truth
-    from bl_steer.analysis.reconstruction.report import write_report
 
     tell("writing the report")
     start = run.start
@@ -106,8 +104,8 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         "conditions": _words(start.get("conditions", {})),
     }
     title = f"Slices into structure: {sample.get('name', run.uid[:8])}"
-    tables = tables_with_truth(result, truth)
-    files = write_report(result, tables, out, title=title, about=about, truth=truth)
+    tables = reconstruction.tables_with_truth(result, truth)
+    files = reconstruction.write_report(result, tables, out, title=title, about=about, truth=truth)
     return {
         "report": str(files[0]),
         "files": [str(path) for path in files[1:]],

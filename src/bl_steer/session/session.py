@@ -231,8 +231,8 @@ def open_session(
     data_dir : folder of the store, made if it is missing
     progress : show a progress bar
     """
-    given = {"seed": seed, "exposure_s": exposure_s}
-    options: dict[str, Any] = {name: v for name, v in given.items() if v is not None}
+    settings = {"seed": seed, "exposure_s": exposure_s}
+    options: dict[str, Any] = {name: v for name, v in settings.items() if v is not None}
     if not isinstance(instrument, Instrument):
         instrument = film(instrument, **options)
     elif options:

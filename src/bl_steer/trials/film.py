@@ -5,24 +5,18 @@ Each returns its report, which `bl_steer.cli` prints and writes as JSON.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bl_steer import plotting
-from bl_steer.agents import AGENT_NAMES
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.processing import is_analysis
-from bl_steer.processing.stored_runs import show_analysis
-from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
+from bl_steer.runs import open_run
 from bl_steer.session import open_session
-from bl_steer.steering import differing_decisions
-from bl_steer.store import Store, StoreError
 from bl_steer.trials.trial import Trial, check_trial, replay_trials, steer
 from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
 
-__all__ = ["demo", "find", "paper_figure_1", "replay", "runs", "show"]
+__all__ = ["demo", "find", "paper_figure_1", "replay"]
 
 
 def find(
@@ -174,96 +168,3 @@ def replay(
         )
         on_trial(records[-1], first=len(records) == 1)
     return records
-
-
-def runs(*, data_dir: Path) -> list[dict[str, Any]]:
-    """Return a row for every stored run, the oldest first."""
-    with _existing_store(data_dir) as store:
-        return [
-            {
-                "uid": row.uid,
-                "scan_id": row.scan_id,
-                "time": row.time.isoformat(timespec="seconds"),
-                "plan": row.plan,
-                "analysis": row.analysis,
-                "n_points": row.n_points,
-                "status": row.status,
-                "in_progress": row.in_progress,
-            }
-            for row in list_runs(store)
-        ]
-
-
-def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict[str, Any]:
-    """Draw a stored run and return what it found; repeat its decisions if asked.
-
-    Of an analysis run, return what it holds; its figures were drawn when it was made.
-    """
-    with _existing_store(data_dir) as store:
-        run = open_named(store, uid)
-        if is_analysis(run.start):
-            return show_analysis(run, store.path / "frames")
-        if verify and not run.decisions:
-            raise ValueError(
-                f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
-                "without any; leave out --verify"
-            )
-        if verify and run.steering["agent"] not in AGENT_NAMES:
-            raise ValueError(
-                "only the decisions of a built-in agent can be repeated, got the agent "
-                f"{run.steering['agent']!r}; leave out --verify"
-            )
-        if not run.steering:
-            return _show_plain(run, figure)
-        figure = figure or Path(f"{run.uid[:8]}.png")
-        plotting.check_figure(figure)
-        plotting.draw_run(run).savefig(figure, dpi=150)
-        result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
-        report = {
-            "uid": run.uid,
-            "plan": run.start.get("plan_name"),
-            "status": run.status,
-            "n_points": run.n_points,
-            "n_invalid": int((~run.valid).sum()),
-            "steering": {k: v for k, v in run.steering.items() if k != "grid"},
-            **result,
-            "figure": str(figure),
-        }
-        if verify:
-            report["decisions_that_differ"] = differing_decisions(run)
-    return report
-
-
-def _show_plain(run: Run, figure: Path | None) -> dict[str, Any]:
-    """Return what is known of a run that steered nothing, such as one of micrographs."""
-    if figure is not None:
-        raise ValueError(
-            f"a figure must be of a run with a grid, got a {run.start.get('plan_name')}; show its "
-            "analysis, or leave out --figure"
-        )
-    return {
-        "uid": run.uid,
-        "plan": run.start.get("plan_name"),
-        "status": run.status,
-        "n_points": run.n_points,
-        "analyses": run.start.get("analyses", []),
-        "steering": {},
-    }
-
-
-@contextmanager
-def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
-    """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
-        )
-    try:
-        store = Store.open(data_dir)
-    except StoreError:
-        if not (data_dir / "record").is_dir():
-            raise
-        yield RecordsAlone(data_dir)
-    else:
-        with store:
-            yield store
