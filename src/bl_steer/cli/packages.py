@@ -20,10 +20,10 @@ from bl_steer.cli.options import (
     server_folder_option,
 )
 from bl_steer.processing.stored_runs import parse_values
-from bl_steer.server.packages import desk
-from bl_steer.server.packages.desk import Desk, open_desk
+from bl_steer.server.packages import commands
+from bl_steer.server.packages.commands import LocalServer, open_local_server
 
-__all__ = ["add_package", "add_review", "at_desk", "user_option"]
+__all__ = ["add_package", "add_review", "on_local_server", "user_option"]
 
 DECISIONS = {
     "approve": "sign your approval of a package that is not your own",
@@ -71,18 +71,20 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
 def add_review(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``review``."""
     review = group(parser)
-    run = at_desk(lambda opened, a: desk.listed(opened, state=a.state), _print_list)
+    run = on_local_server(lambda opened, a: commands.listed(opened, state=a.state), _print_list)
     rows = command(review, "list", run, "list the packages")
     rows.add_argument("--state", help="draft, submitted, checked, approved, released or revoked")
     user_option(rows, required=False)
-    run = at_desk(lambda opened, a: desk.shown(opened, a.package), _print_package)
+    run = on_local_server(lambda opened, a: commands.shown(opened, a.package), _print_package)
     show = command(review, "show", run, "show what a package says, imports, loads and found")
     _package(show)
     user_option(show, required=False)
     check = command(review, "check", _check, "run a submitted package's tests in the sandbox now")
     _package(check)
     user_option(check)
-    run = at_desk(lambda opened, a: desk.decide(opened, a.decision, a.package, a.comment), _print)
+    run = on_local_server(
+        lambda opened, a: commands.decide(opened, a.decision, a.package, a.comment), _print
+    )
     for name, text in DECISIONS.items():
         decision = command(review, name, run, text)
         _package(decision)
@@ -95,17 +97,19 @@ def add_review(parser: Parser, argv: Sequence[str]) -> None:
         )
         decision.set_defaults(decision=name)
         user_option(decision)
-    run = at_desk(lambda opened, a: desk.roll_back(opened, a.name), _print)
+    run = on_local_server(lambda opened, a: commands.roll_back(opened, a.name), _print)
     back = command(review, "rollback", run, "release again what was released before")
     back.add_argument("name", help="of the package, without a version")
     user_option(back)
 
 
-def at_desk(does: Callable[[Desk, argparse.Namespace], Any], prints: Callable[[Any], None]) -> Run:
+def on_local_server(
+    does: Callable[[LocalServer, argparse.Namespace], Any], prints: Callable[[Any], None]
+) -> Run:
     """Return a command that works on the server of this machine, in the name of ``--user``."""
 
     def run(arguments: argparse.Namespace) -> Any:
-        with open_desk(arguments.user, arguments.folder) as opened:
+        with open_local_server(arguments.user, arguments.folder) as opened:
             report = does(opened, arguments)
         prints(report)
         return report
@@ -125,14 +129,16 @@ def _package(parser: Parser) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> Any:
-    report = desk.init(arguments.folder, author=arguments.author, weights=arguments.weights)
+    report = commands.init(arguments.folder, author=arguments.author, weights=arguments.weights)
     print("\n".join(report["files"]))
     print(f"next: read {arguments.folder / 'README.md'}")
     return report
 
 
 def _test(arguments: argparse.Namespace) -> Any:
-    report = desk.test(arguments.folder, accept=arguments.accept, trusted=arguments.trust_packages)
+    report = commands.test(
+        arguments.folder, accept=arguments.accept, trusted=arguments.trust_packages
+    )
     _print_tests(report)
     for path in report["accepted"]:
         print(f"expected from now on: {path}")
@@ -148,7 +154,7 @@ def _test(arguments: argparse.Namespace) -> Any:
 
 def _run(arguments: argparse.Namespace) -> Any:
     params = parse_values(arguments.param)
-    report = desk.run(arguments.folder, arguments.paths, params, out=arguments.out)
+    report = commands.run(arguments.folder, arguments.paths, params, out=arguments.out)
     print_warnings(report)
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
@@ -157,7 +163,7 @@ def _run(arguments: argparse.Namespace) -> Any:
 
 def _build(arguments: argparse.Namespace) -> Any:
     out = arguments.out or Path(f"{arguments.folder.resolve().name}.zip")
-    report = desk.build(arguments.folder, out)
+    report = commands.build(arguments.folder, out)
     print_row("package", f"{report['name']} {report['version']}, {report['files']} files")
     print_row("hash", report["sha256"])
     print_row("archive", report["archive"])
@@ -169,16 +175,16 @@ def _build(arguments: argparse.Namespace) -> Any:
 
 def _submit(arguments: argparse.Namespace) -> Any:
     if arguments.server is not None:
-        report = desk.send(arguments.package, address=arguments.server, key=arguments.key)
+        report = commands.send(arguments.package, address=arguments.server, key=arguments.key)
     else:
-        with open_desk(arguments.user, arguments.folder) as opened:
-            report = desk.submit(opened, arguments.package)
+        with open_local_server(arguments.user, arguments.folder) as opened:
+            report = commands.submit(opened, arguments.package)
     print_row("submitted", f"{report['name']} {report['version']} ({report['sha256'][:12]})")
     return report
 
 
 def _check(arguments: argparse.Namespace) -> Any:
-    run = at_desk(lambda opened, a: desk.check(opened, a.package), _print_tests)
+    run = on_local_server(lambda opened, a: commands.check(opened, a.package), _print_tests)
     report = run(arguments)
     if not report["passed"]:
         raise Failed(

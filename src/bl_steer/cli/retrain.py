@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import Failed, Parser, command, group, print_row, server_folder_option
-from bl_steer.cli.packages import at_desk, user_option
+from bl_steer.cli.packages import on_local_server, user_option
 from bl_steer.progress import Bar
-from bl_steer.server.retraining import desk
+from bl_steer.server.retraining import commands
 
 __all__ = ["add_retrain"]
 
@@ -25,23 +25,23 @@ def add_retrain(parser: Parser, argv: Sequence[str]) -> None:
         "--sample-pattern", metavar="REGEX", help="what of a file's name is the sample"
     )
     user_option(add)
-    run = at_desk(lambda opened, a: desk.snapshot(opened), _print_snapshot)
+    run = on_local_server(lambda opened, a: commands.snapshot(opened), _print_snapshot)
     user_option(command(retrain, "snapshot", run, "keep which pairs there are now"))
     begin = command(retrain, "run", _run, "train a candidate, and compare it to the champion")
     begin.add_argument("id", nargs="?", help="of a queued retraining; without, one is begun")
     begin.add_argument("--user", metavar="EMAIL", help="in whose name one is begun")
     server_folder_option(begin)
-    run = at_desk(lambda opened, a: desk.listed(opened), _print_list)
+    run = on_local_server(lambda opened, a: commands.listed(opened), _print_list)
     user_option(command(retrain, "list", run, "list the retrainings"), required=False)
-    run = at_desk(lambda opened, a: desk.report(opened, a.id), _print_report)
+    run = on_local_server(lambda opened, a: commands.report(opened, a.id), _print_report)
     report = command(retrain, "report", run, "show what a retraining came to")
     report.add_argument("id", help="of the retraining")
     user_option(report, required=False)
-    run = at_desk(lambda opened, a: desk.submit(opened, a.id), _print_submitted)
+    run = on_local_server(lambda opened, a: commands.submit(opened, a.id), _print_submitted)
     submit = command(retrain, "submit", run, "submit a candidate for review")
     submit.add_argument("id", help="of the retraining")
     user_option(submit)
-    run = at_desk(lambda opened, a: desk.withdraw(opened, a.upload), _print_withdrawn)
+    run = on_local_server(lambda opened, a: commands.withdraw(opened, a.upload), _print_withdrawn)
     text = "take an upload out of training; list what has used it"
     withdraw = command(retrain, "withdraw", run, text)
     withdraw.add_argument("upload", help="id of the upload")
@@ -49,8 +49,8 @@ def add_retrain(parser: Parser, argv: Sequence[str]) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> Any:
-    run = at_desk(
-        lambda opened, a: desk.add_pairs(opened, a.pairs, sample_pattern=a.sample_pattern),
+    run = on_local_server(
+        lambda opened, a: commands.add_pairs(opened, a.pairs, sample_pattern=a.sample_pattern),
         _print_refused,
     )
     report = run(arguments)
@@ -71,7 +71,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             f"{arguments.user!r}; give the one or the other"
         )
     with Bar("training", "step") as bar:
-        report = desk.carry_out(
+        report = commands.carry_out(
             arguments.id, email=arguments.user, folder=arguments.folder, progress=bar.show
         )
     _print_comparison(report)

@@ -56,12 +56,20 @@ def _session(arguments: argparse.Namespace) -> None:
     settings = Settings()
     seed = settings.seed if arguments.seed is None else arguments.seed
     if arguments.epics:
-        instrument = session.epics(arguments.axes, prefix=arguments.prefix)
+        opened, banner = session.interactive_epics_session(
+            arguments.axes, prefix=arguments.prefix, data_dir=arguments.data
+        )
+        session.embed(opened, banner)
     elif arguments.microscope:
-        instrument = session.microscope(arguments.sample or "grains", seed=seed)
+        microscope, banner = session.interactive_microscope_session(
+            arguments.sample or "grains", seed=seed, data_dir=arguments.data
+        )
+        session.embed(microscope, banner)
     else:
-        instrument = session.film(arguments.sample or settings.sample, seed=seed)
-    session.embed(*session.interactive_session(instrument, data_dir=arguments.data))
+        simulated, banner = session.interactive_session(
+            arguments.sample or settings.sample, seed=seed, data_dir=arguments.data
+        )
+        session.embed(simulated, banner)
 
 
 def _ioc(arguments: argparse.Namespace) -> None:

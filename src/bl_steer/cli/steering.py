@@ -8,10 +8,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bl_steer import trials
 from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
+from bl_steer.trials import film
+from bl_steer.trials.paper import paper
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -83,7 +84,7 @@ def _steering_options(parser: Parser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> Any:
-    report = trials.demo(
+    report = film.demo(
         sample=arguments.sample,
         seed=arguments.seed,
         data_dir=arguments.data,
@@ -96,7 +97,7 @@ def _demo(arguments: argparse.Namespace) -> Any:
 
 
 def _find(arguments: argparse.Namespace) -> Any:
-    report = trials.find(
+    report = film.find(
         arguments.sample,
         seed=arguments.seed,
         budget=arguments.budget,
@@ -134,7 +135,7 @@ def _print_found(report: dict[str, Any]) -> None:
 def _replay(arguments: argparse.Namespace) -> Any:
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
-    records = trials.replay(
+    records = film.replay(
         arguments.file,
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
@@ -191,7 +192,7 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> Any:
-    report = trials.draw_paper(
+    report = paper(
         seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
     )
     print(f"figure_1: {report['figure_1']['figure']}")

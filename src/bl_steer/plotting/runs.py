@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,7 +17,7 @@ from bl_steer.steering import predicted_map
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
+__all__ = ["draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
 
 
 def measured_outcomes(run: Run) -> tuple[Array, Array]:
@@ -124,19 +123,3 @@ def _n_start(run: Run) -> int | None:
 
 def _unit(run: Run) -> str:
     return str(run.start.get("sample", {}).get("unit", "um"))
-
-
-def check_figure(path: Path) -> None:
-    """Refuse a figure that could not be saved, before anything is measured.
-
-    Raises
-    ------
-    FileNotFoundError, ValueError
-        When its folder is missing, or its ending is not that of a picture.
-    """
-    if not path.absolute().parent.is_dir():
-        raise FileNotFoundError(
-            f"the figure must go to a folder that exists, got {path}; make the folder first"
-        )
-    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"the figure must end in .png, .pdf or .svg, got {path}")

@@ -1,6 +1,7 @@
 from .accounts import ROLES as ROLES
 from .accounts import Visitor as Visitor
 from .accounts import add_user as add_user
+from .accounts import find_user as find_user
 from .accounts import invite as invite
 from .accounts import sign_in as sign_in
 from .accounts import start_session as start_session

@@ -32,6 +32,7 @@ __all__ = [
     "change_user",
     "check_email",
     "check_password",
+    "find_user",
     "invite",
     "join",
     "open_invitation",
@@ -207,9 +208,14 @@ def join(
     )
 
 
+def find_user(session: Session, email: str) -> User | None:
+    """Return whose address it is; None where there is no such account."""
+    return session.scalar(select(User).where(User.email == email.strip().lower()[:254]))
+
+
 def sign_in(session: Session, email: str, password: str) -> User:
     """Return whose password it is; `Refused` for all else, equally worded and equally slow."""
-    user = session.scalar(select(User).where(User.email == email.strip().lower()[:254]))
+    user = find_user(session, email)
     right = is_password(password[:1000], user.password_hash if user else None)
     if user is None or not right or user.disabled is not None:
         raise Refused(401, "refused.sign_in")

@@ -93,7 +93,7 @@ class Execution:
         out.mkdir()
         out.chmod(0o700)
         apart = shutil.which("bwrap") is not None
-        seen = JOB if apart else folder  # without walls, a job sees the paths as they are
+        seen = JOB if apart else folder  # without a sandbox, a job sees the paths as they are
         readable = self._inputs(folder, seen, files)
         paths = [str(one) for one in readable]
         named = caches = ""

@@ -18,7 +18,7 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.leases import Held, Lease
 from bl_steer.server.settings import ServerSettings
 
-__all__ = ["Hold", "first_line"]
+__all__ = ["Heartbeat", "first_line"]
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +32,7 @@ class Holder(Protocol):
     seen: float
 
 
-class Hold:
+class Heartbeat:
     """The lease of the job under way: renewed in time, and looked at for a cancel."""
 
     def __init__(self, worker: Holder, lease: Lease) -> None:

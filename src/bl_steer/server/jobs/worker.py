@@ -31,7 +31,7 @@ from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.dask_worker import ClusterAway, DaskMachines
 from bl_steer.server.jobs.execution import Ended, Execution
-from bl_steer.server.jobs.heartbeat import Hold, first_line
+from bl_steer.server.jobs.heartbeat import Heartbeat, first_line
 from bl_steer.server.jobs.leases import Claim, Lease, Produced
 from bl_steer.server.jobs.results import Failure
 from bl_steer.server.packages.checking import check_next
@@ -141,9 +141,9 @@ class Worker:
         self.stopping = True
 
     def _carry_out(self, lease: Lease, folder: Path) -> None:
-        hold = Hold(self, lease)
+        heartbeat = Heartbeat(self, lease)
         try:
-            ended = self._execute(lease, folder, hold)
+            ended = self._execute(lease, folder, heartbeat)
         except SandboxMissing as error:
             self._end(lease, "sandbox", str(error))
             return
@@ -154,10 +154,10 @@ class Worker:
             self._end(lease, "package", str(error))
             return
         outcome, found = ended.outcome, ended.found
-        if hold.answer == "lost":
+        if heartbeat.answer == "lost":
             logger.warning("job %s: another worker has it", lease.job_id)
         elif outcome.cause == "cancelled":
-            self._cancelled(lease, asked=hold.answer == "cancel")
+            self._cancelled(lease, asked=heartbeat.answer == "cancel")
         elif outcome.cause == "lost":
             logger.warning("job %s: its process or machine was lost", lease.job_id)
             self._write(lambda session: jobs.return_job(session, lease, lost=True))
@@ -171,7 +171,7 @@ class Worker:
         else:
             self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
 
-    def _execute(self, lease: Lease, folder: Path, hold: Hold) -> Ended:
+    def _execute(self, lease: Lease, folder: Path, heartbeat: Heartbeat) -> Ended:
         package, archive, permit = None, "", ""
         if lease.package_sha256:
             with self.database.read() as session:
@@ -191,8 +191,10 @@ class Worker:
             trusted=self.settings.trust_packages,
         )
         if self.machines is not None:
-            return self.machines.run(execution, hear=hold.hear, over=hold.over)
-        return execution.run(folder, self.files, package=package, hear=hold.hear, over=hold.over)
+            return self.machines.run(execution, hear=heartbeat.hear, over=heartbeat.over)
+        return execution.run(
+            folder, self.files, package=package, hear=heartbeat.hear, over=heartbeat.over
+        )
 
     def _keep(self, lease: Lease, found: Produced, outcome: Outcome) -> None:
         address, keep_days = self.settings.address, self.settings.keep_days

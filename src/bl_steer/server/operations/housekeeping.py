@@ -1,4 +1,4 @@
-"""The keeper: sweeps lost jobs, sends mails, deletes what is old, retrains, raises alarms.
+"""Housekeeping: sweeps lost jobs, sends mails, deletes what is old, retrains, raises alarms.
 
 Several do no harm, since each works by guarded changes of rows.
 """
@@ -28,7 +28,7 @@ from bl_steer.server.retraining.schedule import start_if_due
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["Keeper", "run_keeper"]
+__all__ = ["Housekeeping", "run_housekeeping"]
 
 MAILS_A_STEP = 20
 RETENTION_EVERY_S = 3600.0
@@ -37,7 +37,7 @@ ALARM_EVERY_S = 86_400.0
 logger = logging.getLogger(__name__)
 
 
-class Keeper:
+class Housekeeping:
     """Sweep, send, delete, and watch the workers."""
 
     def __init__(self, settings: ServerSettings) -> None:
@@ -173,14 +173,14 @@ def _mail_is_due(session: Session, now: float) -> bool:
     return session.scalar(query.limit(1)) is not None
 
 
-def run_keeper(settings: ServerSettings) -> None:
-    """Run one keeper until SIGTERM or Ctrl-C."""
+def run_housekeeping(settings: ServerSettings) -> None:
+    """Keep house until SIGTERM or Ctrl-C."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    keeper = Keeper(settings)
+    housekeeping = Housekeeping(settings)
 
     def stop(_number: int, _frame: FrameType | None) -> None:
-        keeper.stop()
+        housekeeping.stop()
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
-    keeper.run()
+    housekeeping.run()

@@ -28,7 +28,7 @@ def parts_of(
     """Return what each process does, by its name, and import what they all need."""
     from bl_steer.server.jobs.worker import run_worker
     from bl_steer.server.languages import load_texts
-    from bl_steer.server.operations.housekeeping import run_keeper
+    from bl_steer.server.operations.housekeeping import run_housekeeping
     from bl_steer.server.web.catalogue import builtin_entries
     from bl_steer.server.web.process import serve_web
     from bl_steer.server.web.rendering import load_pages
@@ -43,7 +43,7 @@ def parts_of(
         for slot in range(settings.workers):
             functions[f"worker {slot}"] = partial(run_worker, settings, slot)
     if "keeper" in parts:
-        functions["keeper"] = partial(run_keeper, settings)
+        functions["keeper"] = partial(run_housekeeping, settings)
     return functions
 
 

@@ -1,4 +1,8 @@
-"""A built package as one file to send: a zip that holds its files and nothing else."""
+"""Build an author's folder into a package, and pack that as one file to send.
+
+A built package has a manifest that lists every file, and nothing else inside; its archive is a zip
+of those files. `unpack` takes an archive of anybody, and trusts none of it.
+"""
 
 from __future__ import annotations
 
@@ -6,29 +10,82 @@ import contextlib
 import os
 import shutil
 import stat
+import tempfile
 import zipfile
 import zlib
 from pathlib import Path
 from typing import IO
 from uuid import uuid4
 
+from pydantic import TypeAdapter, ValidationError
+
 from bl_steer.files.atomic import draft_of
+from bl_steer.server.packages.analysis import installed_versions
 from bl_steer.server.packages.content import (
     MOST_BYTES,
     MOST_FILES,
     content_hash,
     files_of,
+    hash_file,
     verify_content,
 )
-from bl_steer.server.packages.manifest import MANIFEST_FILE, PackageError, RelativePath
+from bl_steer.server.packages.manifest import (
+    MANIFEST_FILE,
+    Manifest,
+    PackageError,
+    RelativePath,
+    read_source,
+)
 
-__all__ = ["pack", "unpack"]
+__all__ = ["build", "build_archive", "pack", "unpack"]
 
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """So that the same package gives the same archive."""
 PIECE = 2**20
 MOST_RATIO = 1000
 """Unpacked to packed: deflate reaches about 1030 on zeros alone."""
+
+
+def build(folder: Path, out: Path) -> Manifest:
+    """Copy a package into a new folder, with the manifest of its files.
+
+    Hidden files, and what Python leaves behind, stay out.
+
+    Raises
+    ------
+    PackageError
+        When a file that it names is missing, or its source does not fit.
+    """
+    source = read_source(folder)
+    names = files_of(folder, built=False)
+    missing = sorted(source.named_files() - set(names))
+    if missing:
+        raise PackageError(
+            f"a package must have the files that it names, got no {', '.join(missing)} in "
+            f"{folder}; add them, or run 'bl-steer package test --accept' for expected output"
+        )
+    out.mkdir(parents=True)
+    for name in names:
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / name, out / name)
+    manifest = Manifest.model_validate(
+        {
+            **source.model_dump(mode="json"),
+            "versions": installed_versions(),
+            "files": {name: hash_file(out / name) for name in names},
+        }
+    )
+    (out / MANIFEST_FILE).write_text(manifest.to_json(), encoding="utf-8")
+    return manifest
+
+
+def build_archive(folder: Path, archive: Path) -> tuple[Manifest, str]:
+    """Build a package into an archive; return its manifest and its content hash."""
+    with tempfile.TemporaryDirectory(prefix="bl_steer_build_") as place:
+        built = Path(place) / "package"
+        manifest = build(folder, built)
+        pack(built, archive)
+        return manifest, content_hash(built)
 
 
 def pack(folder: Path, archive: Path) -> Path:
@@ -87,8 +144,6 @@ def unpack(archive: IO[bytes], packages: Path, *, most_bytes: int = MOST_BYTES) 
 
 
 def _extract(archive: IO[bytes], folder: Path, most_bytes: int) -> None:
-    from pydantic import TypeAdapter, ValidationError
-
     path_of = TypeAdapter(RelativePath)
     with zipfile.ZipFile(archive) as opened:
         members = [one for one in opened.infolist() if not one.is_dir()]

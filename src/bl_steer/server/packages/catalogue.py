@@ -10,35 +10,38 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.tables import Package, Release, Review
+from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.languages import TextKey, text
 from bl_steer.server.packages.approval import Approval, Permit
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.parameters import Text
 
 __all__ = [
-    "GateError",
+    "ReviewError",
     "approvals_of",
+    "author_of",
     "find_package",
+    "list_packages",
     "live_package",
     "permit_of",
     "released_packages",
+    "reviews_of",
     "title_of",
     "titles_of",
 ]
 
 
-class GateError(PackageError):
+class ReviewError(PackageError):
     """Somebody may not do this to a package, or not now; the message says what would be right.
 
     Parameters
     ----------
-    key : of the text, without ``gate.``; see `bl_steer.server.languages`
+    key : of the text, without ``review.``; see `bl_steer.server.languages`
     values : that the text names
     """
 
     def __init__(self, key: str, **values: object) -> None:
-        super().__init__(text("en", f"gate.{key}", **values))
+        super().__init__(text("en", f"review.{key}", **values))
         self.key = key
         self.values: dict[str, Any] = values
 
@@ -50,16 +53,16 @@ def permit_of(session: Session, sha256: str, *, public_key: str) -> Permit:
 
     Raises
     ------
-    GateError
+    ReviewError
         When the package may not run.
     """
     package = session.get(Package, sha256)
     if package is None:
-        raise GateError("unknown", sha256=f"{sha256[:12]}…")
+        raise ReviewError("unknown", sha256=f"{sha256[:12]}…")
     ever = session.scalar(select(Release.id).where(Release.sha256 == sha256).limit(1))
     if package.state not in ("approved", "released") or ever is None:
         reason = package.report["revoked"] if package.state == "revoked" else "–"
-        raise GateError(
+        raise ReviewError(
             "not_released",
             package=f"{package.name} {package.version}",
             state=TextKey(f"state.{package.state}"),
@@ -111,7 +114,7 @@ def find_package(session: Session, key: str) -> Package:
 
     Raises
     ------
-    GateError
+    ReviewError
         When there is none, or more than one.
     """
     name, at, version = key.partition("@")
@@ -125,8 +128,34 @@ def find_package(session: Session, key: str) -> Package:
     ).all()
     if len(found) != 1:
         listed = ", ".join(f"{one.name}@{one.version}" for one in found[:5])
-        raise GateError("ambiguous", name=repr(key), number=len(found), found=listed or "–")
+        raise ReviewError("ambiguous", name=repr(key), number=len(found), found=listed or "–")
     return found[0]
+
+
+def list_packages(session: Session, *, state: str | None = None) -> list[Package]:
+    """Return all packages, or those in a state, the latest first."""
+    query = select(Package).order_by(Package.created.desc(), Package.sha256)
+    return list(session.scalars(query if state is None else query.where(Package.state == state)))
+
+
+def author_of(session: Session, package: Package) -> str:
+    """Return the e-mail address of a package's author, or the id of one who is gone."""
+    author = session.get(User, package.author_id)
+    return author.email if author else package.author_id
+
+
+def reviews_of(session: Session, package: Package) -> list[dict[str, Any]]:
+    """Return who decided what about a package, and why, the first decision first."""
+    rows = session.execute(
+        select(Review, User.email)
+        .join(User, User.id == Review.reviewer_id)
+        .where(Review.package_sha256 == package.sha256)
+        .order_by(Review.id)
+    )
+    return [
+        {"by": email, "decision": row.decision, "comment": row.comment, "time": row.time}
+        for row, email in rows
+    ]
 
 
 def approvals_of(session: Session, package: Package) -> list[Approval]:

@@ -10,7 +10,7 @@ from sqlalchemy import select
 from bl_steer.files.atomic import alone_in
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package
-from bl_steer.server.packages.catalogue import GateError
+from bl_steer.server.packages.catalogue import ReviewError
 from bl_steer.server.packages.content import verify_content
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.review import note_check
@@ -109,6 +109,6 @@ def _check(
     try:
         with database.write() as session:
             note_check(session, sha256, report)
-    except GateError as error:
+    except ReviewError as error:
         logger.info("a check came too late: %s", error)
     return report

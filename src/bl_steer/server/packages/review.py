@@ -1,4 +1,4 @@
-"""The gate: what a package goes through before others may run it, as changes of its row.
+"""The review: what a package goes through before others may run it, as changes of its row.
 
 draft → submitted → checked → approved → released → revoked. A check that fails, and a reviewer's
 refusal, make it a draft again. Every function works in a session of
@@ -18,10 +18,9 @@ from bl_steer.processing.registry import analysis_names
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Blob, Package, Release, Review, User
 from bl_steer.server.languages import TextKey
-from bl_steer.server.packages.approval import Approval
-from bl_steer.server.packages.catalogue import GateError, approvals_of, live_package
+from bl_steer.server.packages.approval import Approval, ReviewKey
+from bl_steer.server.packages.catalogue import ReviewError, approvals_of, live_package
 from bl_steer.server.packages.inspection import inspect
-from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.manifest import Manifest, read_manifest
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.packages.testing import TestReport
@@ -29,7 +28,7 @@ from bl_steer.server.packages.testing import TestReport
 __all__ = [
     "REVIEWERS",
     "STATES",
-    "GateError",
+    "ReviewError",
     "approve",
     "note_check",
     "reject",
@@ -54,7 +53,7 @@ def submit(
     ------
     PackageError
         When it is no built package.
-    GateError
+    ReviewError
         When its name or version is taken.
     """
     folder, blob, size = packages.take_in(archive)
@@ -75,7 +74,7 @@ def submit(
         )
         session.add(package)
     elif package.author_id != author.id:
-        raise GateError("other_author", package=_called(package))
+        raise ReviewError("other_author", package=_called(package))
     _move(package, "submitted", allowed=("draft",))
     package.report = {"inspection": inspect(folder, manifest)}
     _record(session, author, "package submit", package, file=blob)
@@ -100,18 +99,18 @@ def approve(
 
     Raises
     ------
-    GateError
+    ReviewError
         When the reviewer is its author, no reviewer, or has approved it already, or the package
         is not checked.
     """
     _check_role(reviewer)
     package = _locked(session, sha256)
     if reviewer.id == package.author_id:
-        raise GateError("own", package=_called(package), email=reviewer.email)
+        raise ReviewError("own", package=_called(package), email=reviewer.email)
     _require(package, ("checked",), "approved")
     reviews = approvals_of(session, package)
     if any(one.reviewer == reviewer.id for one in reviews):
-        raise GateError("twice", package=_called(package), email=reviewer.email)
+        raise ReviewError("twice", package=_called(package), email=reviewer.email)
     approval = Approval(
         package=sha256,
         name=package.name,
@@ -132,13 +131,13 @@ def reject(session: Session, sha256: str, reviewer: User, comment: str) -> Packa
 
     Raises
     ------
-    GateError
+    ReviewError
         When the reviewer is none, gives no reason, or the package is beyond review.
     """
     _check_role(reviewer)
     package = _locked(session, sha256)
     if not comment.strip():
-        raise GateError("no_reason_to_reject", package=_called(package))
+        raise ReviewError("no_reason_to_reject", package=_called(package))
     _move(package, "draft", allowed=("submitted", "checked", "approved"))
     _add_review(session, package, reviewer, "reject", comment, None)
     _record(session, reviewer, "package reject", package, comment=comment[:500])
@@ -150,7 +149,7 @@ def release(session: Session, sha256: str, by: User, *, public_key: str) -> Pack
 
     Raises
     ------
-    GateError
+    ReviewError
         When the user may not, or the package is not approved.
     """
     _check_role(by)
@@ -167,7 +166,7 @@ def roll_back(session: Session, name: str, by: User, *, public_key: str) -> Pack
 
     Raises
     ------
-    GateError
+    ReviewError
         When the user may not, or there is nothing to go back to.
     """
     _check_role(by)
@@ -186,7 +185,7 @@ def roll_back(session: Session, name: str, by: User, *, public_key: str) -> Pack
             _go_live(session, package, by)
             _record(session, by, "package roll back", package, instead_of=latest)
             return package
-    raise GateError("nothing_before", name=name, version=live.version if live else "–")
+    raise ReviewError("nothing_before", name=name, version=live.version if live else "–")
 
 
 def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
@@ -194,14 +193,14 @@ def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
 
     Raises
     ------
-    GateError
+    ReviewError
         When the user is neither reviewer nor its author, or gives no reason.
     """
     package = _locked(session, sha256, with_name=True)
     if by.id != package.author_id:
         _check_role(by)
     if not reason.strip():
-        raise GateError("no_reason_to_revoke", package=_called(package))
+        raise ReviewError("no_reason_to_revoke", package=_called(package))
     _move(package, "revoked", allowed=STATES[:-1])
     _end_release(session, package.name)
     package.report = {**package.report, "revoked": reason[:LONGEST_COMMENT]}
@@ -212,25 +211,25 @@ def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
 def _check_name(session: Session, manifest: Manifest, author: User) -> None:
     name, version = manifest.name, manifest.version
     if name in analysis_names():
-        raise GateError("name_of_ours", name=name)
+        raise ReviewError("name_of_ours", name=name)
     others = session.scalars(select(Package).where(Package.name == name)).all()
     if any(one.version == version and one.state != "draft" for one in others):
-        raise GateError("version_taken", package=f"{name} {version}")
+        raise ReviewError("version_taken", package=f"{name} {version}")
     owners = {one.author_id for one in others if one.state != "draft"}
     if owners and author.id not in owners and author.role not in REVIEWERS:
-        raise GateError("name_taken", name=name, email=author.email)
+        raise ReviewError("name_taken", name=name, email=author.email)
 
 
 def _check_role(user: User) -> None:
     if user.role not in REVIEWERS or user.disabled is not None:
-        raise GateError("no_reviewer", email=user.email, role=TextKey(f"role.{user.role}"))
+        raise ReviewError("no_reviewer", email=user.email, role=TextKey(f"role.{user.role}"))
 
 
 def _check_approvals(session: Session, package: Package, public_key: str) -> None:
     valid = {one.reviewer for one in approvals_of(session, package) if one.is_valid(public_key)}
     needed = _manifest(package).approvals_needed
     if len(valid) < needed:
-        raise GateError(
+        raise ReviewError(
             "too_few_approvals", package=_called(package), needed=needed, valid=len(valid)
         )
 
@@ -284,7 +283,7 @@ def _locked(session: Session, sha256: str, *, with_name: bool = False) -> Packag
     """
     package = session.get(Package, sha256)
     if package is None:
-        raise GateError("unknown", sha256=f"{sha256[:12]}…")
+        raise ReviewError("unknown", sha256=f"{sha256[:12]}…")
     wanted = Package.name == package.name if with_name else Package.sha256 == sha256
     session.scalars(
         select(Package)
@@ -303,7 +302,7 @@ def _move(package: Package, state: State, *, allowed: tuple[State, ...]) -> None
 
 def _require(package: Package, allowed: tuple[State, ...], state: State) -> None:
     if package.state not in allowed:
-        raise GateError(
+        raise ReviewError(
             f"not_to_{state}",
             package=_called(package),
             state=TextKey(f"state.{package.state}"),

@@ -8,11 +8,10 @@ from typing import IO
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Package
-from bl_steer.server.packages.approval import Permit
+from bl_steer.server.packages.approval import Permit, ReviewKey
 from bl_steer.server.packages.archive import unpack
 from bl_steer.server.packages.catalogue import permit_of
 from bl_steer.server.packages.content import content_hash
-from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB

@@ -1,4 +1,4 @@
-"""A retrained model as a package, to go through the same gate as any other."""
+"""A retrained model as a package, to go through the same review as any other."""
 
 from __future__ import annotations
 

@@ -23,8 +23,8 @@ from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, User
 from bl_steer.server.db.training_tables import Retraining, Snapshot
-from bl_steer.server.packages import review as gate
-from bl_steer.server.packages.building import build_archive
+from bl_steer.server.packages import review
+from bl_steer.server.packages.archive import build_archive
 from bl_steer.server.packages.catalogue import live_package
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.retraining.candidate import write_candidate
@@ -156,7 +156,7 @@ class Retrainings:
             archive = Path(place) / "candidate.zip"
             build_archive(folder, archive)
             with archive.open("rb") as file, self.database.write() as session:
-                package = gate.submit(session, file, author, packages=self.packages)
+                package = review.submit(session, file, author, packages=self.packages)
                 session.get_one(Retraining, retraining_id).package_sha256 = package.sha256
                 return package.sha256
 

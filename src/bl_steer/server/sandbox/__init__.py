@@ -1,1 +1,1 @@
-"""The walls around foreign code: bubblewrap, control groups, limits."""
+"""What foreign code runs in: bubblewrap, control groups, limits."""

@@ -1,4 +1,4 @@
-"""The walls of a sandbox: what a program behind them sees of the machine."""
+"""bubblewrap's part of a sandbox: what a program inside sees of the machine."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-__all__ = ["JOB", "plain_environment", "walls"]
+__all__ = ["JOB", "bubblewrap_command", "plain_environment"]
 
 JOB = Path("/job")
 """Where a sandboxed program finds what it was given: ``/job/out`` is the folder to write."""
@@ -23,7 +23,7 @@ SYSTEM_FILES = (
 )
 
 
-def walls(
+def bubblewrap_command(
     readable: Mapping[Path, Path] | None = None,
     writable: Path | None = None,
     hidden: Sequence[Path] = (),
@@ -54,7 +54,7 @@ def walls(
         words += ["--ro-bind", str(outside.resolve()), str(inside)]
     if writable is not None:
         words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
-    # The walls themselves are of memory that nobody counts: nothing may be written there.
+    # The file system's own folders are of memory that nobody counts: nothing may be written there.
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 
 

@@ -14,53 +14,53 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["enter_words", "process_cage"]
+__all__ = ["enter_command", "process_cgroup"]
 
 PLACES = (Path("/sys/fs/cgroup/pids"), Path("/sys/fs/cgroup"))
 PREFIX = "bl_steer_"
 MORE = 16
-"""Above the limit: room for the walls, so that the limit is seen to be passed."""
+"""Above the limit: room for bubblewrap's own processes, so that the limit is seen to be passed."""
 
 
 @contextlib.contextmanager
-def process_cage(processes: int) -> Iterator[Path | None]:
+def process_cgroup(processes: int) -> Iterator[Path | None]:
     """Make a control group for one job; None where that is not possible."""
-    cage = _make(processes)
+    group = _make(processes)
     try:
-        yield cage
+        yield group
     finally:
-        if cage is not None:
-            _remove(cage)
+        if group is not None:
+            _remove(group)
 
 
-def enter_words(cage: Path | None) -> list[str]:
+def enter_command(group: Path | None) -> list[str]:
     """Return the words before a command that put it into a control group."""
-    if cage is None:
+    if group is None:
         return []
-    return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(cage / "cgroup.procs")]
+    return ["/bin/sh", "-c", 'echo $$ > "$0" && exec "$@"', str(group / "cgroup.procs")]
 
 
 def _make(processes: int) -> Path | None:
     for place in PLACES:
-        cage = place / f"{PREFIX}{os.getpid()}_{os.urandom(4).hex()}"
+        group = place / f"{PREFIX}{os.getpid()}_{os.urandom(4).hex()}"
         try:
             _sweep(place)
-            cage.mkdir()
+            group.mkdir()
         except OSError:
             continue
         try:
-            (cage / "pids.max").write_text(str(processes + MORE))
+            (group / "pids.max").write_text(str(processes + MORE))
         except OSError:  # this one has no such limit
-            cage.rmdir()
+            group.rmdir()
             continue
-        return cage
+        return group
     return None
 
 
-def _remove(cage: Path) -> None:
+def _remove(group: Path) -> None:
     for _ in range(50):  # killed processes take some ms to leave
         try:
-            cage.rmdir()
+            group.rmdir()
         except OSError:
             time.sleep(0.01)
         else:

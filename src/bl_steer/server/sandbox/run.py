@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
 
-from bl_steer.server.sandbox.bubblewrap import JOB, plain_environment, walls
-from bl_steer.server.sandbox.cgroup import enter_words, process_cage
+from bl_steer.server.sandbox.bubblewrap import JOB, bubblewrap_command, plain_environment
+from bl_steer.server.sandbox.cgroup import enter_command, process_cgroup
 from bl_steer.server.sandbox.limits import (
     Limits,
     disk_used,
@@ -77,7 +77,7 @@ def sandbox_problem() -> str:
     """Return why programs cannot be kept apart here; nothing where they can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) is not installed"
-    probe = [*walls(), "--", "/usr/bin/env", "true"]
+    probe = [*bubblewrap_command(), "--", "/usr/bin/env", "true"]
     done = subprocess.run(probe, capture_output=True, text=True, timeout=20, check=False)
     return "" if done.returncode == 0 else f"bubblewrap fails here: {done.stderr.strip()[:200]}"
 
@@ -119,10 +119,10 @@ def run_in_sandbox(
             "programs must run in a sandbox, got no bubblewrap (bwrap) on this machine; install "
             "it, or start the server with --trust-packages"
         )
-    with process_cage(limits.processes) as cage:
-        words = [*enter_words(cage), *_limit_words(limits)]
+    with process_cgroup(limits.processes) as group:
+        words = [*enter_command(group), *_limit_words(limits)]
         if inside:
-            words += walls(readable, writable, hidden)
+            words += bubblewrap_command(readable, writable, hidden)
             for name, value in plain_environment(JOB / "out", environment).items():
                 words += ["--setenv", name, value]
             words += ["--", *_process_limit_words(limits)]
@@ -304,6 +304,6 @@ def _limit_words(limits: Limits) -> list[str]:
 
 
 def _process_limit_words(limits: Limits) -> list[str]:
-    """Return what caps the processes of all but root; counted anew inside the walls."""
+    """Return what caps the processes of all but root; counted anew inside the sandbox."""
     found = shutil.which("prlimit", path="/usr/bin:/bin")
     return [] if found is None else [found, f"--nproc={limits.processes}", "--"]

@@ -73,7 +73,7 @@ def make_server(settings: ServerSettings, **options: Any) -> uvicorn.Server:
 
     Parameters
     ----------
-    options : further ones of `uvicorn.Config`
+    options : of `uvicorn.Config` beside ours
     """
     config = uvicorn.Config(
         create_app(settings),

@@ -21,7 +21,7 @@ from bl_steer.processing.result_files import read_exact
 from bl_steer.server.db.tables import Job, JobOutput, Upload, User
 from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import queue as jobs
-from bl_steer.server.jobs.heartbeat import Hold
+from bl_steer.server.jobs.heartbeat import Heartbeat
 from bl_steer.server.jobs.leases import Lease, Produced
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.sandbox import caches
@@ -150,9 +150,9 @@ def test_a_busy_worker_is_heard_of(tmp_path: Path) -> None:
     with busy.database.write() as session:
         lease = jobs.take(session, "w", lease_s=60.0)
     assert lease is not None
-    hold = Hold(busy, lease)
+    heartbeat = Heartbeat(busy, lease)
     time.sleep(0.06)
-    assert not hold.over()
+    assert not heartbeat.over()
     with busy.database.read() as session:
         assert session.get_one(WorkerRow, "w").seen == pytest.approx(time.time(), abs=60.0)
 

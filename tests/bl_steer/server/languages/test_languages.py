@@ -80,9 +80,9 @@ def review_errors() -> set[str]:
     """The keys of what a review refuses, but for those of each state."""
     folder = HERE / "packages"
     source = "".join((folder / name).read_text() for name in ("review.py", "catalogue.py"))
-    keys = re.findall(r"raise GateError\(\s*f?\"(\w+)", source)
-    assert len(keys) == source.count("raise GateError(") > 10
-    return {f"gate.{key}" for key in keys if key != "not_to_"}
+    keys = re.findall(r"raise ReviewError\(\s*f?\"(\w+)", source)
+    assert len(keys) == source.count("raise ReviewError(") > 10
+    return {f"review.{key}" for key in keys if key != "not_to_"}
 
 
 def audit_events() -> set[str]:
@@ -108,7 +108,7 @@ def families() -> dict[str, set[str]]:
         "packages.now_": {f"packages.now_{state}" for state in STATES},
         "packages.input_": {f"packages.input_{kind}" for kind in get_args(InputKind)},
         "packages.action_": {f"packages.action_{action}" for action in ACTIONS},
-        "gate.": {f"gate.not_to_{state}" for state in STATES} | review_errors(),
+        "review.": {f"review.not_to_{state}" for state in STATES} | review_errors(),
         "role.": {f"role.{role}" for role in ROLES},
         "scope.": {f"scope.{scope}" for scope in SCOPES},
         "audit.": audit_events(),
@@ -140,7 +140,7 @@ def test_no_text_is_unused() -> None:
 
 
 def test_no_refusal_of_the_servers_own_is_in_english_alone() -> None:
-    own = ("refused.", "gate.", "error.", "cause.", "advice.", "invalid.", "mail.", "packages.")
+    own = ("refused.", "review.", "error.", "cause.", "advice.", "invalid.", "mail.", "packages.")
     words = {key: said for key, said in texts("ja").items() if key.startswith(own)}
     assert [key for key, said in words.items() if not JAPANESE.search(said)] == []
 

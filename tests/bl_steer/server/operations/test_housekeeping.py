@@ -20,7 +20,7 @@ from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import leases
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
-from bl_steer.server.operations.housekeeping import Keeper
+from bl_steer.server.operations.housekeeping import Housekeeping
 from bl_steer.server.operations.retention import delete_expired, delete_unreferenced
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
@@ -57,15 +57,15 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
     controller.stop()
 
 
-def keeper_in(folder: Path, **settings: Any) -> Keeper:
-    keeper = Keeper(ServerSettings(folder=folder, **settings))
+def keeper_in(folder: Path, **settings: Any) -> Housekeeping:
+    keeper = Housekeeping(ServerSettings(folder=folder, **settings))
     keeper.database.create_tables()
     with keeper.database.write() as session:
         session.add(User(id="u", email="u@example.org", name="上田"))
     return keeper
 
 
-def upload(keeper: Keeper, content: bytes, *, created: float | None = None) -> Upload:
+def upload(keeper: Housekeeping, content: bytes, *, created: float | None = None) -> Upload:
     sha256, size = keeper.files.put(io.BytesIO(content))
     with keeper.database.write() as session:
         session.merge(Blob(sha256=sha256, size=size))
@@ -77,7 +77,7 @@ def upload(keeper: Keeper, content: bytes, *, created: float | None = None) -> U
         return made
 
 
-def submit(keeper: Keeper, **options: Any) -> str:
+def submit(keeper: Housekeeping, **options: Any) -> str:
     with keeper.database.write() as session:
         values = {"user_id": "u", "analysis": "advise", "params": {}, "upload_ids": [], **options}
         return jobs.submit(session, **values).id

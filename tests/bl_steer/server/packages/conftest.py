@@ -11,11 +11,10 @@ from bl_steer.processing.registry import make_params
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import User
 from bl_steer.server.packages import package_analysis
-from bl_steer.server.packages.archive import unpack
-from bl_steer.server.packages.building import build, build_archive
+from bl_steer.server.packages.approval import ReviewKey
+from bl_steer.server.packages.archive import build, build_archive, unpack
 from bl_steer.server.packages.content import content_hash
 from bl_steer.server.packages.expected import expected_of
-from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.settings import ServerSettings
 

@@ -11,16 +11,15 @@ from sqlalchemy.exc import IntegrityError
 from bl_steer.server.db.audit import broken_link
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AuditRecord, Package, Release, Review, User
-from bl_steer.server.packages import review as gate
-from bl_steer.server.packages.approval import Approval, approved_analysis
+from bl_steer.server.packages import review
+from bl_steer.server.packages.approval import Approval, ReviewKey, approved_analysis
 from bl_steer.server.packages.catalogue import (
-    GateError,
+    ReviewError,
     find_package,
     live_package,
     permit_of,
     released_packages,
 )
-from bl_steer.server.packages.keys import ReviewKey
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.packages.testing import TestReport
@@ -45,31 +44,31 @@ class Office:
 
     def submit(self, archive: Path, by: str = "author") -> str:
         with archive.open("rb") as file, self.database.write() as session:
-            return gate.submit(session, file, self.people[by], packages=self.packages).sha256
+            return review.submit(session, file, self.people[by], packages=self.packages).sha256
 
     def check(self, sha256: str, report: TestReport = PASSED) -> None:
         with self.database.write() as session:
-            gate.note_check(session, sha256, report)
+            review.note_check(session, sha256, report)
 
     def approve(self, sha256: str, by: str = "one") -> str:
         with self.database.write() as session:
-            return gate.approve(
+            return review.approve(
                 session, sha256, self.people[by], "fine", key=self.packages.key
             ).state
 
     def release(self, sha256: str, by: str = "one") -> None:
         with self.database.write() as session:
-            gate.release(session, sha256, self.people[by], public_key=self.packages.key.public)
+            review.release(session, sha256, self.people[by], public_key=self.packages.key.public)
 
     def roll_back(self, name: str = "sums") -> str:
         with self.database.write() as session:
-            return gate.roll_back(
+            return review.roll_back(
                 session, name, self.people["one"], public_key=self.packages.key.public
             ).sha256
 
     def revoke(self, sha256: str) -> None:
         with self.database.write() as session:
-            gate.revoke(session, sha256, self.people["one"], "it was wrong")
+            review.revoke(session, sha256, self.people["one"], "it was wrong")
 
     def released(self, archive: Path) -> str:
         sha256 = self.submit(archive)
@@ -98,13 +97,13 @@ def test_a_package_goes_from_its_author_to_all_users(
 ) -> None:
     archive = small().archive()
     sha256 = office.submit(archive)
-    with pytest.raises(GateError, match="must be checked to become approved"):
+    with pytest.raises(ReviewError, match="must be checked to become approved"):
         office.approve(sha256)
     office.check(sha256)
-    with pytest.raises(GateError, match="must be approved to become released"):
+    with pytest.raises(ReviewError, match="must be approved to become released"):
         office.release(sha256)
     assert office.approve(sha256) == "approved"
-    with pytest.raises(GateError, match="must be released to run"):
+    with pytest.raises(ReviewError, match="must be released to run"):
         office.run(sha256)
     office.release(sha256)
     assert office.live() == [sha256]
@@ -120,9 +119,9 @@ def test_a_package_goes_from_its_author_to_all_users(
 def test_nobody_approves_what_is_their_own(office: Office, small: Callable[..., Any]) -> None:
     sha256 = office.submit(small().archive())
     office.check(sha256)
-    with pytest.raises(GateError, match="somebody else than its author"):
+    with pytest.raises(ReviewError, match="somebody else than its author"):
         office.approve(sha256, by="author")
-    with pytest.raises(GateError, match="must be a reviewer"):
+    with pytest.raises(ReviewError, match="must be a reviewer"):
         office.approve(sha256, by="user")
 
 
@@ -135,9 +134,9 @@ def test_a_pickle_is_approved_by_two_different_people(
     sha256 = office.submit(package.archive())
     office.check(sha256)
     assert office.approve(sha256, by="one") == "checked"
-    with pytest.raises(GateError, match="different reviewers"):
+    with pytest.raises(ReviewError, match="different reviewers"):
         office.approve(sha256, by="one")
-    with pytest.raises(GateError, match="must be approved"):
+    with pytest.raises(ReviewError, match="must be approved"):
         office.release(sha256)
     assert office.approve(sha256, by="two") == "approved"
     office.release(sha256)
@@ -150,20 +149,20 @@ def test_a_failed_check_and_a_refusal_give_the_draft_back(
     archive = small().archive()
     sha256 = office.submit(archive)
     office.check(sha256, FAILED)
-    with pytest.raises(GateError, match="checked"):
+    with pytest.raises(ReviewError, match="checked"):
         office.approve(sha256)
     assert office.submit(archive) == sha256
     office.check(sha256)
     office.approve(sha256)
     with office.database.write() as session:
-        with pytest.raises(GateError, match="must have a reason"):
-            gate.reject(session, sha256, office.people["two"], " ")
-        gate.reject(session, sha256, office.people["two"], "no README")
-    with pytest.raises(GateError, match="must be approved"):
+        with pytest.raises(ReviewError, match="must have a reason"):
+            review.reject(session, sha256, office.people["two"], " ")
+        review.reject(session, sha256, office.people["two"], "no README")
+    with pytest.raises(ReviewError, match="must be approved"):
         office.release(sha256)
     office.submit(archive)
     office.check(sha256)
-    with office.database.read() as session, pytest.raises(GateError, match="released"):
+    with office.database.read() as session, pytest.raises(ReviewError, match="released"):
         permit_of(session, sha256, public_key="")
     # The approval before the refusal does not count any more.
     assert office.approve(sha256, by="one") == "approved"
@@ -173,7 +172,7 @@ def test_one_release_of_a_name_is_live_and_rollback_returns_to_the_one_before(
     office: Office, small: Callable[..., Any]
 ) -> None:
     first = office.released(small(version="1.0.0").archive())
-    with pytest.raises(GateError, match="earlier release to go back to"):
+    with pytest.raises(ReviewError, match="earlier release to go back to"):
         office.roll_back()
     second = office.released(small(version="1.1.0").archive())
     third = office.released(small(version="1.2.0").archive())
@@ -185,7 +184,7 @@ def test_one_release_of_a_name_is_live_and_rollback_returns_to_the_one_before(
     office.revoke(second)
     assert office.live() == [other]
     for gone in (second,):
-        with pytest.raises(GateError, match="it was wrong"):
+        with pytest.raises(ReviewError, match="it was wrong"):
             office.run(gone)
     office.revoke(third)
     assert office.roll_back() == first
@@ -201,11 +200,11 @@ def test_a_version_stays_what_it_is_and_a_name_with_its_authors(
     office: Office, small: Callable[..., Any]
 ) -> None:
     office.submit(small().archive())
-    with pytest.raises(GateError, match="raise the version"):
+    with pytest.raises(ReviewError, match="raise the version"):
         office.submit(small(script=small().script + "\n# other\n").archive())
-    with pytest.raises(GateError, match="must stay with its authors"):
+    with pytest.raises(ReviewError, match="must stay with its authors"):
         office.submit(small(version="2.0.0").archive(), by="user")
-    with pytest.raises(GateError, match="an analysis of bl_steer"):
+    with pytest.raises(ReviewError, match="an analysis of bl_steer"):
         office.submit(small(name="segment").archive())
 
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from bl_steer.server.db.tables import OutgoingMail, User
 from bl_steer.server.jobs.queue import submit
-from bl_steer.server.packages import review as gate
-from bl_steer.server.packages.building import build_archive
+from bl_steer.server.packages import review
+from bl_steer.server.packages.archive import build_archive
 from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.testing import TestReport
 
@@ -30,11 +30,11 @@ def released(site: Any, folder: Path, author: User, reviewer: User) -> Any:
     build_archive(folder / "mine", folder / "mine.zip")
     office = site.context
     with (folder / "mine.zip").open("rb") as file, office.database.write() as session:
-        package = gate.submit(session, file, author, packages=office.packages)
-        gate.note_check(session, package.sha256, PASSED)
+        package = review.submit(session, file, author, packages=office.packages)
+        review.note_check(session, package.sha256, PASSED)
         key = office.packages.key
-        gate.approve(session, package.sha256, reviewer, "fine", key=key)
-        return gate.release(session, package.sha256, reviewer, public_key=key.public)
+        review.approve(session, package.sha256, reviewer, "fine", key=key)
+        return review.release(session, package.sha256, reviewer, public_key=key.public)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from bl_steer.cli import main
 from bl_steer.server.db.tables import Package
 from bl_steer.server.db.training_tables import Retraining, Snapshot
-from bl_steer.server.packages import review as gate
+from bl_steer.server.packages import review
 from bl_steer.server.packages.testing import TestReport
 
 PROBLEM = re.compile(r'class="problem"[^>]*>.*?<p>(.*?)</p>', re.DOTALL)
@@ -56,7 +56,7 @@ def test_the_pages_of_a_package_say_in_japanese_what_is_and_what_may_not_be(
     packages, database = site.context.packages, site.context.database
     content = small().archive().read_bytes()
     with database.write() as session:
-        sha256 = gate.submit(session, io.BytesIO(content), author, packages=packages).sha256
+        sha256 = review.submit(session, io.BytesIO(content), author, packages=packages).sha256
     asked = {"Accept-Language": "ja"}
     mine, theirs = site.browser(**asked), site.browser("rei@example.org", **asked)
 
@@ -73,7 +73,7 @@ def test_the_pages_of_a_package_say_in_japanese_what_is_and_what_may_not_be(
     assert "ann@example.org の権限：利用者" in refusal(mine, "release")
     test = {"name": "three", "problems": ["got 3, not 4"], "warnings": [], "duration_s": 1.0}
     with database.write() as session:
-        gate.note_check(session, sha256, TestReport((test,), ()))
+        review.note_check(session, sha256, TestReport((test,), ()))
     page = mine.get(f"/packages/{sha256}").text
     assert "検査に合格しなかった" in page
     assert "got 3, not 4" in page
@@ -90,7 +90,7 @@ def test_a_retrained_package_shows_its_reviewer_what_the_hold_out_says(
 ) -> None:
     author = site.user()
     with site.context.database.write() as session:
-        package = gate.submit(
+        package = review.submit(
             session,
             io.BytesIO(small().archive().read_bytes()),
             author,

@@ -18,7 +18,7 @@ from bl_steer.cli import main
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, Upload, User
 from bl_steer.server.db.training_tables import Retraining
-from bl_steer.server.packages import review as gate
+from bl_steer.server.packages import review
 from bl_steer.server.packages.checking import check_next
 from bl_steer.server.retraining.comparison import compare
 from bl_steer.server.retraining.pairs import add_correction, training_pairs, used_by, withdraw
@@ -257,8 +257,8 @@ def test_what_users_paint_becomes_a_released_model_through_the_gate(
     key = work.packages.key
     with work.database.write() as session:
         assert session.get_one(Package, sha256).state == "checked"
-        gate.approve(session, sha256, reviewer, "better on the hold-out", key=key)
-        gate.release(session, sha256, reviewer, public_key=key.public)
+        review.approve(session, sha256, reviewer, "better on the hold-out", key=key)
+        review.release(session, sha256, reviewer, public_key=key.public)
         (used,) = used_by(session, given[0][0])
         assert used.packages == ("segment-retrained@1.0.0 (released)",)
     again = work.begin(actor="test")

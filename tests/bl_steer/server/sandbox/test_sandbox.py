@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bl_steer.server.sandbox import run as sandbox
-from bl_steer.server.sandbox.cgroup import process_cage
+from bl_steer.server.sandbox.cgroup import process_cgroup
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing, run_in_sandbox, sandbox_problem
 from bl_steer.server.sizes import MIB
@@ -238,12 +238,12 @@ def marked(text: str, *, but: int = 0) -> list[int]:
 def test_what_a_worker_that_was_killed_left_in_its_group_ends_with_the_next_job() -> None:
     code = (
         "import os, signal, subprocess, sys\n"
-        "from bl_steer.server.sandbox.cgroup import enter_words, process_cage\n"
-        "with process_cage(5) as cage:\n"
-        "    words = [*enter_words(cage), 'sleep', '600']\n"
+        "from bl_steer.server.sandbox.cgroup import enter_command, process_cgroup\n"
+        "with process_cgroup(5) as group:\n"
+        "    words = [*enter_command(group), 'sleep', '600']\n"
         "    left = subprocess.Popen(words, stdout=2)\n"
-        "    while cage and str(left.pid) not in (cage / 'cgroup.procs').read_text(): pass\n"
-        "    print(cage or '', left.pid, flush=True)\n"
+        "    while group and str(left.pid) not in (group / 'cgroup.procs').read_text(): pass\n"
+        "    print(group or '', left.pid, flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
@@ -253,7 +253,7 @@ def test_what_a_worker_that_was_killed_left_in_its_group_ends_with_the_next_job(
             pytest.skip("this process may make no control group")
         deadline = time.monotonic() + 20.0
         while Path(group[0]).exists():  # it can be removed only when nothing in it lives
-            with process_cage(5):
+            with process_cgroup(5):
                 assert time.monotonic() < deadline
     finally:
         with contextlib.suppress(ProcessLookupError):

@@ -190,8 +190,8 @@ def _seen(
 
 def _refused(error: PackageError) -> Refused:
     """Return why not: the rule of the review, or what does not fit in the package."""
-    if isinstance(error, review.GateError):
-        return Refused(422, f"gate.{error.key}", **error.values)
+    if isinstance(error, review.ReviewError):
+        return Refused(422, f"review.{error.key}", **error.values)
     return Refused(422, "refused.package", reason=str(error))
 
 
