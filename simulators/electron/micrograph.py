@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, zoom
 from scipy.signal import lfilter
+from scipy.special import erfinv
 
 from bl_steer.protocols import Array
 from simulators.electron.fibsem_sample import CARBON, FAMILIES, OXIDE, VOID, FibsemSpecimen
@@ -159,7 +160,7 @@ def _charging(
     Oxide gathers charge above the voltage at which it emits as many electrons as it takes.
     """
     size = 700.0 / conditions.pixel_size_nm
-    level = np.sqrt(2.0) * _inverse_erf(1.0 - 2.0 * CHARGED_SHARE)
+    level = np.sqrt(2.0) * float(erfinv(1.0 - 2.0 * CHARGED_SHARE))
     patches = np.clip(_cloud(labels.shape, size, rng) - level, 0.0, 1.5)
     charged = gaussian_filter(patches * (labels == OXIDE), 120.0 / conditions.pixel_size_nm)
     decay = np.exp(-conditions.pixel_size_nm / 600.0)
@@ -238,9 +239,3 @@ def _cloud(shape: tuple[int, ...], size_px: float, rng: np.random.Generator) -> 
         smooth = zoom(smooth, step, order=2, mode="nearest")
     rows, columns = shape
     return np.asarray(smooth[2 : 2 + rows, 2 : 2 + columns])
-
-
-def _inverse_erf(value: float) -> float:
-    from scipy.special import erfinv
-
-    return float(erfinv(value))

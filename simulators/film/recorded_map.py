@@ -12,6 +12,8 @@ from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import RegularGridInterpolator
+from scipy.spatial import KDTree
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.maps import checked_clip, checked_stride, read_map
@@ -172,18 +174,13 @@ class RecordedMap:
         return self.rates(np.array([x]), np.array([y]))[0], self.nominal_monitor * exposure_s
 
     def _build_lookup(self) -> Any:
-        # SciPy's spatial and interpolation packages are slow to import: only where a map is used.
         if self.interpolation == "nearest":
-            from scipy.spatial import KDTree
-
             return KDTree(np.stack([self._x, self._y], axis=1))
         if self._shape is None or min(self._shape) < 2:
             raise ValueError(
                 "interpolation linear must have a regular grid of at least 2 by 2 points, got "
                 f"{len(self._x)} points in {self.name!r} without one; take nearest"
             )
-        from scipy.interpolate import RegularGridInterpolator
-
         n_y, n_x = self._shape
         frames = self._frames.reshape(n_y, n_x, *self.axes.shape).astype(float)
         return RegularGridInterpolator((self._y[::n_x], self._x[:n_x]), frames)

@@ -12,6 +12,8 @@ from typing import Any, final
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial import cKDTree
+from scipy.stats import qmc
 
 from bl_steer.agents.design import first_free_cell
 from bl_steer.agents.ledger import Ledger, check_settings
@@ -107,9 +109,6 @@ class SobolAgent(OrderedAgent):
     name = "sobol"
 
     def _plan(self) -> Order:
-        from scipy.spatial import cKDTree
-        from scipy.stats import qmc
-
         n = len(self.space)
         rng = np.random.default_rng(self.seed)
         lower, upper = self.space.bounds

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.spatial import cKDTree
 
 from bl_steer.protocols import Array
 
@@ -93,8 +94,6 @@ class Space:
             If the lengths differ, a coordinate is not finite, a point appears twice, or there are
             fewer than 2 points.
         """
-        from scipy.spatial import cKDTree
-
         xs, ys = _coordinates("x", x), _coordinates("y", y)
         if len(xs) != len(ys):
             raise ValueError(

@@ -16,6 +16,8 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.decomposition import NMF
+from sklearn.exceptions import ConvergenceWarning
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.alarm import ResidualAlarm, unexplained_share
@@ -101,9 +103,6 @@ class NMFFeature:
         seed: int = 0,
         n_start: int = 10,
     ) -> None:
-        # sklearn takes a second to load: better now than between two points.
-        import sklearn.decomposition  # noqa: F401
-
         self.target = str(Target("nmf", reference=reference, n_components=n_components))
         self.version = 0
         self.n_components = n_components
@@ -216,9 +215,6 @@ def propose(patterns: Array, n_components: int, *, seed: int = 0) -> Array:
     An iteration that ends at 200 rounds instead of at its tolerance is taken as it is: the named
     component settles in the first few.
     """
-    from sklearn.decomposition import NMF
-    from sklearn.exceptions import ConvergenceWarning
-
     if not 1 <= n_components <= min(patterns.shape):
         raise ValueError(
             f"the number of components must lie in 1 … {min(patterns.shape)} for "

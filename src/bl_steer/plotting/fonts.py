@@ -1,4 +1,4 @@
-"""Fonts of figures: files, samples, phases and columns may have Japanese names. Loads nothing."""
+"""Fonts of figures: files, samples, phases and columns may have Japanese names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+
+import matplotlib
+from matplotlib.font_manager import findSystemFonts, fontManager
 
 __all__ = ["JAPANESE", "with_japanese"]
 
@@ -22,27 +25,21 @@ JAPANESE = {
 @contextmanager
 def with_japanese() -> Iterator[None]:
     """Let figures that are drawn here show Japanese, where the machine has a font for it."""
-    import matplotlib
-
     with matplotlib.rc_context({"font.family": ["sans-serif", *_families()]}):
         yield
 
 
 @cache
 def _families() -> tuple[str, ...]:
-    from matplotlib.font_manager import findSystemFonts, fontManager
-
-    if not (found := _known()):
+    if not (families := _installed()):
         # The list that matplotlib keeps may be older than the machine's fonts.
         for path in findSystemFonts():
             if Path(path).stem in JAPANESE.values():
                 fontManager.addfont(path)
-        found = _known()
-    return found
+        families = _installed()
+    return families
 
 
-def _known() -> tuple[str, ...]:
-    from matplotlib.font_manager import fontManager
-
-    here = {one.name for one in fontManager.ttflist}
-    return tuple(name for name in JAPANESE if name in here)
+def _installed() -> tuple[str, ...]:
+    names = {font.name for font in fontManager.ttflist}
+    return tuple(family for family in JAPANESE if family in names)

@@ -12,18 +12,16 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import Any, TextIO
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from bl_steer.agents import Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.progress import Bar
 from bl_steer.runs import read_outcomes
 from bl_steer.steering import predicted_map
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["LiveMap", "Progress"]
 
@@ -169,8 +167,6 @@ class LiveMap(_Watcher):
                 logger.exception("drawing the live map failed; the run itself goes on")
 
     def _draw(self, data: Document) -> Figure:
-        from matplotlib.figure import Figure
-
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
         space = Space.from_dict(self._settings["grid"])

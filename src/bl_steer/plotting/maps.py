@@ -6,17 +6,13 @@ window.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure
 
 from bl_steer.agents import Space
 from bl_steer.protocols import Array
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.figure import Figure
 
 __all__ = ["plot_figure_1", "plot_map", "plot_progress"]
 
@@ -113,8 +109,6 @@ def plot_figure_1(
     After figure 1 of the source: K. Kutsukake et al., STAM Methods 4 (2024) 2336402,
     doi:10.1080/27660400.2024.2336402.
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(11, 4.6), layout="constrained")
     left, right = figure.subplots(1, 2)
     limits = (
@@ -185,6 +179,4 @@ def _mark(ax: Axes, best: tuple[float, float]) -> None:
 def _axes(ax: Axes | None) -> Axes:
     if ax is not None:
         return ax
-    from matplotlib.figure import Figure
-
     return Figure(layout="constrained").subplots()

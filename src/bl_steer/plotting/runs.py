@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
+from matplotlib.figure import Figure
 
 from bl_steer.agents import Space
 from bl_steer.diffraction import FrameAxes
@@ -13,9 +12,6 @@ from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_progress
 from bl_steer.protocols import Array
 from bl_steer.runs import Run
 from bl_steer.steering import predicted_map
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 __all__ = ["draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
 
@@ -68,8 +64,6 @@ def draw_run(run: Run) -> Figure:
     ValueError
         If the run has no valid point yet.
     """
-    from matplotlib.figure import Figure
-
     if not run.n_points or not run.valid.any():
         raise ValueError(f"a run must have a valid point to be drawn, got none in {run.uid}")
     space = Space.from_dict(run.steering["grid"])

@@ -15,7 +15,7 @@ from uuid import uuid4
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.plotting.fonts import with_japanese
+from bl_steer import plotting
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult, Table
@@ -258,7 +258,7 @@ def _write_figures(
     for name, draw in result.figures.items():
         file = f"{uid}-{name}.png"
         try:
-            with with_japanese():
+            with plotting.with_japanese():
                 draw().savefig(folder / file, dpi=150)
         except Exception as error:  # a picture is not worth a result
             problems.append(f"figure {name!r} was not drawn: {type(error).__name__}: {error}")

@@ -14,8 +14,8 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from bl_steer import plotting
 from bl_steer.files.atomic import draft_of
-from bl_steer.plotting.fonts import with_japanese
 from bl_steer.protocols import AnalysisResult, Progress, Table
 
 __all__ = ["write_result", "write_table"]
@@ -58,7 +58,7 @@ def _written(result: AnalysisResult, folder: Path) -> Iterator[Path]:
         yield _write_array(array, folder / name)
     for name, draw in result.figures.items():
         path = folder / f"{name}.png"
-        with draft_of(path) as draft, with_japanese():
+        with draft_of(path) as draft, plotting.with_japanese():
             draw().savefig(draft, dpi=DPI)
         yield path
 

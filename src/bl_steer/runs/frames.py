@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -118,8 +119,6 @@ class Frames:
 
 def _open(path: Path) -> Any:
     """Open a frames file, be it closed, being written, or left behind by a crash."""
-    import h5py
-
     try:
         return h5py.File(path, "r", libver="latest", swmr=True)
     except FileNotFoundError as error:
@@ -132,8 +131,6 @@ def _open(path: Path) -> Any:
 
 
 def _open_without_lock(path: Path) -> Any:
-    import h5py
-
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:

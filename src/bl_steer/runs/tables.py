@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from event_model import unpack_event_page
 from numpy.typing import NDArray
 
 from bl_steer.runs.frames import Frames, FrameSource
@@ -115,8 +116,6 @@ class _Gatherer:
         rows[doc["seq_num"]] = row
 
     def _event_page(self, doc: Any) -> None:
-        from event_model import unpack_event_page
-
         for event in unpack_event_page(doc):
             self._event(event)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal.windows import hann
 
 from bl_steer.protocols import Array
 
@@ -28,8 +29,6 @@ def log_sharpness(image: NDArray[Any]) -> float:
     standard deviation σ pixels lowers it by 4π²σ²(f₁² − f₂²), so near the focus it is a parabola
     in the working distance.
     """
-    from scipy.signal.windows import hann
-
     grey = np.asarray(image, dtype=np.float64)
     window = np.outer(*(hann(n) for n in grey.shape))
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2

@@ -6,6 +6,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+from scipy.signal.windows import tukey
+from skimage.registration import phase_cross_correlation
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.marks import SMALLEST_PX, TrackingMarks
@@ -30,8 +33,6 @@ def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
     Guizar-Sicairos, Thurman, Fienup, "Efficient subpixel image registration algorithms", Optics
     Letters 33 (2008) 156, DOI 10.1364/OL.33.000156.
     """
-    from skimage.registration import phase_cross_correlation
-
     if reference.shape != image.shape or reference.ndim != 2:
         raise ValueError(
             f"images must have one shape (H, W), got {reference.shape} and {image.shape}; "
@@ -127,9 +128,6 @@ def _to_spare(columns: tuple[int, int]) -> int:
 
 def _details(image: NDArray[Any]) -> Array:
     """Return the details of an image, fading out at its rim."""
-    from scipy.ndimage import gaussian_filter
-    from scipy.signal.windows import tukey
-
     grey = np.asarray(image, dtype=np.float64)
     details = gaussian_filter(grey, FINE_PX) - gaussian_filter(grey, COARSE_PX)
     rows, columns = (tukey(n, TAPER) for n in grey.shape)

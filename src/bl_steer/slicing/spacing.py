@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import gaussian_filter
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.marks import TrackingMarks
@@ -104,8 +106,6 @@ def _overlap(
 
 def _specimen(face: NDArray[Any]) -> Array:
     """Return what is the specimen's of a face: no stripes, no shading, no noise."""
-    from scipy.ndimage import gaussian_filter
-
     grey = remove_stripes(face)
     grey = gaussian_filter(grey, NOISE_PX) - gaussian_filter(grey, BROAD_PX)
     return np.asarray(grey - grey.mean())
@@ -113,8 +113,6 @@ def _specimen(face: NDArray[Any]) -> Array:
 
 def _within(face: Array) -> Array:
     """Return the correlation of a face with itself by distance, 0, 1, … pixels."""
-    from scipy.fft import irfft2, next_fast_len, rfft2
-
     longest = min(LONGEST_PX, min(face.shape) // 2)
     shape = tuple(next_fast_len(n + longest) for n in face.shape)
     sums, pairs = (

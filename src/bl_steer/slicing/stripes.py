@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pywt
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
@@ -42,8 +43,6 @@ def remove_stripes(
     Münch, Trtik, Marone, Stampanoni, "Stripe and ring artifact removal with combined
     wavelet-Fourier filtering", Optics Express 17 (2009) 8567, DOI 10.1364/OE.17.008567.
     """
-    import pywt
-
     grey = np.asarray(image, dtype=np.float64)
     if grey.ndim != 2 or min(grey.shape) < 8:
         raise ValueError(

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from bl_steer import features
 from bl_steer.agents import Space, SpaceExhausted, make_agent
 from bl_steer.diffraction import FrameAxes
-from bl_steer.features import make_feature
 from bl_steer.protocols import (
     Agent,
     Array,
@@ -199,5 +199,5 @@ def build_steering(
     if agent is None:
         space = Space.from_dict(settings["grid"])
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
-    feature = make_feature(str(settings["target"]), axes)
+    feature = features.make_feature(str(settings["target"]), axes)
     return Steering(agent, feature, budget=int(settings["budget"]), seed=seed)

@@ -1,4 +1,7 @@
 from .broker import open_broker as open_broker
+from .catalogue import EmbeddedCatalogue as EmbeddedCatalogue
+from .catalogue import catalogue_on_server as catalogue_on_server
+from .catalogue import tiled_writer as tiled_writer
 from .metadata import RunMetadata as RunMetadata
 from .record import Document as Document
 from .record import RecordWriter as RecordWriter

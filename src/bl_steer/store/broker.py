@@ -25,6 +25,7 @@ def open_broker(path: str | os.PathLike[str] = "./bl_steer_data") -> Any:
     nothing else. In the session that measures, ``store.catalog`` has the same look-ups: ``[-1]``,
     ``[scan_id]``, ``["partial uid"]``. The store stays open until the process ends.
     """
+    # Only here: the habits of this module are for one process, its import for many.
     from databroker.v1 import Broker
 
     return Broker(Store.open(path).catalog)

@@ -1,4 +1,8 @@
-"""Tiled inside the process: a catalogue in SQLite and files, no server needed."""
+"""Tiled: a catalogue in SQLite and files inside this process, or on a server.
+
+Tiled takes seconds to import, so `bl_steer.store.store` and `.writer` reach this module by the lazy
+package: reading a run's record loads none of it.
+"""
 
 from __future__ import annotations
 
@@ -17,16 +21,36 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
+from bluesky_tiled_plugins import TiledWriter
+from bluesky_tiled_plugins.exporters import json_seq_exporter
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import create_async_engine
+from tiled.catalog import from_uri as open_tree
+from tiled.catalog.core import REQUIRED_REVISION, initialize_database
+from tiled.client import from_context, from_uri
+from tiled.client.context import Context
+from tiled.config import Authentication
+from tiled.media_type_registration import default_serialization_registry
+from tiled.server.app import build_app
+from tiled.structures.core import Spec
+
 from bl_steer.store.moved import name_files_anew
 from bl_steer.store.record import StoreError
 
-__all__ = ["EmbeddedCatalogue"]
+__all__ = ["EmbeddedCatalogue", "catalogue_on_server", "tiled_writer"]
 
 RUNS = "runs"
 """Key of the container, below the root of the Tiled tree, that holds the runs."""
 
+RUNS_SPEC = "CatalogOfBlueskyRuns"
+"""Without this spec a container has no [-1], no scan id and no partial uid."""
+
 BUSY_S = 30.0
 """How long to wait for another process that is writing."""
+
+ANSWER_S = 10.0
+"""How long a server may take to answer at all."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +106,49 @@ class EmbeddedCatalogue:
         self.context.close()
 
 
+def catalogue_on_server(uri: str, *, api_key: str | None) -> Any:
+    """Return Tiled's client of a container of runs on a server.
+
+    Raises
+    ------
+    StoreError
+        When the server cannot be reached, or the container is not one of runs.
+    """
+    try:
+        # Tiled's client would try a dead address again and again for most of a minute.
+        httpx.head(uri, timeout=ANSWER_S)
+        client = from_uri(uri, api_key=api_key)
+    except Exception as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise StoreError(
+            f"the Tiled server must answer, got {reason!r} from {uri}; check the address and "
+            "the key, or use Store.open for a store without a server"
+        ) from error
+    if RUNS_SPEC not in {spec.name for spec in client.specs}:
+        client.context.close()
+        raise StoreError(
+            f"the container must have the spec {RUNS_SPEC!r}, got "
+            f"{[spec.name for spec in client.specs]} at {uri}; give the address of the "
+            "container that holds the runs"
+        )
+    return client
+
+
+def tiled_writer(client: Any, *, batch_size: int) -> Callable[[str, dict[str, Any]], None]:
+    """Return what writes one run's documents into a catalogue, `batch_size` rows at a time."""
+    writer: Callable[[str, dict[str, Any]], None] = TiledWriter(client, batch_size=batch_size)
+    return writer
+
+
 def _connect(database: Path, tables: Path, files: Path, readable: Path) -> tuple[Any, Any]:
     with warnings.catch_warnings():
-        # starlette 1.x would have its test client on httpx2, which Tiled does not use yet.
+        # Here and not above, for its warning: starlette 1.x would have its test client on httpx2,
+        # which Tiled does not use yet.
         warnings.filterwarnings("ignore", message="Using `httpx` with `starlette.testclient`")
         import starlette.testclient  # noqa: F401
-    from bluesky_tiled_plugins.exporters import json_seq_exporter
-    from tiled.catalog import from_uri
-    from tiled.client.context import Context
-    from tiled.config import Authentication
-    from tiled.media_type_registration import default_serialization_registry
-    from tiled.server.app import build_app
-
     logging.getLogger("tiled.server.app").setLevel(logging.WARNING)
     default_serialization_registry.register("BlueskyRun", "application/json-seq", json_seq_exporter)
-    tree = from_uri(
+    tree = open_tree(
         f"sqlite:///{database}",
         writable_storage=[str(files), f"sqlite:///{tables}"],
         readable_storage=[str(readable)],
@@ -112,13 +164,9 @@ def _key() -> str:
 
 
 def _container(context: Any) -> Any:
-    from tiled.client import from_context
-    from tiled.structures.core import Spec
-
     root = from_context(context)
     if RUNS not in root:
-        # Without this spec there is no [-1], no scan id and no partial uid.
-        root.create_container(RUNS, specs=[Spec("CatalogOfBlueskyRuns", version="3.0")])
+        root.create_container(RUNS, specs=[Spec(RUNS_SPEC, version="3.0")])
     return root[RUNS]
 
 
@@ -150,10 +198,6 @@ def _run_initialisation(draft: Path, failures: list[BaseException]) -> None:
 
 
 async def _initialise(draft: Path) -> None:
-    from sqlalchemy import text
-    from sqlalchemy.ext.asyncio import create_async_engine
-    from tiled.catalog.core import REQUIRED_REVISION, initialize_database
-
     engine = create_async_engine(f"sqlite+aiosqlite:///{draft}")
     try:
         await initialize_database(engine)
@@ -172,8 +216,6 @@ async def _initialise(draft: Path) -> None:
 
 def _check(database: Path, tables: Path) -> None:
     """Raise where SQLite cannot read a file or Tiled would refuse its version."""
-    from tiled.catalog.core import REQUIRED_REVISION
-
     (revision,) = _query(database, "SELECT version_num FROM alembic_version") or ("none",)
     if revision != REQUIRED_REVISION:
         raise StoreError(

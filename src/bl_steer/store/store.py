@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlparse
 
-from bl_steer.store.catalogue import EmbeddedCatalogue
+from bl_steer import store
 from bl_steer.store.metadata import RunMetadata
 from bl_steer.store.record import (
     Document,
@@ -27,9 +27,6 @@ __all__ = ["Store"]
 
 BATCH_SIZE = 10_000
 """Rows that wait for Tiled. A live view reads the record, so the catalogue need not keep pace."""
-
-ANSWER_S = 10.0
-"""How long a server may take to answer at all."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +78,7 @@ class Store:
             When the folder cannot be made or written, or its catalogue is damaged.
         """
         folder = _folder(path)
-        embedded = EmbeddedCatalogue.open(folder, readable=folder / "frames")
+        embedded = store.EmbeddedCatalogue.open(folder, readable=folder / "frames")
         try:
             return cls(
                 folder,
@@ -116,27 +113,8 @@ class Store:
         StoreError
             When the server cannot be reached, or the container is not one of runs.
         """
-        import httpx
-        from tiled.client import from_uri
-
         folder = _folder(path)
-        try:
-            # Tiled's client would try a dead address again and again for most of a minute.
-            httpx.head(uri, timeout=ANSWER_S)
-            client = from_uri(uri, api_key=api_key)
-        except Exception as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise StoreError(
-                f"the Tiled server must answer, got {reason!r} from {uri}; check the address and "
-                "the key, or use Store.open for a store without a server"
-            ) from error
-        if "CatalogOfBlueskyRuns" not in {spec.name for spec in client.specs}:
-            client.context.close()
-            raise StoreError(
-                "the container must have the spec 'CatalogOfBlueskyRuns', got "
-                f"{[spec.name for spec in client.specs]} at {uri}; give the address of the "
-                "container that holds the runs"
-            )
+        client = store.catalogue_on_server(uri, api_key=api_key)
         return cls(
             folder,
             client,

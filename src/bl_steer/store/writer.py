@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from bl_steer import store
 from bl_steer.store.record import Document
 
 __all__ = ["CatalogueWriter", "is_complete", "replay"]
@@ -86,7 +87,7 @@ class CatalogueWriter:
     def _write(self, item: _Item) -> None:
         try:
             if item.name == "start":
-                self._runs[item.uid] = _tiled_writer(self._client, self._batch_size)
+                self._runs[item.uid] = store.tiled_writer(self._client, batch_size=self._batch_size)
             self._runs[item.uid](item.name, item.doc)
         except Exception as error:
             # No more of this run: a stop document after a gap would make it look complete.
@@ -136,7 +137,7 @@ def replay(client: Any, uid: str, documents: Iterable[Document]) -> None:
     documents = list(documents)
     if _metadata(client, uid) is not None:
         client.delete_contents(uid, recursive=True, external_only=False)
-    write = _tiled_writer(client, batch_size=10_000)
+    write = store.tiled_writer(client, batch_size=10_000)
     for name, doc in documents:
         write(name, doc)
     if documents[-1][0] != "stop":
@@ -167,10 +168,3 @@ def _metadata(client: Any, uid: str) -> Mapping[str, Any] | None:
         return dict(client[uid].metadata)
     except KeyError:
         return None
-
-
-def _tiled_writer(client: Any, batch_size: int) -> Callable[[str, dict[str, Any]], None]:
-    from bluesky_tiled_plugins import TiledWriter
-
-    writer: Callable[[str, dict[str, Any]], None] = TiledWriter(client, batch_size=batch_size)
-    return writer

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
+from bl_steer import plotting
 from bl_steer.analysis.reconstruction import figures
 from bl_steer.analysis.reconstruction.comparison import Reconstruction
 from bl_steer.analysis.reconstruction.measures import CONVENTIONAL, SUPERRESOLVED, TRUTH
@@ -28,7 +29,6 @@ from bl_steer.analysis.reconstruction.report_tables import compared, rows_of
 from bl_steer.analysis.reconstruction.section import panels_of
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.atomic import draft_of, write_whole
-from bl_steer.plotting.fonts import with_japanese
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.result_folder import write_table
 from bl_steer.protocols import AnalysisResult, Table
@@ -78,12 +78,12 @@ def write_report(
     bl_steer.files.atomic.UnwritableError
         When there is no room or no leave to write.
     """
-    with with_japanese():
+    with plotting.with_japanese():
         page = _page(result, tables, truth, title, about or {})
     path = folder / "report.html"
     write_whole(path, page.encode())
     drawing = folder / "figure_5.png"
-    with draft_of(drawing) as draft, with_japanese():
+    with draft_of(drawing) as draft, plotting.with_japanese():
         figures.draw_figure_5(result, truth).savefig(draft, dpi=170)
     return [
         path,
