@@ -1,10 +1,12 @@
 """The analysis server from a program: upload, submit, wait, download.
 
-with Client("http://127.0.0.1:8800", key="bls_…") as server:
-    upload = server.upload("micrograph.tif")
-    job = server.submit("segment", [upload], {"pixel_size_nm": 10})
-    done = server.wait(job)
-    server.download(done, "result")
+For example::
+
+    with Client("http://127.0.0.1:8800", key="bls_…") as server:
+        upload = server.upload("micrograph.tif")
+        job = server.submit("segment", [upload], {"pixel_size_nm": 10})
+        done = server.wait(job)
+        server.download(done, "result")
 """
 
 from __future__ import annotations

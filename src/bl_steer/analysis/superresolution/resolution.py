@@ -56,7 +56,7 @@ def fourier_correlation(
 
     Notes
     -----
-    FSC(k) = Re Σ F₁F₂* / √(Σ|F₁|² Σ|F₂|²) over the shell |k|, after a Hann window (van Heel and
+    FSC(k) = Re Σ F₁F₂* / √(Σ|F₁|² Σ|F₂|²) over the shell of radius k, after a Hann window (van Heel and
     Schatz, 2005, DOI 10.1016/j.jsb.2005.05.009). Two predictions by one network share its mistakes:
     their correlation tells an upper bound of what is known.
     """
