@@ -14,15 +14,23 @@ from bl_steer.cli import main
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-PYTHON = [
-    block for kind, block in re.findall(r"```(\w+)\n(.*?)```", README, re.S) if kind == "python"
-]
+HOW_TO = {path.stem: path.read_text() for path in sorted((ROOT / "docs" / "how-to").glob("*.md"))}
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.S)
 SHELL = "\n".join(
     line
-    for kind, block in re.findall(r"```(\w+)\n(.*?)```", README, re.S)
+    for kind, block in BLOCK.findall(README)
     if kind == "sh"
     for line in block.splitlines()
     if line.startswith("bl-steer ")
+)
+COMMANDS = sorted(
+    {
+        line.strip("( ").partition("   #")[0]
+        for page in (README, *HOW_TO.values())
+        for kind, block in BLOCK.findall(page)
+        for line in block.splitlines()
+        if "bl-steer " in line and line.strip("( ").startswith("bl-steer ")
+    }
 )
 LINKS = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
@@ -43,9 +51,14 @@ def run(command: list[str], folder: Path) -> str:
     return done.stdout
 
 
-def test_the_session_of_the_readme_runs(tmp_path: Path) -> None:
-    code = "".join(block for block in PYTHON if not block.startswith("# on EPICS"))
+def python_of(page: str) -> list[str]:
+    return [block for kind, block in BLOCK.findall(page) if kind == "python"]
+
+
+def test_the_session_of_the_readme_and_the_agent_of_the_how_to_page_run(tmp_path: Path) -> None:
+    code = "".join([*python_of(README), *python_of(HOW_TO["agents"])])
     assert "find_hotspot(det, stage, monitor=monitor, budget=48)" in code
+    assert "agent=RandomWalk()" in code
     code += "\nassert len(run.x) == 48, run.x\nassert run.patterns().shape == (48, 1089)\n"
     (tmp_path / "session.py").write_text(code)
     run([sys.executable, "session.py"], tmp_path)
@@ -53,7 +66,7 @@ def test_the_session_of_the_readme_runs(tmp_path: Path) -> None:
 
 
 def test_the_session_on_epics_can_be_built_without_the_beamline(tmp_path: Path) -> None:
-    (code,) = (block for block in PYTHON if block.startswith("# on EPICS"))
+    (code,) = (b for b in python_of(HOW_TO["session"]) if b.startswith("# on EPICS"))
     # No process variable is there to answer; leaving by the door would wait for them.
     code += "\nprint(stage.x.user_setpoint.pvname, find_hotspot.__name__, flush=True)\n"
     code += "import os\nos._exit(0)\n"
@@ -77,15 +90,30 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
     assert (tmp_path / "found.json").exists()
 
 
-def test_the_table_of_commands_names_real_ones(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = re.findall(r"^\| `bl-steer ([a-z-]+(?: [a-z]+)?)([^`]*)` \| (.*) \|$", README, re.M)
-    assert len(rows) >= 7
-    for command, usage, text in rows:
-        with pytest.raises(SystemExit):
-            main([*command.split(), "--help"])
-        known = capsys.readouterr().out
-        for option in re.findall(r"--\w+", f"{usage} {text}"):
-            assert option in known, f"bl-steer {command} has no {option}"
+@pytest.mark.parametrize("line", COMMANDS)
+def test_every_command_of_the_pages_is_a_real_one_with_real_options(
+    line: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = re.match(r"bl-steer((?: [a-z][a-z-]*)+)", line.replace(" -1", ""))
+    assert command is not None
+    words = command[1].split()
+    name = (
+        words[:2]
+        if words[0] in ("segment", "superres", "package", "review", "retrain", "server")
+        else words[:1]
+    )
+    if "--analysis" in line:
+        name += ["--analysis", line.partition("--analysis ")[2].split()[0]]
+    with pytest.raises(SystemExit) as stopped:
+        main([*name, "--help"])
+    assert stopped.value.code == 0
+    known = capsys.readouterr().out
+    for option in re.findall(r"--[a-z-]+", line):
+        assert re.search(rf"{option}\b", known), f"bl-steer {' '.join(name)} has no {option}"
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.encode()) <= 8_000
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))

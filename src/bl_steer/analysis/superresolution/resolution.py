@@ -56,9 +56,9 @@ def fourier_correlation(
 
     Notes
     -----
-    FSC(k) = Re Σ F₁F₂* / √(Σ|F₁|² Σ|F₂|²) over the shell of radius k, after a Hann window (van Heel and
-    Schatz, 2005, DOI 10.1016/j.jsb.2005.05.009). Two predictions by one network share its mistakes:
-    their correlation tells an upper bound of what is known.
+    FSC(k) = Re Σ F₁F₂* / √(Σ|F₁|² Σ|F₂|²) over the shell of radius k, after a Hann window (van Heel
+    and Schatz, 2005, DOI 10.1016/j.jsb.2005.05.009). Two predictions by one network share its
+    mistakes: their correlation tells an upper bound of what is known.
     """
     if first.shape != second.shape or first.ndim != len(voxel_nm):
         raise ValueError(
