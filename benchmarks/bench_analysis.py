@@ -19,7 +19,7 @@ import numpy as np
 
 from bl_steer.agents import Space
 from bl_steer.processing.callback import FollowRuns
-from bl_steer.session.session import Session, open_session
+from bl_steer.session import Session, open_session
 
 BOUND_MS = 50.0
 GRID = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))

@@ -29,7 +29,7 @@ from bl_steer.server.auth.api_keys import SCOPES, make_key
 from bl_steer.server.db.database import Database
 from bl_steer.server.operations.serve import prepare, set_environment
 from bl_steer.server.settings import ServerSettings
-from bl_steer.session.session import Session, open_session
+from bl_steer.session import Session, open_session
 
 
 @contextmanager

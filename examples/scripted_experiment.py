@@ -2,8 +2,8 @@
 
     python examples/scripted_experiment.py --data ./bl_steer_data
 
-Copy it, edit the capitals, run it. It measures on the simulated beamline. On the real one, replace
-`open_session` by a `Session` on the devices of `devices.beamline`, as the README shows.
+Copy it, edit the capitals, run it. It measures on the simulated beamline. On the real one, open
+the session on `bl_steer.session.epics(axes)`, or on an `Instrument` of your own devices.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from bl_steer.agents import Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.plotting.runs import map_outcomes, measured_outcomes
 from bl_steer.runs import Run, open_run
-from bl_steer.session.session import SimulatedSession, open_session
+from bl_steer.session import Session, open_session
 from bl_steer.steering import predicted_map
 
 SAMPLE, SEED = "smooth", 1
@@ -54,7 +54,7 @@ def main() -> None:
     )
 
 
-def region_around(x: float, y: float, session: SimulatedSession) -> Space:
+def region_around(x: float, y: float, session: Session) -> Space:
     """Return a fine grid around a spot, shifted where it would leave the stage's limits."""
     stage = session.devices["stage"]
     offsets = FINE_PITCH_UM * (np.arange(FINE_POINTS) - FINE_POINTS // 2)

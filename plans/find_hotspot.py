@@ -25,6 +25,7 @@ from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.protocols import Agent, Array
 from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
+from bl_steer.store import check_md
 from plans.stubs.messages import (
     FrameDetector,
     Monitor,
@@ -115,13 +116,14 @@ def find_hotspot(
     bl_steer.steering.DetectorDeadError
         After several dead frames in a row; all earlier points are in the record.
     """
+    check_md(md)
     grid = default_grid() if grid is None else grid
     if not isinstance(grid, Space):
         raise TypeError(f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y)")
     if not isinstance(budget, int) or budget < 1:
         raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
-    if not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValueError(f"seed must be a whole number in 0 … 2⁶³ - 1, got {seed}; try seed=0")
+    if not isinstance(seed, int) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
+        raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed}; try seed=0")
     if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
         raise TypeError(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "

@@ -15,6 +15,7 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
 from bl_steer.steering import MAX_RETAKES, DetectorDeadError
+from bl_steer.store import check_md
 from plans.stubs.messages import (
     FrameDetector,
     Monitor,
@@ -53,10 +54,11 @@ def map_sample(
     Raises
     ------
     ValueError
-        Before anything moves, for a grid or an exposure that cannot work.
+        Before anything moves, for a grid, an exposure or metadata that cannot work.
     bl_steer.steering.DetectorDeadError
         When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
+    check_md(md)
     grid = default_grid() if grid is None else grid
     check_exposure(exposure_s)
     check_limits(stage, grid.bounds)

@@ -20,6 +20,7 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.slicing import TrackingMarks
 from bl_steer.slicing.watch import SliceWatch
+from bl_steer.store import check_md
 from plans.stubs.messages import record
 from plans.stubs.micrographs import requested_analyses, set_conditions
 from plans.stubs.milling import Column, Mill
@@ -88,6 +89,7 @@ def slice_and_view(
         When the ion beam removes nothing, or drift is beyond the reach of the beam shift. All
         earlier slices are recorded.
     """
+    check_md(md)
     given = {
         "pixel_size_nm": pixel_size_nm,
         "accelerating_voltage_kV": accelerating_voltage_kV,

@@ -14,6 +14,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.protocols import Array
+from bl_steer.store import check_md
 from plans.stubs.messages import Stage, check_limits, expose_at
 from plans.stubs.micrographs import (
     Microscope,
@@ -71,6 +72,7 @@ def take_micrographs(
     plans.stubs.StageError
         When the stage does not arrive at a field. All earlier ones are stored.
     """
+    check_md(md)
     places = _places(DEFAULT_FIELDS if fields is None else fields)
     given = {
         "pixel_size_nm": pixel_size_nm,

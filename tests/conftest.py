@@ -15,7 +15,7 @@ from event_model import DocumentNames, schema_validators
 
 from bl_steer.agents import Space
 from bl_steer.runs import Run
-from bl_steer.session.session import end_run_engine
+from bl_steer.session import end_run_engine
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.sige_film import SigeFilm
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from time import monotonic
 from typing import Any, Self, TextIO
 
+from tqdm import tqdm
+
 __all__ = ["Bar"]
 
 DELAY_S = 1.0
@@ -83,8 +85,6 @@ class Bar:
             self._bar.close()
 
     def _draw(self) -> None:
-        from tqdm import tqdm
-
         if self._bar is None:
             self._bar = tqdm(
                 desc=self._text,

@@ -8,20 +8,16 @@ simulated beamline; everything else in the package waits to be called. ``BL_STEE
 
 import atexit
 
-from bl_steer.session.interactive import interactive_microscope_session, interactive_session
-from bl_steer.session.session import Session
+from bl_steer.session import film, interactive_session, microscope
 from bl_steer.settings import Settings
 
 _settings = Settings()
-session: Session
-if _settings.instrument == "microscope":
-    session, banner = interactive_microscope_session(
-        seed=_settings.seed, data_dir=_settings.data_dir
-    )
-else:
-    session, banner = interactive_session(
-        _settings.sample, seed=_settings.seed, data_dir=_settings.data_dir
-    )
+session, banner = interactive_session(
+    microscope(seed=_settings.seed)
+    if _settings.instrument == "microscope"
+    else film(_settings.sample, seed=_settings.seed),
+    data_dir=_settings.data_dir,
+)
 atexit.register(session.close)
 _namespace = session.namespace()
 globals().update(_namespace)

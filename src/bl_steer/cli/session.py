@@ -56,20 +56,12 @@ def _session(arguments: argparse.Namespace) -> None:
     settings = Settings()
     seed = settings.seed if arguments.seed is None else arguments.seed
     if arguments.epics:
-        opened, banner = session.interactive_epics_session(
-            arguments.axes, prefix=arguments.prefix, data_dir=arguments.data
-        )
-        session.embed(opened, banner)
+        instrument = session.epics(arguments.axes, prefix=arguments.prefix)
     elif arguments.microscope:
-        microscope, banner = session.interactive_microscope_session(
-            arguments.sample or "grains", seed=seed, data_dir=arguments.data
-        )
-        session.embed(microscope, banner)
+        instrument = session.microscope(arguments.sample or "grains", seed=seed)
     else:
-        simulated, banner = session.interactive_session(
-            arguments.sample or settings.sample, seed=seed, data_dir=arguments.data
-        )
-        session.embed(simulated, banner)
+        instrument = session.film(arguments.sample or settings.sample, seed=seed)
+    session.embed(*session.interactive_session(instrument, data_dir=arguments.data))
 
 
 def _ioc(arguments: argparse.Namespace) -> None:

@@ -8,11 +8,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bl_steer import trials
 from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.trials import film
-from bl_steer.trials.paper import paper
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -84,7 +83,7 @@ def _steering_options(parser: Parser) -> None:
 
 
 def _demo(arguments: argparse.Namespace) -> Any:
-    report = film.demo(
+    report = trials.demo(
         sample=arguments.sample,
         seed=arguments.seed,
         data_dir=arguments.data,
@@ -97,7 +96,7 @@ def _demo(arguments: argparse.Namespace) -> Any:
 
 
 def _find(arguments: argparse.Namespace) -> Any:
-    report = film.find(
+    report = trials.find(
         arguments.sample,
         seed=arguments.seed,
         budget=arguments.budget,
@@ -135,7 +134,7 @@ def _print_found(report: dict[str, Any]) -> None:
 def _replay(arguments: argparse.Namespace) -> Any:
     preset = arguments.file in PRESETS
     target = arguments.target or (DEFAULT_TARGET if preset else "total")
-    records = film.replay(
+    records = trials.replay(
         arguments.file,
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
@@ -192,7 +191,7 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> Any:
-    report = paper(
+    report = trials.draw_paper(
         seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
     )
     print(f"figure_1: {report['figure_1']['figure']}")

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bl_steer import plotting
+from bl_steer.agents import AGENT_NAMES
 from bl_steer.cli.options import Failed, Parser, data_option, json_option, print_columns
 from bl_steer.cli.params import add_params, analysis_of, option_of, read_params
-from bl_steer.processing import find_analysis, stored_runs
+from bl_steer.processing import find_analysis, is_analysis, stored_runs
 from bl_steer.progress import Bar
-from bl_steer.trials import film
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_named
+from bl_steer.steering import differing_decisions
+from bl_steer.store import Store, StoreError
 
 __all__ = ["add_analyse", "add_runs", "add_show"]
 
@@ -58,7 +63,20 @@ def _analyse_options(parser: Parser) -> None:
 
 
 def _runs(arguments: argparse.Namespace) -> Any:
-    rows = film.runs(data_dir=arguments.data)
+    with _existing_store(arguments.data) as store:
+        rows: list[dict[str, Any]] = [
+            {
+                "uid": row.uid,
+                "scan_id": row.scan_id,
+                "time": row.time.isoformat(timespec="seconds"),
+                "plan": row.plan,
+                "analysis": row.analysis,
+                "n_points": row.n_points,
+                "status": row.status,
+                "in_progress": row.in_progress,
+            }
+            for row in list_runs(store)
+        ]
     for row in rows:
         plan = f"{row['plan']} {row['analysis']}".rstrip()
         print(
@@ -71,16 +89,87 @@ def _runs(arguments: argparse.Namespace) -> Any:
 
 
 def _show(arguments: argparse.Namespace) -> Any:
-    report = film.show(
-        arguments.uid, data_dir=arguments.data, figure=arguments.figure, verify=arguments.verify
-    )
-    if "analysis" in report:
-        _print_analysis(report)
-        return report
+    with _existing_store(arguments.data) as store:
+        run = open_named(store, arguments.uid)
+        if is_analysis(run.start):  # its figures were drawn when it was made
+            report = stored_runs.show_analysis(run, store.path / "frames")
+            _print_analysis(report)
+            return report
+        _check_verifiable(run, verify=arguments.verify)
+        report = _draw(run, arguments.figure) if run.steering else _tell(run, arguments.figure)
+        if arguments.verify:
+            report["decisions_that_differ"] = differing_decisions(run)
     steering = report.pop("steering")
     for key, value in {**report, **steering}.items():
         print(f"{key:22}{value}")
     return {**report, "steering": steering}
+
+
+def _check_verifiable(run: Run, *, verify: bool) -> None:
+    """Refuse to repeat the decisions of a run that has none, or whose agent is not ours."""
+    if verify and not run.decisions:
+        raise ValueError(
+            f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
+            "without any; leave out --verify"
+        )
+    if verify and run.steering["agent"] not in AGENT_NAMES:
+        raise ValueError(
+            "only the decisions of a built-in agent can be repeated, got the agent "
+            f"{run.steering['agent']!r}; leave out --verify"
+        )
+
+
+def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
+    """Draw a run on a grid; return what it found."""
+    figure = figure or Path(f"{run.uid[:8]}.png")
+    plotting.check_figure(figure)
+    plotting.draw_run(run).savefig(figure, dpi=150)
+    result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
+    return {
+        "uid": run.uid,
+        "plan": run.start.get("plan_name"),
+        "status": run.status,
+        "n_points": run.n_points,
+        "n_invalid": int((~run.valid).sum()),
+        "steering": {k: v for k, v in run.steering.items() if k != "grid"},
+        **result,
+        "figure": str(figure),
+    }
+
+
+def _tell(run: Run, figure: Path | None) -> dict[str, Any]:
+    """Return what is known of a run that steered nothing, such as one of micrographs."""
+    if figure is not None:
+        raise ValueError(
+            f"a figure must be of a run with a grid, got a {run.start.get('plan_name')}; show its "
+            "analysis, or leave out --figure"
+        )
+    return {
+        "uid": run.uid,
+        "plan": run.start.get("plan_name"),
+        "status": run.status,
+        "n_points": run.n_points,
+        "analyses": run.start.get("analyses", []),
+        "steering": {},
+    }
+
+
+@contextmanager
+def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
+    """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
+    if not data_dir.is_dir():
+        raise FileNotFoundError(
+            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
+        )
+    try:
+        store = Store.open(data_dir)
+    except StoreError:
+        if not (data_dir / "record").is_dir():
+            raise
+        yield RecordsAlone(data_dir)
+    else:
+        with store:
+            yield store
 
 
 def _analyse(arguments: argparse.Namespace) -> Any:

@@ -5,6 +5,7 @@ from .live import Progress as Progress
 from .maps import plot_figure_1 as plot_figure_1
 from .maps import plot_map as plot_map
 from .maps import plot_progress as plot_progress
+from .runs import check_figure as check_figure
 from .runs import draw_figure_1 as draw_figure_1
 from .runs import draw_run as draw_run
 from .runs import map_outcomes as map_outcomes

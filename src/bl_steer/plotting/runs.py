@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -13,7 +15,7 @@ from bl_steer.protocols import Array
 from bl_steer.runs import Run
 from bl_steer.steering import predicted_map
 
-__all__ = ["draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
+__all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
 
 
 def measured_outcomes(run: Run) -> tuple[Array, Array]:
@@ -117,3 +119,19 @@ def _n_start(run: Run) -> int | None:
 
 def _unit(run: Run) -> str:
     return str(run.start.get("sample", {}).get("unit", "um"))
+
+
+def check_figure(path: Path) -> None:
+    """Refuse a figure that could not be saved, before anything is measured.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        When its folder is missing, or its ending is not that of a picture.
+    """
+    if not path.absolute().parent.is_dir():
+        raise FileNotFoundError(
+            f"the figure must go to a folder that exists, got {path}; make the folder first"
+        )
+    if path.suffix.lower() not in (".png", ".pdf", ".svg"):
+        raise ValueError(f"the figure must end in .png, .pdf or .svg, got {path}")

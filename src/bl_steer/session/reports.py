@@ -8,18 +8,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis import reconstruction
+from bl_steer.processing import analyses_of, digest_of, is_analysis
+from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult, Table
+from bl_steer.runs import Run, open_named, open_run
+from bl_steer.store import Store, merge_sample
+from simulators import electron
 
-if TYPE_CHECKING:
-    from bl_steer.runs import Run
-    from bl_steer.store import Store
-
-__all__ = ["NAME", "report_of", "true_volume"]
+__all__ = ["NAME", "report_of", "sample_of", "true_volume"]
 
 NAME = "reconstruct"
 UNITS = ("nm", "um", "px", "kV", "s", "us")
@@ -44,29 +46,26 @@ def report_of(
     KeyError, ValueError
         When there is no such run, or it was not reconstructed.
     """
-    from bl_steer.analysis import is_analysis
-    from bl_steer.analysis.reconstruction.analysis import Reconstruct
-    from bl_steer.processing.publish import result_of
-    from bl_steer.runs import open_named, open_run
 
-    found = open_named(store, str(uid))
-    found = found if is_analysis(found.start) else _latest_analysis(store, found.uid)
-    about = found.start["analysis"]
+    analysed = open_named(store, str(uid))
+    if not is_analysis(analysed.start):
+        analysed = _latest_analysis(store, analysed.uid)
+    about = analysed.start["analysis"]
     if about.get("name") != NAME:
         raise ValueError(
             f"a report must be of the analysis {NAME!r}, got {about.get('name')!r}; see "
             f"'bl-steer analyse {about['raw_run'][:8]} {NAME}'"
         )
-    if about.get("version") != Reconstruct.version:
+    if about.get("version") != reconstruction.Reconstruct.version:
         raise ValueError(
-            f"a report must be of version {Reconstruct.version} of {NAME!r}, got "
+            f"a report must be of version {reconstruction.Reconstruct.version} of {NAME!r}, got "
             f"{about.get('version')}; 'bl-steer analyse {about['raw_run'][:8]} {NAME} --data "
             f"{store.path}' analyses the run anew"
         )
-    result = result_of(found, store.frames_dir)
+    result = result_of(analysed, store.frames_dir)
     run = open_run(store, about["raw_run"])
-    place = Path(f"report_{run.uid[:8]}") if out is None else out
-    return {"analysis_uid": found.uid, **_write(result, run, place, tell)}
+    folder = Path(f"report_{run.uid[:8]}") if out is None else out
+    return {"analysis_uid": analysed.uid, **_write(result, run, folder, tell)}
 
 
 def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.uint8] | None:
@@ -76,33 +75,28 @@ def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.
     ----------
     start : document of the raw run
     """
-    sample = start.get("sample")
-    if not isinstance(sample, Mapping) or sample.get("simulator") != "fibsem":
+    sample = sample_of(start)
+    if sample.get("simulator") != "fibsem":
         return None
-    from simulators.electron.fibsem_sample import sections_at
-
     (top, bottom), (left, right) = result.provenance["window"]
     rows, columns = sample["shape_px"]
-    every = sections_at(
+    sections = electron.sections_at(
         np.asarray(result.arrays["z_nm"]),
-        family=str(sample["name"]),
+        family=str(sample.get("family", sample["name"])),
         seed=int(sample["seed"]),
         shape=(int(rows), int(columns)),
         pixel_nm=float(result.provenance["voxel_nm"][1]),
     )
-    return np.ascontiguousarray(every[:, top:bottom, left:right])
+    return np.ascontiguousarray(sections[:, top:bottom, left:right])
 
 
 def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str, Any]:
     """Write the report of a result into a folder; return what it says in numbers."""
-    from bl_steer.analysis.reconstruction.comparison import tables_with_truth
-    from bl_steer.analysis.reconstruction.report import write_report
-    from bl_steer.processing.digest import digest_of
 
     tell("writing the report")
     start = run.start
     truth = true_volume(start, result)
-    sample = start.get("sample") or {}
+    sample = sample_of(start)
     about = {
         "run": run.uid,
         "taken": datetime.fromtimestamp(start["time"]).isoformat(" ", "minutes"),
@@ -110,8 +104,8 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         "conditions": _words(start.get("conditions", {})),
     }
     title = f"Slices into structure: {sample.get('name', run.uid[:8])}"
-    tables = tables_with_truth(result, truth)
-    files = write_report(result, tables, out, title=title, about=about, truth=truth)
+    tables = reconstruction.tables_with_truth(result, truth)
+    files = reconstruction.write_report(result, tables, out, title=title, about=about, truth=truth)
     return {
         "report": str(files[0]),
         "files": [str(path) for path in files[1:]],
@@ -122,35 +116,37 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
     }
 
 
+def sample_of(start: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what is known of a run's sample; a RunEngine without a session may give its name."""
+    return merge_sample({}, start.get("sample") or {})
+
+
 def _words(known: Mapping[str, Any]) -> str:
     """Return what is known by name, each with the unit that its name ends in.
 
     >>> _words({"name": "grains", "pixel_size_nm": 10.0, "shape_px": [288, 192]})
     'name grains, pixel size 10 nm, shape 288 × 192 px'
     """
-    said = []
+    words = []
     for key, value in known.items():
         name, _, unit = key.rpartition("_")
         if unit not in UNITS:
             name, unit = key, ""
         values = value if isinstance(value, list | tuple) else [value]
-        text = " × ".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
-        said.append(f"{name.replace('_', ' ')} {text} {unit}".rstrip())
-    return ", ".join(said) or "–"
+        text = " × ".join(f"{v:g}" if isinstance(v, float) else str(v) for v in values)
+        words.append(f"{name.replace('_', ' ')} {text} {unit}".rstrip())
+    return ", ".join(words) or "–"
 
 
 def _latest_analysis(store: Store, raw_uid: str) -> Run:
-    from bl_steer.analysis import analyses_of
-    from bl_steer.runs import open_run
-
     runs = [open_run(store, uid) for uid in analyses_of(store, raw_uid)]
-    ours = [run for run in runs if run.start["analysis"].get("name") == NAME]
-    if not ours:
+    reconstructions = [run for run in runs if run.start["analysis"].get("name") == NAME]
+    if not reconstructions:
         raise ValueError(
             f"a run must be reconstructed to be reported, got {raw_uid[:8]} without; run 'bl-steer "
             f"analyse {raw_uid[:8]} {NAME} --data {store.path}' first"
         )
-    return ours[-1]
+    return reconstructions[-1]
 
 
 def _plain(table: Table | None) -> dict[str, list[Any]] | None:

@@ -1,72 +1,48 @@
-"""A beamline session: RunEngine, store, devices and plans under their usual names.
+"""A session: RunEngine, store, an instrument's devices and the plans under their usual names.
 
 `open_session` is what ``bl-steer session`` and the startup module `bl_steer.startup` call; scripts
 call it too::
 
     with open_session("multi-domain", seed=1) as session:
         session.RE(session.find_hotspot(budget=48))
+
+What a session stands at is an `Instrument` of `bl_steer.session.instruments`.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
+from collections import ChainMap
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-from bl_steer.processing.background import BackgroundAnalyses, check_requests
-from bl_steer.store import Store
+import bluesky.plan_stubs as bps
+import bluesky.plans as bp
+import bluesky.preprocessors as bpp
+import numpy as np
+from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
 
-if TYPE_CHECKING:
-    from concurrent.futures import Future
+import plans
+from bl_steer import plotting
+from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysis
+from bl_steer.runs import list_runs, open_run
+from bl_steer.session.instruments import Instrument, film
+from bl_steer.session.reports import report_of
+from bl_steer.store import Store, check_reserved, check_storable, merge_sample
+from simulators.film import Sample
 
-    from bluesky import RunEngine
+__all__ = ["Session", "end_run_engine", "open_session"]
 
-    from bl_steer.diffraction import FrameAxes
-    from simulators.film.beamline import SimulatedBeamline
-    from simulators.film.sample import Sample
-
-__all__ = [
-    "CollisionError",
-    "Session",
-    "SimulatedSession",
-    "check_import_roots",
-    "end_run_engine",
-    "open_epics_session",
-    "open_session",
-    "simulated_session",
-]
-
-IMPORT_ROOTS = ("devices", "plans", "simulators")
 ANALYSES_WAIT_S = 60.0
 """How long a session that closes waits for analyses, s."""
-
-
-class CollisionError(ImportError):
-    """A module of the user's has the name of one of our import roots."""
-
-
-def check_import_roots() -> None:
-    """Make sure that ``devices``, ``plans`` and ``simulators`` are ours.
-
-    Raises
-    ------
-    CollisionError
-        Naming the file that stands in their place, usually a ``plans.py`` in the folder that the
-        session was started in.
-    """
-    for root in IMPORT_ROOTS:
-        spec = importlib.util.find_spec(root)
-        origin = None if spec is None else spec.origin
-        if origin is None or not Path(origin).with_name("py.typed").exists():
-            raise CollisionError(
-                f"the module {root!r} must be bl_steer's, got {origin}; rename that file, or start "
-                "the session in another folder"
-            )
+BLUESKYS_OWN = frozenset({"scan_id", "versions"})
+"""Reserved keys that the RunEngine itself puts into ``RE.md``."""
 
 
 class Session:
@@ -74,35 +50,47 @@ class Session:
 
     Parameters
     ----------
-    store : where runs go
-    devices : by name; ``det``, ``stage`` and ``monitor`` are what the plans below take
-    sample_md : what is known of the sample; goes into every run's start document
+    store : where runs go, and the frames of detectors that have no folder yet
+    instrument : devices and sample
     progress : show a progress bar
     analyses : carry out what runs ask for with ``md={"analyses": ["components"]}``
+    close_store : close the store with the session
+
+    Notes
+    -----
+    What the instrument knows of the sample goes into every run's start document, merged with the
+    ``sample`` that the user gives in a plan's ``md``, in ``RE(plan, sample=…)`` and in ``RE.md``:
+    the nearest to the run wins, key by key.
     """
 
     def __init__(
         self,
         store: Store,
-        devices: Mapping[str, Any],
+        instrument: Instrument,
         *,
-        sample_md: Mapping[str, Any] | None = None,
         progress: bool = True,
         analyses: bool = True,
+        close_store: bool = False,
     ) -> None:
         self.store = store
+        self.instrument = instrument
         self.db = store.catalog
-        self.devices = dict(devices)
-        self.owns_store = False
+        self.devices = dict(instrument.devices)
+        self._writers = [
+            device
+            for device in self.devices.values()
+            if getattr(device, "frames_dir", store) is None
+        ]
+        for device in self._writers:
+            device.frames_dir = store.frames_dir
+        self._close_store = close_store
         self._watching: list[int] = []
         self._analyses = BackgroundAnalyses(store, show=progress)
-        self.RE = _run_engine(store, sample_md or {}, self.devices.get("diffractometer"))
+        self.RE = _run_engine(store, instrument)
         if progress:
-            from bl_steer.plotting.live import Progress
-
-            self.watch(Progress())
+            self.watch(plotting.Progress())
         if analyses:
-            self.RE.md_validator = check_requests
+            self.RE.md_validator = _check_with_requests
             self.watch(self._analyses.follow)
 
     def watch(self, callback: Callable[..., None]) -> None:
@@ -115,8 +103,6 @@ class Session:
         For scripts: Ctrl-C aborts the run, with its result so far, and raises KeyboardInterrupt.
         At a prompt, call ``RE(plan)`` instead: there Ctrl-C pauses, and ``RE.resume()`` goes on.
         """
-        from bluesky.utils import RunEngineInterrupted
-
         try:
             result: Any = self.RE(plan)
         except RunEngineInterrupted:
@@ -130,24 +116,38 @@ class Session:
 
     def find_hotspot(self, **options: Any) -> Any:
         """Return the plan `plans.find_hotspot` on this session's devices."""
-        from plans import find_hotspot
-
-        return find_hotspot(self.devices["det"], self.devices["stage"], **self._with(options))
+        return self._on_grid(plans.find_hotspot, options)
 
     def map_sample(self, **options: Any) -> Any:
         """Return the plan `plans.map_sample` on this session's devices."""
-        from plans import map_sample
-
-        return map_sample(self.devices["det"], self.devices["stage"], **self._with(options))
+        return self._on_grid(plans.map_sample, options)
 
     def take_micrographs(self, **options: Any) -> Any:
         """Return the plan `plans.take_micrographs` on this session's microscope."""
-        from plans import take_micrographs
+        sem, stage = self._devices("take_micrographs", "sem", "stage")
+        return plans.take_micrographs(sem, stage, **options)
 
-        return take_micrographs(self.devices["sem"], self.devices["stage"], **options)
+    def slice_and_view(self, **options: Any) -> Any:
+        """Return the plan `plans.slice_and_view` on this session's FIB-SEM."""
+        sem, mill = self._devices("slice_and_view", "sem", "mill")
+        return plans.slice_and_view(sem, mill, **options)
 
-    def _with(self, options: dict[str, Any]) -> dict[str, Any]:
-        return {"monitor": self.devices["monitor"], **options}
+    def _on_grid(self, plan: Callable[..., Any], options: dict[str, Any]) -> Any:
+        det, stage, monitor = self._devices(plan.__name__, "det", "stage", "monitor")
+        return plan(det, stage, **{"monitor": monitor, **options})
+
+    def _devices(self, plan: str, *names: str) -> list[Any]:
+        return [self.instrument.device(name, plan) for name in names]
+
+    def report(self, uid: str | int = -1, out: Path | None = None) -> Path:
+        """Write the report of a run of slices that was reconstructed; return the HTML file.
+
+        Parameters
+        ----------
+        uid : of the run or its analysis, as for `open_run`
+        out : folder of the report; ``report_UID`` by default
+        """
+        return Path(report_of(self.store, uid, out)["report"])
 
     def analyse(self, uid: str | int, name: str, **params: Any) -> Future[str]:
         """Have a stored run analysed in the background; the future gives the new run's uid.
@@ -167,30 +167,22 @@ class Session:
 
     def namespace(self) -> dict[str, Any]:
         """Return the names of an interactive session."""
-        import bluesky.plan_stubs as bps
-        import bluesky.plans as bp
-        import numpy as np
-
-        from bl_steer.analysis import open_analysis
-        from bl_steer.runs import list_runs, open_run
-        from plans import find_hotspot, map_sample, slice_and_view, take_micrographs
-
         return {
             **self.devices,
             "RE": self.RE,
             "bp": bp,
             "bps": bps,
             "db": self.db,
-            "find_hotspot": find_hotspot,
+            "find_hotspot": plans.find_hotspot,
             "list_runs": partial(list_runs, self.store),
-            "map_sample": map_sample,
+            "map_sample": plans.map_sample,
             "np": np,
             "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),
             "session": self,
-            "slice_and_view": slice_and_view,
+            "slice_and_view": plans.slice_and_view,
             "store": self.store,
-            "take_micrographs": take_micrographs,
+            "take_micrographs": plans.take_micrographs,
         }
 
     def close(self, *, wait_s: float = ANALYSES_WAIT_S) -> None:
@@ -203,7 +195,9 @@ class Session:
             self.RE.unsubscribe(self._watching.pop())
         self._stop_if_paused()
         self._analyses.close(wait_s)
-        if self.owns_store:
+        for device in self._writers:  # another session may open the instrument
+            device.frames_dir = None
+        if self._close_store:
             self.store.close()
         end_run_engine(self.RE)
 
@@ -219,104 +213,35 @@ class Session:
         self.close(wait_s=ANALYSES_WAIT_S if error is None else 0.0)
 
 
-class SimulatedSession(Session):
-    """A session on the simulated beamline."""
-
-    beamline: SimulatedBeamline
-    """What stands behind the devices: the sample, the clock."""
-
-
 def open_session(
-    sample: str | Sample = "multi-domain",
+    instrument: Instrument | str | Sample = "multi-domain",
     *,
-    seed: int = 0,
+    seed: int | None = None,
+    exposure_s: float | None = None,
     data_dir: str | os.PathLike[str] = "./bl_steer_data",
-    exposure_s: float = 10.0,
-    progress: bool = True,
-) -> SimulatedSession:
-    """Open a session on the simulated beamline, with a store of its own.
-
-    Parameters
-    ----------
-    sample : a preset of `simulators.film.sige_film`, or a sample
-    seed : of the film; every seed is another film
-    data_dir : folder of the store, made if it is missing
-    exposure_s : exposure time of a frame, s
-    """
-    check_import_roots()
-    from simulators.film.sige_film import SigeFilm
-
-    if isinstance(sample, str):
-        sample = SigeFilm(sample, seed=seed)
-    session = simulated_session(
-        sample, Store.open(data_dir), exposure_s=exposure_s, progress=progress
-    )
-    session.owns_store = True
-    return session
-
-
-def open_epics_session(
-    axes: FrameAxes | None = None,
-    *,
-    prefix: str | None = None,
-    data_dir: str | os.PathLike[str] = "./bl_steer_data",
-    settle_s: float = 0.5,
-    timeout_s: float = 5.0,
     progress: bool = True,
 ) -> Session:
-    """Open a session on the process variables of `devices.beamline`, with a store of its own.
+    """Open a session on an instrument, with a store of its own.
 
     Parameters
     ----------
-    axes : of the detector's pixels; those of the simulated film by default
-    prefix : of the process variables; the beamline's own by default
+    instrument : of `film`, `epics`, `microscope`, `fibsem`, or your own `Instrument`; the name of
+        a film's preset, or a sample, stand for the simulated beamline with it
+    seed, exposure_s : as for `film`, of a preset or sample; 0 and 10 s by default
     data_dir : folder of the store, made if it is missing
-    settle_s : time that the stage waits after it has arrived, s
-    timeout_s : time for all process variables to answer, s
-
-    Raises
-    ------
-    ConnectionError
-        Naming the records that did not answer.
+    progress : show a progress bar
     """
-    check_import_roots()
-    from devices import beamline
-
-    if axes is None:
-        from simulators.film.sige_film import SigeFilm
-
-        axes = SigeFilm().axes
-    prefix = beamline.PREFIX if prefix is None else prefix
-    detector = beamline.area_detector(axes, prefix=prefix)
-    devices = (
-        detector,
-        beamline.sample_stage(prefix, settle_s=settle_s),
-        beamline.beam_monitor(prefix),
-        beamline.diffractometer(prefix),
-    )
-    beamline.connect(devices, timeout_s=timeout_s)
-    store = Store.open(data_dir)
-    detector.frames_dir = store.frames_dir
-    session = Session(store, {device.name: device for device in devices}, progress=progress)
-    session.owns_store = True
-    return session
-
-
-def simulated_session(
-    sample: Sample, store: Store, *, exposure_s: float = 10.0, progress: bool = False
-) -> SimulatedSession:
-    """Open a session on the simulated beamline, with a store that somebody else closes."""
-    from simulators.film.beamline import SimulatedBeamline
-
-    beamline = SimulatedBeamline(sample, frames_dir=store.frames_dir, exposure_s=exposure_s)
-    session = SimulatedSession(
-        store,
-        beamline.devices,
-        sample_md={"name": sample.name, "unit": sample.unit},
-        progress=progress,
-    )
-    session.beamline = beamline
-    return session
+    settings = {"seed": seed, "exposure_s": exposure_s}
+    options: dict[str, Any] = {name: v for name, v in settings.items() if v is not None}
+    if not isinstance(instrument, Instrument):
+        instrument = film(instrument, **options)
+    elif options:
+        names = " and ".join(options)
+        raise ValueError(
+            f"{names} must be left out where the instrument is there already, got {options} with "
+            f"{instrument.title}; give {names} where it is made"
+        )
+    return Session(Store.open(data_dir), instrument, progress=progress, close_store=True)
 
 
 def end_run_engine(run_engine: RunEngine) -> None:
@@ -329,21 +254,46 @@ def end_run_engine(run_engine: RunEngine) -> None:
     loop.close()
 
 
-def _run_engine(store: Store, sample_md: Mapping[str, Any], diffractometer: Any) -> RunEngine:
-    import bluesky.preprocessors as bpp
-    from bluesky import RunEngine
-
+def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
     metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
     run_engine = RunEngine(
-        metadata, call_returns_result=True, scan_id_source=store.metadata.next_scan_id
+        metadata,
+        call_returns_result=True,
+        scan_id_source=store.metadata.next_scan_id,
+        md_validator=_check_start,
+        md_normalizer=partial(_merge_start, instrument.sample),
     )
     store.subscribe_to(run_engine)
-    if sample_md:
-        run_engine.preprocessors.append(
-            partial(bpp.inject_md_wrapper, md={"sample": dict(sample_md)})
-        )
-    if diffractometer is not None:
+    if diffractometer := instrument.devices.get("diffractometer"):
         run_engine.preprocessors.append(bpp.SupplementalData(baseline=[diffractometer]))
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine
+
+
+def _check_start(md: Mapping[str, Any]) -> None:
+    """Refuse a run whose start document could not be stored exactly."""
+    check_storable(md, "the run's metadata")
+
+
+def _check_with_requests(md: Mapping[str, Any]) -> None:
+    """Refuse, besides, a run that asks for analyses or parameters that do not exist."""
+    _check_start(md)
+    check_requests(md)
+
+
+def _merge_start(sample: Mapping[str, Any], md: ChainMap[str, Any]) -> ChainMap[str, Any]:
+    """Return a run's metadata with all that is said of the sample.
+
+    Parameters
+    ----------
+    sample : what the instrument knows
+    md : of the call of RE, the plan, the RunEngine, and ``RE.md``: the first wins
+    """
+    call, *_, lasting = md.maps
+    check_reserved(call, "RE(plan, …)")
+    check_reserved({key: lasting[key] for key in lasting.keys() - BLUESKYS_OWN}, "RE.md")
+    for level in reversed(md.maps):
+        if "sample" in level:
+            sample = merge_sample(sample, level["sample"])
+    return md.new_child({"sample": dict(sample)}) if sample else md

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bl_steer.files.atomic import alone_in, check_place, made_folder
-from bl_steer.session.reports import NAME, report_of
-
-if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone, Run
-    from bl_steer.session.interactive import FibSemSession
-    from bl_steer.store import Store
+from bl_steer.processing import analyses_of
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
+from bl_steer.session.instruments import fibsem
+from bl_steer.session.reports import NAME, report_of, sample_of
+from bl_steer.session.session import Session, open_session
+from bl_steer.store import Store
 
 __all__ = ["recorded_options", "report", "slice_and_view"]
 
@@ -63,8 +63,6 @@ def slice_and_view(
     bl_steer.analysis.AnalysisFailed
         When the chain failed; the slices are stored.
     """
-    from bl_steer.runs import open_named
-
     check_place(out)
     began = perf_counter()
     with (
@@ -75,24 +73,24 @@ def slice_and_view(
         broken = None if resumes is None else open_named(session.store, resumes)
         if broken is not None:
             _check_unfinished(session.store, broken, n_slices)
-        begun: list[str] = []
-        session.watch(lambda name, doc: begun.append(doc["uid"]) if name == "start" else None)
+        started: list[str] = []
+        session.watch(lambda name, doc: started.append(doc["uid"]) if name == "start" else None)
         tell(f"taking {n_slices} slices of specimen {family!r}, seed {seed}, faults {faults}")
         plan = session.slice_and_view(
             n_slices=n_slices,
             pitch_nm=pitch_nm,
-            marks=session.fibsem.marks,
+            marks=session.instrument.simulator.marks,
             resumes=broken,
             analyses=[{"name": NAME, "params": dict(params)}],
         )
         try:
-            uid, taken = session.run(plan)
+            uid, slices = session.run(plan)
         except KeyboardInterrupt:
-            raise KeyboardInterrupt(_kept(begun)) from None
+            raise KeyboardInterrupt(_what_is_stored(started)) from None
         taken_s = perf_counter() - began
         tell(
-            f"{taken.n_recorded} slices recorded, {taken.n_missing} missing, "
-            f"{taken.n_milled_again} milled again; reconstructing"
+            f"{slices.n_recorded} slices recorded, {slices.n_missing} missing, "
+            f"{slices.n_milled_again} milled again; reconstructing"
         )
         try:
             session.wait_for_analyses()
@@ -106,9 +104,9 @@ def slice_and_view(
     return {
         **written,
         "run_uid": uid,
-        "n_recorded": taken.n_recorded,
-        "n_missing": taken.n_missing,
-        "n_milled_again": taken.n_milled_again,
+        "n_recorded": slices.n_recorded,
+        "n_missing": slices.n_missing,
+        "n_milled_again": slices.n_milled_again,
         "plan_s": taken_s,
         "duration_s": perf_counter() - began,
     }
@@ -128,8 +126,6 @@ def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str
     KeyError, ValueError
         When there is no such run, or no instrument to carry it on.
     """
-    from bl_steer.runs import RecordsAlone, open_named
-
     _check_state(data_dir)
     run = open_named(RecordsAlone(data_dir), uid)
     if run.start.get("plan_name") != PLAN:
@@ -137,17 +133,17 @@ def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str
             f"--resume must name a run of {PLAN}, got {run.uid[:8]} of "
             f"{run.start.get('plan_name')!r}; 'bl-steer runs --data {data_dir}' lists them"
         )
-    sample, taken = run.start.get("sample") or {}, run.start["slices"]
+    sample, slices = sample_of(run.start), run.start["slices"]
     options = {
-        "sample": sample.get("name"),
+        "sample": sample.get("family", sample.get("name")),
         "seed": sample.get("seed"),
         "edge_px": (sample.get("shape_px") or [None])[-1],
         "faults": sample.get("faults"),
-        "pitch_nm": taken["pitch_nm"],
-        "slices": taken["n_slices"],
+        "pitch_nm": slices["pitch_nm"],
+        "slices": slices["n_slices"],
     }
-    asked = [one for one in run.start.get("analyses", ()) if one.get("name") == NAME]
-    params = dict(asked[0].get("params", {})) if asked else {}
+    requests = [r for r in run.start.get("analyses", ()) if r.get("name") == NAME]
+    params = dict(requests[0].get("params", {})) if requests else {}
     return {key: value for key, value in options.items() if value is not None}, params
 
 
@@ -155,8 +151,6 @@ def report(
     uid: str, *, out: Path | None, data_dir: Path, tell: Tell = lambda text: None
 ) -> dict[str, Any]:
     """Write the report of a stored run of slices, or of its analysis ``reconstruct``."""
-    from bl_steer.store import Store
-
     if not data_dir.is_dir():
         raise FileNotFoundError(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
@@ -169,23 +163,17 @@ def report(
 
 def _open_instrument(
     family: str, seed: int, edge_px: int, faults: str, data_dir: Path, *, fresh: bool
-) -> FibSemSession:
-    from bl_steer.session.interactive import open_fibsem
-
+) -> Session:
     state = data_dir / STATE_FILE
     if fresh:
         _check_free(data_dir, state)
         state.unlink(missing_ok=True)
     else:
         _check_state(data_dir)
-    return open_fibsem(
-        family,
-        seed=seed,
-        shape=(edge_px + CAP_PX, edge_px),
-        faults=faults,
-        state_file=state,
-        data_dir=data_dir,
+    instrument = fibsem(
+        family, seed=seed, shape=(edge_px + CAP_PX, edge_px), faults=faults, state_file=state
     )
+    return open_session(instrument, data_dir=data_dir)
 
 
 def _check_state(data_dir: Path) -> None:
@@ -199,8 +187,6 @@ def _check_state(data_dir: Path) -> None:
 
 def _check_free(data_dir: Path, state: Path) -> None:
     """Refuse to take a new instrument where a broken run waits for the one that is there."""
-    from bl_steer.runs import RecordsAlone
-
     runs = _runs_of_slices(RecordsAlone(data_dir)) if state.exists() else []
     if runs and runs[-1].status != "success":
         uid = runs[-1].uid[:8]
@@ -218,8 +204,8 @@ def _check_unfinished(store: Store, run: Run, n_slices: int) -> None:
                 f"--resume must name the last run of a stack, got {run.uid[:8]}, already carried "
                 f"on by {other.uid[:8]}; give that one"
             )
-    asked = run.start.get("slices", {}).get("n_slices", 0)
-    if run.status == "success" and n_slices <= asked:
+    n_requested = run.start.get("slices", {}).get("n_slices", 0)
+    if run.status == "success" and n_slices <= n_requested:
         if _is_reconstructed(store, run):
             remedy = f"'bl-steer report {run.uid[:8]} --data {store.path}' writes its report"
         else:
@@ -235,27 +221,20 @@ def _check_unfinished(store: Store, run: Run, n_slices: int) -> None:
 
 def _runs_of_slices(store: Store | RecordsAlone) -> list[Run]:
     """Return the runs that took a slice, the oldest first."""
-    from bl_steer.runs import list_runs, open_run
-
     rows = [row for row in list_runs(store) if row.plan == PLAN and row.n_points]
     return [open_run(store, row.uid) for row in rows]
 
 
 def _is_reconstructed(store: Store, run: Run) -> bool:
-    from bl_steer.analysis import analyses_of
-    from bl_steer.runs import open_run
-
-    found = [open_run(store, uid) for uid in analyses_of(store, run.uid)]
-    return any(
-        one.start["analysis"].get("name") == NAME and one.status == "success" for one in found
-    )
+    analysed = [open_run(store, uid) for uid in analyses_of(store, run.uid)]
+    return any(a.start["analysis"].get("name") == NAME and a.status == "success" for a in analysed)
 
 
-def _kept(begun: list[str]) -> str:
+def _what_is_stored(started: list[str]) -> str:
     """Return what to tell who broke off the slicing."""
-    if not begun:
+    if not started:
         return "no slice was taken"
     return (
-        f"the slices of run {begun[0][:8]} are kept; the same command with --resume "
-        f"{begun[0][:8]} goes on"
+        f"the slices of run {started[0][:8]} are kept; the same command with --resume "
+        f"{started[0][:8]} goes on"
     )

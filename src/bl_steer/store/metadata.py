@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.store.record import StoreError, _plain
+from bl_steer.store.run_metadata import check_storable
 
 __all__ = ["RunMetadata"]
 
@@ -28,6 +29,8 @@ class RunMetadata(MutableMapping[str, Any]):
     ------
     StoreError
         When the file is not JSON, or cannot be written.
+    ValueError
+        When a value is assigned that cannot be stored exactly, such as NaN.
 
     Notes
     -----
@@ -58,6 +61,7 @@ class RunMetadata(MutableMapping[str, Any]):
             # The RunEngine writes back what it was given; others may have counted on since.
             self._given.discard(value)
             return
+        check_storable({key: value}, "RE.md")
         with self._alone():
             self._values[key] = value
             self._save()

@@ -1,21 +1,22 @@
-"""What the commands do: each returns its report, which `bl_steer.cli` prints and writes as JSON."""
+"""Trials on films with a known truth, and on recorded maps: demo, find, replay, figure 1.
+
+Each returns its report, which `bl_steer.cli` prints and writes as JSON.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bl_steer import plotting
 from bl_steer.features import DEFAULT_TARGET
+from bl_steer.runs import open_run
+from bl_steer.session import open_session
+from bl_steer.trials.trial import Trial, check_trial, replay_trials, steer
+from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
 
-if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone, Run
-    from bl_steer.store import Store
-    from bl_steer.trials.trial import Trial
-    from simulators.film.sample import Sample
-
-__all__ = ["demo", "find", "paper_figure_1", "replay", "runs", "show"]
+__all__ = ["demo", "find", "paper_figure_1", "replay"]
 
 
 def find(
@@ -29,11 +30,6 @@ def find(
     exposure_s: float,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
-    from bl_steer.session.session import open_session
-    from bl_steer.trials.trial import check_trial, steer
-    from simulators.film.sige_film import SigeFilm
-    from simulators.film.truth import true_map
-
     film = SigeFilm(sample, seed=seed)
     target = target or DEFAULT_TARGET
     check_trial(film, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
@@ -88,7 +84,7 @@ def demo(*, sample: str, seed: int, data_dir: Path, figure: Path) -> dict[str, A
 
 
 def paper_figure_1(*, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]:
-    """Draw figure 1 of the source at its scale: 31×31 points, 10 random starts, then EI."""
+    """Draw figure 1 of the paper at its scale: 31×31 points, 10 random starts, then EI."""
     return _figure_1(
         "multi-domain",
         seed=seed,
@@ -102,19 +98,15 @@ def paper_figure_1(*, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]
 def _figure_1(
     sample: str, *, seed: int, data_dir: Path, figure: Path, agent: str, budget: int
 ) -> dict[str, Any]:
-    from bl_steer.plotting.runs import draw_figure_1
-    from bl_steer.runs import open_run
-    from bl_steer.session.session import open_session
-    from bl_steer.trials.trial import steer
-    from simulators.film.truth import true_map
-
-    _check_writable(figure)
+    plotting.check_figure(figure)
     with open_session(sample, seed=seed, data_dir=data_dir) as session:
-        truth = true_map(session.beamline.sample, DEFAULT_TARGET)
+        truth = true_map(session.instrument.simulator.sample, DEFAULT_TARGET)
         trial = steer(session, truth, target=DEFAULT_TARGET, budget=budget, seed=seed, agent=agent)
         mapped, _ = session.run(session.map_sample())
         steered_run = open_run(session.store, trial.run_uid)
-        draw_figure_1(steered_run, open_run(session.store, mapped)).savefig(figure, dpi=150)
+        plotting.draw_figure_1(steered_run, open_run(session.store, mapped)).savefig(
+            figure, dpi=150
+        )
     return {
         **find_report(sample, seed, len(truth), trial),
         "map_uid": mapped,
@@ -138,9 +130,6 @@ def replay(
 
     `on_trial` is called with each record as it comes, and ``first=True`` with the first.
     """
-    from bl_steer.trials.trial import replay_trials
-    from simulators.film.recorded_map import RecordedMap
-    from simulators.film.sige_film import PRESETS, SigeFilm
 
     def sample_of(seed: int) -> Sample:
         if file in PRESETS:
@@ -179,118 +168,3 @@ def replay(
         )
         on_trial(records[-1], first=len(records) == 1)
     return records
-
-
-def runs(*, data_dir: Path) -> list[dict[str, Any]]:
-    """Return a row for every stored run, the oldest first."""
-    from bl_steer.runs import list_runs
-
-    with _existing_store(data_dir) as store:
-        return [
-            {
-                "uid": row.uid,
-                "scan_id": row.scan_id,
-                "time": row.time.isoformat(timespec="seconds"),
-                "plan": row.plan,
-                "analysis": row.analysis,
-                "n_points": row.n_points,
-                "status": row.status,
-                "in_progress": row.in_progress,
-            }
-            for row in list_runs(store)
-        ]
-
-
-def show(uid: str, *, data_dir: Path, figure: Path | None, verify: bool) -> dict[str, Any]:
-    """Draw a stored run and return what it found; repeat its decisions if asked.
-
-    Of an analysis run, return what it holds; its figures were drawn when it was made.
-    """
-    from bl_steer.agents import AGENT_NAMES
-    from bl_steer.analysis import is_analysis
-    from bl_steer.plotting.runs import draw_run
-    from bl_steer.processing.stored_runs import show_analysis
-    from bl_steer.runs import open_named
-    from bl_steer.steering import differing_decisions
-
-    with _existing_store(data_dir) as store:
-        run = open_named(store, uid)
-        if is_analysis(run.start):
-            return show_analysis(run, store.path / "frames")
-        if verify and not run.decisions:
-            raise ValueError(
-                f"a run must have decisions to be verified, got a {run.start.get('plan_name')} "
-                "without any; leave out --verify"
-            )
-        if verify and run.steering["agent"] not in AGENT_NAMES:
-            raise ValueError(
-                "only the decisions of a built-in agent can be repeated, got the agent "
-                f"{run.steering['agent']!r}; leave out --verify"
-            )
-        if not run.steering:
-            return _show_plain(run, figure)
-        figure = figure or Path(f"{run.uid[:8]}.png")
-        _check_writable(figure)
-        draw_run(run).savefig(figure, dpi=150)
-        result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
-        report = {
-            "uid": run.uid,
-            "plan": run.start.get("plan_name"),
-            "status": run.status,
-            "n_points": run.n_points,
-            "n_invalid": int((~run.valid).sum()),
-            "steering": {k: v for k, v in run.steering.items() if k != "grid"},
-            **result,
-            "figure": str(figure),
-        }
-        if verify:
-            report["decisions_that_differ"] = differing_decisions(run)
-    return report
-
-
-def _show_plain(run: Run, figure: Path | None) -> dict[str, Any]:
-    """Return what is known of a run that steered nothing, such as one of micrographs."""
-    if figure is not None:
-        raise ValueError(
-            f"a figure must be of a run with a grid, got a {run.start.get('plan_name')}; show its "
-            "analysis, or leave out --figure"
-        )
-    return {
-        "uid": run.uid,
-        "plan": run.start.get("plan_name"),
-        "status": run.status,
-        "n_points": run.n_points,
-        "analyses": run.start.get("analyses", []),
-        "steering": {},
-    }
-
-
-@contextmanager
-def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
-    """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
-    from bl_steer.runs import RecordsAlone
-    from bl_steer.store import Store, StoreError
-
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
-        )
-    try:
-        store = Store.open(data_dir)
-    except StoreError:
-        if not (data_dir / "record").is_dir():
-            raise
-        yield RecordsAlone(data_dir)
-    else:
-        with store:
-            yield store
-
-
-def _check_writable(figure: Path) -> None:
-    """Refuse a figure that could not be saved, before anything is measured."""
-    if not figure.absolute().parent.is_dir():
-        raise FileNotFoundError(
-            f"the figure must go to a folder that exists, got {figure}; make the folder first"
-        )
-    if figure.suffix.lower() not in (".png", ".pdf", ".svg"):
-        raise ValueError(f"the figure must end in .png, .pdf or .svg, got {figure}")

@@ -1,12 +1,15 @@
-"""Figures 2 and 3 of the source: what a network finds in unseen micrographs."""
+"""Figures 2 and 3 of the paper: what a network finds in unseen micrographs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.figures import plot_labels, plot_micrograph
@@ -15,10 +18,6 @@ from bl_steer.analysis.segmentation.masks import paint
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.analysis.segmentation.scores import Score
 from bl_steer.analysis.segmentation.segmentation import Segmentation
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 __all__ = ["Specimen", "draw_figure_2", "draw_figure_3"]
 
@@ -30,28 +29,26 @@ class Specimen:
     name: str
     image: NDArray[np.uint8]
     truth: NDArray[np.uint8]
-    found: Segmentation
+    segmented: Segmentation
     score: Score
 
 
 def draw_figure_2(specimens: Sequence[Specimen], phases: Phases, *, pixel_size_nm: float) -> Figure:
     """Draw micrograph, expert's paint, the network's phases and its doubt, a row a specimen."""
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(13.0, 3.45 * len(specimens) + 0.5), layout="constrained")
     grid = figure.subplots(len(specimens), 4, squeeze=False)
-    for row, one in zip(grid, specimens, strict=True):
-        plot_micrograph(one.image, ax=row[0], pixel_size_nm=pixel_size_nm)
-        row[0].set_title(f"{one.name}: micrograph")
-        _plot_paint(one, phases, ax=row[1], pixel_size_nm=pixel_size_nm)
-        plot_labels(one.found.labels, phases, ax=row[2], pixel_size_nm=pixel_size_nm)
-        s = one.score
+    for row, specimen in zip(grid, specimens, strict=True):
+        plot_micrograph(specimen.image, ax=row[0], pixel_size_nm=pixel_size_nm)
+        row[0].set_title(f"{specimen.name}: micrograph")
+        _plot_paint(specimen, phases, ax=row[1], pixel_size_nm=pixel_size_nm)
+        plot_labels(specimen.segmented.labels, phases, ax=row[2], pixel_size_nm=pixel_size_nm)
+        s = specimen.score
         row[2].set_title(
             f"network: mIoU {s.miou:.3f} (95 %: {s.miou_low:.3f} … {s.miou_high:.3f})",
             fontsize="medium",
         )
         drawn = row[3].imshow(
-            one.found.uncertainty.astype(np.float32),
+            specimen.segmented.uncertainty.astype(np.float32),
             vmin=0,
             vmax=1,
             cmap="magma",
@@ -66,7 +63,7 @@ def draw_figure_2(specimens: Sequence[Specimen], phases: Phases, *, pixel_size_n
 
 def draw_figure_3(
     images: Sequence[NDArray[np.uint8]],
-    found: Sequence[Segmentation],
+    segmented: Sequence[Segmentation],
     phases: Phases,
     *,
     fractions: Fractions,
@@ -82,15 +79,13 @@ def draw_figure_3(
     true_fraction : shape (n_phases,), of all fields together
     seconds : that segmenting all fields took
     """
-    from matplotlib.figure import Figure
-
     figure = Figure(figsize=(2.05 * len(images) + 4.2, 5.2), layout="constrained")
     parts: Any = figure.subfigures(1, 2, width_ratios=(2.05 * len(images), 4.2))
     left, right = parts
     grid = left.subplots(2, len(images), sharex=True, sharey=True, squeeze=False)
-    for number, (image, one) in enumerate(zip(images, found, strict=True)):
+    for number, (image, field) in enumerate(zip(images, segmented, strict=True)):
         plot_micrograph(image, ax=grid[0, number], pixel_size_nm=pixel_size_nm)
-        plot_labels(one.labels, phases, ax=grid[1, number], pixel_size_nm=pixel_size_nm)
+        plot_labels(field.labels, phases, ax=grid[1, number], pixel_size_nm=pixel_size_nm)
         grid[0, number].set_title(f"field {number + 1}")
     for ax in grid.flat:
         ax.label_outer()
@@ -104,17 +99,17 @@ def plot_fractions(
     fractions: Fractions, true_fraction: NDArray[np.float64], phases: Phases, *, ax: Axes
 ) -> Axes:
     """Draw phase fractions of all fields with their 95 % intervals, each field and the truth."""
-    places = np.arange(len(phases))
+    centres = np.arange(len(phases))
     share = 100 * fractions.mean
     spread = 100 * np.array(
         [fractions.mean - fractions.mean_low, fractions.mean_high - fractions.mean]
     )
-    ax.bar(places, share, 0.62, color=[_hex(phase.show) for phase in phases], edgecolor="0.3")
-    ax.errorbar(places, share, spread, fmt="none", ecolor="0.1", capsize=5, label="95 % interval")
+    ax.bar(centres, share, 0.62, color=[_hex(phase.show) for phase in phases], edgecolor="0.3")
+    ax.errorbar(centres, share, spread, fmt="none", ecolor="0.1", capsize=5, label="95 % interval")
     dots = 100 * fractions.fraction
     beside = np.linspace(-0.2, 0.2, len(dots))
     ax.plot(
-        (places[None] + beside[:, None]).ravel(),
+        (centres[None] + beside[:, None]).ravel(),
         dots.ravel(),
         "o",
         ms=4,
@@ -122,23 +117,23 @@ def plot_fractions(
         mec="0.2",
         label="one field",
     )
-    ax.plot(places, 100 * true_fraction, "D", ms=7, color="black", mfc="none", label="truth")
+    ax.plot(centres, 100 * true_fraction, "D", ms=7, color="black", mfc="none", label="truth")
     ticks = [
         f"{name}\n{mean:.1f} %\ntrue {true:.1f} %"
         for name, mean, true in zip(phases.names, share, 100 * true_fraction, strict=True)
     ]
-    ax.set_xticks(places, ticks)
+    ax.set_xticks(centres, ticks)
     ax.set(ylabel="phase fraction (%)", title="phase fractions of the specimen", ylim=(0, None))
     ax.margins(y=0.12)
     ax.legend(frameon=False, fontsize="small")
     return ax
 
 
-def _plot_paint(one: Specimen, phases: Phases, *, ax: Axes, pixel_size_nm: float) -> None:
+def _plot_paint(specimen: Specimen, phases: Phases, *, ax: Axes, pixel_size_nm: float) -> None:
     """Draw what an expert would paint, half transparent over the micrograph."""
-    grey = np.repeat(one.image[..., None], 3, axis=2).astype(float)
-    painted = 0.5 * grey + 0.5 * paint(one.image, one.truth, phases)
-    height, width = one.image.shape
+    grey = np.repeat(specimen.image[..., None], 3, axis=2).astype(float)
+    painted = 0.5 * grey + 0.5 * paint(specimen.image, specimen.truth, phases)
+    height, width = specimen.image.shape
     extent = (0.0, width * pixel_size_nm / 1000, height * pixel_size_nm / 1000, 0.0)
     ax.imshow(painted / 255, extent=extent, interpolation="nearest")
     names = ", ".join(phase.name for phase in phases)
@@ -146,9 +141,7 @@ def _plot_paint(one: Specimen, phases: Phases, *, ax: Axes, pixel_size_nm: float
 
 
 def _add_legend(figure: Any, phases: Phases) -> None:
-    from matplotlib.patches import Patch
-
-    patches = [Patch(fc=_hex(one.show), ec="0.3", label=one.name) for one in phases]
+    patches = [Patch(fc=_hex(phase.show), ec="0.3", label=phase.name) for phase in phases]
     figure.legend(handles=patches, loc="outside lower center", ncols=len(patches), frameon=False)
 
 

@@ -1,22 +1,24 @@
-"""Draw the source anew: steering (1), segmentation (2), phase fractions (3), volumes (5)."""
+"""The figures of the paper: steering (1), segmentation (2), phase fractions (3), volumes (5)."""
 
 from __future__ import annotations
 
 import shutil
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation import SegmentationModel
 from bl_steer.files.atomic import check_place, made_folder
+from bl_steer.session.slice_and_view import slice_and_view
+from bl_steer.trials.film import paper_figure_1
+from bl_steer.trials.micrograph_figures import Specimen, draw_figure_2, draw_figure_3
+from simulators import electron
 
-if TYPE_CHECKING:
-    from bl_steer.analysis.segmentation.model import SegmentationModel
-    from bl_steer.trials.micrograph_figures import Specimen
-
-__all__ = ["figure_2", "figure_3", "figure_5", "paper"]
+__all__ = ["draw_paper", "figure_2", "figure_3", "figure_5"]
 
 UNSEEN = 900_000
 """Added to the seed, so that no specimen is one of those that the shipped model learnt from."""
@@ -26,30 +28,28 @@ FIELDS_UM = tuple((x, y) for y in (0.0, 40.0) for x in (0.0, 40.0, 80.0))
 """Centres of the fields of view, farther apart than their 5.12 µm."""
 
 N_SLICES, EDGE_PX, PITCH_NM = 100, 1000, 100.0
-"""Of the source's stack: 10 µm along each edge."""
+"""Of the paper's stack: 10 µm along each edge."""
 FEWEST_SLICES = 12
 CHAIN: dict[str, Any] = {}
 """Parameters of the analysis ``reconstruct`` for figure 5."""
 
 
-def paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
+def draw_paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
     """Draw the figures and write the tables into a folder; return what each shows.
 
     Parameters
     ----------
-    scale : of the edges of figure 5's box; 1 is the source's, 10 µm
+    scale : of the edges of figure 5's box; 1 is the paper's, 10 µm
 
     Raises
     ------
     ValueError
         When the scale is not within 0.12 … 1.
     """
-    from bl_steer.trials.film import paper_figure_1
-
     if not FEWEST_SLICES / N_SLICES <= scale <= 1:
         raise ValueError(
             f"scale must lie within {FEWEST_SLICES / N_SLICES:g} … 1, got {scale:g}; 1 is the "
-            "source's"
+            "paper's"
         )
     check_place(out)
     with made_folder(out):
@@ -67,8 +67,6 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
     Writes ``figure_5.png``, ``table_1.csv`` and ``table_2.csv`` beside the other figures, and the
     whole report into ``volume/``.
     """
-    from bl_steer.session.slice_and_view import slice_and_view
-
     report = slice_and_view(
         family="grains",
         seed=UNSEEN + seed,
@@ -87,47 +85,36 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
 
 def figure_2(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment an unseen specimen of each family; draw it beside what an expert would paint."""
-    from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
-    from bl_steer.trials.micrograph_figures import draw_figure_2
-    from simulators.electron.fibsem_sample import FAMILIES
-
-    model = find_model(DEFAULT_MODEL)
-    specimens = [_specimen(model, family, UNSEEN + seed) for family in FAMILIES]
+    model = segmentation.find_model(segmentation.DEFAULT_MODEL)
+    specimens = [_specimen(model, family, UNSEEN + seed) for family in electron.FAMILIES]
     drawn = draw_figure_2(specimens, model.phases, pixel_size_nm=PIXEL_SIZE_NM)
     drawn.savefig(figure, dpi=150)
     return {
         "seed": UNSEEN + seed,
         "weights_sha256": model.weights_sha256,
-        "miou": {
-            one.name: [one.score.miou, one.score.miou_low, one.score.miou_high] for one in specimens
-        },
+        "miou": {s.name: [s.score.miou, s.score.miou_low, s.score.miou_high] for s in specimens},
         "figure": str(figure),
     }
 
 
 def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
     """Segment six fields of view of one specimen; draw its phase fractions beside the truth."""
-    from bl_steer.analysis.segmentation.fractions import phase_fractions
-    from bl_steer.analysis.segmentation.segmentation import segment
-    from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
-    from bl_steer.trials.micrograph_figures import draw_figure_3
-
-    model = find_model(DEFAULT_MODEL)
+    model = segmentation.find_model(segmentation.DEFAULT_MODEL)
     images, truths = _fields_of_view(UNSEEN + seed)
     began = perf_counter()
-    found = [segment(model, one, pixel_size_nm=PIXEL_SIZE_NM) for one in images]
+    segmented = [segmentation.segment(model, v, pixel_size_nm=PIXEL_SIZE_NM) for v in images]
     seconds = perf_counter() - began
     sd = model.card.get("fraction_error_sd")
-    fractions = phase_fractions(
-        [one.labels for one in found],
+    fractions = segmentation.phase_fractions(
+        [field.labels for field in segmented],
         len(model.phases),
         model_sd=None if sd is None else np.asarray(sd),
     )
-    counts = np.bincount(np.concatenate([one.ravel() for one in truths]), minlength=3)
+    counts = np.bincount(np.concatenate([truth.ravel() for truth in truths]), minlength=3)
     true = counts / counts.sum()
     draw_figure_3(
         images,
-        found,
+        segmented,
         model.phases,
         fractions=fractions,
         true_fraction=true,
@@ -149,21 +136,15 @@ def figure_3(*, seed: int, figure: Path) -> dict[str, Any]:
 
 
 def _specimen(model: SegmentationModel, family: str, seed: int) -> Specimen:
-    from bl_steer.analysis.segmentation.scores import score
-    from bl_steer.analysis.segmentation.segmentation import segment
-    from bl_steer.trials.micrograph_figures import Specimen
-    from simulators.electron.micrograph import field
-
-    image, truth, _ = field(family, seed, shape=SHAPE)
-    found = segment(model, image, pixel_size_nm=PIXEL_SIZE_NM)
-    return Specimen(family, image, truth, found, score([truth], [found.labels], len(model.phases)))
+    image, truth, _ = electron.field(family, seed, shape=SHAPE)
+    segmented = segmentation.segment(model, image, pixel_size_nm=PIXEL_SIZE_NM)
+    score = segmentation.score([truth], [segmented.labels], len(model.phases))
+    return Specimen(family, image, truth, segmented, score)
 
 
 def _fields_of_view(seed: int) -> tuple[list[NDArray[np.uint8]], list[NDArray[np.uint8]]]:
     """Return micrographs and truths of one specimen under the simulated microscope."""
-    from simulators.electron.microscope import SimulatedMicroscope
-
-    microscope = SimulatedMicroscope("grains", seed, shape=SHAPE)
+    microscope = electron.SimulatedMicroscope("grains", seed, shape=SHAPE)
     images, truths = [], []
     for x, y in FIELDS_UM:
         microscope.stage.x.user_setpoint.put(x)

@@ -9,18 +9,17 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from bl_steer.agents import Space
 from bl_steer.features import make_feature, parse_target
 from bl_steer.protocols import Array
+from bl_steer.session import Session, film
 from bl_steer.steering import Score, score
-
-if TYPE_CHECKING:
-    from bl_steer.session.session import SimulatedSession
-    from simulators.film.sample import Sample
+from bl_steer.store import Store
+from simulators.film import Sample, SimulatedBeamline, true_map
 
 __all__ = ["AGENTS", "Trial", "check_trial", "replay_trials", "sample_space", "steer"]
 
@@ -86,7 +85,7 @@ def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposur
 
 
 def steer(
-    session: SimulatedSession,
+    session: Session,
     truth: Array,
     *,
     target: str,
@@ -99,6 +98,7 @@ def steer(
 
     Parameters
     ----------
+    session : on the simulated beamline
     truth : shape (n,), the true map on the sample's points
     agent : a name in `AGENTS`
 
@@ -107,7 +107,7 @@ def steer(
     ValueError
         For an agent, target or budget that cannot work; nothing is measured then.
     """
-    beamline = session.beamline
+    beamline: SimulatedBeamline = session.instrument.simulator
     check_trial(beamline.sample, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
     space = sample_space(beamline.sample)
     name, options = AGENTS[agent]
@@ -162,10 +162,6 @@ def replay_trials(
     ----------
     sample_of : the sample for a seed; a recorded map is the same for all
     """
-    from bl_steer.session.session import simulated_session
-    from bl_steer.store import Store
-    from simulators.film.truth import true_map
-
     agents, seeds = list(agents), list(seeds)
     for agent in agents:
         check_trial(
@@ -178,7 +174,8 @@ def replay_trials(
                 sample = sample_of(seed)
                 if seed not in truths:
                     truths[seed] = true_map(sample, target, exposure_s=exposure_s)
-                with simulated_session(sample, store, exposure_s=exposure_s) as session:
+                instrument = film(sample, exposure_s=exposure_s)
+                with Session(store, instrument, progress=False) as session:
                     trial = steer(
                         session,
                         truths[seed],

@@ -21,8 +21,7 @@ from bl_steer.analysis import (
 )
 from bl_steer.cli import main
 from bl_steer.runs import open_run
-from bl_steer.session.interactive import open_microscope
-from bl_steer.session.session import Session, open_session
+from bl_steer.session import Session, microscope, open_session
 from bl_steer.store import Store
 
 PARAMS: dict[str, dict[str, Any]] = {
@@ -68,7 +67,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Measured:
 @pytest.fixture(scope="module")
 def specimen(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder = tmp_path_factory.mktemp("specimen")
-    with open_microscope(seed=1, shape=(128, 128), data_dir=folder, progress=False) as session:
+    instrument = microscope(seed=1, shape=(128, 128))
+    with open_session(instrument, data_dir=folder, progress=False) as session:
         plan = session.take_micrographs(
             fields=[(0.0, 0.0), (20.0, 0.0)], pixel_size_nm=16.0, **requested(["segment"])
         )

@@ -9,7 +9,7 @@ from bl_steer.agents import Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.plotting.runs import draw_figure_1, draw_run, map_outcomes, measured_outcomes
 from bl_steer.runs import Run
-from bl_steer.session.session import open_session
+from bl_steer.session import open_session
 from simulators.film.sige_film import SigeFilm
 
 

@@ -25,7 +25,7 @@ from bl_steer.protocols import Inputs
 from bl_steer.runs import open_run
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.sandbox.run import sandbox_problem
-from bl_steer.session.session import open_session
+from bl_steer.session import open_session
 from bl_steer.store import Store
 
 PARAMS = {"n_components": 2, "n_bootstrap": 100}

@@ -8,15 +8,15 @@ import numpy as np
 
 from bl_steer.analysis import analyses_of, open_analysis
 from bl_steer.runs import open_run
-from bl_steer.session.interactive import open_fibsem
+from bl_steer.session import fibsem, open_session
 
 
 def test_run_of_slices_gets_its_aligned_stack(tmp_path: Path) -> None:
-    with open_fibsem(
-        "network", seed=3, shape=(128, 128), data_dir=tmp_path, progress=False
-    ) as session:
+    instrument = fibsem("network", seed=3, shape=(128, 128))
+    marks = instrument.simulator.marks
+    with open_session(instrument, data_dir=tmp_path, progress=False) as session:
         plan = session.slice_and_view(
-            n_slices=3, pitch_nm=100, marks=session.fibsem.marks, analyses=["align-slices"]
+            n_slices=3, pitch_nm=100, marks=marks, analyses=["align-slices"]
         )
         uid, taken = session.run(plan)
         assert session.wait_for_analyses(120.0)

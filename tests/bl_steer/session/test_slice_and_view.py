@@ -24,7 +24,7 @@ from bl_steer.files.atomic import alone_in
 from bl_steer.processing import publish
 from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
-from bl_steer.session.interactive import open_fibsem
+from bl_steer.session import fibsem, open_session
 from bl_steer.session.reports import true_volume
 from bl_steer.session.slice_and_view import CAP_PX, STATE_FILE, recorded_options
 from bl_steer.store import Store
@@ -260,10 +260,10 @@ def take(
     """Take slices without an analysis, whole or broken off; return the command to go on with."""
     state = folder / STATE_FILE
     instrument: Any = {"seed": 3, "shape": (112 + CAP_PX, 112), "state_file": state}
-    with open_fibsem(**instrument, data_dir=folder, progress=False) as session:
+    with open_session(fibsem(**instrument), data_dir=folder, progress=False) as session:
         plan = session.slice_and_view(
             n_slices=n_slices,
-            marks=session.fibsem.marks,
+            marks=session.instrument.simulator.marks,
             resumes=None if resumes is None else open_run(session.store, resumes),
         )
         begun: list[Msg] = []
@@ -304,8 +304,9 @@ def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
 def test_a_run_without_reconstruction_cannot_be_reported(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with open_fibsem(seed=3, shape=(96, 112), data_dir=tmp_path, progress=False) as session:
-        session.run(session.slice_and_view(n_slices=1, marks=session.fibsem.marks))
+    instrument = fibsem(seed=3, shape=(96, 112))
+    with open_session(instrument, data_dir=tmp_path, progress=False) as session:
+        session.run(session.slice_and_view(n_slices=1, marks=instrument.simulator.marks))
     assert main(["report", "-1", "--data", str(tmp_path)]) == 2
     assert "must be reconstructed to be reported" in capsys.readouterr().err
 

@@ -14,7 +14,7 @@ import numpy as np
 from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.protocols import Inputs
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
-from bl_steer.session.interactive import FibSemSession, open_fibsem
+from bl_steer.session import Session, fibsem, open_session
 
 N_SLICES, PITCH_NM = 5, 100.0
 CHILD = """
@@ -24,20 +24,15 @@ sys.path.insert(0, sys.argv[2])
 from test_slices_after_a_kill import N_SLICES, PITCH_NM, open_instrument
 
 with open_instrument(Path(sys.argv[1])) as session:
-    marks = session.fibsem.marks
+    marks = session.instrument.simulator.marks
     session.run(session.slice_and_view(n_slices=N_SLICES, pitch_nm=PITCH_NM, marks=marks))
 """
 
 
-def open_instrument(folder: Path) -> FibSemSession:
-    return open_fibsem(
-        "network",
-        seed=3,
-        shape=(128, 128),
-        data_dir=folder,
-        state_file=folder / "instrument.json",
-        progress=False,
-    )
+def open_instrument(folder: Path) -> Session:
+    state = folder / "instrument.json"
+    instrument = fibsem("network", seed=3, shape=(128, 128), state_file=state)
+    return open_session(instrument, data_dir=folder, progress=False)
 
 
 def n_recorded(folder: Path) -> int:
@@ -62,10 +57,13 @@ def kill_after(n_slices: int, folder: Path) -> None:
     assert status == -signal.SIGKILL
 
 
-def take(session: FibSemSession, resumes: Run | None = None) -> Inputs:
+def take(session: Session, resumes: Run | None = None) -> Inputs:
     uid, taken = session.run(
         session.slice_and_view(
-            n_slices=N_SLICES, pitch_nm=PITCH_NM, marks=session.fibsem.marks, resumes=resumes
+            n_slices=N_SLICES,
+            pitch_nm=PITCH_NM,
+            marks=session.instrument.simulator.marks,
+            resumes=resumes,
         )
     )
     assert taken.stop_reason == "done"
@@ -80,11 +78,16 @@ def test_a_killed_run_of_slices_ends_as_the_stack_that_it_would_have_been(tmp_pa
         assert row.status == "unfinished"
         assert 2 <= row.n_points < N_SLICES
         carried_on = take(session, open_run(session.store, row.uid))
-        cuts, depth_nm = session.fibsem.mill.n_cuts.get(), session.fibsem.z_nm
+        cuts, depth_nm = (
+            session.instrument.simulator.mill.n_cuts.get(),
+            session.instrument.simulator.z_nm,
+        )
     with open_instrument(tmp_path / "undisturbed") as session:
         undisturbed = take(session)
-        assert session.fibsem.mill.n_cuts.get() == cuts
-        assert session.fibsem.z_nm == depth_nm  # the true depth: nothing was cut twice
+        assert session.instrument.simulator.mill.n_cuts.get() == cuts
+        assert (
+            session.instrument.simulator.z_nm == depth_nm
+        )  # the true depth: nothing was cut twice
     assert len(carried_on.source["runs"]) == 2
     np.testing.assert_array_equal(carried_on.arrays["slice"], undisturbed.arrays["slice"])
     np.testing.assert_allclose(carried_on.arrays["z_nm"], undisturbed.arrays["z_nm"], atol=5.0)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from bl_steer.analysis.segmentation import find_model
 from bl_steer.trials import paper
 
 
@@ -23,8 +24,6 @@ def colours_of(figure: Path) -> set[tuple[int, ...]]:
 
 
 def phase_colours() -> set[tuple[int, ...]]:
-    from bl_steer.analysis.segmentation.shipped import find_model
-
     return {tuple(phase.show) for phase in find_model("fibsem").phases}
 
 
@@ -64,4 +63,4 @@ def test_figure_5_comes_with_tables_1_and_2(
 
 def test_a_box_too_small_to_learn_from_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"scale must lie within 0\.12 … 1, got 0\.01"):
-        paper.paper(seed=0, out=tmp_path, data_dir=tmp_path, scale=0.01)
+        paper.draw_paper(seed=0, out=tmp_path, data_dir=tmp_path, scale=0.01)

@@ -18,7 +18,7 @@ from bluesky.utils import RunEngineInterrupted
 from ophyd.utils import LimitError
 
 from bl_steer.agents import Space
-from bl_steer.session.session import Session, open_epics_session
+from bl_steer.session import Session, epics, open_session
 
 BUDGET = 14
 
@@ -99,10 +99,8 @@ def paused_run(session: Session) -> dict[str, Any]:
 
 
 def main(prefix: str, data_dir: str) -> None:
-    session = open_epics_session(
-        prefix=prefix, data_dir=data_dir, settle_s=0.02, timeout_s=20.0, progress=False
-    )
-    with session:
+    instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=20.0)
+    with open_session(instrument, data_dir=data_dir, progress=False) as session:
         report = {
             "refusals": refusals(session),
             "stopped": stopped_move(session),

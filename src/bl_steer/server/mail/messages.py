@@ -26,7 +26,7 @@ def completion_text(
 
     Parameters
     ----------
-    package : that the job ran; None for an analysis of ours
+    package : that the job ran; None for a built-in analysis
     """
     language = job.language
     analysis = _title(job, package)

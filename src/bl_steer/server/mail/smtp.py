@@ -17,12 +17,12 @@ TIMEOUT_S = 20.0
 
 
 def send(settings: ServerSettings, mail: OutgoingMail, on_sent: Callable[[], object]) -> None:
-    """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not take it.
+    """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not accept it.
 
     Parameters
     ----------
-    taken : called as soon as the server took it, before its farewell: who dies between the two
-        would send it again
+    on_sent : called as soon as the server accepted it, before the connection is closed: a process
+        that dies between the two would send it again
     """
     message = message_of(settings, mail)
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as server:

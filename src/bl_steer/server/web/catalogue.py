@@ -58,7 +58,7 @@ class AnalysisEntry:
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def form(self, language: str) -> str:
-        """Return how a table must look for an analysis of ours that takes one, or nothing."""
+        """Return how a table must look for a built-in analysis that takes one, or nothing."""
         key = f"format.{self.name}"
         return text(language, key) if self.package_sha256 is None and has_text(key) else ""
 

@@ -33,9 +33,9 @@ class FormField:
     Parameters
     ----------
     kind : number, integer, text, list, choice or flag
-    shown : what stands in the box; for a flag, whether it is ticked
+    shown : what the input shows; for a flag, whether it is ticked
     choices : value and text of each, for a choice
-    low, high : limits for the box itself; the server checks all of them
+    low, high : limits for the input itself; the server checks all of them
     problem : why what stands there is refused; empty if it is not
     """
 
@@ -56,7 +56,7 @@ class FormField:
 
     @property
     def key(self) -> str:
-        """Name of the box in the form."""
+        """Name of the input in the form."""
         return PREFIX + self.name
 
 
@@ -90,9 +90,10 @@ def fields_of(
 
 
 def values_of(model: type[BaseModel], form: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was typed, by parameter, ready for validation; empty boxes are left out.
+    """Return what was typed, by parameter, ready for validation; empty inputs are left out.
 
-    Only boxes that the form had are read; a flag has a second box that says that it was there.
+    Only inputs that the form had are read: browsers send nothing for a flag that is not ticked, so
+    that each has a hidden second input which says that it was there.
     """
     values: dict[str, Any] = {}
     for name, info in model.model_fields.items():
@@ -182,7 +183,7 @@ def _field(
 
 
 def _kind(annotation: Any) -> tuple[str, bool]:
-    """Return the kind of a box, and whether it may stay empty."""
+    """Return the kind of an input, and whether it may stay empty."""
     parts = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     bare = [part for part in parts if part is not NoneType]
     optional = len(bare) < len(parts)

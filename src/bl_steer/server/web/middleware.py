@@ -53,11 +53,11 @@ class Body:
         self._began = time.monotonic()
         self.limit = UNKNOWN_BYTES
         self.read = 0
-        self.whole = False
+        self.complete = False
 
     async def __call__(self) -> Message:
         """Return the next piece; `Refused` if there is too much of it, or it does not come."""
-        if self.whole:
+        if self.complete:
             return await self._receive()
         try:
             message = await asyncio.wait_for(self._receive(), STALL_S)
@@ -65,11 +65,11 @@ class Body:
             raise Refused(408, "refused.slow") from None
         if message["type"] == "http.request":
             self.read += len(message.get("body", b""))
-            self.whole = not message.get("more_body", False)
+            self.complete = not message.get("more_body", False)
         if self.read > self.limit:
             raise Refused(413, "refused.too_large", most=amount(self.limit))
         elapsed = time.monotonic() - self._began
-        if not self.whole and elapsed > START_S + self.read / SLOWEST:
+        if not self.complete and elapsed > START_S + self.read / SLOWEST:
             raise Refused(408, "refused.slow")
         return message
 
@@ -117,7 +117,7 @@ class AccessMiddleware:
         for name, value in HEADERS.items():
             headers.setdefault(name, value)
         headers.setdefault("Cache-Control", "no-store")
-        if not body.whole and _has_body(scope):
+        if not body.complete and _has_body(scope):
             headers["Connection"] = "close"  # what is still to come is not waited for
 
 

@@ -73,7 +73,7 @@ def make_server(settings: ServerSettings, **options: Any) -> uvicorn.Server:
 
     Parameters
     ----------
-    options : of `uvicorn.Config` beside ours
+    options : further ones of `uvicorn.Config`
     """
     config = uvicorn.Config(
         create_app(settings),

@@ -74,7 +74,7 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     outputs = outputs_of(session, job.id)
     tables = [
         _table(store, output, language)
-        for output in sorted(outputs, key=_place)  # by name within one place
+        for output in sorted(outputs, key=_rank)  # by name within a rank
         if output.kind == "table"
     ]
     pictures = [output for output in outputs if output.kind == "figure"]
@@ -101,7 +101,7 @@ def parameter_lines(entry: AnalysisEntry | None, job: Job, language: str) -> lis
     return lines
 
 
-def _place(output: JobOutput) -> int:
+def _rank(output: JobOutput) -> int:
     name = output.name.rpartition(".")[0]
     return FIRST.index(name) if name in FIRST else len(FIRST)
 

@@ -29,7 +29,7 @@ from bl_steer.analysis.segmentation.networks import build_network
 from bl_steer.analysis.segmentation.tiles import count_tiles, iterate_tiles
 from bl_steer.processing.runner import AnalysisRunner
 from bl_steer.protocols import Inputs
-from bl_steer.session.interactive import open_microscope
+from bl_steer.session import microscope, open_session
 
 torch.manual_seed(0)
 MODEL = SegmentationModel(
@@ -123,7 +123,8 @@ class Watching:
 
 def test_the_tiles_are_told_from_the_workers_process(folder: str, tmp_path: Path) -> None:
     watching = Watching()
-    with open_microscope(shape=(180, 180), data_dir=tmp_path / "data", progress=False) as session:
+    instrument = microscope(shape=(180, 180))
+    with open_session(instrument, data_dir=tmp_path / "data", progress=False) as session:
         uid, _ = session.run(session.take_micrographs(fields=[(0.0, 0.0), (20.0, 0.0)]))
         runner = AnalysisRunner(session.store, watch=watching)
         runner.submit(Request(uid, "segment", {"model": folder, "tile_px": 128})).result(300.0)

@@ -132,7 +132,7 @@ def access(request: Request, context: AppContext, before: str = "") -> Response:
 
 @router.get("/admin/audit")
 def audit(request: Request, context: AppContext, before: str = "") -> Response:
-    """Show the audit chain, and whether it is whole."""
+    """Show the audit trail, and whether its chain is unbroken."""
     query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(PAGE)
     if (first := _number(before)) is not None:
         query = query.where(AuditRecord.id < first)

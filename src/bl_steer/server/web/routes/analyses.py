@@ -74,7 +74,7 @@ def form_page(
 def submit(
     request: Request, context: AppContext, user: CurrentUser, form: Form, name: str
 ) -> Response:
-    """Start the analysis, or show what does not fit beside its box."""
+    """Start the analysis, or show what does not fit beside its input."""
     entry = context.entry(name)
     chosen = [str(upload_id) for upload_id in request.state.form.getlist("file")]
     values = values_of(entry.params, form)

@@ -38,19 +38,14 @@ from bl_steer.server.web.submissions import submit_analysis
 __all__ = ["router"]
 
 ERRORS: dict[int | str, dict[str, Any]] = {
-    status: {"description": text, "model": None}
-    for status, text in {
-        400: "the request cannot be read",
-        401: "no key, or one that is not good",
-        403: "the key does not allow it",
-        404: "not there, or not yours",
-        413: "too large",
-        422: "something does not fit; `message` names it",
-        429: "too often; see Retry-After",
-    }.items()
+    400: {"description": "the request cannot be read"},
+    401: {"description": "no key, or one that is not good"},
+    403: {"description": "the key does not allow it"},
+    404: {"description": "not there, or not yours"},
+    413: {"description": "too large"},
+    422: {"description": "something does not fit; `message` names it"},
+    429: {"description": "too often; see Retry-After"},
 }
-for _one in ERRORS.values():
-    del _one["model"]
 router = APIRouter(route_class=AuthorizedRoute, responses=ERRORS)
 
 BINARY = {

@@ -1,0 +1,9 @@
+from .fibsem import SimulatedFibSem as SimulatedFibSem
+from .fibsem_sample import FAMILIES as FAMILIES
+from .fibsem_sample import FibsemSpecimen as FibsemSpecimen
+from .fibsem_sample import sections_at as sections_at
+from .imaging import ImagingConditions as ImagingConditions
+from .micrograph import field as field
+from .microscope import SimulatedMicroscope as SimulatedMicroscope
+from .slice_faults import SliceFaults as SliceFaults
+from .tracking_marks import NotchedCap as NotchedCap
