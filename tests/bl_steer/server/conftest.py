@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bl_steer.server.db.database import Database
+from bl_steer.server.db.tables import Base
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = [
@@ -52,8 +53,6 @@ def postgres_url() -> Iterator[str]:
 @pytest.fixture(params=["sqlite", "postgresql"])
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Database]:
     """An empty database of each kind."""
-    from bl_steer.server.db.tables import Base
-
     url = f"sqlite:///{tmp_path / 'service.db'}"
     if request.param == "postgresql":
         url = request.getfixturevalue("postgres_url")

@@ -33,6 +33,7 @@ __all__ = [
     "check_email",
     "check_password",
     "find_user",
+    "has_role",
     "invite",
     "join",
     "open_invitation",
@@ -64,7 +65,12 @@ class Visitor:
 
     def is_at_least(self, role: str) -> bool:
         """Return whether the visitor has a role, or one above it."""
-        return self.user is not None and ROLES.index(self.user.role) >= ROLES.index(role)
+        return self.user is not None and has_role(self.user, role)
+
+
+def has_role(user: User, role: str) -> bool:
+    """Return whether a user has a role, or one above it."""
+    return ROLES.index(user.role) >= ROLES.index(role)
 
 
 def check_email(email: str) -> str:

@@ -37,7 +37,7 @@ def record_event(
 
     Parameters
     ----------
-    actor : e-mail address, or the part of the service that did it
+    actor : e-mail address, or the part of the server that did it
     action : what was done, such as ``"package approve"``
     what : to which object
     detail : JSON-compatible; no secrets

@@ -1,4 +1,4 @@
-"""The database: SQLite on one machine, PostgreSQL for many; the rest of the service sees neither.
+"""The database: SQLite on one machine, PostgreSQL for many; the rest of the server sees neither.
 
 `Database.read` and `Database.write` are the ways in, and `Database.write_together` for writes that
 many wait for at once.
@@ -33,7 +33,7 @@ Waiting = tuple[Callable[[Session], Any], "Future[Any]"]
 
 
 class Database:
-    """Connections to the service's database.
+    """Connections to the server's database.
 
     Parameters
     ----------

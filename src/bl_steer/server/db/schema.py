@@ -17,6 +17,6 @@ def new_id() -> str:
 
 
 class Base(DeclarativeBase):
-    """All tables of the service."""
+    """All tables of the server."""
 
     type_annotation_map: ClassVar = {dict[str, Any]: JSON, list[str]: JSON, float: Float(53)}

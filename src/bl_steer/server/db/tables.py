@@ -1,4 +1,4 @@
-"""The tables: all that the service knows, on SQLite and PostgreSQL alike.
+"""The tables: all that the server knows, on SQLite and PostgreSQL alike.
 
 Times are s since 1970 (UTC), as in documents. A state is text, listed beside its table. Secrets
 (passwords, keys, tokens) are kept as hashes only.

@@ -12,7 +12,7 @@ from sqlalchemy import func, select
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AccessRecord, Blob, Job, OutgoingMail, User, Worker
 
-__all__ = ["CONTENT_TYPE", "RequestMetrics", "service_metrics"]
+__all__ = ["CONTENT_TYPE", "RequestMetrics", "server_metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LIMITS_S = (0.005, 0.02, 0.05, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
@@ -68,7 +68,7 @@ class _DatabaseMetrics:
         yield GaugeMetricFamily("bl_steer_users", "Open accounts", value=float(users or 0))
 
 
-def service_metrics(requests: RequestMetrics, database: Database) -> bytes:
+def server_metrics(requests: RequestMetrics, database: Database) -> bytes:
     """Return all metrics in Prometheus' text form."""
     registry = CollectorRegistry()
     registry.register(_DatabaseMetrics(database))

@@ -105,6 +105,8 @@ class JobInfo(BaseModel):
 class JobSummary(BaseModel):
     """A job in a list."""
 
+    model_config = ConfigDict(from_attributes=True)
+
     id: str
     analysis: str
     state: str

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from bl_steer.server.auth.rate_limits import WrongPasswords
+from bl_steer.server.web.access_log import latest_requests
 
 XSS = [
     "<script>alert(1)</script>",
@@ -237,7 +238,6 @@ def test_secrets_of_paths_stay_out_of_the_access_log(site: Any) -> None:
     site.stranger().get("/s/a-secret-token")
     site.stranger().get("/join/a-secret-token?x=a-secret-token")
     site.context.log.flush()
-    from bl_steer.server.web.access_log import latest_requests
 
     with site.context.database.read() as session:
         paths = [one.path for one in latest_requests(session, limit=1000)]

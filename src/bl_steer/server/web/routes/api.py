@@ -141,16 +141,7 @@ def list_jobs(
     """List your jobs, the newest first."""
     with context.database.read() as session:
         page = jobs_of(session, user.id, before=before, state=state[:20], limit=limit)
-    return [
-        JobSummary(
-            id=job.id,
-            analysis=job.analysis,
-            state=job.state,
-            created=job.created,
-            finished=job.finished,
-        )
-        for job in page.jobs
-    ]
+    return [JobSummary.model_validate(job) for job in page.jobs]
 
 
 @router.post("/api/v1/jobs", status_code=201, response_model=JobInfo)

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bl_steer.server.db.tables import User, Worker
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.web.dependencies import AppContext, CurrentVisitor
-from bl_steer.server.web.metrics import CONTENT_TYPE, service_metrics
+from bl_steer.server.web.metrics import CONTENT_TYPE, server_metrics
 from bl_steer.server.web.rendering import static_files
 from bl_steer.server.web.routes import pages_router
 
@@ -55,7 +55,7 @@ def metrics(request: Request, context: AppContext, visitor: CurrentVisitor) -> R
     )
     if address not in known and not keyed:
         raise Refused(403, "refused.scope_needed", scope="metrics:read")
-    return Response(service_metrics(context.requests, context.database), media_type=CONTENT_TYPE)
+    return Response(server_metrics(context.requests, context.database), media_type=CONTENT_TYPE)
 
 
 @router.get("/static/{name}")

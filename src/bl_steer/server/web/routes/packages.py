@@ -10,7 +10,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
-from bl_steer.server.auth.accounts import Visitor
+from bl_steer.server.auth.accounts import has_role
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
@@ -22,7 +22,7 @@ from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.dependencies import AppContext, CurrentUser, CurrentVisitor, Form
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import render
 from bl_steer.server.web.routes import pages_router
 
@@ -34,43 +34,34 @@ ACTIONS = ("approve", "reject", "release", "roll_back", "revoke")
 
 
 @router.get("/packages")
-def packages_page(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
-) -> Response:
+def packages_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """List the packages: all of them to a reviewer, released ones and their own to others."""
-    return _list(request, context, user, visitor)
+    return _list(request, context, user)
 
 
 @router.post("/packages")
-async def submit(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
-) -> Response:
+async def submit(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Take in a built package from a form."""
-
     with context.arrival() as arrival:
         await read_upload_form(request, arrival)
         try:
             package = await run_in_threadpool(_submit, context, user, arrival)
         except PackageError as error:
-            return await run_in_threadpool(_list, request, context, user, visitor, _refused(error))
+            return await run_in_threadpool(_list, request, context, user, _refused(error))
     return RedirectResponse(f"/packages/{package.sha256}", 303)
 
 
 @router.get("/packages/{sha256}")
-def package_page(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
-) -> Response:
+def package_page(request: Request, context: AppContext, user: CurrentUser, sha256: str) -> Response:
     """Show all that a reviewer must see, and who decided what."""
-    return _page(request, context, user, visitor, sha256)
+    return _page(request, context, user, sha256)
 
 
 @router.get("/packages/{sha256}/archive")
-def archive(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
-) -> Response:
+def archive(context: AppContext, user: CurrentUser, sha256: str) -> Response:
     """Return a package as it was submitted, to its author and to reviewers."""
     with context.database.read() as session:
-        package = _seen(user, visitor, session, sha256, in_full=True)
+        package = _seen(session, user, sha256, in_full=True)
     name = f"{package.name}-{package.version}.zip"
     return file_response(context.store, package.blob_sha256, name, "application/zip")
 
@@ -81,32 +72,26 @@ def decide(
     context: AppContext,
     user: CurrentUser,
     form: Form,
-    visitor: CurrentVisitor,
     sha256: str,
 ) -> Response:
     """Approve, reject, release, roll back or revoke."""
-    by = user
     action, comment = form.get("deed", ""), form.get("comment", "")
     if action not in ACTIONS:
         raise Refused(422, "refused.body", reason="deed")
     try:
         with context.database.write() as session:
-            package = _seen(user, visitor, session, sha256)
-            _decide(context, session, package, by, action, comment)
+            package = _seen(session, user, sha256)
+            _decide(context, session, package, user, action, comment)
     except PackageError as error:
-        return _page(request, context, user, visitor, sha256, refused=_refused(error))
+        return _page(request, context, user, sha256, refused=_refused(error))
     return RedirectResponse(f"/packages/{sha256}", 303)
 
 
 @router.get("/api/v1/packages")
-def list_packages(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor
-) -> Response:
+def list_packages(context: AppContext, user: CurrentUser) -> Response:
     """Return the packages that the key's user may see."""
     with context.database.read() as session:
-        return JSONResponse(
-            [_package_info(package) for package in _visible(user, visitor, session)]
-        )
+        return JSONResponse([_package_info(package) for package in _visible(session, user)])
 
 
 @router.post("/api/v1/packages")
@@ -122,12 +107,10 @@ async def submit_package(request: Request, context: AppContext, user: CurrentUse
 
 
 @router.get("/api/v1/packages/{sha256}")
-def show_package(
-    request: Request, context: AppContext, user: CurrentUser, visitor: CurrentVisitor, sha256: str
-) -> Response:
+def show_package(context: AppContext, user: CurrentUser, sha256: str) -> Response:
     """Return a package's state, manifest and report."""
     with context.database.read() as session:
-        package = _seen(user, visitor, session, sha256)
+        package = _seen(session, user, sha256)
     return JSONResponse(
         {**_package_info(package), "manifest": package.manifest, "report": package.report}
     )
@@ -157,22 +140,15 @@ def _decide(
         tell_users(session, package, comment, address=context.settings.address)
 
 
-def _visible(user: User, visitor: Visitor, session: Session) -> list[Package]:
+def _visible(session: Session, user: User) -> list[Package]:
     query = select(Package).order_by(Package.created.desc()).limit(500)
-    if not visitor.is_at_least("reviewer"):
+    if not has_role(user, "reviewer"):
         mine = Package.author_id == user.id
         query = query.where(or_(mine, Package.state == "released"))
     return list(session.scalars(query))
 
 
-def _seen(
-    user: User,
-    visitor: Visitor,
-    session: Session,
-    sha256: str,
-    *,
-    in_full: bool = False,
-) -> Package:
+def _seen(session: Session, user: User, sha256: str, *, in_full: bool = False) -> Package:
     """Return a package that the user may see; `Refused` where there is none.
 
     Parameters
@@ -183,7 +159,7 @@ def _seen(
     if package is not None:
         is_author = package.author_id == user.id
         public = package.state == "released" and not in_full
-        if is_author or public or visitor.is_at_least("reviewer"):
+        if is_author or public or has_role(user, "reviewer"):
             return package
     raise missing("package")
 
@@ -196,31 +172,24 @@ def _refused(error: PackageError) -> Refused:
 
 
 def _list(
-    request: Request, context: Context, user: User, visitor: Visitor, refused: Refused | None = None
+    request: Request, context: Context, user: User, refused: Refused | None = None
 ) -> Response:
     with context.database.read() as session:
-        packages = _visible(user, visitor, session)
+        packages = _visible(session, user)
         authors = _emails(session, {package.author_id for package in packages})
-    return render(
-        request,
-        "packages",
-        refused=refused,
-        packages=packages,
-        authors=authors,
-    )
+    return render(request, "packages", refused=refused, packages=packages, authors=authors)
 
 
 def _page(
     request: Request,
     context: Context,
     user: User,
-    visitor: Visitor,
     sha256: str,
     *,
     refused: Refused | None = None,
 ) -> Response:
     with context.database.read() as session:
-        package = _seen(user, visitor, session, sha256)
+        package = _seen(session, user, sha256)
         manifest = parse_manifest(package.manifest, package.name)
         reviews = list(
             session.scalars(
@@ -233,7 +202,7 @@ def _page(
         approvals = approvals_of(session, package)
         retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
-        is_insider = package.author_id == user.id or visitor.is_at_least("reviewer")
+        is_insider = package.author_id == user.id or has_role(user, "reviewer")
         script = _script(context, session, package, manifest) if is_insider else ""
     return render(
         request,
@@ -255,7 +224,7 @@ def _page(
 
 def _actions(package: Package, user: User, *, has_earlier: bool) -> list[str]:
     """Return what this user may do to a package now; the review itself checks again."""
-    author, reviewer = package.author_id == user.id, user.role in review.REVIEWERS
+    author, reviewer = package.author_id == user.id, has_role(user, "reviewer")
     allowed = {
         "approve": reviewer and not author and package.state == "checked",
         "reject": reviewer and package.state in ("submitted", "checked", "approved"),
@@ -281,10 +250,5 @@ def _emails(session: Session, ids: set[str]) -> dict[str, str]:
 
 
 def _package_info(package: Package) -> dict[str, Any]:
-    return {
-        "sha256": package.sha256,
-        "name": package.name,
-        "version": package.version,
-        "state": package.state,
-        "created": package.created,
-    }
+    names = ("sha256", "name", "version", "state", "created")
+    return {name: getattr(package, name) for name in names}
