@@ -9,8 +9,12 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from sqlalchemy import select
 
+from bl_steer.server.auth.api_keys import make_key
 from bl_steer.server.auth.permissions import ACCESS
+from bl_steer.server.db.tables import ApiKey, Job, User
+from bl_steer.server.jobs.shares import share_job
 from bl_steer.server.web.app import ROUTERS
 from bl_steer.server.web.authorization import AuthorizedRoute
 
@@ -140,12 +144,6 @@ def objects_of(house: House) -> dict[str, str]:
     job_id = made.headers["location"].rpartition("/")[2]
     assert house.site.finish({"a.csv": b"a\n1\n"}) == job_id
     with house.site.context.database.write() as session:
-        from sqlalchemy import select
-
-        from bl_steer.server.auth.api_keys import make_key
-        from bl_steer.server.db.tables import ApiKey, Job, User
-        from bl_steer.server.jobs.shares import share_job
-
         user = session.scalars(select(User).where(User.email == "user@example.org")).one()
         share, _ = share_job(session, user, session.get_one(Job, job_id), days=3)
         make_key(session, user, "k", ["jobs:read"])
