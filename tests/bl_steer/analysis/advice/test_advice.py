@@ -19,11 +19,11 @@ def points(n: int = 25, *, seed: int = 0) -> Inputs:
 
 def test_the_next_points_are_near_the_true_maximum() -> None:
     result = SteeringAdvice().run(points(), AdviceParams())
-    found = result.tables["suggestions"]
-    assert len(found["x"]) == 5
-    away = np.hypot(found["x"] - PEAK[0], found["y"] - PEAK[1])
+    suggestions = result.tables["suggestions"]
+    assert len(suggestions["x"]) == 5
+    away = np.hypot(suggestions["x"] - PEAK[0], suggestions["y"] - PEAK[1])
     assert away.min() < 5.0
-    assert len({*zip(found["x"], found["y"], strict=True)}) == 5
+    assert len({*zip(suggestions["x"], suggestions["y"], strict=True)}) == 5
     assert result.arrays["expected"].shape == (
         len(result.arrays["grid_y"]),
         len(result.arrays["grid_x"]),
@@ -31,11 +31,11 @@ def test_the_next_points_are_near_the_true_maximum() -> None:
 
 
 def test_a_minimum_is_found_like_a_maximum_turned_round() -> None:
-    given = points()
-    turned = Inputs({**given.arrays, "value": -given.arrays["value"]})
+    inputs = points()
+    turned = Inputs({**inputs.arrays, "value": -inputs.arrays["value"]})
     result = SteeringAdvice().run(turned, AdviceParams(goal="lowest"))
-    found = result.tables["suggestions"]
-    assert np.hypot(found["x"] - PEAK[0], found["y"] - PEAK[1]).min() < 5.0
+    suggestions = result.tables["suggestions"]
+    assert np.hypot(suggestions["x"] - PEAK[0], suggestions["y"] - PEAK[1]).min() < 5.0
     assert result.tables["best"]["value"][0] == turned.arrays["value"].min()
 
 
@@ -52,9 +52,9 @@ def test_methods_that_learn_nothing_expect_nothing_and_load_no_map() -> None:
 
 
 def test_points_without_a_value_are_left_out_and_told_of() -> None:
-    given = points(6)
-    given.arrays["value"][:3] = np.nan
-    result = SteeringAdvice().run(given, AdviceParams(method="sobol"))
+    inputs = points(6)
+    inputs.arrays["value"][:3] = np.nan
+    result = SteeringAdvice().run(inputs, AdviceParams(method="sobol"))
     assert "3 points without" in result.warnings[0]
     assert "only 3 points" in result.warnings[1]
 
@@ -69,9 +69,9 @@ def test_points_without_a_value_are_left_out_and_told_of() -> None:
     ],
 )
 def test_what_is_no_set_of_points_is_refused(arrays: dict[str, list[float]], message: str) -> None:
-    given = Inputs({key: np.array(column) for key, column in arrays.items()})
+    inputs = Inputs({key: np.array(column) for key, column in arrays.items()})
     with pytest.raises(ValueError, match=message):
-        SteeringAdvice().run(given, AdviceParams())
+        SteeringAdvice().run(inputs, AdviceParams())
 
 
 def test_a_pitch_that_gives_too_many_places_is_refused() -> None:
@@ -89,18 +89,18 @@ def test_the_picture_shows_points_and_numbered_suggestions(method: str) -> None:
 
 
 def test_the_map_fills_its_axes_and_is_named_with_the_values_of_the_file() -> None:
-    given = points()
+    inputs = points()
     source = {"columns": {"x": "x (um)", "y": "y (um)", "value": "強度 (counts)"}}
-    result = SteeringAdvice().run(Inputs(given.arrays, given.metadata, source), AdviceParams())
+    result = SteeringAdvice().run(Inputs(inputs.arrays, inputs.metadata, source), AdviceParams())
     figure = result.figures["advice"]()
     ax, beside = figure.axes
     corners = ax.collections[0].get_coordinates()
     np.testing.assert_allclose(ax.get_xlim(), corners[0, [0, -1], 0])
     np.testing.assert_allclose(ax.get_ylim(), corners[[0, -1], 0, 1])
     assert beside.get_xlim() == ax.get_xlim()
-    inside = (given.arrays["x"] >= ax.get_xlim()[0]) & (given.arrays["x"] <= ax.get_xlim()[1])
+    inside = (inputs.arrays["x"] >= ax.get_xlim()[0]) & (inputs.arrays["x"] <= ax.get_xlim()[1])
     assert inside.all()
-    bars = [one.child_axes[0].get_ylabel() for one in (ax, beside)]
+    bars = [panel.child_axes[0].get_ylabel() for panel in (ax, beside)]
     assert bars == ["強度 (counts)", "± 1 sd, 強度 (counts)"]
 
 
@@ -108,13 +108,13 @@ def test_of_many_points_some_are_learnt_from_and_none_is_suggested_again() -> No
     x, y = (part.ravel() for part in np.meshgrid(np.arange(60.0), np.arange(50.0)))
     hill = 200 * np.exp(-((x - 41) ** 2 + (y - 23) ** 2) / 60)
     holes = np.random.default_rng(0).choice(len(x), 12, replace=False)
-    kept = np.setdiff1d(np.arange(len(x)), holes)
-    given = Inputs({"x": x[kept], "y": y[kept], "value": hill[kept]})
-    result = SteeringAdvice().run(given, AdviceParams(pitch=1.0, n_points=4))
+    finite = np.setdiff1d(np.arange(len(x)), holes)
+    inputs = Inputs({"x": x[finite], "y": y[finite], "value": hill[finite]})
+    result = SteeringAdvice().run(inputs, AdviceParams(pitch=1.0, n_points=4))
     assert "learnt from 258 of the 2988 points" in result.warnings[0]
-    found = result.tables["suggestions"]
+    suggestions = result.tables["suggestions"]
     holes_left = {(float(x[k]), float(y[k])) for k in holes}
-    assert {*zip(found["x"].tolist(), found["y"].tolist(), strict=True)} <= holes_left
+    assert {*zip(suggestions["x"].tolist(), suggestions["y"].tolist(), strict=True)} <= holes_left
     assert result.arrays["expected"][23, 41] == pytest.approx(200, abs=10)
 
 
@@ -123,12 +123,12 @@ def test_a_grid_that_is_measured_throughout_leaves_nothing_to_suggest_and_says_s
     method: str,
 ) -> None:
     x, y = (part.ravel() for part in np.meshgrid(np.arange(6.0), np.arange(5.0)))
-    given = Inputs({"x": x, "y": y, "value": x + y})
-    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    inputs = Inputs({"x": x, "y": y, "value": x + y})
+    result = SteeringAdvice().run(inputs, AdviceParams(method=method, pitch=1.0))
     assert len(result.tables["suggestions"]["x"]) == 0
     assert "Nothing is left to suggest: all of the 30 places" in result.warnings[0]
     assert len(result.figures["advice"]().axes[0].texts) == 0
-    gone = np.arange(len(x)) != 7
-    given = Inputs({key: column[gone] for key, column in given.arrays.items()})
-    result = SteeringAdvice().run(given, AdviceParams(method=method, pitch=1.0))
+    others = np.arange(len(x)) != 7
+    inputs = Inputs({key: column[others] for key, column in inputs.arrays.items()})
+    result = SteeringAdvice().run(inputs, AdviceParams(method=method, pitch=1.0))
     assert "Only 1 of 5 points are suggested" in result.warnings[0]

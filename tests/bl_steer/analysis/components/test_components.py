@@ -33,7 +33,7 @@ def inputs(film: SigeFilm) -> Inputs:
 
 
 @pytest.fixture(scope="module")
-def found(inputs: Inputs) -> AnalysisResult:
+def factorised(inputs: Inputs) -> AnalysisResult:
     return analyse(inputs, reference=REFERENCE)
 
 
@@ -47,31 +47,31 @@ def coefficients(result: AnalysisResult) -> Array:
 
 
 def test_the_named_component_is_the_ge_rich_population_and_lies_where_it_is(
-    found: AnalysisResult, film: SigeFilm, inputs: Inputs
+    factorised: AnalysisResult, film: SigeFilm, inputs: Inputs
 ) -> None:
-    table = found.tables["components"]
+    table = factorised.tables["components"]
     (named,) = np.flatnonzero(table["is_reference"])
     assert table["reference_cosine"][named] > 0.97
     truth = film.fields.rich_fraction(inputs.arrays["x"], inputs.arrays["y"])
-    assert np.corrcoef(coefficients(found)[:, named], truth)[0, 1] > 0.98
+    assert np.corrcoef(coefficients(factorised)[:, named], truth)[0, 1] > 0.98
 
 
 def test_it_explains_as_much_as_scikit_learn(inputs: Inputs) -> None:
     from sklearn.decomposition import NMF
 
     patterns = np.asarray(inputs.arrays["patterns"])
-    ours = analyse(inputs)
-    fitted = coefficients(ours) @ ours.arrays["components"].reshape(4, -1)
+    own = analyse(inputs)
+    fitted = coefficients(own) @ own.arrays["components"].reshape(4, -1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = NMF(4, init="nndsvda", max_iter=500, random_state=3)
-        theirs = model.fit_transform(patterns) @ model.components_
-    ours_left, theirs_left = (np.linalg.norm(patterns - fit) for fit in (fitted, theirs))
-    assert ours_left <= 1.02 * theirs_left
+        expected = model.fit_transform(patterns) @ model.components_
+    own_left, expected_left = (np.linalg.norm(patterns - fit) for fit in (fitted, expected))
+    assert own_left <= 1.02 * expected_left
 
 
-def test_components_have_height_one_and_come_by_their_share(found: AnalysisResult) -> None:
-    table, components = found.tables["components"], found.arrays["components"]
+def test_components_have_height_one_and_come_by_their_share(factorised: AnalysisResult) -> None:
+    table, components = factorised.tables["components"], factorised.arrays["components"]
     assert components.shape == (4, 33, 33)
     assert components.min() >= 0.0
     np.testing.assert_allclose(components.max(axis=(1, 2)), 1.0)
@@ -79,7 +79,7 @@ def test_components_have_height_one_and_come_by_their_share(found: AnalysisResul
     assert np.all(table["share_low"] < table["share"])
     assert np.all(table["share"] < table["share_high"])
     assert table["share"].sum() == pytest.approx(1.0, abs=0.03)
-    assert coefficients(found).min() >= 0.0
+    assert coefficients(factorised).min() >= 0.0
 
 
 def test_the_interval_of_a_share_is_that_of_the_closed_form(inputs: Inputs) -> None:
@@ -117,8 +117,8 @@ def test_spectra_without_q_are_factorised_by_channel() -> None:
     assert result.arrays["residual"] == pytest.approx(0.0, abs=0.5)
 
 
-def test_figures_carry_units_and_shares(found: AnalysisResult) -> None:
-    maps, patterns = (found.figures[name]() for name in ("maps", "patterns"))
+def test_figures_carry_units_and_shares(factorised: AnalysisResult) -> None:
+    maps, patterns = (factorised.figures[name]() for name in ("maps", "patterns"))
     assert maps.axes[0].get_xlabel() == "x (µm)"
     assert patterns.axes[0].get_ylabel() == "$q_z$ (1/Å)"
     assert "%" in maps.axes[0].get_title()

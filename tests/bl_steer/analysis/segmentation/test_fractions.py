@@ -13,38 +13,41 @@ def texture(rng: np.random.Generator, share: float = 0.3) -> np.ndarray:
 
 def test_fractions_are_shares_of_the_pixels() -> None:
     labels = np.array([[0, 1], [1, 1]], np.uint8)
-    found = phase_fractions([labels], 3)
-    np.testing.assert_allclose(found.fraction, [[0.25, 0.75, 0.0]])
-    np.testing.assert_allclose(found.mean, [0.25, 0.75, 0.0])
+    fractions = phase_fractions([labels], 3)
+    np.testing.assert_allclose(fractions.fraction, [[0.25, 0.75, 0.0]])
+    np.testing.assert_allclose(fractions.mean, [0.25, 0.75, 0.0])
 
 
 def test_fields_count_by_their_pixels() -> None:
-    found = phase_fractions([np.zeros((10, 10), np.uint8), np.ones((10, 30), np.uint8)], 2)
-    np.testing.assert_allclose(found.mean, [0.25, 0.75])
+    fractions = phase_fractions([np.zeros((10, 10), np.uint8), np.ones((10, 30), np.uint8)], 2)
+    np.testing.assert_allclose(fractions.mean, [0.25, 0.75])
 
 
 def test_the_interval_of_a_field_holds_the_fraction_of_the_sample() -> None:
     rng = np.random.default_rng(3)
-    held = 0
+    covered = 0
     for _ in range(30):
-        whole = texture(rng)
+        sample = texture(rng)
         row, column = rng.integers(0, 768, 2)
-        field = whole[row : row + 256, column : column + 256]
-        found = phase_fractions([field], 2)
-        held += found.low[0, 1] <= 0.3 <= found.high[0, 1]
-    assert held >= 26
+        field = sample[row : row + 256, column : column + 256]
+        fractions = phase_fractions([field], 2)
+        covered += fractions.low[0, 1] <= 0.3 <= fractions.high[0, 1]
+    assert covered >= 26
 
 
 def test_the_interval_of_many_fields_holds_it_too_and_is_narrower() -> None:
     rng = np.random.default_rng(5)
-    held = 0
+    covered = 0
     for _ in range(30):
-        whole = texture(rng)
-        places = rng.integers(0, 768, (6, 2))
-        found = phase_fractions([whole[r : r + 256, c : c + 256] for r, c in places], 2)
-        held += found.mean_low[1] <= 0.3 <= found.mean_high[1]
-        assert found.mean_high[1] - found.mean_low[1] < (found.high - found.low)[:, 1].mean()
-    assert held >= 26
+        sample = texture(rng)
+        corners = rng.integers(0, 768, (6, 2))
+        fractions = phase_fractions([sample[r : r + 256, c : c + 256] for r, c in corners], 2)
+        covered += fractions.mean_low[1] <= 0.3 <= fractions.mean_high[1]
+        assert (
+            fractions.mean_high[1] - fractions.mean_low[1]
+            < (fractions.high - fractions.low)[:, 1].mean()
+        )
+    assert covered >= 26
 
 
 def test_the_error_of_the_network_widens_the_interval() -> None:
@@ -55,6 +58,6 @@ def test_the_error_of_the_network_widens_the_interval() -> None:
 
 
 def test_an_interval_stays_within_nothing_and_all() -> None:
-    found = phase_fractions([np.zeros((5, 5), np.uint8)], 2, model_sd=np.array([0.1, 0.1]))
-    assert found.low.min() >= 0
-    assert found.high.max() <= 1
+    fractions = phase_fractions([np.zeros((5, 5), np.uint8)], 2, model_sd=np.array([0.1, 0.1]))
+    assert fractions.low.min() >= 0
+    assert fractions.high.max() <= 1

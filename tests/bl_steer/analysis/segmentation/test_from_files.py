@@ -22,7 +22,7 @@ from bl_steer.cli import main
 
 
 @pytest.fixture
-def place(
+def workdir(
     model: SegmentationModel,
     pairs: list[Labelled],
     tmp_path: Path,
@@ -81,11 +81,11 @@ def test_all_bad_files_are_told_at_once(tmp_path: Path) -> None:
 
 
 def test_run_writes_label_maps_tables_and_figures(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "segment run pairs/images --model model --out out --json r.json --tile-px 128"
     assert main(command.split()) == 0
-    report = json.loads((place / "r.json").read_text())
+    report = json.loads((workdir / "r.json").read_text())
     assert report["n_fields"] == 4
     assert sum(report["sample"]["fraction"]) == pytest.approx(1)
     assert all(Path(path).is_file() for path in report["files"])
@@ -93,26 +93,26 @@ def test_run_writes_label_maps_tables_and_figures(
     assert report["digest"] in capsys.readouterr().out
 
 
-def test_progress_goes_on_while_files_are_written(place: Path) -> None:
-    told: list[tuple[int, int]] = []
+def test_progress_goes_on_while_files_are_written(workdir: Path) -> None:
+    steps: list[tuple[int, int]] = []
     report = from_files.run(
         [Path("pairs/images")],
         params={"model": "model", "tile_px": 128},
         metadata={},
         out=Path("out"),
-        writing=lambda *step: told.append(step),
+        writing=lambda *step: steps.append(step),
     )
     n = len(report["files"]) - 1  # the list of the fields comes last
     assert n == 2 + 3 * 4  # tables; labels, uncertainty and figure of each field
-    assert told == [(done, n) for done in range(1, n + 1)]
+    assert steps == [(done, n) for done in range(1, n + 1)]
 
 
 def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["segment", "run", "pairs/images", "--model", "model", "--out", "out"]) == 0
     assert "earlier result" not in capsys.readouterr().out
-    rows = (place / "out" / "fields.csv").read_text().splitlines()
+    rows = (workdir / "out" / "fields.csv").read_text().splitlines()
     assert rows[0] == "field,file"
     assert [row.split(",")[0] for row in rows[1:]] == [f"field_{n:03d}" for n in range(4)]
     assert rows[2].endswith("s1_0.tif")
@@ -123,7 +123,7 @@ def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
 
 
 def test_metadata_that_the_model_does_not_know_are_named(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "segment run pairs/images --model model --out out --condition pixelsize=10"
     assert main(command.split()) == 0
@@ -134,36 +134,36 @@ def test_metadata_that_the_model_does_not_know_are_named(
 
 
 def test_a_folder_of_folders_is_refused_with_the_one_that_was_meant(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (place / "set").mkdir()
-    (place / "pairs" / "images").rename(place / "set" / "train")
-    (place / "pairs" / "masks").rename(place / "set" / "train_annot")
+    (workdir / "set").mkdir()
+    (workdir / "pairs" / "images").rename(workdir / "set" / "train")
+    (workdir / "pairs" / "masks").rename(workdir / "set" / "train_annot")
     assert main(["segment", "train", "set"]) == 2
     assert "did you mean set/train?" in capsys.readouterr().err
 
 
-def test_run_on_a_stack_writes_a_row_a_plane(place: Path) -> None:
+def test_run_on_a_stack_writes_a_row_a_plane(workdir: Path) -> None:
     assert (
         main(
             ["segment", "run", "stack.zarr", "--model", "model", "--out", "out", "--json", "r.json"]
         )
         == 0
     )
-    rows = (place / "out" / "fractions.csv").read_text().splitlines()
+    rows = (workdir / "out" / "fractions.csv").read_text().splitlines()
     assert rows[0] == "plane,oxide,carbon,void"
     assert len(rows) == 3
-    assert json.loads((place / "r.json").read_text())["n_planes"] == 2
+    assert json.loads((workdir / "r.json").read_text())["n_planes"] == 2
 
 
-def test_evaluate_scores_all_pairs(place: Path) -> None:
+def test_evaluate_scores_all_pairs(workdir: Path) -> None:
     assert main(["segment", "evaluate", "pairs", "--model", "model", "--json", "r.json"]) == 0
-    report = json.loads((place / "r.json").read_text())
+    report = json.loads((workdir / "r.json").read_text())
     assert report["n_fields"] == 4
     assert set(report["iou"]) == {"oxide", "carbon", "void"}
 
 
-def test_a_trained_model_can_be_run(place: Path) -> None:
+def test_a_trained_model_can_be_run(workdir: Path) -> None:
     assert (
         main(
             [
@@ -182,19 +182,19 @@ def test_a_trained_model_can_be_run(place: Path) -> None:
         )
         == 0
     )
-    report = json.loads((place / "t.json").read_text())
+    report = json.loads((workdir / "t.json").read_text())
     assert report["steps_done"] == 1
     assert Path(report["figure"]).is_file()
     assert main(["segment", "run", "pairs/images/s0_0.tif", "--model", "new", "--out", "out"]) == 0
 
 
-def test_plan_designs_conditions_and_ranks_images(place: Path) -> None:
+def test_plan_designs_conditions_and_ranks_images(workdir: Path) -> None:
     command = (
         "segment plan --levels staining=none,osmium --levels pixel_size_nm=5,10 --n 3 "
         "--unlabelled pairs/images --model model --json p.json"
     )
     assert main(command.split()) == 0
-    report = json.loads((place / "p.json").read_text())
+    report = json.loads((workdir / "p.json").read_text())
     assert len(report["design"]["rows"]) == len(report["next"]) == 3
     assert len({row["file"] for row in report["next"]}) == 3
 
@@ -230,9 +230,9 @@ BAD = [
 
 @pytest.mark.parametrize(("command", "text"), BAD, ids=[command for command, _ in BAD])
 def test_bad_input_is_one_line_and_status_2(
-    place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
+    workdir: Path, capsys: pytest.CaptureFixture[str], command: str, text: str
 ) -> None:
-    (place / "r.txt").write_text("")
+    (workdir / "r.txt").write_text("")
     assert main(["segment", *command.split()]) == 2
     errors = capsys.readouterr().err.split("\r")[-1].strip().splitlines()
     message = [line for line in errors if line.startswith("bl-steer: ")]

@@ -51,17 +51,17 @@ def micrograph(phases: Phases, seed: int = 0, size: int = 128) -> tuple[NDArray[
 @given(seed=st.integers(0, 1000), phases=st.sampled_from([SUPERALLOY, FIBSEM_PHASES]))
 def test_what_is_painted_is_decoded_exactly(seed: int, phases: Phases) -> None:
     grey, labels = micrograph(phases, seed, size=32)
-    found = decode_mask(paint(grey, labels, phases), phases, image=grey)
-    np.testing.assert_array_equal(found.labels, labels)
-    assert found.report.smeared == 0
+    decoded = decode_mask(paint(grey, labels, phases), phases, image=grey)
+    np.testing.assert_array_equal(decoded.labels, labels)
+    assert decoded.report.smeared == 0
 
 
 def test_unpainted_pixels_are_unlabelled_where_every_phase_has_paint() -> None:
     grey, labels = micrograph(FIBSEM_PHASES)
     labels[:20] = UNLABELLED
-    found = decode_mask(paint(grey, labels, FIBSEM_PHASES), FIBSEM_PHASES)
-    np.testing.assert_array_equal(found.labels, labels)
-    assert found.report.unlabelled == pytest.approx(20 / 128)
+    decoded = decode_mask(paint(grey, labels, FIBSEM_PHASES), FIBSEM_PHASES)
+    np.testing.assert_array_equal(decoded.labels, labels)
+    assert decoded.report.unlabelled == pytest.approx(20 / 128)
 
 
 def spoil(painted: NDArray[Any], grey: NDArray[Any], how: str) -> NDArray[Any]:
@@ -80,16 +80,16 @@ def spoil(painted: NDArray[Any], grey: NDArray[Any], how: str) -> NDArray[Any]:
 @pytest.mark.parametrize("phases", [SUPERALLOY, FIBSEM_PHASES])
 def test_spoilt_paint_is_still_understood(phases: Phases, how: str) -> None:
     grey, labels = micrograph(phases)
-    found = decode_mask(spoil(paint(grey, labels, phases), grey, how), phases)
-    certain = found.labels != UNLABELLED
+    decoded = decode_mask(spoil(paint(grey, labels, phases), grey, how), phases)
+    certain = decoded.labels != UNLABELLED
     assert certain.mean() > 0.98
-    assert np.mean(found.labels[certain] == labels[certain]) > 0.97
+    assert np.mean(decoded.labels[certain] == labels[certain]) > 0.97
     # Only pixels near an edge may be mistaken.
     edge = np.zeros(labels.shape, bool)
     edge[1:] |= labels[1:] != labels[:-1]
     edge[:, 1:] |= labels[:, 1:] != labels[:, :-1]
     near = gaussian_filter(edge.astype(float), 2) > 1e-3
-    assert np.mean(found.labels[~near] == labels[~near]) > 0.99
+    assert np.mean(decoded.labels[~near] == labels[~near]) > 0.99
 
 
 def test_the_mix_of_red_and_green_at_an_edge_is_not_taken_for_yellow() -> None:
@@ -97,10 +97,10 @@ def test_the_mix_of_red_and_green_at_an_edge_is_not_taken_for_yellow() -> None:
     labels[:, 20:] = 2
     grey = np.full(labels.shape, 128, np.uint8)
     blurred = spoil(paint(grey, labels, FIBSEM_PHASES), grey, "blurred")
-    found = decode_mask(blurred, FIBSEM_PHASES)
-    assert set(np.unique(found.labels)) == {0, 2}
-    assert found.report.missing == ("carbon",)
-    assert "No pixel is labelled carbon." in found.report.notes
+    decoded = decode_mask(blurred, FIBSEM_PHASES)
+    assert set(np.unique(decoded.labels)) == {0, 2}
+    assert decoded.report.missing == ("carbon",)
+    assert "No pixel is labelled carbon." in decoded.report.notes
 
 
 @pytest.mark.parametrize("kind", ["transparent layer", "16 bits", "label image saved as RGB"])
@@ -121,8 +121,8 @@ def test_label_images_are_taken_as_they_are() -> None:
     _, labels = micrograph(SUPERALLOY)
     labels[0] = UNLABELLED
     for dtype in (np.uint8, np.uint16, np.int64):
-        found = decode_mask(labels.astype(dtype), SUPERALLOY).labels
-        np.testing.assert_array_equal(found, labels)
+        decoded = decode_mask(labels.astype(dtype), SUPERALLOY).labels
+        np.testing.assert_array_equal(decoded, labels)
 
 
 def test_black_and_white_paint_is_told_from_the_image_below() -> None:
@@ -130,22 +130,22 @@ def test_black_and_white_paint_is_told_from_the_image_below() -> None:
     grey[:3] = 0
     labels[:3] = 0  # black, and not painted
     painted = paint(grey, labels, BLACK_AND_WHITE)
-    found = decode_mask(painted, BLACK_AND_WHITE, image=grey)
-    np.testing.assert_array_equal(found.labels, labels)
+    decoded = decode_mask(painted, BLACK_AND_WHITE, image=grey)
+    np.testing.assert_array_equal(decoded.labels, labels)
 
 
 def test_few_pixels_of_unknown_colour_are_reported_and_left_unlabelled() -> None:
     grey, labels = micrograph(SUPERALLOY)
     painted = paint(grey, labels, SUPERALLOY)
     painted[50:58, 60:68] = (0, 160, 0)
-    found = decode_mask(painted, SUPERALLOY)
-    (unknown,) = found.report.unknown
+    decoded = decode_mask(painted, SUPERALLOY)
+    (unknown,) = decoded.report.unknown
     assert unknown.colour == (0, 160, 0)
     assert 50 <= unknown.position[0] < 58
     assert 60 <= unknown.position[1] < 68
-    assert unknown.share == pytest.approx(found.report.unlabelled)
-    assert np.all(found.labels[52:56, 62:66] == UNLABELLED)
-    assert "nearest is the paint of" in found.report.notes[-1]
+    assert unknown.share == pytest.approx(decoded.report.unlabelled)
+    assert np.all(decoded.labels[52:56, 62:66] == UNLABELLED)
+    assert "nearest is the paint of" in decoded.report.notes[-1]
 
 
 def test_much_unknown_colour_is_refused_with_its_name_and_place() -> None:

@@ -11,12 +11,12 @@ from bl_steer.analysis.segmentation import ModelError, SegmentationModel, find_m
 
 def test_a_saved_model_comes_back_the_same(model: SegmentationModel, tmp_path: Path) -> None:
     model.save(tmp_path)
-    found = SegmentationModel.load(tmp_path)
-    assert found.weights_sha256 == model.weights_sha256
-    assert found.phases == model.phases
-    assert found.pixel_size_nm == 10.0
+    loaded = SegmentationModel.load(tmp_path)
+    assert loaded.weights_sha256 == model.weights_sha256
+    assert loaded.phases == model.phases
+    assert loaded.pixel_size_nm == 10.0
     x = torch.randn(1, 1, 32, 32)
-    torch.testing.assert_close(found.network(x), model.network(x), rtol=0, atol=0)
+    torch.testing.assert_close(loaded.network(x), model.network(x), rtol=0, atol=0)
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
@@ -56,10 +56,10 @@ def test_a_model_is_found_by_folder_and_anew_after_a_change(
     model: SegmentationModel, tmp_path: Path
 ) -> None:
     model.save(tmp_path)
-    found = find_model(str(tmp_path))
-    assert find_model(str(tmp_path)) is found
+    loaded = find_model(str(tmp_path))
+    assert find_model(str(tmp_path)) is loaded
     model.save(tmp_path)
-    assert find_model(str(tmp_path)) is not found
+    assert find_model(str(tmp_path)) is not loaded
 
 
 def test_an_unknown_model_is_refused_with_the_known_ones() -> None:

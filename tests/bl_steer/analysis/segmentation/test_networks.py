@@ -60,14 +60,14 @@ def test_the_output_shifts_with_the_micrograph(name: str) -> None:
 
 def test_segnet_puts_maxima_back_where_pooling_found_them() -> None:
     built = build_network("segnet", 2, widths=(2, 2))
-    kept = []
-    built.decoder[1].register_forward_pre_hook(lambda _, x: kept.append(x[0]))
+    outputs = []
+    built.decoder[1].register_forward_pre_hook(lambda _, x: outputs.append(x[0]))
     pooled = []
     built.encoder[0].register_forward_hook(lambda _, x, y: pooled.append(y))
     built.eval()(torch.randn(1, 1, 16, 16))
     maxima = torch.nn.functional.max_pool2d(pooled[0], 2, return_indices=True)[1]
     where = torch.zeros(2, 256).scatter(1, maxima.reshape(2, -1), 1.0).reshape(2, 16, 16)
-    assert not kept[0][0][where == 0].any()
+    assert not outputs[0][0][where == 0].any()
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -69,7 +69,7 @@ def test_tiles_are_counted_before_they_are_cut(height: int, width: int) -> None:
 def test_each_tile_is_a_step(pixel_size_nm: float | None) -> None:
     image, seen = noise(180, 230), list[tuple[int, int]]()
     expected = count_steps(MODEL, image, pixel_size_nm=pixel_size_nm, passes=SMALL)
-    told = segment(
+    followed = segment(
         MODEL,
         image,
         pixel_size_nm=pixel_size_nm,
@@ -78,8 +78,8 @@ def test_each_tile_is_a_step(pixel_size_nm: float | None) -> None:
     )
     assert expected > 3
     assert seen == [(done, expected) for done in range(1, expected + 1)]
-    untold = segment(MODEL, image, pixel_size_nm=pixel_size_nm, passes=SMALL)
-    np.testing.assert_array_equal(told.labels, untold.labels)
+    unfollowed = segment(MODEL, image, pixel_size_nm=pixel_size_nm, passes=SMALL)
+    np.testing.assert_array_equal(followed.labels, unfollowed.labels)
 
 
 def test_the_tiles_of_all_fields_are_counted_together(folder: str) -> None:

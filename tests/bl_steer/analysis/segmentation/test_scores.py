@@ -15,19 +15,19 @@ LABELS = arrays(np.uint8, (8, 9), elements=st.integers(0, 2))
 
 @given(LABELS, LABELS)
 def test_confusion_is_that_of_scikit_learn(
-    truth: NDArray[np.uint8], found: NDArray[np.uint8]
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8]
 ) -> None:
-    expected = confusion_matrix(truth.ravel(), found.ravel(), labels=[0, 1, 2])
-    np.testing.assert_array_equal(confusion(truth, found, 3), expected)
+    expected = confusion_matrix(truth.ravel(), predicted.ravel(), labels=[0, 1, 2])
+    np.testing.assert_array_equal(confusion(truth, predicted, 3), expected)
 
 
 @given(LABELS, LABELS)
 def test_iou_is_the_jaccard_score_of_scikit_learn(
-    truth: NDArray[np.uint8], found: NDArray[np.uint8]
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8]
 ) -> None:
-    measured = iou(confusion(truth, found, 3))
+    measured = iou(confusion(truth, predicted, 3))
     expected = jaccard_score(
-        truth.ravel(), found.ravel(), labels=[0, 1, 2], average=None, zero_division=0
+        truth.ravel(), predicted.ravel(), labels=[0, 1, 2], average=None, zero_division=0
     )
     np.testing.assert_allclose(np.nan_to_num(measured), expected)
 
@@ -61,8 +61,8 @@ def test_the_interval_holds_what_other_images_of_the_same_kind_score() -> None:
     inside = 0
     population = score(*map(list, zip(*(image() for _ in range(60)), strict=True)), 3).miou
     for trial in range(20):
-        truths, found = map(list, zip(*(image() for _ in range(4)), strict=True))
-        result = score(truths, found, 3, seed=trial)
+        truths, predicted = map(list, zip(*(image() for _ in range(4)), strict=True))
+        result = score(truths, predicted, 3, seed=trial)
         inside += result.miou_low <= population <= result.miou_high
     assert inside >= 17
 

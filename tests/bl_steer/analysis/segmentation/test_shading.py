@@ -31,8 +31,8 @@ def shaded() -> Micrograph:
     return Micrograph(np.float32(image) + np.float32(fall), labels, conditions)
 
 
-def agreement(model: SegmentationModel, one: Micrograph) -> float:
-    return float((segment(model, one.image).labels == one.labels).mean())
+def agreement(model: SegmentationModel, sample: Micrograph) -> float:
+    return float((segment(model, sample.image).labels == sample.labels).mean())
 
 
 def test_the_shipped_model_sees_through_shading(
@@ -55,9 +55,9 @@ def test_small_and_odd_micrographs_are_taken(
     model: SegmentationModel, shape: tuple[int, int]
 ) -> None:
     image = np.random.default_rng(0).normal(100.0, 20.0, shape)
-    found = segment(model, image, keep_probability=False)
-    assert found.labels.shape == shape
-    assert np.isfinite(found.expected).all()
+    segmented = segment(model, image, keep_probability=False)
+    assert segmented.labels.shape == shape
+    assert np.isfinite(segmented.expected).all()
 
 
 @pytest.fixture(scope="module")
@@ -67,18 +67,18 @@ def strip() -> np.ndarray:
 
 
 def test_tiles_and_the_whole_agree(model: SegmentationModel, strip: np.ndarray) -> None:
-    whole = segment(model, strip)
+    segmented = segment(model, strip)
     tiles = segment(model, strip, passes=Passes(tile_px=512))
-    assert whole.probability is not None
+    assert segmented.probability is not None
     assert tiles.probability is not None
     # What is kept has half precision.
-    assert np.abs(whole.probability - tiles.probability).max() < 1e-3
+    assert np.abs(segmented.probability - tiles.probability).max() < 1e-3
 
 
 def test_the_quick_look_counts_as_steps(model: SegmentationModel, strip: np.ndarray) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     passes = Passes(tile_px=512)
-    segment(model, strip, passes=passes, progress=lambda a, b: told.append((a, b)))
+    segment(model, strip, passes=passes, progress=lambda a, b: calls.append((a, b)))
     steps = count_steps(model, strip, passes=passes)
     assert steps == 1 + 5
-    assert told == [(n + 1, steps) for n in range(steps)]
+    assert calls == [(n + 1, steps) for n in range(steps)]

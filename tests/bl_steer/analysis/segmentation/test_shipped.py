@@ -58,8 +58,8 @@ def test_the_shipped_model_segments_what_it_never_saw(family: str, least: float)
 @pytest.mark.parametrize("family", ["grains", "network"])
 def test_thresholds_do_much_worse(family: str) -> None:
     fields = micrographs(family)
-    otsu = [2 - np.digitize(one.image, threshold_multiotsu(one.image, 3)) for one in fields]
-    by_otsu = score([one.labels for one in fields], [one.astype(np.uint8) for one in otsu], 3)
+    otsu = [2 - np.digitize(f.image, threshold_multiotsu(f.image, 3)) for f in fields]
+    by_otsu = score([f.labels for f in fields], [labels.astype(np.uint8) for labels in otsu], 3)
     assert by_otsu.miou < 0.8 < scored(family).miou
 
 
@@ -83,19 +83,19 @@ def test_tiles_give_the_probability_of_the_whole(fibsem: SegmentationModel) -> N
 
 
 def test_a_wrong_pixel_is_more_often_an_uncertain_one(fibsem: SegmentationModel) -> None:
-    one = micrographs("grains")[1]
-    found = segment(fibsem, one.image)
-    wrong = found.labels != one.labels
-    assert found.uncertainty[wrong].mean() > 3 * found.uncertainty[~wrong].mean()
+    sample = micrographs("grains")[1]
+    segmented = segment(fibsem, sample.image)
+    wrong = segmented.labels != sample.labels
+    assert segmented.uncertainty[wrong].mean() > 3 * segmented.uncertainty[~wrong].mean()
 
 
 def test_a_magnified_micrograph_is_brought_to_the_models_pixel_size(
     fibsem: SegmentationModel,
 ) -> None:
-    one = field("grains", 900, conditions=ImagingConditions(pixel_size_nm=6.0))
-    blind = segment(fibsem, one.image)
-    told = segment(fibsem, one.image, pixel_size_nm=6.0)
-    agree = [(found.labels == one.labels).mean() for found in (blind, told)]
+    sample = field("grains", 900, conditions=ImagingConditions(pixel_size_nm=6.0))
+    blind = segment(fibsem, sample.image)
+    informed = segment(fibsem, sample.image, pixel_size_nm=6.0)
+    agree = [(segmented.labels == sample.labels).mean() for segmented in (blind, informed)]
     assert agree[1] > max(0.94, agree[0] - 0.02)
 
 

@@ -41,21 +41,21 @@ def test_tiles_and_the_whole_image_agree(name: str, views: int) -> None:
     built = network(name)
     image = np.random.default_rng(1).normal(size=(110, 141)).astype(np.float32)
     tile_px = 2 * built.halo + 8 * built.stride
-    whole, one = run(built, image, Passes(1024, views))
+    untiled, single = run(built, image, Passes(1024, views))
     tiled, many = run(built, image, Passes(tile_px, views))
-    assert one == 1
+    assert single == 1
     assert many > 3
     assert np.isfinite(tiled).all()
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
-    assert whole.std() > 0.01
+    np.testing.assert_allclose(tiled, untiled, atol=1e-5)
+    assert untiled.std() > 0.01
 
 
 def test_views_average_over_the_turned_image() -> None:
     built = network("unet")
     image = np.random.default_rng(1).normal(size=(64, 64)).astype(np.float32)
-    one, _ = run(built, image, Passes(views=8))
+    single, _ = run(built, image, Passes(views=8))
     turned, _ = run(built, np.ascontiguousarray(np.rot90(image)), Passes(views=8))
-    np.testing.assert_allclose(np.rot90(one, axes=(1, 2)), turned, atol=1e-5)
+    np.testing.assert_allclose(np.rot90(single, axes=(1, 2)), turned, atol=1e-5)
 
 
 @settings(deadline=None, max_examples=20)

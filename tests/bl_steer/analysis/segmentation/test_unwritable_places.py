@@ -46,7 +46,7 @@ def untrained() -> SegmentationModel:
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with painted micrographs, a stack, a model; the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "painted").mkdir()
@@ -65,12 +65,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def restored_limit() -> Iterator[Callable[[int], None]]:
     """Give a function that limits the size, bytes, of a file that this process may write."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    kept, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it would be cut, too
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True  # it would be cut, too
     try:
         yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-        sys.dont_write_bytecode = kept
+        sys.dont_write_bytecode = before
 
 
 @contextmanager
@@ -93,7 +93,7 @@ NOWHERE = [
 @pytest.mark.parametrize("out", ["file.txt/below", "/proc", "/proc/below"])
 @pytest.mark.parametrize(("command", "text"), NOWHERE, ids=[c.split()[0] for c, _ in NOWHERE])
 def test_a_place_that_cannot_be_written_is_refused_before_any_work(
-    place: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, out: str
+    workdir: Path, capsys: pytest.CaptureFixture[str], command: str, text: str, out: str
 ) -> None:
     assert main(["segment", *command.format(out).split()]) == 2
     lines = capsys.readouterr().err.replace("\r", "\n").strip().splitlines()
@@ -104,7 +104,7 @@ def test_a_place_that_cannot_be_written_is_refused_before_any_work(
 
 
 def test_a_disk_that_fills_while_a_result_is_written_is_one_line(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with files_up_to(10_000):
         command = "segment run painted/s0_0.png --model model --out out"
@@ -112,25 +112,25 @@ def test_a_disk_that_fills_while_a_result_is_written_is_one_line(
     (message,) = [li for li in capsys.readouterr().err.splitlines() if li.startswith("bl-steer: ")]
     assert re.search(r"got '(a short write: .*|File too large)' for out/field_000", message)
     assert "; free some space there, or give another place" in message
-    whole = {path.name for path in (place / "out").iterdir()}
-    assert whole <= {"fractions.csv", "sample.csv", "field_000_labels.tif"}
+    complete = {path.name for path in (workdir / "out").iterdir()}
+    assert complete <= {"fractions.csv", "sample.csv", "field_000_labels.tif"}
 
 
 def test_a_disk_that_fills_while_a_stack_is_written_keeps_the_planes_before(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     command = "segment run stack.zarr --model model --out out --json r.json"
     with files_up_to(5_000):
         assert main(command.split()) == 2
     assert "got 'File too large' for out/labels.zarr; free some" in capsys.readouterr().err
     assert main(command.split()) == 0
-    assert json.loads((place / "r.json").read_text())["n_planes"] == 3
+    assert json.loads((workdir / "r.json").read_text())["n_planes"] == 3
 
 
-def test_a_full_disk_never_costs_a_good_checkpoint_or_model(place: Path) -> None:
-    data = TrainingSet.read(place / "painted", FIBSEM_PHASES)
-    out, whole = place / "new", place / "whole"
-    expected = train(data, SETTINGS, out=whole)
+def test_a_full_disk_never_costs_a_good_checkpoint_or_model(workdir: Path) -> None:
+    data = TrainingSet.read(workdir / "painted", FIBSEM_PHASES)
+    out, complete = workdir / "new", workdir / "whole"
+    expected = train(data, SETTINGS, out=complete)
 
     with (
         restored_limit() as limit,
@@ -153,7 +153,7 @@ def test_a_full_disk_never_costs_a_good_checkpoint_or_model(place: Path) -> None
 
 
 def test_a_training_that_fills_the_disk_ends_with_status_2(
-    place: Path, capsys: pytest.CaptureFixture[str]
+    workdir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with files_up_to(100_000):
         assert main(["segment", "train", "painted", "--steps", "1", "--out", "new"]) == 2

@@ -41,7 +41,7 @@ def test_each_size_is_trained_and_scored(data: TrainingSet) -> None:
 def test_the_first_pairs_come_from_different_samples(data: TrainingSet) -> None:
     from bl_steer.analysis.segmentation.planning.learning import _spread_over_samples
 
-    assert [one.sample for one in _spread_over_samples(data.train)] == ["0", "1", "0"]
+    assert [labelled.sample for labelled in _spread_over_samples(data.train)] == ["0", "1", "0"]
 
 
 def test_more_pairs_than_there_are_cannot_be_measured(data: TrainingSet) -> None:

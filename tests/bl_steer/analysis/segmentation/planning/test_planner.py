@@ -124,8 +124,8 @@ def test_predictions_rise_with_more_pairs_and_stay_below_one(
     assert 0 <= low <= high
     assert mean >= 0
     assert curve.predict(n)[0] <= curve.predict(n + more)[0] <= 1
-    wanted = curve.predict(n)[0]
-    assert (curve.pairs_for(wanted) or 10**9) <= n
+    target = curve.predict(n)[0]
+    assert (curve.pairs_for(target) or 10**9) <= n
 
 
 def test_two_sizes_suffice_and_advice_names_the_pairs() -> None:

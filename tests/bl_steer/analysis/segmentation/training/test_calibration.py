@@ -50,10 +50,10 @@ def painted(seed: int) -> Labelled:
 
 
 def labels_of(network: SegmentationNetwork, pair: Labelled) -> np.ndarray:
-    found = np.empty(SHAPE, np.uint8)
-    for place, p in iterate_tiles(network, standardise(pair[0])):
-        found[place] = p.argmax(axis=0)
-    return found
+    corrected = np.empty(SHAPE, np.uint8)
+    for window, p in iterate_tiles(network, standardise(pair[0])):
+        corrected[window] = p.argmax(axis=0)
+    return corrected
 
 
 def test_a_calibrated_network_follows_the_experts_edges() -> None:
@@ -71,8 +71,8 @@ def test_a_calibrated_network_has_less_bias_in_its_fractions() -> None:
     better = calibrated(network, [painted(seed) for seed in range(3)], 2)
     unseen = painted(7)
     before, after = (
-        abs((labels_of(one, unseen) == 0).mean() - (unseen[1] == 0).mean())
-        for one in (network, better)
+        abs((labels_of(candidate, unseen) == 0).mean() - (unseen[1] == 0).mean())
+        for candidate in (network, better)
     )
     assert before > 0.03
     assert after < before / 2
@@ -94,26 +94,26 @@ def test_pixels_of_which_the_network_is_sure_keep_their_phase() -> None:
 def test_without_a_labelled_pixel_nothing_changes() -> None:
     image, labels = painted(0)
     network = SmoothEdges().eval()
-    found = calibrated(network, [(image, np.full_like(labels, UNLABELLED))], 2)
+    corrected = calibrated(network, [(image, np.full_like(labels, UNLABELLED))], 2)
     x = torch.randn(1, 1, 32, 40)
-    assert (found.weight == 0).all()
-    torch.testing.assert_close(found(x).softmax(1), network(x).softmax(1))
+    assert (corrected.weight == 0).all()
+    torch.testing.assert_close(corrected(x).softmax(1), network(x).softmax(1))
 
 
 def test_tiles_of_a_calibrated_network_agree_with_the_whole() -> None:
     torch.manual_seed(3)
     network = prepared(build_network("unet", 3, widths=(4, 6)))
-    found = CalibratedNetwork(network, 3).eval()
+    corrected = CalibratedNetwork(network, 3).eval()
     with torch.no_grad():
-        found.weight.normal_(std=0.3)
+        corrected.weight.normal_(std=0.3)
     image = np.random.default_rng(1).normal(size=(130, 141)).astype(np.float32)
     out = {}
-    for tile_px in (2 * found.halo + 8 * found.stride, 1024):
+    for tile_px in (2 * corrected.halo + 8 * corrected.stride, 1024):
         out[tile_px] = np.empty((3, *image.shape), np.float32)
-        for place, p in iterate_tiles(found, image, Passes(tile_px)):
-            out[tile_px][:, *place] = p
-    tiled, whole = out.values()
-    np.testing.assert_allclose(tiled, whole, atol=1e-5)
+        for window, p in iterate_tiles(corrected, image, Passes(tile_px)):
+            out[tile_px][:, *window] = p
+    tiled, untiled = out.values()
+    np.testing.assert_allclose(tiled, untiled, atol=1e-5)
 
 
 def test_a_trained_model_is_calibrated_and_comes_back_the_same(
@@ -128,8 +128,8 @@ def test_a_trained_model_is_calibrated_and_comes_back_the_same(
     plain = train_model(data, settings.model_copy(update={"calibrate": False}))
     assert model.calibrated
     assert not plain.calibrated
-    found = SegmentationModel.load(tmp_path)
-    assert found.calibrated
-    assert found.weights_sha256 == model.weights_sha256 != plain.weights_sha256
+    corrected = SegmentationModel.load(tmp_path)
+    assert corrected.calibrated
+    assert corrected.weights_sha256 == model.weights_sha256 != plain.weights_sha256
     x = torch.randn(1, 1, 32, 32)
-    torch.testing.assert_close(found.network(x), model.network(x), rtol=0, atol=0)
+    torch.testing.assert_close(corrected.network(x), model.network(x), rtol=0, atol=0)

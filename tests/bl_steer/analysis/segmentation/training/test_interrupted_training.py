@@ -33,7 +33,7 @@ COMMAND = "segment train painted --steps 12 --out {out} --json {out}.json"
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Path:
+def workdir(tmp_path: Path) -> Path:
     """A folder with painted micrographs of four samples, three phases in noisy bands."""
     (tmp_path / "painted").mkdir()
     for number in range(4):
@@ -47,10 +47,10 @@ def place(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(place: Path, out: str) -> subprocess.Popen[str]:
+def start(workdir: Path, out: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, "-c", SMALL, *COMMAND.format(out=out).split()],
-        cwd=place,
+        cwd=workdir,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -68,10 +68,10 @@ def last_line(errors: str) -> str:
 
 
 def test_ctrl_c_says_where_the_checkpoint_is_and_the_same_command_ends_with_the_same_weights(
-    place: Path, monkeypatch: pytest.MonkeyPatch
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = start(place, "model")
-    wait_for(place / "model" / "checkpoint.pt", first)
+    first = start(workdir, "model")
+    wait_for(workdir / "model" / "checkpoint.pt", first)
     time.sleep(0.2)  # somewhere in a step or in the midst of writing
     first.send_signal(signal.SIGINT)
     _, errors = first.communicate(timeout=60)
@@ -81,26 +81,26 @@ def test_ctrl_c_says_where_the_checkpoint_is_and_the_same_command_ends_with_the_
         "bl-steer: interrupted; the training so far is in model/checkpoint.pt; the same command "
         "goes on from there"
     )
-    assert not (place / "model" / "weights.safetensors").exists()
-    monkeypatch.chdir(place)
+    assert not (workdir / "model" / "weights.safetensors").exists()
+    monkeypatch.chdir(workdir)
     monkeypatch.setitem(NETWORKS, "segnet", (4, 6))
     reports = {}
     for out in ("model", "anew"):
         assert main(COMMAND.format(out=out).split()) == 0
-        reports[out] = json.loads((place / f"{out}.json").read_text())
+        reports[out] = json.loads((workdir / f"{out}.json").read_text())
     assert reports["model"]["weights_sha256"] == reports["anew"]["weights_sha256"]
     assert reports["model"]["steps_done"] == reports["anew"]["steps_done"]
 
 
-def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_kept(place: Path) -> None:
+def test_ctrl_c_before_the_first_checkpoint_says_that_nothing_is_kept(workdir: Path) -> None:
     def interrupt(done: int, total: int) -> None:
         raise KeyboardInterrupt
 
-    data = TrainingSet.read(place / "painted", FIBSEM_PHASES)
+    data = TrainingSet.read(workdir / "painted", FIBSEM_PHASES)
     with pytest.raises(KeyboardInterrupt, match=r"nothing of the training is in .*model yet; the"):
         train(
             data,
             TrainingSettings(widths=(4, 6), batch=1, patch_px=32),
-            out=place / "model",
+            out=workdir / "model",
             progress=interrupt,
         )

@@ -44,11 +44,11 @@ LAYOUTS = {
 
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_pairs_are_found_in_every_usual_layout(tmp_path: Path, layout: str) -> None:
-    place, image, mask = LAYOUTS[layout]
+    source, image, mask = LAYOUTS[layout]
     for name in NAMES:
         put(tmp_path / image.format(name))
         put(tmp_path / mask.format(name), painted=True)
-    pairs = find_pairs(tmp_path / place)
+    pairs = find_pairs(tmp_path / source)
     assert [pair.sample for pair in pairs] == ["spot3", "spot3", "spot4"]
     assert describe_samples(pairs) == "3 pairs of 2 samples: spot3 (2), spot4 (1)."
     field, labels = load_pair(pairs[0], FIBSEM_PHASES)

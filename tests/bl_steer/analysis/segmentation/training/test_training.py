@@ -71,9 +71,9 @@ def test_a_training_stopped_after_any_step_ends_the_same(
     broken.save()
     resumed = Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
     assert resumed.step == at
-    whole = train(pairs)
-    assert weights(resumed) == weights(whole)
-    assert resumed.history == whole.history
+    uninterrupted = train(pairs)
+    assert weights(resumed) == weights(uninterrupted)
+    assert resumed.history == uninterrupted.history
 
 
 CHILD = """
@@ -119,8 +119,8 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
     resumed = Training(long, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
     reached = resumed.step
     assert reached > 0
-    whole = Training(long, FIBSEM_PHASES, pairs[:3], pairs[3:])
-    expected = steps_to(whole, reached + 3)
+    uninterrupted = Training(long, FIBSEM_PHASES, pairs[:3], pairs[3:])
+    expected = steps_to(uninterrupted, reached + 3)
     assert hash_of(steps_to(resumed, reached + 3)) == hash_of(expected)
     assert not list(tmp_path.glob("*.tmp")) or os.path.getsize(checkpoint)
 
