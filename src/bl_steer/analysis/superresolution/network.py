@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 __all__ = ["SIZES", "SRRAM", "RAMBlock", "make_network"]
 
@@ -130,8 +131,6 @@ class SRRAM(nn.Module):
         above to two below and columns two to each side. It differs from `finish` in the first and
         last column alone, where `answer` sees zeros beyond the section.
         """
-        from torch.nn import functional
-
         weight = self.widen.weight.new_zeros(self.n_values, self.channels, 4, 5)
         bias = _bias(self.answer).clone()
         for row in range(3):
