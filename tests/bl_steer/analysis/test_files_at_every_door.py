@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +12,11 @@ import pytest
 import tifffile
 from PIL import Image
 
-from bl_steer.analysis import digest_of, find_analysis, make_params
+from bl_steer.analysis import digest_of, find_analysis, make_params, structure, superresolution
 from bl_steer.analysis.segmentation import inputs_from_files
 from bl_steer.cli import main
 from bl_steer.files import map_inputs, point_inputs
-from bl_steer.processing.result_files import read_exact
-from bl_steer.protocols import AnalysisResult, Inputs, Table
-from bl_steer.server.jobs.process import RESULT, Task, carry_out
+from bl_steer.protocols import AnalysisResult, Inputs
 
 RNG = np.random.default_rng(5)
 
@@ -49,6 +45,24 @@ def patterns(folder: Path) -> list[Path]:
     return [folder / "map.npz"]
 
 
+def labels(folder: Path) -> list[Path]:
+    """A thin volume of three phases, whose voxel is given in nm as if it were in µm."""
+    volume = RNG.integers(0, 3, (4, 12, 14), dtype=np.uint8).repeat(2, 1).repeat(2, 2)
+    np.savez(folder / "labels.npz", labels=volume, voxel_size_nm=[0.1, 0.01, 0.01])
+    return [folder / "labels.npz"]
+
+
+def slices(folder: Path) -> list[Path]:
+    """Labels that are taken as grey levels, and lack a slice in the numbers of their names."""
+    coarse = RNG.integers(0, 2, (6, 4, 4), dtype=np.uint8).repeat(8, 1).repeat(8, 2)
+    paths = []
+    for number, plane in zip((1, 2, 3, 5, 6, 7), coarse, strict=True):
+        paths.append(folder / f"s{number}.png")
+        Image.fromarray(plane).save(paths[-1])
+    return paths
+
+
+LEARN_LITTLE = {"factor": 2, "blocks": 1, "channels": 4, "steps": 1}
 CASES: dict[
     str,
     tuple[Callable[[Path], list[Path]], Callable[[list[Path]], Inputs], dict[str, Any], list[str]],
@@ -71,58 +85,36 @@ CASES: dict[
         {"n_components": 2, "n_bootstrap": 100, "reference": "box:0,1,-1,1"},
         ["no component is like the reference"],
     ),
+    "structure": (
+        labels,
+        lambda paths: structure.inputs_from_file(paths[0]),
+        {"n_bootstrap": 100},
+        ["were they meant in µm?", "phase 0 is barely resolved"],
+    ),
+    "superres": (
+        slices,
+        superresolution.inputs_from_files,
+        {"pitch_nm": 40.0, "pixel_size_nm": 10.0, **LEARN_LITTLE},
+        ["lack the number 4", "taken as grey levels; if they are labels, train with n_phases=2"],
+    ),
 }
 """By analysis: its files, its inputs from them, its parameters, and what the user must be told."""
 
 
-def equal(first: Table | Mapping[str, Any], second: Table | Mapping[str, Any]) -> bool:
-    return list(first) == list(second) and all(
-        np.array_equal(first[key], second[key], equal_nan=first[key].dtype.kind == "f")
-        for key in first
-    )
-
-
-def by_server(name: str, paths: list[Path], params: dict[str, Any], out: Path) -> AnalysisResult:
-    """What the job's process of a server makes of the files."""
-    out.mkdir()
-    report = carry_out(Task(name, list(map(str, paths)), params, str(out)), io.StringIO())
-    assert report.ok, report.message
-    result = read_exact(out / RESULT)
-    assert report.digest == digest_of(result)
-    return AnalysisResult(
-        result.tables, result.arrays, result.provenance, warnings=tuple(report.warnings)
-    )
-
-
 @pytest.mark.parametrize("name", CASES)
 def test_notebook_and_server_give_equal_tables_arrays_and_warnings(
-    name: str, tmp_path: Path
+    name: str,
+    served: Callable[[str, Sequence[Path], dict[str, Any]], AnalysisResult],
+    expect_same: Callable[[AnalysisResult, AnalysisResult], None],
+    tmp_path: Path,
 ) -> None:
     write, read, params, sentences = CASES[name]
     paths = write(tmp_path)
     analysis = find_analysis(name)
     direct = analysis.run(read(paths), make_params(analysis, params))
-    served = by_server(name, paths, params, tmp_path / "served")
-    assert digest_of(direct) == digest_of(served)
-    assert list(direct.tables) == list(served.tables)
-    assert all(equal(direct.tables[key], served.tables[key]) for key in direct.tables)
-    assert equal(direct.arrays, served.arrays)
-    assert list(direct.warnings) == list(served.warnings)
+    expect_same(direct, served(name, paths, params))
     for sentence in sentences:
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_what_the_reader_noticed_comes_first_and_changes_no_digest(
-    name: str, tmp_path: Path
-) -> None:
-    write, read, params, _ = CASES[name]
-    analysis, inputs = find_analysis(name), read(write(tmp_path))
-    settings = make_params(analysis, params)
-    silent = analysis.run(replace(inputs, notes=()), settings)
-    noted = analysis.run(replace(inputs, notes=["The page is odd."]), settings)
-    assert list(noted.warnings) == ["The page is odd.", *silent.warnings]
-    assert digest_of(noted) == digest_of(silent)
 
 
 def test_the_command_line_segments_as_the_notebook_does(
@@ -140,4 +132,41 @@ def test_the_command_line_segments_as_the_notebook_does(
     assert report["digest"] == digest_of(direct)
     assert report["warnings"] == list(direct.warnings)
     for sentence in ("has colours", "no acquisition metadata 'pixelsize'", "staining = osmium"):
+        assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
+
+
+def test_the_command_line_measures_labels_as_the_notebook_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = labels(tmp_path)
+    assert main(["structure", str(paths[0]), "--out", "out", "--json", "report.json"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    analysis = find_analysis("structure")
+    direct = analysis.run(structure.inputs_from_file(paths[0]), make_params(analysis))
+    assert report["digest"] == digest_of(direct)
+    assert report["warnings"] == list(direct.warnings)
+
+
+def test_the_command_line_super_resolves_slices_as_the_notebook_does(tmp_path: Path) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    paths, pitch_px = slices(folder), 2.0
+    settings = superresolution.TrainingSettings.model_validate(
+        {**LEARN_LITTLE, "decimation": superresolution.Decimation(pitch_px=pitch_px)}
+    )
+    planes = np.stack([np.asarray(Image.open(path)) for path in paths])
+    superresolution.train_model(planes, settings, folder=tmp_path / "model")
+    report = superresolution.from_files.run(
+        folder, tmp_path / "model", (40.0, 10.0, 10.0), keep_fractions=True, out=tmp_path / "out"
+    )
+    analysis = find_analysis("superres")
+    params = {"pitch_nm": 40.0, "pixel_size_nm": 10.0, **LEARN_LITTLE}
+    direct = analysis.run(
+        superresolution.inputs_from_files([folder]),
+        make_params(analysis, {"model": str(tmp_path / "model"), **params}),
+    )
+    assert report["digest"] == digest_of(direct)
+    assert report["warnings"] == list(direct.warnings)
+    for sentence in ("lack the number 4", "learnt a pitch of 2 px", "n_phases=2"):
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
