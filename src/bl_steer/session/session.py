@@ -34,7 +34,7 @@ from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysi
 from bl_steer.runs import list_runs, open_run
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
-from bl_steer.store import Store, check_reserved, check_storable, merge_sample
+from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
 from simulators.film import Sample
 
 __all__ = ["Session", "end_run_engine", "open_session"]
@@ -282,8 +282,8 @@ def _check_with_requests(md: Mapping[str, Any]) -> None:
     check_requests(md)
 
 
-def _merge_start(sample: Mapping[str, Any], md: ChainMap[str, Any]) -> ChainMap[str, Any]:
-    """Return a run's metadata with all that is said of the sample.
+def _merge_start(sample: Mapping[str, Any], md: ChainMap[str, Any]) -> dict[str, Any]:
+    """Return a run's metadata with all that is said of the sample, as they are stored.
 
     Parameters
     ----------
@@ -296,4 +296,4 @@ def _merge_start(sample: Mapping[str, Any], md: ChainMap[str, Any]) -> ChainMap[
     for level in reversed(md.maps):
         if "sample" in level:
             sample = merge_sample(sample, level["sample"])
-    return md.new_child({"sample": dict(sample)}) if sample else md
+    return as_json({**md, "sample": sample} if sample else md)

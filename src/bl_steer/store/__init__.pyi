@@ -10,6 +10,7 @@ from .record import find_records as find_records
 from .record import is_being_written as is_being_written
 from .record import path_of as path_of
 from .record import read_record as read_record
+from .run_metadata import as_json as as_json
 from .run_metadata import check_md as check_md
 from .run_metadata import check_reserved as check_reserved
 from .run_metadata import check_storable as check_storable

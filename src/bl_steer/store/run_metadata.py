@@ -6,13 +6,16 @@ session all that enters a run's start document, and ``RE.md`` every value that i
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-__all__ = ["RESERVED", "check_md", "check_reserved", "check_storable", "merge_sample"]
+from bl_steer.store.record import _plain
+
+__all__ = ["RESERVED", "as_json", "check_md", "check_reserved", "check_storable", "merge_sample"]
 
 RESERVED = frozenset(
     {
@@ -80,6 +83,14 @@ def check_storable(md: Mapping[str, Any], name: str) -> None:
     """
     if problems := list(_problems(md, name)):
         raise ValueError(f"{'; '.join(problems)}; write it as text, or leave it out")
+
+
+def as_json(md: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metadata as they read back: sets sorted, arrays and tuples as lists, paths as text.
+
+    Record, catalogue and callbacks then hold the same.
+    """
+    return dict(json.loads(json.dumps(dict(md), default=_plain)))
 
 
 def merge_sample(known: Mapping[str, Any], own: Any) -> dict[str, Any]:

@@ -1,0 +1,97 @@
+"""What may be said of a run: accepted only where record and catalogue give it back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky_tiled_plugins.utils import truncate_json_overflow
+from event_model import DocumentNames, schema_validators
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bl_steer.store import RunMetadata, as_json, check_md, check_storable, merge_sample
+
+KEYS = st.text(st.characters(codec="utf-8"), min_size=1, max_size=4)
+LEAVES = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.binary()
+VALUES = st.recursive(
+    LEAVES, lambda part: st.lists(part, max_size=3) | st.dictionaries(KEYS, part, max_size=3)
+)
+TREES = st.recursive(
+    st.integers(0, 3), lambda part: st.dictionaries(st.sampled_from("abc"), part, max_size=3)
+)
+
+
+def is_accepted(md: dict[str, Any]) -> bool:
+    try:
+        check_storable(md, "md")
+    except ValueError:
+        return False
+    return True
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=3))
+def test_what_is_accepted_reads_back_as_it_was(md: dict[str, Any]) -> None:
+    if is_accepted(md):
+        assert as_json(md) == md
+        assert truncate_json_overflow(md) == md  # what Tiled's client does to it
+        start = {"uid": "a", "time": 0.0, **md}
+        schema_validators[DocumentNames.start].validate(start)
+
+
+@given(st.dictionaries(KEYS, VALUES, max_size=3))
+def test_what_is_refused_would_not_have_read_back(md: dict[str, Any]) -> None:
+    if not is_accepted(md):
+        try:
+            stored = truncate_json_overflow(json.loads(json.dumps(md, allow_nan=False)))
+            schema_validators[DocumentNames.start].validate({"uid": "a", "time": 0.0, **md})
+        except (TypeError, ValueError, schema_error()):
+            return
+        assert stored != md
+
+
+def schema_error() -> type[Exception]:
+    from jsonschema import ValidationError
+
+    return ValidationError
+
+
+@given(
+    st.dictionaries(st.sampled_from("abc"), TREES), st.dictionaries(st.sampled_from("abc"), TREES)
+)
+def test_merged_sample_holds_every_word_of_the_users(
+    known: dict[str, Any], own: dict[str, Any]
+) -> None:
+    def holds(merged: Any, told: Any) -> bool:
+        if isinstance(told, dict):
+            return isinstance(merged, dict) and all(
+                key in merged and holds(merged[key], value) for key, value in told.items()
+            )
+        return bool(merged == told)
+
+    merged = merge_sample(known, own)
+    assert holds(merged, own)
+    assert merged.keys() == known.keys() | own.keys()
+    assert merge_sample(merged, own) == merged
+    assert merge_sample({}, own) == own
+    assert merge_sample(known, {}) == known
+
+
+def test_all_problems_are_named_at_once() -> None:
+    with pytest.raises(ValueError, match="got inf") as caught:
+        check_md({"a": np.inf, "b": [1, {"c": np.nan}], "d": {2: 3}, "e": object()})
+    for place in ("md['a']", "md['b'][1]['c']", "keys of md['d']", "md['e']"):
+        assert place in str(caught.value)
+
+
+def test_refused_value_leaves_the_metadata_of_the_session_whole(tmp_path: Path) -> None:
+    metadata = RunMetadata(tmp_path / "md.json")
+    metadata["proposal"] = "p1"
+    with pytest.raises(ValueError, match=r"RE\.md\['proposal'\] must be what JSON can hold"):
+        metadata["proposal"] = object()
+    assert metadata["proposal"] == "p1"
+    assert metadata.next_scan_id() == 1
+    assert dict(RunMetadata(tmp_path / "md.json")) == {"proposal": "p1", "scan_id": 1}
