@@ -7,7 +7,9 @@ the files that it names. `bl_steer.server.jobs.results` reads them outside, and 
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import sys
 import traceback
@@ -15,6 +17,17 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, TextIO
+
+import numpy as np
+import tifffile
+
+from bl_steer import plotting, processing
+from bl_steer.processing.memory_limit import out_of_memory
+from bl_steer.processing.result_files import write_exact
+from bl_steer.processing.result_folder import write_table
+from bl_steer.server import packages
+from bl_steer.server.jobs.inputs import read_inputs
+from bl_steer.server.sandbox.caches import copy_caches
 
 __all__ = ["REPORT", "RESULT", "OutputFile", "Report", "Task", "carry_out", "main"]
 
@@ -72,8 +85,6 @@ def main() -> None:
     os.dup2(2, 1)  # what an analysis prints must not look like an answer
     task = Task(**json.loads(sys.stdin.read()))
     if task.caches:
-        from bl_steer.server.sandbox.caches import copy_caches
-
         copy_caches(Path(task.caches), os.environ)
     report = carry_out(task, answers)
     place = Path(task.out) / REPORT
@@ -113,29 +124,21 @@ def _without_folders(text: str, task: Task) -> str:
 
 
 def _analyse(task: Task, progress: Any) -> Report:
-    from bl_steer.processing.digest import digest_of
-    from bl_steer.processing.registry import make_params
-    from bl_steer.server.packages import PackageError
-
     out, paths = Path(task.out), [Path(path) for path in task.paths]
     analysis: Any
     inputs: Any
     try:
         if task.package:
-            # Not before it is asked for: a package's code runs from here on.
-            from bl_steer.server.packages.approval import Permit, approved_analysis
+            # A package's code runs from here on.
 
-            permit = Permit.model_validate_json(task.permit)
-            analysis = approved_analysis(Path(task.package), permit)
+            permit = packages.Permit.model_validate_json(task.permit)
+            analysis = packages.approved_analysis(Path(task.package), permit)
             inputs = analysis.inputs_from_files(paths)
         else:
-            from bl_steer.processing.registry import find_analysis
-            from bl_steer.server.jobs.inputs import read_inputs
-
-            analysis = find_analysis(task.analysis)
+            analysis = processing.find_analysis(task.analysis)
             inputs = read_inputs(task.analysis, paths, out)
-        result = analysis.run(inputs, make_params(analysis, task.params), progress)
-    except PackageError as error:
+        result = analysis.run(inputs, processing.make_params(analysis, task.params), progress)
+    except packages.PackageError as error:
         traceback.print_exc()
         return _failed(error, cause="package")
     except ValueError as error:
@@ -146,7 +149,7 @@ def _analyse(task: Task, progress: Any) -> Report:
         outputs.append(_write_table(of_files, FIELDS, out))
     return Report(
         ok=True,
-        digest=digest_of(result),
+        digest=processing.digest_of(result),
         warnings=[*map(str, result.warnings), *problems],
         provenance=_as_json({**result.provenance, "tables": _preview(result.tables)}),
         outputs=outputs,
@@ -155,15 +158,11 @@ def _analyse(task: Task, progress: Any) -> Report:
 
 def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     """Write a result for people and exactly; return the files, and what was not drawn."""
-    from bl_steer.processing.result_files import write_exact
-
     files: list[OutputFile] = []
     for name, table in result.tables.items():
         files.append(_write_table(table, name, out))
     for name, array in result.arrays.items():
         if array.dtype.kind in "iuf" and array.ndim in (2, 3) and array.dtype.itemsize <= 4:
-            import tifffile
-
             path = out / f"{_safe(name)}.tif"
             tifffile.imwrite(path, array, compression="zlib", photometric="minisblack")
             files.append(OutputFile(path.name, "array", "image/tiff"))
@@ -174,16 +173,12 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
 
 
 def _write_table(table: Any, name: str, out: Path) -> OutputFile:
-    from bl_steer.processing.result_folder import write_table
-
     path = write_table(table, out / f"{_safe(name)}.csv")
     return OutputFile(path.name, "table", "text/csv")
 
 
 def _files_of_fields(inputs: Any) -> dict[str, Any]:
     """Return which file each field is of, as the command line writes it; nothing for one field."""
-    import numpy as np
-
     names, files = list(inputs.arrays), list(inputs.source.get("files", []))
     if not 1 < len(names) == len(files) or not all(name.startswith("field_") for name in names):
         return {}
@@ -191,13 +186,11 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
-    from bl_steer.plotting.fonts import with_japanese
-
     files, problems = [], []
     for name, draw in result.figures.items():
         path = out / f"{_safe(name)}.png"
         try:
-            with with_japanese():
+            with plotting.with_japanese():
                 draw().savefig(path, dpi=DPI)
         except Exception as error:  # a picture is not worth a result
             problems.append(f"figure {name!r} was not drawn: {type(error).__name__}: {error}")
@@ -217,10 +210,6 @@ def _preview(tables: Any) -> dict[str, Any]:
 
 
 def _failed(error: BaseException, cause: str = "error") -> Report:
-    import errno
-
-    from bl_steer.processing.memory_limit import out_of_memory
-
     message = " ".join(str(error).split()) or type(error).__name__
     if cause == "error":
         message = f"{type(error).__name__}: {message}"
@@ -245,8 +234,6 @@ def _safe(name: str) -> str:
 
 def _as_json(value: Any) -> Any:
     """Return JSON-compatible data, numpy's numbers turned into Python's, NaN into None."""
-    import math
-
     if isinstance(value, dict):
         return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -14,8 +14,16 @@ from bl_steer.files.atomic import write_whole
 from bl_steer.server.db.database import Database
 from bl_steer.server.folder import PARTS, alone, make_private
 from bl_steer.server.jobs.heartbeat import first_line
+from bl_steer.server.jobs.worker import run_worker
+from bl_steer.server.languages import load_texts
+from bl_steer.server.operations.housekeeping import run_housekeeping
 from bl_steer.server.operations.supervisor import Supervisor
+from bl_steer.server.sandbox.caches import caches_of, make_caches
+from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.settings import ServerSettings
+from bl_steer.server.web.catalogue import builtin_entries
+from bl_steer.server.web.process import first_link, serve_web
+from bl_steer.server.web.rendering import load_pages
 
 __all__ = ["parts_of", "serve", "set_environment"]
 
@@ -25,14 +33,7 @@ Tell = Callable[[str, str | None], None]
 def parts_of(
     settings: ServerSettings, parts: Sequence[str] = PARTS
 ) -> dict[str, Callable[[], None]]:
-    """Return what each process does, by its name, and import what they all need."""
-    from bl_steer.server.jobs.worker import run_worker
-    from bl_steer.server.languages import load_texts
-    from bl_steer.server.operations.housekeeping import run_housekeeping
-    from bl_steer.server.web.catalogue import builtin_entries
-    from bl_steer.server.web.process import serve_web
-    from bl_steer.server.web.rendering import load_pages
-
+    """Return what each process does, by its name, and load what they all need."""
     functions: dict[str, Callable[[], None]] = {}
     load_texts()  # for mails
     if "web" in parts:
@@ -51,8 +52,6 @@ def tasks_of(
     settings: ServerSettings, parts: Sequence[str] = PARTS
 ) -> dict[str, Callable[[], None]]:
     """Return what is done once, beside the parts."""
-    from bl_steer.server.sandbox.caches import caches_of, make_caches
-
     if "worker" in parts and caches_of(settings.caches) is None:
         return {"caches": partial(make_caches, settings.caches)}
     return {}
@@ -73,8 +72,6 @@ def prepare(settings: ServerSettings) -> None:
     RuntimeError
         Where jobs could not be kept apart, or where a restore was not finished.
     """
-    from bl_steer.server.sandbox.run import sandbox_problem
-
     problem = sandbox_problem()
     if problem and not settings.trust_packages:
         raise RuntimeError(
@@ -159,7 +156,6 @@ class Announcement:
         """Tell the address, and the link that makes the first account, if it is time."""
         if self._made or not _answers(self._settings):
             return
-        from bl_steer.server.web.process import first_link
 
         self._made = True
         database = Database(self._settings.database, pool_size=1)

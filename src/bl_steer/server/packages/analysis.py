@@ -12,8 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel
 
+from bl_steer.analysis import components, segmentation
+from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 from bl_steer.server.packages.content import content_hash, hash_file, verify_content
+from bl_steer.server.packages.inputs import package_inputs
 from bl_steer.server.packages.manifest import (
     MANIFEST_FILE,
     Manifest,
@@ -50,13 +53,9 @@ class PackageAnalysis:
         """Return a stored run as inputs, for packages of micrographs and of maps."""
         kind = self.manifest.input.kind
         if kind == "micrographs":
-            from bl_steer.analysis.segmentation.analysis import SegmentMicrographs
-
-            return SegmentMicrographs().inputs_of(run)
+            return segmentation.SegmentMicrographs().inputs_of(run)
         if kind == "map":
-            from bl_steer.analysis.components.analysis import MapComponents
-
-            return MapComponents().inputs_of(run)
+            return components.MapComponents().inputs_of(run)
         raise ValueError(
             f"a stored run must give what {self.name} works on, a {kind}, got run {run.uid}; give "
             "files instead"
@@ -64,8 +63,6 @@ class PackageAnalysis:
 
     def inputs_from_files(self, paths: Sequence[Path]) -> Inputs:
         """Return files as inputs, and what the user should know of them."""
-        from bl_steer.server.packages.inputs import package_inputs
-
         return package_inputs(self.manifest.input.kind, paths)
 
     def run(self, inputs: Inputs, params: Any, progress: Progress | None = None) -> AnalysisResult:
@@ -78,8 +75,6 @@ class PackageAnalysis:
         ValueError
             When the inputs are not of its kind, or its script says that they do not fit.
         """
-        from bl_steer.processing.single_thread import single_thread
-
         began = time.time()
         report = progress or (lambda done, total: None)
         report(0, STEPS)

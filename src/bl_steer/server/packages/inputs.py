@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bl_steer import files
 from bl_steer.protocols import Inputs
 from bl_steer.server.jobs.inputs import InputKind as Uploads
 from bl_steer.server.jobs.inputs import check_uploads, kinds, read_inputs
@@ -43,11 +44,9 @@ def package_inputs(
         When a file cannot be read, or is not of that kind.
     """
     if kind == "table":
-        from bl_steer.files.points import read_table
-
         check_uploads(TABLES, [path.name for path in paths])
         source = {"files": [path.name for path in paths]}
-        read = Inputs(read_table(paths[0]), {}, source)
+        read = Inputs(files.read_table(paths[0]), {}, source)
     else:
         with tempfile.TemporaryDirectory(prefix="bl_steer_inputs_") as scratch:
             read = read_inputs(LIKE[kind], paths, Path(scratch))

@@ -7,6 +7,7 @@ without running it, which is why pickles are approved by two and run in the sand
 from __future__ import annotations
 
 import ast
+import json
 import pickletools
 import zipfile
 from pathlib import Path
@@ -88,8 +89,6 @@ def _pickle_names(data: bytes) -> list[str]:
 
 
 def _skops_names(path: Path) -> list[str]:
-    import json
-
     try:
         with zipfile.ZipFile(path) as archive:
             if archive.getinfo("schema.json").file_size > LARGEST_READ:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from bl_steer.server.packages.manifest import SOURCE_FILE, Format, PackageError, read_source
 
@@ -176,8 +177,6 @@ def write_template(folder: Path, *, author: str, weights: Format | None = None) 
 
 
 def _draw_two_halves(path: Path) -> None:
-    from PIL import Image
-
     halves = np.full((48, 64), 60, np.uint8)
     halves[:, 32:] = 180
     Image.fromarray(halves).save(path)

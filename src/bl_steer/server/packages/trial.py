@@ -7,12 +7,15 @@ it is compared with what was expected outside.
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
+from bl_steer import processing
+from bl_steer.server import packages
 from bl_steer.server.packages.expected import expected_of
 from bl_steer.server.packages.manifest import Expectation
 
@@ -24,9 +27,8 @@ OUTCOME_FILE = "trial.jsonl"
 def main(arguments: list[str]) -> None:
     """Run the tests of a package, and write a line for each into a folder."""
     folder, out = map(Path, arguments)
-    from bl_steer.server.packages.analysis import package_analysis
 
-    analysis = package_analysis(folder)
+    analysis = packages.package_analysis(folder)
     with (out / OUTCOME_FILE).open("w", encoding="utf-8") as file:
         for test in analysis.manifest.tests:
             outcome = _try(analysis, test)
@@ -35,15 +37,12 @@ def main(arguments: list[str]) -> None:
 
 
 def _try(analysis: Any, test: Expectation) -> dict[str, Any]:
-    from bl_steer.processing.registry import make_params
-    from bl_steer.server.packages.inputs import package_inputs
-
     began = time.perf_counter()
     outcome: dict[str, Any] = {"name": test.name, "problems": [], "found": None, "warnings": []}
     try:
         paths = [analysis.folder / name for name in test.inputs]
-        inputs = package_inputs(analysis.manifest.input.kind, paths, test.metadata)
-        result = analysis.run(inputs, make_params(analysis, test.params))
+        inputs = packages.package_inputs(analysis.manifest.input.kind, paths, test.metadata)
+        result = analysis.run(inputs, processing.make_params(analysis, test.params))
         outcome["found"] = expected_of(result)
         outcome["warnings"] = list(result.warnings)
         outcome["figures"] = _draw(result.figures)
@@ -59,13 +58,8 @@ def _kind(error: Exception) -> str:
 
 def _draw(figures: Any) -> list[str]:
     """Draw each figure, as the server will; a figure that fails fails the test."""
-    from io import BytesIO
-
-    import matplotlib as mpl
-
-    mpl.use("Agg")
     for draw in figures.values():
-        draw().savefig(BytesIO(), dpi=50)
+        draw().savefig(io.BytesIO(), dpi=50)
     return sorted(figures)
 
 

@@ -2,7 +2,8 @@
 
 skops builds the types of its own list and those of the approved manifest; safetensors, npz and
 ONNX hold numbers alone; pickle, joblib and h5 are code. The service loads all of them in the
-sandbox only (`bl_steer.server.sandbox.run`).
+sandbox only (`bl_steer.server.sandbox.run`). Each format's library is imported where its file is
+loaded: skops alone takes seconds, and onnxruntime and keras need not be there.
 """
 
 from __future__ import annotations

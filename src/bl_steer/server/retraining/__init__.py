@@ -4,3 +4,7 @@
 begins a retraining when it is due, `run` has it done in the sandbox, where `process` trains the
 candidate and `comparison` holds it against the champion; `candidate` makes it a package.
 """
+
+import lazy_loader as lazy
+
+__getattr__, __dir__, __all__ = lazy.attach_stub(__name__, __file__)

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import scipy
+from PIL import Image
 
 from bl_steer.server.packages.manifest import SOURCE_FILE, PackageError
 from bl_steer.server.packages.testing import accept, try_package
@@ -131,11 +133,8 @@ def write_candidate(
 
 def _draw(path: Path) -> None:
     """Draw round patches with noise: nobody's data, so that it may travel with the package."""
-    from PIL import Image
-    from scipy.ndimage import gaussian_filter
-
     rng = np.random.default_rng(0)
-    field = gaussian_filter(rng.normal(size=(96, 96)), 6)
+    field = scipy.ndimage.gaussian_filter(rng.normal(size=(96, 96)), 6)
     levels = np.digitize(field, np.quantile(field, (0.33, 0.66)))
     grey = np.array([60, 120, 190])[levels] + rng.normal(0, 8, field.shape)
     Image.fromarray(np.clip(grey, 0, 255).astype(np.uint8)).save(path)

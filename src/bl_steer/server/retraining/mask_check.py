@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from bl_steer import files
+from bl_steer.analysis import segmentation
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import run_in_sandbox
@@ -116,12 +118,8 @@ def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Fin
     ----------
     rows : the phases, as `Phases.to_list` has them
     """
-    from bl_steer.analysis.segmentation.masks import decode_mask
-    from bl_steer.analysis.segmentation.phases import Phases
-    from bl_steer.files import read_colours, read_micrographs
-
     try:
-        fields, painted = read_micrographs(image).fields, read_colours(mask)
+        fields, painted = files.read_micrographs(image).fields, files.read_colours(mask)
     except ValueError as error:
         return Finding("unread", str(error))
     if len(fields) != 1:
@@ -130,7 +128,7 @@ def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Fin
     if grey.shape[:2] != painted.shape[:2]:
         return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
     try:
-        decode_mask(painted, Phases.from_list(rows), image=grey)
+        segmentation.decode_mask(painted, segmentation.Phases.from_list(rows), image=grey)
     except ValueError as error:
         return Finding("colours", str(error))
     return Finding("none")

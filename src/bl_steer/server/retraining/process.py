@@ -16,6 +16,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from bl_steer import files, plotting
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation import training
+from bl_steer.processing.single_thread import single_thread
+from bl_steer.server import retraining
+
 __all__ = ["MODEL", "REPORT", "REPORT_PAGE", "RetrainingTask", "main", "retrain"]
 
 MODEL = "model"
@@ -67,27 +75,24 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     ValueError
         When the other pairs lack a part, or a phase.
     """
-    from bl_steer.analysis.segmentation.model import SegmentationModel
-    from bl_steer.analysis.segmentation.training import TrainingSettings
-    from bl_steer.analysis.segmentation.training.card import train_model
-    from bl_steer.server.retraining.comparison import compare
-
     began = time.perf_counter()
     out = Path(task.out)
-    champion = SegmentationModel.load(task.champion)
+    champion = segmentation.SegmentationModel.load(task.champion)
     fields, left_out = _read(task, champion)
     data = _training_set(fields, champion)
-    settings = TrainingSettings(
+    settings = training.TrainingSettings(
         **task.settings,
         network=champion.name,
         widths=champion.widths,
         calibrate=champion.calibrated,
     )
     # The hold-out is no part of this: it is used once, when all is done.
-    candidate = train_model(data, settings, folder=out / MODEL, progress=progress, start=champion)
+    candidate = training.train_model(
+        data, settings, folder=out / MODEL, progress=progress, start=champion
+    )
     (out / MODEL / "checkpoint.pt").unlink(missing_ok=True)
     held = fields["hold-out"]
-    compared = compare(
+    compared = retraining.compare(
         [one.labels for one in held],
         _labels(champion, held),
         _labels(candidate, held),
@@ -113,9 +118,7 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
 
 
 def _training_set(fields: Mapping[str, Sequence[Any]], champion: Any) -> Any:
-    from bl_steer.analysis.segmentation.training.training_set import TrainingSet
-
-    return TrainingSet(
+    return training.TrainingSet(
         champion.phases, fields["train"], fields["validation"], [], champion.pixel_size_nm
     )
 
@@ -143,47 +146,35 @@ def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], li
 
 def _field(row: dict[str, Any], champion: Any) -> Any:
     """Return a micrograph and its mask, at the champion's pixel size."""
-    import numpy as np
-
-    from bl_steer.analysis.segmentation.training.pairs import Pair, load_pair
-    from bl_steer.analysis.segmentation.training.training_set import LabelledField, at_pixel_size
-    from bl_steer.files import MAX_PIXELS, read_micrographs
-
     image, mask = Path(row["image"]), Path(row["mask"])
-    grey, labels = load_pair(Pair(image, mask, row["sample"], {}), champion.phases)
+    grey, labels = training.load_pair(
+        training.Pair(image, mask, row["sample"], {}), champion.phases
+    )
     if not np.isfinite(grey).all():
         raise ValueError(
             f"{image.name} must have finite grey levels, got others; crop or fill them"
         )
-    size, wanted = read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
-    if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= MAX_PIXELS:
+    size, wanted = files.read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
+    if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= files.MAX_PIXELS:
         raise ValueError(
             f"{image.name} must have pixels of about {wanted:g} nm, got {size:g} nm; give another"
         )
     conditions = {} if size is None else {"pixel_size_nm": size}
-    one = LabelledField(grey, labels, row["sample"], conditions, row["name"])
-    return at_pixel_size(one, wanted)
+    field = training.LabelledField(grey, labels, row["sample"], conditions, row["name"])
+    return training.at_pixel_size(field, wanted)
 
 
 def _labels(model: Any, fields: Sequence[Any]) -> list[Any]:
-    from bl_steer.analysis.segmentation.segmentation import segment
-    from bl_steer.processing.single_thread import single_thread
-
     with single_thread():
-        return [segment(model, one.image, keep_probability=False).labels for one in fields]
+        return [
+            segmentation.segment(model, one.image, keep_probability=False).labels for one in fields
+        ]
 
 
 def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
-    from matplotlib.figure import Figure
-
-    from bl_steer.analysis.segmentation.figures import plot_training
-    from bl_steer.plotting.fonts import with_japanese
-    from bl_steer.server.retraining.report import draw_comparison, write_report
-
-    with with_japanese():
-        figure = Figure(figsize=(8.0, 3.2), layout="constrained")
-        plot_training(candidate.card["history"], ax=figure.subplots())
-        page = write_report(report, [draw_comparison(report), figure])
+    with plotting.with_japanese():
+        history = retraining.draw_training(candidate.card["history"])
+        page = retraining.write_report(report, [retraining.draw_comparison(report), history])
     (out / REPORT_PAGE).write_text(page, encoding="utf-8")
     (out / REPORT).write_text(json.dumps(report), encoding="utf-8")
 

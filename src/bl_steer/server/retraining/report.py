@@ -8,9 +8,12 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from matplotlib.figure import Figure
+
+from bl_steer.analysis import segmentation
 from bl_steer.server.languages import LANGUAGES, text
 
-__all__ = ["draw_comparison", "write_report"]
+__all__ = ["draw_comparison", "draw_training", "write_report"]
 
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:46rem;margin:2rem auto;padding:0 1rem}"
@@ -40,10 +43,8 @@ def write_report(report: Mapping[str, Any], figures: Sequence[Any]) -> str:
     )
 
 
-def draw_comparison(report: Mapping[str, Any]) -> Any:
+def draw_comparison(report: Mapping[str, Any]) -> Figure:
     """Draw both scores with their intervals, and the difference in each micrograph."""
-    from matplotlib.figure import Figure
-
     scores = report["comparison"]
     figure = Figure(figsize=(8.0, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -63,6 +64,13 @@ def draw_comparison(report: Mapping[str, Any]) -> Any:
         title="each micrograph",
     )
     right.invert_yaxis()
+    return figure
+
+
+def draw_training(history: Sequence[Mapping[str, float]]) -> Figure:
+    """Draw how the training of the candidate went."""
+    figure = Figure(figsize=(8.0, 3.2), layout="constrained")
+    segmentation.plot_training(history, ax=figure.subplots())
     return figure
 
 

@@ -19,6 +19,7 @@ from typing import Any
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
+from bl_steer.analysis.segmentation.shipped import MODELS_DIR
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, User
@@ -236,7 +237,6 @@ class Retrainings:
         if len(champion) == 64:
             folder, _ = self.packages.permitted(session, champion)
             return folder / MODEL
-        from bl_steer.analysis.segmentation.shipped import MODELS_DIR
 
         shipped = MODELS_DIR / champion
         return shipped if shipped.is_dir() else Path(champion)

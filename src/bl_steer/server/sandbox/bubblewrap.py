@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import bl_steer
+
 __all__ = ["JOB", "bubblewrap_command", "plain_environment"]
 
 JOB = Path("/job")
@@ -60,8 +62,6 @@ def bubblewrap_command(
 
 def _library_folders() -> list[Path]:
     """Return the folders of Python, of what is installed in it, and of this library."""
-    import bl_steer
-
     ours = Path(bl_steer.__file__).resolve().parent
     places = [Path(sys.base_prefix), Path(sys.prefix), ours]
     return sorted({place.resolve() for place in places}, key=lambda place: len(place.parts))
@@ -69,8 +69,6 @@ def _library_folders() -> list[Path]:
 
 def plain_environment(home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
     """Return the few variables that a sandboxed program gets."""
-    import bl_steer
-
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
         **dict.fromkeys(threads, "1"),

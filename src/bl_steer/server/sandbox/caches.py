@@ -14,6 +14,12 @@ from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+
+import bl_steer
+from bl_steer import processing
+from bl_steer.protocols import Inputs
+
 __all__ = ["MADE", "cache_environment", "caches_of", "copy_caches", "make_caches"]
 
 MADE = "made"
@@ -58,23 +64,16 @@ def make_caches(folder: Path) -> None:
 
 def _use() -> None:
     """Carry out what compiles, and draw a picture."""
-    import numpy as np
-
-    from bl_steer.processing.registry import find_analysis, make_params
-    from bl_steer.protocols import Inputs
-
     labels = np.random.default_rng(0).integers(0, 3, (12, 12, 12)).astype(np.uint8)
-    analysis = find_analysis("structure")
+    analysis = processing.find_analysis("structure")
     inputs = Inputs({"labels": labels}, {"voxel_size_nm": (10.0, 10.0, 10.0)})
-    params = make_params(analysis, {"blocks": 2, "n_bootstrap": 100})
+    params = processing.make_params(analysis, {"blocks": 2, "n_bootstrap": 100})
     for draw in analysis.run(inputs, params).figures.values():
         draw()
 
 
 def _stamp() -> str:
     """Return what the caches hang on: versions, and when the compiled sources were written."""
-    import bl_steer
-
     sources = sorted(Path(bl_steer.__file__).parent.glob("analysis/structure/*.py"))
     parts = [f"{name} {version(name)}" for name in LIBRARIES]
     parts += [f"{path.name} {path.stat().st_mtime_ns}" for path in sources]

@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from numpy.lib import format as npy
+
 __all__ = ["BadHeader", "jpeg_shape", "npy_bytes", "png_bytes", "tiff_bytes", "zip_bytes"]
 
 MAX_PAGES = 20_000
@@ -147,8 +149,6 @@ def npy_bytes(path: Path) -> int:
 
 def _npy(file: IO[bytes]) -> tuple[int, int]:
     """Return the size of the array and that of the header, bytes."""
-    from numpy.lib import format as npy
-
     try:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0

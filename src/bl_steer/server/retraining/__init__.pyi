@@ -1,0 +1,12 @@
+from .candidate import write_candidate as write_candidate
+from .comparison import compare as compare
+from .mask_check import check_mask as check_mask
+from .mask_check import look_at_mask as look_at_mask
+from .report import draw_comparison as draw_comparison
+from .report import draw_training as draw_training
+from .report import write_report as write_report
+from .run import RetrainingFailed as RetrainingFailed
+from .run import Retrainings as Retrainings
+from .schedule import start_if_due as start_if_due
+from .settings import RetrainingSettings as RetrainingSettings
+from .snapshots import take_snapshot as take_snapshot
