@@ -69,11 +69,14 @@ class Parser(argparse.ArgumentParser):
     ----------
     add_options : adds the options when they are first needed, and is told what was typed: they may
         depend on it
+    lenient : whether it passes over what it does not know, for a first look at what was typed
     """
 
-    def __init__(self, *, add_options: AddOptions | None = None, **settings: Any) -> None:
+    def __init__(
+        self, *, add_options: AddOptions | None = None, lenient: bool = False, **settings: Any
+    ) -> None:
         super().__init__(**{"formatter_class": _Help, **settings})
-        self._add_options = add_options
+        self._add_options, self.lenient = add_options, lenient
 
     def complete(self, argv: Sequence[str] = ()) -> None:
         """Add the options that are still missing."""
@@ -82,9 +85,12 @@ class Parser(argparse.ArgumentParser):
             add(self, argv)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, with all options."""
+        """Parse, with all options; the command itself refuses what it does not know."""
         self.complete(sys.argv[1:] if args is None else args)
-        return super().parse_known_args(args, namespace)
+        namespace, unknown = super().parse_known_args(args, namespace)
+        if unknown and not self.lenient:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return namespace, unknown
 
     def format_help(self) -> str:
         """Return the help, with all options."""
@@ -101,10 +107,12 @@ def group(parser: Parser) -> Any:
     return parser.add_subparsers(required=True, metavar="COMMAND")
 
 
-def command(commands: Any, name: str, run: Run, text: str) -> Parser:
-    """Add a command with ``--json`` to a group; `run` gets the parsed arguments."""
+def command(commands: Any, name: str, run: Run, text: str, *, json: bool = True) -> Parser:
+    """Add a command to a group; `run` gets the parsed arguments."""
     parser: Parser = commands.add_parser(name, help=text, description=text)
-    json_option(parser, run)
+    parser.set_defaults(run=run)
+    if json:
+        json_option(parser, run)
     return parser
 
 

@@ -19,7 +19,7 @@ from bl_steer.cli.options import (
     print_warnings,
     server_folder_option,
 )
-from bl_steer.processing.stored_runs import parse_values
+from bl_steer.cli.params import add_named_params, read_params
 from bl_steer.server.packages import commands
 from bl_steer.server.packages.commands import LocalServer, open_local_server
 
@@ -52,9 +52,7 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     run = command(package, "run", _run, "run a package on files, as the server would")
     run.add_argument("folder", type=Path, help="of the package")
     run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="to analyse")
-    run.add_argument(
-        "--param", action="append", default=[], metavar="NAME=VALUE", help="may be repeated"
-    )
+    add_named_params(run, "may be repeated")
     out_option(run, "found")
     build = command(package, "build", _build, "make one file of a package, to be submitted")
     build.add_argument("folder", type=Path, help="of the package")
@@ -153,7 +151,7 @@ def _test(arguments: argparse.Namespace) -> Any:
 
 
 def _run(arguments: argparse.Namespace) -> Any:
-    params = parse_values(arguments.param)
+    params = read_params(arguments)
     report = commands.run(arguments.folder, arguments.paths, params, out=arguments.out)
     print_warnings(report)
     print_row("results", f"{arguments.out}, {len(report['files'])} files")

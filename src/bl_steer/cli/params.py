@@ -19,7 +19,7 @@ from pydantic.fields import FieldInfo
 
 from bl_steer.processing import find_analysis
 
-__all__ = ["add_params", "analysis_of", "option_of", "read_params"]
+__all__ = ["add_named_params", "add_params", "analysis_of", "option_of", "read_params"]
 
 DEST = "param:"
 """Before the name of a field, where parsed arguments hold its value."""
@@ -46,13 +46,17 @@ def add_params(
             _add_option(options, name, field, name in required or field.is_required())
 
 
+def add_named_params(parser: argparse.ArgumentParser, text: str) -> None:
+    """Add ``--param NAME=VALUE``, for an analysis whose parameters are not known here."""
+    parser.add_argument(
+        "--param", action="append", type=_named, default=[], metavar="NAME=VALUE", help=text
+    )
+
+
 def read_params(arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the parameters that were given, by the names of their fields."""
-    return {
-        key.removeprefix(DEST): value
-        for key, value in vars(arguments).items()
-        if key.startswith(DEST)
-    }
+    fields = {k.removeprefix(DEST): v for k, v in vars(arguments).items() if k.startswith(DEST)}
+    return {**fields, **dict(getattr(arguments, "param", ()))}
 
 
 def analysis_of(name: str) -> Any:
@@ -61,6 +65,17 @@ def analysis_of(name: str) -> Any:
         return find_analysis(name)
     except (ValueError, ImportError):
         return None
+
+
+def _named(text: str) -> tuple[str, Any]:
+    """Return name and value; lists are JSON, and the analysis makes numbers of text."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
+    try:
+        return name, json.loads(value) if value[:1] in ("[", "{") else value
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be JSON, got {value!r}") from error
 
 
 def option_of(name: str, field: FieldInfo) -> str:

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from bl_steer.cli.options import Parser, group, server_folder_option
+from bl_steer.cli.options import Parser, command, group, server_folder_option
 from bl_steer.server.auth.accounts import check_email, invite
 from bl_steer.server.environment import read_settings
 from bl_steer.server.errors import Refused
@@ -44,22 +44,19 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``server``."""
     server = group(parser)
     text = "print a link that makes an account"
-    add_user = server.add_parser("add-user", help=text, description=text)
+    add_user = command(server, "add-user", _add_user, text, json=False)
     add_user.add_argument("email", metavar="EMAIL", help="of the account")
     add_user.add_argument(
         "--role", choices=("user", "reviewer", "admin"), default="user", help="of the account"
     )
-    add_user.set_defaults(run=_add_user)
     server_folder_option(add_user)
     text = "copy database and files while it runs"
-    backup = server.add_parser("backup", help=text, description=text)
+    backup = command(server, "backup", _backup, text, json=False)
     backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
-    backup.set_defaults(run=_backup)
     server_folder_option(backup)
     text = "bring a backup back into an empty server"
-    restored = server.add_parser("restore", help=text, description=text)
+    restored = command(server, "restore", _restore, text, json=False)
     restored.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
-    restored.set_defaults(run=_restore)
     server_folder_option(restored)
 
 

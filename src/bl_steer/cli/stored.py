@@ -41,7 +41,7 @@ def add_show(parser: Parser, argv: Sequence[str]) -> None:
 def add_analyse(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``analyse``, and those of the analysis that is named."""
     _analyse_options(parser)
-    first = Parser(prog=parser.prog, add_help=False)
+    first = Parser(prog=parser.prog, add_help=False, lenient=True)
     _analyse_options(first)
     name = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0].name
     analysis = None if name is None else analysis_of(name)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from bl_steer.cli.options import Parser, json_option, out_option, print_row, print_warnings
-from bl_steer.cli.params import add_params, analysis_of, read_params
+from bl_steer.cli.params import add_named_params, add_params, analysis_of, read_params
 from bl_steer.progress import Bar
 from bl_steer.server.client import Client
 
@@ -32,19 +31,12 @@ def add_submit(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument("--mail", action="store_true", help="send a mail at its end")
     parser.add_argument("--no-wait", action="store_true", help="leave as soon as it is queued")
     out_option(parser, None, "save the result's files")
-    first = Parser(prog=parser.prog, add_help=False, allow_abbrev=False)
+    first = Parser(prog=parser.prog, add_help=False, lenient=True, allow_abbrev=False)
     _analysis_option(first)
     name = first.parse_known_args(list(argv))[0].analysis
     analysis = None if name is None else analysis_of(name)
     if analysis is None:
-        parser.add_argument(
-            "--param",
-            action="append",
-            type=_param,
-            default=[],
-            metavar="NAME=VALUE",
-            help="of an analysis that the server alone knows; may be repeated",
-        )
+        add_named_params(parser, "of an analysis that the server alone knows; may be repeated")
     else:
         add_params(parser, analysis.Params)
 
@@ -58,21 +50,10 @@ def _analysis_option(parser: Parser) -> None:
     )
 
 
-def _param(text: str) -> tuple[str, Any]:
-    """Return name and value; a value that is not JSON is text."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise argparse.ArgumentTypeError(f"must be NAME=VALUE, got {text!r}")
-    try:
-        return name, json.loads(value)
-    except ValueError:
-        return name, value
-
-
 def _submit(arguments: argparse.Namespace) -> Any:
     if missing := [str(path) for path in arguments.files if not path.is_file()]:
         raise FileNotFoundError(f"files must exist to be sent, got {', '.join(missing)}")
-    params = {**read_params(arguments), **dict(getattr(arguments, "param", ()))}
+    params = read_params(arguments)
     with Client(arguments.server, arguments.key) as server:
         about = {"sample": arguments.sample_name, "may_train": arguments.may_train}
         uploads = [server.upload(path, **about) for path in arguments.files]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from bl_steer.runs import Run
     from bl_steer.store import Store
 
-__all__ = ["analyse", "analyse_pending", "known_analyses", "parse_values", "show_analysis"]
+__all__ = ["analyse", "analyse_pending", "known_analyses", "show_analysis"]
 
 HEAD = 5
 """Rows of a table that are shown."""
@@ -127,26 +126,6 @@ def show_analysis(run: Run, frames_dir: Path) -> Report:
         "arrays": about["arrays"],
         "figures": {name: str(frames_dir / file) for name, file in about["figures"].items()},
     }
-
-
-def parse_values(texts: list[str]) -> dict[str, Any]:
-    """Return ``key=value`` options by key; lists are JSON, and pydantic makes numbers of text.
-
-    Raises
-    ------
-    ValueError
-        For an option without ``=``, or a key that comes twice.
-    """
-    values: dict[str, Any] = {}
-    for text in texts:
-        key, equals, value = text.partition("=")
-        if not equals or not key or key in values:
-            raise ValueError(
-                f"a parameter must be written key=value, each once, got {text!r}; write e.g. "
-                "--param n_components=5"
-            )
-        values[key] = json.loads(value) if value[:1] in ("[", "{") else value
-    return values
 
 
 def _carry_out(

@@ -149,6 +149,7 @@ def test_the_same_options_give_the_same_digest_for_a_file_and_for_a_stored_run(
 
 def test_an_analysis_that_the_server_alone_knows_takes_its_parameters_by_name() -> None:
     words = ["submit", "a.tif", "--analysis", "grain-size@1", "--param", "n=3", "--param", "of=x"]
+    words += ["--param", "levels=[1, 2]"]
     arguments: Any = make_parser().parse_args(words)
-    assert dict(arguments.param) == {"n": 3, "of": "x"}
+    assert read_params(arguments) == {"n": "3", "of": "x", "levels": [1, 2]}
     assert main([*words, "--param", "n"]) == 2

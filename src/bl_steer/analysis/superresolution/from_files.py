@@ -48,7 +48,6 @@ from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 __all__ = [
     "check",
     "inputs_from_files",
-    "parse_voxel",
     "run",
     "run_zarr",
     "train",
@@ -231,31 +230,6 @@ def check(
         ],
         "limit": limit_of(voxel_nm[0]),
     }
-
-
-def parse_voxel(text: str) -> Voxel:
-    """Return the edges of a voxel, nm, from ``Z,Y,X``.
-
-    Raises
-    ------
-    ValueError
-        Unless there are three positive numbers, equal along y and x.
-
-    Examples
-    --------
-    >>> parse_voxel("100,10,10")
-    (100.0, 10.0, 10.0)
-    """
-    try:
-        z, y, x = (float(part) for part in text.split(","))
-    except ValueError:
-        z = y = x = float("nan")
-    if not (0 < z < np.inf and 0 < y < np.inf and abs(y - x) <= 1e-3 * y):
-        raise ValueError(
-            "a voxel must be three positive numbers Z,Y,X in nm, with Y equal to X, got "
-            f"{text!r}; try 100,10,10"
-        )
-    return z, y, x
 
 
 def write_volume(path: Path, volume: NDArray[Any], voxel_nm: Voxel) -> Path:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
-from bl_steer.analysis.superresolution import even_subset, isotropy, parse_voxel
+from bl_steer.analysis.superresolution import even_subset, isotropy
 from bl_steer.analysis.superresolution.checks import NETWORKS, verdict
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
@@ -264,14 +264,6 @@ def test_an_unknown_voxel_is_refused(grey: NDArray[np.uint8]) -> None:
     analysis = find_analysis("superres")
     with pytest.raises(ValueError, match="pitch_nm and pixel_size_nm must be known"):
         analysis.run(Inputs({"slices": grey}), make_params(analysis, {}))
-
-
-@pytest.mark.parametrize(
-    "text", ["100,10", "100,10,12", "0,10,10", "a,b,c", "nan,10,10", "inf,10,10", "100,-1,-1"]
-)
-def test_a_voxel_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="try 100,10,10"):
-        parse_voxel(text)
 
 
 @pytest.mark.parametrize(
