@@ -20,6 +20,7 @@ from bl_steer.server.auth.permissions import ACCESS
 from bl_steer.server.client import Client, JobFailed, ServerError
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Upload
+from bl_steer.server.web.catalogue import builtin_entries
 
 TABLE = b"x,y,value\n1,2,3\n"
 CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "40"))
@@ -71,6 +72,19 @@ def test_a_program_uploads_submits_waits_and_downloads(site: Any, table: Path) -
     assert (done["state"], done["digest"]) == ("done", "d" * 64)
     assert seen
     assert httpx.get(link).status_code == 200
+
+
+def test_an_analysis_describes_its_parameters_without_those_that_are_not_for_users(
+    site: Any,
+) -> None:
+    client = site.program(site.user("params@example.org"))
+    known = {entry.name: entry for entry in builtin_entries()}
+    for analysis in client.get("/api/v1/analyses").json():
+        entry = known[analysis["name"]]
+        described = analysis["params"]["properties"]
+        assert described.keys() == entry.params.model_fields.keys() - entry.hidden
+        keys = {key for schema in described.values() for key in schema}
+        assert not keys & {"option", "metavar"}, "these are for the command line alone"
 
 
 def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) -> None:

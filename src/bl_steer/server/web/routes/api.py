@@ -53,6 +53,9 @@ BINARY = {
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 
+COMMAND_LINE = ("option", "metavar")
+"""What `bl_steer.cli` alone reads of a parameter; it is no part of the JSON schema."""
+
 Before = Annotated[
     float | None, Query(description="Only older ones: `created` of the last of the page before")
 ]
@@ -245,8 +248,12 @@ def description(request: Request) -> Response:
 
 def _analysis(entry: AnalysisEntry, language: str) -> AnalysisInfo:
     schema = entry.params.model_json_schema()
-    for name in entry.hidden:
-        schema.get("properties", {}).pop(name, None)
+    properties = schema.get("properties", {})
+    schema["properties"] = {
+        name: {key: value for key, value in described.items() if key not in COMMAND_LINE}
+        for name, described in properties.items()
+        if name not in entry.hidden
+    }
     return AnalysisInfo(
         name=entry.name,
         title=entry.title(language),
