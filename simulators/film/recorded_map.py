@@ -131,7 +131,7 @@ class RecordedMap:
             recorded.y[every],
             values[every],
             axes=recorded.axes,
-            unit=recorded.unit,
+            unit=recorded.unit or "px",
             name=recorded.name,
             interpolation=interpolation,
         )

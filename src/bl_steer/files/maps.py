@@ -1,35 +1,22 @@
-"""Read a recorded map from an .npz file, trusting nothing in it.
+"""Recorded maps from .npz files, for replay and for the analysis of components alike.
 
-`simulators.film.recorded_map.RecordedMap.load` is what users call. Files come from anywhere:
-pickles are never loaded, and what cannot be a map is refused in one line that says what to change.
+`simulators.film.recorded_map.RecordedMap.load` and `bl_steer.files.map_inputs` are what users
+call; tables of points are read by `bl_steer.files.points`.
 """
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.files.archives import read_archive, text_of
 
-__all__ = ["MapFile", "checked_clip", "checked_stride", "read_map"]
-
-UNREADABLE = (
-    OSError,
-    ValueError,
-    EOFError,
-    KeyError,
-    BadZipFile,
-    zlib.error,
-    NotImplementedError,  # a compression that zipfile does not know
-    RuntimeError,  # an encrypted member
-)
-"""What NumPy and zipfile raise on a damaged file or on pickles."""
+__all__ = ["MapFile", "check_real", "checked_clip", "checked_stride", "read_map"]
 
 
 @dataclass(frozen=True)
@@ -42,7 +29,7 @@ class MapFile:
     x, y : shape (n_y, n_x) or (n,), in `unit`
     values : shape of x, then (), (C,) or (H, W)
     axes : coordinates of the pixels, None where the file holds none
-    unit : of x and y
+    unit : of x and y, None where the file does not say
     """
 
     name: str
@@ -50,11 +37,13 @@ class MapFile:
     y: NDArray[Any]
     values: NDArray[Any]
     axes: FrameAxes | None
-    unit: str
+    unit: str | None
 
 
 def read_map(path: str | Path) -> MapFile:
     """Read x, y, ``patterns`` or ``map``, and the optional axes and units.
+
+    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,).
 
     Raises
     ------
@@ -64,29 +53,29 @@ def read_map(path: str | Path) -> MapFile:
         If the file is not a readable .npz without pickles, or an array is missing or misshapen.
     """
     path = Path(path)
-    arrays = _read_arrays(path)
+    arrays = read_archive(path)
     source = "patterns" if "patterns" in arrays else "map"
-    missing = [key for key in ("x", "y", source) if key not in arrays]
-    if missing:
-        wanted = "patterns or map" if source in missing else missing[0]
+    if missing := [key for key in ("x", "y", source) if key not in arrays]:
+        needed = "patterns or map" if source in missing else missing[0]
         raise ValueError(
             f"a recorded map must hold x, y and patterns or map, got {sorted(arrays)} in "
-            f"{str(path)!r}; add {wanted}"
+            f"{str(path)!r}; add {needed}"
         )
-    x, y, values = arrays["x"], arrays["y"], arrays[source]
     for name in ("x", "y", source):
-        if arrays[name].dtype.kind not in "fiu":
-            raise ValueError(
-                f"{name} must be real numbers, got {arrays[name].dtype} in {str(path)!r}; "
-                "save it as float or integer"
-            )
-    if x.shape != y.shape or values.shape[: x.ndim] != x.shape:
-        raise ValueError(
-            f"x, y and {source} must have one shape of points, got {x.shape}, {y.shape} and "
-            f"{values.shape} in {str(path)!r}; give all three for every point"
-        )
+        check_real(name, arrays[name], path)
+    x, y = _positions(arrays, source, path)
+    values = arrays[source]
     axes = _read_axes(arrays, values.shape[x.ndim :], path)
-    return MapFile(path.stem, x, y, values, axes, _text(arrays, "unit_xy", "px"))
+    return MapFile(path.stem, x, y, values, axes, text_of(arrays, "unit_xy"))
+
+
+def check_real(name: str, array: NDArray[Any], path: Path) -> None:
+    """Refuse an array of anything but real numbers."""
+    if array.dtype.kind not in "fiub":
+        raise ValueError(
+            f"{name} must be real numbers, got {array.dtype} in {str(path)!r}; "
+            "save it as float or integer"
+        )
 
 
 def checked_clip(clip: float | None) -> None:
@@ -101,31 +90,47 @@ def checked_stride(stride: int) -> None:
         raise ValueError(f"stride must be an integer of at least 1, got {stride!r}; try 1")
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    if not path.exists():
-        raise FileNotFoundError(f"a recorded map must exist, got {str(path)!r}; check the path")
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                raise ValueError("a single array")
-            with loaded:
-                return {key: loaded[key] for key in loaded.files}
-    except UNREADABLE as error:
-        # numpy's first sentence; the next one recommends to load pickles all the same
-        reason = " ".join(str(error).split()).split(". ")[0] or type(error).__name__
+def _positions(
+    arrays: dict[str, NDArray[Any]], source: str, path: Path
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return x and y of every point, in one shape."""
+    x, y, shape = arrays["x"], arrays["y"], arrays[source].shape
+    is_list = x.ndim in (1, 2) and x.shape == y.shape == shape[: x.ndim]
+    is_axes = x.ndim == y.ndim == 1 and (*y.shape, *x.shape) == shape[:2]
+    got = f"x {x.shape}, y {y.shape} and {source} {shape} in {str(path)!r}"
+    if is_list and is_axes and len(shape) == 3:
+        # As many points as a frame has rows, or a square grid: only the pixels' axes can tell.
+        is_list, is_axes = "qx" in arrays, arrays.get("axis", x[:0]).shape == shape[2:]
+        if is_list == is_axes:
+            raise ValueError(
+                f"a map must be a list of frames or a grid of spectra, got {got}, which may be "
+                f"either; give x and y {shape[:2]} for a grid, qx and qz for frames"
+            )
+    if is_axes and not is_list:
+        x, y = np.meshgrid(x, y)
+    elif not is_list:
         raise ValueError(
-            f"a recorded map must be a whole .npz file without pickled objects, got "
-            f"{str(path)!r} ({reason}); save it anew with numpy.savez"
-        ) from error
+            f"x, y and {source} must have one shape of points, got {got}; give x and y for each "
+            "point"
+        )
+    if not x.size:
+        raise ValueError(f"a recorded map must hold points, got none: {got}; record some")
+    return x, y
 
 
 def _read_axes(
     arrays: dict[str, NDArray[Any]], pixels: tuple[int, ...], path: Path
 ) -> FrameAxes | None:
-    """Return the pixels' coordinates: ``axis`` of spectra, ``qx`` and ``qz`` of frames."""
-    names = {1: ("axis",), 2: ("qx", "qz")}.get(len(pixels), ())
-    if not names or not any(name in arrays for name in names):
+    """Return the pixels' coordinates: ``axis`` of spectra, ``qx`` and ``qz`` of frames.
+
+    Spectra may also have qx and qz, as frames of one row.
+    """
+    if len(pixels) == 1 and ("axis" in arrays or not {"qx", "qz"} & set(arrays)):
+        names: tuple[str, ...] = ("axis",)
+    else:
+        names = ("qx", "qz")
+        pixels = (1, *pixels) if len(pixels) == 1 else pixels
+    if len(pixels) not in (1, 2) or not any(name in arrays for name in names):
         return None
     lengths = dict(zip(names, reversed(pixels), strict=True))
     for name, length in lengths.items():
@@ -142,13 +147,7 @@ def _read_axes(
                 "correct it, or leave the axes out"
             )
     if len(pixels) == 1:
-        unit = _text(arrays, "axis_unit", "channel")
+        unit = text_of(arrays, "axis_unit") or "channel"
         return FrameAxes(arrays["axis"].astype(float), np.zeros(1), unit)
-    unit = _text(arrays, "axis_unit", "1/Å")
+    unit = text_of(arrays, "axis_unit") or "1/Å"
     return FrameAxes(arrays["qx"].astype(float), arrays["qz"].astype(float), unit)
-
-
-def _text(arrays: dict[str, NDArray[Any]], key: str, default: str) -> str:
-    """Return a text saved as an array of one element."""
-    value = arrays.get(key)
-    return str(value.item()) if value is not None and value.size == 1 else default

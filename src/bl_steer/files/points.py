@@ -1,6 +1,7 @@
 """Measured points from files: CSV as laboratories write it, or ``.npz``.
 
-`bl_steer.analysis.segmentation.reading` reads images, `bl_steer.files.stacks` volumes.
+`bl_steer.files.maps` reads recorded maps, `bl_steer.files.images` images, `bl_steer.files.stacks`
+volumes.
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.files.archives import read_archive
+from bl_steer.files.maps import check_real, read_map
 from bl_steer.protocols import Inputs
 
 __all__ = ["map_inputs", "point_inputs", "read_table"]
@@ -144,53 +146,25 @@ def map_inputs(path: str | Path) -> Inputs:
 
 
 def _map_from_npz(path: Path) -> Inputs:
-    arrays, texts = _archive(path)
-    if missing := [name for name in ("patterns", "x", "y") if name not in arrays]:
+    recorded = read_map(path)
+    pixels = recorded.values.shape[recorded.x.ndim :]
+    if len(pixels) not in (1, 2) or 0 in pixels:
         raise ValueError(
-            f"a map must hold patterns, x and y, got {', '.join(arrays) or 'nothing'} in "
-            f"{path.name}; {', '.join(missing)} is missing"
+            f"a map must have a pattern, (C,) or (H, W), at each point, got patterns of shape "
+            f"{pixels} in {str(path)!r}; save one for each x and y"
         )
-    x, y, frame = _places(arrays, path.name)
-    patterns = arrays["patterns"].reshape(x.size, -1)
-    kept = {"patterns": patterns, "x": x.ravel(), "y": y.ravel()}
-    metadata: dict[str, Any] = {"frame_shape": list(frame) if len(frame) == 2 else [1, *frame]}
-    if "unit_xy" in texts:
-        metadata["unit"] = texts["unit_xy"]
-    if "qx" in arrays or "qz" in arrays:
-        kept |= {key: arrays[key] for key in ("qx", "qz") if key in arrays}
-    elif len(frame) == 1 and arrays.get("axis", x[:0]).shape == frame:
-        kept |= {"qx": arrays["axis"], "qz": np.zeros(1)}
-        metadata["axis_unit"] = texts.get("axis_unit", "channel")
-    return Inputs(kept, metadata, {"files": [str(path)]})
-
-
-def _places(
-    arrays: Mapping[str, NDArray[Any]], file: str
-) -> tuple[NDArray[Any], NDArray[Any], tuple[int, ...]]:
-    """Return x and y of every pattern, and the shape of a pattern, (C,) or (H, W).
-
-    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,).
-    """
-    x, y, shape = arrays["x"], arrays["y"], arrays["patterns"].shape
-    is_list = x.ndim in (1, 2) and x.shape == y.shape == shape[: x.ndim]
-    is_axes = x.ndim == y.ndim == 1 and (*y.shape, *x.shape) == shape[:2]
-    got = f"x {x.shape}, y {y.shape} and patterns {shape} in {file}"
-    if is_list and is_axes and len(shape) == 3:
-        # As many points as a frame has rows, or a square grid: only the pixels' axes can tell.
-        is_list, is_axes = "qx" in arrays, arrays.get("axis", x[:0]).shape == shape[2:]
-        if is_list == is_axes:
-            raise ValueError(
-                f"a map must be a list of frames or a grid of spectra, got {got}, which may be "
-                f"either; give x and y {shape[:2]} for a grid, qx and qz for frames"
-            )
-    if is_axes and not is_list:
-        x, y = np.meshgrid(x, y)
-    if not (is_list or is_axes) or len(shape) - x.ndim not in (1, 2):
-        raise ValueError(
-            f"patterns must have the points' shape, then (C,) or (H, W), got {got}; give x and y "
-            "for each pattern"
-        )
-    return x, y, shape[x.ndim :]
+    arrays = {
+        "patterns": recorded.values.reshape(recorded.x.size, -1).astype(float),
+        "x": recorded.x.ravel().astype(float),
+        "y": recorded.y.ravel().astype(float),
+    }
+    metadata: dict[str, Any] = {"frame_shape": list(pixels) if len(pixels) == 2 else [1, *pixels]}
+    if recorded.unit is not None:
+        metadata["unit"] = recorded.unit
+    if recorded.axes is not None:
+        arrays |= {"qx": recorded.axes.qx, "qz": recorded.axes.qz}
+        metadata["axis_unit"] = recorded.axes.unit
+    return Inputs(arrays, metadata, {"files": [str(path)]})
 
 
 def _columns(path: str | Path) -> tuple[Mapping[str, NDArray[Any]], dict[str, str]]:
@@ -215,16 +189,12 @@ def _flat(
 
 def _archive(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     """Return the arrays of numbers, and the texts of one element, such as units."""
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            members = {name: np.asarray(file[name]) for name in file.files}
-    except (OSError, ValueError, TypeError, EOFError, AttributeError, BadZipFile) as error:
-        raise ValueError(
-            f"an .npz must hold plain arrays of numbers, got {path.name} ({error}); save it with "
-            "numpy.savez"
-        ) from error
-    arrays = {k: array.astype(float) for k, array in members.items() if array.dtype.kind in "fiub"}
+    members = read_archive(path)
     texts = {k: str(a.item()) for k, a in members.items() if a.dtype.kind == "U" and a.size == 1}
+    for name, array in members.items():
+        if name not in texts and any(_plain(name) in choices for choices in NAMES.values()):
+            check_real(name, array, path)
+    arrays = {k: array.astype(float) for k, array in members.items() if array.dtype.kind in "fiub"}
     return arrays, texts
 
 

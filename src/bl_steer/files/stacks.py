@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.files import list_images, read_all, read_colours
+from bl_steer.files.archives import archive_arrays
 from bl_steer.files.slice_folder import form_of, gaps
 from bl_steer.files.tiff import RefusedFile, quiet, refuse_truncated
 
@@ -299,8 +300,7 @@ def _npy(path: Path, _name: str) -> StoredStack:
 
 
 def _npz(path: Path, name: str) -> StoredStack:
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {key: file[key] for key in file.files}
+    arrays = archive_arrays(path)
     known = {key: arrays.pop(key).tolist() for key in KNOWN if key in arrays}
     return StoredStack(_chosen(arrays, name), known)
 

@@ -130,7 +130,7 @@ def test_a_map_on_a_grid_is_flattened_with_its_axis_and_units(
     [
         (4, (3, 5, 6), r"got x \(4,\), y \(3,\) and patterns \(3, 5, 6\)"),
         (3, (3, 3, 6), "may be either"),
-        (3, (3,), "for each pattern"),
+        (3, (3,), "must have a pattern"),
     ],
 )
 def test_a_map_of_unclear_shape_is_refused_with_its_shapes(

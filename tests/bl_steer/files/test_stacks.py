@@ -139,7 +139,7 @@ NO_STACKS: dict[str, tuple[Callable[[Path], object], str]] = {
     ),
     "objects.npz": (
         lambda path: np.savez(path, np.array([[[{}]]])),
-        r"whole and readable, got '.*objects.npz' \(Python objects, not numbers\); save it anew",
+        r"objects.npz must hold plain arrays without pickled objects, got object; save each",
     ),
     "nothing.tif": (lambda path: path.write_bytes(b""), "nothing.tif', an empty file; convert"),
     "words.npy": (lambda path: path.write_text("words"), "words.npy', which is of another kind"),

@@ -173,7 +173,7 @@ BAD = {
     "no values": (lambda a: _without(a, "patterns"), r"add patterns or map$"),
     "NaN": (lambda a: a | {"patterns": a["patterns"] * np.nan}, r"values must be finite, got 140 "),
     "inf": (lambda a: a | {"x": a["x"] + np.inf}, r"x must be finite, got 20 "),
-    "shape": (lambda a: a | {"y": a["y"][1:]}, r"must have one shape of points, got \(4, 5\), "),
+    "shape": (lambda a: a | {"y": a["y"][1:]}, r"must have one shape of points, got x \(4, 5\), "),
     "values short": (lambda a: a | {"patterns": a["patterns"][:3]}, r"must have one shape"),
     "text": (lambda a: a | {"patterns": np.full((4, 5), "a")}, r"patterns must be real numbers"),
     "complex": (lambda a: a | {"patterns": a["patterns"] * 1j}, r"must be real numbers, got compl"),
