@@ -84,8 +84,8 @@ class Reconstruct:
         ----------
         inputs : as of ``align-slices``: array ``slices`` (n, H, W), if known ``slice``, ``z_nm``
             and ``beam_shift_nm``; metadata ``pixel_size_nm``, ``pitch_nm``, if known ``marks``
-        progress : told of 1000 steps; `bl_steer.analysis.reconstruction.stages.stage_at` names
-            the stage
+        progress : called with steps of 1000; `bl_steer.analysis.reconstruction.stage_at` names the
+            stage
 
         Returns
         -------

@@ -21,12 +21,12 @@ from bl_steer.analysis.reconstruction.measures import (
     areas_of_slices,
     beside_each_other,
     measure,
-    scores,
     table_1,
     table_2,
 )
 from bl_steer.analysis.reconstruction.stages import Stages
 from bl_steer.analysis.superresolution.baselines import lanczos
+from bl_steer.analysis.superresolution.validation import label_scores
 from bl_steer.protocols import AnalysisResult, Array, Table
 
 __all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels", "tables_with_truth"]
@@ -158,7 +158,7 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
     for name, value in SHAPES.items():
         joined[name] = against_truth(joined[name], value)
     agreement = [
-        scores(truth, {method: volume()}, len(reconstruction.names))
+        label_scores({method: volume()}, truth, len(reconstruction.names))
         for method, volume in reconstruction.volumes().items()
     ]
     return {

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.structure.analysis import StructureAnalysis, StructureParams
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
@@ -22,7 +21,6 @@ __all__ = [
     "areas_of_slices",
     "beside_each_other",
     "measure",
-    "scores",
     "table_1",
     "table_2",
 ]
@@ -123,18 +121,6 @@ def against_truth(table: Table, value: str) -> Table:
     for key, column in table.items():
         columns |= {key: column} | ({"ratio_to_truth": ratio} if key == value else {})
     return columns
-
-
-def scores(truth: NDArray[np.uint8], volumes: Mapping[str, NDArray[Any]], n_phases: int) -> Table:
-    """Return how well each method's labels (N, H, W) agree with the truth, voxel by voxel."""
-    counts = [
-        confusion(truth, np.asarray(labels, np.uint8), n_phases) for labels in volumes.values()
-    ]
-    return {
-        "method": np.array(list(volumes)),
-        "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),
-        "accuracy": np.array([np.trace(matrix) / matrix.sum() for matrix in counts]),
-    }
 
 
 def _compared(table: Table, keys: tuple[str, ...], what: str, unit: str) -> Table:

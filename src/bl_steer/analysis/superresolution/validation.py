@@ -7,6 +7,7 @@ real one, so the errors are an upper bound where the sample is alike throughout.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
 
-__all__ = ["leave_out"]
+__all__ = ["label_scores", "leave_out"]
 
 MIN_SLICES = 5
 
@@ -79,7 +80,7 @@ def leave_out(
     predicted = {method: volume[1::2] for method, volume in volumes.items()}
     if n_phases is None:
         return _grey_table(predicted, hidden)
-    return _label_table(predicted, hidden, n_phases)
+    return label_scores(predicted, hidden, n_phases)
 
 
 def _grey_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Table:
@@ -98,10 +99,20 @@ def _grey_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Tab
     }
 
 
-def _label_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any], n_phases: int) -> Table:
-    counts = [confusion(hidden, planes.astype(np.uint8), n_phases) for planes in predicted.values()]
+def label_scores(
+    volumes: Mapping[str, NDArray[Any]], truth: NDArray[np.uint8], n_phases: int
+) -> Table:
+    """Return how well each method's labels (N, H, W) agree with the truth, voxel by voxel.
+
+    Returns
+    -------
+    table : ``method``, ``miou`` (mean over the phases that occur) and ``accuracy``
+    """
+    counts = [
+        confusion(truth, np.asarray(labels, np.uint8), n_phases) for labels in volumes.values()
+    ]
     return {
-        "method": np.array(list(predicted)),
+        "method": np.array(list(volumes)),
         "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),
         "accuracy": np.array([np.trace(matrix) / matrix.sum() for matrix in counts]),
     }
