@@ -127,16 +127,16 @@ def _on_machine(execution: Execution, files_url: str, topic: str) -> Ended:
 
     worker = get_worker()
     key = worker.get_current_task()
-    told = 0.0
+    reported_at = 0.0
 
     def over() -> bool:
         task = worker.state.tasks.get(key)
         return task is None or task.state != "executing"
 
     def hear(line: str) -> None:
-        nonlocal told
-        if time.monotonic() - told > HEAR_EVERY_S:
-            told = time.monotonic()
+        nonlocal reported_at
+        if time.monotonic() - reported_at > HEAR_EVERY_S:
+            reported_at = time.monotonic()
             worker.log_event(topic, (key, line))
 
     with tempfile.TemporaryDirectory(prefix="job-", dir=worker.local_directory) as folder:

@@ -95,15 +95,15 @@ class Execution:
         apart = shutil.which("bwrap") is not None
         seen = JOB if apart else folder  # without a sandbox, a job sees the paths as they are
         readable = self._inputs(folder, seen, files)
-        paths = [str(one) for one in readable]
+        paths = [str(path) for path in readable]
         named = caches = ""
         if self.package:
-            place = package or self._unpacked(folder, files)
-            named = str(JOB / "package" if apart else place)
-            readable[Path(named)] = place
-        if (made := caches_of(self.caches)) is not None:
-            caches = str(JOB / "caches" if apart else made)
-            readable[Path(caches)] = made
+            unpacked = package or self._unpacked(folder, files)
+            named = str(JOB / "package" if apart else unpacked)
+            readable[Path(named)] = unpacked
+        if (cached := caches_of(self.caches)) is not None:
+            caches = str(JOB / "caches" if apart else cached)
+            readable[Path(caches)] = cached
         task = Task(
             analysis=self.analysis,
             paths=paths,
@@ -136,14 +136,14 @@ class Execution:
 
     def _inputs(self, folder: Path, seen: Path, files: FileStore) -> dict[Path, Path]:
         """Return the files of a job by the path that it sees; each in a folder of its own."""
-        found = {}
-        for number, one in enumerate(self.inputs):
-            path = seen / "in" / f"{number:04d}" / _plain_name(one.file_name)
-            found[path] = files.path_for(one.sha256, folder)
+        stored = {}
+        for number, file in enumerate(self.inputs):
+            path = seen / "in" / f"{number:04d}" / _plain_name(file.file_name)
+            stored[path] = files.path_for(file.sha256, folder)
             if seen == folder:
                 path.parent.mkdir(parents=True)
-                path.symlink_to(found[path])
-        return found
+                path.symlink_to(stored[path])
+        return stored
 
     def _unpacked(self, folder: Path, files: FileStore) -> Path:
         with files.open(self.package) as archive:

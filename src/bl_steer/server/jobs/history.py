@@ -65,11 +65,11 @@ def jobs_of(
         query = query.where(Job.analysis == analysis)
     columns = load_only(*(getattr(Job, name) for name in SHOWN))
     query = query.options(columns).order_by(Job.created.desc()).limit(limit + 1)
-    found = list(session.scalars(query))
-    jobs = found[:limit]
-    wanted = {one for job in jobs for one in job.upload_ids[:3]}
-    names = session.execute(select(Upload.id, Upload.file_name).where(Upload.id.in_(wanted)))
-    last = jobs[-1].created if len(found) > limit else None
+    jobs_seen = list(session.scalars(query))
+    jobs = jobs_seen[:limit]
+    upload_ids = {upload_id for job in jobs for upload_id in job.upload_ids[:3]}
+    names = session.execute(select(Upload.id, Upload.file_name).where(Upload.id.in_(upload_ids)))
+    last = jobs[-1].created if len(jobs_seen) > limit else None
     return HistoryPage(jobs, dict(names.tuples().all()), last)
 
 
@@ -97,7 +97,7 @@ def outputs_of(session: Session, job_id: str) -> list[JobOutput]:
 
 def output_of(session: Session, job_id: str, name: str) -> JobOutput:
     """Return one file of a result; `Refused` where there is none."""
-    found = session.get(JobOutput, (job_id, name))
-    if found is None:
+    output = session.get(JobOutput, (job_id, name))
+    if output is None:
         raise missing("output")
-    return found
+    return output

@@ -61,8 +61,8 @@ def kinds() -> Mapping[str, InputKind]:
 def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
     """Raise `ValueError` that names all files that an analysis does not take."""
     if not 1 <= len(file_names) <= kind.most:
-        wanted = "one file" if kind.most == 1 else f"1 to {kind.most} files"
-        raise ValueError(f"an analysis must have {wanted}, got {len(file_names)}; choose others")
+        number = "one file" if kind.most == 1 else f"1 to {kind.most} files"
+        raise ValueError(f"an analysis must have {number}, got {len(file_names)}; choose others")
     wrong = [name for name in file_names if not name.lower().endswith(kind.suffixes)]
     if wrong:
         raise ValueError(
@@ -128,7 +128,7 @@ def _unpacked(path: Path, scratch: Path) -> Path:
             f"a zipped Zarr must be a sound zip, got {path.name} ({error}); pack it anew"
         ) from error
     # Either the Zarr's own files were packed, or the folder that holds them.
-    inner = [one for one in target.iterdir() if one.is_dir()]
+    inner = [folder for folder in target.iterdir() if folder.is_dir()]
     if not any((target / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
         if len(inner) != 1:
             raise ValueError(f"a zipped Zarr must hold one array, got {path.name} without")

@@ -87,12 +87,12 @@ def main() -> None:
     if task.caches:
         copy_caches(Path(task.caches), os.environ)
     report = carry_out(task, answers)
-    place = Path(task.out) / REPORT
+    path = Path(task.out) / REPORT
     try:
-        place.write_text(json.dumps(asdict(report)), encoding="utf-8")
+        path.write_text(json.dumps(asdict(report)), encoding="utf-8")
     except OSError as error:  # no room for it
         _make_room(Path(task.out))
-        place.write_text(json.dumps(asdict(_failed(error))), encoding="utf-8")
+        path.write_text(json.dumps(asdict(_failed(error))), encoding="utf-8")
 
 
 def carry_out(task: Task, answers: TextIO) -> Report:
@@ -112,7 +112,7 @@ def carry_out(task: Task, answers: TextIO) -> Report:
     return replace(
         report,
         message=_without_folders(report.message, task),
-        warnings=[_without_folders(one, task) for one in report.warnings],
+        warnings=[_without_folders(warning, task) for warning in report.warnings],
     )
 
 

@@ -66,9 +66,9 @@ def submit(
         known = submitted(session, user_id, submission_key)
         if known is not None:
             return known
-    wanted = list(dict.fromkeys(upload_ids))
-    theirs = file_names(session, user_id, wanted)
-    if missing := [one for one in wanted if one not in theirs]:
+    ids = list(dict.fromkeys(upload_ids))
+    names = file_names(session, user_id, ids)
+    if missing := [upload_id for upload_id in ids if upload_id not in names]:
         raise ValueError(
             f"uploads must be yours and not deleted, got {', '.join(missing)}; upload them again"
         )
@@ -77,7 +77,7 @@ def submit(
         analysis=analysis,
         package_sha256=package_sha256,
         params=dict(params),
-        upload_ids=wanted,
+        upload_ids=ids,
         language=language,
         wants_mail=wants_mail,
         parent_id=parent_id,
@@ -105,7 +105,7 @@ def take(
     """
     now = time.time() if now is None else now
     running = aliased(Job)
-    theirs = (
+    rows = (
         select(func.count())
         .where(running.user_id == Job.user_id, running.state == "running")
         .scalar_subquery()
@@ -113,7 +113,7 @@ def take(
     query = (
         select(Job)
         .where(Job.state == "queued", Job.lost < attempts)
-        .order_by(theirs, Job.created, Job.id)
+        .order_by(rows, Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
@@ -132,7 +132,8 @@ def take(
         return None
     session.refresh(job)
     files = {
-        one.id: one for one in session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
+        upload.id: upload
+        for upload in session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
     }
     return Lease(
         job_id=job.id,
@@ -142,8 +143,8 @@ def take(
         package_sha256=job.package_sha256,
         params=job.params,
         inputs=[
-            InputFile(files[one].sha256, files[one].file_name, files[one].size)
-            for one in job.upload_ids
+            InputFile(files[upload_id].sha256, files[upload_id].file_name, files[upload_id].size)
+            for upload_id in job.upload_ids
         ],
         language=job.language,
         run_uid=job.run_uid,
@@ -157,10 +158,10 @@ def is_waiting(session: Session) -> bool:
 
 def look(session: Session, lease: Lease) -> Held:
     """Say whether to go on with a job, without renewing its lease."""
-    asked = session.scalar(select(Job.cancel_requested).where(*_held(lease)))
-    if asked is None:
+    cancelling = session.scalar(select(Job.cancel_requested).where(*_held(lease)))
+    if cancelling is None:
         return "lost"
-    return "cancel" if asked else "held"
+    return "cancel" if cancelling else "held"
 
 
 def renew(
@@ -178,8 +179,8 @@ def renew(
         values |= {"progress_done": progress[0], "progress_total": progress[1]}
     if not _change(session, _held(lease), **values):
         return "lost"
-    asked = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job_id))
-    return "cancel" if asked else "held"
+    cancelling = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job_id))
+    return "cancel" if cancelling else "held"
 
 
 def finish(
@@ -208,17 +209,17 @@ def finish(
         message="",
     ):
         return False
-    for one in produced.outputs:
-        if session.get(Blob, one.sha256) is None:
-            session.merge(Blob(sha256=one.sha256, size=one.size, created=now))
+    for output in produced.outputs:
+        if session.get(Blob, output.sha256) is None:
+            session.merge(Blob(sha256=output.sha256, size=output.size, created=now))
         session.add(
             JobOutput(
                 job_id=lease.job_id,
-                name=one.name,
-                kind=one.kind,
-                sha256=one.sha256,
-                size=one.size,
-                media_type=one.media_type,
+                name=output.name,
+                kind=output.kind,
+                sha256=output.sha256,
+                size=output.size,
+                media_type=output.media_type,
             )
         )
     _count(session, lease.worker, now)

@@ -82,7 +82,7 @@ def collect(folder: Path, files: FileStore) -> Produced | Failure:
         digest=report.digest,
         warnings=report.warnings,
         provenance=report.provenance,
-        outputs=[_stored(folder, one, files) for one in _distinct(report.outputs)],
+        outputs=[_stored(folder, output, files) for output in _distinct(report.outputs)],
     )
 
 
@@ -99,22 +99,22 @@ def _report(folder: Path) -> _Report:
 
 
 def _distinct(outputs: list[_Output]) -> list[_Output]:
-    return list({one.name: one for one in outputs}.values())
+    return list({output.name: output for output in outputs}.values())
 
 
-def _stored(folder: Path, one: _Output, files: FileStore) -> Output:
-    suffix = Path(one.name).suffix.lower()
+def _stored(folder: Path, output: _Output, files: FileStore) -> Output:
+    suffix = Path(output.name).suffix.lower()
     # The type goes to browsers: it follows from the name, not from what the process says.
     media_type = MEDIA_TYPES.get(suffix, "application/octet-stream")
-    kind = one.kind if one.kind != "figure" or suffix == ".png" else "file"
+    kind = output.kind if output.kind != "figure" or suffix == ".png" else "file"
     try:
-        with _open(folder, one.name) as file:
+        with _open(folder, output.name) as file:
             sha256, size = files.put(file)
     except OSError as error:
         raise UnsoundResult(
-            f"an output must be a file of the job, got {one.name!r} ({error.strerror})"
+            f"an output must be a file of the job, got {output.name!r} ({error.strerror})"
         ) from error
-    return Output(one.name, kind, sha256, size, media_type)
+    return Output(output.name, kind, sha256, size, media_type)
 
 
 def _open(folder: Path, name: str) -> IO[bytes]:

@@ -55,7 +55,7 @@ def revoke_share(session: Session, user: User, share_id: str) -> Share:
 
 def open_share(session: Session, token: str, *, counts: bool = False) -> Job:
     """Return the job that a link shows; `Refused` if the link has ended or never was."""
-    found = session.execute(
+    row = session.execute(
         select(Share, Job)
         .join(Job, Job.id == Share.job_id)
         .where(
@@ -64,9 +64,9 @@ def open_share(session: Session, token: str, *, counts: bool = False) -> Job:
             Share.expires > time.time(),
         )
     ).first()
-    if found is None:
+    if row is None:
         raise missing("share")
     if counts:
-        session.execute(update(Share).where(Share.id == found[0].id).values(views=Share.views + 1))
-    job: Job = found[1]
+        session.execute(update(Share).where(Share.id == row[0].id).values(views=Share.views + 1))
+    job: Job = row[1]
     return job

@@ -153,7 +153,7 @@ class Worker:
         except PackageError as error:
             self._end(lease, "package", str(error))
             return
-        outcome, found = ended.outcome, ended.found
+        outcome, report = ended.outcome, ended.found
         if heartbeat.answer == "lost":
             logger.warning("job %s: another worker has it", lease.job_id)
         elif outcome.cause == "cancelled":
@@ -161,13 +161,13 @@ class Worker:
         elif outcome.cause == "lost":
             logger.warning("job %s: its process or machine was lost", lease.job_id)
             self._write(lambda session: jobs.return_job(session, lease, lost=True))
-        elif isinstance(found, Produced):
-            self._keep(lease, found, outcome)
-        elif isinstance(found, Failure):
+        elif isinstance(report, Produced):
+            self._keep(lease, report, outcome)
+        elif isinstance(report, Failure):
             # How a library says it tells a user nothing; the last words keep it.
-            own = found.cause != "memory"
-            message = found.message if own else self._message(replace(outcome, cause="memory"))
-            self._end(lease, found.cause, message, outcome.last_words)
+            own = report.cause != "memory"
+            message = report.message if own else self._message(replace(outcome, cause="memory"))
+            self._end(lease, report.cause, message, outcome.last_words)
         else:
             self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
 
@@ -196,11 +196,11 @@ class Worker:
             folder, self.files, package=package, hear=heartbeat.hear, over=heartbeat.over
         )
 
-    def _keep(self, lease: Lease, found: Produced, outcome: Outcome) -> None:
+    def _keep(self, lease: Lease, produced: Produced, outcome: Outcome) -> None:
         address, keep_days = self.settings.address, self.settings.keep_days
 
         def finish(session: Session) -> bool:
-            return jobs.finish(session, lease, found, address=address, keep_days=keep_days)
+            return jobs.finish(session, lease, produced, address=address, keep_days=keep_days)
 
         if self._write(finish):
             logger.info("job %s: done in %.1f s", lease.job_id, outcome.seconds)
@@ -270,9 +270,9 @@ class Worker:
         self.seen = now
 
     def _place(self) -> Path:
-        place = self.settings.work / self.name
-        place.mkdir(parents=True, exist_ok=True)
-        return place
+        folder = self.settings.work / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
 
     def _clear(self) -> list[Claim]:
         """Remove what an earlier worker left here when it was killed; return the jobs it held.
@@ -293,8 +293,8 @@ class Worker:
 
 def _claim_of(folder: str) -> Claim | None:
     """Return what the folder of a job under way says of it; None for any other name."""
-    found = re.fullmatch(r"job-(\d{1,9})-([0-9a-f-]{36})-\w+", folder)
-    return None if found is None else Claim(found[2], int(found[1]))
+    match = re.fullmatch(r"job-(\d{1,9})-([0-9a-f-]{36})-\w+", folder)
+    return None if match is None else Claim(match[2], int(match[1]))
 
 
 def run_worker(settings: ServerSettings, slot: int = 0) -> None:

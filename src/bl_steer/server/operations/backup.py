@@ -55,22 +55,22 @@ def back_up(settings: ServerSettings, target: Path) -> Copied:
     ValueError
         When a file in the store is gone or is not what its name says.
     """
-    store, place = FileStore(settings.files), target / "files"
-    place.mkdir(parents=True, exist_ok=True)
+    store, path = FileStore(settings.files), target / "files"
+    path.mkdir(parents=True, exist_ok=True)
     target.chmod(0o700)
     database = Database(settings.database, pool_size=1)
     draft = target / f"{ROWS}.new"
     try:
         with draft.open("w", encoding="utf-8") as file:
-            rows, wanted = _write_rows(database, file)
+            rows, hashes = _write_rows(database, file)
             file.flush()
             os.fsync(file.fileno())
     finally:
         database.close()
     _copy_keys(settings.keys, target / "keys")
-    copied = sum(_copy_out(store, sha256, place) for sha256 in sorted(wanted))
+    copied = sum(_copy_out(store, sha256, path) for sha256 in sorted(hashes))
     draft.replace(target / ROWS)
-    return Copied(rows, len(wanted), copied)
+    return Copied(rows, len(hashes), copied)
 
 
 def restore(settings: ServerSettings, source: Path) -> Copied:
@@ -83,28 +83,28 @@ def restore(settings: ServerSettings, source: Path) -> Copied:
     ValueError
         When it is no whole backup, or the server has rows already.
     """
-    place = source / ROWS
-    if not place.exists():
+    path = source / ROWS
+    if not path.exists():
         raise ValueError(f"a backup must have {ROWS}, got none in {source}; choose another folder")
     with alone(settings, PARTS):
-        made = _restore(settings, source)
+        report = _restore(settings, source)
         settings.restoring.unlink()
-        return made
+        return report
 
 
 def _restore(settings: ServerSettings, source: Path) -> Copied:
-    place, mark = source / ROWS, str(source.absolute())
-    with place.open(encoding="utf-8") as file:
-        rows, files = _contents_of(file, place)
+    path, mark = source / ROWS, str(source.absolute())
+    with path.open(encoding="utf-8") as file:
+        rows, files = _contents_of(file, path)
     database = Database(settings.database, pool_size=1)
     store = FileStore(settings.files)
-    begun = settings.restoring.exists() and settings.restoring.read_text(encoding="utf-8") == mark
+    resumed = settings.restoring.exists() and settings.restoring.read_text(encoding="utf-8") == mark
     try:
         # From the first change on there is a mark, without which `serve` would take what an end in
         # the middle leaves for a new server. The rows come last and all at once: as long as there
         # are none, a second restore goes over what the first one left; once they are there, all is.
         if filled := _filled(database):
-            if begun:
+            if resumed:
                 return Copied(rows, len(files), 0)
             raise ValueError(
                 f"a backup must go into an empty server, got rows in {', '.join(filled)}; give "
@@ -115,7 +115,7 @@ def _restore(settings: ServerSettings, source: Path) -> Copied:
         for sha256 in sorted(files):
             _copy_in(source / "files" / sha256, sha256, store)
         _copy_keys(source / "keys", settings.keys)
-        with place.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8") as file:
             _read_rows(database, file)
     finally:
         database.close()
@@ -127,7 +127,7 @@ def _tables() -> list[Table]:
 
 
 def _write_rows(database: Database, file: IO[str]) -> tuple[int, set[str]]:
-    count, wanted = 0, set()
+    count, hashes = 0, set()
     file.write(json.dumps({"form": FORM}) + "\n")
     with database.engine.connect() as connection:
         if not database.is_sqlite:
@@ -139,14 +139,14 @@ def _write_rows(database: Database, file: IO[str]) -> tuple[int, set[str]]:
                     file.write(json.dumps({"table": table.name, "row": dict(row)}) + "\n")
                     count += 1
                     if table.name == "blobs":
-                        wanted.add(str(row["sha256"]))
+                        hashes.add(str(row["sha256"]))
     file.write(json.dumps({"end": count}) + "\n")
-    return count, wanted
+    return count, hashes
 
 
-def _copy_out(store: FileStore, sha256: str, place: Path) -> bool:
+def _copy_out(store: FileStore, sha256: str, folder: Path) -> bool:
     """Copy one file, checked on the way; return whether it was not there before."""
-    path = place / sha256
+    path = folder / sha256
     if path.exists():
         return False
     draft, total = path.with_suffix(".new"), hashlib.sha256()
@@ -179,36 +179,36 @@ def _copy_keys(source: Path, target: Path) -> None:
 def _copy_in(path: Path, sha256: str, store: FileStore) -> None:
     try:
         with path.open("rb") as file:
-            found, _ = store.put(file)
+            stored, _ = store.put(file)
     except FileNotFoundError as error:
         raise ValueError(f"a backup must hold all its files, got none for {sha256}") from error
-    if found != sha256:
-        store.delete(found)
+    if stored != sha256:
+        store.delete(stored)
         raise ValueError(f"a backup's file must be what its name says, got another for {sha256}")
 
 
-def _contents_of(file: IO[str], place: Path) -> tuple[int, set[str]]:
+def _contents_of(file: IO[str], path: Path) -> tuple[int, set[str]]:
     """Return number of rows and files of a backup; `ValueError` unless it is whole."""
-    wanted, count, whole = set(), 0, False
-    for line in _lines(file, place):
+    hashes, count, complete = set(), 0, False
+    for line in _lines(file, path):
         if "row" in line:
             count += 1
             if line["table"] == "blobs":
-                wanted.add(line["row"]["sha256"])
-        whole = line.get("end") == count
-    if not whole:
-        raise ValueError(f"a backup must be whole, got {place} without its end; use another")
-    return count, wanted
+                hashes.add(line["row"]["sha256"])
+        complete = line.get("end") == count
+    if not complete:
+        raise ValueError(f"a backup must be whole, got {path} without its end; use another")
+    return count, hashes
 
 
-def _lines(file: IO[str], place: Path) -> Iterator[dict[str, Any]]:
+def _lines(file: IO[str], path: Path) -> Iterator[dict[str, Any]]:
     for number, text_ in enumerate(file):
         try:
             line = json.loads(text_)
         except ValueError as error:
-            raise ValueError(f"a backup must be JSON lines, got {error} in {place}") from error
+            raise ValueError(f"a backup must be JSON lines, got {error} in {path}") from error
         if number == 0 and line.get("form") != FORM:
-            raise ValueError(f"a backup must be of the form {FORM!r}, got {line} in {place}")
+            raise ValueError(f"a backup must be of the form {FORM!r}, got {line} in {path}")
         yield line
 
 

@@ -107,18 +107,18 @@ class Housekeeping:
         return MAILS_A_STEP
 
     def _hand_over(self, mail: OutgoingMail) -> None:
-        taken = False
+        sent = False
 
         def note() -> None:
-            nonlocal taken
-            taken = True
+            nonlocal sent
+            sent = True
             with self.database.write() as session:
                 outbox.mail_sent(session, mail)
 
         try:
             send(self.settings, mail, note)
         except (OSError, smtplib.SMTPException, ValueError) as error:
-            if taken:  # its farewell alone went wrong
+            if sent:  # its farewell alone went wrong
                 return
             problem = " ".join(f"{type(error).__name__}: {error}".split())
             logger.warning("mail %s: attempt %d: %s", mail.id, mail.attempt, problem[:200])
@@ -137,14 +137,14 @@ class Housekeeping:
         if now < self._alarm_due or silent_since < self._began:
             return
         with self.database.read() as session:
-            heard = session.scalar(select(func.max(Worker.seen))) or 0.0
+            last_seen = session.scalar(select(func.max(Worker.seen))) or 0.0
             waiting = session.scalar(
                 select(func.count()).where(Job.state == "queued", Job.created < silent_since)
             )
-        if heard >= silent_since or not waiting:
+        if last_seen >= silent_since or not waiting:
             return
         self._alarm_due = now + ALARM_EVERY_S
-        text = f"{waiting} jobs wait, and no worker was heard of for {now - heard:.0f} s."
+        text = f"{waiting} jobs wait, and no worker was heard of for {now - last_seen:.0f} s."
         logger.error("ALARM: %s", text)
         if self.settings.alarm_to:
             with self.database.write() as session:

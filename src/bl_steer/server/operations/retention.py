@@ -58,9 +58,9 @@ def delete_expired(
         session.execute(delete(SignIn).where(SignIn.expires < now))
         session.execute(delete(Share).where(Share.expires < old))
         session.execute(delete(AccessRecord).where(AccessRecord.time < old))
-    gone = delete_unreferenced(database, files, now=now)
+    deleted = delete_unreferenced(database, files, now=now)
     files.clear_drafts()
-    return Deleted(uploads, results, gone)
+    return Deleted(uploads, results, deleted)
 
 
 def delete_unreferenced(
@@ -71,7 +71,7 @@ def delete_unreferenced(
     with database.read() as session:
         known = set(session.scalars(select(Blob.sha256)))
         idle = set(session.scalars(select(Blob.sha256).where(~_referenced())))
-    stray = {one for one in files.hashes() if one not in known}
+    stray = {sha256 for sha256 in files.hashes() if sha256 not in known}
     count = 0
     for sha256 in sorted(idle | stray):
         if files.has(sha256) and files.age_s(sha256) < young_s:
@@ -124,11 +124,11 @@ def _expire_uploads(session: Session, old: float, now: float) -> int:
         )
     ]
     needed = {
-        one
+        row_id
         for ids in session.scalars(select(Job.upload_ids).where(Job.state.in_(OPEN)))
-        for one in ids
+        for row_id in ids
     }
-    going = [one for one in expired if one not in needed]
+    going = [sha256 for sha256 in expired if sha256 not in needed]
     session.execute(update(Upload).where(Upload.id.in_(going)).values(deleted=now))
     return len(going)
 

@@ -80,19 +80,21 @@ class PackageAnalysis:
         report(0, STEPS)
         _check_inputs(self.manifest, inputs)
         sha256 = self._verified()
-        with single_thread(), warnings.catch_warnings(record=True) as heard:
+        with single_thread(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             script = PackageScript(self.folder, self.manifest)
             weights = self.manifest.weights
             model = load_weights(self.folder, weights, script.module) if weights else None
-            loading = [str(one.message) for one in heard if "version" in str(one.message)]
+            loading = [
+                str(warning.message) for warning in caught if "version" in str(warning.message)
+            ]
         report(1, STEPS)
         with single_thread():
-            found = script(inputs, params, model)
+            findings = script(inputs, params, model)
         report(STEPS, STEPS)
         return AnalysisResult(
-            tables=found.tables,
-            arrays=found.arrays,
+            tables=findings.tables,
+            arrays=findings.arrays,
             provenance={
                 "name": self.name,
                 "version": self.version,
@@ -103,11 +105,11 @@ class PackageAnalysis:
                 "versions": installed_versions(),
                 "duration_s": time.time() - began,
             },
-            figures=found.figures,
+            figures=findings.figures,
             warnings=(
                 *inputs.notes,
                 *_other_versions(self.manifest, loading),
-                *found.warnings,
+                *findings.warnings,
             ),
         )
 
@@ -135,31 +137,31 @@ def package_analysis(folder: str | Path, sha256: str | None = None) -> PackageAn
     PackageError
         When its manifest does not fit.
     """
-    place = Path(folder)
-    built = sha256 is not None or (place / MANIFEST_FILE).exists()
-    manifest = read_manifest(place) if built else read_source(place)
+    path = Path(folder)
+    built = sha256 is not None or (path / MANIFEST_FILE).exists()
+    manifest = read_manifest(path) if built else read_source(path)
     values = {
         "name": manifest.name,
         "version": manifest.version,
         "Params": params_model(f"Params of {manifest.name}", manifest.parameters),
         "manifest": manifest,
-        "folder": place.resolve(),
+        "folder": path.resolve(),
         "sha256": sha256,
         "__doc__": manifest.description.en or manifest.title.en,
     }
-    made: PackageAnalysis = type("LoadedPackage", (PackageAnalysis,), values)()
-    return made
+    analysis: PackageAnalysis = type("LoadedPackage", (PackageAnalysis,), values)()
+    return analysis
 
 
 def installed_versions() -> dict[str, str]:
     """Return the versions of the libraries that may change a result."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     for name in LIBRARIES:
         try:
-            found[name] = version(name)
+            versions[name] = version(name)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _other_versions(manifest: Manifest, loading: list[str]) -> list[str]:
@@ -170,7 +172,7 @@ def _other_versions(manifest: Manifest, loading: list[str]) -> list[str]:
         if name != "bl-steer" and name in here and here[name] != built
     ]
     said = [f"The package was built with {', '.join(other)}; numbers may differ."] if other else []
-    return [*said, *dict.fromkeys(" ".join(one.split())[:300] for one in loading)]
+    return [*said, *dict.fromkeys(" ".join(message.split())[:300] for message in loading)]
 
 
 def _check_inputs(manifest: Manifest, inputs: Inputs) -> None:

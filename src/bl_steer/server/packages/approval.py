@@ -147,13 +147,13 @@ class Permit(BaseModel):
         """
         manifest = verify_content(folder, self.sha256)
         reviewers = {
-            one.reviewer
-            for one in self.approvals
-            if one.package == self.sha256
-            and (one.name, one.version) == (manifest.name, manifest.version)
-            and one.is_valid(self.public_key)
+            approval.reviewer
+            for approval in self.approvals
+            if approval.package == self.sha256
+            and (approval.name, approval.version) == (manifest.name, manifest.version)
+            and approval.is_valid(self.public_key)
         }
-        if len({one.author for one in self.approvals}) != 1:
+        if len({approval.author for approval in self.approvals}) != 1:
             reviewers = set()
         if len(reviewers) < manifest.approvals_needed:
             raise PackageError(

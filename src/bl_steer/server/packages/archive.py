@@ -81,8 +81,8 @@ def build(folder: Path, out: Path) -> Manifest:
 
 def build_archive(folder: Path, archive: Path) -> tuple[Manifest, str]:
     """Build a package into an archive; return its manifest and its content hash."""
-    with tempfile.TemporaryDirectory(prefix="bl_steer_build_") as place:
-        built = Path(place) / "package"
+    with tempfile.TemporaryDirectory(prefix="bl_steer_build_") as scratch:
+        built = Path(scratch) / "package"
         manifest = build(folder, built)
         pack(built, archive)
         return manifest, content_hash(built)
@@ -93,14 +93,14 @@ def pack(folder: Path, archive: Path) -> Path:
     verify_content(folder)
     with (
         draft_of(archive) as draft,
-        zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as made,
+        zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as target_zip,
     ):
         for name in [MANIFEST_FILE, *files_of(folder)]:
             member = zipfile.ZipInfo(name, LONG_AGO)
             member.external_attr = 0o644 << 16
             member.compress_type = zipfile.ZIP_DEFLATED
             with (
-                made.open(member, "w", force_zip64=True) as target,
+                target_zip.open(member, "w", force_zip64=True) as target,
                 (folder / name).open("rb") as f,
             ):
                 shutil.copyfileobj(f, target, PIECE)
@@ -146,12 +146,12 @@ def unpack(archive: IO[bytes], packages: Path, *, most_bytes: int = MOST_BYTES) 
 def _extract(archive: IO[bytes], folder: Path, most_bytes: int) -> None:
     path_of = TypeAdapter(RelativePath)
     with zipfile.ZipFile(archive) as opened:
-        members = [one for one in opened.infolist() if not one.is_dir()]
-        names = [one.filename for one in members]
+        members = [info for info in opened.infolist() if not info.is_dir()]
+        names = [member.filename for member in members]
         if len(members) > MOST_FILES + 1 or len({name.casefold() for name in names}) < len(names):
             raise _unfit(f"{len(members)} members, at most {MOST_FILES}, each named once")
-        size = sum(one.file_size for one in members)
-        packed = sum(one.compress_size for one in members)
+        size = sum(member.file_size for member in members)
+        packed = sum(member.compress_size for member in members)
         if size > most_bytes or size > MOST_RATIO * max(packed, 4096):
             raise _unfit(f"{packed} bytes that unpack to {size}, at most {most_bytes}")
         for member in members:

@@ -96,12 +96,12 @@ def released_packages(session: Session) -> list[Package]:
 
 def titles_of(session: Session, language: str) -> dict[str, str]:
     """Return the title of each package that was ever released, by name."""
-    found = session.scalars(
+    rows = session.scalars(
         select(Package)
         .where(Package.sha256.in_(select(Release.sha256)))
         .order_by(Package.created, Package.sha256)
     )
-    return {one.name: title_of(one, language) for one in found}
+    return {package.name: title_of(package, language) for package in rows}
 
 
 def title_of(package: Package, language: str) -> str:
@@ -119,17 +119,17 @@ def find_package(session: Session, key: str) -> Package:
     """
     name, at, version = key.partition("@")
     hexadecimal = len(key) >= 6 and all(c in "0123456789abcdef" for c in key)
-    found = session.scalars(
+    matches = session.scalars(
         select(Package).where(
             (Package.name == name) & (Package.version == version)
             if at
             else or_(Package.sha256.startswith(key if hexadecimal else "-"), Package.name == key)
         )
     ).all()
-    if len(found) != 1:
-        listed = ", ".join(f"{one.name}@{one.version}" for one in found[:5])
-        raise ReviewError("ambiguous", name=repr(key), number=len(found), found=listed or "–")
-    return found[0]
+    if len(matches) != 1:
+        listed = ", ".join(f"{package.name}@{package.version}" for package in matches[:5])
+        raise ReviewError("ambiguous", name=repr(key), number=len(matches), found=listed or "–")
+    return matches[0]
 
 
 def list_packages(session: Session, *, state: str | None = None) -> list[Package]:
@@ -163,17 +163,17 @@ def approvals_of(session: Session, package: Package) -> list[Approval]:
     reviews = session.scalars(
         select(Review).where(Review.package_sha256 == package.sha256).order_by(Review.id)
     ).all()
-    refusals = [one.id for one in reviews if one.decision == "reject"]
+    refusals = [review.id for review in reviews if review.decision == "reject"]
     return [
         Approval(
             package=package.sha256,
             name=package.name,
             version=package.version,
             author=package.author_id,
-            reviewer=one.reviewer_id,
-            time=one.time,
-            signature=one.signature,
+            reviewer=review.reviewer_id,
+            time=review.time,
+            signature=review.signature,
         )
-        for one in reviews
-        if one.decision == "approve" and one.id > max(refusals, default=-1)
+        for review in reviews
+        if review.decision == "approve" and review.id > max(refusals, default=-1)
     ]

@@ -38,7 +38,7 @@ def files_of(folder: Path, *, built: bool = True) -> list[str]:
     PackageError
         When the folder holds links or devices, or too much.
     """
-    found: list[str] = []
+    names: list[str] = []
     size = 0
     for path in _walk(folder, built):
         status = path.lstat()
@@ -47,24 +47,24 @@ def files_of(folder: Path, *, built: bool = True) -> list[str]:
                 f"a package must hold plain files alone, got {path.relative_to(folder)}; copy what "
                 "a link leads to"
             )
-        found.append(path.relative_to(folder).as_posix())
+        names.append(path.relative_to(folder).as_posix())
         size += status.st_size
-        if len(found) > MOST_FILES or size > MOST_BYTES:
+        if len(names) > MOST_FILES or size > MOST_BYTES:
             raise PackageError(
                 f"a package must hold at most {MOST_FILES} files and {MOST_BYTES >> 30} GiB, got "
                 f"more in {folder}; leave out what a run does not need"
             )
-    return sorted(name for name in found if name != MANIFEST_FILE)
+    return sorted(name for name in names if name != MANIFEST_FILE)
 
 
 def _walk(folder: Path, built: bool) -> Iterator[Path]:
-    for place, folders, files in os.walk(folder):
-        links = [name for name in folders if (Path(place) / name).is_symlink()]
+    for path, folders, files in os.walk(folder):
+        links = [name for name in folders if (Path(path) / name).is_symlink()]
         if not built:
             folders[:] = [f for f in folders if f not in LEFT_BEHIND and not f.startswith(".")]
             files = [f for f in files if not f.startswith(".")]
         for name in (*links, *files):
-            yield Path(place) / name
+            yield Path(path) / name
 
 
 def content_hash(folder: Path) -> str:
@@ -106,9 +106,9 @@ def verify_content(folder: Path, sha256: str | None = None) -> Manifest:
             f"a package must be as its manifest says, got: {'; '.join(problems)}; build it again, "
             "and have it reviewed anew"
         )
-    if sha256 is not None and (found := content_hash(folder)) != sha256:
+    if sha256 is not None and (actual := content_hash(folder)) != sha256:
         raise PackageError(
-            f"a package must be the one that was approved, {sha256[:12]}…, got {found[:12]}… in "
+            f"a package must be the one that was approved, {sha256[:12]}…, got {actual[:12]}… in "
             f"{folder.name}; have this one reviewed, or bring the other back"
         )
     return manifest

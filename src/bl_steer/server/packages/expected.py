@@ -39,7 +39,7 @@ def expected_of(result: AnalysisResult) -> dict[str, Any]:
 
 
 def differences(
-    expected: Mapping[str, Any], found: Mapping[str, Any], tolerance: float
+    expected: Mapping[str, Any], actual: Mapping[str, Any], tolerance: float
 ) -> list[str]:
     """Return a sentence for each difference of what was found from what was expected.
 
@@ -47,56 +47,59 @@ def differences(
     ----------
     tolerance : relative; 0 asks for the same digest
     """
-    if found.get("digest") == expected.get("digest"):
+    if actual.get("digest") == expected.get("digest"):
         return []
     if tolerance == 0:
-        return [f"digest must be {expected.get('digest')}, got {found.get('digest')}"]
-    parts = {key: (expected.get(key, {}), found.get(key, {})) for key in ("tables", "arrays")}
-    named = [one for key, pair in parts.items() for one in _compare(key, *pair, tolerance)]
+        return [f"digest must be {expected.get('digest')}, got {actual.get('digest')}"]
+    parts = {key: (expected.get(key, {}), actual.get(key, {})) for key in ("tables", "arrays")}
+    named = [
+        difference for key, pair in parts.items() for difference in _compare(key, *pair, tolerance)
+    ]
     more = len(named) - MOST_NAMED
     return [*named[:MOST_NAMED], f"{more} more"] if more > 0 else named
 
 
-def _compare(place: str, expected: Any, found: Any, tolerance: float) -> Iterator[str]:
-    if isinstance(expected, Mapping) and isinstance(found, Mapping):
-        for key in sorted(expected.keys() | found.keys()):
-            if key not in expected or key not in found:
-                yield f"{place}.{key} must be {'absent' if key not in expected else 'there'}"
+def _compare(where: str, expected: Any, actual: Any, tolerance: float) -> Iterator[str]:
+    if isinstance(expected, Mapping) and isinstance(actual, Mapping):
+        for key in sorted(expected.keys() | actual.keys()):
+            if key not in expected or key not in actual:
+                yield f"{where}.{key} must be {'absent' if key not in expected else 'there'}"
             else:
-                yield from _compare(f"{place}.{key}", expected[key], found[key], tolerance)
-    elif isinstance(expected, list) and isinstance(found, list):
-        if len(expected) != len(found):
-            yield f"{place} must have {len(expected)} values, got {len(found)}"
+                yield from _compare(f"{where}.{key}", expected[key], actual[key], tolerance)
+    elif isinstance(expected, list) and isinstance(actual, list):
+        if len(expected) != len(actual):
+            yield f"{where} must have {len(expected)} values, got {len(actual)}"
             return
-        for number, (one, other) in enumerate(zip(expected, found, strict=True)):
-            yield from _compare(f"{place}[{number}]", one, other, tolerance)
-    elif not _is_close(expected, found, tolerance):
-        yield f"{place} must be {expected!r}, got {found!r}"
+        for number, (item, other) in enumerate(zip(expected, actual, strict=True)):
+            yield from _compare(f"{where}[{number}]", item, other, tolerance)
+    elif not _is_close(expected, actual, tolerance):
+        yield f"{where} must be {expected!r}, got {actual!r}"
 
 
-def _is_close(expected: Any, found: Any, tolerance: float) -> bool:
+def _is_close(expected: Any, actual: Any, tolerance: float) -> bool:
     numbers = all(
-        isinstance(one, int | float) and not isinstance(one, bool) for one in (expected, found)
+        isinstance(value, int | float) and not isinstance(value, bool)
+        for value in (expected, actual)
     )
     if not numbers:
-        return bool(expected == found)
-    return math.isclose(expected, found, rel_tol=tolerance, abs_tol=tolerance * 1e-6)
+        return bool(expected == actual)
+    return math.isclose(expected, actual, rel_tol=tolerance, abs_tol=tolerance * 1e-6)
 
 
 def _summary(array: NDArray[Any]) -> dict[str, Any]:
     numbers = np.asarray(array, dtype=np.float64)
     finite = numbers[np.isfinite(numbers)]
-    whole = {"dtype": array.dtype.str, "shape": list(array.shape), "finite": int(finite.size)}
+    summary = {"dtype": array.dtype.str, "shape": list(array.shape), "finite": int(finite.size)}
     if not finite.size:
-        return whole
+        return summary
     # Weights that differ from place to place: the same values elsewhere give another number.
-    places = np.linspace(1.0, 2.0, numbers.size).reshape(numbers.shape)[np.isfinite(numbers)]
+    weights = np.linspace(1.0, 2.0, numbers.size).reshape(numbers.shape)[np.isfinite(numbers)]
     return {
-        **whole,
+        **summary,
         "least": float(finite.min()),
         "largest": float(finite.max()),
         "mean_size": float(np.abs(finite).mean()),
-        "weighted_size": float((np.abs(finite) * places).mean()),
+        "weighted_size": float((np.abs(finite) * weights).mean()),
     }
 
 

@@ -38,13 +38,13 @@ def _imports(script: Path) -> list[str]:
         tree = ast.parse(script.read_bytes())
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         return [f"cannot be read: {error}"]
-    found: set[str] = set()
+    modules: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            found |= {one.name for one in node.names}
+            modules |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add("." * node.level + (node.module or ""))
-    return sorted(found)
+            modules.add("." * node.level + (node.module or ""))
+    return sorted(modules)
 
 
 def _weights(folder: Path, manifest: Manifest) -> dict[str, Any]:

@@ -188,8 +188,8 @@ class Manifest(_Part):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         for what, names in (
-            ("parameters", [one.name for one in self.parameters]),
-            ("tests", [one.name for one in self.tests]),
+            ("parameters", [parameter.name for parameter in self.parameters]),
+            ("tests", [test.name for test in self.tests]),
         ):
             if len(set(names)) < len(names):
                 raise ValueError(f"{what} must each have a name of their own, got {names}")
@@ -207,7 +207,7 @@ class Manifest(_Part):
     def named_files(self) -> set[str]:
         """Return the files that the manifest itself speaks of."""
         weights = {self.weights.file} if self.weights else set()
-        tests = {file for one in self.tests for file in (*one.inputs, one.expected)}
+        tests = {file for test in self.tests for file in (*test.inputs, test.expected)}
         return {self.script, *weights, *tests}
 
     @property
@@ -271,9 +271,9 @@ def parse_manifest(values: Any, where: str) -> Manifest:
         return Manifest.model_validate(values)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, one['loc'])) or 'the whole'}: "
-            f"{one['msg'].removeprefix('Value error, ')}"
-            for one in error.errors()
+            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: "
+            f"{problem['msg'].removeprefix('Value error, ')}"
+            for problem in error.errors()
         ]
         raise PackageError(f"{where} must describe a package, got: {'; '.join(problems)}") from None
 

@@ -67,35 +67,37 @@ def params_model(name: str, parameters: Sequence[Parameter]) -> type[BaseModel]:
     ValueError
         When a default does not fit its own limits.
     """
-    fields: dict[str, Any] = {one.name: (_type(one), _field(one)) for one in parameters}
+    fields: dict[str, Any] = {
+        parameter.name: (_type(parameter), _field(parameter)) for parameter in parameters
+    }
     config = ConfigDict(frozen=True, extra="forbid", validate_default=True, strict=False)
     model: type[BaseModel] = create_model(name, __config__=config, **fields)
     model()  # the defaults must fit
     return model
 
 
-def _type(one: Parameter) -> Any:
-    return Literal[one.choices] if one.type == "choice" else TYPES[one.type]
+def _type(parameter: Parameter) -> Any:
+    return Literal[parameter.choices] if parameter.type == "choice" else TYPES[parameter.type]
 
 
-def _field(one: Parameter) -> Any:
+def _field(parameter: Parameter) -> Any:
     limits: dict[str, Any] = {}
-    if one.type == "text":
+    if parameter.type == "text":
         limits["max_length"] = LONGEST_TEXT
-    if one.type in ("number", "integer"):
+    if parameter.type in ("number", "integer"):
         # Infinity and NaN are no one's wish, and no limit would stop a NaN.
-        limits |= {"allow_inf_nan": False} if one.type == "number" else {}
-        limits |= {"ge": one.minimum} if one.minimum is not None else {}
-        limits |= {"le": one.maximum} if one.maximum is not None else {}
-    unit = f", {one.unit}" if one.unit else ""
+        limits |= {"allow_inf_nan": False} if parameter.type == "number" else {}
+        limits |= {"ge": parameter.minimum} if parameter.minimum is not None else {}
+        limits |= {"le": parameter.maximum} if parameter.maximum is not None else {}
+    unit = f", {parameter.unit}" if parameter.unit else ""
     return Field(
-        default=one.default,
-        title=one.title.en or one.name,
-        description=(one.description.en + unit).lstrip(", "),
+        default=parameter.default,
+        title=parameter.title.en or parameter.name,
+        description=(parameter.description.en + unit).lstrip(", "),
         json_schema_extra={
-            "unit": one.unit,
-            "title_ja": one.title.in_language("ja") or one.name,
-            "description_ja": (one.description.in_language("ja") + unit).lstrip(", "),
+            "unit": parameter.unit,
+            "title_ja": parameter.title.in_language("ja") or parameter.name,
+            "description_ja": (parameter.description.in_language("ja") + unit).lstrip(", "),
         },
         **limits,
     )

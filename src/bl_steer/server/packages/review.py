@@ -86,7 +86,7 @@ def note_check(session: Session, sha256: str, report: TestReport) -> Package:
     package = _locked(session, sha256)
     _move(package, "checked" if report.passed else "draft", allowed=("submitted",))
     package.report = {**package.report, "check": report.to_dict(), "checked": time.time()}
-    problems = [*report.problems, *(p for one in report.tests for p in one["problems"])]
+    problems = [*report.problems, *(p for test in report.tests for p in test["problems"])]
     detail = {"passed": report.passed, "problems": problems[:20]}
     record_event(session, "check", "package check", sha256, detail)
     return package
@@ -109,7 +109,7 @@ def approve(
         raise ReviewError("own", package=_called(package), email=reviewer.email)
     _require(package, ("checked",), "approved")
     reviews = approvals_of(session, package)
-    if any(one.reviewer == reviewer.id for one in reviews):
+    if any(review.reviewer == reviewer.id for review in reviews):
         raise ReviewError("twice", package=_called(package), email=reviewer.email)
     approval = Approval(
         package=sha256,
@@ -178,8 +178,8 @@ def roll_back(session: Session, name: str, by: User, *, public_key: str) -> Pack
         select(Release).where(Release.name == name).order_by(Release.id.desc())
     ).all()
     latest = history[0].sha256 if history else ""
-    for one in history:
-        package = session.get(Package, one.sha256)
+    for past in history:
+        package = session.get(Package, past.sha256)
         if package is not None and package.sha256 != latest and package.state == "approved":
             _check_approvals(session, package, public_key)
             _go_live(session, package, by)
@@ -213,9 +213,9 @@ def _check_name(session: Session, manifest: Manifest, author: User) -> None:
     if name in analysis_names():
         raise ReviewError("name_of_ours", name=name)
     others = session.scalars(select(Package).where(Package.name == name)).all()
-    if any(one.version == version and one.state != "draft" for one in others):
+    if any(other.version == version and other.state != "draft" for other in others):
         raise ReviewError("version_taken", package=f"{name} {version}")
-    owners = {one.author_id for one in others if one.state != "draft"}
+    owners = {other.author_id for other in others if other.state != "draft"}
     if owners and author.id not in owners and author.role not in REVIEWERS:
         raise ReviewError("name_taken", name=name, email=author.email)
 
@@ -226,7 +226,11 @@ def _check_role(user: User) -> None:
 
 
 def _check_approvals(session: Session, package: Package, public_key: str) -> None:
-    valid = {one.reviewer for one in approvals_of(session, package) if one.is_valid(public_key)}
+    valid = {
+        approval.reviewer
+        for approval in approvals_of(session, package)
+        if approval.is_valid(public_key)
+    }
     needed = _manifest(package).approvals_needed
     if len(valid) < needed:
         raise ReviewError(
@@ -264,11 +268,11 @@ def _go_live(session: Session, package: Package, by: User) -> None:
 
 def _end_release(session: Session, name: str) -> None:
     """End the live release of a name; its package stays approved unless it is revoked."""
-    for one in session.scalars(
+    for other in session.scalars(
         select(Release).where(Release.name == name, Release.ended.is_(None)).with_for_update()
     ):
-        one.ended = time.time()
-        package = session.get(Package, one.sha256)
+        other.ended = time.time()
+        package = session.get(Package, other.sha256)
         if package is not None and package.state == "released":
             package.state = "approved"
     session.flush()
@@ -284,10 +288,10 @@ def _locked(session: Session, sha256: str, *, with_name: bool = False) -> Packag
     package = session.get(Package, sha256)
     if package is None:
         raise ReviewError("unknown", sha256=f"{sha256[:12]}…")
-    wanted = Package.name == package.name if with_name else Package.sha256 == sha256
+    condition = Package.name == package.name if with_name else Package.sha256 == sha256
     session.scalars(
         select(Package)
-        .where(wanted)
+        .where(condition)
         .order_by(Package.sha256)
         .with_for_update()
         .execution_options(populate_existing=True)
@@ -318,6 +322,6 @@ def _called(package: Package) -> str:
     return f"{package.name} {package.version}"
 
 
-def _record(session: Session, by: User, deed: str, package: Package, **detail: Any) -> None:
+def _record(session: Session, by: User, event: str, package: Package, **detail: Any) -> None:
     about = {"name": package.name, "version": package.version, "state": package.state}
-    record_event(session, by.email, deed, package.sha256, {**about, **detail})
+    record_event(session, by.email, event, package.sha256, {**about, **detail})

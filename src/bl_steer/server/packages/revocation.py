@@ -37,7 +37,7 @@ def gone_analyses(
     ----------
     offered : names of the analyses that there are now
     """
-    return {one.id: gone_analysis(session, one) for one in jobs if one.analysis not in offered}
+    return {job.id: gone_analysis(session, job) for job in jobs if job.analysis not in offered}
 
 
 def gone_analysis(session: Session, job: Job) -> Refused:
@@ -58,16 +58,16 @@ def tell_users(
     reason : of the revocation
     address : of the pages
     """
-    found = session.execute(
+    rows = session.execute(
         select(User, Job)
         .join(Job, Job.user_id == User.id)
         .where(Job.package_sha256 == package.sha256, Job.state.in_(TOLD), User.disabled.is_(None))
         .order_by(User.email, Job.created.desc())
     ).tuples()
     jobs: dict[str, tuple[User, list[Job]]] = {}
-    for user, job in found:
+    for user, job in rows:
         jobs.setdefault(user.id, (user, []))[1].append(job)
-    return [_post(session, package, reason, address, *one) for one in jobs.values()]
+    return [_post(session, package, reason, address, *row) for row in jobs.values()]
 
 
 def _post(

@@ -87,15 +87,15 @@ class PackageScript:
 
     def _load(self) -> ModuleType:
         path = self._folder / self._manifest.script
-        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         # A package of its own: `from . import module` finds the folder's modules and no others'.
-        spec = ModuleSpec(f"bl_steer_package_{place}", None, origin=str(path), is_package=True)
+        spec = ModuleSpec(f"bl_steer_package_{digest}", None, origin=str(path), is_package=True)
         spec.submodule_search_locations = [str(path.parent)]
         module = ModuleType(spec.name)
         module.__dict__.update(
             __spec__=spec, __file__=str(path), __path__=[str(path.parent)], __package__=spec.name
         )
-        for name in [one for one in sys.modules if one.partition(".")[0] == spec.name]:
+        for name in [loaded for loaded in sys.modules if loaded.partition(".")[0] == spec.name]:
             del sys.modules[name]
         sys.modules[spec.name] = module
         try:
@@ -127,19 +127,23 @@ class PackageScript:
                 return f" ({Path(frame.filename).name}, line {frame.lineno})"
         return ""
 
-    def _checked(self, found: Any) -> Findings:
-        if not isinstance(found, Mapping) or set(found) - set(PARTS):
-            got = sorted(map(str, found)) if isinstance(found, Mapping) else type(found).__name__
+    def _checked(self, returned: Any) -> Findings:
+        if not isinstance(returned, Mapping) or set(returned) - set(PARTS):
+            got = (
+                sorted(map(str, returned))
+                if isinstance(returned, Mapping)
+                else type(returned).__name__
+            )
             raise PackageError(
                 f"a script must return a dictionary of {', '.join(PARTS)}, got {got}; leave out "
                 "what there is not"
             )
-        warnings = found.get("warnings") or ()
+        warnings = returned.get("warnings") or ()
         return Findings(
-            tables={k: _table(k, v) for k, v in (found.get("tables") or {}).items()},
-            arrays={k: _array(k, v) for k, v in (found.get("arrays") or {}).items()},
-            figures={k: _figure(k, v) for k, v in (found.get("figures") or {}).items()},
-            warnings=tuple(str(one)[:LONGEST_WARNING] for one in warnings),
+            tables={k: _table(k, v) for k, v in (returned.get("tables") or {}).items()},
+            arrays={k: _array(k, v) for k, v in (returned.get("arrays") or {}).items()},
+            figures={k: _figure(k, v) for k, v in (returned.get("figures") or {}).items()},
+            warnings=tuple(str(warning)[:LONGEST_WARNING] for warning in warnings),
         )
 
 
@@ -169,19 +173,19 @@ def _column(column: NDArray[Any]) -> NDArray[Any]:
 
 
 def _array(name: str, array: Any) -> NDArray[Any]:
-    made = np.asarray(array)
-    if made.dtype.kind not in "biuf" or made.dtype.itemsize > 8:
+    values = np.asarray(array)
+    if values.dtype.kind not in "biuf" or values.dtype.itemsize > 8:
         raise PackageError(
-            f"the array {name!r} must hold real numbers of at most 64 bits, got {made.dtype}; "
+            f"the array {name!r} must hold real numbers of at most 64 bits, got {values.dtype}; "
             "convert it"
         )
-    return made
+    return values
 
 
 def _figure(name: str, figure: Any) -> Callable[[], Any]:
     if callable(figure):
-        made: Callable[[], Any] = figure
-        return made
+        draw: Callable[[], Any] = figure
+        return draw
     if hasattr(figure, "savefig"):
         return lambda: figure
     raise PackageError(

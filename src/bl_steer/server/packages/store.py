@@ -80,10 +80,10 @@ class PackageStore:
         if package is None:
             raise PackageError(f"a package must be known, got {sha256[:12]}…; submit it")
         with self._files.open(package.blob_sha256) as archive:
-            found = unpack(archive, self.folder, most_bytes=self._most_bytes)
-        if found != folder:
+            unpacked = unpack(archive, self.folder, most_bytes=self._most_bytes)
+        if unpacked != folder:
             raise PackageError(
                 f"the archive of {package.name} {package.version} must hold {sha256[:12]}…, got "
-                f"{content_hash(found)[:12]}…; bring back the backup of the file store"
+                f"{content_hash(unpacked)[:12]}…; bring back the backup of the file store"
             )
         return folder

@@ -64,7 +64,7 @@ class TestReport:
     @property
     def passed(self) -> bool:
         """Whether all went well."""
-        return not self.problems and not any(one["problems"] for one in self.tests)
+        return not self.problems and not any(test["problems"] for test in self.tests)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report, JSON-compatible."""
@@ -99,45 +99,45 @@ def try_package(
             f"a package must have its weights to be tested, got no {manifest.weights.file} in "
             f"{folder}; run 'python train.py' there first"
         )
-    place = folder.resolve() if trusted and shutil.which("bwrap") is None else PACKAGE
+    inside = folder.resolve() if trusted and shutil.which("bwrap") is None else PACKAGE
     with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as out:
         command = [
             *(sys.executable, "-P", "-X", "faulthandler"),
-            *("-m", "bl_steer.server.packages.trial", str(place), "."),
+            *("-m", "bl_steer.server.packages.trial", str(inside), "."),
         ]
         outcome = run_in_sandbox(
             command,
-            readable={place: folder.resolve()},
+            readable={inside: folder.resolve()},
             writable=Path(out),
             limits=limits,
             cancelled=over,
             trusted=trusted,
         )
-        found = _read(Path(out) / OUTCOME_FILE)
-    return _report(folder, manifest, outcome, found)
+        outcomes = _read(Path(out) / OUTCOME_FILE)
+    return _report(folder, manifest, outcome, outcomes)
 
 
 def accept(folder: Path, report: TestReport) -> list[Path]:
     """Write what the tests found as what they must find from now on; return the files."""
     written = []
     for test in read_source(folder).tests:
-        found = next((one["found"] for one in report.tests if one["name"] == test.name), None)
-        if found is not None:
+        actual = next((row["found"] for row in report.tests if row["name"] == test.name), None)
+        if actual is not None:
             path = folder / test.expected
             path.parent.mkdir(parents=True, exist_ok=True)
             with draft_of(path) as draft:
-                draft.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", "utf-8")
+                draft.write_text(json.dumps(actual, indent=1, ensure_ascii=False) + "\n", "utf-8")
             written.append(path)
     return written
 
 
 def _report(
-    folder: Path, manifest: Manifest, outcome: Outcome, found: Mapping[str, dict[str, Any]]
+    folder: Path, manifest: Manifest, outcome: Outcome, outcomes: Mapping[str, dict[str, Any]]
 ) -> TestReport:
     tests = []
     ended = False
     for test in manifest.tests:
-        row = found.get(test.name)
+        row = outcomes.get(test.name)
         if row is None:
             row = {"name": test.name, "problems": [], "found": None, "warnings": []}
             row["problems"] = ["not begun"] if ended else [_ending(outcome)]
@@ -145,11 +145,11 @@ def _report(
         elif row["found"] is not None and not row["problems"]:
             row["problems"] = _compared(folder, test, row["found"])
         tests.append(row)
-    whole = [_ending(outcome)] if outcome.cause != "ok" and not ended else []
-    return TestReport(tests, whole)
+    problems = [_ending(outcome)] if outcome.cause != "ok" and not ended else []
+    return TestReport(tests, problems)
 
 
-def _compared(folder: Path, test: Expectation, found: Mapping[str, Any]) -> list[str]:
+def _compared(folder: Path, test: Expectation, actual: Mapping[str, Any]) -> list[str]:
     path = folder / test.expected
     try:
         expected = json.loads(path.read_text(encoding="utf-8"))
@@ -158,7 +158,7 @@ def _compared(folder: Path, test: Expectation, found: Mapping[str, Any]) -> list
             f"{test.expected} must hold the expected output; look at what was found, then run "
             "'bl-steer package test --accept'"
         ]
-    return differences(expected, found, test.tolerance)
+    return differences(expected, actual, test.tolerance)
 
 
 def _ending(outcome: Outcome) -> str:
@@ -177,18 +177,18 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
         return {}
-    found = {}
+    outcomes = {}
     for line in lines:
         try:
             row = json.loads(line)
-            found[str(row["name"])] = {
+            outcomes[str(row["name"])] = {
                 "name": str(row["name"]),
-                "problems": [str(one) for one in row["problems"]],
+                "problems": [str(problem) for problem in row["problems"]],
                 "found": row["found"] if isinstance(row["found"], dict) else None,
-                "warnings": [str(one) for one in row["warnings"]],
+                "warnings": [str(warning) for warning in row["warnings"]],
                 "duration_s": float(row["duration_s"]),
-                "figures": [str(one) for one in row.get("figures", [])],
+                "figures": [str(figure) for figure in row.get("figures", [])],
             }
         except (ValueError, KeyError, TypeError, RecursionError):
             continue
-    return found
+    return outcomes

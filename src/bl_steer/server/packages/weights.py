@@ -62,8 +62,8 @@ def _skops(path: Path, weights: Weights, script: ModuleType | None) -> Any:
 
     _check_archive(path)
     # What the file asks for is the file's wish: only what was approved may be built.
-    asked = set(get_untrusted_types(file=path))
-    refused = sorted(asked - set(weights.trusted_types))
+    types = set(get_untrusted_types(file=path))
+    refused = sorted(types - set(weights.trusted_types))
     if refused:
         raise PackageError(
             f"a skops file must need no type beyond the manifest's trusted_types, got "
@@ -108,10 +108,10 @@ class _OnnxModel:
 
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return the model's first output for X, in the type that its input has."""
-        wanted = self._session.get_inputs()[0]
-        dtype = {"tensor(double)": np.float64}.get(wanted.type, np.float32)
-        given = {wanted.name: np.asarray(X, dtype)}
-        return np.asarray(self._session.run(None, given)[0])
+        first = self._session.get_inputs()[0]
+        dtype = {"tensor(double)": np.float64}.get(first.type, np.float32)
+        values = {first.name: np.asarray(X, dtype)}
+        return np.asarray(self._session.run(None, values)[0])
 
 
 def _pickle(path: Path, weights: Weights, script: ModuleType | None) -> Any:
@@ -162,30 +162,30 @@ def _datasets(group: Any, file: str, above: str = "") -> Iterator[tuple[str, NDA
     import h5py
 
     for name in group:
-        place = f"{above}/{name}" if above else name
+        path = f"{above}/{name}" if above else name
         link = group.get(name, getlink=True)
         if not isinstance(link, h5py.HardLink):
-            raise PackageError(f"h5 weights must hold no links, got {place!r} in {file}; copy them")
+            raise PackageError(f"h5 weights must hold no links, got {path!r} in {file}; copy them")
         item = group[name]
         if isinstance(item, h5py.Group):
-            if place.count("/") > 16:
-                raise PackageError(f"h5 weights must not nest deeper than 16, got {place!r}")
-            yield from _datasets(item, file, place)
+            if path.count("/") > 16:
+                raise PackageError(f"h5 weights must not nest deeper than 16, got {path!r}")
+            yield from _datasets(item, file, path)
         elif item.external or item.is_virtual or item.dtype.kind not in "biufc":
             raise PackageError(
-                f"h5 weights must hold numbers of their own, got {item.dtype} in {place!r}, "
+                f"h5 weights must hold numbers of their own, got {item.dtype} in {path!r}, "
                 f"{'outside the file' if item.external or item.is_virtual else 'no numbers'}; "
                 f"write plain datasets to {file}"
             )
         else:
-            yield place, np.asarray(item[()])
+            yield path, np.asarray(item[()])
 
 
 def _check_archive(path: Path) -> None:
     """Refuse an archive that unpacks to too much, or whose members lead out of it."""
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
-    size = sum(one.file_size for one in members)
+    size = sum(member.file_size for member in members)
     outside = [m.filename for m in members if m.filename.startswith("/") or ".." in m.filename]
     if size > MOST_UNPACKED or len(members) > 100_000 or outside:
         raise PackageError(

@@ -126,7 +126,7 @@ def write_candidate(
     _draw(folder / "tests" / "made-up.png")
     tried = try_package(folder, trusted=trusted)
     if not accept(folder, tried):
-        problems = "; ".join(p for one in tried.tests for p in one["problems"])
+        problems = "; ".join(p for test in tried.tests for p in test["problems"])
         raise PackageError(f"a candidate must segment a micrograph, got {problems}; see its report")
     return folder
 

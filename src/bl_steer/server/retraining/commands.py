@@ -31,9 +31,9 @@ def add_pairs(local: LocalServer, folder: Path, *, sample_pattern: str | None) -
     Pairs whose mask does not fit the model to be trained further are left out, and told.
     """
     files = FileStore(local.settings.files)
-    found = training.find_pairs(folder, sample_pattern=sample_pattern)
-    refused = _refused(local, found)
-    pairs = [pair for pair in found if pair.mask not in refused]
+    in_folder = training.find_pairs(folder, sample_pattern=sample_pattern)
+    refused = _refused(local, in_folder)
+    pairs = [pair for pair in in_folder if pair.mask not in refused]
     for pair in pairs:
         stored = []
         for path in (pair.image, pair.mask):
@@ -87,8 +87,8 @@ def carry_out(
             with local.database.read() as session:
                 actor = local.user(session).email
             retraining_id = retrainings.begin(actor=actor)
-        found = retrainings.carry_out(retraining_id, progress)
-        return {"id": retraining_id, "folder": str(retrainings.folder_of(retraining_id)), **found}
+        result = retrainings.carry_out(retraining_id, progress)
+        return {"id": retraining_id, "folder": str(retrainings.folder_of(retraining_id)), **result}
 
 
 def listed(local: LocalServer) -> list[dict[str, Any]]:
@@ -98,13 +98,13 @@ def listed(local: LocalServer) -> list[dict[str, Any]]:
         rows = session.scalars(select(Retraining).order_by(Retraining.created.desc())).all()
         return [
             {
-                "id": one.id,
-                "state": one.state,
-                "created": one.created,
-                "verdict": one.report.get("comparison", {}).get("verdict", one.message),
-                "package": one.package_sha256,
+                "id": row.id,
+                "state": row.state,
+                "created": row.created,
+                "verdict": row.report.get("comparison", {}).get("verdict", row.message),
+                "package": row.package_sha256,
             }
-            for one in rows
+            for row in rows
         ]
 
 
@@ -129,7 +129,7 @@ def withdraw(local: LocalServer, upload_id: str) -> list[dict[str, Any]]:
     """Take an upload out of all later training; return what has used it already."""
     with local.database.write() as session:
         return [
-            asdict(one) for one in corrections.withdraw(session, upload_id, local.user(session))
+            asdict(use) for use in corrections.withdraw(session, upload_id, local.user(session))
         ]
 
 
@@ -139,13 +139,13 @@ def _refused(local: LocalServer, pairs: Sequence[training.Pair]) -> dict[Path, s
         phases = _retrainings(local).champion_phases(session)
     said = {}
     for pair in pairs:
-        found = look_at_mask(pair.image, pair.mask, phases)
-        if found.problem == "several":
-            said[pair.mask] = f"a micrograph must be alone in its file, got {found.got}"
-        elif found.problem == "size":
-            said[pair.mask] = f"its size must be {found.wanted}, got {found.got}"
-        elif found.problem != "none":
-            said[pair.mask] = " ".join(found.reason.split())
+        finding = look_at_mask(pair.image, pair.mask, phases)
+        if finding.problem == "several":
+            said[pair.mask] = f"a micrograph must be alone in its file, got {finding.got}"
+        elif finding.problem == "size":
+            said[pair.mask] = f"its size must be {finding.wanted}, got {finding.got}"
+        elif finding.problem != "none":
+            said[pair.mask] = " ".join(finding.reason.split())
     return said
 
 
@@ -155,10 +155,10 @@ def _retrainings(local: LocalServer) -> Retrainings:
 
 
 def _full_id(local: LocalServer, key: str) -> str:
-    found = [one["id"] for one in listed(local) if one["id"].startswith(key)]
-    if len(found) != 1:
+    ids = [row["id"] for row in listed(local) if row["id"].startswith(key)]
+    if len(ids) != 1:
         raise ValueError(
             f"a retraining must be named by its id or the beginning of it, got {key!r} for "
-            f"{len(found)}; see 'bl-steer retrain list'"
+            f"{len(ids)}; see 'bl-steer retrain list'"
         )
-    return str(found[0])
+    return str(ids[0])

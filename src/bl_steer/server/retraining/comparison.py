@@ -71,8 +71,8 @@ def compare(
     if not truths:
         raise ValueError("a comparison must have a micrograph, got none; collect a hold-out")
     both = [
-        np.stack([_blocks(truth, one, n_phases), _blocks(truth, other, n_phases)])
-        for truth, one, other in zip(truths, champion, candidate, strict=True)
+        np.stack([_blocks(truth, first, n_phases), _blocks(truth, other, n_phases)])
+        for truth, first, other in zip(truths, champion, candidate, strict=True)
     ]
     total = np.asarray(sum(blocks.sum(axis=1) for blocks in both))
     drawn = _resampled(both, np.random.default_rng(seed))
@@ -87,15 +87,15 @@ def compare(
         difference=(float(values[1] - values[0]), float(apart[0]), float(apart[1])),
         champion_iou=tuple(map(float, iou(total[0]))),
         candidate_iou=tuple(map(float, iou(total[1]))),
-        by_image=tuple(float(one[1] - one[0]) for one in images),
+        by_image=tuple(float(scores[1] - scores[0]) for scores in images),
     )
 
 
-def _blocks(truth: Labels, found: Labels, n_phases: int) -> Array:
+def _blocks(truth: Labels, predicted: Labels, n_phases: int) -> Array:
     """Return the confusion of each block, shape (n_blocks, n_phases, n_phases)."""
     return np.stack(
         [
-            confusion(truth[at], found[at], n_phases)
+            confusion(truth[at], predicted[at], n_phases)
             for i in range(0, truth.shape[0], BLOCK_PX)
             for j in range(0, truth.shape[1], BLOCK_PX)
             if (at := np.s_[i : i + BLOCK_PX, j : j + BLOCK_PX])

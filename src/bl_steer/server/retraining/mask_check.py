@@ -71,17 +71,17 @@ def check_mask(
         When nothing keeps the decoding apart, and the operator does not do without.
     """
     lines: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="bl_steer_mask_") as place:
-        out = Path(place) / "out"
+    with tempfile.TemporaryDirectory(prefix="bl_steer_mask_") as scratch:
+        out = Path(scratch) / "out"
         out.mkdir()
-        inside = JOB / "in" if shutil.which("bwrap") is not None else Path(place)
+        inside = JOB / "in" if shutil.which("bwrap") is not None else Path(scratch)
         readable, called = {}, {}
-        for word, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
-            seen = inside / f"{word}{Path(name).suffix.lower()}"
+        for role, path, name in zip(("image", "mask"), (image, mask), names, strict=True):
+            seen = inside / f"{role}{Path(name).suffix.lower()}"
             readable[seen], called[seen.name] = path, name
             if inside != JOB / "in":
                 seen.symlink_to(path.resolve())
-        task = {"paths": [str(one) for one in readable], "phases": list(phases)}
+        task = {"paths": [str(seen_path) for seen_path in readable], "phases": list(phases)}
         outcome = run_in_sandbox(
             COMMAND,
             readable=readable,
@@ -95,8 +95,8 @@ def check_mask(
     try:
         said = json.loads(lines[-1])
         values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
-        inner = "|".join(re.escape(one) for one in called)
-        values["reason"] = re.sub(inner, lambda found: called[found[0]], values["reason"])
+        inner = "|".join(re.escape(file_name) for file_name in called)
+        values["reason"] = re.sub(inner, lambda match: called[match[0]], values["reason"])
         if outcome.cause == "ok" and said["problem"] in FOUND:
             return Finding(said["problem"], **values)
     except (IndexError, ValueError, TypeError, KeyError):

@@ -50,7 +50,7 @@ def add_correction(session: Session, image_id: str, mask_id: str, user: User) ->
     ValueError
         When either is no upload of that user, or is deleted.
     """
-    found = set(
+    ids = set(
         session.scalars(
             select(Upload.id).where(
                 Upload.id.in_((image_id, mask_id)),
@@ -59,16 +59,16 @@ def add_correction(session: Session, image_id: str, mask_id: str, user: User) ->
             )
         )
     )
-    if found != {image_id, mask_id} or image_id == mask_id:
+    if ids != {image_id, mask_id} or image_id == mask_id:
         raise ValueError(
             f"micrograph and mask must be two uploads of {user.email}, got {image_id} and "
             f"{mask_id}; upload both"
         )
-    made = Correction(image_id=image_id, mask_id=mask_id, user_id=user.id)
-    session.add(made)
+    correction = Correction(image_id=image_id, mask_id=mask_id, user_id=user.id)
+    session.add(correction)
     session.flush()
     record_event(session, user.email, "correction add", image_id, {"mask": mask_id})
-    return made
+    return correction
 
 
 def training_pairs(session: Session) -> list[TrainingPair]:
@@ -87,10 +87,16 @@ def training_pairs(session: Session) -> list[TrainingPair]:
         .order_by(Correction.created, Correction.id)
     ).all()
     latest = {
-        one.image_id: TrainingPair(
-            one.image_id, one.mask_id, i.sha256, m.sha256, i.file_name, m.file_name, _sample(i)
+        correction.image_id: TrainingPair(
+            correction.image_id,
+            correction.mask_id,
+            i.sha256,
+            m.sha256,
+            i.file_name,
+            m.file_name,
+            _sample(i),
         )
-        for one, i, m in rows
+        for correction, i, m in rows
     }
     return sorted(latest.values(), key=lambda pair: (pair.sample, pair.image, pair.image_id))
 
@@ -116,28 +122,32 @@ def withdraw(session: Session, upload_id: str, user: User) -> list[UsedBy]:
 
 def used_by(session: Session, upload_id: str) -> list[UsedBy]:
     """Return the snapshots that hold an upload, with the models that were trained on them."""
-    found = []
+    uses = []
     for snapshot in session.scalars(select(Snapshot).order_by(Snapshot.created)):
-        held = {one[key] for one in snapshot.manifest["pairs"] for key in ("image_id", "mask_id")}
-        if upload_id not in held:
+        used_ids = {
+            pair[key] for pair in snapshot.manifest["pairs"] for key in ("image_id", "mask_id")
+        }
+        if upload_id not in used_ids:
             continue
         runs = session.scalars(
             select(Retraining).where(Retraining.snapshot_sha256 == snapshot.sha256)
         ).all()
         # A package says itself what it was trained on, wherever it was trained.
         packages = [
-            one
-            for one in session.scalars(select(Package))
-            if (one.manifest.get("training_data") or {}).get("snapshot") == snapshot.sha256
+            package
+            for package in session.scalars(select(Package))
+            if (package.manifest.get("training_data") or {}).get("snapshot") == snapshot.sha256
         ]
-        found.append(
+        uses.append(
             UsedBy(
                 snapshot.sha256,
-                tuple(one.id for one in runs),
-                tuple(f"{one.name}@{one.version} ({one.state})" for one in packages),
+                tuple(run.id for run in runs),
+                tuple(
+                    f"{package.name}@{package.version} ({package.state})" for package in packages
+                ),
             )
         )
-    return found
+    return uses
 
 
 def _sample(upload: Upload) -> str:

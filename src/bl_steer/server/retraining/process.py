@@ -91,19 +91,19 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
         data, settings, folder=out / MODEL, progress=progress, start=champion
     )
     (out / MODEL / "checkpoint.pt").unlink(missing_ok=True)
-    held = fields["hold-out"]
+    hold_out = fields["hold-out"]
     compared = retraining.compare(
-        [one.labels for one in held],
-        _labels(champion, held),
-        _labels(candidate, held),
+        [labelled.labels for labelled in hold_out],
+        _labels(champion, hold_out),
+        _labels(candidate, hold_out),
         len(champion.phases),
     )
     report: dict[str, Any] = _finite(
         {
             "snapshot": task.snapshot,
-            "counts": {part: len(found) for part, found in fields.items()},
+            "counts": {part: len(rows) for part, rows in fields.items()},
             "left_out": left_out,
-            "hold_out": [one.name for one in held],
+            "hold_out": [labelled.name for labelled in hold_out],
             "phases": list(champion.phases.names),
             "champion_weights": champion.weights_sha256,
             "candidate_weights": candidate.weights_sha256,
@@ -136,7 +136,7 @@ def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], li
                 reason = reason.replace(Path(row[key]).name, row[name])
             left_out.append({"name": row["name"], "part": row["part"], "reason": reason[:500]})
     if empty := [part for part in PARTS if not fields[part]]:
-        why = "; ".join(f"{one['name']}: {one['reason']}" for one in left_out)
+        why = "; ".join(f"{row['name']}: {row['reason']}" for row in left_out)
         raise ValueError(
             f"a retraining must have pairs of each part, got none to {' and '.join(empty)} "
             f"({why[:800] or 'none was given'}); collect more"
@@ -154,20 +154,21 @@ def _field(row: dict[str, Any], champion: Any) -> Any:
         raise ValueError(
             f"{image.name} must have finite grey levels, got others; crop or fill them"
         )
-    size, wanted = files.read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
-    if size and wanted and not 1 <= grey.size * (size / wanted) ** 2 <= files.MAX_PIXELS:
+    size, model_nm = files.read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
+    if size and model_nm and not 1 <= grey.size * (size / model_nm) ** 2 <= files.MAX_PIXELS:
         raise ValueError(
-            f"{image.name} must have pixels of about {wanted:g} nm, got {size:g} nm; give another"
+            f"{image.name} must have pixels of about {model_nm:g} nm, got {size:g} nm; give another"
         )
     conditions = {} if size is None else {"pixel_size_nm": size}
     field = training.LabelledField(grey, labels, row["sample"], conditions, row["name"])
-    return training.at_pixel_size(field, wanted)
+    return training.at_pixel_size(field, model_nm)
 
 
 def _labels(model: Any, fields: Sequence[Any]) -> list[Any]:
     with single_thread():
         return [
-            segmentation.segment(model, one.image, keep_probability=False).labels for one in fields
+            segmentation.segment(model, labelled.image, keep_probability=False).labels
+            for labelled in fields
         ]
 
 
@@ -182,9 +183,9 @@ def _write(report: dict[str, Any], candidate: Any, out: Path) -> None:
 def _finite(value: Any) -> Any:
     """Return JSON-compatible data, NaN turned into None."""
     if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(one) for one in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

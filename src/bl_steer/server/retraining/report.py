@@ -48,9 +48,9 @@ def draw_comparison(report: Mapping[str, Any]) -> Figure:
     scores = report["comparison"]
     figure = Figure(figsize=(8.0, 3.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    for place, name in enumerate(("champion", "candidate")):
+    for y, name in enumerate(("champion", "candidate")):
         value, low, high = scores[name]
-        left.errorbar(value, place, xerr=[[value - low], [high - value]], fmt="o", capsize=4)
+        left.errorbar(value, y, xerr=[[value - low], [high - value]], fmt="o", capsize=4)
     left.set(yticks=(0, 1), yticklabels=("champion", "candidate"), ylim=(1.6, -0.6))
     left.set(xlabel="mean intersection over union", title="hold-out, 95 % intervals")
     left.locator_params(axis="x", nbins=5)
@@ -86,8 +86,8 @@ def _section(report: Mapping[str, Any], language: str) -> str:
     ]
     values = (scores["champion_iou"], scores["candidate_iou"])
     phases = [
-        (name, _number(one), _number(other))
-        for name, one, other in zip(report["phases"], *values, strict=True)
+        (name, _number(first), _number(other))
+        for name, first, other in zip(report["phases"], *values, strict=True)
     ]
     pairs = {"train": counts["train"], "validation": counts["validation"]}
     facts = [
@@ -110,7 +110,7 @@ def _section(report: Mapping[str, Any], language: str) -> str:
 
 def _left_out(report: Mapping[str, Any], language: str) -> str:
     """Return which pairs neither trained nor judged, and why; nothing where all did."""
-    rows = [(one["name"], one["reason"]) for one in report["left_out"]]
+    rows = [(row["name"], row["reason"]) for row in report["left_out"]]
     if not rows:
         return ""
     words = _say(language, "left_out_lead", number=len(rows))
@@ -123,7 +123,7 @@ def _say(language: str, key: str, **values: object) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    cells = "".join(f"<th>{html.escape(one)}</th>" for one in head)
+    cells = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     lines = "".join(
         f"<tr><td>{html.escape(row[0])}</td>"
         + "".join(f'<td class="n">{html.escape(cell)}</td>' for cell in row[1:])
@@ -134,9 +134,9 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _embedded(figure: Any) -> str:
-    made = io.BytesIO()
-    figure.savefig(made, format="png", dpi=110)
-    return f"data:image/png;base64,{base64.b64encode(made.getvalue()).decode()}"
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
 def _number(value: float | None) -> str:

@@ -88,11 +88,11 @@ class Retrainings:
             if unless is not None and unless(session):
                 return ""
             snapshot = take_snapshot(session, self.retraining, actor=actor)
-            made = Retraining(snapshot_sha256=snapshot.sha256, champion=self._live(session))
-            session.add(made)
+            row = Retraining(snapshot_sha256=snapshot.sha256, champion=self._live(session))
+            session.add(row)
             session.flush()
-            record_event(session, actor, "retraining begin", made.id, {"snapshot": snapshot.sha256})
-            return made.id
+            record_event(session, actor, "retraining begin", row.id, {"snapshot": snapshot.sha256})
+            return row.id
 
     def carry_out(
         self, retraining_id: str, on_progress: Callable[[int, int], None] | None = None
@@ -145,16 +145,16 @@ class Retrainings:
                 )
             version = self._next_version(session)
             report = dict(row.report)
-        with tempfile.TemporaryDirectory(prefix="bl_steer_candidate_") as place:
+        with tempfile.TemporaryDirectory(prefix="bl_steer_candidate_") as scratch:
             folder = write_candidate(
                 self.folder_of(retraining_id),
-                Path(place) / self.retraining.package,
+                Path(scratch) / self.retraining.package,
                 name=self.retraining.package,
                 version=version,
                 report=report,
                 trusted=self.settings.trust_packages,
             )
-            archive = Path(place) / "candidate.zip"
+            archive = Path(scratch) / "candidate.zip"
             build_archive(folder, archive)
             with archive.open("rb") as file, self.database.write() as session:
                 package = review.submit(session, file, author, packages=self.packages)

@@ -62,24 +62,24 @@ def take_snapshot(session: Session, settings: RetrainingSettings, *, actor: str)
     known = session.get(Snapshot, sha256)
     if known is not None:
         return known
-    made = Snapshot(sha256=sha256, manifest=manifest)
-    session.add(made)
+    snapshot = Snapshot(sha256=sha256, manifest=manifest)
+    session.add(snapshot)
     session.flush()
     record_event(session, actor, "snapshot take", sha256, manifest["counts"])
-    return made
+    return snapshot
 
 
 def check_allowed(session: Session, snapshot: Snapshot) -> None:
     """Raise `ValueError` where something in a snapshot was withdrawn or deleted since."""
     allowed = {(pair.image_id, pair.image) for pair in training_pairs(session)}
-    gone = [
+    deleted = [
         row["image_id"]
         for row in snapshot.manifest["pairs"]
         if (row["image_id"], row["image"]) not in allowed
     ]
-    if gone:
+    if deleted:
         raise ValueError(
-            f"a snapshot must hold what may still be used, got {len(gone)} pairs withdrawn or "
+            f"a snapshot must hold what may still be used, got {len(deleted)} pairs withdrawn or "
             f"deleted since {snapshot.sha256[:12]}… was taken; take a new one"
         )
 
@@ -120,8 +120,8 @@ def _assign(
     session: Session, samples: list[str], settings: RetrainingSettings
 ) -> Mapping[str, str]:
     """Return the part of each sample; new ones go where samples are lacking most."""
-    known = {one.sample: one.part for one in session.scalars(select(SamplePart))}
-    wanted = {
+    known = {row.sample: row.part for row in session.scalars(select(SamplePart))}
+    pending = {
         "hold-out": settings.hold_out_share,
         "validation": settings.validation_share,
         "train": 1.0 - settings.hold_out_share - settings.validation_share,
@@ -129,10 +129,10 @@ def _assign(
     # In an order that nobody chose: by hash, not by name.
     new = sorted(set(samples) - set(known), key=lambda s: hashlib.sha256(s.encode()).hexdigest())
     for sample in new:
-        counts = {part: sum(p == part for p in known.values()) for part in wanted}
+        counts = {part: sum(p == part for p in known.values()) for part in pending}
         empty = [part for part in ("train", "validation", "hold-out") if not counts[part]]
         total = len(known) + 1
-        lacking = max(wanted, key=lambda part: wanted[part] * total - counts[part])
+        lacking = max(pending, key=lambda part: pending[part] * total - counts[part])
         known[sample] = empty[0] if empty else lacking
         session.add(SamplePart(sample=sample, part=known[sample]))
     session.flush()

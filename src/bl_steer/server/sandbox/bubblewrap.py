@@ -37,20 +37,20 @@ def bubblewrap_command(
         *("--hostname", "job", "--proc", "/proc", "--dev", "/dev"),
         *("--size", str(TMP), "--tmpfs", "/tmp", "--size", str(TMP), "--tmpfs", "/dev/shm"),
     ]
-    for place in SYSTEM:
-        if os.path.islink(place):
-            words += ["--symlink", os.readlink(place), place]
-        elif os.path.exists(place):
-            words += ["--ro-bind", place, place]
-    for place in SYSTEM_FILES:
-        words += ["--ro-bind-try", place, place]
+    for path in SYSTEM:
+        if os.path.islink(path):
+            words += ["--symlink", os.readlink(path), path]
+        elif os.path.exists(path):
+            words += ["--ro-bind", path, path]
+    for path in SYSTEM_FILES:
+        words += ["--ro-bind-try", path, path]
     seen = [Path("/usr")]
     for folder in _library_folders():
-        if not any(folder.is_relative_to(one) for one in seen):
+        if not any(folder.is_relative_to(parent) for parent in seen):
             words += ["--ro-bind", str(folder), str(folder)]
             seen.append(folder)
     for folder in hidden:
-        if folder.exists() and any(folder.resolve().is_relative_to(one) for one in seen):
+        if folder.exists() and any(folder.resolve().is_relative_to(parent) for parent in seen):
             words += ["--tmpfs", str(folder.resolve()), "--remount-ro", str(folder.resolve())]
     for inside, outside in (readable or {}).items():
         words += ["--ro-bind", str(outside.resolve()), str(inside)]
@@ -62,9 +62,9 @@ def bubblewrap_command(
 
 def _library_folders() -> list[Path]:
     """Return the folders of Python, of what is installed in it, and of this library."""
-    ours = Path(bl_steer.__file__).resolve().parent
-    places = [Path(sys.base_prefix), Path(sys.prefix), ours]
-    return sorted({place.resolve() for place in places}, key=lambda place: len(place.parts))
+    library = Path(bl_steer.__file__).resolve().parent
+    folders = [Path(sys.base_prefix), Path(sys.prefix), library]
+    return sorted({path.resolve() for path in folders}, key=lambda path: len(path.parts))
 
 
 def plain_environment(home: Path, more: Mapping[str, str] | None) -> dict[str, str]:

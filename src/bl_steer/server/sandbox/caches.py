@@ -31,8 +31,8 @@ LIBRARIES = ("numba", "llvmlite", "matplotlib", "numpy")
 
 def caches_of(folder: Path) -> Path | None:
     """Return the folder of the caches, if they are whole and of these libraries."""
-    made = folder / MADE
-    if made.exists() and made.read_text() == _stamp():
+    stamp = folder / MADE
+    if stamp.exists() and stamp.read_text() == _stamp():
         return folder
     return None
 

@@ -41,10 +41,10 @@ def enter_command(group: Path | None) -> list[str]:
 
 
 def _make(processes: int) -> Path | None:
-    for place in PLACES:
-        group = place / f"{PREFIX}{os.getpid()}_{os.urandom(4).hex()}"
+    for parent in PLACES:
+        group = parent / f"{PREFIX}{os.getpid()}_{os.urandom(4).hex()}"
         try:
-            _sweep(place)
+            _sweep(parent)
             group.mkdir()
         except OSError:
             continue
@@ -67,16 +67,16 @@ def _remove(group: Path) -> None:
             return
 
 
-def _sweep(place: Path) -> None:
+def _sweep(parent: Path) -> None:
     """Remove the groups of workers that are gone, with what of theirs still lives.
 
     A sandbox that is killed as it begins may leave its first process waiting for ever.
     """
-    for left in place.glob(f"{PREFIX}*"):
+    for left in parent.glob(f"{PREFIX}*"):
         pid = left.name.removeprefix(PREFIX).partition("_")[0]
         if not Path(f"/proc/{pid}").exists():
             with contextlib.suppress(OSError):
-                for one in map(int, (left / "cgroup.procs").read_text().split()):
-                    if one > 0:  # 0 is one of another container
-                        os.kill(one, signal.SIGKILL)
+                for member_pid in map(int, (left / "cgroup.procs").read_text().split()):
+                    if member_pid > 0:  # 0 is one of another container
+                        os.kill(member_pid, signal.SIGKILL)
                 left.rmdir()  # or the next time: the killed take some ms to leave

@@ -66,13 +66,13 @@ def process_tree(pid: int, *, most: int | None = None) -> list[int]:
     ----------
     most : stop there, so that a fork bomb does not grow faster than it is counted
     """
-    found: list[int] = []
+    pids: list[int] = []
     waiting = [pid]
-    while waiting and (most is None or len(found) <= most):
-        one = waiting.pop(0)
-        found.append(one)
-        waiting += _children(one)
-    return found
+    while waiting and (most is None or len(pids) <= most):
+        current = waiting.pop(0)
+        pids.append(current)
+        waiting += _children(current)
+    return pids
 
 
 def usage_of(pids: list[int]) -> Usage:
@@ -125,23 +125,23 @@ def kill_tree(pid: int) -> None:
     Of a sandbox the first three are enough: with the first of its namespace all others die at
     once, before a fork bomb could outrun us.
     """
-    for one in [*process_tree(pid, most=2), *process_tree(pid)]:
+    for process in [*process_tree(pid, most=2), *process_tree(pid)]:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(one, signal.SIGKILL)
+            os.kill(process, signal.SIGKILL)
 
 
 def _children(pid: int) -> list[int]:
-    found: list[int] = []
+    sizes: list[int] = []
     try:
         tasks = os.listdir(f"/proc/{pid}/task")
     except OSError:
-        return found
+        return sizes
     for task in tasks:
         try:
-            found += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
+            sizes += map(int, Path(f"/proc/{pid}/task/{task}/children").read_bytes().split())
         except OSError:
             continue
-    return found
+    return sizes
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

@@ -215,9 +215,9 @@ class _Watch:
         if usage.threads > self.limits.processes:
             return "processes"
         if usage.memory > self.memory:
-            taken = own_memory(pids) if usage.memory > self.limits.memory else usage.memory
-            self.memory = max(self.memory, taken)
-            if taken > self.limits.memory:
+            memory = own_memory(pids) if usage.memory > self.limits.memory else usage.memory
+            self.memory = max(self.memory, memory)
+            if memory > self.limits.memory:
                 return "memory"
         if now >= self._disk_due:
             used, files = disk_used(self.writable, pids)
@@ -289,13 +289,13 @@ def _cause_of(status: int, words: bytes) -> Cause:
 
 
 def _limit_words(limits: Limits) -> list[str]:
-    found = shutil.which("prlimit")
+    prlimit = shutil.which("prlimit")
     nice = ["nice", "-n", str(limits.niceness)] if shutil.which("nice") else []
-    if found is None:
+    if prlimit is None:
         return nice
     return [
         *nice,
-        found,
+        prlimit,
         f"--fsize={limits.disk}",
         f"--data={limits.memory}",
         "--core=0",
@@ -305,5 +305,5 @@ def _limit_words(limits: Limits) -> list[str]:
 
 def _process_limit_words(limits: Limits) -> list[str]:
     """Return what caps the processes of all but root; counted anew inside the sandbox."""
-    found = shutil.which("prlimit", path="/usr/bin:/bin")
-    return [] if found is None else [found, f"--nproc={limits.processes}", "--"]
+    prlimit = shutil.which("prlimit", path="/usr/bin:/bin")
+    return [] if prlimit is None else [prlimit, f"--nproc={limits.processes}", "--"]

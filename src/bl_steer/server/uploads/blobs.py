@@ -88,8 +88,8 @@ class FileStore:
 
     def hashes(self) -> Iterator[str]:
         """Yield the hash of each file."""
-        for place in self._fs.find(self._root):
-            name = place.rpartition("/")[2]
+        for path in self._fs.find(self._root):
+            name = path.rpartition("/")[2]
             if SHA256.fullmatch(name):
                 yield name
 
@@ -101,9 +101,9 @@ class FileStore:
     def clear_drafts(self, *, older_than_s: float = 86_400.0) -> int:
         """Delete drafts that somebody left; return how many."""
         count = 0
-        for place in self._fs.find(f"{self._root}/drafts"):
-            if time.time() - self._fs.modified(place).timestamp() > older_than_s:
-                self._fs.rm_file(place)
+        for path in self._fs.find(f"{self._root}/drafts"):
+            if time.time() - self._fs.modified(path).timestamp() > older_than_s:
+                self._fs.rm_file(path)
                 count += 1
         return count
 
@@ -117,13 +117,13 @@ class FileStore:
 class Draft:
     """A file on its way into the store."""
 
-    def __init__(self, store: FileStore, place: str) -> None:
+    def __init__(self, store: FileStore, path: str) -> None:
         self._store = store
-        self._place = place
+        self._place = path
         self._hash = hashlib.sha256()
         self.size = 0
-        store._fs.makedirs(place.rpartition("/")[0], exist_ok=True)
-        self._file: IO[bytes] = store._fs.open(place, "wb")
+        store._fs.makedirs(path.rpartition("/")[0], exist_ok=True)
+        self._file: IO[bytes] = store._fs.open(path, "wb")
 
     def write(self, block: bytes) -> None:
         """Add to its end."""

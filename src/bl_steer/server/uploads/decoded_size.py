@@ -107,8 +107,8 @@ def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
             raise BadHeader("TIFF that ends in a page's directory")
         yield {
             tag: value
-            for place in range(0, len(entries), entry)
-            for tag, value in [_entry(file, entries, place, order, big)]
+            for offset in range(0, len(entries), entry)
+            for tag, value in [_entry(file, entries, offset, order, big)]
             if value is not None
         }
         file.seek(offset + struct.calcsize(order + count_form) + count * entry)
@@ -116,14 +116,14 @@ def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
 
 
 def _entry(
-    file: IO[bytes], entries: bytes, place: int, order: str, big: bool
+    file: IO[bytes], entries: bytes, offset: int, order: str, big: bool
 ) -> tuple[int, int | None]:
-    tag, kind = struct.unpack_from(order + "HH", entries, place)
+    tag, kind = struct.unpack_from(order + "HH", entries, offset)
     if tag not in (WIDTH, HEIGHT, BITS, CHANNELS) or kind not in TIFF_TYPES:
         return tag, None
-    number = struct.unpack_from(order + ("Q" if big else "I"), entries, place + 4)[0]
+    number = struct.unpack_from(order + ("Q" if big else "I"), entries, offset + 4)[0]
     form = order + TIFF_TYPES[kind]
-    at, room = place + (12 if big else 8), 8 if big else 4
+    at, room = offset + (12 if big else 8), 8 if big else 4
     if number * struct.calcsize(form) <= room:
         return tag, struct.unpack_from(form, entries, at)[0]
     file.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, at)[0])
@@ -171,11 +171,11 @@ def zip_bytes(path: Path) -> int:
             members = archive.infolist()
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise BadHeader("zip whose directory cannot be read") from error
-    for one in members:
-        name = one.filename.replace("\\", "/")
+    for member in members:
+        name = member.filename.replace("\\", "/")
         if name.startswith("/") or ".." in name.split("/") or ":" in name:
-            raise BadHeader(f"zip with the path {one.filename[:80]!r}")
-    return sum(one.file_size for one in members)
+            raise BadHeader(f"zip with the path {member.filename[:80]!r}")
+    return sum(member.file_size for member in members)
 
 
 def _check_directory(path: Path) -> None:

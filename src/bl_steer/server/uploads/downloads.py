@@ -32,8 +32,8 @@ def disposition(file_name: str, *, inline: bool = False) -> str:
     'attachment; filename="__.csv"; filename*=UTF-8\'\'%E8%A9%A6%E6%96%99.csv'
     """
     plain = "".join(
-        one if one.isascii() and one.isprintable() and one not in '"\\;%' else "_"
-        for one in file_name
+        char if char.isascii() and char.isprintable() and char not in '"\\;%' else "_"
+        for char in file_name
     )
     kind = "inline" if inline else "attachment"
     return f"{kind}; filename=\"{plain}\"; filename*=UTF-8''{quote(file_name, safe='')}"
@@ -110,12 +110,12 @@ def _zipped(store: FileStore, outputs: Sequence[JobOutput]) -> Iterator[bytes]:
     with zipfile.ZipFile(
         cast(IO[bytes], sink), "w", zipfile.ZIP_DEFLATED, compresslevel=1
     ) as archive:
-        for one in outputs:
-            entry = zipfile.ZipInfo(one.name, date_time=(1980, 1, 1, 0, 0, 0))
-            packed = one.media_type in ("image/png", "application/zip", "application/x-hdf5")
+        for output in outputs:
+            entry = zipfile.ZipInfo(output.name, date_time=(1980, 1, 1, 0, 0, 0))
+            packed = output.media_type in ("image/png", "application/zip", "application/x-hdf5")
             entry.compress_type = zipfile.ZIP_STORED if packed else zipfile.ZIP_DEFLATED
-            with archive.open(entry, "w", force_zip64=one.size > 2**31) as member:
-                for block in _blocks(store, one.sha256):
+            with archive.open(entry, "w", force_zip64=output.size > 2**31) as member:
+                for block in _blocks(store, output.sha256):
                     member.write(block)
                     yield sink.take()
     yield sink.take()

@@ -82,7 +82,7 @@ def inspect_file(path: Path, file_name: str) -> Inspected:
     kind = _kind(path)
     suffix = Path(file_name).suffix.lower()
     if kind is None or suffix not in SUFFIXES[kind]:
-        known = ", ".join(one for suffixes in SUFFIXES.values() for one in suffixes)
+        known = ", ".join(suffix for suffixes in SUFFIXES.values() for suffix in suffixes)
         raise Refused(415, "refused.file_kind", file=file_name, known=known)
     try:
         decoded = _decoded_bytes(path, kind, file_name)
@@ -108,10 +108,10 @@ def _kind(path: Path) -> str | None:
         b"PK\x03\x04": "zip",
         b"PK\x05\x06": "zip",
     }
-    found = next((kind for start, kind in signatures.items() if head.startswith(start)), None)
-    if found == "bmp" and path.suffix and _is_text(path):  # a table may begin with BM
+    detected = next((kind for start, kind in signatures.items() if head.startswith(start)), None)
+    if detected == "bmp" and path.suffix and _is_text(path):  # a table may begin with BM
         return "text"
-    return found or ("text" if _is_text(path) else None)
+    return detected or ("text" if _is_text(path) else None)
 
 
 def _is_text(path: Path) -> bool:

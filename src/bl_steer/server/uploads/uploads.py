@@ -55,12 +55,12 @@ def clean_name(name: str) -> str:
     '試料1.tif'
     """
     name = name.replace("\\", "/").rpartition("/")[2]
-    kept = "".join(one for one in name if one.isprintable() and one not in '"<>|:*?')
-    kept = kept.strip().strip(".") or "file"
-    stem, dot, suffix = kept.rpartition(".")
-    if len(kept) > LONGEST_NAME and dot and len(suffix) <= 10:
+    plain = "".join(char for char in name if char.isprintable() and char not in '"<>|:*?')
+    plain = plain.strip().strip(".") or "file"
+    stem, dot, suffix = plain.rpartition(".")
+    if len(plain) > LONGEST_NAME and dot and len(suffix) <= 10:
         return f"{stem[: LONGEST_NAME - len(suffix) - 1]}.{suffix}"
-    return kept[:LONGEST_NAME]
+    return plain[:LONGEST_NAME]
 
 
 def take_in(
@@ -119,8 +119,8 @@ def uploads_of(
 
 def file_names(session: Session, user_id: str, upload_ids: Sequence[str]) -> dict[str, str]:
     """Return the names of a user's files by id, of those that are there."""
-    wanted = {"upload_ids": list(upload_ids), "user_id": user_id}
-    return dict(session.execute(THERE, wanted).tuples().all())
+    values = {"upload_ids": list(upload_ids), "user_id": user_id}
+    return dict(session.execute(THERE, values).tuples().all())
 
 
 def upload_of(session: Session, user_id: str, upload_id: str) -> Upload:
@@ -149,8 +149,8 @@ def set_training(
 ) -> Upload:
     """Give a file for training or take it back, where the deployment leaves that to users."""
     upload = upload_of(session, user.id, upload_id)
-    wanted = may_train or policy == "always"
-    if wanted != upload.may_train:
-        upload.may_train = wanted
-        record_event(session, user.email, "file training", upload.id, {"may_train": wanted})
+    allowed = may_train or policy == "always"
+    if allowed != upload.may_train:
+        upload.may_train = allowed
+        record_event(session, user.email, "file training", upload.id, {"may_train": allowed})
     return upload
