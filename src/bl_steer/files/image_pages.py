@@ -92,8 +92,13 @@ def _kind(path: Path) -> str:
         raise ValueError(f"path must be an image file, got the folder {str(path)!r}; list_images")
     if not path.is_file():
         raise ValueError(f"path must be an image file, got {str(path)!r}, which does not exist")
-    with path.open("rb") as stream:
-        head = stream.read(8)
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(8)
+    except OSError as error:
+        raise ValueError(
+            f"{path.name} must be readable, got {error.strerror}; give a file that you may read"
+        ) from error
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
             return kind

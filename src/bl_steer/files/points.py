@@ -199,7 +199,15 @@ def _archive(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
 
 
 def _text(path: Path) -> str:
-    content = path.read_bytes()
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise FileNotFoundError(f"a table must exist, got {str(path)!r}; check the path") from error
+    except OSError as error:  # a folder, or no permission
+        raise ValueError(
+            f"a table must be a readable file, got {str(path)!r} ({error.strerror}); give a CSV "
+            "file that you may read"
+        ) from error
     if b"\0" in content[:PEEK]:
         raise ValueError(f"a table must be text, got {path.name}; save it as CSV")
     for encoding in ENCODINGS:

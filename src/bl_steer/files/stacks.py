@@ -248,8 +248,14 @@ def _grey(colours: NDArray[Any]) -> NDArray[Any]:
 
 def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     """Return what reads a file, by its first bytes."""
-    with path.open("rb") as file:
-        head = file.read(6)
+    try:
+        with path.open("rb") as file:
+            head = file.read(6)
+    except OSError as error:
+        raise ValueError(
+            f"a stack must be readable, got {str(path)!r} ({error.strerror}); give a file that you "
+            "may read"
+        ) from error
     readers = {b"II": _tiff, b"MM": _tiff, b"\x93NUMPY": _npy, b"PK": _npz}
     for signature, read in readers.items():
         if head.startswith(signature):
