@@ -1,4 +1,4 @@
-"""How a worker holds the job under way, while the job's process computes."""
+"""How a worker keeps the lease of its job, while the job's process computes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ class Heartbeat:
                 self.answer = "lost"
 
     def _note_seen(self, session: Session) -> None:
-        """Let the keeper hear of the worker, which does not come round before the job's end."""
+        """Note that the worker lives, which does not come round before the job's end."""
         now = time.time()
         session.execute(
             update(WorkerRow).where(WorkerRow.name == self.lease.worker).values(seen=now)

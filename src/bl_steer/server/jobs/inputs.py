@@ -1,6 +1,6 @@
 """Which analysis takes which uploads, and how they become its inputs.
 
-`kinds` and `check_uploads` are for the access point, before a job is queued: they open no file.
+`kinds` and `check_uploads` are for the web process, before a job is queued: they open no file.
 `read_inputs` is for the job's own process.
 """
 

@@ -3,7 +3,7 @@
 A machine has as many workers as jobs at a time. With a dask cluster, that process is on one of its
 machines, and all else stays here. A worker may die at any moment: its job's processes die with it,
 and the next worker in its place gives the job back as soon as it starts; where none starts, the
-keeper does when the lease is over.
+housekeeping does when the lease is over.
 """
 
 from __future__ import annotations
@@ -250,7 +250,7 @@ class Worker:
         )
 
     def _over(self) -> bool:
-        """Let the keeper hear of this worker during a check; return whether to stop."""
+        """Note that this worker lives during a check; return whether to stop."""
         now = time.time()
         if now - self.seen > min(SEEN_EVERY_S, self.settings.alarm_after_s / 4):
             try:

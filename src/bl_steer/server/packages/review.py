@@ -3,7 +3,7 @@
 draft → submitted → checked → approved → released → revoked. A check that fails, and a reviewer's
 refusal, make it a draft again. Every function works in a session of
 `bl_steer.server.db.database.Database.write`, commits nothing itself, and leaves a record of the
-deed. Deeds take the user who does them: what role a user must have is checked here, once.
+event. Each takes the user who does it: what role a user must have is checked here, once.
 """
 
 from __future__ import annotations

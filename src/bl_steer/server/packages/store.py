@@ -1,4 +1,4 @@
-"""Where packages lie: archives in the file store, unpacked in the service's folder to be used."""
+"""Where packages lie: archives in the file store, unpacked in the server's folder to be used."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Weights from their file, by format. Call it only where what it might run can do no harm.
 
 skops builds the types of its own list and those of the approved manifest; safetensors, npz and
-ONNX hold numbers alone; pickle, joblib and h5 are code. The service loads all of them in the
+ONNX hold numbers alone; pickle, joblib and h5 are code. The server loads all of them in the
 sandbox only (`bl_steer.server.sandbox.run`). Each format's library is imported where its file is
 loaded: skops alone takes seconds, and onnxruntime and keras need not be there.
 """

@@ -53,7 +53,7 @@ class Retrainings:
 
     Parameters
     ----------
-    settings : of the service; each candidate has a folder in ``retraining/`` of its folder
+    settings : of the server; each candidate has a folder in ``retraining/`` of its folder
     """
 
     def __init__(

@@ -1,6 +1,6 @@
 """Retraining by itself: when enough new pairs came and enough time went by.
 
-The keeper calls `start_if_due`; the training itself is a process of its own, so that the keeper
+Housekeeping calls `start_if_due`; the training itself is a process of its own, so that it
 goes on sending mails.
 """
 

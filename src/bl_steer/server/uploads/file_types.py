@@ -1,7 +1,7 @@
 """What a file that arrives is, by its first bytes and its header, without decoding it.
 
 A small file may decode to more memory than the machine has. What its header announces is checked
-here, in the access point; nothing is decoded before a job does it inside its sandbox. The headers
+here, in the web process; nothing is decoded before a job does it inside its sandbox. The headers
 themselves are read by `bl_steer.server.uploads.decoded_size`.
 """
 

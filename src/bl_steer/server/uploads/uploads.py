@@ -40,7 +40,7 @@ THERE = select(Upload.id, Upload.file_name).where(  # made once: asked at every 
 
 @dataclass(frozen=True)
 class Arrived:
-    """A file that has come in whole and lies in a folder of the access point."""
+    """A file that has come in whole and lies in a folder of the web process."""
 
     path: Path
     file_name: str
@@ -132,7 +132,7 @@ def upload_of(session: Session, user_id: str, upload_id: str) -> Upload:
 
 
 def delete_upload(session: Session, user: User, upload_id: str) -> Upload:
-    """Mark a file as deleted; the keeper takes its bytes away once nothing refers to them."""
+    """Mark a file as deleted; housekeeping takes its bytes away once nothing refers to them."""
     upload = upload_of(session, user.id, upload_id)
     upload.deleted = time.time()
     record_event(session, user.email, "file delete", upload.id, {"sha256": upload.sha256})

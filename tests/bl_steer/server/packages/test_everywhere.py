@@ -99,7 +99,7 @@ def elsewhere(server: Worker, sha256: str, folder: Path) -> Ended:
     ).run(folder, server.files, hear=lambda line: None, over=lambda: False)
 
 
-def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole_gate(
+def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole_review(
     server: Worker,
     small: Callable[..., Any],
     tmp_path: Path,

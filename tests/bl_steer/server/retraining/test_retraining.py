@@ -228,7 +228,7 @@ def test_a_training_goes_on_from_a_model_and_refuses_another_kind(champion: Path
 
 @pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 @pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_what_users_paint_becomes_a_released_model_through_the_gate(
+def test_what_users_paint_becomes_a_released_model_through_the_review(
     retrainings: Retrainings, champion: Path, tmp_path: Path
 ) -> None:
     given = [give(retrainings, number, f"s{number}") for number in range(6)]
