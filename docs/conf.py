@@ -54,7 +54,7 @@ nb_merge_streams = True
 autosummary_generate = True
 autodoc_typehints = "signature"
 autodoc_member_order = "bysource"
-autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_default_options = {"members": True}
 napoleon_google_docstring = False
 napoleon_use_param = False
 napoleon_use_rtype = False
@@ -125,8 +125,26 @@ def _keep_links_inside(_app: Sphinx, _page: str, source: list[str]) -> None:
     source[0] = re.sub(outside, as_text, text)
 
 
+def _describe_parameters(
+    _app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]
+) -> None:
+    """Let "name : what it is" of our docstrings be a description: types stand in signatures."""
+    section = ""
+    out = []
+    for line, below in zip(lines, [*lines[1:], ""], strict=True):
+        if re.fullmatch(r" *-{3,}", below):
+            section = line.strip()
+        match = re.fullmatch(r"( *)([*\w][\w, *]*) : (.+)", line)
+        if match and section in ("Parameters", "Returns"):
+            out += [f"{match[1]}{match[2]}", f"{match[1]}    {match[3]}"]
+        else:
+            out.append(line)
+    lines[:] = out
+
+
 def setup(app: Sphinx) -> None:
     """Register what the pages use."""
+    app.connect("autodoc-process-docstring", _describe_parameters, priority=400)
     os.environ["COLUMNS"] = "88"
     app.connect("source-read", _keep_links_inside)
     app.add_directive("bl-steer-help", CommandHelp)
