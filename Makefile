@@ -11,7 +11,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz lint types contracts notebooks script format bench bench-volume chaos soak model wheel clean
+.PHONY: help system venv demo check test fuzz lint types contracts script docs format bench bench-volume chaos soak model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -35,7 +35,7 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 demo: venv ## find point A on a simulated film; ends in point_A.png
 	$(BIN)/bl-steer demo
 
-check: lint types contracts test script notebooks ## all checks
+check: lint types contracts test script docs ## all checks
 
 lint: venv ## ruff: style and format
 	$(BIN)/ruff check .
@@ -56,11 +56,8 @@ fuzz: venv ## 2,000 requests and more made from the analysis server's descriptio
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)
 
-notebooks: venv ## execute the notebooks
-	$(PYTEST) --nbmake --nbmake-timeout=600 -p no:cacheprovider -W default notebooks
-
-docs: venv ## the site, from docs/ and notebooks/, to docs/_build/html; warnings are errors
-	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -b html docs docs/_build/html
+docs: venv ## the site, with the notebooks executed, to docs/_build/html; warnings are errors
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --jobs=2 --fail-on-warning --keep-going -b html docs docs/_build/html
 
 format: venv ## ruff: put code in order
 	$(BIN)/ruff check --fix .
