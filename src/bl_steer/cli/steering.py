@@ -40,6 +40,12 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument("--sample", default="multi-domain", metavar="PRESET", help=presets)
     parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
     parser.add_argument("--agent", default="bayesian", help="that chooses the points")
+    parser.add_argument(
+        "--start",
+        choices=("maximin", "random"),
+        default="maximin",
+        help="first points of the agent bayesian: spread out or random",
+    )
     _steering_options(parser)
 
 
@@ -76,7 +82,8 @@ def _steering_options(parser: Parser) -> None:
     parser.add_argument(
         "--target",
         metavar="T",
-        help="what to maximise, see the README; by default the Ge-rich phase, or a map's total",
+        help="what to maximise: total, map, roi:…, ref:… or nmf:…; by default the Ge-rich phase, "
+        "or a map's total",
     )
     parser.add_argument("--budget", type=int, default=48, help="measurements")
     parser.add_argument("--exposure-s", type=float, default=10.0, metavar="S", help="of a frame")
@@ -96,12 +103,15 @@ def _demo(arguments: argparse.Namespace) -> Any:
 
 
 def _find(arguments: argparse.Namespace) -> Any:
+    agent = arguments.agent
+    if agent == "bayesian" and arguments.start == "random":
+        agent = "bayesian-random-start"
     report = trials.find(
         arguments.sample,
         seed=arguments.seed,
         budget=arguments.budget,
         target=arguments.target,
-        agent=arguments.agent,
+        agent=agent,
         data_dir=arguments.data,
         exposure_s=arguments.exposure_s,
     )
