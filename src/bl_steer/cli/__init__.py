@@ -62,8 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         write_json(arguments, report)
     except KeyboardInterrupt as stop:
-        kept = str(stop) or "what was measured is kept"
-        print(f"bl-steer: interrupted; {kept}", file=sys.stderr)
+        remains = str(stop) or "what was measured is kept"
+        print(f"bl-steer: interrupted; {remains}", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
         text = str(error.args[0] if isinstance(error, KeyError) else error)

@@ -196,8 +196,8 @@ def _check(arguments: argparse.Namespace) -> Any:
 def _print_tests(report: dict[str, Any]) -> None:
     for test in report["tests"]:
         duration = test.get("duration_s")
-        taken = "" if duration is None else f"{duration:8.1f} s"
-        print(f"{test['name']:24}{'FAILED' if test['problems'] else 'passed'}{taken}")
+        seconds = "" if duration is None else f"{duration:8.1f} s"
+        print(f"{test['name']:24}{'FAILED' if test['problems'] else 'passed'}{seconds}")
         for text in test["problems"]:
             print(f"    {text}")
         for text in test["warnings"]:

@@ -62,9 +62,11 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
 
 def _settings(arguments: argparse.Namespace) -> ServerSettings:
     names = ("folder", "host", "port", "workers", "trust_packages")
-    given = {name: value for name in names if (value := getattr(arguments, name, None)) is not None}
-    set_environment(given)
-    return read_settings(**given)
+    settings = {
+        name: value for name in names if (value := getattr(arguments, name, None)) is not None
+    }
+    set_environment(settings)
+    return read_settings(**settings)
 
 
 def _serve(arguments: argparse.Namespace) -> None:

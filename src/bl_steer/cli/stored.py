@@ -43,7 +43,7 @@ def add_analyse(parser: Parser, argv: Sequence[str]) -> None:
     _analyse_options(parser)
     first = Parser(prog=parser.prog, add_help=False, lenient=True)
     _analyse_options(first)
-    name = first.parse_known_args([word for word in argv if word not in ("-h", "--help")])[0].name
+    name = first.parse_known_args([text for text in argv if text not in ("-h", "--help")])[0].name
     analysis = None if name is None else analysis_of(name)
     if analysis is not None:
         add_params(parser, analysis.Params)

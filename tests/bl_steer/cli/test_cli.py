@@ -45,7 +45,7 @@ def bl_steer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+def found_once(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     """A folder in which `find` has run once, and its report."""
     folder = tmp_path_factory.mktemp("find")
     done = bl_steer(folder, "find", "--sample", "smooth", "--budget", "25", "--json", "found.json")
@@ -55,9 +55,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 
 def test_find_finds_point_a_and_reports_the_stable_keys(
-    found: tuple[Path, dict[str, Any]],
+    found_once: tuple[Path, dict[str, Any]],
 ) -> None:
-    _, report = found
+    _, report = found_once
     assert list(report) == FIND_KEYS
     assert report["found"]
     assert report["n_to_found"] <= 25
@@ -68,9 +68,9 @@ def test_find_finds_point_a_and_reports_the_stable_keys(
 
 
 def test_runs_lists_it_and_show_draws_it_and_repeats_its_decisions_in_a_new_process(
-    found: tuple[Path, dict[str, Any]],
+    found_once: tuple[Path, dict[str, Any]],
 ) -> None:
-    folder, report = found
+    folder, report = found_once
     done = bl_steer(folder, "runs", "--json", "runs.json")
     assert report["run_uid"][:8] in done.stdout
     assert json.loads((folder / "runs.json").read_text())[0]["status"] == "success"
@@ -84,9 +84,9 @@ def test_runs_lists_it_and_show_draws_it_and_repeats_its_decisions_in_a_new_proc
 
 
 def test_the_same_seed_finds_the_same_way_again(
-    found: tuple[Path, dict[str, Any]], tmp_path: Path
+    found_once: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
-    _, report = found
+    _, report = found_once
     bl_steer(tmp_path, "find", "--sample", "smooth", "--budget", "25", "--json", "again.json")
     again = json.loads((tmp_path / "again.json").read_text())
     changing = {"decision_cpu_s_median", "run_uid", "beam_time_s", "speedup"}
@@ -166,8 +166,8 @@ def test_bad_input_is_one_line_and_status_2_and_nothing_is_written(
     grid = np.meshgrid(np.arange(8.0), np.arange(8.0))
     values = np.ones((8, 8))
     np.savez(tmp_path / "good.npz", x=grid[0], y=grid[1], map=values)
-    whole = (tmp_path / "good.npz").read_bytes()
-    (tmp_path / "truncated.npz").write_bytes(whole[: len(whole) // 2])
+    complete = (tmp_path / "good.npz").read_bytes()
+    (tmp_path / "truncated.npz").write_bytes(complete[: len(complete) // 2])
     np.savez(tmp_path / "pickle.npz", x=grid[0], y=grid[1], map=values.astype(object))
     values[2, 2] = np.nan
     np.savez(tmp_path / "nan.npz", x=grid[0], y=grid[1], map=values)
@@ -262,8 +262,8 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path: Path) -> None:
 
 
 def test_a_server_that_gets_no_port_leaves_no_folder(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = str(listening.getsockname()[1])
         done = bl_steer(tmp_path, "serve", "--folder", "out", "--port", port, "--trust-packages")
     assert done.returncode == 2
     assert f"a port of its own, got 'Address already in use' for 127.0.0.1:{port}" in done.stderr

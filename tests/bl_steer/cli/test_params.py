@@ -69,7 +69,7 @@ def test_every_parameter_is_an_option_wherever_the_analysis_is_asked_for(
     name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("COLUMNS", "1000")
-    doors = [([word.format(name=name) for word in door], set[str]()) for door in DOORS.values()]
+    doors = [([text.format(name=name) for text in door], set[str]()) for door in DOORS.values()]
     doors += [([*door], without) for door, without in OWN_DOORS.get(name, [])]
     for door, without in doors:
         text = help_of(*door, capsys=capsys)
