@@ -6,18 +6,17 @@ stored in a `devices.frames_file.FramesFile`; events refer to it by ``stream_dat
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind, Signal
+from ophyd import Component, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus
 
 from bl_steer.diffraction import FrameAxes
 from devices.exposure import Exposures
-from devices.frames_file import DetectorError, FramesFile, frames_of
+from devices.frames_file import DetectorError, FramesDevice
 
 __all__ = ["AreaDetector", "DetectorError"]
 
@@ -26,7 +25,7 @@ ERROR_STATE = 6
 READOUT_MARGIN_S = 20.0
 
 
-class AreaDetector(Device):
+class AreaDetector(FramesDevice):
     """A pixel detector whose image PV holds the frames of one point, shape (n_frames, H, W).
 
     Events carry ``{name}_total`` (counts), ``{name}_valid`` (1, or 0 where no pixel of a frame
@@ -38,6 +37,10 @@ class AreaDetector(Device):
     axes : coordinates of the pixels, after the reciprocal-space conversion
     frames_dir : folder for the HDF5 files; may be set later, before `stage`
     """
+
+    frames_dims = ("rocking", "qz", "qx")
+    frames_units = "counts"
+    frames_remedy = "set the detector's region and NumImages to the frame that the axes describe"
 
     acquire = Component(EpicsSignal, "Acquire", kind=Kind.omitted)
     busy = Component(EpicsSignalRO, "AcquireBusy", kind=Kind.omitted, auto_monitor=True)
@@ -63,14 +66,11 @@ class AreaDetector(Device):
         frames_dir: Path | str | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(prefix, name=name, **kwargs)
-        self.frames_dir = None if frames_dir is None else Path(frames_dir)
+        super().__init__(prefix, name=name, frames_dir=frames_dir, **kwargs)
         self._axes = axes
         self.qx.put(axes.qx.tolist())
         self.qz.put(axes.qz.tolist())
         self.q_unit.put(axes.unit)
-        self._file: FramesFile | None = None
-        self._n_documented = 0
         self._exposures = Exposures(self)
 
     @property
@@ -79,46 +79,10 @@ class AreaDetector(Device):
         return self._axes
 
     @property
-    def file_path(self) -> Path | None:
-        """The file that is being written, None while the detector is not staged."""
-        return None if self._file is None else self._file.path
-
-    @property
-    def n_points(self) -> int:
-        """Points in the latest file that the documents know of."""
-        return self._n_documented
-
-    def frames(self) -> NDArray[Any]:
-        """Return the latest point's frames, shape (n_frames, H, W)."""
-        return frames_of(
-            self.image,
-            (int(self.n_frames.get()), *self._axes.shape),
-            remedy="set the detector's region and NumImages to the frame that the axes describe",
-        )
-
-    def stage(self) -> list[object]:
-        """Open a new file for the frames, before anything moves."""
-        staged: list[object] = super().stage()
-        try:
-            self._file = FramesFile(
-                self.name,
-                self.frames_dir,
-                shape=(int(self.n_frames.get()), *self._axes.shape),
-                dtype=np.asarray(self.image.get()).dtype,
-            )
-        except DetectorError:
-            self.unstage()
-            raise
-        self._n_documented = 0
-        return staged
-
-    def unstage(self) -> list[object]:
-        """Close the file."""
-        unstaged: list[object] = super().unstage()
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-        return unstaged
+    def frames_shape(self) -> tuple[int, int, int]:
+        """Shape of one point's frames, (n_frames, H, W)."""
+        n_rows, n_columns = self._axes.shape
+        return int(self.n_frames.get()), n_rows, n_columns
 
     def trigger(self) -> DeviceStatus:
         """Take the frames of one point and store them; the status fails if either fails."""
@@ -145,24 +109,6 @@ class AreaDetector(Device):
         total = float(frames.sum())
         self.total.put(total, timestamp=timestamp)
         self.valid.put(int(np.isfinite(total) and not _any_dead(frames)), timestamp=timestamp)
-
-    def describe(self) -> dict[str, Any]:
-        """Describe the readings and the external frames."""
-        described: dict[str, Any] = super().describe()
-        if self._file is not None:
-            described[f"{self.name}_image"] = self._file.describe(
-                source=self.image.describe()[self.image.name]["source"],
-                dims=["rocking", "qz", "qx"],
-                units="counts",
-            )
-        return described
-
-    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the documents that tell where the frames of the point just read are."""
-        if self._file is None:
-            return
-        yield from self._file.documents()
-        self._n_documented = self._file.n_documented
 
 
 def _any_dead(frames: NDArray[Any]) -> bool:

@@ -10,7 +10,7 @@ from ophyd.status import DeviceStatus, SubscriptionStatus
 
 from devices.frames_file import DetectorError
 
-__all__ = ["Exposures"]
+__all__ = ["Exposures", "falling_edge"]
 
 
 class Exposures:
@@ -39,7 +39,7 @@ class Exposures:
         device = self._device
         status = DeviceStatus(device)
         self._latest = status
-        finished = SubscriptionStatus(device.busy, _falling_edge, run=False, timeout=timeout_s)
+        finished = SubscriptionStatus(device.busy, falling_edge, run=False, timeout=timeout_s)
 
         def on_finished(finished: SubscriptionStatus) -> None:
             if self._latest is not status:  # repeated after a pause: the repetition stores
@@ -62,5 +62,6 @@ class Exposures:
         return status
 
 
-def _falling_edge(*, value: int, old_value: int, **_: object) -> bool:
-    return old_value == 1 and value == 0
+def falling_edge(*, value: int, old_value: int, **_: object) -> bool:
+    """Return whether a busy flag has just fallen: what was under way has ended."""
+    return bool(old_value == 1 and value == 0)

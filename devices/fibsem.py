@@ -10,6 +10,7 @@ from __future__ import annotations
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind
 from ophyd.status import DeviceStatus, SubscriptionStatus
 
+from devices.exposure import falling_edge
 from devices.sem import ScanningElectronMicroscope
 
 __all__ = ["FibSemColumn", "IonMill", "MillError"]
@@ -78,7 +79,7 @@ class IonMill(Device):
             return status
         duration_s = float(self.cut_time.get())
         timeout_s = duration_s + TIMEOUT_MARGIN_S
-        ended = SubscriptionStatus(self.busy, _falling_edge, run=False, timeout=timeout_s)
+        ended = SubscriptionStatus(self.busy, falling_edge, run=False, timeout=timeout_s)
 
         def on_ended(ended: SubscriptionStatus) -> None:
             if ended.success:
@@ -104,7 +105,3 @@ class IonMill(Device):
         """Blank the ion beam; a cut that is not finished counts as not done."""
         self.start.put(0, wait=False)
         super().stop(success=success)
-
-
-def _falling_edge(*, value: int, old_value: int, **_: object) -> bool:
-    return bool(old_value == 1 and value == 0)

@@ -1,7 +1,8 @@
 """The file of a run's frames: one HDF5 dataset that grows by a point, beside the documents.
 
-Every detector of frames stores them so; `bl_steer.runs` reads them back. The dataset has the shape
-(n_points, n_frames, H, W), is flushed after every point and can be read while it grows (SWMR).
+Every detector of frames is a `FramesDevice` and stores them so; `bl_steer.runs` reads them back.
+The dataset has the shape (n_points, n_frames, H, W), is flushed after every point and can be read
+while it grows (SWMR).
 """
 
 from __future__ import annotations
@@ -9,18 +10,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import h5py
 import numpy as np
 from event_model import StreamRange, compose_stream_resource
 from numpy.typing import DTypeLike, NDArray
+from ophyd import Device
 
-__all__ = ["DetectorError", "FramesFile", "frames_of"]
+__all__ = ["DetectorError", "FramesDevice", "FramesFile", "frames_of"]
 
 DATASET = "/entry/data/data"
 SPARE_BYTES = 65536
@@ -168,3 +170,90 @@ class FramesFile:
     def _check_room(self, n_bytes: int) -> None:
         if shutil.disk_usage(self.path.parent).free < n_bytes + SPARE_BYTES:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.path.parent))
+
+
+class FramesDevice(Device):
+    """A device whose ``image`` signal holds the frames of a point, and goes to a file when staged.
+
+    A kind of detector says which shape its frames have (`frames_shape`), what their axes are
+    (`frames_dims`) and what a pixel counts (`frames_units`), and writes to the open `_file`.
+
+    Parameters
+    ----------
+    prefix : the part of the PV names that the signals share
+    frames_dir : folder for the HDF5 files; may be set later, before `stage`
+    """
+
+    image: Any
+    frames_dims: ClassVar[Sequence[str]]
+    frames_units: ClassVar[str]
+    frames_remedy: ClassVar[str]
+    """What to do where the image holds another number of pixels."""
+
+    def __init__(
+        self, prefix: str, *, name: str, frames_dir: Path | str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(prefix, name=name, **kwargs)
+        self.frames_dir = None if frames_dir is None else Path(frames_dir)
+        self._file: FramesFile | None = None
+        self._n_documented = 0
+
+    @property
+    def frames_shape(self) -> tuple[int, int, int]:
+        """Shape of one point's frames, (n_frames, H, W), as the signals have it."""
+        raise NotImplementedError
+
+    @property
+    def file_path(self) -> Path | None:
+        """The file that is being written, None while the device is not staged."""
+        return None if self._file is None else self._file.path
+
+    @property
+    def n_points(self) -> int:
+        """Points in the latest file that the documents know of."""
+        return self._n_documented
+
+    def frames(self) -> NDArray[Any]:
+        """Return the latest point's frames, shape (n_frames, H, W)."""
+        return frames_of(self.image, self.frames_shape, remedy=self.frames_remedy)
+
+    def stage(self) -> list[object]:
+        """Open a new file for the frames, before anything moves."""
+        staged: list[object] = super().stage()
+        try:
+            self._file = FramesFile(
+                self.name,
+                self.frames_dir,
+                shape=self.frames_shape,
+                dtype=np.asarray(self.image.get()).dtype,
+            )
+        except DetectorError:
+            self.unstage()
+            raise
+        self._n_documented = 0
+        return staged
+
+    def unstage(self) -> list[object]:
+        """Close the file."""
+        unstaged: list[object] = super().unstage()
+        file, self._file = self._file, None
+        if file is not None:
+            file.close()
+        return unstaged
+
+    def describe(self) -> dict[str, Any]:
+        """Describe the readings and the external frames."""
+        described: dict[str, Any] = super().describe()
+        if self._file is not None:
+            described[f"{self.name}_image"] = self._file.describe(
+                source=self.image.describe()[self.image.name]["source"],
+                dims=list(self.frames_dims),
+                units=self.frames_units,
+            )
+        return described
+
+    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the documents that tell where the frames of the point just read are."""
+        if self._file is not None:
+            yield from self._file.documents()
+            self._n_documented = self._file.n_documented

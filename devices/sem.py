@@ -6,24 +6,21 @@ read like any other run.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind, Signal
+from ophyd import Component, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus
 
 from devices.exposure import Exposures
-from devices.frames_file import DetectorError, FramesFile, frames_of
+from devices.frames_file import FramesDevice
 
 __all__ = ["ScanningElectronMicroscope"]
 
 READOUT_MARGIN_S = 20.0
 
 
-class ScanningElectronMicroscope(Device):
+class ScanningElectronMicroscope(FramesDevice):
     """An electron microscope whose image PV holds one micrograph, shape (H, W), grey levels.
 
     Events carry ``{name}_mean`` (mean grey), ``{name}_valid`` (1, or 0 where the image is blank:
@@ -36,6 +33,10 @@ class ScanningElectronMicroscope(Device):
     prefix : the part of the PV names that the signals share
     frames_dir : folder for the HDF5 files; may be set later, before `stage`
     """
+
+    frames_dims = ("frame", "y", "x")
+    frames_units = "grey level"
+    frames_remedy = "check that the image is sent in full and not while its size changes"
 
     acquire = Component(EpicsSignal, "Acquire", kind=Kind.omitted)
     busy = Component(EpicsSignalRO, "AcquireBusy", kind=Kind.omitted, auto_monitor=True)
@@ -60,61 +61,19 @@ class ScanningElectronMicroscope(Device):
     def __init__(
         self, prefix: str, *, name: str, frames_dir: Path | str | None = None, **kwargs: Any
     ) -> None:
-        super().__init__(prefix, name=name, **kwargs)
-        self.frames_dir = None if frames_dir is None else Path(frames_dir)
-        self._file: FramesFile | None = None
+        super().__init__(prefix, name=name, frames_dir=frames_dir, **kwargs)
         self._exposures = Exposures(self)
-
-    @property
-    def file_path(self) -> Path | None:
-        """The file that is being written, None while the microscope is not staged."""
-        return None if self._file is None else self._file.path
-
-    @property
-    def n_points(self) -> int:
-        """Fields in the file that the documents know of; 0 while there is no file."""
-        return 0 if self._file is None else self._file.n_documented
 
     @property
     def frame_time_s(self) -> float:
         """Time that one micrograph takes, s."""
-        rows, columns = self._shape
+        _, rows, columns = self.frames_shape
         return 1e-6 * float(self.dwell_time.get()) * rows * columns
 
     @property
-    def _shape(self) -> tuple[int, int]:
-        return int(self.n_rows.get()), int(self.n_columns.get())
-
-    def frames(self) -> NDArray[Any]:
-        """Return the latest micrograph, shape (1, H, W)."""
-        return frames_of(
-            self.image,
-            (1, *self._shape),
-            remedy="check that the image is sent in full and not while its size changes",
-        )
-
-    def stage(self) -> list[object]:
-        """Open a new file for the micrographs, before anything moves."""
-        staged: list[object] = super().stage()
-        try:
-            self._file = FramesFile(
-                self.name,
-                self.frames_dir,
-                shape=(1, *self._shape),
-                dtype=np.asarray(self.image.get()).dtype,
-            )
-        except DetectorError:
-            self.unstage()
-            raise
-        return staged
-
-    def unstage(self) -> list[object]:
-        """Close the file."""
-        unstaged: list[object] = super().unstage()
-        file, self._file = self._file, None
-        if file is not None:
-            file.close()
-        return unstaged
+    def frames_shape(self) -> tuple[int, int, int]:
+        """Shape of a micrograph, (1, H, W)."""
+        return 1, int(self.n_rows.get()), int(self.n_columns.get())
 
     def trigger(self) -> DeviceStatus:
         """Take a micrograph and store it; the status fails if either fails."""
@@ -135,19 +94,3 @@ class ScanningElectronMicroscope(Device):
         timestamp = self.image.timestamp
         self.mean.put(float(frames.mean()), timestamp=timestamp)
         self.valid.put(int(frames.min() < frames.max()), timestamp=timestamp)
-
-    def describe(self) -> dict[str, Any]:
-        """Describe the readings and the external micrographs."""
-        described: dict[str, Any] = super().describe()
-        if self._file is not None:
-            described[f"{self.name}_image"] = self._file.describe(
-                source=self.image.describe()[self.image.name]["source"],
-                dims=["frame", "y", "x"],
-                units="grey level",
-            )
-        return described
-
-    def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the documents that tell where the micrograph just read is."""
-        if self._file is not None:
-            yield from self._file.documents()
