@@ -211,7 +211,7 @@ def simulated() -> list[dict[str, Any]]:
 def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """Return micrographs, 512×512, of places 20 µm apart in one specimen, with the truth."""
     from simulators.electron.fibsem_sample import FibsemSpecimen
-    from simulators.electron.micrograph import micrograph
+    from simulators.electron.micrographs import micrograph
 
     fields = []
     for number in range(FIELDS):
@@ -227,7 +227,7 @@ def alarms() -> dict[str, Any]:
     from bl_steer.analysis.segmentation import Acquisition
     from simulators.electron.fibsem_sample import FibsemSpecimen
     from simulators.electron.imaging import ImagingConditions
-    from simulators.electron.micrograph import field, micrograph
+    from simulators.electron.micrographs import field, micrograph
 
     known = Acquisition.from_dict(find_model("fibsem").card["conditions"])
     report: dict[str, Any] = {}
@@ -269,7 +269,7 @@ def _largest(errors: np.ndarray) -> dict[str, Any]:
 
 def speed() -> dict[str, Any]:
     """Time the default network on one core; measure the memory of a large field."""
-    from simulators.electron.micrograph import field
+    from simulators.electron.micrographs import field
 
     model = find_model("fibsem")
     image, labels, _ = field("grains", 400, shape=(768, 1024))

@@ -27,7 +27,7 @@ from bl_steer.analysis.structure.chords import chord_lengths
 from bl_steer.analysis.structure.connectivity import connected_parts
 from bl_steer.analysis.structure.correlation import two_point_correlation
 from bl_steer.analysis.structure.triple_lines import triple_line_lengths
-from simulators.electron.phantoms import CUBE, cap, grains, places, ring
+from simulators.electron.phantoms import CUBE, cap, grains, ring, voxel_positions
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "volumes" / "nmc_carbon_binder_half.tif"
 PORESPY = """
@@ -88,7 +88,7 @@ def accuracy() -> None:
             found.append(faces(labels, voxel, 0, 2))
             errors.append([area / truth - 1 for area in found])
         row(f"half sphere r = {r}, voxels {voxel[0]:g}:1", errors)
-    q = places((32, 32, 32), CUBE)
+    q = voxel_positions((32, 32, 32), CUBE)
     errors = []
     for normal in rng.standard_normal((300, 3)):
         unit = normal / np.linalg.norm(normal)
@@ -114,7 +114,10 @@ def ring_of_wedge(r: float, wedge: float, turn: int) -> float:
     from scipy.spatial.transform import Rotation
 
     rng = np.random.default_rng(turn)
-    q = places((76, 76, 76), CUBE, rng.random(3)) @ Rotation.random(random_state=turn).as_matrix()
+    q = (
+        voxel_positions((76, 76, 76), CUBE, rng.random(3))
+        @ Rotation.random(random_state=turn).as_matrix()
+    )
     angle = np.rad2deg(np.arctan2(q[..., 0], np.hypot(q[..., 1], q[..., 2]) - r)) % 360
     labels = np.where(angle < wedge, 0, np.where(angle < 180 + wedge / 2, 1, 2))
     whole = LabelVolume.of(labels.astype(np.uint8), CUBE)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.analysis.segmentation.training import (
     Augmentation,
     LabelledField,
@@ -23,8 +24,7 @@ from bl_steer.analysis.segmentation.training import (
     evaluate_model,
     train_model,
 )
-from simulators.electron.fibsem_sample import FibsemSpecimen
-from simulators.electron.micrograph import field
+from simulators.electron.micrographs import field
 
 CONDITIONS = ("pixel_size_nm", "accelerating_voltage_kV", "etching_s", "staining")
 TRAIN = (*range(100, 196), *range(1000, 1288))
@@ -71,7 +71,7 @@ def fields(family: str, seeds: Iterable[int]) -> list[LabelledField]:
 def training_set() -> TrainingSet:
     """Return the specimens of the family that is trained on."""
     parts = [fields("grains", seeds) for seeds in (TRAIN, VALIDATION, TEST)]
-    return TrainingSet(FibsemSpecimen.phases, *parts, pixel_size_nm=10.0)
+    return TrainingSet(FIBSEM_PHASES, *parts, pixel_size_nm=10.0)
 
 
 def main() -> None:

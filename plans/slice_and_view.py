@@ -90,7 +90,7 @@ def slice_and_view(
         earlier slices are recorded.
     """
     check_md(md)
-    given = {
+    requested = {
         "pixel_size_nm": pixel_size_nm,
         "accelerating_voltage_kV": accelerating_voltage_kV,
         "etching_s": etching_s,
@@ -104,9 +104,9 @@ def slice_and_view(
         focus_step_um=focus_step_um,
         max_retakes=max_retakes,
     )
-    options.check(detector, given, marks, resumes)
+    options.check(detector, requested, marks, resumes)
     requests = requested_analyses(analyses)
-    conditions = yield from set_conditions(detector, given)
+    conditions = yield from set_conditions(detector, requested)
     first_depth = float((yield from bps.rd(mill.depth)))
     watch = SliceWatch(conditions["pixel_size_nm"], pitch_nm, marks)
     first = 0

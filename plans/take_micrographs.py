@@ -73,26 +73,26 @@ def take_micrographs(
         When the stage does not arrive at a field. All earlier ones are stored.
     """
     check_md(md)
-    places = _places(DEFAULT_FIELDS if fields is None else fields)
-    given = {
+    centres = _centres(DEFAULT_FIELDS if fields is None else fields)
+    requested = {
         "pixel_size_nm": pixel_size_nm,
         "accelerating_voltage_kV": accelerating_voltage_kV,
         "etching_s": etching_s,
         "staining": staining,
     }
-    problems = condition_problems(given)
+    problems = condition_problems(requested)
     if problems:
         raise ValueError("; ".join(problems))
     requests = requested_analyses(analyses)
-    check_limits(stage, np.stack([places.min(axis=0), places.max(axis=0)]))
-    conditions = yield from set_conditions(detector, given)
+    check_limits(stage, np.stack([centres.min(axis=0), centres.max(axis=0)]))
+    conditions = yield from set_conditions(detector, requested)
     axes = [stage] if isinstance(stage, Readable) else [stage.x, stage.y]
     devices: list[Readable[Any]] = [detector, *axes, *also_read]
     start = {
         "plan_name": "take_micrographs",
         "detectors": [detector.name],
         "motors": [stage.x.name, stage.y.name],
-        "num_points": len(places),
+        "num_points": len(centres),
         "hints": {"dimensions": [([axis.name], "primary") for axis in (stage.x, stage.y)]},
         "conditions": conditions,
         "analyses": requests,
@@ -101,22 +101,27 @@ def take_micrographs(
     @bpp.run_decorator(md=start | dict(md or {}))
     @bpp.stage_decorator(devices)
     def run() -> MsgGenerator[None]:
-        for x, y in places.tolist():
+        for x, y in centres.tolist():
             yield from expose_at(stage, x, y, devices)
 
     yield from run()
-    return len(places)
+    return len(centres)
 
 
-def _places(fields: Sequence[tuple[float, float]]) -> Array:
+def _centres(fields: Sequence[tuple[float, float]]) -> Array:
     """Return the centres of the fields, shape (n, 2)."""
     try:
-        places = np.asarray(fields, dtype=np.float64)
+        centres = np.asarray(fields, dtype=np.float64)
     except (TypeError, ValueError):
-        places = np.empty(0)
-    if places.ndim != 2 or places.shape[1] != 2 or not len(places) or not np.isfinite(places).all():
+        centres = np.empty(0)
+    if (
+        centres.ndim != 2
+        or centres.shape[1] != 2
+        or not len(centres)
+        or not np.isfinite(centres).all()
+    ):
         raise ValueError(
             f"fields must be finite pairs (x, y) in µm, one at least, got {fields!r}; "
             "try fields=[(0, 0), (20, 0)]"
         )
-    return places
+    return centres

@@ -1,4 +1,4 @@
-"""Under which conditions micrographs are taken, and what is asked to be done with them."""
+"""Acquisition metadata of micrographs, and the analyses that a plan asks for."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Microscope(Readable[Any], Triggerable, Protocol):
     staining: Any
 
 
-def condition_problems(given: Mapping[str, Any]) -> list[str]:
+def condition_problems(requested: Mapping[str, Any]) -> list[str]:
     """Return what is wrong with conditions that no microscope has; None leaves the device's own."""
     problems = []
     for name, (rule, unit, example) in RULES.items():
-        value = given[name]
+        value = requested[name]
         lowest = 0.0 if name == "etching_s" else np.nextafter(0.0, 1.0)
         if value is not None and not (isinstance(value, Real) and lowest <= float(value) < np.inf):
             problems.append(f"{name} must be {rule}, got {value!r} {unit}; try {name}={example}")
-    staining = given["staining"]
+    staining = requested["staining"]
     if staining is not None and not (isinstance(staining, str) and staining.strip()):
         problems.append(f'staining must be a word, got {staining!r}; write "none" for none')
     return problems
@@ -48,16 +48,18 @@ def condition_problems(given: Mapping[str, Any]) -> list[str]:
 
 def requested_analyses(analyses: Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return the analyses as the start document lists them; refuse those that nobody knows."""
-    asked = [analyses] if isinstance(analyses, str) else list(analyses)
-    found = requests_of({"analyses": asked})
-    for request in found:
+    listed = [analyses] if isinstance(analyses, str) else list(analyses)
+    requests = requests_of({"analyses": listed})
+    for request in requests:
         check_name(request.name)
     always = {True: {"always": True}, False: {}}
-    return [{"name": r.name, "params": dict(r.params), **always[r.always]} for r in found]
+    return [{"name": r.name, "params": dict(r.params), **always[r.always]} for r in requests]
 
 
-def set_conditions(detector: Microscope, given: Mapping[str, Any]) -> MsgGenerator[dict[str, Any]]:
-    """Set the conditions that are given, and return all of them."""
+def set_conditions(
+    detector: Microscope, requested: Mapping[str, Any]
+) -> MsgGenerator[dict[str, Any]]:
+    """Set the conditions that are requested, and return all of them."""
     signals = {
         "pixel_size_nm": detector.pixel_size,
         "accelerating_voltage_kV": detector.accelerating_voltage,
@@ -66,7 +68,7 @@ def set_conditions(detector: Microscope, given: Mapping[str, Any]) -> MsgGenerat
     }
     conditions = {}
     for name, signal in signals.items():
-        value = given[name]
+        value = requested[name]
         if value is None:
             value = yield from bps.rd(signal)
         else:

@@ -21,9 +21,9 @@ PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
 def default_grid() -> Space:
-    """Return the source's grid: 31×31 points, 5 µm apart, over 150 × 150 µm."""
-    places = np.linspace(0.0, 150.0, 31)
-    return Space.grid(places, places)
+    """Return the paper's grid: 31×31 points, 5 µm apart, over 150 × 150 µm."""
+    coordinates = np.linspace(0.0, 150.0, 31)
+    return Space.grid(coordinates, coordinates)
 
 
 class PointReader:

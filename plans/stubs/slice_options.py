@@ -38,14 +38,14 @@ class SliceOptions:
     def check(
         self,
         detector: Any,
-        given: Mapping[str, Any],
+        requested: Mapping[str, Any],
         marks: TrackingMarks | None,
         resumes: Any,
     ) -> None:
         """Raise `ValueError` naming everything that cannot work."""
-        problems = self._wrong_numbers() + condition_problems(given)
+        problems = self._wrong_numbers() + condition_problems(requested)
         if not problems:
-            size = given["pixel_size_nm"] or float(detector.pixel_size.get())
+            size = requested["pixel_size_nm"] or float(detector.pixel_size.get())
             problems += self._wrong_marks(detector, marks, size)
         problems += [] if resumes is None else self._wrong_run(resumes)
         if problems:

@@ -120,20 +120,20 @@ class Slicing:
 
     def _take(self) -> MsgGenerator[None]:
         """Mill to the next slice, look at it, and record it, or that it is missing."""
-        number, found, reason = self.next, Judgement(), "the next slice"
+        number, judgement, reason = self.next, Judgement(), "the next slice"
         for _ in range(MAX_CUTS):
             target = self._target(number)
-            yield from self._decide("mill", reason, found)
+            yield from self._decide("mill", reason, judgement)
             yield from mill_to(self.mill, target)
-            image, found = yield from self._look()
-            if found.blank:
-                yield from self._miss("no image could be taken of it", found)
+            image, judgement = yield from self._look()
+            if judgement.blank:
+                yield from self._miss("no image could be taken of it", judgement)
                 return
-            if self.watch.previous is None or not self.watch.uncut(found):
+            if self.watch.previous is None or not self.watch.uncut(judgement):
                 break
             reason = "nothing was removed by the cut before"
             yield from self._decide(
-                "mill_again", f"the face has not changed: {_seen(found)}", found
+                "mill_again", f"the face has not changed: {_seen(judgement)}", judgement
             )
             self.n_milled_again += 1
             yield from declare_depth(self.mill, target - self.options.pitch_nm)
@@ -142,19 +142,19 @@ class Slicing:
                 f"slice {number} must show a new face, got the same one after {MAX_CUTS} cuts; "
                 "check the ion beam, then resume the run"
             )
-        for _ in range(self.watch.lost_between(found, self.gap)):
+        for _ in range(self.watch.lost_between(judgement, self.gap)):
             if self.next < self.options.n_slices - 1:
-                yield from self._miss(f"two slices went in one cut: {_seen(found)}", found)
+                yield from self._miss(f"two slices went in one cut: {_seen(judgement)}", judgement)
                 yield from declare_depth(self.mill, self._target(self.next))
-        yield from self._decide("take", "sharp and in its place", found)
-        self._slice.value = self.watch.accept(image, found, self.next, self.gap)
+        yield from self._decide("take", "sharp and in its place", judgement)
+        self._slice.value = self.watch.accept(image, judgement, self.next, self.gap)
         yield from record([*self.devices, self._slice], "primary")
         self.n_recorded += 1
         self.next += 1
         self.gap = 1
 
-    def _miss(self, reason: str, found: Judgement | None = None) -> MsgGenerator[None]:
-        yield from self._decide("missing", reason, found or Judgement())
+    def _miss(self, reason: str, judgement: Judgement | None = None) -> MsgGenerator[None]:
+        yield from self._decide("missing", reason, judgement or Judgement())
         self.missing.append(self.next)
         self.next += 1
         self.gap += 1
@@ -166,36 +166,36 @@ class Slicing:
             yield from self._decide("refocus", "the first image of the run", Judgement())
             yield from self._refocus()
         while True:
-            image, found = yield from self._expose()
-            drift = float(np.hypot(found.drift_y_nm, found.drift_x_nm))
-            if found.blank:
+            image, judgement = yield from self._expose()
+            drift = float(np.hypot(judgement.drift_y_nm, judgement.drift_x_nm))
+            if judgement.blank:
                 step, reason = "retake", "the image is blank"
-            elif self.watch.previous is not None and self.watch.uncut(found):
-                return image, found
-            elif np.isnan(found.blur_nm) or found.blur_nm > tolerance.blur_tolerance_nm:
-                step, reason = "refocus", f"blurred by {found.blur_nm:.1f} nm"
+            elif self.watch.previous is not None and self.watch.uncut(judgement):
+                return image, judgement
+            elif np.isnan(judgement.blur_nm) or judgement.blur_nm > tolerance.blur_tolerance_nm:
+                step, reason = "refocus", f"blurred by {judgement.blur_nm:.1f} nm"
             elif drift > tolerance.drift_tolerance_nm:
                 step, reason = "correct_drift", f"displaced by {drift:.1f} nm"
             else:
-                return image, found
+                return image, judgement
             if retakes[step] >= self.options.max_retakes:
                 if step != "retake":
-                    yield from self._decide("keep", f"still {reason}", found)
-                return image, found
+                    yield from self._decide("keep", f"still {reason}", judgement)
+                return image, judgement
             retakes[step] += 1
-            yield from self._decide(step, reason, found)
+            yield from self._decide(step, reason, judgement)
             if step == "refocus":
                 yield from self._refocus()
             elif step == "correct_drift":
-                yield from self._shift_beam(found)
+                yield from self._shift_beam(judgement)
 
     def _expose(self) -> MsgGenerator[tuple[NDArray[Any], Judgement]]:
         image = yield from self._image()
-        found = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
-        if np.isnan(self.watch.best) and not found.blank:
-            self.watch.best = found.log_sharpness
-            found = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
-        return image, found
+        judgement = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
+        if np.isnan(self.watch.best) and not judgement.blank:
+            self.watch.best = judgement.log_sharpness
+            judgement = yield from think(self.executor, lambda: self.watch.judge(image, self.gap))
+        return image, judgement
 
     def _image(self) -> MsgGenerator[NDArray[Any]]:
         yield from bps.checkpoint()
@@ -210,15 +210,15 @@ class Slicing:
         """Set the lens to where five images say that the focus is."""
         lens = self.detector.working_distance
         now = float((yield from bps.rd(lens)))
-        places = now + 1e-3 * self.options.focus_step_um * np.array(FOCUS_STEPS)
+        settings = now + 1e-3 * self.options.focus_step_um * np.array(FOCUS_STEPS)
         sharpness = []
-        for place in places.tolist():
+        for setting in settings.tolist():
             yield from bps.checkpoint()
-            yield from bps.mv(lens, place)
+            yield from bps.mv(lens, setting)
             image = yield from self._image()
             sharpness.append((yield from think(self.executor, partial(self._sharp, image))))
         try:
-            focus = best_focus(places, np.array(sharpness))
+            focus = best_focus(settings, np.array(sharpness))
         except ValueError:  # nothing to be seen: the judgement that follows says so
             focus = now
         yield from bps.checkpoint()
@@ -228,12 +228,12 @@ class Slicing:
     def _sharp(self, image: NDArray[Any]) -> float:
         return self.watch.sharpness(image) if image.min() < image.max() else np.nan
 
-    def _shift_beam(self, found: Judgement) -> MsgGenerator[None]:
+    def _shift_beam(self, judgement: Judgement) -> MsgGenerator[None]:
         """Move the field after the specimen."""
         sem = self.detector
         reach = float((yield from bps.rd(sem.beam_shift_range)))
-        y = float((yield from bps.rd(sem.beam_shift_y))) + found.drift_y_nm
-        x = float((yield from bps.rd(sem.beam_shift_x))) + found.drift_x_nm
+        y = float((yield from bps.rd(sem.beam_shift_y))) + judgement.drift_y_nm
+        x = float((yield from bps.rd(sem.beam_shift_x))) + judgement.drift_x_nm
         if max(abs(y), abs(x)) > reach:
             raise SlicingError(
                 f"the beam shift must stay within ±{reach:g} nm, got y = {y:.0f}, x = {x:.0f} nm "
@@ -242,7 +242,7 @@ class Slicing:
         yield from bps.checkpoint()
         yield from bps.mv(sem.beam_shift_y, y, sem.beam_shift_x, x)
 
-    def _decide(self, step: str, reason: str, found: Judgement) -> MsgGenerator[None]:
+    def _decide(self, step: str, reason: str, judgement: Judgement) -> MsgGenerator[None]:
         """Put a decision on record."""
         sem = self.detector
         self._decision.value = SliceDecision(
@@ -250,11 +250,11 @@ class Slicing:
             step=step,
             reason=reason,
             target_nm=self._target(self.next),
-            correlation=found.correlation,
-            spacing_nm=found.spacing_nm,
-            drift_y_nm=found.drift_y_nm,
-            drift_x_nm=found.drift_x_nm,
-            blur_nm=found.blur_nm,
+            correlation=judgement.correlation,
+            spacing_nm=judgement.spacing_nm,
+            drift_y_nm=judgement.drift_y_nm,
+            drift_x_nm=judgement.drift_x_nm,
+            blur_nm=judgement.blur_nm,
             working_distance_mm=float((yield from bps.rd(sem.working_distance))),
             beam_shift_y_nm=float((yield from bps.rd(sem.beam_shift_y))),
             beam_shift_x_nm=float((yield from bps.rd(sem.beam_shift_x))),
@@ -262,5 +262,5 @@ class Slicing:
         yield from record([self._decision], "decisions")
 
 
-def _seen(found: Judgement) -> str:
-    return f"correlation {found.correlation:.2f}, spacing {found.spacing_nm:.0f} nm"
+def _seen(judgement: Judgement) -> str:
+    return f"correlation {judgement.correlation:.2f}, spacing {judgement.spacing_nm:.0f} nm"

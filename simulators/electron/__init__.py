@@ -1,6 +1,7 @@
 """Simulated specimens, and the electron microscope and FIB-SEM that image them.
 
-Names load on first use: a session on a film loads no specimen.
+Battery electrodes are `FibsemSpecimen`, imaged by `micrograph`; etched steel under the light
+microscope is `optical_field`. `SimulatedMicroscope` and `SimulatedFibSem` are the instruments.
 """
 
 import lazy_loader as lazy

@@ -1,9 +1,15 @@
 from .fibsem import SimulatedFibSem as SimulatedFibSem
 from .fibsem_sample import FAMILIES as FAMILIES
+from .fibsem_sample import PHASES as PHASES
 from .fibsem_sample import FibsemSpecimen as FibsemSpecimen
 from .fibsem_sample import sections_at as sections_at
 from .imaging import ImagingConditions as ImagingConditions
-from .micrograph import field as field
+from .micrographs import Micrograph as Micrograph
+from .micrographs import field as field
+from .micrographs import micrograph as micrograph
 from .microscope import SimulatedMicroscope as SimulatedMicroscope
+from .optical_sample import OpticalConditions as OpticalConditions
+from .optical_sample import OpticalMicrograph as OpticalMicrograph
+from .optical_sample import optical_field as optical_field
 from .slice_faults import SliceFaults as SliceFaults
 from .tracking_marks import NotchedCap as NotchedCap

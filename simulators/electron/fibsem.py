@@ -20,7 +20,7 @@ from simulators.clock import VirtualClock
 from simulators.electron.fibsem_sample import FAMILIES, sections_at
 from simulators.electron.fibsem_state import FibSemState
 from simulators.electron.imaging import ImagingConditions
-from simulators.electron.micrograph import micrograph
+from simulators.electron.micrographs import micrograph
 from simulators.electron.slice_faults import SliceFaults
 from simulators.electron.tracking_marks import NotchedCap
 
@@ -160,9 +160,9 @@ class SimulatedFibSem:
         -------
         labels : shape (n, H, W), without the cap
         """
-        places = [self.z_nm] if z_nm is None else z_nm
+        positions = [self.z_nm] if z_nm is None else z_nm
         return sections_at(
-            np.asarray(places, dtype=float),
+            np.asarray(positions, dtype=float),
             family=self.family,
             seed=self.seed,
             shape=self.shape,

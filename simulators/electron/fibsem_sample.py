@@ -2,7 +2,7 @@
 
 Three phases in three dimensions: oxide, carbon, void. A specimen has no edges: it can be cut at
 any place and any voxel size, and the same place always holds the same phase. How a section looks
-in the microscope is the business of `simulators.electron.micrograph`.
+in the microscope is the business of `simulators.electron.micrographs`.
 """
 
 from __future__ import annotations
@@ -14,14 +14,16 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.protocols import Array
 from simulators.electron.microstructures import Grains, Microstructure, Network
 
-__all__ = ["FAMILIES", "FibsemSpecimen", "sections_at"]
+__all__ = ["FAMILIES", "PHASES", "FibsemSpecimen", "sections_at"]
 
 FAMILIES: Final = ("grains", "network")
 """Kinds of microstructure: packed particles, and a percolating network."""
+
+PHASES: Final = ("oxide", "carbon", "void")
+"""Names of the phases, in the order of their labels; analyses of such images use the same order."""
 
 OXIDE, CARBON, VOID = range(3)
 OXIDE_FRACTION = (0.38, 0.57)
@@ -60,8 +62,6 @@ class FibsemSpecimen:
     ['carbon', 'oxide', 'void']
     """
 
-    phases = FIBSEM_PHASES
-
     def __init__(
         self,
         family: str,
@@ -99,8 +99,8 @@ class FibsemSpecimen:
     @property
     def fractions(self) -> dict[str, float]:
         """Volume fraction of each phase in the box, by the phase's name."""
-        counts = np.bincount(self.labels.ravel(), minlength=len(self.phases))
-        return dict(zip(self.phases.names, (counts / counts.sum()).tolist(), strict=True))
+        counts = np.bincount(self.labels.ravel(), minlength=len(PHASES))
+        return dict(zip(PHASES, (counts / counts.sum()).tolist(), strict=True))
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class _Material:
     carbon_level: float
 
     def phases_at(self, z: Array, y: Array, x: Array) -> NDArray[np.uint8]:
-        """Return the phases on a grid of places, nm; shape (len(z), len(y), len(x))."""
+        """Return the phases on a grid of positions, nm; shape (len(z), len(y), len(x))."""
         oxide, carbon = self.structure.fields(z, y, x)
         labels = np.where(carbon > self.carbon_level, CARBON, VOID)
         labels[oxide > self.oxide_level] = OXIDE
@@ -190,6 +190,6 @@ def _check(
     if not 0.0 < voxel_nm < np.inf:
         problems.append(f"voxel_nm must be positive and finite, got {voxel_nm:g} nm")
     if len(origin_um) != 3 or not np.isfinite(origin_um).all():
-        problems.append(f"origin_um must be three finite places (z, y, x), got {origin_um} µm")
+        problems.append(f"origin_um must be three finite positions (z, y, x), got {origin_um} µm")
     if problems:
         raise ValueError("; ".join(problems) + '; try FibsemSpecimen("grains", seed=1)')

@@ -17,7 +17,7 @@ from devices import SampleStage, ScanningElectronMicroscope
 from simulators.clock import VirtualClock
 from simulators.electron.fibsem_sample import FAMILIES, FibsemSpecimen
 from simulators.electron.imaging import ImagingConditions
-from simulators.electron.micrograph import micrograph
+from simulators.electron.micrographs import micrograph
 from simulators.epics.fake_motor import animate
 
 __all__ = ["SimulatedMicroscope"]

@@ -1,6 +1,6 @@
 """Two kinds of battery electrode, as fields in space; `fibsem_sample` cuts them into phases.
 
-A microstructure answers two fields on a grid of places in nm: where there is oxide rather than
+A microstructure answers two fields on a grid of positions in nm: where there is oxide rather than
 pore, and where in the pores there is carbon. Both are thresholded by whoever knows the volume
 fractions.
 """
@@ -14,12 +14,12 @@ from typing import Protocol
 import numpy as np
 
 from bl_steer.protocols import Array
-from simulators.electron.gaussian_field import GaussianField
+from simulators.textures import GaussianField
 
 __all__ = ["Grains", "Microstructure", "Network"]
 
 CELL_OFFSET = 2**20
-"""Makes the cells' numbers positive, as seeds must be: places down to −600 mm are allowed."""
+"""Makes the cells' numbers positive, as seeds must be: positions down to −600 mm are allowed."""
 
 GRAIN_CELL_NM = 640.0
 """One particle a cell."""
@@ -51,7 +51,7 @@ class Microstructure(Protocol):
 
         Parameters
         ----------
-        z, y, x : places along the three axes, nm
+        z, y, x : positions along the three axes, nm
         """
         ...
 
@@ -75,7 +75,7 @@ class Grains:
 
     def fields(self, z: Array, y: Array, x: Array) -> tuple[Array, Array]:
         """Return minus the distance to the nearest particle, and the nearness of two of them."""
-        z, y, x = (places / self._scale for places in (z, y, x))
+        z, y, x = (positions / self._scale for positions in (z, y, x))
         nearest, second = self._distances(z, y, x)
         nearest += GRAIN_ROUGHNESS_NM * self._rough(z, y, x)
         web = WEB_PATCHES_NM * self._patches(z, y, x) + WEB_ROUGHNESS_NM * self._fluff(z, y, x)
@@ -142,7 +142,7 @@ class _Particle:
         return self.radius + GRAIN_REACH_NM
 
     def distance(self, z: Array, y: Array, x: Array) -> Array:
-        """Return the distance to the surface, negative inside, on a grid of places."""
+        """Return the distance to the surface, negative inside, on a grid of positions."""
         dz, dy, dx = (u - c for u, c in zip((z, y, x), self.centre, strict=True))
 
         def along(direction: Array) -> Array:
@@ -155,8 +155,8 @@ class _Particle:
         return np.asarray(distance)
 
 
-def _window(places: Array, centre: float, reach: float) -> slice:
-    start, stop = np.searchsorted(places, [centre - reach, centre + reach])
+def _window(positions: Array, centre: float, reach: float) -> slice:
+    start, stop = np.searchsorted(positions, [centre - reach, centre + reach])
     return slice(int(start), int(stop))
 
 
@@ -180,7 +180,7 @@ class Network:
 
     def fields(self, z: Array, y: Array, x: Array) -> tuple[Array, Array]:
         """Return the level of the backbone, and what draws carbon to its surface, both in nm."""
-        z, y, x = (places / self._scale for places in (z, y, x))
+        z, y, x = (positions / self._scale for positions in (z, y, x))
         # One wavelength of the field corresponds to a slope of 2π/λ in the root mean square of the
         # three directions together: values become distances from the level sets.
         to_nm = NETWORK_WAVELENGTH_NM / (2.0 * np.pi)

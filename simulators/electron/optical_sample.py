@@ -16,8 +16,8 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial import cKDTree
 
 from bl_steer.protocols import Array
-from simulators.electron.gaussian_field import GaussianField
 from simulators.electron.limits import STRENGTH, Limits, beyond
+from simulators.textures import GaussianField
 
 __all__ = ["OpticalConditions", "OpticalMicrograph", "optical_field"]
 
@@ -148,7 +148,7 @@ def _cut(seed: int, shape: tuple[int, int], pixel_um: float) -> _Section:
     y, x = (pixel_um * (np.arange(n, dtype=np.float64) + 0.5) for n in shape)
     plane = np.zeros(1)
     shifts = [wave(plane, y, x)[0] for wave in waves]
-    places = np.stack(
+    positions = np.stack(
         [
             y[:, None] + WAVINESS_UM * (shifts[0] + 0.12 * shifts[2]),
             x[None, :] + WAVINESS_UM * (shifts[1] + 0.12 * shifts[3]),
@@ -156,7 +156,7 @@ def _cut(seed: int, shape: tuple[int, int], pixel_um: float) -> _Section:
         axis=-1,
     )
     centres, draws = _centres(seed, shape, pixel_um)
-    distance, nearest = cKDTree(centres).query(places, k=2)
+    distance, nearest = cKDTree(centres).query(positions, k=2)
     # The distance to the plane half-way between two centres: (d₂² − d₁²) / 2 |c₂ − c₁|.
     apart = np.linalg.norm(centres[nearest[..., 0]] - centres[nearest[..., 1]], axis=-1)
     to_boundary = (distance[..., 1] ** 2 - distance[..., 0] ** 2) / (2.0 * apart)

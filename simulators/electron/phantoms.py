@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
-__all__ = ["CUBE", "cap", "grains", "places", "ring"]
+__all__ = ["CUBE", "cap", "grains", "ring", "voxel_positions"]
 
 Labels = NDArray[np.uint8]
 CUBE = (1.0, 1.0, 1.0)
 
 
-def places(shape: Any, voxel: Any, centre: Any = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
+def voxel_positions(shape: Any, voxel: Any, centre: Any = (0.0, 0.0, 0.0)) -> NDArray[np.float64]:
     """Return z, y, x of all voxels from the middle of the box and a centre, nm: (Z, Y, X, 3)."""
     axes = [
         (np.arange(n) + 0.5) * step - n * step / 2 - at
@@ -27,7 +27,7 @@ def places(shape: Any, voxel: Any, centre: Any = (0.0, 0.0, 0.0)) -> NDArray[np.
 def cap(r: float, voxel: Any = CUBE, centre: Any = (0.0, 0.0, 0.0)) -> Labels:
     """Return a sphere of phase 2 on the plane z = 0 between the phases 0 and 1; halves in each."""
     shape = [2 * int(r / step + 4) for step in voxel]
-    q = places(shape, voxel, centre)
+    q = voxel_positions(shape, voxel, centre)
     labels = np.where(q[..., 0] > 0, 1, 0)
     return np.where((q**2).sum(axis=-1) < r * r, 2, labels).astype(np.uint8)
 
@@ -36,7 +36,10 @@ def ring(r: float, turn: int, voxel: Any = CUBE) -> Labels:
     """Return three sectors of 120° that meet in one tilted ring of radius r."""
     shape = [2 * int((r + 6) / step + 1) for step in voxel]
     rng = np.random.default_rng(turn)
-    q = places(shape, voxel, rng.random(3) * voxel) @ Rotation.random(random_state=turn).as_matrix()
+    q = (
+        voxel_positions(shape, voxel, rng.random(3) * voxel)
+        @ Rotation.random(random_state=turn).as_matrix()
+    )
     angle = np.arctan2(q[..., 0], np.hypot(q[..., 1], q[..., 2]) - r)
     return np.asarray((angle + np.pi / 6) // (2 * np.pi / 3) % 3, dtype=np.uint8)
 

@@ -53,7 +53,7 @@ class NotchedCap:
         Parameters
         ----------
         labels : shape (H, W)
-        y, x : places of the rows and columns, nm from the upper left corner of the undrifted field
+        y, x : positions of the rows and columns, nm from the undrifted field's upper left
         z : depth of the face, nm
         middle : where straight notches end and slanted ones begin, nm
         """
@@ -67,7 +67,7 @@ class NotchedCap:
         return painted
 
     def _to_nearest(self, u: Array) -> Array:
-        """Return the distance along x to the nearest notch, whose places are not periodic."""
+        """Return the distance along x to the nearest notch, whose positions are not periodic."""
         cell = np.floor(u / self.spacing_nm)
         distance = np.full(u.shape, np.inf)
         for near in (cell - 1.0, cell, cell + 1.0):

@@ -105,7 +105,7 @@ def process_variables(
     if not 0.0 < speedup < math.inf:
         raise ValueError(f"speedup must be positive and finite, got {speedup:g}; try 1")
     time = HurriedTime(speedup)
-    corners = [(float(places.min()), float(places.max())) for places in sample.grid]
+    corners = [(float(positions.min()), float(positions.max())) for positions in sample.grid]
     x, y = (
         MotorRecord(time, limits=(low - MARGIN, high + MARGIN), start=low, unit=sample.unit)
         for low, high in corners

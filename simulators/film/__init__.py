@@ -1,6 +1,6 @@
 """The simulated Si-Ge film, recorded maps, and the beamline that measures them.
 
-Names load on first use: a session on a microscope loads no film.
+`SimulatedBeamline` carries any `Sample`: a `SigeFilm` of known truth, or a `RecordedMap`.
 """
 
 import lazy_loader as lazy

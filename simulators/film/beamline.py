@@ -81,8 +81,8 @@ class SimulatedBeamline:
 
     def _prepare_stage(self) -> None:
         self.stage.settle_time.put(SETTLE_S)
-        for axis, places in zip((self.stage.x, self.stage.y), self.sample.grid, strict=True):
-            low, high = float(places.min()), float(places.max())
+        for axis, positions in zip((self.stage.x, self.stage.y), self.sample.grid, strict=True):
+            low, high = float(positions.min()), float(positions.max())
             self._animate(axis, (low - MARGIN, high + MARGIN), low, self.sample.unit)
 
     def _animate(self, motor: Any, limits: tuple[float, float], start: float, unit: str) -> None:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 import numpy as np
 
 from bl_steer.protocols import Array
+from simulators.textures import WaveTexture
 
 __all__ = ["EXTENT_UM", "PRESETS", "FilmFields", "FilmSettings"]
 
@@ -101,8 +102,8 @@ class FilmFields:
         self.settings = settings
         self._hills = _Hills(settings, rng)
         self._domains = _Domains(settings, rng)
-        self._texture = [_Texture(settings.texture_um, rng) for _ in range(4)]
-        self._grain_places = rng.uniform(0.0, EXTENT_UM, (settings.n_grains, 2))
+        self._texture = [WaveTexture(settings.texture_um, rng) for _ in range(4)]
+        self._grain_centres = rng.uniform(0.0, EXTENT_UM, (settings.n_grains, 2))
         self._grain_factor = rng.uniform(1.0 - settings.grain_step, 1.0, settings.n_grains)
 
     def rich_fraction(self, x: Array, y: Array) -> Array:
@@ -111,7 +112,7 @@ class FilmFields:
         fraction = s.base_fraction + (s.peak_fraction - s.base_fraction) * self._hills(x, y)
         fraction = fraction * (1.0 + s.texture * self._texture[0](x, y))
         if s.n_grains:
-            nearest = _distances(x, y, self._grain_places).argmin(axis=1)
+            nearest = _distances(x, y, self._grain_centres).argmin(axis=1)
             fraction = fraction * self._grain_factor[nearest]
         return np.asarray(np.clip(fraction, 0.0, 0.95))
 
@@ -155,7 +156,7 @@ class _Hills:
                 np.stack([-np.sin(angle), np.cos(angle)], axis=1) / sigma[:, 1:],
             ]
         )
-        self._centres = _places_apart(n, 1.4 * settings.rival_fwhm_um[1], rng)
+        self._centres = _positions_apart(n, 1.4 * settings.rival_fwhm_um[1], rng)
 
     def __call__(self, x: Array, y: Array) -> Array:
         offset = np.stack([x, y], axis=-1)[:, None] - self._centres
@@ -168,45 +169,28 @@ class _Domains:
 
     def __init__(self, settings: FilmSettings, rng: np.random.Generator) -> None:
         n = int(rng.integers(*settings.n_domains, endpoint=True))
-        self._places = rng.uniform(0.0, EXTENT_UM, (n, 2))
+        self._domain_centres = rng.uniform(0.0, EXTENT_UM, (n, 2))
         side = rng.permutation(np.arange(n) % 3 - 1)
         self._tilts = settings.domain_tilt_deg * (side + 0.04 * rng.standard_normal(n))
         self._border = settings.domain_border_um
 
     def __call__(self, x: Array, y: Array) -> Array:
-        nearness = -_distances(x, y, self._places) / self._border
+        nearness = -_distances(x, y, self._domain_centres) / self._border
         weights = np.exp(nearness - nearness.max(axis=1, keepdims=True))
         return np.asarray(weights @ self._tilts / weights.sum(axis=1))
 
 
-class _Texture:
-    """A sum of random plane waves with zero mean and unit variance."""
-
-    def __init__(
-        self, wavelengths_um: tuple[float, float], rng: np.random.Generator, n_waves: int = 32
-    ) -> None:
-        low, high = np.log(wavelengths_um)
-        k = 2.0 * np.pi / np.exp(rng.uniform(low, high, n_waves))
-        angle = rng.uniform(0.0, 2.0 * np.pi, n_waves)
-        self._waves = np.stack([k * np.cos(angle), k * np.sin(angle)])
-        self._phases = rng.uniform(0.0, 2.0 * np.pi, n_waves)
-
-    def __call__(self, x: Array, y: Array) -> Array:
-        waves = np.cos(np.stack([x, y], axis=-1) @ self._waves + self._phases)
-        return np.asarray(waves.sum(axis=1) * np.sqrt(2.0 / len(self._phases)))
-
-
-def _places_apart(n: int, apart_um: float, rng: np.random.Generator) -> Array:
-    """Draw n places, as far apart as asked where the square has room for it."""
-    places = [rng.uniform(0.1 * EXTENT_UM, 0.9 * EXTENT_UM, 2)]
-    while len(places) < n:
+def _positions_apart(n: int, apart_um: float, rng: np.random.Generator) -> Array:
+    """Draw n positions, as far apart as asked where the square has room for it."""
+    positions = [rng.uniform(0.1 * EXTENT_UM, 0.9 * EXTENT_UM, 2)]
+    while len(positions) < n:
         trials = rng.uniform(0.05 * EXTENT_UM, 0.95 * EXTENT_UM, (50, 2))
-        gaps = np.linalg.norm(trials[:, None] - np.array(places), axis=2).min(axis=1)
+        gaps = np.linalg.norm(trials[:, None] - np.array(positions), axis=2).min(axis=1)
         roomy = np.flatnonzero(gaps >= apart_um)
-        places.append(trials[roomy[0] if len(roomy) else gaps.argmax()])
-    return np.array(places)
+        positions.append(trials[roomy[0] if len(roomy) else gaps.argmax()])
+    return np.array(positions)
 
 
-def _distances(x: Array, y: Array, places: Array) -> Array:
-    """Return distances (n, n_places), µm."""
-    return np.asarray(np.hypot(x[:, None] - places[:, 0], y[:, None] - places[:, 1]))
+def _distances(x: Array, y: Array, centres: Array) -> Array:
+    """Return distances (n, n_centres), µm."""
+    return np.asarray(np.hypot(x[:, None] - centres[:, 0], y[:, None] - centres[:, 1]))

@@ -32,7 +32,7 @@ class RecordedMap:
 
     Parameters
     ----------
-    x, y : shape (n_y, n_x) or (n,), places, in `unit`
+    x, y : shape (n_y, n_x) or (n,), positions, in `unit`
     values : shape of x for a map of numbers, (..., C) for spectra, (..., H, W) for frames
     axes : the pixels of a frame; pixel numbers by default
     unit : of x and y
@@ -44,7 +44,7 @@ class RecordedMap:
     Raises
     ------
     ValueError
-        If shapes disagree, values are not finite, places coincide, or there are fewer than 4.
+        If shapes disagree, values are not finite, positions coincide, or there are fewer than 4.
 
     Notes
     -----
@@ -71,7 +71,7 @@ class RecordedMap:
             raise ValueError(
                 f"interpolation must be nearest or linear, got {interpolation!r}; choose one"
             )
-        places_x, places_y, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
+        columns, rows, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
         self.name, self.unit = name, unit
         self.interpolation: Interpolation = interpolation
         self.axes = FrameAxes.channels(frames.shape[-2:]) if axes is None else axes
@@ -80,8 +80,8 @@ class RecordedMap:
                 f"axes must have the frames' shape {frames.shape[-2:]}, got {self.axes.shape}; "
                 "give one coordinate for each row and column"
             )
-        self._shape, order = _grid_order(places_x, places_y)
-        self._x, self._y = places_x.ravel()[order], places_y.ravel()[order]
+        self._shape, order = _grid_order(columns, rows)
+        self._x, self._y = columns.ravel()[order], rows.ravel()[order]
         self._frames = frames.reshape(-1, *frames.shape[-2:])[order]
         self._lookup = self._build_lookup()
 
@@ -147,7 +147,7 @@ class RecordedMap:
         return self._shape
 
     def rates(self, x: Array, y: Array) -> Array:
-        """Return the recorded values at the places, (n, H, W), as recorded."""
+        """Return the recorded values at the positions, (n, H, W), as recorded."""
         x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
         if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
             raise ValueError(
@@ -157,8 +157,8 @@ class RecordedMap:
         if self.interpolation == "nearest":
             nearest = self._lookup.query(np.stack([x, y], axis=1))[1]
             return np.asarray(self._frames[nearest], dtype=float)
-        places = [np.clip(u, edge.min(), edge.max()) for u, edge in ((y, self._y), (x, self._x))]
-        return np.asarray(self._lookup(np.stack(places, axis=1)), dtype=float)
+        positions = [np.clip(u, edge.min(), edge.max()) for u, edge in ((y, self._y), (x, self._x))]
+        return np.asarray(self._lookup(np.stack(positions, axis=1)), dtype=float)
 
     def expose(
         self, x: float, y: float, *, exposure_s: float, time_s: float, shot: int
@@ -217,8 +217,8 @@ def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Ar
     distinct = len(np.unique(np.stack([x.ravel(), y.ravel()], axis=1), axis=0))
     if distinct < x.size:
         raise ValueError(
-            f"points must differ in x or y, got {distinct} different places for {x.size} points; "
-            "average the repeats"
+            f"points must differ in x or y, got {distinct} different positions for {x.size} "
+            "points; average the repeats"
         )
     # A number is a frame of (1, 1), a spectrum one of (1, C).
     frame_shape = (1, 1, *values.shape[x.ndim :])[-2:]

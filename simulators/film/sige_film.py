@@ -175,7 +175,7 @@ class SigeFilm:
         return np.asarray(self.settings.flux * total + self.settings.background_rate)
 
     def _peaks(self, x: Array, y: Array) -> tuple[Array, Array]:
-        """Return places q (n, 4, 2), 1/Å, and rates (n, 4), counts/s, of the four peaks."""
+        """Return positions q (n, 4, 2), 1/Å, and rates (n, 4), counts/s, of the four peaks."""
         f = self.fields
         matrix_ge, matrix_tilt = f.matrix_ge(x, y), f.matrix_tilt_deg(x, y)
         rich, film = f.rich_fraction(x, y), FILM_RATE * f.thickness(x, y)
@@ -200,7 +200,7 @@ def _coefficients(q: Array, rates: Array, axes: FrameAxes) -> Array:
 
     Parameters
     ----------
-    q : shape (n, 4, 2), peak places, 1/Å
+    q : shape (n, 4, 2), peak positions, 1/Å
     rates : shape (n, 4), counts/s of the whole peak
     axes : the frame's pixels
 

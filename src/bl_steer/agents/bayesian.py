@@ -188,8 +188,8 @@ class BayesianAgent:
         if self.start == "random":
             return first_free_cell(self._order, barred)
         pending = [(e.x, e.y) for e in self._ledger.pending.values()]
-        taken = np.concatenate([self._ledger.positions(), np.array(pending).reshape(-1, 2)])
-        return farthest_cell(self.space, taken=taken, barred=barred, order=self._order)
+        occupied = np.concatenate([self._ledger.positions(), np.array(pending).reshape(-1, 2)])
+        return farthest_cell(self.space, occupied=occupied, barred=barred, order=self._order)
 
     def _condition(self) -> tuple[Array, float]:
         z, offset = warped(self._ledger.objectives(), self.warp)

@@ -33,30 +33,30 @@ def first_free_cell(order: NDArray[np.intp], barred: NDArray[np.bool_]) -> int:
 
 
 def farthest_cell(
-    space: Space, *, taken: Array, barred: NDArray[np.bool_], order: NDArray[np.intp]
+    space: Space, *, occupied: Array, barred: NDArray[np.bool_], order: NDArray[np.intp]
 ) -> int:
-    """Return the free cell farthest from all points taken and from their mirror images.
+    """Return the free cell farthest from all occupied points and from their mirror images.
 
     Repeated, this is a sequential maximin design. The rim counts as a mirror: a cell at distance e
     from the rim is 2e from its own image. Without it the first points crowd along the rim, where
-    half of their neighbourhood lies outside the map. Since it looks at what was really taken, it
+    half of their neighbourhood lies outside the map. Since it looks at what was really measured, it
     also spreads around points measured by somebody else. Ties go to the first in `order`.
 
     Parameters
     ----------
-    taken : shape (n_taken, 2), positions already measured or on their way.
+    occupied : shape (n_occupied, 2), positions already measured or on their way.
     barred : shape (n,), cells that must not be returned.
-    order : shape (n,), a permutation of the cells; its first is returned when nothing is taken.
+    order : shape (n,), a permutation of the cells; its first is returned when nothing is occupied.
 
     References
     ----------
     Johnson, Moore & Ylvisaker 1990, doi 10.1016/0378-3758(90)90122-B (maximin designs).
     """
     first = first_free_cell(order, barred)
-    if len(taken) == 0:
+    if len(occupied) == 0:
         return first
     squared = (2.0 * _distance_to_rim(space)) ** 2
-    for point in taken:
+    for point in occupied:
         np.minimum(squared, ((space.points - point) ** 2).sum(axis=1), out=squared)
     squared[barred] = -np.inf
     return int(order[np.argmax(squared[order])])

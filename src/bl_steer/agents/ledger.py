@@ -139,8 +139,8 @@ class Ledger:
         Measured, pending, or invalid `MAX_INVALID` times.
         """
         mask = np.zeros(len(self.space), dtype=bool)
-        held = [e.cell for group in (self.pending, self.measured) for e in group.values()]
-        mask[[cell for cell in held if cell is not None]] = True
+        occupied = [e.cell for group in (self.pending, self.measured) for e in group.values()]
+        mask[[cell for cell in occupied if cell is not None]] = True
         failed = [e.cell for e in self.invalid.values() if e.cell is not None]
         failures = np.bincount(np.array(failed, dtype=np.intp), minlength=len(mask))
         mask |= failures >= MAX_INVALID
@@ -178,10 +178,12 @@ class Ledger:
         self.explanation = _explanation_from_json(state["explanation"])
 
     def _entry(self, point: Mapping[str, Any], number: int) -> Entry:
-        given = point.get("_id")
-        if given is not None and (isinstance(given, bool) or not isinstance(given, int | str)):
+        point_id = point.get("_id")
+        if point_id is not None and (
+            isinstance(point_id, bool) or not isinstance(point_id, int | str)
+        ):
             raise ValueError(
-                f"_id must be an integer or a string, got {given!r} at position {number}; "
+                f"_id must be an integer or a string, got {point_id!r} at position {number}; "
                 "return the _id of the suggestion, or leave it out"
             )
         objective = _number(point, "objective", number)
@@ -190,7 +192,7 @@ class Ledger:
                 f"objective must be finite, or NaN for an invalid measurement, got {objective} "
                 f"at position {number}; check the detector's range"
             )
-        known = None if given is None else self._known(given)
+        known = None if point_id is None else self._known(point_id)
         if known is not None:
             self._check_position(known, point, number)
             return Entry(known.id, known.x, known.y, known.cell, objective)
@@ -200,7 +202,7 @@ class Ledger:
                 f"x and y must be finite, got ({x}, {y}) at position {number}; give the position "
                 "at which the point was measured"
             )
-        name = f"foreign-{self.n_foreign + number}" if given is None else given
+        name = f"foreign-{self.n_foreign + number}" if point_id is None else point_id
         return Entry(name, x, y, self.space.cell_of(x, y), objective)
 
     def _known(self, name: PointId) -> Entry | None:
@@ -254,11 +256,11 @@ def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
         )
 
 
-def check_settings(ours: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
+def check_settings(settings: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Raise ValueError unless a saved state has the settings of the agent that loads it."""
-    different = [name for name in ours if ours[name] != saved.get(name)]
+    different = [name for name in settings if settings[name] != saved.get(name)]
     if different:
-        said = ", ".join(f"{k}={saved.get(k)!r} (here {ours[k]!r})" for k in different)
+        said = ", ".join(f"{k}={saved.get(k)!r} (here {settings[k]!r})" for k in different)
         raise ValueError(
             f"a saved state must come from an agent with the same settings, got {said}; "
             "build the agent with the saved settings"

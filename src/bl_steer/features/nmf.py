@@ -193,8 +193,8 @@ class NMFFeature:
         self._alarm.learn(patterns, self._fitted(patterns))
         cosines = self._cosines()
         self.anchor_cosine_ = float(cosines.max())
-        found = self.anchor_cosine_ >= MIN_COSINE
-        self.anchor_ = int(cosines.argmax()) if found else None
+        is_anchored = self.anchor_cosine_ >= MIN_COSINE
+        self.anchor_ = int(cosines.argmax()) if is_anchored else None
 
 
 def propose(patterns: Array, n_components: int, *, seed: int = 0) -> Array:

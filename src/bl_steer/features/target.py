@@ -33,7 +33,7 @@ __all__ = [
 ]
 
 DEFAULT_TARGET = "nmf:4@x=0.45,R=0.9,tilt=0"
-"""The Ge-rich population: four components, as the source's four patterns."""
+"""The Ge-rich population: four components, as the paper's four patterns."""
 
 TARGET_FORMS = "total, map, roi:QX0,QX1,QZ0,QZ1, ref:REF or nmf:K@REF"
 REFERENCE_FORMS = "x=0.45,R=0.9,tilt=0, box:QX0,QX1,QZ0,QZ1, ellipse:QX,QZ,RX,RZ or file:PATH"

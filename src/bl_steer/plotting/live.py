@@ -134,7 +134,7 @@ class LiveMap(_Watcher):
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
         self._settings = settings if "target" in settings else None
-        self._places: list[tuple[float, float]] = []
+        self._positions: list[tuple[float, float]] = []
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
@@ -144,8 +144,8 @@ class LiveMap(_Watcher):
         if self._settings is None or stream not in ("decisions", "result"):
             return
         if stream == "decisions":
-            self._places.append((data["x"], data["y"]))
-        self._offer({**data, "places": np.array(self._places)})
+            self._positions.append((data["x"], data["y"]))
+        self._offer({**data, "positions": np.array(self._positions)})
 
     def stop(self) -> None:
         """Draw the last state, and end the thread."""
@@ -170,9 +170,9 @@ class LiveMap(_Watcher):
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
         space = Space.from_dict(self._settings["grid"])
-        outcomes = read_outcomes(data["outcomes"])[: len(data["places"])]
+        outcomes = read_outcomes(data["outcomes"])[: len(data["positions"])]
         done = np.isfinite(outcomes)
-        measured = data["places"][done]
+        measured = data["positions"][done]
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")
         values = np.zeros(len(space.points))
         if done.any():

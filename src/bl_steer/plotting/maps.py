@@ -106,7 +106,7 @@ def plot_figure_1(
 
     References
     ----------
-    After figure 1 of the source: K. Kutsukake et al., STAM Methods 4 (2024) 2336402,
+    After figure 1 of the paper: K. Kutsukake et al., STAM Methods 4 (2024) 2336402,
     doi:10.1080/27660400.2024.2336402.
     """
     figure = Figure(figsize=(11, 4.6), layout="constrained")

@@ -20,11 +20,11 @@ __all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measure
 
 def measured_outcomes(run: Run) -> tuple[Array, Array]:
     """Return the valid points of a steered run, (n, 2), and their latest outcomes, (n,), counts."""
-    places = np.column_stack([run.decisions["x"], run.decisions["y"]])
+    positions = np.column_stack([run.decisions["x"], run.decisions["y"]])
     latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
-    outcomes = np.asarray(latest["outcomes"])[: len(places)]
+    outcomes = np.asarray(latest["outcomes"])[: len(positions)]
     valid = np.isfinite(outcomes)
-    return places[valid], outcomes[valid]
+    return positions[valid], outcomes[valid]
 
 
 def map_outcomes(run: Run, target: str) -> Array:

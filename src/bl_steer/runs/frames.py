@@ -24,7 +24,7 @@ class FrameSource:
     Parameters
     ----------
     path : the HDF5 file; None where only Tiled can reach it
-    dataset : its place in the file
+    dataset : its path within the file
     client : Tiled's client of the same array
     """
 
@@ -108,12 +108,12 @@ class Frames:
         if self.problem:
             raise StoreError(self.problem)
         frames = np.empty((len(points), *self.shape[1:]), self.dtype)
-        places: dict[FrameSource, list[int]] = {}
-        for place, point in enumerate(points):
-            places.setdefault(self._rows[point][0], []).append(place)
-        for source, where in places.items():
-            rows = [self._rows[points[place]][1] for place in where]
-            frames[where] = source.read(rows).reshape(len(rows), *self.shape[1:])
+        indices_of: dict[FrameSource, list[int]] = {}
+        for index, point in enumerate(points):
+            indices_of.setdefault(self._rows[point][0], []).append(index)
+        for source, indices in indices_of.items():
+            rows = [self._rows[points[index]][1] for index in indices]
+            frames[indices] = source.read(rows).reshape(len(rows), *self.shape[1:])
         return frames
 
 

@@ -50,10 +50,10 @@ class RecordsAlone:
 
 def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
     """Return the runs of a store, the oldest first: of its catalogue and of its records."""
-    found = {uid: node.metadata for uid, node in store.catalog.items()}
+    catalogued = {uid: node.metadata for uid, node in store.catalog.items()}
     rows = {
         uid: _row(metadata["start"], metadata.get("stop"))
-        for uid, metadata in found.items()
+        for uid, metadata in catalogued.items()
         if metadata.get("start")
     }
     for uid, path in find_records(store.record_dir).items():
@@ -110,21 +110,21 @@ def open_named(store: Store | RecordsAlone, name: str) -> Run:
 def _find(store: Store | RecordsAlone, key: str | int) -> str:
     rows = list_runs(store)
     if isinstance(key, str) and key:
-        found = [row.uid for row in rows if row.uid.startswith(key)]
+        uids = [row.uid for row in rows if row.uid.startswith(key)]
     elif isinstance(key, str):
-        found = []
+        uids = []
     elif key < 0:
-        found = [row.uid for row in rows][key:][:1] if -key <= len(rows) else []
+        uids = [row.uid for row in rows][key:][:1] if -key <= len(rows) else []
     else:
-        found = [row.uid for row in rows if row.scan_id == key][-1:]
-    if not found:
+        uids = [row.uid for row in rows if row.scan_id == key][-1:]
+    if not uids:
         raise _unknown(store, key)
-    if len(found) > 1:
+    if len(uids) > 1:
         raise KeyError(
-            f"the beginning of a uid must name one run, got {key!r} for {len(found)} runs in "
+            f"the beginning of a uid must name one run, got {key!r} for {len(uids)} runs in "
             f"{store.path}; give more of its letters"
         )
-    return found[0]
+    return uids[0]
 
 
 def _unknown(store: Store | RecordsAlone, key: str | int) -> KeyError:

@@ -87,10 +87,10 @@ class _Gatherer:
             uid: FrameSource.from_uri(doc["uri"], doc["parameters"])
             for uid, doc in self._resources.items()
         }
-        places = [self._frame_of[int(seq_num)] for seq_num in seq_nums]
-        key = self._data_keys[self._resources[places[0][0]]["data_key"]]
+        sources_and_rows = [self._frame_of[int(seq_num)] for seq_num in seq_nums]
+        key = self._data_keys[self._resources[sources_and_rows[0][0]]["data_key"]]
         return Frames(
-            [(sources[uid], row) for uid, row in places],
+            [(sources[uid], row) for uid, row in sources_and_rows],
             shape=key["shape"],
             dtype=key.get("dtype_numpy", "<f8"),
         )
@@ -139,7 +139,9 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for one in configuration.values() for key, value in one["data"].items()}
+    return {
+        key: value for device in configuration.values() for key, value in device["data"].items()
+    }
 
 
 def _read_stream(stream: Any) -> tuple[Table, list[Any]]:

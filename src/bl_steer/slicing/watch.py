@@ -123,41 +123,43 @@ class SliceWatch:
         """Return the logarithm of the sharpness of the specimen in an image (H, W)."""
         return log_sharpness(image[0 if self.marks is None else self.marks.specimen_from :])
 
-    def uncut(self, found: Judgement) -> bool:
+    def uncut(self, judgement: Judgement) -> bool:
         """Return whether an image shows the face of the slice before."""
-        return found.spacing_nm < UNCUT * self.pitch_nm
+        return judgement.spacing_nm < UNCUT * self.pitch_nm
 
-    def lost_between(self, found: Judgement, gap: int) -> int:
+    def lost_between(self, judgement: Judgement, gap: int) -> int:
         """Return how many slices went without an image since the last; `gap` are known of."""
-        pitches = found.spacing_nm / self.pitch_nm
+        pitches = judgement.spacing_nm / self.pitch_nm
         exact = self.marks is not None and self.marks.slanted is not None
         # The jitter of several slices adds up as its square root.
         if math.isnan(pitches) or pitches < gap + (CUT_TWICE[exact] - 1.0) * math.sqrt(gap):
             return 0
         return max(round(pitches) - gap, 1)
 
-    def accept(self, image: NDArray[Any], found: Judgement, number: int, gap: int = 1) -> SliceRow:
+    def accept(
+        self, image: NDArray[Any], judgement: Judgement, number: int, gap: int = 1
+    ) -> SliceRow:
         """Take an image as slice `number`, `gap` after the one before; the next is compared to it.
 
         Where the marks cannot tell how far that is, it is taken to be what was asked for.
         """
         exact = self.marks is not None and self.marks.slanted is not None
         if self.previous is not None and exact:
-            told = math.isfinite(found.spacing_nm)
-            self.z_nm += found.spacing_nm if told else gap * self.pitch_nm
+            measured = math.isfinite(judgement.spacing_nm)
+            self.z_nm += judgement.spacing_nm if measured else gap * self.pitch_nm
         else:
             self.z_nm = number * self.pitch_nm
         self.previous = image.copy()
-        self.previous_nm = np.array([found.drift_y_nm, found.drift_x_nm])
+        self.previous_nm = np.array([judgement.drift_y_nm, judgement.drift_x_nm])
         if self.reference is None:
             self.reference = self.previous
         return SliceRow(
             slice=number,
             nominal_z_nm=number * self.pitch_nm,
             z_nm=self.z_nm,
-            spacing_nm=found.spacing_nm,
-            correlation=found.correlation,
-            drift_y_nm=found.drift_y_nm,
-            drift_x_nm=found.drift_x_nm,
-            blur_nm=found.blur_nm,
+            spacing_nm=judgement.spacing_nm,
+            correlation=judgement.correlation,
+            drift_y_nm=judgement.drift_y_nm,
+            drift_x_nm=judgement.drift_x_nm,
+            blur_nm=judgement.blur_nm,
         )

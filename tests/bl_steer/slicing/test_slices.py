@@ -25,7 +25,7 @@ from bl_steer.slicing import (
 from simulators.electron.fibsem import SimulatedFibSem, View
 from simulators.electron.fibsem_sample import FibsemSpecimen
 from simulators.electron.imaging import ImagingConditions
-from simulators.electron.micrograph import micrograph
+from simulators.electron.micrographs import micrograph
 from simulators.electron.slice_faults import SliceFaults
 from simulators.electron.tracking_marks import NotchedCap
 

@@ -10,14 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import label
 
-from simulators.electron.fibsem_sample import CARBON, FAMILIES, OXIDE, VOID, FibsemSpecimen
-from simulators.electron.gaussian_field import GaussianField
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
+from simulators.electron.fibsem_sample import (
+    CARBON,
+    FAMILIES,
+    OXIDE,
+    PHASES,
+    VOID,
+    FibsemSpecimen,
+)
+from simulators.textures import GaussianField
 
 SMALL: dict[str, Any] = {"shape": (1, 96, 96), "voxel_nm": 40.0}
 
 
 def test_order_of_the_phases_is_the_house_s() -> None:
-    assert FibsemSpecimen.phases.names == ("oxide", "carbon", "void")
+    assert PHASES == FIBSEM_PHASES.names == ("oxide", "carbon", "void")
     assert (OXIDE, CARBON, VOID) == (0, 1, 2)
 
 
@@ -88,7 +96,7 @@ def test_families_differ_in_kind() -> None:
         ({"seed": -1}, "seed must be 0 or above"),
         ({"shape": (0, 8, 8)}, r"shape must be three positive .* got \(0, 8, 8\)"),
         ({"voxel_nm": 0.0}, "voxel_nm must be positive and finite, got 0 nm"),
-        ({"origin_um": (0.0, np.nan, 0.0)}, "origin_um must be three finite places"),
+        ({"origin_um": (0.0, np.nan, 0.0)}, "origin_um must be three finite positions"),
     ],
 )
 def test_specimens_that_cannot_be_are_refused(options: dict[str, Any], message: str) -> None:

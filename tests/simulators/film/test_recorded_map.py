@@ -179,7 +179,7 @@ BAD = {
     "complex": (lambda a: a | {"patterns": a["patterns"] * 1j}, r"must be real numbers, got compl"),
     "pickle": (lambda a: a | {"patterns": np.array([{}, 1], object)}, r"without pickled objects"),
     "one point": (lambda a: {k: v[:1, :1] for k, v in a.items()}, r"at least 4 points, got 1 of 1"),
-    "repeats": (lambda a: a | {"x": 0 * a["x"]}, r"got 4 different places for 20 points; "),
+    "repeats": (lambda a: a | {"x": 0 * a["x"]}, r"got 4 different positions for 20 points; "),
     "no channels": (lambda a: a | {"patterns": a["patterns"][..., :0]}, r"values must have the sh"),
     "5-D": (lambda a: a | {"patterns": np.ones((4, 5, 2, 2, 2))}, r"values must have the shape of"),
     "axis": (

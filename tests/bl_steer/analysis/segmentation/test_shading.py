@@ -15,7 +15,7 @@ from bl_steer.analysis.segmentation import (
 )
 from bl_steer.analysis.segmentation.shading import even_levels
 from bl_steer.analysis.segmentation.tiles import standardise
-from simulators.electron.micrograph import Micrograph, field
+from simulators.electron.micrographs import Micrograph, field
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ from bl_steer.analysis.segmentation import (
 )
 from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
 from simulators.electron.imaging import ImagingConditions
-from simulators.electron.micrograph import Micrograph, field
+from simulators.electron.micrographs import Micrograph, field
 
 UNSEEN = range(900, 906)
 

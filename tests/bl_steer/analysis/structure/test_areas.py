@@ -14,7 +14,7 @@ from bl_steer.analysis.structure import LabelVolume, volume
 from bl_steer.analysis.structure.areas import ContactAreas, contact_areas
 from bl_steer.analysis.structure.directions import Directions, flat_range, sphere_shares
 from bl_steer.analysis.structure.fractions import volume_fractions
-from simulators.electron.phantoms import CUBE, Labels, cap, grains, places
+from simulators.electron.phantoms import CUBE, Labels, cap, grains, voxel_positions
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(2, 6)] * 3), elements=st.integers(0, 3))
 VOXELS = st.tuples(*[st.floats(0.2, 5.0)] * 3)
@@ -66,7 +66,7 @@ def test_tilted_planes_are_seen_in_the_mean_where_voxel_faces_are_half_too_many(
     n_directions: int,
 ) -> None:
     rng = np.random.default_rng(0)
-    q = places((24, 24, 24), CUBE)
+    q = voxel_positions((24, 24, 24), CUBE)
     seen, by_faces = [], []
     for normal in rng.standard_normal((300, 3)):
         unit = normal / np.linalg.norm(normal)
@@ -83,7 +83,7 @@ def test_tilted_planes_are_seen_in_the_mean_where_voxel_faces_are_half_too_many(
 
 
 def test_cylinder_along_z_that_fills_the_box_has_its_side_and_a_body_its_ends_too() -> None:
-    q = places((60, 40, 40), CUBE, (0.0, 0.31, 0.13))
+    q = voxel_positions((60, 40, 40), CUBE, (0.0, 0.31, 0.13))
     r = 12.0
     round_ = (q[..., 1:] ** 2).sum(axis=-1) < r * r
     side = measured(round_.astype(np.uint8), fills_box=True)

@@ -14,7 +14,7 @@ from bl_steer.analysis.structure.chords import chord_lengths
 from bl_steer.analysis.structure.connectivity import connected_parts
 from bl_steer.analysis.structure.correlation import two_point_correlation
 from bl_steer.analysis.structure.fractions import volume_fractions
-from simulators.electron.phantoms import CUBE, Labels, grains, places
+from simulators.electron.phantoms import CUBE, Labels, grains, voxel_positions
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(1, 7)] * 3), elements=st.integers(0, 2))
 
@@ -25,7 +25,7 @@ def of(labels: Labels, voxel: tuple[float, float, float] = CUBE) -> LabelVolume:
 
 def test_volume_of_a_sphere_in_long_voxels() -> None:
     voxel = (4.0, 1.0, 1.0)
-    ball = (places((20, 60, 60), voxel) ** 2).sum(axis=-1) < 25.0**2
+    ball = (voxel_positions((20, 60, 60), voxel) ** 2).sum(axis=-1) < 25.0**2
     whole = LabelVolume.of(ball, voxel, {0: "pore", 1: "solid"})
     share = volume_fractions(whole).fraction[1]
     box = 20 * 60 * 60 * 4
@@ -98,7 +98,7 @@ def test_chords_of_independent_voxels_are_geometric() -> None:
 
 
 def test_mean_chord_of_spheres_is_four_volumes_over_their_surface() -> None:
-    ball = (places((60, 60, 60), CUBE) ** 2).sum(axis=-1) < 25.0**2
+    ball = (voxel_positions((60, 60, 60), CUBE) ** 2).sum(axis=-1) < 25.0**2
     found = chord_lengths(of(ball.astype(np.uint8)))
     # An edge-corrected mean: the ball's share of lines that could be seen is 60/59 of the box.
     np.testing.assert_allclose(found.mean_nm[1], 4 / 3 * 25 * 59 / 60, rtol=0.01)

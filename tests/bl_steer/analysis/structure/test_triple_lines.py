@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from bl_steer.analysis.structure import LabelVolume, volume
 from bl_steer.analysis.structure.triple_lines import TripleLines, triple_line_lengths
-from simulators.electron.phantoms import CUBE, Labels, grains, places, ring
+from simulators.electron.phantoms import CUBE, Labels, grains, ring, voxel_positions
 
 VOLUMES = arrays(np.uint8, st.tuples(*[st.integers(2, 6)] * 3), elements=st.integers(0, 3))
 
@@ -35,7 +35,7 @@ def test_three_sectors_meet_in_a_ring_of_its_length(
 
 
 def test_straight_line_along_an_axis_is_seen_as_the_shares_say() -> None:
-    q = places((30, 30, 30), CUBE, (0.0, 0.2, 0.3))
+    q = voxel_positions((30, 30, 30), CUBE, (0.0, 0.2, 0.3))
     angle = np.arctan2(q[..., 1], q[..., 2])
     labels = ((angle + np.pi) // (2 * np.pi / 3)).astype(int) % 3
     # Blocks of the bulk alone: the ends of the box would count otherwise.

@@ -13,13 +13,14 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates, zoom
+from scipy.ndimage import gaussian_filter, gaussian_filter1d, map_coordinates
 from scipy.signal import lfilter
 from scipy.special import erfinv
 
 from bl_steer.protocols import Array
 from simulators.electron.fibsem_sample import CARBON, FAMILIES, OXIDE, VOID, FibsemSpecimen
 from simulators.electron.imaging import ImagingConditions
+from simulators.textures import smooth_noise
 
 __all__ = ["Micrograph", "field", "micrograph"]
 
@@ -97,7 +98,7 @@ def micrograph(
 
     Parameters
     ----------
-    labels : shape (H, W), phases in the order of `FIBSEM_PHASES`, one voxel a pixel
+    labels : shape (H, W), phases in the order of `fibsem_sample.PHASES`, one voxel a pixel
     conditions : of the microscope
     seed : of everything that is random; the same seed gives the same image
     face_seed : of what belongs to the section and not to its image (texture, charging, curtains);
@@ -132,8 +133,8 @@ def _section(
     """Return the section's own signal: grey, texture and relief, before any fault."""
     grey = np.asarray(conditions.grey)[labels]
     rough = 1.0 + conditions.etching_s / 60.0
-    fine = _cloud(labels.shape, 25.0 / conditions.pixel_size_nm, rng)
-    coarse = _cloud(labels.shape, 160.0 / conditions.pixel_size_nm, rng)
+    fine = smooth_noise(labels.shape, 25.0 / conditions.pixel_size_nm, rng)
+    coarse = smooth_noise(labels.shape, 160.0 / conditions.pixel_size_nm, rng)
     # Carbon black is made of granules; oxide shows broad contrast of crystal orientation.
     grey += TEXTURE[CARBON] * rough * fine * (labels == CARBON)
     grey += TEXTURE[OXIDE] * coarse * (labels == OXIDE)
@@ -161,7 +162,7 @@ def _charging(
     """
     size = 700.0 / conditions.pixel_size_nm
     level = np.sqrt(2.0) * float(erfinv(1.0 - 2.0 * CHARGED_SHARE))
-    patches = np.clip(_cloud(labels.shape, size, rng) - level, 0.0, 1.5)
+    patches = np.clip(smooth_noise(labels.shape, size, rng) - level, 0.0, 1.5)
     charged = gaussian_filter(patches * (labels == OXIDE), 120.0 / conditions.pixel_size_nm)
     decay = np.exp(-conditions.pixel_size_nm / 600.0)
     tails = lfilter([1.0 - decay], [1.0, -decay], charged, axis=1)
@@ -181,7 +182,7 @@ def _curtains(
     for amplitude, across in ((CURTAIN_FINE, 1.3), (CURTAIN_BROAD, 7.0)):
         profile = gaussian_filter1d(rng.standard_normal(width), across, mode="wrap")
         profile *= amplitude / max(float(profile.std()), 1e-9)
-        life = 1.0 + 0.5 * _cloud((height, width), 60.0, rng)
+        life = 1.0 + 0.5 * smooth_noise((height, width), 60.0, rng)
         stripes += profile[None, :] * np.clip(life, 0.0, 2.0)
     return conditions.curtaining * stripes
 
@@ -226,16 +227,3 @@ def _noise(grey: Array, conditions: ImagingConditions, rng: np.random.Generator)
     variance = 0.5 + np.clip(grey, 0.0, None)
     amplitude = NOISE * conditions.noise * np.sqrt(10.0 / conditions.dwell_us)
     return np.asarray(amplitude * np.sqrt(variance) * rng.standard_normal(grey.shape))
-
-
-def _cloud(shape: tuple[int, ...], size_px: float, rng: np.random.Generator) -> Array:
-    """Return smooth noise of mean 0 and variance 1 whose spots have some `size_px` pixels."""
-    step = max(size_px / 3.0, 1.0)
-    coarse = [int(np.ceil(n / step)) + 8 for n in shape]
-    sigma = 0.5 * size_px / step
-    smooth = gaussian_filter(rng.standard_normal(coarse), sigma, mode="wrap")
-    smooth *= np.sqrt(4.0 * np.pi) * max(sigma, 0.3)
-    if step > 1.0:
-        smooth = zoom(smooth, step, order=2, mode="nearest")
-    rows, columns = shape
-    return np.asarray(smooth[2 : 2 + rows, 2 : 2 + columns])

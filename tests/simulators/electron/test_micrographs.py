@@ -13,7 +13,7 @@ from skimage.filters import threshold_multiotsu
 from bl_steer.protocols import Array
 from simulators.electron.fibsem_sample import CARBON, FAMILIES, OXIDE, VOID, FibsemSpecimen
 from simulators.electron.imaging import ImagingConditions
-from simulators.electron.micrograph import field, micrograph
+from simulators.electron.micrographs import field, micrograph
 
 SHAPE = (384, 384)
 CLEAN = ImagingConditions(noise=0, curtaining=0, charging=0, shading=0, drift=0, gain_spread=0)
