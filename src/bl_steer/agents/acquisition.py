@@ -55,4 +55,6 @@ class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):
             posterior = self.ensemble.posterior(X)
             mean, variance = posterior.mean[..., 0, 0], posterior.variance[..., 0, 0]
         log_ei = log_expected_improvement(mean, variance.sqrt(), self.best_f)
+        # The weighted sum is taken of EI itself, not of its logarithm: one member that sees much to
+        # gain must not be outvoted by many that see nothing.
         return torch.logsumexp(log_ei + self.ensemble.log_weights, dim=-1)

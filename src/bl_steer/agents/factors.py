@@ -125,6 +125,8 @@ class GrowingFactors:
         n = self.n_rows
         if n == len(self._X):
             self._grow()
+        # K grows by a row k and a corner 1 + nugget. Its factor grows by the row l = L⁻¹k and the
+        # pivot √(1 + nugget - l·l); nothing above that row changes, and V grows in the same way.
         to_candidates = self._correlations(x[None], self.candidates)
         row = self._forward_solve(x)
         # The Schur complement is at least the nugget; rounding must not push it below.
@@ -154,6 +156,7 @@ class GrowingFactors:
     def _label_row(self, i: int) -> None:
         target = self._W.new_ones(len(self.nuggets), 2)
         target[:, 0] = self._y[i]
+        # Forward substitution, one row: w_i = (t_i - Σ_j<i L_ij w_j) / L_ii for y and for 1.
         known = (self._L[:, i : i + 1, :i] @ self._W[:, :i])[:, 0] if i else 0.0
         w = (target - known) / self._L[:, i, i, None]
         self._W[:, i] = w

@@ -208,6 +208,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
             + self.factors.log_det
             + residual / self.amplitude_variance
         )
+        # Likelihood times prior, normalised: the posterior over lengthscales and nuggets.
         self.log_weights = torch.log_softmax(self.log_likelihood + self.log_prior, dim=0)
         self.mean_module.constant.copy_(self.constant)
         self.covar_module.raw_outputscale.copy_(

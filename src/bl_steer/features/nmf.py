@@ -187,6 +187,7 @@ class NMFFeature:
 
     def _fit(self, patterns: Array) -> None:
         weight = np.sqrt(REFERENCE_WEIGHT) * np.linalg.norm(patterns)
+        # The reference joins as one more pattern: it draws a component to itself without fixing it.
         named = weight * self.pattern / np.linalg.norm(self.pattern)
         self.components_ = propose(np.vstack([patterns, named]), self.n_components, seed=self.seed)
         self.version += 1

@@ -58,6 +58,7 @@ def _pivot(gram: Array, projections: Array) -> Array:
     patience = np.full(n_points, FULL_EXCHANGES)
     fewest = np.full(n_points, n_components + 1)
     while True:
+        # The Kuhn-Tucker conditions: w ≥ 0 where positive, gradient ≥ 0 where held at zero.
         wrong = (passive & (coefficients < -tolerance)) | (~passive & (gradient < -tolerance))
         rows = np.flatnonzero(wrong.any(axis=1))
         if len(rows) == 0:
@@ -66,6 +67,7 @@ def _pivot(gram: Array, projections: Array) -> Array:
         progress = n_wrong < fewest[rows]
         fewest[rows] = np.where(progress, n_wrong, fewest[rows])
         patience[rows] = np.where(progress, FULL_EXCHANGES, patience[rows] - 1)
+        # Full exchanges may cycle; Murty's rule, one index at a time, cannot.
         last_only = patience[rows] < 0
         last = n_components - 1 - np.argmax(wrong[:, ::-1], axis=1)
         wrong[last_only] = np.eye(n_components, dtype=bool)[last[last_only]]

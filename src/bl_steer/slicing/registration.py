@@ -41,6 +41,7 @@ def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
     shift, _, _ = phase_cross_correlation(
         _details(reference), _details(image), upsample_factor=UPSAMPLE, normalization=None
     )
+    # scikit-image says how to move the image back; we say how far its content has moved.
     return -np.asarray(shift, dtype=np.float64)
 
 

@@ -113,6 +113,8 @@ def _specimen(face: NDArray[Any]) -> Array:
 
 def _within(face: Array) -> Array:
     """Return the correlation of a face with itself by distance, 0, 1, … pixels."""
+    # Padded to keep the ends apart; divided by the pairs that each lag has, so that the estimate
+    # does not fall towards the rim (Wiener-Khinchin).
     longest = min(LONGEST_PX, min(face.shape) // 2)
     shape = tuple(next_fast_len(n + longest) for n in face.shape)
     sums, pairs = (
