@@ -14,6 +14,7 @@ from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params, structure, superresolution
 from bl_steer.analysis.segmentation import inputs_from_files
+from bl_steer.analysis.superresolution import from_files
 from bl_steer.cli import main
 from bl_steer.files import map_inputs, point_inputs
 from bl_steer.protocols import AnalysisResult, Inputs
@@ -157,7 +158,7 @@ def test_the_command_line_super_resolves_slices_as_the_notebook_does(tmp_path: P
     )
     planes = np.stack([np.asarray(Image.open(path)) for path in paths])
     superresolution.train_model(planes, settings, folder=tmp_path / "model")
-    report = superresolution.from_files.run(
+    report = from_files.run(
         folder, tmp_path / "model", (40.0, 10.0, 10.0), keep_fractions=True, out=tmp_path / "out"
     )
     analysis = find_analysis("superres")

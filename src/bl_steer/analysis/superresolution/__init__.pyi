@@ -1,4 +1,3 @@
-from . import from_files as from_files
 from .analysis import SuperResolutionAnalysis as SuperResolutionAnalysis
 from .analysis import SuperResolutionParams as SuperResolutionParams
 from .baselines import GREY_BASELINES as GREY_BASELINES
