@@ -11,9 +11,8 @@ import pytest
 from event_model import DocumentNames, schema_validators
 
 from bl_steer.analysis import AnalysisFailed, Request, analyses_of, digest_of, open_analysis
-from bl_steer.processing import publish
 from bl_steer.processing.documents import failure_documents, result_documents
-from bl_steer.processing.publish import publish_documents, result_of
+from bl_steer.processing.publish import publish, publish_documents, result_of
 from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import Run, list_runs, open_run
 from bl_steer.store import Document, Store

@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 
 from bl_steer.analysis import Request, pending_analyses, requests_of
-from bl_steer.processing import publish
 from bl_steer.processing.callback import FollowRuns
 from bl_steer.processing.documents import failure_documents
-from bl_steer.processing.publish import publish_documents
+from bl_steer.processing.publish import publish, publish_documents
 from bl_steer.protocols import AnalysisResult
 from bl_steer.store import Document, Store
 

@@ -21,7 +21,7 @@ from bl_steer.analysis import analyses_of, digest_of, find_analysis, make_params
 from bl_steer.analysis.reconstruction.rendering import can_render
 from bl_steer.cli import main
 from bl_steer.files.atomic import alone_in
-from bl_steer.processing import publish
+from bl_steer.processing.publish import publish
 from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
 from bl_steer.session import fibsem, open_session
