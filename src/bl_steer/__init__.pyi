@@ -6,6 +6,10 @@ from .analysis import digest_of as digest_of
 from .analysis import find_analysis as find_analysis
 from .analysis import make_params as make_params
 from .analysis import open_analysis as open_analysis
+from .analysis.segmentation import find_model as find_model
+from .analysis.segmentation import segment as segment
+from .analysis.structure import measure_structure as measure_structure
+from .analysis.superresolution import super_resolve as super_resolve
 from .diffraction import FrameAxes as FrameAxes
 from .diffraction import peak_position as peak_position
 from .features import DEFAULT_TARGET as DEFAULT_TARGET
@@ -23,6 +27,7 @@ from .protocols import Inputs as Inputs
 from .runs import Run as Run
 from .runs import list_runs as list_runs
 from .runs import open_run as open_run
+from .session import Instrument as Instrument
 from .session import Session as Session
 from .session import open_session as open_session
 from .slicing import TrackingMarks as TrackingMarks
