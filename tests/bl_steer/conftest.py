@@ -1,16 +1,24 @@
-"""A store, and raw runs that are small enough for a test of what happens around an analysis."""
+"""A store, raw runs small enough for a test of what surrounds an analysis, a stack of slices."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import uuid4
 
+import numpy as np
 import pytest
 
+from bl_steer.protocols import Array
+from bl_steer.slicing import TrackingMarks
 from bl_steer.store import Document, Store
+from simulators.electron.fibsem import SimulatedFibSem, View
+from simulators.electron.slice_faults import SliceFaults
+from simulators.electron.tracking_marks import NotchedCap
+
+PITCH_NM, PIXEL_NM = 100.0, 10.0
 
 
 def make_run(md: dict[str, Any] | None = None, *, status: str | None = "success") -> list[Document]:
@@ -77,3 +85,37 @@ def own_analyses(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], str]:
     """Make the classes of `small_analyses` importable; return a class' place."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent))
     return lambda name: f"small_analyses:{name}"
+
+
+class NotchedStack(NamedTuple):
+    """Images (H, W) of neighbouring faces, how they were seen, and the marks in them."""
+
+    images: list[Any]
+    views: list[View]
+    marks: TrackingMarks
+
+    @property
+    def drift_px(self) -> Array:
+        """True drift (y, x) of each image against the first."""
+        drift = np.array([view.displacement_nm for view in self.views]) / PIXEL_NM
+        return np.asarray(drift - drift[0])
+
+    @property
+    def faces(self) -> list[Any]:
+        """The specimen alone."""
+        return [image[self.marks.specimen_from :] for image in self.images]
+
+
+@pytest.fixture(scope="session")
+def stack() -> NotchedStack:
+    """Return seven images with all faults of imaging."""
+    faults = SliceFaults(failed=0.0, twice=0.0, lost=0.0, focus_drift_um=0.0, seed=2)
+    fibsem = SimulatedFibSem("network", seed=6, shape=(256, 256), cap=NotchedCap(), faults=faults)
+    assert fibsem.marks is not None
+    images, views = [], []
+    for number in range(7):
+        fibsem.mill.set(PITCH_NM * number).wait(5.0)
+        fibsem.sem.trigger().wait(5.0)
+        images.append(fibsem.sem.frames()[0].copy())
+        views.append(fibsem.views()[-1])
+    return NotchedStack(images, views, fibsem.marks)

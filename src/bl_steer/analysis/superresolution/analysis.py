@@ -112,6 +112,7 @@ class SuperResolutionAnalysis:
             )
         slices, voxel_nm = np.asarray(inputs.arrays[STACK]), _voxel(inputs, params)
         model = _model(slices, voxel_nm, params, progress)
+        params = params.model_copy(update={"n_phases": _n_phases(model, params)})
         isotropy = superresolution.measure_isotropy(slices, voxel_nm, n_phases=params.n_phases)
         resolved = superresolution.super_resolve(
             model, slices, keep_fractions=params.keep_fractions, progress=progress
@@ -223,6 +224,20 @@ def _model(
     return superresolution.train_model(
         lessons, settings, n_phases=params.n_phases, progress=progress
     )
+
+
+def _n_phases(
+    model: superresolution.SuperResolutionModel, params: SuperResolutionParams
+) -> int | None:
+    """Return the number of phases of a model, None for grey levels; another one is refused."""
+    n_phases = None if model.kind == "grey" else model.n_values
+    if params.n_phases not in (None, n_phases):
+        learnt = "grey levels" if n_phases is None else f"{n_phases} phases"
+        raise ValueError(
+            f"n_phases must be that of the model, which learnt {learnt}, got {params.n_phases}; "
+            "leave it out, or give the model of these labels"
+        )
+    return n_phases
 
 
 def _fractions(slices: Any, volume: Any, n_phases: int) -> Table:
