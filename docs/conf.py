@@ -79,7 +79,7 @@ class CommandHelp(Directive):
         return [section for parser in _commands(make_parser()) for section in _section(parser)]
 
 
-class FrontDoor(Directive):
+class Names(Directive):
     """List the names of `bl_steer` with their homes."""
 
     def run(self) -> list[nodes.Node]:
@@ -148,7 +148,7 @@ def setup(app: Sphinx) -> None:
     os.environ["COLUMNS"] = "88"
     app.connect("source-read", _keep_links_inside)
     app.add_directive("bl-steer-help", CommandHelp)
-    app.add_directive("bl-steer-front-door", FrontDoor)
+    app.add_directive("bl-steer-names", Names)
 
 
 copy_notebooks()

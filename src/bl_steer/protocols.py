@@ -1,4 +1,4 @@
-"""The contracts of the house: read this first.
+"""The contracts of the library: read this first.
 
 An `Agent` says where to measure next, a `Feature` turns a measured pattern into the number that
 the agent maximises. Neither knows Bluesky. `bl_steer.steering.Steering` joins the two, and the

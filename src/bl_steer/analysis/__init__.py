@@ -1,9 +1,9 @@
 """Analyses that run after a measurement: one contract, the same result wherever they run.
 
-Each has a room of its own: ``analysis`` (the contract's class), ``from_files`` (its inputs as
-files), ``checks`` (its warnings) and ``figures``. What an analysis is,
-`bl_steer.protocols.Analysis` says; what carries it out and stores its result is
-`bl_steer.processing`, whose names for users are offered here too, and load on first use.
+Each is a package: ``analysis`` has the class of the contract, ``checks`` its warnings, ``figures``
+what it draws, and ``from_files``, where there is one, its inputs and results as files. What an
+analysis is, `bl_steer.protocols.Analysis` says; what carries it out and stores its result is
+`bl_steer.processing`, whose names for users are offered here too.
 """
 
 from typing import TYPE_CHECKING, Any
