@@ -76,7 +76,7 @@ class CommandHelp(Directive):
 
     def run(self) -> list[nodes.Node]:
         """Return a section for each command."""
-        return [section for parser in _commands(make_parser()) for section in _section(parser)]
+        return [_section(name, text) for name, text in COMMANDS]
 
 
 class Names(Directive):
@@ -94,20 +94,20 @@ class Names(Directive):
         return [rows]
 
 
-def _commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParser]:
-    """Yield the parsers of all commands, in the order of the help."""
+def _commands(parser: argparse.ArgumentParser) -> Iterator[tuple[str, str]]:
+    """Yield name and help of all commands, in their order."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             for command in action.choices.values():
-                yield command
+                yield command.prog, command.format_help()
                 yield from _commands(command)
 
 
-def _section(parser: argparse.ArgumentParser) -> list[nodes.Node]:
-    section = nodes.section(ids=[parser.prog.replace(" ", "-")])
-    section += nodes.title(text=parser.prog)
-    section += nodes.literal_block(text=parser.format_help(), language="text")
-    return [section]
+def _section(name: str, text: str) -> nodes.Node:
+    section = nodes.section(ids=[name.replace(" ", "-")])
+    section += nodes.title(text=name)
+    section += nodes.literal_block(text=text, language="text")
+    return section
 
 
 def _keep_links_inside(_app: Sphinx, _page: str, source: list[str]) -> None:
@@ -145,10 +145,11 @@ def _describe_parameters(
 def setup(app: Sphinx) -> None:
     """Register what the pages use."""
     app.connect("autodoc-process-docstring", _describe_parameters, priority=400)
-    os.environ["COLUMNS"] = "88"
     app.connect("source-read", _keep_links_inside)
     app.add_directive("bl-steer-help", CommandHelp)
     app.add_directive("bl-steer-names", Names)
 
 
+os.environ["COLUMNS"] = "88"
+COMMANDS = list(_commands(make_parser()))  # now: autodoc imports modules in a way of its own
 copy_notebooks()
