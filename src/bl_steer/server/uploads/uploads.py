@@ -88,7 +88,7 @@ def take_in(
             media_type=inspected.media_type,
             size=size,
             may_train=may_train,
-            sample=sample.strip()[:200],
+            sample=sample.replace("\0", "").strip()[:200],
         )
         session.add(upload)
     return upload

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DataError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
@@ -89,6 +89,7 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(OperationalError, _busy)
     app.add_exception_handler(Exception, _unexpected)
     _describe_keys(app)
@@ -138,6 +139,12 @@ async def _invalid(request: Request, error: Exception) -> Response:
     problems = error.errors() if isinstance(error, RequestValidationError) else []
     reason = "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in problems)
     return _answer(request, 422, Refused(422, "refused.body", reason=reason[:1000]), {})
+
+
+async def _unstorable(request: Request, error: Exception) -> Response:
+    """Refuse an address with a NUL, which PostgreSQL does not even search for."""
+    reason = str(getattr(error, "orig", error)).partition("\n")[0][:200]
+    return _answer(request, 422, Refused(422, "refused.body", reason=reason), {})
 
 
 async def _busy(request: Request, error: Exception) -> Response:

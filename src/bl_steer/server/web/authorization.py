@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import math
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -60,6 +60,7 @@ async def read_upload_form(request: Request, arrival: Arrival) -> None:
     """Read a form with files as it comes; its CSRF token is checked before the first file."""
 
     def check(fields: dict[str, str]) -> None:
+        _check_text(fields.values())
         check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
     await arrival.read_form(request.stream(), request.headers.get("content-type", ""), check=check)
@@ -131,6 +132,12 @@ def _check_origin(request: Request, context: Context) -> None:
         raise Refused(403, "refused.forged")
 
 
+def _check_text(texts: Iterable[str]) -> None:
+    """Refuse a NUL, which PostgreSQL cannot keep; else a backup of SQLite could not go there."""
+    if any("\0" in text for text in texts):
+        raise Refused(422, "refused.body", reason="a text must have no NUL character")
+
+
 async def _open_body(request: Request, rule: Rule, context: Context, visitor: Visitor) -> None:
     limit = FORM_BYTES
     if rule.body == "files" and visitor.user is not None:
@@ -146,6 +153,7 @@ async def _open_body(request: Request, rule: Rule, context: Context, visitor: Vi
         await request.body()  # kept by the request; FastAPI would call a refusal a bad JSON
     if rule.body == "form":
         request.state.form = form = await request.form(max_files=0, max_fields=1000)
+        _check_text(map(str, form.values()))
         check_csrf_token(request, str(form.get(CSRF_FIELD, "")))
     elif rule.body != "files" or "x-csrf-token" in request.headers or rule.scope:
         # Programs with a key bring no token; a script of our own pages brings it as a header.
