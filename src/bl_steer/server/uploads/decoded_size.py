@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import struct
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,11 @@ MAX_ENTRIES = 100_000
 MAX_DIRECTORY = 32 * 2**20
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
 WIDTH, HEIGHT, BITS, CHANNELS = 256, 257, 258, 277
+UNREADABLE = (
+    *(ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError),
+    tokenize.TokenError,
+)
+"""What numpy raises for a header that is no Python literal."""
 TIFF_TYPES = {1: "B", 3: "H", 4: "I", 16: "Q"}
 
 
@@ -98,7 +104,7 @@ def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
         if offset in seen or len(seen) >= MAX_PAGES:
             raise BadHeader(f"TIFF with a loop, or more than {MAX_PAGES} pages")
         seen.add(offset)
-        file.seek(offset)
+        _seek(file, offset)
         count = _unpack(file, order + count_form)
         if not 0 < count <= MAX_TAGS:
             raise BadHeader(f"TIFF page of {count} tags")
@@ -111,7 +117,7 @@ def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
             for tag, value in [_entry(file, entries, offset, order, big)]
             if value is not None
         }
-        file.seek(offset + struct.calcsize(order + count_form) + count * entry)
+        _seek(file, offset + struct.calcsize(order + count_form) + count * entry)
         offset = _unpack(file, order + offset_form)
 
 
@@ -126,8 +132,15 @@ def _entry(
     at, room = offset + (12 if big else 8), 8 if big else 4
     if number * struct.calcsize(form) <= room:
         return tag, struct.unpack_from(form, entries, at)[0]
-    file.seek(struct.unpack_from(order + ("Q" if big else "I"), entries, at)[0])
+    _seek(file, struct.unpack_from(order + ("Q" if big else "I"), entries, at)[0])
     return tag, _unpack(file, form)
+
+
+def _seek(file: IO[bytes], offset: int) -> None:
+    try:
+        file.seek(offset)
+    except (OSError, ValueError, OverflowError) as error:  # 64 bits lead further than any file may
+        raise BadHeader("TIFF that ends before its directories do") from error
 
 
 def _unpack(file: IO[bytes], form: str) -> int:
@@ -153,10 +166,12 @@ def _npy(file: IO[bytes]) -> tuple[int, int]:
         version = npy.read_magic(file)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
         shape, _, dtype = read(file, max_header_size=10_000)
-    except (ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError) as error:
+    except UNREADABLE as error:
         raise BadHeader(f"npy whose header cannot be read ({type(error).__name__})") from error
     if dtype.hasobject:
         raise BadHeader("npy of Python objects (a pickle)")
+    if min(shape, default=0) < 0:
+        raise BadHeader(f"npy of the shape {shape}")
     size = dtype.itemsize
     for edge in shape:
         size *= edge
