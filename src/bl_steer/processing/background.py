@@ -7,14 +7,15 @@ from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from bl_steer import processing
 from bl_steer.processing.callback import FollowRuns
 from bl_steer.processing.claims import Claims
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.requests import Request, requests_of
+from bl_steer.runs import open_run
 from bl_steer.settings import Settings
 
 if TYPE_CHECKING:
-    from bl_steer.processing.runner import AnalysisRunner
     from bl_steer.store import Store
 
 __all__ = ["BackgroundAnalyses", "check_requests"]
@@ -46,12 +47,10 @@ class BackgroundAnalyses:
         )
         """Callback for a RunEngine, to be subscribed after the store."""
         self._show = show
-        self._runner: AnalysisRunner | None = None
+        self._runner: processing.AnalysisRunner | None = None
 
     def analyse(self, uid: str | int, name: str, **params: Any) -> Future[str]:
         """Queue an analysis of a stored run; see `bl_steer.session.Session.analyse`."""
-        from bl_steer.runs import open_run
-
         make_params(find_analysis(name), params)
         request = Request(open_run(self.store, uid).uid, name, params)
         self._claims.add(request)
@@ -67,16 +66,13 @@ class BackgroundAnalyses:
             self._runner.close(wait_s)
         self._claims.close()
 
-    def _running(self) -> AnalysisRunner:
+    def _running(self) -> processing.AnalysisRunner:
         if self._runner is None:
-            from bl_steer.processing.progress_bar import AnalysisBar
-            from bl_steer.processing.runner import AnalysisRunner, make_executor
-
             settings = Settings()
-            self._runner = AnalysisRunner(
+            self._runner = processing.AnalysisRunner(
                 self.store,
-                make=partial(make_executor, settings.dask),
+                make=partial(processing.make_executor, settings.dask),
                 time_limit_s=settings.analysis_time_limit_s,
-                watch=AnalysisBar() if self._show else None,
+                watch=processing.AnalysisBar() if self._show else None,
             )
         return self._runner

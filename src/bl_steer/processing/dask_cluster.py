@@ -35,6 +35,7 @@ class DaskCluster:
     """
 
     def __init__(self, address: str, *, parallel: int = PARALLEL) -> None:
+        # Here, since an analysis on one machine need not wait a second for what it does not use.
         from distributed import Client
 
         self.parallel = parallel
@@ -98,7 +99,7 @@ def each_part(
     if scheduler is None:
         yield from map(step, parts)
         return
-    from distributed import Client, as_completed
+    from distributed import Client, as_completed  # here for the same reason as above
 
     try:
         connected = Client(scheduler, set_as_default=False)

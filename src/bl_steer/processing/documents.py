@@ -5,18 +5,19 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer import plotting
 from bl_steer.processing.digest import digest_of
+from bl_steer.processing.json_values import json_values
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult, Table
 from bl_steer.store import Document
@@ -61,7 +62,7 @@ def result_documents(
     if arrays:
         _write_arrays(path, arrays)
     figures, problems = _write_figures(frames_dir, uid, result)
-    provenance = _json(result.provenance)
+    provenance = json_values(result.provenance)
     about = {
         **_about(request),
         **{key: provenance.get(key) for key in ("name", "version", "params", "weights")},
@@ -85,15 +86,15 @@ def failure_documents(
 ) -> list[Document]:
     """Return the documents of an analysis that failed, with the reason in one line."""
     uid, began = str(uuid4()), time.time() if began is None else began
-    about = {**_about(request), "name": request.name, "params": _json(request.params)}
+    about = {**_about(request), "name": request.name, "params": json_values(request.params)}
     start = {"uid": uid, "time": began, "plan_name": PLAN_NAME, "analysis": about}
     stop = _stop(uid, "fail", " ".join(reason.split()), {})
     return [("start", start), ("stop", {**stop, "traceback": traceback[-TRACEBACK:]})]
 
 
 def _about(request: Request) -> dict[str, Any]:
-    asked = {"name": request.name, "params": _json(request.params)}
-    return {"raw_run": request.raw_uid, "request": asked}
+    named = {"name": request.name, "params": json_values(request.params)}
+    return {"raw_run": request.raw_uid, "request": named}
 
 
 def _stop(uid: str, status: str, reason: str, counts: Mapping[str, int]) -> dict[str, Any]:
@@ -228,8 +229,6 @@ def _check_names(what: str, names: list[str]) -> None:
 
 
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
-    import h5py
-
     with h5py.File(path, "w", libver="latest") as file:
         for name, array in arrays.items():
             if array.size and array.ndim:
@@ -265,14 +264,3 @@ def _write_figures(
         else:
             files[name] = file
     return files, problems
-
-
-def _json(value: Any) -> Any:
-    """Return a copy as JSON would give it back, numpy's numbers turned into Python's."""
-    return json.loads(json.dumps(value, default=_plain))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return dict(value) if isinstance(value, Mapping) else str(value)

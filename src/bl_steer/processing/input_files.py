@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from bl_steer.processing.json_values import json_values
 from bl_steer.protocols import Inputs
 
 __all__ = ["are_exact_inputs", "read_exact_inputs", "write_exact_inputs"]
@@ -23,8 +24,8 @@ def write_exact_inputs(inputs: Inputs, path: str | Path) -> None:
     members = {f"array{n}": np.asarray(array) for n, array in enumerate(inputs.arrays.values())}
     contents = {
         "names": list(inputs.arrays),
-        "metadata": json.loads(json.dumps(dict(inputs.metadata), default=_plain)),
-        "source": json.loads(json.dumps(dict(inputs.source), default=_plain)),
+        "metadata": json_values(dict(inputs.metadata)),
+        "source": json_values(dict(inputs.source)),
         "notes": list(inputs.notes),
     }
     text = np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8)
@@ -62,7 +63,3 @@ def read_exact_inputs(path: str | Path) -> Inputs:
             "send them again"
         ) from error
     return Inputs(arrays, contents["metadata"], contents["source"], contents.get("notes", ()))
-
-
-def _plain(value: Any) -> Any:
-    return value.tolist() if hasattr(value, "tolist") else str(value)

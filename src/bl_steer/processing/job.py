@@ -7,17 +7,15 @@ import time
 import traceback
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from bl_steer.processing.documents import failure_documents, result_documents
 from bl_steer.processing.memory_limit import out_of_memory, remedy
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import Inputs, Progress
+from bl_steer.runs import RecordsAlone, Run
 from bl_steer.store import Document, Store
-
-if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone
 
 __all__ = ["Job", "execute"]
 
@@ -63,8 +61,6 @@ def execute(
     ----------
     inputs : where they are read already; else they are read from the raw run's record
     """
-    from bl_steer.runs import Run
-
     began = time.time()
     try:
         analysis = find_analysis(job.request.name)

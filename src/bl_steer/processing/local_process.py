@@ -117,7 +117,7 @@ class LocalProcess:
                     self._let_go()
                 return [(name, doc) for name, doc in answer["documents"]]
             if "progress" in answer:
-                patience.heard(answer["progress"][0])
+                patience.note_progress(answer["progress"][0])
                 if progress is not None:
                     progress(*answer["progress"])
         return None
@@ -160,21 +160,21 @@ class _Patience:
     def __init__(self, process: subprocess.Popen[str], limit_s: float) -> None:
         self.lost = False
         self._process, self._limit_s = process, limit_s
-        self._furthest, self._heard = -1.0, time.monotonic()
+        self._furthest, self._since = -1.0, time.monotonic()
         self._over = threading.Event()
         threading.Thread(target=self._wait, daemon=True).start()
 
-    def heard(self, done: float) -> None:
+    def note_progress(self, done: float) -> None:
         """Wait anew where more is done than before."""
         if done > self._furthest:
-            self._furthest, self._heard = done, time.monotonic()
+            self._furthest, self._since = done, time.monotonic()
 
     def end(self) -> None:
         """Wait no longer."""
         self._over.set()
 
     def _wait(self) -> None:
-        while (left := self._heard + self._limit_s - time.monotonic()) > 0:
+        while (left := self._since + self._limit_s - time.monotonic()) > 0:
             if self._over.wait(left):
                 return
         self.lost = True

@@ -28,9 +28,9 @@ SAYINGS = re.compile(
 
 def limit_memory() -> None:
     """Limit what this process may allocate, by ``BL_STEER_ANALYSIS_MEMORY_LIMIT_GIB``."""
-    asked = Settings().analysis_memory_limit_gib
+    limit_gib = Settings().analysis_memory_limit_gib
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    limit = int(SHARE * machine if asked is None else asked * GIB)
+    limit = int(SHARE * machine if limit_gib is None else limit_gib * GIB)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     if hard != resource.RLIM_INFINITY:
         limit = min(limit, hard)
@@ -41,8 +41,8 @@ def is_half_used() -> bool:
     """Return whether this process keeps more than half of its limit: the next job needs room."""
     limit, _ = resource.getrlimit(resource.RLIMIT_DATA)
     status = Path("/proc/self/status").read_text()
-    found = re.search(r"^VmData:\s+(\d+) kB", status, re.MULTILINE)
-    return found is not None and limit != resource.RLIM_INFINITY and 2048 * int(found[1]) > limit
+    used = re.search(r"^VmData:\s+(\d+) kB", status, re.MULTILINE)
+    return used is not None and limit != resource.RLIM_INFINITY and 2048 * int(used[1]) > limit
 
 
 def out_of_memory(error: BaseException) -> bool:

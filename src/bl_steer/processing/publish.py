@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from bl_steer.processing.documents import result_documents
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult
+from bl_steer.runs import RecordsAlone, Run, open_run
 from bl_steer.store import Document, Store, StoreError
-
-if TYPE_CHECKING:
-    from bl_steer.runs import RecordsAlone, Run
 
 __all__ = [
     "AnalysisFailed",
@@ -83,8 +83,6 @@ def open_analysis(store: Store | RecordsAlone, key: str | int) -> AnalysisResult
     StoreError
         When the file of the arrays is gone.
     """
-    from bl_steer.runs import open_run
-
     return result_of(open_run(store, key), store.path / "frames")
 
 
@@ -114,12 +112,11 @@ def _table(run: Run, name: str, dtypes: Mapping[str, str]) -> dict[str, NDArray[
 
 
 def _read_arrays(path: Path, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
-    import h5py
-
     try:
         with h5py.File(path, "r") as file:
             return {
-                name: np.asarray(file[name][0], dtype=one["dtype"]) for name, one in arrays.items()
+                name: np.asarray(file[name][0], dtype=about["dtype"])
+                for name, about in arrays.items()
             }
     except OSError as error:
         reason = str(error).partition("\n")[0]
@@ -131,8 +128,6 @@ def _read_arrays(path: Path, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any
 
 def _image(path: Path) -> Callable[[], Any]:
     def read() -> Any:
-        from PIL import Image
-
         with Image.open(path) as image:
             return image.copy()
 

@@ -35,12 +35,12 @@ ENTRY_POINTS = "bl_steer.analyses"
 
 def analysis_names() -> list[str]:
     """Return the names of the analyses that are installed."""
-    return sorted(_places())
+    return sorted(_import_paths())
 
 
 def check_name(name: str) -> None:
     """Raise `ValueError` for what is neither a known name nor MODULE:CLASS; import nothing."""
-    if name not in _places() and not _is_place(name):
+    if name not in _import_paths() and not _is_import_path(name):
         raise ValueError(
             f"an analysis must be one of {', '.join(analysis_names())}, or MODULE:CLASS, got "
             f"{name!r}; check the spelling, or install the package that has it"
@@ -48,7 +48,7 @@ def check_name(name: str) -> None:
 
 
 def find_analysis(name: str) -> Analysis:
-    """Return an analysis by its name, or by its place ``"module:Class"``.
+    """Return an analysis by its name, or by where it is imported from, ``"module:Class"``.
 
     Raises
     ------
@@ -58,17 +58,17 @@ def find_analysis(name: str) -> Analysis:
         When its module or class cannot be imported.
     """
     check_name(name)
-    place = _places().get(name, name)
-    module, _, attribute = place.partition(":")
+    import_path = _import_paths().get(name, name)
+    module, _, attribute = import_path.partition(":")
     try:
-        made: Analysis = getattr(importlib.import_module(module), attribute)()
+        analysis: Analysis = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError) as error:
         raise ImportError(
-            f"the analysis {name!r} must be importable from {place}, got: {error}; "
-            f"{hint(error) or 'check the place and what it needs'}",
+            f"the analysis {name!r} must be importable from {import_path}, got: {error}; "
+            f"{hint(error) or 'check the path and what it needs'}",
             name=error.name if isinstance(error, ImportError) else None,
         ) from error
-    return made
+    return analysis
 
 
 def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> BaseModel:
@@ -88,7 +88,7 @@ def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> 
     try:
         params = analysis.Params.model_validate({k: v for k, v in values.items() if k in known})
     except ValidationError as error:
-        problems += [_problem(dict(one)) for one in error.errors()]
+        problems += [_problem(dict(detail)) for detail in error.errors()]
     if problems:
         raise ValueError(
             f"parameters of {analysis.name!r} must be of {', '.join(known) or 'none'}, got: "
@@ -100,19 +100,19 @@ def make_params(analysis: Analysis, values: Mapping[str, Any] | None = None) -> 
 def _choice(annotation: Any, value: Any) -> Any:
     """Return the choice of a ``Literal`` that text names: pydantic makes no numbers of it there."""
     choices = get_args(annotation) if get_origin(annotation) is Literal else ()
-    return next((one for one in choices if isinstance(value, str) and str(one) == value), value)
+    return next((c for c in choices if isinstance(value, str) and str(c) == value), value)
 
 
 def _problem(error: Mapping[str, Any]) -> str:
-    place = ".".join(str(part) for part in error["loc"]) or "the parameters"
-    return f"{place}={error['input']!r} ({error['msg']})"
+    parameter = ".".join(str(part) for part in error["loc"]) or "the parameters"
+    return f"{parameter}={error['input']!r} ({error['msg']})"
 
 
-def _places() -> dict[str, str]:
+def _import_paths() -> dict[str, str]:
     offered = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
     return {**offered, **BUILT_IN}
 
 
-def _is_place(name: str) -> bool:
+def _is_import_path(name: str) -> bool:
     module, _, attribute = name.partition(":")
     return attribute.isidentifier() and all(part.isidentifier() for part in module.split("."))

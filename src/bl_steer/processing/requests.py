@@ -64,21 +64,21 @@ def requests_of(start: Mapping[str, Any]) -> list[Request]:
     ValueError
         When ``analyses`` is not a list of names or of ``{"name": …, "params": {…}}``.
     """
-    asked = start.get("analyses", ())
-    if not isinstance(asked, list | tuple):
-        raise _malformed(asked)
-    requests = [_request(str(start.get("uid", "")), one) for one in asked]
+    entries = start.get("analyses", ())
+    if not isinstance(entries, list | tuple):
+        raise _malformed(entries)
+    requests = [_request(str(start.get("uid", "")), entry) for entry in entries]
     return list({request.key: request for request in requests}.values())
 
 
 def analyses_of(store: Store | RecordsAlone, raw_uid: str) -> list[str]:
     """Return the uids of the analysis runs of a raw run, the oldest first, failed ones too."""
-    found = [
+    dated = [
         (start["time"], str(start["uid"]))
         for start, _ in _starts_and_stops(store)
         if _raw_run(start) == raw_uid
     ]
-    return [uid for _, uid in sorted(found)]
+    return [uid for _, uid in sorted(dated)]
 
 
 def pending_analyses(store: Store | RecordsAlone) -> list[Request]:
@@ -86,15 +86,15 @@ def pending_analyses(store: Store | RecordsAlone) -> list[Request]:
 
     An analysis that failed counts as answered: to repeat it, ask for it by name.
     """
-    asked: list[tuple[float, Request]] = []
+    due: list[tuple[float, Request]] = []
     answered = set()
     for start, stop in _starts_and_stops(store):
         if key := _answered(start):
             answered.add(key)
         elif start.get("analyses"):
-            asked += [(start["time"], r) for r in _readable(start) if r.fits(stop)]
-    asked.sort(key=lambda pair: pair[0])
-    return [request for _, request in asked if request.key not in answered]
+            due += [(start["time"], r) for r in _readable(start) if r.fits(stop)]
+    due.sort(key=lambda pair: pair[0])
+    return [request for _, request in due if request.key not in answered]
 
 
 def is_answered(store: Store | RecordsAlone, request: Request) -> bool:
@@ -111,24 +111,24 @@ def is_answered(store: Store | RecordsAlone, request: Request) -> bool:
     return False
 
 
-def _request(raw_uid: str, asked: Any) -> Request:
-    if isinstance(asked, str):
-        return Request(raw_uid, asked)
+def _request(raw_uid: str, entry: Any) -> Request:
+    if isinstance(entry, str):
+        return Request(raw_uid, entry)
     if (
-        not isinstance(asked, Mapping)
-        or not isinstance(asked.get("name"), str)
-        or not isinstance(asked.get("params", {}), Mapping)
-        or set(asked) - KEYS
+        not isinstance(entry, Mapping)
+        or not isinstance(entry.get("name"), str)
+        or not isinstance(entry.get("params", {}), Mapping)
+        or set(entry) - KEYS
     ):
-        raise _malformed(asked)
-    params = dict(asked.get("params", {}))
-    return Request(raw_uid, asked["name"], params, bool(asked.get("always", False)))
+        raise _malformed(entry)
+    params = dict(entry.get("params", {}))
+    return Request(raw_uid, entry["name"], params, bool(entry.get("always", False)))
 
 
-def _malformed(asked: Any) -> ValueError:
+def _malformed(entry: Any) -> ValueError:
     return ValueError(
         "analyses must be a list of names or of {'name': …, 'params': {…}, 'always': bool}, got "
-        f"{asked!r}; write e.g. md={{'analyses': ['components']}}"
+        f"{entry!r}; write e.g. md={{'analyses': ['components']}}"
     )
 
 

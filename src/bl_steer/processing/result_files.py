@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.processing.json_values import json_values
 from bl_steer.protocols import AnalysisResult, Table
 
 __all__ = ["read_exact", "write_exact"]
@@ -28,13 +29,13 @@ def write_exact(result: AnalysisResult, path: str | Path) -> None:
     for name, table in result.tables.items():
         tables[name] = list(table)
         for number, column in enumerate(table.values()):
-            members[f"table{len(tables) - 1}_{number}"] = _plain(np.asarray(column))
+            members[f"table{len(tables) - 1}_{number}"] = _without_objects(np.asarray(column))
     for number, array in enumerate(result.arrays.values()):
-        members[f"array{number}"] = _plain(np.asarray(array))
+        members[f"array{number}"] = _without_objects(np.asarray(array))
     contents = {
         "tables": tables,
         "arrays": list(result.arrays),
-        "provenance": json.loads(json.dumps(result.provenance, default=_as_json)),
+        "provenance": json_values(result.provenance),
         "warnings": list(result.warnings),
     }
     text = np.frombuffer(json.dumps(contents).encode(), dtype=np.uint8)
@@ -75,11 +76,5 @@ def read_exact(
     )
 
 
-def _plain(array: NDArray[Any]) -> NDArray[Any]:
+def _without_objects(array: NDArray[Any]) -> NDArray[Any]:
     return array.astype(str) if array.dtype.kind in "OT" else array
-
-
-def _as_json(value: Any) -> Any:
-    if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
-    return dict(value) if isinstance(value, Mapping) else str(value)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import CancelledError, Future
 from typing import Protocol
 
+from bl_steer import processing
 from bl_steer.processing.documents import failure_documents
 from bl_steer.processing.job import Job
 from bl_steer.processing.publish import publish_documents
@@ -56,12 +57,8 @@ class Watch(Protocol):
 def make_executor(dask: str = "") -> Executor:
     """Return a dask cluster by its scheduler's address, or a process on this machine."""
     if dask:
-        from bl_steer.processing.dask_cluster import DaskCluster
-
-        return DaskCluster(dask)
-    from bl_steer.processing.local_process import LocalProcess
-
-    return LocalProcess()
+        return processing.DaskCluster(dask)
+    return processing.LocalProcess()
 
 
 class AnalysisRunner:

@@ -29,9 +29,10 @@ from bl_steer.processing.job import Job
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_files import read_exact
 from bl_steer.protocols import AnalysisResult, Progress
+from bl_steer.runs import Run
 from bl_steer.store import Document
 
-__all__ = ["Server", "ServerAway", "execute"]
+__all__ = ["Server", "ServerAway", "execute_on_server"]
 
 TIMEOUT_S = 15.0
 FIRST_LOOK_S, LONGEST_LOOK_S = 0.2, 2.0
@@ -61,7 +62,7 @@ class Server:
     patience_s: float = 30.0
 
 
-def execute(server: Server, job: Job, progress: Progress | None = None) -> list[Document]:
+def execute_on_server(server: Server, job: Job, progress: Progress | None = None) -> list[Document]:
     """Have a job done by a server; return the documents of the analysis run or of its failure."""
     began = time.time()
     try:
@@ -104,8 +105,6 @@ class _Conversation:
         return result
 
     def _uploaded(self) -> str:
-        from bl_steer.runs import Run
-
         request = self.job.request
         analysis = find_analysis(request.name)
         make_params(analysis, request.params)  # refused here, before anything is sent
@@ -125,40 +124,40 @@ class _Conversation:
         request = self.job.request
         name = hashlib.sha256(request.key.encode()).hexdigest()[:32]
         for number in range(TRIES):
-            wanted = {
+            submission = {
                 "analysis": request.name,
                 "files": [upload_id],
                 "params": dict(request.params),
                 "submission_key": f"run-{name}-{number}",
             }
-            made = self._ask(partial(self.client.post, "/jobs", json=wanted))
-            if made["state"] not in ("failed", "cancelled"):
-                return dict(made)
+            submitted = self._ask(partial(self.client.post, "/jobs", json=submission))
+            if submitted["state"] not in ("failed", "cancelled"):
+                return dict(submitted)
         raise ServerAway(f"the server must take {request.name!r}, got {TRIES} failures of it")
 
     def _wait(self, job: dict[str, Any], progress: Progress | None) -> dict[str, Any]:
-        wait_s, told, where = FIRST_LOOK_S, (0, 0), f"/jobs/{job['id']}"
+        wait_s, reported, url = FIRST_LOOK_S, (0, 0), f"/jobs/{job['id']}"
         while job["state"] not in ENDED:
             time.sleep(wait_s)
             wait_s = min(LONGEST_LOOK_S, 1.3 * wait_s)
-            job = self._ask(lambda: self.client.get(where))
+            job = self._ask(lambda: self.client.get(url))
             steps = (int(job["progress"][0]), int(job["progress"][1]))
-            if progress is not None and steps != told and steps[1]:
+            if progress is not None and steps != reported and steps[1]:
                 progress(*steps)
-                told = steps
+                reported = steps
         if job["state"] != "done":
             raise RuntimeError(job["message"] or f"the server's job was {job['state']}")
-        return dict(self._ask(lambda: self.client.get(where)))
+        return dict(self._ask(lambda: self.client.get(url)))
 
     def _fetched(self, job: dict[str, Any]) -> AnalysisResult:
         figures: dict[str, Callable[[], Any]] = {}
-        for number, one in enumerate(job["outputs"]):
-            if one["name"] == "result.npz":
-                self._download(job["id"], one["name"], self.folder / "result.npz")
-            elif one["kind"] == "figure":
+        for number, output in enumerate(job["outputs"]):
+            if output["name"] == "result.npz":
+                self._download(job["id"], output["name"], self.folder / "result.npz")
+            elif output["kind"] == "figure":
                 path = self.folder / f"figure{number}.png"
-                self._download(job["id"], one["name"], path)
-                figures[Path(one["name"]).stem] = partial(_Picture, path)
+                self._download(job["id"], output["name"], path)
+                figures[Path(output["name"]).stem] = partial(_Picture, path)
         result = read_exact(self.folder / "result.npz", figures)
         provenance = {
             **result.provenance,

@@ -10,6 +10,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from threadpoolctl import threadpool_limits
+
 __all__ = ["single_thread"]
 
 
@@ -20,8 +22,6 @@ def single_thread() -> Iterator[None]:
     The order of a sum, hence its last bit, may depend on the number of threads. A library that is
     loaded only inside is not reached: import it before.
     """
-    from threadpoolctl import threadpool_limits
-
     torch = sys.modules.get("torch")
     before = torch.get_num_threads() if torch is not None else 0
     with threadpool_limits(limits=1):

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bl_steer import processing, runs
+from bl_steer import store as stores
 from bl_steer.files.atomic import check_place, draft_of
 
 if TYPE_CHECKING:
@@ -24,12 +26,10 @@ Report = dict[str, Any]
 
 def known_analyses() -> list[Report]:
     """Return the analyses that are installed, each with its parameters."""
-    from bl_steer.processing import analysis_names, find_analysis
-
     reports: list[Report] = []
-    for name in analysis_names():
+    for name in processing.analysis_names():
         try:
-            analysis = find_analysis(name)
+            analysis = processing.find_analysis(name)
         except ImportError as error:
             reports.append({"name": name, "version": None, "problem": str(error), "params": {}})
             continue
@@ -55,17 +55,16 @@ def analyse(
     ValueError
         When the run does not hold what the analysis works on; then nothing is stored.
     """
-    from bl_steer.processing import Request, find_analysis, make_params
-    from bl_steer.runs import open_named
-
     if figures is not None:
         check_place(figures)
-    analysis = find_analysis(name)
-    asked = make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
+    analysis = processing.find_analysis(name)
+    values = processing.make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
     with _open(data_dir) as store:
-        run = open_named(store, uid)
+        run = runs.open_named(store, uid)
         inputs = analysis.inputs_of(run)
-        return _carry_out(store, Request(run.uid, name, asked), figures, progress, inputs)
+        return _carry_out(
+            store, processing.Request(run.uid, name, values), figures, progress, inputs
+        )
 
 
 def analyse_pending(
@@ -82,18 +81,16 @@ def analyse_pending(
     ----------
     on_claimed : told of each analysis that another process carries out, such as a session
     """
-    from bl_steer.processing import pending_analyses
-    from bl_steer.processing.claims import Claims
-    from bl_steer.processing.requests import is_answered
-
     if figures is not None:
         check_place(figures)
     reports = []
-    with _open(data_dir) as store, Claims(store.path) as claims:
-        for request in pending_analyses(store):
+    with _open(data_dir) as store, processing.Claims(store.path) as claims:
+        for request in processing.pending_analyses(store):
             if owner := claims.take(request):
                 on_claimed(f"{request.name} of {request.raw_uid[:8]}: {owner} carries it out")
-            elif not is_answered(store, request):  # by a process that has just given up its claim
+            elif not processing.is_answered(
+                store, request
+            ):  # by a process that has just given up its claim
                 reports.append(_carry_out(store, request, figures, progress, None))
                 on_report(reports[-1])
     return reports
@@ -114,9 +111,7 @@ def show_analysis(run: Run, frames_dir: Path) -> Report:
     if run.status != "success":
         stop = run.stop or {}
         return {**report, "reason": stop.get("reason"), "traceback": stop.get("traceback", "")}
-    from bl_steer.processing.publish import result_of
-
-    result = result_of(run, frames_dir)
+    result = processing.result_of(run, frames_dir)
     return {
         **report,
         "weights": about.get("weights"),
@@ -135,12 +130,8 @@ def _carry_out(
     progress: Callable[[int, int], None] | None,
     inputs: Inputs | None,
 ) -> Report:
-    from bl_steer.processing.job import Job, execute
-    from bl_steer.processing.publish import publish_documents
-    from bl_steer.runs import open_run
-
-    documents = execute(Job.of(store, request), progress, inputs=inputs)
-    stored = open_run(store, publish_documents(store, documents))
+    documents = processing.execute(processing.Job.of(store, request), progress, inputs=inputs)
+    stored = runs.open_run(store, processing.publish_documents(store, documents))
     report = show_analysis(stored, store.frames_dir)
     if figures is not None and report["status"] == "success":
         report["figures"] = _copied(report["figures"], figures)
@@ -167,10 +158,8 @@ def _parameter(field: Mapping[str, Any]) -> Report:
 
 
 def _open(data_dir: Path) -> Any:
-    from bl_steer.store import Store
-
     if not data_dir.is_dir():
         raise FileNotFoundError(
             f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
         )
-    return Store.open(data_dir)
+    return stores.Store.open(data_dir)

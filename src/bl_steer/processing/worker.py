@@ -16,8 +16,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TextIO
 
+from bl_steer import processing  # lazy: it is loaded once this process has its priority
+
 if TYPE_CHECKING:
-    from bl_steer.processing.job import Job
     from bl_steer.protocols import Progress
     from bl_steer.store import Document
 
@@ -31,10 +32,7 @@ def main() -> None:
     os.nice(NICENESS)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what an analysis prints must not look like an answer
-    from bl_steer.processing.job import Job
-    from bl_steer.processing.memory_limit import is_half_used, limit_memory
-
-    limit_memory()
+    processing.limit_memory()
 
     def report(done: int, total: int) -> None:
         _send(answers, {"progress": [done, total]})
@@ -43,22 +41,20 @@ def main() -> None:
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_read, args=(jobs,), daemon=True).start()
     while True:
-        documents = execute(Job.from_json(jobs.get()), report)
-        _send(answers, {"documents": documents, "spent": is_half_used()})
+        documents = execute(processing.Job.from_json(jobs.get()), report)
+        _send(answers, {"documents": documents, "spent": processing.is_half_used()})
 
 
-def _means() -> Callable[[Job, Progress], list[Document]]:
+def _means() -> Callable[[processing.Job, Progress], list[Document]]:
     """Return what carries out jobs: this process, or an analysis server."""
-    from bl_steer.processing import job
+    # Here: main has lowered the priority before anything that takes time is loaded.
     from bl_steer.settings import Settings
 
     settings = Settings()
     if not settings.server:
-        return job.execute
-    from bl_steer.processing import server_job
-
-    server = server_job.Server(settings.server, settings.server_key, settings.server_patience_s)
-    return partial(server_job.execute, server)
+        return processing.execute
+    server = processing.Server(settings.server, settings.server_key, settings.server_patience_s)
+    return partial(processing.execute_on_server, server)
 
 
 def _read(jobs: queue.SimpleQueue[str]) -> None:

@@ -20,7 +20,7 @@ from bl_steer.analysis import analyses_of, digest_of, find_analysis, make_params
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs, write_exact_inputs
 from bl_steer.processing.job import Job
 from bl_steer.processing.requests import Request
-from bl_steer.processing.server_job import Server, execute
+from bl_steer.processing.server_job import Server, execute_on_server
 from bl_steer.protocols import Inputs
 from bl_steer.runs import open_run
 from bl_steer.server.jobs.worker import Worker
@@ -79,7 +79,7 @@ def carried_out(
 ) -> dict[str, Any]:
     with Store.open(folder) as store:
         job = Job.of(store, Request(uid, name, params))
-        (_, start), *_, (_, stop) = execute(at, job)
+        (_, start), *_, (_, stop) = execute_on_server(at, job)
     return {**start["analysis"], "reason": stop["reason"], "frames": folder / "frames"}
 
 
