@@ -107,12 +107,12 @@ def test_what_gets_on_may_take_long() -> None:
     patience = _Patience(process, 0.5)
     for done in range(12):
         time.sleep(0.1)
-        patience.heard(done)
+        patience.note_progress(done)
     assert process.poll() is None
     assert not patience.lost
     began = time.monotonic()
     while process.poll() is None and time.monotonic() < began + 30.0:
-        patience.heard(11)  # the same again is no progress
+        patience.note_progress(11)  # the same again is no progress
         time.sleep(0.05)
     assert process.wait(timeout=1.0) == -signal.SIGKILL
     assert patience.lost
