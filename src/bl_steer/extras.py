@@ -21,7 +21,6 @@ EXTRAS: Mapping[str, Set[str]] = {
         "numba",
         "pydoe",
         "pyvista",
-        "pywt",
         "safetensors",
         "tifffile",
         "zarr",
