@@ -50,13 +50,14 @@ class FrameAxes:
             If it is no .npz without pickles, or holds no two lists of finite numbers.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # numpy leaves a file open that it cannot read, unless it is opened here.
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
                 qx, qz = (np.asarray(arrays[key], dtype=float) for key in ("qx", "qz"))
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"the file of the axes must exist, got {str(path)!r}; check the path"
             ) from None
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, BadZipFile) as error:
+        except (OSError, EOFError, ValueError, LookupError, TypeError, BadZipFile) as error:
             raise ValueError(
                 f"the axes must be the arrays qx and qz of an .npz file, got {str(path)!r} "
                 f"({error}); save them with numpy.savez"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -21,3 +22,28 @@ def test_marks_that_cannot_be_registered_are_refused(marks: Any, message: str) -
         TrackingMarks(**marks)
     with pytest.raises(ValueError, match="marks must lie within the images"):
         TrackingMarks((0, 40), (0, 80)).check((64, 64))
+
+
+@pytest.mark.parametrize("slanted", [None, (40, 80)])
+def test_marks_survive_a_runs_start_document(slanted: tuple[int, int] | None) -> None:
+    marks = TrackingMarks((0, 40), (0, 40), slanted, slope=0.5, specimen_from=44)
+    assert TrackingMarks.from_dict(json.loads(json.dumps(marks.to_dict()))) == marks
+
+
+def test_all_that_is_wrong_with_marks_is_said_at_once() -> None:
+    with pytest.raises(ValueError, match=r"rows must .*straight must .*_from must .*-1"):
+        TrackingMarks((0, 8), (30, 20), specimen_from=-1)
+
+
+@pytest.mark.parametrize("slope", [0.0, float("nan"), float("inf")])
+def test_slanted_marks_without_a_slope_are_refused(slope: float) -> None:
+    with pytest.raises(ValueError, match="must be finite and not 0"):
+        TrackingMarks((0, 40), (0, 40), (40, 80), slope=slope)
+
+
+def test_marks_that_fill_the_image_fit_and_one_pixel_less_does_not() -> None:
+    marks = TrackingMarks((0, 40), (0, 40), (40, 80), slope=1.0, specimen_from=40)
+    marks.check((41, 80))
+    for shape in ((40, 80), (41, 79)):
+        with pytest.raises(ValueError, match="marks must lie within the images"):
+            marks.check(shape)

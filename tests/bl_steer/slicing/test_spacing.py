@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.ndimage import gaussian_filter
 
-from bl_steer.slicing import compare
+from bl_steer.slicing import compare, spacing_by_correlation
 
 PITCH = 100.0
 
@@ -39,3 +40,19 @@ def test_spacing_by_correlation_tells_uncut_single_and_double_steps_apart(stack:
     assert uncut < 30.0
     assert 70.0 < np.median(single) < 140.0
     assert np.median(double) > 1.5 * np.median(single)
+
+
+def test_the_spacing_by_correlation_is_that_of_an_isotropic_volume() -> None:
+    noise = np.random.default_rng(7).normal(size=(48, 128, 128))
+    volume = gaussian_filter(noise, 4.0, mode="wrap")
+    for planes in (3, 6):
+        steps = [spacing_by_correlation(volume[k], volume[k + planes])[1] for k in range(0, 40, 8)]
+        assert np.mean(steps) == pytest.approx(planes, rel=0.25)
+
+
+def test_equal_faces_are_no_distance_apart_and_blank_ones_cannot_tell() -> None:
+    face = gaussian_filter(np.random.default_rng(3).normal(size=(96, 96)), 4.0)
+    correlation, spacing_px = spacing_by_correlation(face, face)
+    assert correlation == pytest.approx(1.0)
+    assert spacing_px == pytest.approx(0.0, abs=1e-6)
+    assert np.isnan(spacing_by_correlation(np.zeros((64, 64)), np.zeros((64, 64)))).all()

@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.ndimage import gaussian_filter
 
 from bl_steer.slicing import remove_stripes
@@ -42,3 +44,34 @@ def test_image_without_stripes_is_hardly_changed() -> None:
     changed = remove_stripes(image) - image
     assert changed.shape == image.shape
     assert changed.std() < 0.1 * image.std()
+
+
+@given(height=st.integers(8, 70), width=st.integers(8, 70), offset=st.floats(-100.0, 100.0))
+@settings(max_examples=15, deadline=None)
+def test_any_size_keeps_its_shape_and_its_mean(height: int, width: int, offset: float) -> None:
+    image = np.random.default_rng(1).normal(offset, 10.0, (height, width))
+    clean = remove_stripes(image)
+    assert clean.shape == image.shape
+    assert clean.mean() == pytest.approx(image.mean(), abs=1e-9)
+
+
+def test_a_wider_damping_takes_more() -> None:
+    image = np.random.default_rng(2).normal(0.0, 10.0, (128, 128))
+    removed = [np.std(remove_stripes(image, width=width) - image) for width in (1.0, 3.0, 9.0)]
+    assert removed[0] < removed[1] < removed[2]
+
+
+@pytest.mark.parametrize(
+    ("shape", "options", "message"),
+    [
+        ((7, 64), {}, r"two axes of 8 pixels at least, got shape \(7, 64\)"),
+        ((3, 64, 64), {}, "give one slice at a time"),
+        ((64, 64), {"levels": 0}, "levels must be 1 or more and width positive, got 0 and 2"),
+        ((64, 64), {"width": 0.0}, "got 3 and 0; try the defaults"),
+    ],
+)
+def test_what_has_no_stripes_to_remove_is_refused(
+    shape: tuple[int, ...], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        remove_stripes(np.zeros(shape), **options)
