@@ -63,6 +63,7 @@ class DaskMachines:
         """
         if self._client is not None and self._client.status == "running":
             return
+        # Every worker imports this module; one without a cluster does without distributed's weight.
         from distributed import Client
 
         self.close()
@@ -123,7 +124,7 @@ class DaskMachines:
 
 def _on_machine(execution: Execution, files_url: str, topic: str) -> Ended:
     """Carry a job out on a machine of the cluster, as long as somebody waits for it."""
-    from distributed import get_worker
+    from distributed import get_worker  # here as in `DaskMachines.connect`
 
     worker = get_worker()
     key = worker.get_current_task()

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -44,18 +44,9 @@ class InputKind:
     most: int = 1
 
 
-_KINDS = {
-    "segment": InputKind(IMAGES, most=64),
-    "superres": InputKind((*STACKS, ".png"), most=1000),
-    "structure": InputKind(STACKS),
-    "components": InputKind(POINTS),
-    "advise": InputKind(POINTS),
-}
-
-
 def kinds() -> Mapping[str, InputKind]:
     """Return the analyses of this library that take uploads, with what they take."""
-    return dict(_KINDS)
+    return {analysis: kind for analysis, (kind, _) in _UPLOADS.items()}
 
 
 def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
@@ -87,27 +78,38 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
     ValueError
         When a file is not what the analysis needs.
     """
-    if analysis not in _KINDS:
+    if analysis not in _UPLOADS:
         raise ValueError(
-            f"uploads must be for one of {', '.join(_KINDS)}, got {analysis!r}; choose one of them"
+            f"uploads must be for one of {', '.join(_UPLOADS)}, got {analysis!r}; choose one of "
+            "them"
         )
-    check_uploads(_KINDS[analysis], [path.name for path in paths])
+    kind, read = _UPLOADS[analysis]
+    check_uploads(kind, [path.name for path in paths])
     paths = [_unpacked(path, scratch) for path in paths]
     if len(paths) == 1 and are_exact_inputs(paths[0]):
         return read_exact_inputs(paths[0])
-    match analysis:
-        case "segment":
-            return segmentation.inputs_from_files(paths)
-        case "structure":
-            return structure.inputs_from_file(paths[0])
-        case "superres":
-            read = superresolution.inputs_from_files(paths)
-            names = [Path(file).name for file in read.source["files"]]
-            slices = np.asarray(read.arrays["slices"][:])  # a package's script computes with numpy
-            return replace(read, arrays={"slices": slices}, source={"files": names})
-        case "components":
-            return map_inputs(paths[0])
-    return point_inputs(paths[0])
+    return read(paths)
+
+
+def _read_slices(paths: Sequence[Path]) -> Inputs:
+    read = superresolution.inputs_from_files(paths)
+    names = [Path(file).name for file in read.source["files"]]
+    slices = np.asarray(read.arrays["slices"][:])  # a package's script computes with numpy
+    return replace(read, arrays={"slices": slices}, source={"files": names})
+
+
+# Functions reach the lazy packages when a job calls them: the web process, which reads the kinds of
+# files alone, loads no torch.
+_UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
+    "segment": (
+        InputKind(IMAGES, most=64),
+        lambda paths: segmentation.inputs_from_files(paths),
+    ),
+    "superres": (InputKind((*STACKS, ".png"), most=1000), _read_slices),
+    "structure": (InputKind(STACKS), lambda paths: structure.inputs_from_file(paths[0])),
+    "components": (InputKind(POINTS), lambda paths: map_inputs(paths[0])),
+    "advise": (InputKind(POINTS), lambda paths: point_inputs(paths[0])),
+}
 
 
 def _unpacked(path: Path, scratch: Path) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from bl_steer.server.jobs.inputs import read_inputs
+from bl_steer.server.jobs.inputs import kinds, read_inputs
 
 
 def slices_in(folder: Path, numbers: list[int]) -> list[Path]:
@@ -56,3 +56,25 @@ def test_slices_that_differ_are_refused(
 def test_slices_of_one_name_have_no_order(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"got s1\.png more than once"):
         read_inputs("superres", slices_in(tmp_path, [1, 1]), tmp_path)
+
+
+@pytest.mark.parametrize("analysis", ["segment", "structure", "superres"])
+def test_an_analysis_of_images_reads_no_table(tmp_path: Path, analysis: str) -> None:
+    assert analysis in kinds()
+    table = tmp_path / "points.npz"  # a suffix that all of them take
+    np.savez(table, x=np.arange(4.0), y=np.arange(4.0), counts=np.arange(4.0))
+    with pytest.raises(ValueError, match="must"):
+        read_inputs(analysis, [table], tmp_path)
+
+
+@pytest.mark.parametrize("analysis", ["components", "advise"])
+def test_an_analysis_of_points_reads_a_table(tmp_path: Path, analysis: str) -> None:
+    table = tmp_path / "points.csv"
+    rows = [f"{x},{y},{x + y}" for y in range(3) for x in range(3)]
+    table.write_text("\n".join(["x (um),y (um),counts", *rows]))
+    assert read_inputs(analysis, [table], tmp_path).arrays
+
+
+def test_an_analysis_that_takes_no_uploads_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"one of segment, .*, got 'align-slices'"):
+        read_inputs("align-slices", [tmp_path / "points.csv"], tmp_path)
