@@ -12,7 +12,11 @@ from bl_steer.analysis.reconstruction.checks import FEWEST, validation_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
-from bl_steer.analysis.superresolution.resolution import FourierCorrelation, fourier_correlation
+from bl_steer.analysis.superresolution.resolution import (
+    FourierCorrelation,
+    first_below,
+    fourier_correlation,
+)
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
 from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.processing.single_thread import single_thread
@@ -106,9 +110,7 @@ def shell_correlation(
     ]
     correlation = np.mean([phase.correlation for phase in by_phase], axis=0)
     frequency = by_phase[0].frequency
-    below = np.flatnonzero(correlation[1:] < 1 / 7)
-    resolution = float(1 / frequency[below[0] + 1]) if len(below) else float("nan")
-    return FourierCorrelation(frequency, correlation, resolution)
+    return FourierCorrelation(frequency, correlation, first_below(frequency, correlation))
 
 
 def _middle(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 
-__all__ = ["FourierCorrelation", "fourier_correlation", "ring_resolution"]
+__all__ = [
+    "THRESHOLD",
+    "FourierCorrelation",
+    "first_below",
+    "fourier_correlation",
+    "ring_resolution",
+]
 
 THRESHOLD = 1 / 7
 """Usual for two measurements of half the data each (Rosenthal and Henderson, 2003,
@@ -81,9 +87,16 @@ def fourier_correlation(
     # Small volumes have no frequency in some shells.
     some = power_a * power_b > 0
     frequency, correlation = frequency[some], correlation[some]
-    below = np.flatnonzero(correlation[1:] < THRESHOLD)
-    resolution = 1 / frequency[below[0] + 1] if len(below) else float("nan")
-    return FourierCorrelation(frequency, correlation, float(resolution))
+    return FourierCorrelation(frequency, correlation, first_below(frequency, correlation))
+
+
+def first_below(frequency: Array, correlation: Array, threshold: float = THRESHOLD) -> float:
+    """Return the length, 1/frequency, at which a correlation first falls below; NaN without one.
+
+    The first shell holds the mean, which the window leaves a little of: it tells nothing.
+    """
+    below = np.flatnonzero(correlation[1:] < threshold)
+    return float(1 / frequency[below[0] + 1]) if len(below) else float("nan")
 
 
 def ring_resolution(predicted: NDArray[Any], measured: NDArray[Any], pixel: float = 1.0) -> float:
@@ -102,9 +115,7 @@ def ring_resolution(predicted: NDArray[Any], measured: NDArray[Any], pixel: floa
         fourier_correlation(a, b, (pixel, pixel)) for a, b in zip(predicted, measured, strict=True)
     ]
     mean = np.mean([ring.correlation for ring in rings], axis=0)
-    # The first ring holds the mean, which the window leaves a little of: it tells nothing.
-    below = np.flatnonzero(mean[1:] < AGAINST_MEASURED)
-    return float(1 / rings[0].frequency[below[0] + 1]) if len(below) else float("nan")
+    return first_below(rings[0].frequency, mean, AGAINST_MEASURED)
 
 
 def _windowed(values: NDArray[Any]) -> Array:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -7,7 +9,11 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
-from bl_steer.analysis.superresolution.resolution import fourier_correlation, ring_resolution
+from bl_steer.analysis.superresolution.resolution import (
+    first_below,
+    fourier_correlation,
+    ring_resolution,
+)
 from bl_steer.analysis.superresolution.validation import leave_out
 
 VOXEL_NM = (40.0, 10.0, 10.0)
@@ -106,3 +112,17 @@ def test_blurred_planes_resolve_less() -> None:
     coarse = gaussian_filter(planes, (0, 2, 2)) + 0.1 * (noisy - planes)
     assert np.isnan(ring_resolution(noisy, planes))
     assert 3 < ring_resolution(coarse, planes) < 10
+
+
+def test_the_first_shell_says_nothing_of_the_resolution() -> None:
+    frequency = np.array([0.01, 0.02, 0.04, 0.05])
+    assert first_below(frequency, np.array([0.0, 0.9, 0.14, 0.0])) == 25.0
+    assert first_below(frequency, np.array([0.0, 0.4, 0.9, 0.0]), 0.5) == 50.0
+    assert np.isnan(first_below(frequency, np.array([0.0, 0.9, 0.9, 0.9])))
+
+
+@pytest.mark.parametrize("shapes", [((8, 8), (8, 9), (1.0, 1.0)), ((8, 8), (8, 8), (1.0,))])
+def test_volumes_that_do_not_belong_together_are_refused(shapes: tuple[Any, ...]) -> None:
+    first, second, voxel = shapes
+    with pytest.raises(ValueError, match="must have one shape and an edge for each axis"):
+        fourier_correlation(np.zeros(first), np.zeros(second), voxel)
