@@ -10,17 +10,15 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bl_steer.analysis import segmentation, structure, superresolution
 from bl_steer.files.points import map_inputs, point_inputs
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
-from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.protocols import Inputs
 
-__all__ = ["InputKind", "check_params", "check_uploads", "kinds", "read_inputs"]
+__all__ = ["InputKind", "check_uploads", "kinds", "read_inputs"]
 
 IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
@@ -59,11 +57,6 @@ def check_uploads(kind: InputKind, file_names: Sequence[str]) -> None:
         raise ValueError(
             f"files must end in {', '.join(kind.suffixes)}, got {', '.join(wrong)}; convert them"
         )
-
-
-def check_params(analysis: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an analysis' parameters, all of them, as JSON; `ValueError` names the wrong ones."""
-    return make_params(find_analysis(analysis), values).model_dump(mode="json")
 
 
 def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
