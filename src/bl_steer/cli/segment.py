@@ -121,7 +121,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             f"{conditions[PIXEL_SIZE]}; give --pixel-size-nm {conditions[PIXEL_SIZE]}"
         )
     if any(path.suffix == ".zarr" for path in arguments.paths):
-        return _run_stack(arguments)
+        return _run_stack(arguments, conditions)
     if arguments.dask is not None:
         raise ValueError(
             f"--dask must come with a Zarr stack, got {arguments.paths[0]}; leave it out, or save "
@@ -146,7 +146,7 @@ def _run(arguments: argparse.Namespace) -> Any:
     return report
 
 
-def _run_stack(arguments: argparse.Namespace) -> Any:
+def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any:
     params = SegmentParams(**read_params(arguments))
     if len(arguments.paths) > 1 or params.keep_probability:
         raise ValueError(
@@ -158,11 +158,13 @@ def _run_stack(arguments: argparse.Namespace) -> Any:
             arguments.paths[0],
             model=params.model,
             pixel_size_nm=params.pixel_size_nm,
+            metadata=conditions,
             passes=segmentation.Passes(params.tile_px, params.views, params.precision),
             scheduler=arguments.dask,
             out=arguments.out,
             progress=bar.show,
         )
+    print_warnings(report)
     print_row("planes", f"{report['n_planes']} in {report['duration_s']:.1f} s")
     for phase, share in report["mean_fraction"].items():
         print_row(phase, f"{100 * share:.2f} % (mean of the planes)")

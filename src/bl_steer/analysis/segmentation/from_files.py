@@ -16,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation.checks import warnings_for
 from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.training import masks_among, resumable
 from bl_steer.files import list_images, read_all, read_micrographs
 from bl_steer.files.atomic import check_place
 from bl_steer.files.pixel_size import check_pixel_size
+from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_folder import write_result, write_table
@@ -143,12 +145,21 @@ def run_stack(
     *,
     model: str,
     pixel_size_nm: float | None,
+    metadata: Mapping[str, Any],
     passes: Passes,
     scheduler: str | None,
     out: Path,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane."""
+    """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane.
+
+    It warns as the analysis ``segment`` does. It has no digest: the labels of a stack larger than
+    memory are never together, and a broken-off stack is carried on without what it computed.
+
+    Parameters
+    ----------
+    metadata : acquisition metadata of all planes
+    """
     check_place(out)
     began = perf_counter()
     network = find_model(model)
@@ -163,6 +174,11 @@ def run_stack(
             progress=progress,
         )
     names = network.phases.names
+    stack = open_zarr(source)
+    # The planes that the analysis would choose among all, a dozen at most: they fit into memory.
+    compared = [np.asarray(stack[plane]) for plane in segmentation.compared_images(len(fractions))]
+    if pixel_size_nm is not None:
+        metadata = {**metadata, "pixel_size_nm": pixel_size_nm}
     table = {name: fractions[:, label] for label, name in enumerate(names)}
     path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
     return {
@@ -170,5 +186,6 @@ def run_stack(
         "mean_fraction": dict(zip(names, fractions.mean(axis=0).tolist(), strict=True)),
         "weights_sha256": network.weights_sha256,
         "duration_s": perf_counter() - began,
+        "warnings": warnings_for(network, compared, metadata),
         "files": [str(out / "labels.zarr"), str(path)],
     }

@@ -7,6 +7,7 @@ says which packages are released.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,7 +23,7 @@ from bl_steer.server.packages.inputs import uploads_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.parameters import params_model
 
-__all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "package_entry"]
+__all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "builtin_entry", "package_entry"]
 
 ORDER = ("segment", "structure", "superres", "components", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
@@ -87,7 +88,7 @@ class AnalysisEntry:
 @cache
 def builtin_entries() -> tuple[AnalysisEntry, ...]:
     """Return the entries of all analyses that come with us, in the order of the page."""
-    return tuple(_builtin_entry(name, kinds()[name]) for name in ORDER)
+    return tuple(builtin_entry(name, kinds()[name]) for name in ORDER)
 
 
 def package_entry(package: Package) -> AnalysisEntry:
@@ -103,16 +104,26 @@ def package_entry(package: Package) -> AnalysisEntry:
     )
 
 
-def _builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
-    def by_language(what: str) -> dict[str, str]:
-        return {language: text(language, f"analysis.{name}.{what}") for language in LANGUAGES}
+def builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
+    """Return the entry of an analysis that comes with us.
 
+    One without texts of its own is called by its name, and described by its class' docstring.
+    """
+
+    def by_language(what: str, otherwise: str) -> dict[str, str]:
+        key = f"analysis.{name}.{what}"
+        if not has_text(key):  # an analysis that nobody has described to users yet
+            return {"en": otherwise}
+        return {language: text(language, key) for language in LANGUAGES}
+
+    analysis = find_analysis(name)
+    first_line, *_ = (inspect.getdoc(type(analysis)) or "").splitlines() or [""]
     return AnalysisEntry(
         name=name,
-        titles=by_language("title"),
-        summaries=by_language("summary"),
+        titles=by_language("title", name),
+        summaries=by_language("summary", first_line),
         kind=kind,
-        params=find_analysis(name).Params,
+        params=analysis.Params,
         hidden=frozenset(HIDDEN.get(name, ())),
         advanced=frozenset(ADVANCED.get(name, ())),
         choices={"model": tuple(segmentation.shipped_models())} if name == "segment" else {},

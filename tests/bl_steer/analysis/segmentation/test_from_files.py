@@ -156,6 +156,21 @@ def test_run_on_a_stack_writes_a_row_a_plane(workdir: Path) -> None:
     assert json.loads((workdir / "r.json").read_text())["n_planes"] == 2
 
 
+def test_a_stack_has_the_warnings_of_its_planes_in_the_analysis(workdir: Path) -> None:
+    Path("planes").mkdir()
+    stack = np.asarray(zarr.open_array("stack.zarr")[:])
+    for number, plane in enumerate(stack):
+        tifffile.imwrite(f"planes/s{number}.tif", plane)
+    options = ["--model", "model", "--condition", "pixelsize=10", "--pixel-size-nm", "10"]
+    warnings = []
+    for source in ("stack.zarr", "planes"):
+        run = ["segment", "run", source, *options, "--out", f"{source}-out", "--json", "r.json"]
+        assert main(run) == 0
+        warnings.append(json.loads(Path("r.json").read_text())["warnings"])
+    assert any("no acquisition metadata 'pixelsize'" in warning for warning in warnings[0])
+    assert warnings[0] == warnings[1]
+
+
 def test_evaluate_scores_all_pairs(workdir: Path) -> None:
     assert main(["segment", "evaluate", "pairs", "--model", "model", "--json", "r.json"]) == 0
     report = json.loads((workdir / "r.json").read_text())

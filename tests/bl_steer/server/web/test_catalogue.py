@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from bl_steer.processing.registry import find_analysis
-from bl_steer.server.web.catalogue import ORDER, builtin_entries
+from bl_steer.server.jobs.inputs import POINTS, InputKind
+from bl_steer.server.web.catalogue import ORDER, builtin_entries, builtin_entry
 
 LOADED = """
 import sys
@@ -56,3 +57,13 @@ def test_an_entry_in_another_language_falls_back_to_english() -> None:
     assert entry.title("ja") != entry.title("en")
     assert entry.title("fr") == entry.title("en")
     assert entry.summary("fr") == entry.summary("en")
+
+
+def test_an_analysis_without_texts_is_called_by_its_name_and_described_by_its_docstring() -> None:
+    name = "bl_steer.analysis.slices.analysis:AlignSlices"
+    entry = builtin_entry(name, InputKind(POINTS))
+    summary = (find_analysis(name).__doc__ or "").splitlines()[0]
+    assert summary
+    for language in ("en", "ja"):
+        assert (entry.title(language), entry.summary(language)) == (name, summary)
+        assert entry.form(language) == ""
