@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, final
 
 import numpy as np
+import scipy  # it loads .spatial and .stats (1 s of a small job) when they are used
 from numpy.typing import NDArray
-from scipy.spatial import cKDTree
-from scipy.stats import qmc
 
 from bl_steer.agents.design import first_free_cell
 from bl_steer.agents.ledger import Ledger, check_settings
@@ -112,11 +111,13 @@ class SobolAgent(OrderedAgent):
         n = len(self.space)
         rng = np.random.default_rng(self.seed)
         lower, upper = self.space.bounds
-        sequence = qmc.Sobol(2, scramble=True, seed=rng).random_base2(int(np.log2(n)) + 3)
+        sequence = scipy.stats.qmc.Sobol(2, scramble=True, seed=rng).random_base2(
+            int(np.log2(n)) + 3
+        )
         # Each cell owns half a pitch beyond the outermost points, or the rim is hit half as often.
         margin = 0.5 * self.space.pitch
         positions = lower - margin + sequence * (upper - lower + 2 * margin)
-        visited = cKDTree(self.space.points).query(positions)[1]
+        visited = scipy.spatial.cKDTree(self.space.points).query(positions)[1]
         _, first = np.unique(visited, return_index=True)
         hit = visited[np.sort(first)]
         rest = np.setdiff1d(np.arange(n), hit)

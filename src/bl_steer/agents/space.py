@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 import numpy as np
+import scipy  # it loads .spatial and .stats (1 s of a small job) when they are used
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
 from bl_steer.protocols import Array
 
@@ -103,7 +103,7 @@ class Space:
         _reject_too_few(len(xs))
         points = np.column_stack([xs, ys])
         _reject_duplicates("scattered points", points)
-        distances, _ = cKDTree(points).query(points, k=2)
+        distances, _ = scipy.spatial.cKDTree(points).query(points, k=2)
         return cls(points=points, shape=None, pitch=float(np.median(distances[:, 1])))
 
     @classmethod

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -78,3 +80,9 @@ def test_several_points_may_be_asked_for_up_to_the_cells_left() -> None:
     with pytest.raises(ValueError, match="at most the 2 cells left, got 3"):
         agent.suggest(3)
     assert agent.explain().reason == "random"
+
+
+def test_baselines_load_no_statistics_before_they_are_used() -> None:
+    code = "import sys, bl_steer.agents.baselines; print('scipy.stats' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
