@@ -90,7 +90,7 @@ def job_processes() -> dict[int, int]:
             status = (place / "status").read_text()
         except OSError:
             continue
-        if b"bwrap" in words and b"job_process" in words and b"--unshare-all" in words:
+        if all(word in words for word in (b"bwrap", b"server.jobs.process", b"--unshare-all")):
             parent = int(status.partition("PPid:")[2].split()[0])
             found[int(place.name)] = parent
     return found
