@@ -14,7 +14,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files.tiff import RefusedFile
+from bl_steer.files.errors import FileFormatError
 
 __all__ = ["MAX_BYTES", "archive_arrays", "read_archive", "text_of"]
 
@@ -37,24 +37,24 @@ def read_archive(path: Path) -> dict[str, NDArray[Any]]:
         raise FileNotFoundError(f"an .npz file must exist, got {str(path)!r}; check the path")
     try:
         return archive_arrays(path)
-    except RefusedFile as error:
+    except FileFormatError as error:
         raise ValueError(f"{path} {error}") from error.__cause__
 
 
 def archive_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Return what `read_archive` does, for a reader that names the file itself: `RefusedFile`."""
+    """Return what `read_archive` does; `FileFormatError`, for a reader that names the file."""
     try:
         with path.open("rb") as file:
             _check_members(file)
             file.seek(0)
             with np.load(file, allow_pickle=False) as archive:
                 arrays = {name: archive[name] for name in archive.files}
-    except RefusedFile:
+    except FileFormatError:
         raise
     except Exception as error:  # zipfile, zlib and NumPy fail in any way on a damaged file
         # NumPy's first sentence; its next one recommends to load pickles all the same.
         reason = " ".join(str(error).split()).split(". ")[0][:160] or type(error).__name__
-        raise RefusedFile(
+        raise FileFormatError(
             "must be a whole .npz file without pickled objects, got one that cannot be read "
             f"({reason}); save it anew with numpy.savez"
         ) from error
@@ -73,7 +73,7 @@ def _check_members(file: IO[bytes]) -> None:
     with zipfile.ZipFile(file) as archive:
         members = archive.infolist()
         if len(members) > MAX_MEMBERS:
-            raise RefusedFile(
+            raise FileFormatError(
                 f"must hold at most {MAX_MEMBERS} arrays, got {len(members)}; save fewer"
             )
         total = 0
@@ -83,13 +83,13 @@ def _check_members(file: IO[bytes]) -> None:
             with archive.open(member) as stream:
                 declared = _declared_bytes(stream)
             if declared > member.file_size:
-                raise RefusedFile(
+                raise FileFormatError(
                     f"must hold whole arrays, got {member.file_size} bytes for the {declared} that "
                     f"{member.filename} declares; save it anew with numpy.savez"
                 )
             total += max(declared, member.file_size)
             if total > MAX_BYTES:
-                raise RefusedFile(
+                raise FileFormatError(
                     f"must hold at most {MAX_BYTES / 2**30:.0f} GiB, got at least "
                     f"{total / 2**30:.0f} GiB; cut it into parts"
                 )
@@ -106,10 +106,10 @@ def _declared_bytes(stream: IO[bytes]) -> int:
     )
     shape, _, dtype = read(stream)
     if dtype.hasobject or dtype.names is not None:
-        raise RefusedFile(
+        raise FileFormatError(
             f"must hold plain arrays without pickled objects, got {str(dtype)[:60]}; save each "
             "array of numbers or text by itself with numpy.savez"
         )
     if any(length < 0 for length in shape):
-        raise RefusedFile(f"must hold arrays of whole shapes, got {shape}; save it anew")
+        raise FileFormatError(f"must hold arrays of whole shapes, got {shape}; save it anew")
     return math.prod(shape) * dtype.itemsize

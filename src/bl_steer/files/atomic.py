@@ -84,7 +84,7 @@ def made_folder(folder: Path | None) -> Iterator[None]:
     if folder is None:
         yield
         return
-    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    missing = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -93,8 +93,8 @@ def made_folder(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         with contextlib.suppress(OSError):
-            for one in missing:
-                one.rmdir()
+            for parent in missing:
+                parent.rmdir()
 
 
 def check_writable(folder: Path) -> None:
@@ -121,7 +121,7 @@ def check_place(out: Path) -> None:
     if out.exists():
         raise FileExistsError(f"results must go to a folder, got the file {out}; give another")
     try:
-        _probe(next(one for one in out.absolute().parents if one.exists()))
+        _probe(next(parent for parent in out.absolute().parents if parent.exists()))
     except OSError as error:
         raise PermissionError(
             f"results must go where a folder can be made, got {out} ({error.strerror}); give "

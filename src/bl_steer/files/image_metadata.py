@@ -22,19 +22,19 @@ _NUMBER = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
 
 
 def of_tiff(tif: Any) -> dict[str, float]:
-    """Return the conditions in a `tifffile.TiffFile`, the microscope's own words first."""
+    """Return the metadata in a `tifffile.TiffFile`, those in the microscope's own header first."""
     tags = tif.pages[0].tags
-    found = [
+    readings = [
         _thermo_fisher(_value(tags, 34682) or _value(tags, 34680)),
         _zeiss(_value(tags, 34118)),
         _pixel(_ome(tif.pages[0].description)),
         _pixel(_resolution(tags, (tif.imagej_metadata or {}).get("unit"))),
     ]
-    return _first(found)
+    return _first(readings)
 
 
 def of_picture(info: Mapping[str, Any]) -> dict[str, float]:
-    """Return the conditions in the ``info`` of a PNG, JPEG or BMP image of Pillow."""
+    """Return the metadata in the ``info`` of a PNG, JPEG or BMP image of Pillow."""
     try:
         dots_per_inch = float(info["dpi"][0])
     except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
@@ -43,7 +43,7 @@ def of_picture(info: Mapping[str, Any]) -> dict[str, float]:
 
 
 def of_sidecar(path: Path) -> dict[str, float]:
-    """Return the conditions in the text file beside an image, as JEOL and Hitachi write it."""
+    """Return the metadata in the text file that JEOL and Hitachi write beside an image."""
     sidecar = path.with_suffix(".txt")
     if not sidecar.is_file() or sidecar.stat().st_size > 1e6:
         return {}
@@ -51,10 +51,10 @@ def of_sidecar(path: Path) -> dict[str, float]:
     return _first([_jeol(text), _hitachi(text)])
 
 
-def _first(found: list[dict[str, float]]) -> dict[str, float]:
+def _first(readings: list[dict[str, float]]) -> dict[str, float]:
     merged: dict[str, float] = {}
-    for conditions in reversed(found):
-        merged |= conditions
+    for reading in reversed(readings):
+        merged |= reading
     return merged
 
 
@@ -87,8 +87,8 @@ def _thermo_fisher(header: Any) -> dict[str, float]:
         return {}
 
     def entry(key: str, *sections: str) -> Any:
-        found = (header.get(s, {}).get(key) for s in sections)
-        return next((value for value in found if value not in (None, "")), None)
+        values = (header.get(s, {}).get(key) for s in sections)
+        return next((value for value in values if value not in (None, "")), None)
 
     width = _number(entry("PixelWidth", "Scan", "EScan", "IScan"))
     return (

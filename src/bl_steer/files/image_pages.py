@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import tifffile
+from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
-from bl_steer.files import image_metadata as recorded_conditions
-from bl_steer.files.tiff import RawPages, RefusedFile, allow, picture_pixels, quiet, read_tiff
+from bl_steer.files import image_metadata
+from bl_steer.files.errors import FileFormatError
+from bl_steer.files.tiff import RawPages, allow, picture_pixels, quiet, read_tiff
 
 __all__ = ["MAX_PIXELS", "read_pages", "size_of"]
 
@@ -57,8 +60,6 @@ def size_of(path: Path) -> tuple[int, int]:
     ValueError
         If the file is missing or no image.
     """
-    import tifffile
-
     kind = _kind(path)
     with _in_one_line(path, kind), path.open("rb") as stream:
         if kind == "npy":
@@ -77,7 +78,7 @@ def _in_one_line(path: Path, kind: str) -> Iterator[None]:
     """Turn whatever a codec raises into one line that names the file."""
     try:
         yield
-    except RefusedFile as error:
+    except FileFormatError as error:
         raise ValueError(f"{path.name} {error}") from None
     except Exception as error:  # codecs fail in any way they like on a broken file
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -102,9 +103,9 @@ def _kind(path: Path) -> str:
     for signature, kind in _SIGNATURES.items():
         if head.startswith(signature):
             return kind
-    found = f"one that starts with {head!r}" if head else "an empty file (0 bytes)"
+    content = f"one that starts with {head!r}" if head else "an empty file (0 bytes)"
     raise ValueError(
-        f"{path.name} must be a TIFF, PNG, JPEG, BMP or npy file, got {found}; export it as TIFF"
+        f"{path.name} must be a TIFF, PNG, JPEG, BMP or npy file, got {content}; export it as TIFF"
     )
 
 
@@ -113,11 +114,11 @@ def _read_npy(stream: IO[bytes], max_pixels: int) -> RawPages:
     allow(array.size, max_pixels)
     coloured = array.ndim >= 3 and array.shape[-1] in (3, 4)
     if array.ndim not in ((3, 4) if coloured else (2, 3)):
-        raise RefusedFile(
+        raise FileFormatError(
             f"must be one image or a stack, got shape {array.shape}; save (H, W) or (N, H, W)"
         )
-    whole = np.array(array)
-    return RawPages([whole] if whole.ndim == 2 + coloured else list(whole))
+    pages = np.array(array)
+    return RawPages([pages] if pages.ndim == 2 + coloured else list(pages))
 
 
 def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
@@ -125,7 +126,7 @@ def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
     stream.seek(0)
     with _open_picture(stream) as image:
         allow(image.width * image.height, max_pixels)
-        raw = RawPages([picture_pixels(image)], recorded_conditions.of_picture(image.info))
+        raw = RawPages([picture_pixels(image)], image_metadata.of_picture(image.info))
         if getattr(image, "n_frames", 1) > 1:
             raw.notes.append(f"Only the first of {image.n_frames} frames is read.")
     if head[:2] == b"\x89P" and head[24] == 16 and head[25] != 0:
@@ -139,8 +140,6 @@ def _open_picture(stream: IO[bytes]) -> Any:
     The plugins are called directly: Image.open tries every format there is, and its own limit on
     pixels is a process-wide setting.
     """
-    from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
-
     head = stream.read(2)
     stream.seek(0)
     plugins = {b"\x89P": PngImagePlugin.PngImageFile, b"\xff\xd8": JpegImagePlugin.JpegImageFile}

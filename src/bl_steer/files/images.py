@@ -1,7 +1,7 @@
 """Read micrographs from files, whichever microscope wrote them, and refuse what is not an image.
 
-The pages as stored come from `stored_pages`, what the files say about scale and voltage from
-`recorded_conditions`; painted masks are decoded in `masks`.
+The pages as stored come from `image_pages`, what the files say about scale and voltage from
+`image_metadata`; painted masks are decoded in `bl_steer.analysis.segmentation`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files import image_metadata as recorded_conditions
+from bl_steer.files import image_metadata
 from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.slice_folder import natural_key
 
@@ -33,7 +33,7 @@ class Micrographs:
     ----------
     fields : grey images, each (H, W), in the file's own integer or float type
     pixel_size_nm : None where the file does not say
-    metadata : conditions found in the file: ``{"accelerating_voltage_kV": 5.0, …}``
+    metadata : how it was recorded, as the file says: ``{"accelerating_voltage_kV": 5.0, …}``
     notes : what a user should know, one sentence each
     path : the file
     """
@@ -56,8 +56,8 @@ def list_images(folder: str | Path) -> list[Path]:
     folder = Path(folder)
     if not folder.is_dir():
         raise ValueError(f"folder must exist, got {str(folder)!r}; give a folder of images")
-    found = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
-    return sorted((p for p in found if not p.name.startswith(".")), key=natural_key)
+    images = (p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and p.is_file())
+    return sorted((p for p in images if not p.name.startswith(".")), key=natural_key)
 
 
 def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micrographs:
@@ -82,11 +82,11 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
         raw.notes.append(f"The pages differ in size: {sorted({p.shape for p in fields})}.")
     for number, page in enumerate(fields):
         raw.notes.extend(_flaws(page, f"Field {number}" if len(fields) > 1 else "The image"))
-    conditions = recorded_conditions.of_sidecar(path) | raw.conditions
+    metadata = image_metadata.of_sidecar(path) | raw.metadata
     return Micrographs(
         fields=fields,
-        pixel_size_nm=conditions.pop("pixel_size_nm", None),
-        metadata=conditions,
+        pixel_size_nm=metadata.pop("pixel_size_nm", None),
+        metadata=metadata,
         notes=tuple(f"{path.name}: {note}" for note in dict.fromkeys(raw.notes)),
         path=path,
     )

@@ -11,10 +11,10 @@ LISTED = 10
 """Problems that are told in full."""
 
 T = TypeVar("T")
-Found = TypeVar("Found")
+Content = TypeVar("Content")
 
 
-def read_all(read: Callable[[T], Found], items: Iterable[T]) -> list[Found]:
+def read_all(read: Callable[[T], Content], items: Iterable[T]) -> list[Content]:
     """Return what is read of each item.
 
     Raises
@@ -22,11 +22,11 @@ def read_all(read: Callable[[T], Found], items: Iterable[T]) -> list[Found]:
     ValueError
         With the problems of all items.
     """
-    found: list[Found] = []
+    contents: list[Content] = []
     problems: list[str] = []
     for item in items:
         try:
-            found.append(read(item))
+            contents.append(read(item))
         except ValueError as error:
             problems.append(str(error))
     if len(problems) == 1:
@@ -38,4 +38,4 @@ def read_all(read: Callable[[T], Found], items: Iterable[T]) -> list[Found]:
             + "; ".join(problems[:LISTED])
             + more
         )
-    return found
+    return contents

@@ -56,8 +56,8 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     ValueError
         When it is no such table, has too many columns or values, or names one column twice.
     """
-    place = Path(path)
-    text = _text(place)
+    path = Path(path)
+    text = _text(path)
     every = text.splitlines()
     said = SEPARATOR.fullmatch(every[0]) if every else None
     numbers, lines = [], []  # as an editor counts the lines
@@ -66,18 +66,18 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
             numbers.append(number)
             lines.append(line)
     if not lines:
-        raise ValueError(f"a table must have rows, got none in {place.name}; check the file")
+        raise ValueError(f"a table must have rows, got none in {path.name}; check the file")
     delimiter = said[1] if said else _delimiter(lines)
     if delimiter != ",":
         rows = zip(numbers[1:], lines[1:], strict=True)
-        lines = [lines[0], *(_with_points(line, f"line {n} of {place.name}") for n, line in rows)]
+        lines = [lines[0], *(_with_points(line, f"line {n} of {path.name}") for n, line in rows)]
         if _is_numbers(bare := lines[0].replace(",", "."), delimiter):
             lines[0] = bare
     n_columns = lines[0].count(delimiter) + 1
     if n_columns > MAX_COLUMNS or n_columns * len(lines) > MAX_VALUES:
         raise ValueError(
             f"a table must have at most {MAX_COLUMNS} columns and {MAX_VALUES} values, got "
-            f"{n_columns} columns and {len(lines)} rows in {place.name}; give less"
+            f"{n_columns} columns and {len(lines)} rows in {path.name}; give less"
         )
     first = next(csv.reader([lines[0]], delimiter=delimiter))
     named = not _is_numbers(lines[0], delimiter)
@@ -85,13 +85,13 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(
-            f"columns must have names of their own, got {twice!r} twice in {place.name}; rename one"
+            f"columns must have names of their own, got {twice!r} twice in {path.name}; rename one"
         )
-    values = _values(lines[named:], numbers[named:], delimiter, len(names), place)
+    values = _values(lines[named:], numbers[named:], delimiter, len(names), path)
     if values.shape[1] != len(names):
         raise ValueError(
             f"rows must be as long as the first, got {values.shape[1]} values under {len(names)} "
-            f"names in {place.name}; check the delimiter"
+            f"names in {path.name}; check the delimiter"
         )
     return dict(zip(names, values.T, strict=True))
 
@@ -109,10 +109,12 @@ def point_inputs(path: str | Path) -> Inputs:
         When it is open which columns are meant, or they do not belong together.
     """
     columns, texts = _columns(path)
-    taken = _taken(columns, Path(path).name)
-    arrays = _flat({key: columns[name] for key, name in taken.items()}, taken, Path(path).name)
-    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(taken["x"])
-    return Inputs(arrays, unit, {"files": [str(path)], "columns": taken})
+    column_names = _columns_of(columns, Path(path).name)
+    arrays = _flat(
+        {key: columns[name] for key, name in column_names.items()}, column_names, Path(path).name
+    )
+    unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(column_names["x"])
+    return Inputs(arrays, unit, {"files": [str(path)], "columns": column_names})
 
 
 def map_inputs(path: str | Path) -> Inputs:
@@ -128,8 +130,8 @@ def map_inputs(path: str | Path) -> Inputs:
     columns = {
         name: column for name, column in read_table(path).items() if _plain(name) not in INDEX_NAMES
     }
-    found = _found(columns)
-    names = [found[key] for key in ("x", "y") if key in found]
+    by_key = _recognized(columns)
+    names = [by_key[key] for key in ("x", "y") if key in by_key]
     if len(names) < 2:
         names = list(columns)[:2]
     channels = [column for name, column in columns.items() if name not in names]
@@ -138,11 +140,11 @@ def map_inputs(path: str | Path) -> Inputs:
             f"a map must have channels beside x and y, got {', '.join(columns)} in "
             f"{Path(path).name}; give one column for each channel"
         )
-    taken = dict(zip(("x", "y"), names, strict=True))
+    column_names = dict(zip(("x", "y"), names, strict=True))
     arrays = {"patterns": np.column_stack(channels)}
-    arrays |= {key: columns[name] for key, name in taken.items()}
-    metadata = {**_units(taken["x"]), "frame_shape": [1, len(channels)]}
-    return Inputs(arrays, metadata, {"files": [str(path)], "columns": taken})
+    arrays |= {key: columns[name] for key, name in column_names.items()}
+    metadata = {**_units(column_names["x"]), "frame_shape": [1, len(channels)]}
+    return Inputs(arrays, metadata, {"files": [str(path)], "columns": column_names})
 
 
 def _map_from_npz(path: Path) -> Inputs:
@@ -221,16 +223,16 @@ def _text(path: Path) -> str:
 
 
 def _values(
-    lines: list[str], numbers: list[int], delimiter: str, n_columns: int, place: Path
+    lines: list[str], numbers: list[int], delimiter: str, n_columns: int, path: Path
 ) -> NDArray[np.float64]:
     if not lines:
-        raise ValueError(f"a table must have rows, got a header alone in {place.name}")
+        raise ValueError(f"a table must have rows, got a header alone in {path.name}")
     try:
         return np.loadtxt(lines, delimiter=delimiter, ndmin=2, comments=None, quotechar='"')
     except ValueError as error:
         fault = _fault(lines, numbers, delimiter, n_columns) or f"{str(error).rstrip('.')} in a row"
         raise ValueError(
-            f"a table must hold numbers, as many in each row, got {fault} of {place.name}; correct "
+            f"a table must hold numbers, as many in each row, got {fault} of {path.name}; correct "
             "that line"
         ) from error
 
@@ -247,23 +249,23 @@ def _fault(lines: list[str], numbers: list[int], delimiter: str, n_columns: int)
     return ""
 
 
-def _found(columns: Mapping[str, Any]) -> dict[str, str]:
+def _recognized(columns: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns that are called x, y and value, as many as there are, units aside."""
     plain = {_plain(name): name for name in reversed(list(columns))}
-    found = {}
+    by_key = {}
     for key, choices in NAMES.items():
         names = [plain[choice] for choice in choices if choice in plain]
         if names:
-            found[key] = names[0]
-    return found
+            by_key[key] = names[0]
+    return by_key
 
 
-def _taken(columns: Mapping[str, Any], file: str) -> dict[str, str]:
+def _columns_of(columns: Mapping[str, Any], file: str) -> dict[str, str]:
     """Return the names of the columns to take for x, y and value."""
-    found = _found(columns)
-    missing = [key for key in NAMES if key not in found]
+    by_key = _recognized(columns)
+    missing = [key for key in NAMES if key not in by_key]
     rest = [
-        name for name in columns if name not in found.values() and _plain(name) not in INDEX_NAMES
+        name for name in columns if name not in by_key.values() and _plain(name) not in INDEX_NAMES
     ]
     if missing and len(rest) != len(missing):
         raise ValueError(
@@ -271,8 +273,8 @@ def _taken(columns: Mapping[str, Any], file: str) -> dict[str, str]:
             f"does not tell {' and '.join(missing)}; name the columns x, y and value in the "
             "first line, or leave out the others"
         )
-    found |= zip(missing, rest, strict=False)
-    return {key: found[key] for key in NAMES}
+    by_key |= zip(missing, rest, strict=False)
+    return {key: by_key[key] for key in NAMES}
 
 
 def _listed(names: Mapping[str, Any]) -> str:
@@ -288,16 +290,16 @@ def _plain(name: str) -> str:
 
 def _units(name: str) -> dict[str, str]:
     """Return the axes' unit where a header has it: ``x (um)``, ``x_um``, ``x [mm]``."""
-    found = re.search(r"[\s_(（\[/]+([^\s)）\]]+)", name.strip())
-    return {"unit": found[1]} if found else {}
+    unit = re.search(r"[\s_(（\[/]+([^\s)）\]]+)", name.strip())
+    return {"unit": unit[1]} if unit else {}
 
 
 def _delimiter(lines: list[str]) -> str:
     """Return what parts the columns: a semicolon or tab that is in every row, else the comma."""
     rows = lines[1:PEEK_ROWS] or lines
-    for one in "\t;":
-        if one in rows[0] and all(row.count(one) == rows[0].count(one) for row in rows):
-            return one
+    for mark in "\t;":
+        if mark in rows[0] and all(row.count(mark) == rows[0].count(mark) for row in rows):
+            return mark
     return max(",;\t", key=lines[0].count)
 
 

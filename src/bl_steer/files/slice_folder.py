@@ -51,7 +51,7 @@ def gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
     if len({tuple(text for _, text in key) for key in keys}) != 1:
         return []
     columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
-    numbers = next((one for one in columns if len(set(one)) > 1), [])
+    numbers = next((column for column in columns if len(set(column)) > 1), [])
     steps = [after - before for before, after in pairwise(numbers)]
     step = gcd(*steps)
     if not step or min(steps) <= 0:

@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files import list_images, read_all, read_colours
+from bl_steer.files import archives, list_images, read_all, read_colours
 from bl_steer.files.archives import archive_arrays
+from bl_steer.files.errors import FileFormatError
 from bl_steer.files.slice_folder import form_of, gaps
-from bl_steer.files.tiff import RefusedFile, quiet, refuse_truncated
+from bl_steer.files.tiff import read_voxels
 
-__all__ = ["StoredStack", "check_apart", "gap_notes", "is_zarr", "open_stack", "open_zarr"]
+__all__ = ["StoredStack", "check_apart", "is_zarr", "open_stack", "open_zarr", "stack_slices"]
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
@@ -48,7 +49,7 @@ class StoredStack:
 
 def is_zarr(path: Path) -> bool:
     """Whether a path names a Zarr array or group, or something within one."""
-    return any(one.suffix == ".zarr" for one in (path, *path.parents))
+    return any(part.suffix == ".zarr" for part in (path, *path.parents))
 
 
 def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
@@ -64,9 +65,11 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
         When the results would do harm; nothing is read or made.
     """
     source, target = stack.resolve(), out.resolve()
-    taken = {target, *(target / name for name in names)}
-    inside = any((one / name).exists() for one in (target, *target.parents) for name in ZARR_FILES)
-    if inside or taken & {source, *filter(is_zarr, source.parents)}:
+    written = {target, *(target / name for name in names)}
+    inside = any(
+        (folder / name).exists() for folder in (target, *target.parents) for name in ZARR_FILES
+    )
+    if inside or written & {source, *filter(is_zarr, source.parents)}:
         raise ValueError(
             f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
             f"{out}; give another with --out"
@@ -89,20 +92,20 @@ def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
     ValueError
         When it is no stack, empty, damaged, or in colours; pickles are refused.
     """
-    place = Path(path)
-    if not place.exists():
+    path = Path(path)
+    if not path.exists():
         raise FileNotFoundError(
             f"a stack must be {WANTED}, got {str(path)!r}, which does not exist; check the path"
         )
-    if is_zarr(place):
-        stack = _zarr(place, name)
-    elif place.is_dir():
-        stack = _folder(place)
+    if is_zarr(path):
+        stack = _zarr(path, name)
+    elif path.is_dir():
+        stack = _folder(path)
     else:
-        read = _reader(place)
-        with _in_one_line(place):
-            stack = read(place, name)
-    _check_shape(stack.array.shape, place)
+        read = _reader(path)
+        with _in_one_line(path):
+            stack = read(path, name)
+    _check_shape(stack.array.shape, path)
     return stack
 
 
@@ -126,7 +129,7 @@ def _check_shape(shape: tuple[int, ...], path: str | Path) -> None:
 
 
 def _zarr(path: Path, name: str) -> StoredStack:
-    import zarr
+    import zarr  # here: it takes half a second, and most stacks are of another kind
 
     try:
         node: Any = zarr.open(str(path), mode="r")
@@ -147,7 +150,7 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
     for likely in ([name] if name in arrays else [], volumes, list(arrays)):
         if len(likely) == 1:
             return arrays[likely[0]]
-    raise RefusedFile(
+    raise FileFormatError(
         f"must hold one array of three axes, or {name}, got {sorted(arrays) or 'none'}; save the "
         "stack by itself, or give the path of one array in a Zarr group"
     )
@@ -163,47 +166,72 @@ def _folder(folder: Path) -> StoredStack:
             f"a folder must hold TIFFs or PNGs, got none in {folder}; slices are taken in the "
             "order of the numbers in their names"
         )
-    order = _order_notes(folder, files)
-    slices = read_all(_slice, files)
-    for path, one in zip(files, slices, strict=True):
-        if one.ndim != 2 or one.shape != slices[0].shape:
+    stacked, notes = stack_slices(files, lambda: read_all(_slice, files), f" in {folder}")
+    if left := [path.name for path in images if path not in files]:
+        notes.append(
+            f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
+            f"other images, such as {left[0]}, are left out"
+        )
+    return StoredStack(stacked, notes=notes)
+
+
+def stack_slices(
+    files: Sequence[Path], read: Callable[[], Sequence[NDArray[Any]]], where: str = ""
+) -> tuple[NDArray[Any], list[str]]:
+    """Return single slices as a stack (Z, Y, X), and what a user should know of their names.
+
+    Parameters
+    ----------
+    files : in the order of the slices
+    read : called for the image in each file, once the names are known to tell an order
+    where : goes into the sentences, such as " in FOLDER"
+
+    Raises
+    ------
+    ValueError
+        When a name is not numbered as most are, or slices differ in shape or type.
+    """
+    order = _order_notes(files, where)
+    slices = read()
+    for path, plane in zip(files, slices, strict=True):
+        if plane.ndim != 2 or plane.shape != slices[0].shape:
             raise ValueError(
-                f"slices must be single images of one shape, got {one.shape} in {path.name} and "
+                f"slices must be single images of one shape, got {plane.shape} in {path.name} and "
                 f"{slices[0].shape} in {files[0].name}; take out what is no slice"
             )
-        if one.dtype.name != slices[0].dtype.name:
+        if plane.dtype.name != slices[0].dtype.name:
             raise ValueError(
-                f"slices must be of one type, got {one.dtype.name} in {path.name} and "
+                f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
                 f"{slices[0].dtype.name} in {files[0].name}; save them alike"
             )
-    return StoredStack(np.stack(slices), notes=[*order, *_notes(folder, files, images)])
+    return np.stack(slices), [*order, *_gap_notes(files, where)]
 
 
-def _order_notes(folder: Path, files: Sequence[Path]) -> list[str]:
+def _order_notes(files: Sequence[Path], where: str) -> list[str]:
     """Refuse names that are not numbered as most are; say where numbers do not tell the order."""
     forms = [form_of(path) for path in files]
     form, count = Counter(forms).most_common(1)[0]
     if "" in form and 2 * count > len(files):
-        odd = [path.name for path, one in zip(files, forms, strict=True) if one != form]
+        odd = [path.name for path, other in zip(files, forms, strict=True) if other != form]
         if not odd:
             return []
         more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
         raise ValueError(
             "slices must have names that differ in their numbers alone, which tell their order, "
             f"got {', '.join(odd[:LISTED])}{more} beside {count} such as "
-            f"{files[forms.index(form)].name} in {folder}; rename them, or take out what is no "
+            f"{files[forms.index(form)].name}{where}; rename them, or take out what is no "
             "slice"
         )
     if len(files) == 1:
         return []
-    why = "are not numbered alike" if any("" in one for one in forms) else "have no numbers"
+    why = "are not numbered alike" if any("" in form for form in forms) else "have no numbers"
     return [
-        f"the names of the slices in {folder} {why}: they are taken in alphabetical order, "
+        f"the names of the slices{where} {why}: they are taken in alphabetical order, "
         f"{files[0].name} … {files[-1].name}; number them if theirs is another"
     ]
 
 
-def gap_notes(files: Sequence[Path], place: str = "") -> list[str]:
+def _gap_notes(files: Sequence[Path], where: str) -> list[str]:
     """Return a sentence on numbers that the names of slices, in their order, lack."""
     missing = gaps(files)
     if not missing:
@@ -212,21 +240,11 @@ def gap_notes(files: Sequence[Path], place: str = "") -> list[str]:
     more = " and more" if len(missing) > LISTED else ""
     number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
     return [
-        f"the names of the slices{place} lack the {number} {', '.join(shown)}{more}: the slices "
+        f"the names of the slices{where} lack the {number} {', '.join(shown)}{more}: the slices "
         "around are taken as neighbours, one pitch apart; put back what was lost, or take the "
         "parts before and after by themselves (the analysis reconstruct of a recorded run takes "
         "each slice at its own depth)"
     ]
-
-
-def _notes(folder: Path, files: Sequence[Path], images: Sequence[Path]) -> list[str]:
-    notes = gap_notes(files, f" in {folder}")
-    if left := [path.name for path in images if path not in files]:
-        notes.append(
-            f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
-            f"other images, such as {left[0]}, are left out"
-        )
-    return notes
 
 
 def _slice(path: Path) -> NDArray[Any]:
@@ -242,7 +260,7 @@ def _grey(colours: NDArray[Any]) -> NDArray[Any]:
     """Return the one value of each pixel (…, C) whose channels are alike; without alpha."""
     shown = colours[..., :-1] if colours.shape[-1] in (2, 4) else colours
     if (shown != shown[..., :1]).any():
-        raise RefusedFile("must hold one value a pixel, got colours; convert it to grey levels")
+        raise FileFormatError("must hold one value a pixel, got colours; convert it to grey levels")
     return np.ascontiguousarray(shown[..., 0])
 
 
@@ -260,45 +278,13 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     for signature, read in readers.items():
         if head.startswith(signature):
             return read
-    found = "which is of another kind" if head else "an empty file"
-    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {found}; convert it")
+    content = "which is of another kind" if head else "an empty file"
+    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {content}; convert it")
 
 
 def _tiff(path: Path, _name: str) -> StoredStack:
-    import tifffile
-
-    with quiet("tifffile"), tifffile.TiffFile(path) as file:
-        refuse_truncated(file)
-        _refuse_mixed(file)
-        series, known = file.series[0], _known(file)
-        values = series.asarray()
-        if "S" in series.axes:
-            return StoredStack(_grey(np.moveaxis(values, series.axes.index("S"), -1)), known)
-        if values.ndim == 2 and len({page.shape for page in file.pages}) == 1 < len(file.pages):
-            return StoredStack(file.asarray(key=slice(None)), known)
-        return StoredStack(values, known)
-
-
-def _refuse_mixed(file: Any) -> None:
-    """Refuse pages of one shape and different types: tifffile leaves out those of another."""
-    first = file.pages[0]
-    for number, page in enumerate(file.pages):
-        if page.shape == first.shape and page.dtype != first.dtype:
-            raise RefusedFile(
-                f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
-                "in page 0; save them alike"
-            )
-
-
-def _known(file: Any) -> dict[str, Any]:
-    """Return the voxel that ``superres run`` writes into the description of its volume."""
-    described = file.shaped_metadata
-    text = described[0].get("voxel_nm") if described else None
-    try:
-        edges = [float(edge) for edge in str(text).split(",")]
-    except ValueError:  # another program's
-        return {}
-    return {"voxel_size_nm": edges} if len(edges) == 3 else {}
+    voxels, coloured, known = read_voxels(path, archives.MAX_BYTES)
+    return StoredStack(_grey(voxels) if coloured else voxels, known)
 
 
 def _npy(path: Path, _name: str) -> StoredStack:
@@ -316,7 +302,7 @@ def _in_one_line(path: Path) -> Iterator[None]:
     """Turn whatever a codec raises into one line that names the file."""
     try:
         yield
-    except RefusedFile as error:
+    except FileFormatError as error:
         raise ValueError(f"{path} {error}") from None
     except (MemoryError, OSError):
         raise

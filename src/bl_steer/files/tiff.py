@@ -1,7 +1,9 @@
-"""Decode the pages of a TIFF file as stored, and refuse what its header or data give away.
+"""Decode TIFF files, and refuse what their headers or data give away.
 
-tifffile reads the pages one by one: its series trust descriptions that editors copy into files of
-another shape. Codecs that it lacks are left to Pillow.
+`read_tiff` is for micrographs: as a viewer shows them, palettes as colours and "white is zero"
+inverted. tifffile reads their pages one by one: its series trust descriptions that editors copy
+into files of another shape. Codecs that it lacks are left to Pillow. `read_voxels` is for stacks
+and label volumes: the stored numbers, since a palette's indices are the labels.
 """
 
 from __future__ import annotations
@@ -15,22 +17,25 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
+import tifffile
 from numpy.typing import NDArray
+from PIL import TiffImagePlugin
 
-from bl_steer.files import image_metadata as recorded_conditions
+from bl_steer.files import image_metadata
+from bl_steer.files.errors import FileFormatError
 
 __all__ = [
     "MAX_PAGES",
     "RawPages",
-    "RefusedFile",
     "allow",
     "picture_pixels",
     "quiet",
     "read_tiff",
-    "refuse_truncated",
+    "read_voxels",
 ]
 
 MAX_PAGES = 4096
@@ -42,18 +47,14 @@ class RawPages:
     """Pages as stored, (H, W) or (H, W, C), with what the file says about them."""
 
     pages: list[NDArray[Any]]
-    conditions: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
-
-
-class RefusedFile(Exception):
-    """What is wrong with a file, as the end of a sentence that starts with its name."""
 
 
 def allow(pixels: int, max_pixels: int) -> None:
     """Refuse more pixels than allowed."""
     if pixels > max_pixels:
-        raise RefusedFile(
+        raise FileFormatError(
             f"must hold at most {max_pixels} pixels, got {pixels}; crop it, or raise max_pixels"
         )
 
@@ -76,33 +77,89 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
 
     Raises
     ------
-    RefusedFile
+    FileFormatError
         If the file is truncated, larger than allowed, or more than a stack.
     """
-    import tifffile
-
     with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
         pages: list[Any] = []
         total = 0
         page: Any
         if len(tif.pages) > MAX_PAGES:
-            raise RefusedFile(
+            raise FileFormatError(
                 f"must hold at most {MAX_PAGES} pages, got {len(tif.pages)}; split the stack"
             )
         for page in tif.pages:
             total += page.imagewidth * page.imagelength * page.imagedepth
             allow(total, max_pixels)
             pages.append(page)
-        refuse_truncated(tif)
+        _refuse_truncated(tif)
         _refuse_hyperstack(tif, pages)
         arrays = _contiguous_stack(tif, pages, max_pixels)
         if arrays is None:
             # A reduced page is the thumbnail of another one.
             arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
-        return RawPages(arrays, recorded_conditions.of_tiff(tif))
+        return RawPages(arrays, image_metadata.of_tiff(tif))
 
 
-def refuse_truncated(tif: Any) -> None:
+def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[str, Any]]:
+    """Read the first series of a TIFF as stored, and the voxel size that it states.
+
+    Returns
+    -------
+    tuple
+        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; ``{"voxel_size_nm": [z, y,
+        x]}`` where ``superres run`` wrote it, else nothing
+
+    Raises
+    ------
+    FileFormatError
+        If the file is truncated, larger than allowed, or its pages differ in type.
+    """
+    with quiet("tifffile"), tifffile.TiffFile(path) as file:
+        _refuse_truncated(file)
+        _refuse_mixed(file)
+        series: Any = file.series[0]
+        by_page = len(series.shape) == 2 and _are_alike(file.pages)
+        size = series.nbytes * (len(file.pages) if by_page else 1)
+        if size > max_bytes:
+            raise FileFormatError(
+                f"must hold at most {max_bytes / 2**30:.3g} GiB, got {size / 2**30:.3g} GiB; save "
+                "it as Zarr, which is read in parts, or cut it"
+            )
+        values = file.asarray(key=slice(None)) if by_page else series.asarray()
+        if "S" in series.axes:
+            values = np.moveaxis(values, series.axes.index("S"), -1)
+        return values, "S" in series.axes, _voxel_size(file)
+
+
+def _are_alike(pages: Any) -> bool:
+    """Whether there are several pages of one shape, which tifffile may count as several series."""
+    return len({page.shape for page in pages}) == 1 < len(pages)
+
+
+def _refuse_mixed(file: Any) -> None:
+    """Refuse pages of one shape and different types: tifffile leaves out those of another."""
+    first = file.pages[0]
+    for number, page in enumerate(file.pages):
+        if page.shape == first.shape and page.dtype != first.dtype:
+            raise FileFormatError(
+                f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
+                "in page 0; save them alike"
+            )
+
+
+def _voxel_size(file: Any) -> dict[str, Any]:
+    """Return the voxel that ``superres run`` writes into the description of its volume."""
+    described = file.shaped_metadata
+    text = described[0].get("voxel_nm") if described else None
+    try:
+        edges = [float(edge) for edge in str(text).split(",")]
+    except ValueError:  # another program's
+        return {}
+    return {"voxel_size_nm": edges} if len(edges) == 3 else {}
+
+
+def _refuse_truncated(tif: Any) -> None:
     """Refuse an open `tifffile.TiffFile` whose list of pages, or their data, go beyond its end.
 
     tifffile logs it, and leaves out what is missing.
@@ -113,7 +170,7 @@ def refuse_truncated(tif: Any) -> None:
     file.seek(n_tags * layout.tagsize, os.SEEK_CUR)
     following = file.read(layout.offsetsize)
     if following.strip(b"\0") or any(_is_cut(page, file.size) for page in tif.pages):
-        raise RefusedFile("must be a whole TIFF image, got a truncated one; copy it anew")
+        raise FileFormatError("must be a whole TIFF image, got a truncated one; copy it anew")
 
 
 def _is_cut(page: Any, size: int) -> bool:
@@ -130,7 +187,7 @@ def _refuse_hyperstack(tif: Any, pages: list[Any]) -> None:
     if len(described) > len(page) and tuple(described[-len(page) :]) == page:
         axes = list(described[: -len(page)])
     if sum(size > 1 for size in axes) > 1:
-        raise RefusedFile(
+        raise FileFormatError(
             f"must be one image or one stack, got axes of {axes} over {page}; save one channel "
             "and one time as a stack"
         )
@@ -155,8 +212,6 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
         pixels = np.asarray(page.asarray())
         axes = page.axes
     else:  # LZW, JPEG and other codecs that tifffile leaves to a further library
-        from PIL import TiffImagePlugin
-
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream)
         image.seek(page.index)
@@ -170,7 +225,9 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
         top = True if pixels.dtype == bool else 2**page.bitspersample - 1
         pixels = ~pixels if top is True else (top - pixels).astype(pixels.dtype)
     elif page.photometric not in (1, 2):
-        raise RefusedFile(f"must be grey or RGB, got {page.photometric.name}; convert it to grey")
+        raise FileFormatError(
+            f"must be grey or RGB, got {page.photometric.name}; convert it to grey"
+        )
     if axes.startswith("S"):
         pixels, axes = np.moveaxis(pixels, 0, -1), f"{axes[1:]}S"
     return list(pixels) if axes.startswith("Z") else [pixels]
@@ -180,9 +237,9 @@ def _check_segments(stream: IO[bytes], page: Any) -> None:
     """Refuse data that are missing, or that unpack to more than the header says."""
     segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
     if not segments:
-        raise RefusedFile("must be a whole TIFF image, got one without data; copy it anew")
+        raise FileFormatError("must be a whole TIFF image, got one without data; copy it anew")
     if page.compression == 1 and sum(count for _, count in segments) < page.nbytes:
-        raise RefusedFile(
+        raise FileFormatError(
             f"must be a whole TIFF image, got {sum(c for _, c in segments)} of {page.nbytes} "
             "bytes; copy it anew"
         )
@@ -191,7 +248,9 @@ def _check_segments(stream: IO[bytes], page: Any) -> None:
         for offset, count in segments:
             stream.seek(offset)
             if len(zlib.decompressobj().decompress(stream.read(count), expected + 1)) > expected:
-                raise RefusedFile("must unpack to what its header says, got more; export it anew")
+                raise FileFormatError(
+                    "must unpack to what its header says, got more; export it anew"
+                )
 
 
 @contextmanager

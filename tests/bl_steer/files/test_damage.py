@@ -248,6 +248,31 @@ def test_a_damaged_stack_is_refused_whatever_its_name(tmp_path: Path, damage: st
     refusal_of(open_stack, path)
 
 
+def huge_tiff(path: Path) -> None:
+    """Write a small TIFF whose header promises pages of 2^17 by 2^17 pixels."""
+    with tifffile.TiffWriter(path) as file:
+        file.write(STACK[0], compression="zlib", rowsperstrip=STACK.shape[1], metadata=None)
+    with tifffile.TiffFile(path, mode="r+b") as file:
+        for tag in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            file.pages.first.tags[tag].overwrite(2**17)
+
+
+def test_a_tiff_beyond_the_limit_is_refused_by_its_header_alone(tmp_path: Path) -> None:
+    path = tmp_path / "bomb.tif"
+    huge_tiff(path)
+    assert path.stat().st_size < 4000
+    assert "must hold at most 16 GiB, got 32 GiB" in refusal_of(open_stack, path)
+
+
+@pytest.mark.parametrize("damage", [name for name in IMAGES if "npy" not in name])
+def test_a_damaged_slice_in_a_folder_is_refused_by_its_name(tmp_path: Path, damage: str) -> None:
+    tifffile.imwrite(tmp_path / "s1.tif", STACK[0])
+    path = tmp_path / "s2.tif"
+    IMAGES[damage](path)
+    with pytest.raises(ValueError, match=r"s2\.tif.*; "):
+        open_stack(tmp_path)
+
+
 @pytest.mark.parametrize("read", [read_table, map_inputs, point_inputs])
 @pytest.mark.parametrize("damage", ["empty", "binary", "folder", "complex", "ragged"])
 def test_a_damaged_table_is_refused_by_every_reader(

@@ -41,7 +41,7 @@ from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
 from bl_steer.files.planes import some_planes
 from bl_steer.files.slice_folder import natural_key
-from bl_steer.files.stacks import check_apart, gap_notes, open_stack, open_zarr
+from bl_steer.files.stacks import check_apart, open_stack, open_zarr, stack_slices
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
@@ -87,17 +87,15 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
             f"several files must be single slices, got {stack} with {origin.count(stack)} of them "
             f"among {len(paths)} files; give one stack, or single slices"
         )
-    kinds = {(array.shape, str(array.dtype)) for array in read.arrays.values()}
-    if len(kinds) > 1:
-        shown = " and ".join(f"{shape} of {dtype}" for shape, dtype in sorted(kinds)[:2])
-        raise ValueError(f"slices must be of one shape and type, got {shown}; make them alike")
+    files = [Path(file) for file in read.source["files"]]
+    stacked, notes = stack_slices(files, lambda: list(read.arrays.values()))
     sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
     known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
     return Inputs(
-        {"slices": np.stack(list(read.arrays.values()))},
+        {"slices": stacked},
         known,
         {"files": [str(path) for path in paths]},
-        [*read.notes, *gap_notes(paths)],
+        [*read.notes, *notes],
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 import tifffile
 from PIL import Image
 
+from bl_steer.files import open_stack
 from bl_steer.server.jobs.inputs import kinds, read_inputs
 
 
@@ -43,13 +44,19 @@ def test_stacks_are_not_joined(tmp_path: Path) -> None:
         read_inputs("superres", paths, tmp_path)
 
 
-@pytest.mark.parametrize(("dtype", "shape"), [(np.uint16, (12, 14)), (np.uint8, (12, 15))])
+@pytest.mark.parametrize(
+    ("dtype", "shape", "message"),
+    [
+        (np.uint16, (12, 14), "of one type, got uint16 in "),
+        (np.uint8, (12, 15), r"of one shape, got \(12, 15\) in "),
+    ],
+)
 def test_slices_that_differ_are_refused(
-    tmp_path: Path, dtype: type, shape: tuple[int, int]
+    tmp_path: Path, dtype: type, shape: tuple[int, int], message: str
 ) -> None:
     paths = slices_in(tmp_path, [1, 2])
     Image.fromarray(np.ones(shape, dtype)).save(paths[1])
-    with pytest.raises(ValueError, match="slices must be of one shape and type"):
+    with pytest.raises(ValueError, match=message):
         read_inputs("superres", paths, tmp_path)
 
 
@@ -78,3 +85,16 @@ def test_an_analysis_of_points_reads_a_table(tmp_path: Path, analysis: str) -> N
 def test_an_analysis_that_takes_no_uploads_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"one of segment, .*, got 'align-slices'"):
         read_inputs("align-slices", [tmp_path / "points.csv"], tmp_path)
+
+
+def test_single_slices_are_refused_for_the_same_names_as_a_folder_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    paths = [folder / name for name in ("s1.png", "s2.png", "last.png")]
+    for path in paths:
+        Image.fromarray(np.zeros((12, 14), np.uint8)).save(path)
+    with pytest.raises(ValueError, match=r"differ in their numbers alone.*got last\.") as apart:
+        read_inputs("superres", paths, tmp_path)
+    with pytest.raises(ValueError, match="got last") as together:
+        open_stack(folder)
+    assert str(apart.value) == str(together.value).replace(f" in {folder}", "")
