@@ -76,9 +76,10 @@ def map_sample(
         dead = 0
         for x, y in grid.snake() if snake else grid.points:
             for _ in range(1 + MAX_RETAKES):
-                points.take((yield from expose_at(stage, x, y, devices)))
+                readings = yield from expose_at(stage, x, y, devices)
+                points.take(readings)
                 n_measured += 1
-                if points.pattern is not None:
+                if points.pattern is not None or not readings:
                     dead = 0
                     break
                 dead += 1

@@ -75,13 +75,15 @@ def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[s
 
     Returns
     -------
-    readings : the event's readings, by data key
+    readings : the event's readings, by data key; none where nobody answers, as in
+        `bluesky.simulators`
     """
     rewindable = yield Msg("rewindable", None, None)
+    answered = rewindable is not None  # a RunEngine says True or False
 
     def event() -> MsgGenerator[dict[str, Any]]:
         yield Msg("rewindable", None, False)
-        return (yield from _event(devices, stream))
+        return (yield from _event(devices, stream, answered=answered))
 
     def restore() -> MsgGenerator[None]:
         yield Msg("rewindable", None, rewindable)
@@ -90,15 +92,17 @@ def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[s
     return readings
 
 
-def _event(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[str, Any]]:
+def _event(
+    devices: Iterable[Readable[Any]], stream: str, *, answered: bool
+) -> MsgGenerator[dict[str, Any]]:
     readings: dict[str, Any] = {}
     try:
         yield Msg("create", None, name=stream)
         for device in devices:
-            reading = None
-            while reading is None:  # a pause interrupts the read of an asynchronous device
+            reading = yield Msg("read", device)
+            while reading is None and answered:  # a pause interrupted an asynchronous device
                 reading = yield Msg("read", device)
-            readings.update(reading)
+            readings.update(reading or {})
     except Exception:
         yield Msg("drop")  # else the run's last row, its result, could not be recorded
         raise

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult
 
-__all__ = ["canonical_json", "digest_of"]
+__all__ = ["canonical_json", "digest_of", "json_values"]
 
 FORM = "bl_steer analysis result, form 1"
 IDENTITY = ("name", "version", "params", "weights")
@@ -62,6 +62,25 @@ def canonical_json(value: Any) -> str:
     '{"a":null,"b":[1,0.0]}'
     """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def json_values(value: Any) -> Any:
+    """Return a copy as JSON would give it back, with numbers and arrays of NumPy as Python's.
+
+    `bl_steer.store.record` refuses what this turns into text: a document of a measurement must lose
+    nothing unseen.
+
+    >>> import pathlib
+    >>> json_values({"steps": (np.int64(1), 2), "model": pathlib.PurePosixPath("a")})
+    {'steps': [1, 2], 'model': 'a'}
+    """
+    return json.loads(json.dumps(value, default=_json_value))
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 def _put_arrays(total: Any, arrays: Mapping[str, NDArray[Any]]) -> None:

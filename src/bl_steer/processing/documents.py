@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer import plotting
-from bl_steer.processing.digest import digest_of
-from bl_steer.processing.json_values import json_values
+from bl_steer.processing.digest import digest_of, json_values
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult, Table
 from bl_steer.store import Document

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.processing.json_values import json_values
+from bl_steer.processing.digest import json_values
 from bl_steer.protocols import Inputs
 
 __all__ = ["are_exact_inputs", "read_exact_inputs", "write_exact_inputs"]

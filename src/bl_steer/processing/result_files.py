@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.processing.json_values import json_values
+from bl_steer.processing.digest import json_values
 from bl_steer.protocols import AnalysisResult, Table
 
 __all__ = ["read_exact", "write_exact"]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.agents import Space
+from bl_steer.agents import AGENT_NAMES, Space
 from bl_steer.features import make_feature, parse_target
 from bl_steer.protocols import Array
 from bl_steer.session import Session, film
@@ -24,12 +24,9 @@ from simulators.film import Sample, SimulatedBeamline, true_map
 __all__ = ["AGENTS", "Trial", "check_trial", "replay_trials", "sample_space", "steer"]
 
 AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
+    **{name: (name, {}) for name in AGENT_NAMES},
     "bayesian": ("bayesian", {"start": "maximin"}),
     "bayesian-random-start": ("bayesian", {"start": "random"}),
-    "botorch": ("botorch", {}),
-    "random": ("random", {}),
-    "sobol": ("sobol", {}),
-    "raster": ("raster", {}),
 }
 """Agents by the names of the command line: the agent and its options."""
 

@@ -1,0 +1,148 @@
+"""The plans as lists of messages, in `bluesky.simulators`: no RunEngine, and nobody who answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
+from bluesky.utils import Msg
+
+from bl_steer.agents import Space
+from bl_steer.diffraction import FrameAxes
+from plans import find_hotspot, map_sample, take_micrographs
+from simulators.electron import SimulatedMicroscope
+from simulators.film import SimulatedBeamline
+
+Plan = Callable[[], Any]
+
+
+@pytest.fixture
+def search(beamline: SimulatedBeamline, coarse_grid: Space) -> Plan:
+    return lambda: find_hotspot(
+        beamline.det,
+        beamline.stage,
+        monitor=beamline.monitor,
+        grid=coarse_grid,
+        target="total",
+        budget=5,
+    )
+
+
+@pytest.fixture
+def mapping(beamline: SimulatedBeamline, coarse_grid: Space) -> Plan:
+    return lambda: map_sample(
+        beamline.det, beamline.stage, monitor=beamline.monitor, grid=coarse_grid
+    )
+
+
+@pytest.fixture
+def micrographs(tmp_path: Path) -> Plan:
+    devices = SimulatedMicroscope("grains", 1, shape=(64, 64)).devices
+    devices["sem"].frames_dir = tmp_path
+    return lambda: take_micrographs(devices["sem"], devices["stage"], fields=[(0, 0), (5, 5)])
+
+
+def commands(messages: list[Msg]) -> list[str]:
+    """Return what the messages do, without the waiting for a thought, which may take many."""
+    return [message.command for message in messages if message.command != "wait_for"]
+
+
+@pytest.mark.parametrize("name", ["search", "mapping", "micrographs"])
+def test_a_plan_can_be_summarised_and_its_limits_checked_before_it_runs(
+    name: str, request: pytest.FixtureRequest, RE: RunEngine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan = request.getfixturevalue(name)
+    summarize_plan(plan())
+    assert "Open Run" in capsys.readouterr().out
+    check_limits(plan())
+
+
+def test_a_map_visits_each_point_once_and_notes_a_checkpoint_before_each_move(
+    mapping: Plan, coarse_grid: Space, beamline: SimulatedBeamline
+) -> None:
+    messages = RunEngineSimulator().simulate_plan(mapping())
+    done = commands(messages)
+    assert done.count("save") == done.count("checkpoint") == len(coarse_grid.points)
+    axes = (beamline.stage.x, beamline.stage.y)
+    moves = [m for m in messages if m.command == "set" and m.obj in axes]
+    visited = [(x.args[0], y.args[0]) for x, y in zip(moves[::2], moves[1::2], strict=True)]
+    assert visited == [tuple(point) for point in coarse_grid.snake()]
+    for before, after in pairwise(m for m in messages if m.command != "wait_for"):
+        if after.command == "set" and after.obj is axes[0]:
+            assert before.command == "checkpoint"
+
+
+def test_a_decision_is_saved_before_the_stage_moves(
+    search: Plan, beamline: SimulatedBeamline
+) -> None:
+    messages = RunEngineSimulator().simulate_plan(search())
+    axes = (beamline.stage.x, beamline.stage.y)
+    streams = [m.kwargs["name"] for m in messages if m.command == "create"]
+    assert streams == ["decisions", "primary"] * 5 + ["result"]
+    first_save = commands(messages).index("save")
+    first_move = [m.command if m.obj in axes else "" for m in messages].index("set")
+    assert first_save < len(commands(messages[:first_move]))
+
+
+def test_events_are_saved_where_a_pause_replays_nothing(search: Plan) -> None:
+    rewindable = True
+    for message in RunEngineSimulator().simulate_plan(search()):
+        if message.command == "rewindable" and message.args[0] is False:
+            rewindable = False
+        elif message.command == "rewindable" and rewindable is False:
+            rewindable = True
+        assert message.command != "save" or not rewindable
+
+
+class PlainDetector:
+    """A detector whose frames are brighter the further right the stage stands."""
+
+    name = "det"
+
+    def __init__(self, axes: FrameAxes) -> None:
+        self.axes = axes
+        self.x_um = 0.0
+
+    def frames(self) -> Any:
+        return np.full((1, len(self.axes.qz), len(self.axes.qx)), 1.0 + self.x_um)
+
+
+def test_readings_that_are_given_reach_the_agent(
+    beamline: SimulatedBeamline, coarse_grid: Space
+) -> None:
+    detector: Any = PlainDetector(beamline.det.axes)
+    simulator = RunEngineSimulator()
+    simulator.add_handler("rewindable", lambda message: True)
+
+    def move(message: Msg) -> None:
+        if message.obj is beamline.stage.x:
+            detector.x_um = float(message.args[0])
+
+    def read(message: Msg) -> dict[str, Any]:
+        names = {detector: ("det_total", "det_valid"), beamline.stage: ("stage_x", "stage_y")}
+        return {name: {"value": 1, "timestamp": 0.0} for name in names.get(message.obj, ("row",))}
+
+    simulator.add_handler("set", move)
+    simulator.add_handler("read", read)
+    simulator.simulate_plan(
+        find_hotspot(detector, beamline.stage, grid=coarse_grid, target="total", budget=12)
+    )
+    assert simulator.return_value.best_x == 150.0
+    assert simulator.return_value.n_measured == 12
+
+
+@pytest.mark.parametrize(
+    "options", [{"budget": 0}, {"budget": 5, "exposure_s": -1.0}, {"budget": 5, "target": "roi"}]
+)
+def test_no_message_is_sent_where_a_check_fails(
+    beamline: SimulatedBeamline, coarse_grid: Space, options: dict[str, Any]
+) -> None:
+    plan = find_hotspot(beamline.det, beamline.stage, grid=coarse_grid, **options)
+    with pytest.raises(ValueError, match="must"):
+        next(iter(plan))
