@@ -104,6 +104,7 @@ class PlainDetector:
     """A detector whose frames are brighter the further right the stage stands."""
 
     name = "det"
+    parent = None
 
     def __init__(self, axes: FrameAxes) -> None:
         self.axes = axes
