@@ -51,7 +51,7 @@ class Hotspot:
     best_x: float
     best_y: float
     best_value: float
-    """Objective there, in counts: the model's mean."""
+    """Objective there, in counts: the model's mean, or what was measured if the agent has none."""
     best_sd: float
     n_measured: int
     """Measurements, invalid ones included."""

@@ -38,16 +38,31 @@ __all__ = [
     "Point",
     "PredictsMap",
     "Progress",
+    "RaisesAlarm",
+    "RecommendsSpot",
     "RemembersState",
+    "Spot",
     "Table",
 ]
 
 
 class Agent(Protocol):
-    """Decide where to measure next."""
+    """Decide where to measure next.
+
+    An agent that is chosen by its name (`bl_steer.agents.make_agent`) is built as
+    ``AgentClass(space, seed=seed, **options)``; an object that is given to a plan is taken as it
+    is. What else an agent can do are the small protocols below: `ExplainsDecisions`, `PredictsMap`,
+    `RecommendsSpot`, `RemembersState`.
+    """
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
-        """Return the next points to measure (one by default), each with ``_id``, ``x``, ``y``."""
+        """Return the next points to measure (one by default), each with ``_id``, ``x``, ``y``.
+
+        Raises
+        ------
+        bl_steer.agents.SpaceExhausted
+            When nothing is left to measure: the run ends in good order.
+        """
         ...
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
@@ -64,7 +79,9 @@ class Explanation:
     """Why the latest suggestion was made. NaN stands for "does not apply"."""
 
     reason: str
-    """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name."""
+    """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name; in a recorded
+    decision also ``"retake"`` (the same position after a dead frame) and ``"agent"`` (one that does
+    not explain itself)."""
     acquisition: float = float("nan")
     """Logarithm of the expected improvement, in the agent's own (warped) units of the objective."""
     runner_up_x: float = float("nan")
@@ -96,6 +113,24 @@ class PredictsMap(Protocol):
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return posterior mean and standard deviation, each (n,), at X of shape (n, 2)."""
+        ...
+
+
+class Spot(Protocol):
+    """A spot to report, with the objective that the model expects there."""
+
+    x: float
+    y: float
+    mean: float
+    sd: float
+
+
+@runtime_checkable
+class RecommendsSpot(Protocol):
+    """An agent that says which spot a run should report; else it is the brightest measured one."""
+
+    def recommend(self) -> Spot:
+        """Return the best spot, with mean and standard deviation of the objective."""
         ...
 
 
@@ -137,6 +172,15 @@ class Feature(Protocol):
 
         Zero where a feature has no basis to compare with (ROI counts, totals).
         """
+        ...
+
+
+@runtime_checkable
+class RaisesAlarm(Protocol):
+    """A feature that notices patterns which hold what its basis has not seen."""
+
+    def alarm(self, patterns: Array) -> NDArray[np.bool_]:
+        """Return whether each pattern does: (n_points, n_pixels) to (n_points,)."""
         ...
 
 

@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bl_steer import trials
+from bl_steer.agents import AGENT_NAMES
 from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
@@ -39,7 +40,8 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     presets = ", ".join(PRESETS)
     parser.add_argument("--sample", default="multi-domain", metavar="PRESET", help=presets)
     parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
-    parser.add_argument("--agent", default="bayesian", help="that chooses the points")
+    agents = f"that chooses the points: {', '.join(AGENT_NAMES)}"
+    parser.add_argument("--agent", default="bayesian", help=agents)
     parser.add_argument(
         "--start",
         choices=("maximin", "random"),
@@ -54,7 +56,11 @@ def add_replay(parser: Parser, argv: Sequence[str]) -> None:
     json_option(parser, _replay)
     parser.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
     parser.add_argument(
-        "--agent", nargs="+", default=["bayesian", "random"], metavar="NAME", help="to compare"
+        "--agent",
+        nargs="+",
+        default=["bayesian", "random"],
+        metavar="NAME",
+        help="to compare",
     )
     parser.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
     parser.add_argument(

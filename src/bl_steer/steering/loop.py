@@ -23,6 +23,8 @@ from bl_steer.protocols import (
     Explanation,
     Feature,
     Point,
+    RaisesAlarm,
+    RecommendsSpot,
 )
 from bl_steer.steering.decision import Best, Decision, DetectorDeadError
 
@@ -98,8 +100,9 @@ class Steering:
             self._outcomes = np.append(self._outcomes, self.feature.transform(pattern[None]))
             self._ingest([len(self._positions) - 1])
         self._residual = float(self.feature.residual(pattern[None])[0])
-        alarm = getattr(self.feature, "alarm", None)
-        self._alarm = bool(alarm(pattern[None])[0]) if alarm else False
+        self._alarm = isinstance(self.feature, RaisesAlarm) and bool(
+            self.feature.alarm(pattern[None])[0]
+        )
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
 
     def _ingest(self, indices: range | list[int]) -> None:
@@ -175,10 +178,9 @@ class Steering:
 
     def report(self) -> Best:
         """Return the spot to report: the agent's recommendation, or the brightest measured one."""
-        recommend = getattr(self.agent, "recommend", None)
-        if recommend is None or not len(self._outcomes):
+        if not (isinstance(self.agent, RecommendsSpot) and len(self._outcomes)):
             return self.brightest_measured()
-        spot = recommend()
+        spot = self.agent.recommend()
         return Best(spot.x, spot.y, spot.mean, spot.sd)
 
 
