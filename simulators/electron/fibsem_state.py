@@ -38,7 +38,7 @@ class FibSemState:
     def read(cls, path: Path) -> Self:
         """Read what `write` wrote; `ValueError` for anything else."""
         try:
-            values = json.loads(path.read_text())
+            values = dict(json.loads(path.read_text()))
             read: dict[str, Any] = {
                 k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
             }
