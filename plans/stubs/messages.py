@@ -35,6 +35,8 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+MAX_READS = 100
+"""How often a read that a pause interrupted is asked for again."""
 
 
 class StageError(RuntimeError):
@@ -100,8 +102,15 @@ def _event(
         yield Msg("create", None, name=stream)
         for device in devices:
             reading = yield Msg("read", device)
-            while reading is None and answered:  # a pause interrupted an asynchronous device
-                reading = yield Msg("read", device)
+            for _ in range(MAX_READS if answered else 0):
+                if reading is not None:
+                    break
+                reading = yield Msg("read", device)  # a pause interrupted an asynchronous device
+            if reading is None and answered:
+                raise RuntimeError(
+                    f"{device.name} must answer a read, got nothing {1 + MAX_READS} times; check "
+                    "the device, or give the simulator a handler for read"
+                )
             readings.update(reading or {})
     except Exception:
         yield Msg("drop")  # else the run's last row, its result, could not be recorded

@@ -138,6 +138,13 @@ def test_readings_that_are_given_reach_the_agent(
     assert simulator.return_value.n_measured == 12
 
 
+def test_a_device_that_never_answers_a_read_is_named(mapping: Plan) -> None:
+    simulator = RunEngineSimulator()
+    simulator.add_handler("rewindable", lambda message: True)
+    with pytest.raises(RuntimeError, match="det must answer a read, got nothing 101 times"):
+        simulator.simulate_plan(mapping())
+
+
 @pytest.mark.parametrize(
     "options", [{"budget": 0}, {"budget": 5, "exposure_s": -1.0}, {"budget": 5, "target": "roi"}]
 )
