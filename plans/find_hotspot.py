@@ -144,23 +144,24 @@ def find_hotspot(
     )
     if exposure_s is not None:
         yield from bps.mv(detector.exposure_time, exposure_s)
-    points = PointReader(detector, monitor, stage)
-    devices = points.devices(also_read)
-    hotspots: list[Hotspot] = []
+    reader = PointReader(detector, monitor, stage)
+    devices = reader.devices(also_read)
+    hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
 
     def finish() -> MsgGenerator[None]:
+        hotspot = yield from think(executor, lambda: _summarise(steering, reader))
+        hotspots.append(hotspot)
         row = Row("result")
-        row.value = yield from think(executor, lambda: _summarise(steering, points))
-        hotspots.append(row.value)
+        row.value = hotspot
         yield from record([row], "result")
 
-    @bpp.run_decorator(md=start_document("find_hotspot", settings, points, md))
+    @bpp.run_decorator(md=start_document("find_hotspot", settings, reader, md))
     @bpp.stage_decorator(devices)
     @bpp.finalize_decorator(finish)
     def run() -> MsgGenerator[None]:
-        yield from _steer(steering, points, stage, devices, executor)
+        yield from _steer(steering, reader, stage, devices, executor)
 
     try:
         yield from run()
@@ -175,7 +176,7 @@ def find_hotspot(
 
 def _steer(
     steering: Steering,
-    points: PointReader,
+    reader: PointReader,
     stage: Stage,
     devices: Sequence[Readable[Any]],
     executor: Executor,
@@ -183,23 +184,26 @@ def _steer(
     """Decide, record the decision, measure: until the budget is spent."""
 
     def thought() -> Decision:
-        points.hand_over(steering)
-        return steering.decide(move_s=points.move_s, expose_s=points.expose_s)
+        reader.hand_over(steering)
+        # After a dead frame `decide` gives the same position again: a retake is a decision too.
+        return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
 
     row = Row("decision", UNITS)
     for _ in range(steering.budget):
         try:
-            row.value = decision = yield from think(executor, thought)
+            decision = yield from think(executor, thought)
         except SpaceExhausted:
             return
+        row.value = decision
         yield from record([row], "decisions")
-        points.take((yield from expose_at(stage, decision.x, decision.y, devices)))
-    yield from think(executor, lambda: points.hand_over(steering))
+        readings = yield from expose_at(stage, decision.x, decision.y, devices)
+        reader.take(readings)
+    yield from think(executor, lambda: reader.hand_over(steering))  # of the last point
 
 
-def _summarise(steering: Steering, points: PointReader) -> Hotspot:
+def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
     with suppress(DetectorDeadError):  # the run ends for another reason already
-        points.hand_over(steering)
+        reader.hand_over(steering)
     best = steering.report()
     return Hotspot(
         best_x=best.x,
@@ -207,10 +211,10 @@ def _summarise(steering: Steering, points: PointReader) -> Hotspot:
         best_value=best.value,
         best_sd=best.sd,
         n_measured=steering.n_observed,
-        n_invalid=points.n_invalid,
+        n_invalid=reader.n_invalid,
         basis_version=steering.feature.version,
         stop_reason=steering.stop_reason(),
-        move_s=points.move_s,
-        expose_s=points.expose_s,
+        move_s=reader.move_s,
+        expose_s=reader.expose_s,
         outcomes=steering.outcomes(),
     )

@@ -65,21 +65,21 @@ def map_sample(
     settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
     if exposure_s is not None:
         yield from bps.mv(detector.exposure_time, exposure_s)
-    points = PointReader(detector, monitor, stage)
-    devices = points.devices(also_read)
+    reader = PointReader(detector, monitor, stage)
+    devices = reader.devices(also_read)
     n_measured = 0
 
-    @bpp.run_decorator(md=start_document("map_sample", settings, points, md))
+    @bpp.run_decorator(md=start_document("map_sample", settings, reader, md))
     @bpp.stage_decorator(devices)
     def run() -> MsgGenerator[None]:
         nonlocal n_measured
-        dead = 0
+        dead = 0  # in a row, over the points too
         for x, y in grid.snake() if snake else grid.points:
             for _ in range(1 + MAX_RETAKES):
                 readings = yield from expose_at(stage, x, y, devices)
-                points.take(readings)
+                reader.take(readings)
                 n_measured += 1
-                if points.pattern is not None or not readings:
+                if reader.pattern is not None or not readings:  # none: see `record`
                     dead = 0
                     break
                 dead += 1

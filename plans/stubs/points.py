@@ -100,21 +100,21 @@ class PointReader:
 def start_document(
     plan_name: str,
     settings: Mapping[str, Any],
-    points: PointReader,
+    reader: PointReader,
     md: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
     """Return the run's start metadata: what a later reader needs to repeat every decision."""
-    points.start()
+    reader.start()
     return {
         "plan_name": plan_name,
-        "detectors": [points.detector.name],
-        "motors": list(points.axis_names),
+        "detectors": [reader.detector.name],
+        "motors": list(reader.axis_names),
         "num_points": settings["budget"],
-        "hints": {"dimensions": [([axis], "primary") for axis in points.axis_names]},
+        "hints": {"dimensions": [([axis], "primary") for axis in reader.axis_names]},
         "steering": {
             **settings,
-            "monitor": points.monitor.name if points.monitor else None,
-            "nominal_counts": points.nominal_counts,
+            "monitor": reader.monitor.name if reader.monitor else None,
+            "nominal_counts": reader.nominal_counts,
         },
         "versions": {"bl_steer": _version("bl-steer")}
         | {package: _version(package) for package in PACKAGES[1:]},
