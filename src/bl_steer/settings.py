@@ -18,7 +18,7 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("./bl_steer_data")
     """Folder of the store: Tiled's catalogue, the records, the frames."""
-    instrument: Literal["beamline", "microscope"] = "beamline"
+    instrument: Literal["beamline", "microscope", "fibsem"] = "beamline"
     """What `bl_steer.startup` opens a session on, simulated."""
     sample: str = "multi-domain"
     """Preset of the simulated film in a session."""

@@ -3,21 +3,16 @@
 For IPython profiles, Jupyter and the queue server. Importing this module opens the store and the
 simulated beamline; everything else in the package waits to be called. ``BL_STEER_SAMPLE``,
 ``BL_STEER_SEED`` and ``BL_STEER_DATA_DIR`` choose what is opened, and
-``BL_STEER_INSTRUMENT=microscope`` the simulated microscope in the beamline's place.
+``BL_STEER_INSTRUMENT`` the simulated ``microscope`` or ``fibsem`` in the beamline's place.
 """
 
 import atexit
 
-from bl_steer.session import film, interactive_session, microscope
+from bl_steer.session import interactive_session, simulated
 from bl_steer.settings import Settings
 
 _settings = Settings()
-session, banner = interactive_session(
-    microscope(seed=_settings.seed)
-    if _settings.instrument == "microscope"
-    else film(_settings.sample, seed=_settings.seed),
-    data_dir=_settings.data_dir,
-)
+session, banner = interactive_session(simulated(_settings.instrument), data_dir=_settings.data_dir)
 atexit.register(session.close)
 _namespace = session.namespace()
 globals().update(_namespace)

@@ -12,25 +12,29 @@ from bl_steer.settings import Settings
 
 __all__ = ["add_ioc", "add_session"]
 
+INSTRUMENTS = {
+    "--simulate": ("beamline", "on the simulated beamline (default)"),
+    "--epics": ("epics", "on the PVs of devices/beamline.py"),
+    "--microscope": ("microscope", "on the simulated electron microscope"),
+    "--fibsem": ("fibsem", "on the simulated FIB-SEM, which cuts slices and images them"),
+}
+"""The instrument of each option: a name in `bl_steer.session.SIMULATED`, or EPICS."""
+
 
 def add_session(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``session``."""
     parser.set_defaults(run=_session)
     data_option(parser)
     settings = Settings()
+    parser.set_defaults(instrument="beamline")
     where = parser.add_mutually_exclusive_group()
-    where.add_argument(
-        "--simulate", action="store_true", help="on the simulated beamline (default)"
-    )
-    where.add_argument("--epics", action="store_true", help="on the PVs of devices/beamline.py")
-    where.add_argument(
-        "--microscope", action="store_true", help="on the simulated electron microscope"
-    )
+    for option, (name, text) in INSTRUMENTS.items():
+        where.add_argument(option, dest="instrument", action="store_const", const=name, help=text)
     parser.add_argument(
         "--sample",
         metavar="PRESET",
-        help=f"{', '.join(PRESETS)}, by default {settings.sample}; with --microscope grains, "
-        "network, by default grains",
+        help=f"{', '.join(PRESETS)}, by default {settings.sample}; with --microscope and "
+        "--fibsem grains, network, by default grains",
     )
     parser.add_argument("--seed", type=int, help=f"of the simulation; {settings.seed} by default")
     _prefix_option(parser)
@@ -53,14 +57,10 @@ def _prefix_option(parser: Parser) -> None:
 
 
 def _session(arguments: argparse.Namespace) -> None:
-    settings = Settings()
-    seed = settings.seed if arguments.seed is None else arguments.seed
-    if arguments.epics:
+    if arguments.instrument == "epics":
         instrument = session.epics(arguments.axes, prefix=arguments.prefix)
-    elif arguments.microscope:
-        instrument = session.microscope(arguments.sample or "grains", seed=seed)
     else:
-        instrument = session.film(arguments.sample or settings.sample, seed=seed)
+        instrument = session.simulated(arguments.instrument, arguments.sample, seed=arguments.seed)
     session.embed(*session.interactive_session(instrument, data_dir=arguments.data))
 
 

@@ -1,10 +1,12 @@
 from .import_roots import CollisionError as CollisionError
 from .import_roots import check_import_roots as check_import_roots
+from .instruments import SIMULATED as SIMULATED
 from .instruments import Instrument as Instrument
 from .instruments import epics as epics
 from .instruments import fibsem as fibsem
 from .instruments import film as film
 from .instruments import microscope as microscope
+from .instruments import simulated as simulated
 from .interactive import embed as embed
 from .interactive import interactive_session as interactive_session
 from .reports import report_of as report_of

@@ -6,18 +6,19 @@ An instrument of your own is an `Instrument` with your devices.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.settings import Settings
 from devices import beamline
 from simulators import electron
 from simulators import film as films
 from simulators.clock import VirtualClock
 
-__all__ = ["Instrument", "epics", "fibsem", "film", "microscope"]
+__all__ = ["SIMULATED", "Instrument", "epics", "fibsem", "film", "microscope", "simulated"]
 
 BEAMLINE_STEPS = """\
     RE(find_hotspot(det, stage, monitor=monitor, budget=48))   steer to the brightest spot
@@ -208,3 +209,27 @@ def fibsem(
         simulator,
         FIBSEM_STEPS,
     )
+
+
+SIMULATED: Mapping[str, Callable[..., Instrument]] = {
+    "beamline": film,
+    "microscope": microscope,
+    "fibsem": fibsem,
+}
+"""Simulated instruments by the names of ``BL_STEER_INSTRUMENT``; each takes a sample and a seed."""
+
+
+def simulated(name: str, sample: str | None = None, *, seed: int | None = None) -> Instrument:
+    """Return a simulated instrument by its name; settings say what is left out.
+
+    Parameters
+    ----------
+    name : a key of `SIMULATED`
+    sample : preset of the film, or family of the specimen
+    seed : of the film or specimen
+    """
+    settings = Settings()
+    if sample is None and name == "beamline":  # BL_STEER_SAMPLE names a film, never a specimen
+        sample = settings.sample
+    samples = () if sample is None else (sample,)
+    return SIMULATED[name](*samples, seed=settings.seed if seed is None else seed)
