@@ -9,7 +9,6 @@ from statistics import median
 from typing import Any
 
 from bl_steer import trials
-from bl_steer.agents import AGENT_NAMES
 from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
@@ -40,8 +39,8 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     presets = ", ".join(PRESETS)
     parser.add_argument("--sample", default="multi-domain", metavar="PRESET", help=presets)
     parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
-    agents = f"that chooses the points: {', '.join(AGENT_NAMES)}"
-    parser.add_argument("--agent", default="bayesian", help=agents)
+    agents = f"that chooses the points: {', '.join(trials.AGENTS)}"
+    parser.add_argument("--agent", default="bayesian", metavar="NAME", help=agents)
     parser.add_argument(
         "--start",
         choices=("maximin", "random"),
@@ -60,7 +59,7 @@ def add_replay(parser: Parser, argv: Sequence[str]) -> None:
         nargs="+",
         default=["bayesian", "random"],
         metavar="NAME",
-        help="to compare",
+        help=f"to compare, of {', '.join(trials.AGENTS)}",
     )
     parser.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
     parser.add_argument(

@@ -1,9 +1,9 @@
+from .agents import AGENTS as AGENTS
 from .film import demo as demo
 from .film import find as find
 from .film import paper_figure_1 as paper_figure_1
 from .film import replay as replay
 from .paper import draw_paper as draw_paper
-from .trial import AGENTS as AGENTS
 from .trial import Trial as Trial
 from .trial import check_trial as check_trial
 from .trial import replay_trials as replay_trials

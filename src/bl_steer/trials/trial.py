@@ -13,22 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.agents import AGENT_NAMES, Space
+from bl_steer.agents import Space
 from bl_steer.features import make_feature, parse_target
 from bl_steer.protocols import Array
 from bl_steer.session import Session, film
 from bl_steer.steering import Score, score
 from bl_steer.store import Store
+from bl_steer.trials.agents import AGENTS
 from simulators.film import Sample, SimulatedBeamline, true_map
 
-__all__ = ["AGENTS", "Trial", "check_trial", "replay_trials", "sample_space", "steer"]
-
-AGENTS: dict[str, tuple[str, dict[str, Any]]] = {
-    **{name: (name, {}) for name in AGENT_NAMES},
-    "bayesian": ("bayesian", {"start": "maximin"}),
-    "bayesian-random-start": ("bayesian", {"start": "random"}),
-}
-"""Agents by the names of the command line: the agent and its options."""
+__all__ = ["Trial", "check_trial", "replay_trials", "sample_space", "steer"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +91,7 @@ def steer(
     ----------
     session : on the simulated beamline
     truth : shape (n,), the true map on the sample's points
-    agent : a name in `AGENTS`
+    agent : a name in `bl_steer.trials.AGENTS`
 
     Raises
     ------
