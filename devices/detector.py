@@ -46,10 +46,7 @@ class AreaDetector(FramesDevice):
     busy = Component(EpicsSignalRO, "AcquireBusy", kind=Kind.omitted, auto_monitor=True)
     state = Component(EpicsSignalRO, "DetectorState_RBV", kind=Kind.omitted)
     exposure_time = Component(EpicsSignal, "AcquireTime", kind=Kind.config, doc="of a frame, s")
-    n_frames = Component(EpicsSignal, "NumImages", kind=Kind.config, doc="frames of a point")
-    rocking_range = Component(
-        Signal, value=0.0, kind=Kind.config, doc="full range of the rocking scan of a point, deg"
-    )
+    n_frames = Component(EpicsSignal, "NumImages", kind=Kind.config, doc="frames of a trigger")
     image = Component(EpicsSignalRO, "ArrayData", kind=Kind.omitted)
     qx = Component(Signal, value=[], kind=Kind.config, doc="q in the plane of each column")
     qz = Component(Signal, value=[], kind=Kind.config, doc="q out of the plane of each row")

@@ -20,7 +20,7 @@ from caproto.asyncio.server import Context
 
 from devices.beamline import PREFIX
 from simulators.epics.motor_record import ActingEnum, HurriedTime, MotorRecord
-from simulators.film.beamline import MARGIN, READOUT_S
+from simulators.film.beamline import ALIGNED_DEG, MARGIN, READOUT_S
 from simulators.film.sample import Sample
 
 __all__ = ["process_variables", "serve"]
@@ -34,17 +34,19 @@ LOOPBACK = "127.0.0.1"
 class _Detector:
     """An area detector and its beam monitor; exposes whatever the stage holds in the beam.
 
+    Each frame sees where stage and rocking circle are in the middle of its exposure. A series that
+    was stopped leaves its shots to the next one: repeated after a pause, they keep their noise.
     A put of 1 to ``Acquire`` while it exposes is ignored, as areaDetector's drivers do.
     """
 
     def __init__(
         self,
         sample: Sample,
-        stage: tuple[MotorRecord, MotorRecord],
+        motors: tuple[MotorRecord, MotorRecord, MotorRecord],
         time: HurriedTime,
         exposure_s: float,
     ) -> None:
-        self._sample, self._stage, self._time = sample, stage, time
+        self._sample, self._motors, self._time = sample, motors, time
         self._shot = self._turn = 0
         size = math.prod(sample.axes.shape)
         self.acquire = ActingEnum(self._act, value="Done", enum_strings=("Done", "Acquire"))
@@ -69,18 +71,28 @@ class _Detector:
         await self.state.write(1)
         await self.busy.write(1)
         shots = []
-        for _ in range(int(self.n_frames.value)):
-            exposure_s, begun_s = float(self.exposure_time.value), self._time.elapsed_s
-            await self._time.sleep(exposure_s)
+        begun_s, exposure_s = self._time.elapsed_s, float(self.exposure_time.value)
+        for shot in range(self._shot, self._shot + int(self.n_frames.value)):
+            middle_s = begun_s + 0.5 * exposure_s
+            await self._time.sleep_until(middle_s)
+            x, y, eta = (motor.position_at(middle_s) for motor in self._motors)
+            await self._time.sleep_until(begun_s + exposure_s)
             if turn != self._turn:
                 return
-            x, y = (float(motor.readback.value) for motor in self._stage)
             shots.append(
-                self._sample.expose(x, y, exposure_s=exposure_s, time_s=begun_s, shot=self._shot)
+                self._sample.expose(
+                    x,
+                    y,
+                    exposure_s=exposure_s,
+                    time_s=begun_s,
+                    shot=shot,
+                    rocking_deg=eta - ALIGNED_DEG,
+                )
             )
-            self._shot += 1
+            begun_s += exposure_s
         await self._time.sleep(READOUT_S)
         if turn == self._turn:
+            self._shot += len(shots)
             await self.image.write(np.concatenate([frame.ravel() for frame, _ in shots]))
             await self.counts.write(sum(counts for _, counts in shots))
             await self._end()
@@ -111,10 +123,10 @@ def process_variables(
         for low, high in corners
     )
     circles = {
-        f"DIF:{name}": MotorRecord(time, limits=(-180.0, 180.0), start=0.0, unit="deg")
+        f"DIF:{name}": MotorRecord(time, limits=(-180.0, 180.0), start=ALIGNED_DEG, unit="deg")
         for name in CIRCLES
     }
-    detector = _Detector(sample, (x, y), time, exposure_s)
+    detector = _Detector(sample, (x, y, circles["DIF:ETA"]), time, exposure_s)
     channels = {
         f"{record}{field}": channel
         for record, motor in {"STG:X": x, "STG:Y": y, **circles}.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
 from time import monotonic
 from typing import Any
@@ -14,8 +13,8 @@ from simulators.film.beamline import SPEED
 
 __all__ = ["ActingEnum", "HurriedTime", "MotorRecord"]
 
-TICK_S = 0.1
-"""A moving motor tells where it is ten times a second."""
+TICK_S = 0.02
+"""A moving motor tells where it is fifty times a second."""
 
 Act = Callable[[], Awaitable[None]]
 
@@ -62,6 +61,10 @@ class HurriedTime:
         """Wait for `duration_s`."""
         await asyncio.sleep(duration_s / self.speedup)
 
+    async def sleep_until(self, elapsed_s: float) -> None:
+        """Wait until `elapsed_s` have passed since the start."""
+        await self.sleep(max(elapsed_s - self.elapsed_s, 0.0))
+
 
 class MotorRecord:
     """A motor record, as far as `ophyd.EpicsMotor` knows one.
@@ -76,6 +79,7 @@ class MotorRecord:
     ) -> None:
         self._time = time
         self._turn = 0
+        self._path: tuple[float, float, float, float] | None = None
         low, high = limits
         position: dict[str, Any] = {"value": start, "precision": 4, "units": unit}
         self.setpoint = _ActingDouble(
@@ -137,17 +141,32 @@ class MotorRecord:
         if await self._travel(target, turn):
             await self._rest()
 
+    def position_at(self, elapsed_s: float) -> float:
+        """Return where the motor is at a time of its present move, or rests."""
+        if self._path is None:
+            return float(self.readback.value)
+        start, end, began_s, duration_s = self._path
+        return start + (end - start) * min(max((elapsed_s - began_s) / duration_s, 0.0), 1.0)
+
+    def _position(self) -> float:
+        return self.position_at(self._time.elapsed_s)
+
     async def _travel(self, target: float, turn: int) -> bool:
         """Go to `target`; return whether nothing else was asked for on the way."""
-        start = float(self.readback.value)
+        start = self._position()
         duration_s = abs(target - start) / max(float(self.velocity.value), 1e-6)
-        steps = max(1, math.ceil(duration_s / self._time.speedup / TICK_S))
-        for step in range(1, steps + 1):
-            await self._time.sleep(duration_s / steps)
-            if turn != self._turn:
-                return False
-            await self.readback.write(start + (target - start) * step / steps)
-        return True
+        if duration_s > 0.0:
+            self._path = start, target, self._time.elapsed_s, duration_s
+            end_s = self._time.elapsed_s + duration_s
+            tick_s = TICK_S * self._time.speedup
+            while (left_s := end_s - self._time.elapsed_s) > 0.0:
+                await self._time.sleep(min(left_s, tick_s))
+                if turn != self._turn:
+                    return False
+                await self.readback.write(self._position())
+            self._path = None
+        await self.readback.write(target)
+        return turn == self._turn
 
     async def _stop(self) -> None:
         await self.stop.write(0)
@@ -156,6 +175,8 @@ class MotorRecord:
 
     async def _halt(self) -> None:
         self._next_turn()
+        position, self._path = self._position(), None
+        await self.readback.write(position)
         await self.setpoint.write(self.readback.value)
         await self._rest()
 

@@ -16,7 +16,7 @@ from ophyd.sim import make_fake_device
 from bl_steer.protocols import Array
 from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from simulators.clock import VirtualClock
-from simulators.epics.fake_motor import animate
+from simulators.epics.fake_motor import FakeMotor, animate
 from simulators.film.sample import Sample
 
 __all__ = ["SimulatedBeamline"]
@@ -25,6 +25,8 @@ SPEED = 50.0
 """µm/s, and deg/s for the circles: assumed, the beamline's own is not known."""
 SETTLE_S = 0.9
 READOUT_S = 0.2
+ALIGNED_DEG = 0.0
+"""Where the circles stand, and `eta` is aligned to the reflection, when a session begins."""
 MARGIN = 10.0
 """Travel beyond the sample's edge, in the sample's unit."""
 
@@ -35,11 +37,38 @@ class _ClockedMonitor(BeamMonitor):
     sim_clock = Component(Signal, value=0.0, kind=Kind.normal, doc="simulated time, s since 1970")
 
 
+class _ShotNumbers:
+    """The numbers of a run's shots: a measurement repeated after a pause keeps its own.
+
+    Noise belongs to a shot, so an interrupted run measures what an uninterrupted one does. A shot
+    is repeated where it is to fill the same row of the file from the same positions; a row may be
+    made of several, such as the steps of a rocking scan.
+    """
+
+    def __init__(self) -> None:
+        self._next = 0
+        self._row: tuple[Path | None, int] | None = None
+        self._known: dict[tuple[object, ...], range] = {}
+
+    def of(self, path: Path | None, row: int, where: tuple[float, ...], n_frames: int) -> range:
+        """Return the numbers of `n_frames` frames, taken from `where` on, for a row of a file."""
+        if path is None or self._row != (path, row):
+            self._row = (path, row)
+            self._known.clear()
+        if (*where, n_frames) not in self._known:
+            self._known[(*where, n_frames)] = range(self._next, self._next + n_frames)
+            self._next += n_frames
+        return self._known[(*where, n_frames)]
+
+
 class SimulatedBeamline:
     """Devices with the real names and signals, around a simulated sample.
 
     With 5 µm steps and an exposure of 10 s a point takes 11.2 s, as at the beamline: .1 s of
     motion, .9 s to settle, 10 s of exposure, .2 s to read out.
+
+    Stage and circles move while the detector exposes, where a plan does not wait for them: each
+    frame sees where they are in its middle. The circle ``diffractometer.eta`` rocks the sample.
 
     Parameters
     ----------
@@ -59,8 +88,7 @@ class SimulatedBeamline:
     ) -> None:
         self.sample = sample
         self.clock = VirtualClock() if clock is None else clock
-        self._shots = range(0)
-        self._point: tuple[Path | None, int] | None = None
+        self._shots = _ShotNumbers()
         self.stage: Any = make_fake_device(SampleStage)("SIM:STG:", name="stage", settle_s=0.0)
         self.det: Any = make_fake_device(AreaDetector)(
             "SIM:DET:", name="det", axes=sample.axes, frames_dir=frames_dir
@@ -69,25 +97,36 @@ class SimulatedBeamline:
         self.diffractometer: Any = make_fake_device(SurfaceDiffractometer)(
             "SIM:DIF:", name="diffractometer"
         )
-        self._prepare_stage()
+        self.x, self.y = self._prepare_stage()
         self._prepare_detector(exposure_s)
-        for circle in self.diffractometer.component_names:
-            self._animate(getattr(self.diffractometer, circle), (-180.0, 180.0), 0.0, "deg")
+        self.circles = {
+            circle: self._animate(
+                getattr(self.diffractometer, circle), (-180.0, 180.0), ALIGNED_DEG, "deg"
+            )
+            for circle in self.diffractometer.component_names
+        }
 
     @property
     def devices(self) -> dict[str, Device]:
         """The devices by name."""
         return {d.name: d for d in (self.stage, self.det, self.monitor, self.diffractometer)}
 
-    def _prepare_stage(self) -> None:
+    def _prepare_stage(self) -> tuple[FakeMotor, FakeMotor]:
         self.stage.settle_time.put(SETTLE_S)
-        for axis, positions in zip((self.stage.x, self.stage.y), self.sample.grid, strict=True):
-            low, high = float(positions.min()), float(positions.max())
+        corners = [
+            (float(positions.min()), float(positions.max())) for positions in self.sample.grid
+        ]
+        x, y = (
             self._animate(axis, (low - MARGIN, high + MARGIN), low, self.sample.unit)
+            for axis, (low, high) in zip((self.stage.x, self.stage.y), corners, strict=True)
+        )
+        return x, y
 
-    def _animate(self, motor: Any, limits: tuple[float, float], start: float, unit: str) -> None:
+    def _animate(
+        self, motor: Any, limits: tuple[float, float], start: float, unit: str
+    ) -> FakeMotor:
         """Let a fake motor record move, in simulated time."""
-        animate(
+        return animate(
             motor,
             self.clock,
             limits=limits,
@@ -110,37 +149,37 @@ class SimulatedBeamline:
     def _acquire(self, value: int, **_: object) -> None:
         if not value:
             return
-        self.clock.join()
-        det = self.det
+        det, clock = self.det, self.clock
+        begun = clock.free()
         exposure_s, n_frames = float(det.exposure_time.get()), int(det.n_frames.get())
-        x, y = (axis.user_readback.get() for axis in (self.stage.x, self.stage.y))
-        det.busy.sim_put(1)
+        det.busy.sim_put(1, timestamp=begun)
         shots = []
-        for shot in self._numbers(n_frames):
+        for shot in self._shots.of(det.file_path, det.n_points, self._where(begun), n_frames):
+            begun_s, begun = clock.elapsed_s, clock.now
+            clock.advance(begun + 0.5 * exposure_s)
+            x, y, eta = self._where(clock.now)
             shots.append(
                 self.sample.expose(
-                    x, y, exposure_s=exposure_s, time_s=self.clock.elapsed_s, shot=shot
+                    x,
+                    y,
+                    exposure_s=exposure_s,
+                    time_s=begun_s,
+                    shot=shot,
+                    rocking_deg=eta - ALIGNED_DEG,
                 )
             )
-            self.clock.occupy(exposure_s)
-            self.clock.join()
-        self.clock.occupy(READOUT_S)
-        now = self.clock.join()
+            clock.advance(begun + exposure_s)
+        clock.occupy(READOUT_S)
+        now = clock.free()
         det.image.sim_put(np.stack([frame for frame, _ in shots]), timestamp=now)
         self.monitor.counts.sim_put(sum(counts for _, counts in shots), timestamp=now)
         self.monitor.sim_clock.put(now, timestamp=now)
-        det.busy.sim_put(0)
+        det.busy.sim_put(0, timestamp=now)
 
-    def _numbers(self, n_frames: int) -> range:
-        """Return the numbers of a point's shots: a point repeated after a pause keeps its own.
-
-        Noise belongs to a shot, so an interrupted run measures what an uninterrupted one does.
-        """
-        point = (self.det.file_path, self.det.n_points)
-        if point[0] is None or point != self._point:
-            self._point = point
-            self._shots = range(self._shots.stop, self._shots.stop + n_frames)
-        return self._shots
+    def _where(self, time_s: float) -> tuple[float, float, float]:
+        """Return the stage's positions and the rocking circle's angle at a time."""
+        x, y, eta = (motor.position_at(time_s) for motor in (self.x, self.y, self.circles["eta"]))
+        return x, y, eta
 
     def duration_s(self, path: Array, *, exposure_s: float) -> float:
         """Return the simulated time that measuring along `path`, shape (n, 2), takes."""

@@ -146,8 +146,8 @@ class RecordedMap:
         """Shape (n_y, n_x) of a regular grid, None for scattered points."""
         return self._shape
 
-    def rates(self, x: Array, y: Array) -> Array:
-        """Return the recorded values at the positions, (n, H, W), as recorded."""
+    def rates(self, x: Array, y: Array, *, rocking_deg: float = 0.0) -> Array:
+        """Return the recorded values at the positions, (n, H, W), as recorded at any angle."""
         x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
         if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
             raise ValueError(
@@ -161,11 +161,19 @@ class RecordedMap:
         return np.asarray(self._lookup(np.stack(positions, axis=1)), dtype=float)
 
     def expose(
-        self, x: float, y: float, *, exposure_s: float, time_s: float, shot: int
+        self,
+        x: float,
+        y: float,
+        *,
+        exposure_s: float,
+        time_s: float,
+        shot: int,
+        rocking_deg: float = 0.0,
     ) -> tuple[NDArray[np.float64], float]:
         """Return the recorded frame (H, W) and the monitor counts of the nominal beam.
 
-        `time_s` and `shot` change nothing: there is no drift and no noise but the recorded one.
+        `time_s`, `shot` and `rocking_deg` change nothing: there is no drift, no noise but the
+        recorded one, and no angle but that of the record.
         """
         if not 0.0 < exposure_s < np.inf:
             raise ValueError(

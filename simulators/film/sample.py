@@ -39,12 +39,22 @@ class Sample(Protocol):
         """Shape (n_y, n_x) where the points form a regular grid, None for scattered points."""
         ...
 
-    def rates(self, x: Array, y: Array) -> Array:
-        """Return noise-free count rates, shape (n, H, W), counts/s. Never shown to an agent."""
+    def rates(self, x: Array, y: Array, *, rocking_deg: float = 0.0) -> Array:
+        """Return noise-free count rates, shape (n, H, W), counts/s. Never shown to an agent.
+
+        `rocking_deg` is the angle of the circle that rocks the sample, from where it was aligned.
+        """
         ...
 
     def expose(
-        self, x: float, y: float, *, exposure_s: float, time_s: float, shot: int
+        self,
+        x: float,
+        y: float,
+        *,
+        exposure_s: float,
+        time_s: float,
+        shot: int,
+        rocking_deg: float = 0.0,
     ) -> tuple[NDArray[np.float64], float]:
         """Return one measured frame (H, W) in counts, and the beam monitor's counts.
 

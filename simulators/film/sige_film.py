@@ -2,8 +2,9 @@
 
 A spot holds a Si-rich matrix in two depth sublayers, a Ge-rich population and the substrate. Each
 is an anisotropic Gaussian peak whose place follows from composition, relaxation and tilt
-(`bl_steer.diffraction.sige`); how these vary over the film is in `simulators.film.film_fields`. For
-maps that were measured somewhere, use `simulators.film.recorded_map`.
+(`bl_steer.diffraction.sige`); how these vary over the film is in `simulators.film.film_fields`, and
+how a peak fades as a circle turns in `simulators.film.rocking`. For maps that were measured
+somewhere, use `simulators.film.recorded_map`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes, peak_position
 from bl_steer.protocols import Array
 from simulators.film.film_fields import EXTENT_UM, PRESETS, FilmFields
+from simulators.film.rocking import rocking_factor
 
 __all__ = ["PRESETS", "SigeFilm"]
 
@@ -113,8 +115,14 @@ class SigeFilm:
         """Grid points along y and x."""
         return N_GRID, N_GRID
 
-    def rates(self, x: Array, y: Array) -> Array:
-        """Return noise-free count rates at the nominal beam, (n, 33, 33), counts/s."""
+    def rates(self, x: Array, y: Array, *, rocking_deg: float = 0.0) -> Array:
+        """Return noise-free count rates at the nominal beam, (n, 33, 33), counts/s.
+
+        Parameters
+        ----------
+        x, y : shape (n,), positions, µm
+        rocking_deg : of the circle that rocks the film, from where it was aligned
+        """
         x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
         if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
             raise ValueError(
@@ -122,11 +130,18 @@ class SigeFilm:
                 "µm; give one finite x and y for each spot"
             )
         batches = range(0, len(x), BATCH)
-        frames = [self._draw(x[i : i + BATCH], y[i : i + BATCH]) for i in batches]
+        frames = [self._draw(x[i : i + BATCH], y[i : i + BATCH], rocking_deg) for i in batches]
         return np.concatenate(frames).reshape(-1, *self.axes.shape)
 
     def expose(
-        self, x: float, y: float, *, exposure_s: float, time_s: float, shot: int
+        self,
+        x: float,
+        y: float,
+        *,
+        exposure_s: float,
+        time_s: float,
+        shot: int,
+        rocking_deg: float = 0.0,
     ) -> tuple[NDArray[np.float64], float]:
         """Return one measured frame (33, 33), counts, and the beam monitor's counts.
 
@@ -136,6 +151,7 @@ class SigeFilm:
         exposure_s : exposure time, s
         time_s : time since the start, s; the beam's drift follows it
         shot : number of the exposure; the noise follows it and the seed
+        rocking_deg : as for `rates`
         """
         if not 0.0 < exposure_s < np.inf:
             raise ValueError(
@@ -147,7 +163,7 @@ class SigeFilm:
         beam = self._beam(time_s + 0.5 * exposure_s)
         monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
         seen = beam * np.exp(self.settings.flicker * rng.standard_normal())
-        rates = self.rates(np.array([x]), np.array([y])).ravel()
+        rates = self.rates(np.array([x]), np.array([y]), rocking_deg=rocking_deg).ravel()
         frame = rng.poisson((seen * rates + self._hot) * exposure_s).astype(float)
         if rng.uniform() < ZINGER_PROBABILITY:
             hits = rng.choice(frame.size, rng.integers(1, 4), replace=False)
@@ -162,13 +178,16 @@ class SigeFilm:
         since_top_up = (time_s / TOP_UP_PERIOD_S + self._top_up_phase) % 1.0
         return float((1.0 + drift) * (1.0 - TOP_UP_LOSS * since_top_up))
 
-    def _draw(self, x: Array, y: Array) -> Array:
+    def _draw(self, x: Array, y: Array, rocking_deg: float) -> Array:
         """Return rates (n, pixels): the mean over the beam's footprint of all peaks."""
         # Two Gauss-Hermite nodes a direction lie at one standard deviation, with equal weights.
         step = FOOTPRINT_FWHM_UM / (2.0 * np.sqrt(2.0 * np.log(2.0)))
         nodes = step * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
         spots_x, spots_y = ((u[:, None] + nodes[:, i]).ravel() for i, u in enumerate((x, y)))
         q, rate = self._peaks(spots_x, spots_y)
+        if rocking_deg:
+            tilt = self._tilts(spots_x, spots_y)
+            rate = rate * rocking_factor(rocking_deg, tilt, q, ANGULAR_SIGMA * WIDTHS[:, 1])
         exponents = _coefficients(q, rate / len(nodes), self.axes) @ self._basis
         np.exp(exponents, out=exponents)
         total = exponents.reshape(len(x), -1, self._basis.shape[1]).sum(axis=1)
@@ -177,16 +196,21 @@ class SigeFilm:
     def _peaks(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Return positions q (n, 4, 2), 1/Å, and rates (n, 4), counts/s, of the four peaks."""
         f = self.fields
-        matrix_ge, matrix_tilt = f.matrix_ge(x, y), f.matrix_tilt_deg(x, y)
+        matrix_ge = f.matrix_ge(x, y)
         rich, film = f.rich_fraction(x, y), FILM_RATE * f.thickness(x, y)
         still = np.zeros_like(x)
         ge = [still, *(matrix_ge + d for d in SUBLAYER_GE), f.rich_ge(x, y)]
         relaxation = [still, *(still + r for r in SUBLAYER_RELAXATION), f.rich_relaxation(x, y)]
-        tilt = [still, matrix_tilt, matrix_tilt, f.rich_tilt_deg(x, y)]
-        q = peak_position(np.stack(ge, -1), np.stack(relaxation, -1), np.stack(tilt, -1))
+        q = peak_position(np.stack(ge, -1), np.stack(relaxation, -1), self._tilts(x, y))
         matrix = [film * (1.0 - rich) * share for share in SUBLAYER_SHARE]
         rates = [still + SUBSTRATE_RATE, *matrix, film * rich]
         return np.stack(q, axis=-1), np.stack(rates, axis=-1)
+
+    def _tilts(self, x: Array, y: Array) -> Array:
+        """Return the tilts (n, 4) of the four populations, degrees."""
+        matrix = self.fields.matrix_tilt_deg(x, y)
+        tilts = [np.zeros_like(x), matrix, matrix, self.fields.rich_tilt_deg(x, y)]
+        return np.stack(tilts, axis=-1)
 
 
 def _quadratic_basis(axes: FrameAxes) -> Array:

@@ -21,6 +21,7 @@ from bl_steer.agents import Space
 from bl_steer.session import Session, epics, open_session
 
 BUDGET = 14
+SWEPT = 8
 
 
 def refusals(session: Session) -> dict[str, Any]:
@@ -98,12 +99,35 @@ def paused_run(session: Session) -> dict[str, Any]:
     }
 
 
+def swept_circle(session: Session) -> dict[str, Any]:
+    """Turn the circle through the reflection while the detector takes its series."""
+    det, eta = session.devices["det"], session.devices["diffractometer"].eta
+    encoder: list[float] = []
+    speed, exposure_s = eta.velocity.get(), det.exposure_time.get()
+
+    def sweep() -> Any:
+        yield from bps.mv(eta, -1.0)
+        yield from bps.mv(eta.velocity, 2.0 / (SWEPT * exposure_s), det.n_frames, SWEPT)
+        yield from bps.abs_set(eta, 1.0, group="sweep")
+        yield from bps.trigger(det, group="sweep")
+        yield from bps.wait("sweep")
+
+    token = eta.user_readback.subscribe(lambda value, **_: encoder.append(value), run=False)
+    session.RE(sweep())
+    eta.user_readback.unsubscribe(token)
+    frames = det.frames().sum(axis=(1, 2)).tolist()
+    session.RE(bps.mv(det.n_frames, 1, eta.velocity, speed))
+    session.RE(bps.mv(eta, 0.0))
+    return {"frames": frames, "encoder": encoder, "end": float(eta.position)}
+
+
 def main(prefix: str, data_dir: str) -> None:
     instrument = epics(prefix=prefix, settle_s=0.02, timeout_s=20.0)
     with open_session(instrument, data_dir=data_dir, progress=False) as session:
         report = {
             "refusals": refusals(session),
             "stopped": stopped_move(session),
+            "swept": swept_circle(session),
             "run": paused_run(session),
         }
     Path(data_dir, "report.json").write_text(json.dumps(report))

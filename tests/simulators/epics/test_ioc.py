@@ -148,6 +148,26 @@ def test_a_stopped_motor_stays_where_it_is_and_obeys_the_next_move(report: dict[
     assert stopped["next"] == 90.0
 
 
+def test_frames_of_a_sweep_over_channel_access_follow_the_circle(report: dict[str, Any]) -> None:
+    swept = report["swept"]
+    film = SigeFilm("smooth", seed=1)
+    x, y = np.array([90.0]), np.array([30.0])
+    middles = np.linspace(-0.875, 0.875, 8)
+    # The detector is told some ms after the motor: at 100 times real time, part of a frame.
+    curves = {
+        late: np.array([film.rates(x, y, rocking_deg=a + late).sum() for a in middles])
+        for late in np.linspace(0.0, 0.1, 21)
+    }
+    measured = np.array(swept["frames"]) / 10.0
+    expected = min(curves.values(), key=lambda curve: np.abs(curve - measured).sum())
+    assert expected.max() > 2.0 * expected.min()
+    np.testing.assert_allclose(measured, expected, rtol=0.1, atol=60.0)
+    encoder = np.array(swept["encoder"])
+    moving = encoder[(encoder > -1.0) & (encoder < 1.0)]
+    assert len(moving) > 8, "the readback follows the motion"
+    assert swept["end"] == 0.0
+
+
 def test_a_paused_run_stores_each_point_once_where_the_agent_wanted_it(
     report: dict[str, Any], stored: Run
 ) -> None:
