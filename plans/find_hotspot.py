@@ -153,7 +153,7 @@ def find_hotspot(
     def finish() -> MsgGenerator[None]:
         hotspot = yield from think(executor, lambda: _summarise(steering, reader))
         hotspots.append(hotspot)
-        row = Row("result")
+        row = Row("result", axes=grid.names)
         row.value = hotspot
         yield from record([row], "result")
 
@@ -161,7 +161,8 @@ def find_hotspot(
     @bpp.stage_decorator(devices)
     @bpp.finalize_decorator(finish)
     def run() -> MsgGenerator[None]:
-        yield from _steer(steering, reader, stage, devices, executor)
+        row = Row("decision", UNITS, axes=grid.names)
+        yield from _steer(steering, reader, stage, devices, executor, row)
 
     try:
         yield from run()
@@ -180,6 +181,7 @@ def _steer(
     stage: Stage,
     devices: Sequence[Readable[Any]],
     executor: Executor,
+    row: Row,
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent."""
 
@@ -188,7 +190,6 @@ def _steer(
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
 
-    row = Row("decision", UNITS)
     for _ in range(steering.budget):
         try:
             decision = yield from think(executor, thought)

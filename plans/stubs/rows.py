@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from dataclasses import Field, fields
 from typing import Any, ClassVar
 
 import numpy as np
+
+from bl_steer.agents import AXIS_NAMES
 
 __all__ = ["Row"]
 
@@ -23,13 +26,22 @@ class Row:
     ----------
     name : of the object in the documents
     units : unit of each field that has one
+    axes : names of the axes that there are; columns of others (``z``, ``best_z``, ``runner_up_z``)
+        are left out. None leaves out nothing.
     """
 
     parent: ClassVar[None] = None
     hints: ClassVar[dict[str, Any]] = {}
 
-    def __init__(self, name: str, units: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        units: dict[str, str] | None = None,
+        *,
+        axes: Sequence[str] | None = None,
+    ) -> None:
         self.name = name
+        self.axes = axes
         self.value: Any = None
         self.units = units or {}
 
@@ -38,7 +50,7 @@ class Row:
         now = time.time()
         return {
             field.name: {"value": _plain(getattr(self.value, field.name)), "timestamp": now}
-            for field in fields(self.value)
+            for field in self._fields()
         }
 
     def describe(self) -> dict[str, Any]:
@@ -47,8 +59,12 @@ class Row:
             field.name: {"source": f"bl_steer:{self.name}"}
             | _kind(getattr(self.value, field.name))
             | ({"units": self.units[field.name]} if field.name in self.units else {})
-            for field in fields(self.value)
+            for field in self._fields()
         }
+
+    def _fields(self) -> Iterator[Field[Any]]:
+        absent = set() if self.axes is None else set(AXIS_NAMES) - set(self.axes)
+        return (f for f in fields(self.value) if f.name.rpartition("_")[2] not in absent)
 
     def read_configuration(self) -> dict[str, Any]:
         """Return no configuration."""

@@ -18,7 +18,8 @@ from pydantic import BaseModel
 
 Array = NDArray[np.float64]
 Point = dict[str, Any]
-"""``{"_id": 3, "x": 55.0, "y": 20.0}``; an outcome carries ``"objective"`` as well."""
+"""``{"_id": 3, "x": 55.0, "y": 20.0}``, on one axis without ``y``, on three with ``z`` as well; an
+outcome carries ``"objective"``, too."""
 
 Table = Mapping[str, NDArray[Any]]
 """Columns of one length by name; numbers and text only."""
@@ -56,7 +57,8 @@ class Agent(Protocol):
     """
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
-        """Return the next points to measure (one by default), each with ``_id``, ``x``, ``y``.
+        """Return the next points to measure (one by default), each with ``_id`` and ``x``
+        (and ``y`` (and ``z``), by the axes of the space).
 
         Raises
         ------
@@ -66,7 +68,7 @@ class Agent(Protocol):
         ...
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Take outcomes: ``_id``, ``x``, ``y``, ``objective``.
+        """Take outcomes: a point as it was suggested, with its ``objective``.
 
         An ``_id`` seen before replaces its outcome: that is how a feature whose basis changed
         labels all earlier points anew.
@@ -96,6 +98,7 @@ class Explanation:
     noise_sd: float = float("nan")
     amplitude: float = float("nan")
     constant_mean: float = float("nan")
+    runner_up_z: float = float("nan")
 
 
 @runtime_checkable
@@ -112,12 +115,15 @@ class PredictsMap(Protocol):
     """An agent that can predict the objective where nothing was measured."""
 
     def predict(self, X: Array) -> tuple[Array, Array]:
-        """Return posterior mean and standard deviation, each (n,), at X of shape (n, 2)."""
+        """Return posterior mean and standard deviation, each (n,), at X of shape (n, d)."""
         ...
 
 
 class Spot(Protocol):
-    """A spot to report, with the objective that the model expects there."""
+    """A spot to report, with the objective that the model expects there.
+
+    On one axis ``y`` is NaN; on three there is a ``z``.
+    """
 
     x: float
     y: float

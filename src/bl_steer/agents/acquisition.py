@@ -49,7 +49,7 @@ class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):
 
     @t_batch_mode_transform(expected_q=1)  # type: ignore[arg-type]  # BoTorch types it on its base
     def forward(self, X: Tensor) -> Tensor:
-        """Return the value at X of shape (b, 1, 2): (b,)."""
+        """Return the value at X of shape (b, 1, d): (b,)."""
         # GPyTorch floors variances at 1e-10, whatever the unit of the targets.
         with gpytorch.settings.min_variance(double_value=SMALLEST_VARIANCE):
             posterior = self.ensemble.posterior(X)

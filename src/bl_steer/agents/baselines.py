@@ -62,8 +62,7 @@ class OrderedAgent(ABC):
 
     def _suggest_one(self) -> Point:
         cell = first_free_cell(self._order, self._ledger.barred())
-        x, y = self.space.points[cell].tolist()
-        return self._ledger.issue(x, y)
+        return self._ledger.issue(*self.space.points[cell].tolist())
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Take outcomes, by the rules of `Ledger.ingest`."""
@@ -111,9 +110,8 @@ class SobolAgent(OrderedAgent):
         n = len(self.space)
         rng = np.random.default_rng(self.seed)
         lower, upper = self.space.bounds
-        sequence = scipy.stats.qmc.Sobol(2, scramble=True, seed=rng).random_base2(
-            int(np.log2(n)) + 3
-        )
+        sobol = scipy.stats.qmc.Sobol(len(self.space.names), scramble=True, seed=rng)
+        sequence = sobol.random_base2(int(np.log2(n)) + 3)
         # Each cell owns half a pitch beyond the outermost points, or the rim is hit half as often.
         margin = 0.5 * self.space.pitch
         positions = lower - margin + sequence * (upper - lower + 2 * margin)
@@ -143,9 +141,6 @@ class RasterAgent(OrderedAgent):
         return {**super().settings, "snake": self.snake}
 
     def _plan(self) -> Order:
-        order = np.arange(len(self.space), dtype=np.intp)
-        if self.snake and self.space.shape is not None:
-            rows = order.reshape(self.space.shape).copy()
-            rows[1::2] = rows[1::2, ::-1]
-            order = rows.ravel()
-        return order
+        if self.snake:
+            return self.space.snake_order()
+        return np.arange(len(self.space), dtype=np.intp)

@@ -6,6 +6,7 @@ continuous domain, and `bl_steer.agents.baselines` for agents that learn nothing
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
+from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import Ledger, check_choice, check_settings
@@ -32,12 +34,16 @@ MIN_OUTCOMES = 2
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The spot to report: position in the axes' units, posterior mean and sd of the objective."""
+    """The spot to report: position in the axes' units, posterior mean and sd of the objective.
+
+    The coordinate of an axis that the space does not have is NaN.
+    """
 
     x: float
     y: float
     mean: float
     sd: float
+    z: float = math.nan
 
 
 class BayesianAgent:
@@ -135,7 +141,7 @@ class BayesianAgent:
         return self._ledger.explain()
 
     def predict(self, X: Array) -> tuple[Array, Array]:
-        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2).
+        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, d).
 
         The sd is that of the noise-free objective. Raises ValueError before there are two valid
         outcomes.
@@ -157,11 +163,14 @@ class BayesianAgent:
         if len(X) == 0:
             raise ValueError("recommend must have a valid outcome, got none; ingest points first")
         if len(X) < MIN_OUTCOMES:
-            (x, y), mean = X[0], self._ledger.objectives()[0]
-            return Recommendation(float(x), float(y), float(mean), float("nan"))
+            return self._recommended(X[0], self._ledger.objectives()[0], math.nan)
         mean, sd = self.predict(X)
         best = int(np.argmax(mean + self._ledger.objectives()))
-        return Recommendation(*map(float, (*X[best], mean[best], sd[best])))
+        return self._recommended(X[best], mean[best], sd[best])
+
+    def _recommended(self, position: Array, mean: float, sd: float) -> Recommendation:
+        spot = {"y": math.nan, **self.space.point(position.tolist())}
+        return Recommendation(**spot, mean=float(mean), sd=float(sd))
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and record, as JSON-compatible data."""
@@ -180,16 +189,15 @@ class BayesianAgent:
         else:
             with single_thread():
                 cell, ledger.explanation = self._improve()
-        x, y = self.space.points[cell].tolist()
-        return ledger.issue(x, y)
+        return ledger.issue(*self.space.points[cell].tolist())
 
     def _start_cell(self) -> int:
         barred = self._ledger.barred()
         if self.start == "random":
             return first_free_cell(self._order, barred)
-        pending = [(e.x, e.y) for e in self._ledger.pending.values()]
-        occupied = np.concatenate([self._ledger.positions(), np.array(pending).reshape(-1, 2)])
-        return farthest_cell(self.space, occupied=occupied, barred=barred, order=self._order)
+        return farthest_cell(
+            self.space, occupied=self._ledger.occupied(), barred=barred, order=self._order
+        )
 
     def _condition(self) -> tuple[Array, float]:
         z, offset = warped(self._ledger.objectives(), self.warp)
@@ -208,14 +216,14 @@ class BayesianAgent:
         mean, sd = self._predict(self._model.candidates[cell : cell + 1], offset)
         values[cell] = -np.inf
         second = self._best(values)
-        other = second if np.isfinite(values[second]) else None
+        another = bool(np.isfinite(values[second]))
+        runner_up = self.space.points[second].tolist() if another else []
         weights = self._model.log_weights.exp()
         return cell, Explanation(
             reason="improve",
             acquisition=best,
-            runner_up_x=float("nan") if other is None else float(self.space.points[other, 0]),
-            runner_up_y=float("nan") if other is None else float(self.space.points[other, 1]),
-            runner_up_acquisition=float("nan") if other is None else float(values[other]),
+            **{f"runner_up_{name}": v for name, v in zip(AXIS_NAMES, runner_up, strict=False)},
+            runner_up_acquisition=float(values[second]) if another else math.nan,
             mean=float(mean[0]),
             sd=float(sd[0]),
             lengthscale=float(weights @ self._model.lengthscales),

@@ -80,7 +80,7 @@ class ContinuousAgent:
         return self._ledger.explain()
 
     def predict(self, X: Array) -> tuple[Array, Array]:
-        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, 2)."""
+        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, d)."""
         self._ledger.check_outcomes(MIN_OUTCOMES)
         with self._reproducibly():
             return _moments(self._fitted(), np.asarray(X, dtype=np.float64))
@@ -97,20 +97,19 @@ class ContinuousAgent:
     def _suggest_one(self) -> Point:
         if self._ledger.n_taken < self.n_start or len(self._ledger.measured) < MIN_OUTCOMES:
             self._ledger.explanation = Explanation("start")
-            x, y = self._random_point()
+            position = self._random_point()
         else:
             with self._reproducibly():
-                x, y = self._improve()
-        return self._ledger.issue(x, y)
+                position = self._improve()
+        return self._ledger.issue(*position)
 
-    def _random_point(self) -> tuple[float, float]:
+    def _random_point(self) -> list[float]:
         """Return the uniformly random point that belongs to the next id."""
         rng = np.random.default_rng([self._rng_seed, self._ledger.next_id])
         lower, upper = self.space.bounds
-        x, y = lower + rng.random(2) * (upper - lower)
-        return float(x), float(y)
+        return [float(value) for value in lower + rng.random(len(lower)) * (upper - lower)]
 
-    def _improve(self) -> tuple[float, float]:
+    def _improve(self) -> list[float]:
         model = self._fitted()
         best_f = float(self._ledger.objectives().max())
         acquisition = LogExpectedImprovement(model, best_f=best_f)
@@ -133,8 +132,7 @@ class ContinuousAgent:
                 (lengthscales * (self.space.bounds[1] - self.space.bounds[0])).mean()
             ),
         )
-        x, y = point[0].tolist()
-        return x, y
+        return [float(value) for value in point[0]]
 
     def _fitted(self) -> SingleTaskGP:
         X = torch.tensor(self._ledger.positions())
@@ -142,7 +140,7 @@ class ContinuousAgent:
         model = SingleTaskGP(
             X,
             Y,
-            input_transform=Normalize(d=2, bounds=torch.tensor(self.space.bounds)),
+            input_transform=Normalize(d=X.shape[1], bounds=torch.tensor(self.space.bounds)),
             outcome_transform=Standardize(m=1),
         )
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))

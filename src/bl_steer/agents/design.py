@@ -44,7 +44,7 @@ def farthest_cell(
 
     Parameters
     ----------
-    occupied : shape (n_occupied, 2), positions already measured or on their way.
+    occupied : shape (n_occupied, d), positions already measured or on their way.
     barred : shape (n,), cells that must not be returned.
     order : shape (n,), a permutation of the cells; its first is returned when nothing is occupied.
 

@@ -50,7 +50,7 @@ class GrowingFactors:
 
     Parameters
     ----------
-    candidates : shape (C, 2), in the axes' units.
+    candidates : shape (C, d), in the axes' units.
     lengthscales, nuggets : shape (M,). Nuggets are noise variances over the amplitude.
     block : rows allocated at a time.
 
@@ -80,7 +80,7 @@ class GrowingFactors:
         self._distinct, self._which = torch.unique(lengthscales, return_inverse=True)
         self.n_rows = 0
         self.n_labelled = 0
-        self._X = candidates.new_zeros(block, 2)
+        self._X = candidates.new_zeros(block, candidates.shape[1])
         self._y = candidates.new_zeros(block)
         self._L = candidates.new_zeros(members, block, block)
         self._V = candidates.new_zeros(members, block, count)
@@ -121,7 +121,7 @@ class GrowingFactors:
         return self._correlations(X, self.X)
 
     def add_point(self, x: Tensor) -> None:
-        """Extend L, V and the log determinant by the point x, shape (2,)."""
+        """Extend L, V and the log determinant by the point x, shape (d,)."""
         n = self.n_rows
         if n == len(self._X):
             self._grow()
@@ -179,7 +179,7 @@ class GrowingFactors:
 
     def _grow(self) -> None:
         rows, (members, count) = len(self._X) + self._block, self.VtV.shape
-        self._X = _grown(self._X, (rows, 2))
+        self._X = _grown(self._X, (rows, self._X.shape[1]))
         self._y = _grown(self._y, (rows,))
         self._L = _grown(self._L, (members, rows, rows))
         self._V = _grown(self._V, (members, rows, count))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -37,8 +37,7 @@ class Entry:
     """One point: its id, position in the axes' units, cell (None between cells) and outcome."""
 
     id: PointId
-    x: float
-    y: float
+    position: tuple[float, ...]
     cell: int | None
     objective: float = math.nan
 
@@ -101,17 +100,17 @@ class Ledger:
                 f"{len(self.measured)}; ingest more points first"
             )
 
-    def issue(self, x: float, y: float) -> Point:
-        """Give out (x, y) as a suggestion with the next id: 0, 1, 2, …"""
-        entry = Entry(self.next_id, x, y, self.space.cell_of(x, y))
+    def issue(self, *position: float) -> Point:
+        """Give out a position as a suggestion with the next id: 0, 1, 2, …"""
+        entry = Entry(self.next_id, position, self.space.cell_of(*position))
         self.pending[entry.id] = entry
         self.next_id += 1
-        return {"_id": entry.id, "x": x, "y": y}
+        return {"_id": entry.id, **self.space.point(position)}
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Take outcomes; nothing is taken if any of them is wrong.
 
-        The rules: an ``_id`` of ours is the suggested cell (``x`` and ``y`` may be left out, or
+        The rules: an ``_id`` of ours is the suggested cell (its coordinates may be left out, or
         may be a readback within a pitch of it); an ``_id`` seen before replaces its outcome; an
         unknown ``_id``, None or none at all is a point measured by somebody else; an objective of
         NaN is an invalid measurement, which frees its cell.
@@ -147,8 +146,15 @@ class Ledger:
         return mask
 
     def positions(self) -> Array:
-        """Return the measured positions, shape (n, 2), in order."""
-        return np.array([(e.x, e.y) for e in self.measured.values()]).reshape(-1, 2)
+        """Return the measured positions, shape (n, d), in order."""
+        return self._positions(self.measured)
+
+    def occupied(self) -> Array:
+        """Return the positions measured and then those on their way, shape (n, d)."""
+        return np.concatenate([self._positions(self.measured), self._positions(self.pending)])
+
+    def _positions(self, group: Mapping[PointId, Entry]) -> Array:
+        return np.array([e.position for e in group.values()]).reshape(-1, len(self.space.names))
 
     def objectives(self) -> Array:
         """Return the measured outcomes, shape (n,), in order."""
@@ -156,15 +162,12 @@ class Ledger:
 
     def state_dict(self) -> dict[str, Any]:
         """Return the record as JSON-compatible data."""
-        invalid = [{**asdict(e), "objective": None} for e in self.invalid.values()]
-        pending = [{**asdict(e), "objective": None} for e in self.pending.values()]
-        measured = [asdict(e) for e in self.measured.values()]
         return {
             "next_id": self.next_id,
             "n_foreign": self.n_foreign,
-            "pending": pending,
-            "measured": measured,
-            "invalid": invalid,
+            "pending": [self._saved(e) for e in self.pending.values()],
+            "measured": [self._saved(e) for e in self.measured.values()],
+            "invalid": [self._saved(e) for e in self.invalid.values()],
             "explanation": _explanation_to_json(self.explanation),
         }
 
@@ -172,7 +175,7 @@ class Ledger:
         """Restore what `state_dict` returned."""
         self.next_id, self.n_foreign = int(state["next_id"]), int(state["n_foreign"])
         self.pending, self.measured, self.invalid = (
-            {row["id"]: _restored(row) for row in state[group]}
+            {row["id"]: self._restored(row) for row in state[group]}
             for group in ("pending", "measured", "invalid")
         )
         self.explanation = _explanation_from_json(state["explanation"])
@@ -195,15 +198,16 @@ class Ledger:
         known = None if point_id is None else self._known(point_id)
         if known is not None:
             self._check_position(known, point, number)
-            return Entry(known.id, known.x, known.y, known.cell, objective)
-        x, y = _number(point, "x", number), _number(point, "y", number)
-        if not (math.isfinite(x) and math.isfinite(y)):
+            return replace(known, objective=objective)
+        position = tuple(_number(point, name, number) for name in self.space.names)
+        if not all(map(math.isfinite, position)):
             raise ValueError(
-                f"x and y must be finite, got ({x}, {y}) at position {number}; give the position "
+                f"{' and '.join(self.space.names)} must be finite, got "
+                f"({', '.join(map(str, position))}) at position {number}; give the position "
                 "at which the point was measured"
             )
         name = f"foreign-{self.n_foreign + number}" if point_id is None else point_id
-        return Entry(name, x, y, self.space.cell_of(x, y), objective)
+        return Entry(name, position, self.space.cell_of(*position), objective)
 
     def _known(self, name: PointId) -> Entry | None:
         for group in (self.pending, self.measured, self.invalid):
@@ -212,14 +216,26 @@ class Ledger:
         return None
 
     def _check_position(self, known: Entry, point: Mapping[str, Any], number: int) -> None:
-        x = _number(point, "x", number) if "x" in point else known.x
-        y = _number(point, "y", number) if "y" in point else known.y
-        if not max(abs(x - known.x), abs(y - known.y)) <= self.space.pitch:
+        suggested = self.space.point(known.position)
+        position = [
+            _number(point, name, number) if name in point else suggested[name] for name in suggested
+        ]
+        if not np.abs(np.subtract(position, known.position)).max() <= self.space.pitch:
             raise ValueError(
                 f"the outcome of _id {known.id!r} must lie within a pitch "
-                f"({self.space.pitch:g}) of ({known.x:g}, {known.y:g}), got ({x:g}, {y:g}); "
+                f"({self.space.pitch:g}) of {_written(known.position)}, got {_written(position)}; "
                 "leave out _id for a point measured elsewhere"
             )
+
+    def _saved(self, entry: Entry) -> dict[str, Any]:
+        objective = None if math.isnan(entry.objective) else entry.objective
+        position = self.space.point(entry.position)
+        return {"id": entry.id, **position, "cell": entry.cell, "objective": objective}
+
+    def _restored(self, row: Mapping[str, Any]) -> Entry:
+        objective = math.nan if row["objective"] is None else float(row["objective"])
+        position = tuple(float(row[name]) for name in self.space.names)
+        return Entry(row["id"], position, row["cell"], objective)
 
     def _take(self, entry: Entry) -> None:
         self.pending.pop(entry.id, None)
@@ -239,13 +255,12 @@ def _number(point: Mapping[str, Any], name: str, number: int) -> float:
     except (KeyError, TypeError, ValueError):
         raise ValueError(
             f"{name} must be a number, got {point.get(name)!r} at position {number}; an outcome "
-            "needs _id, x, y and objective"
+            "needs _id, its coordinates and objective"
         ) from None
 
 
-def _restored(row: Mapping[str, Any]) -> Entry:
-    objective = math.nan if row["objective"] is None else float(row["objective"])
-    return Entry(row["id"], float(row["x"]), float(row["y"]), row["cell"], objective)
+def _written(position: Sequence[float]) -> str:
+    return f"({', '.join(f'{value:g}' for value in position)})"
 
 
 def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:

@@ -1,4 +1,4 @@
-"""Where the agents may measure: a frozen set of candidate points.
+"""Where the agents may measure: a frozen set of candidate points on one, two or three axes.
 
 Candidates are the user's grid cells (or any scattered points), because a loop that is not told
 the pitch spends a fifth of its shots on cells already measured. Loads no torch, so that plans and
@@ -10,12 +10,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any, Self
 
 import numpy as np
 import scipy  # it loads .spatial and .stats (1 s of a small job) when they are used
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
+from bl_steer.agents.coordinates import AXIS_NAMES, MAX_POINTS, axis_values, coordinates
 from bl_steer.protocols import Array
 
 __all__ = ["Space", "SpaceExhausted"]
@@ -31,8 +33,9 @@ class Space:
 
     Attributes
     ----------
-    points : shape (n, 2), x and y of every candidate, in the axes' units; read-only.
-    shape : (n_y, n_x) of a grid, with x running fastest; None for scattered points.
+    points : shape (n, d), x (and y (and z)) of every candidate, in the axes' units; read-only.
+    shape : (n_x,), (n_y, n_x) or (n_z, n_y, n_x) of a grid, with x running fastest; None for
+        scattered points.
     pitch : the smallest spacing of a grid's coordinates; for scattered points the median distance
         to the nearest neighbour (the smallest one would follow a single close pair).
 
@@ -43,13 +46,15 @@ class Space:
     (6, (2, 3), 5.0, 10.0)
     >>> space.index_of(9.0, 4.0)
     5
+    >>> Space.grid([0, 5, 10]).names
+    ('x',)
     """
 
     points: Array
-    shape: tuple[int, int] | None
+    shape: tuple[int, ...] | None
     pitch: float
     bounds: Array = field(init=False)
-    """Shape (2, 2): lower corner, upper corner, as BoTorch has it."""
+    """Shape (2, d): lower corner, upper corner, as BoTorch has it."""
 
     def __post_init__(self) -> None:
         bounds = np.stack([self.points.min(axis=0), self.points.max(axis=0)])
@@ -58,58 +63,102 @@ class Space:
         object.__setattr__(self, "bounds", bounds)
 
     @classmethod
-    def grid(cls, x: ArrayLike, y: ArrayLike) -> Self:
-        """Return the cells of a rectangular grid.
+    def grid(cls, x: ArrayLike, y: ArrayLike | None = None, z: ArrayLike | None = None) -> Self:
+        """Return the cells of a line, a rectangle or a box.
 
         Parameters
         ----------
-        x : shape (n_x,), column positions, in the axes' units.
-        y : shape (n_y,), row positions.
+        x : shape (n_x,), positions along the axis that runs fastest, in the axes' units.
+        y, z : shape (n_y,) and (n_z,), positions along the second and the third axis, if any.
 
         Raises
         ------
         ValueError
-            If a coordinate is not finite or appears twice, or the grid has fewer than 2 cells.
+            If a coordinate is not finite or appears twice, or the grid has fewer than 2 cells or
+            more than `MAX_POINTS`.
         """
-        columns, rows = _coordinates("x", x), _coordinates("y", y)
-        for name, values in (("x", columns), ("y", rows)):
+        axes = _axes(x, y, z)
+        for name, values in zip(AXIS_NAMES, axes, strict=False):
             _reject_duplicates(f"{name} of a grid", values[:, None])
-        _reject_too_few(len(columns) * len(rows))
-        xx, yy = np.meshgrid(columns, rows)
-        steps = np.concatenate([np.diff(np.sort(columns)), np.diff(np.sort(rows))])
-        points = np.column_stack([xx.ravel(), yy.ravel()])
-        return cls(points=points, shape=(len(rows), len(columns)), pitch=float(steps.min()))
+        shape = tuple(len(values) for values in reversed(axes))
+        _check_count(prod(shape))
+        columns = np.meshgrid(*reversed(axes), indexing="ij")[::-1]
+        steps = np.concatenate([np.diff(np.sort(values)) for values in axes])
+        points = np.column_stack([column.ravel() for column in columns])
+        return cls(points=points, shape=shape, pitch=float(steps.min()))
 
     @classmethod
-    def scattered(cls, x: ArrayLike, y: ArrayLike) -> Self:
-        """Return scattered candidates, one per pair (x[i], y[i]).
+    def scattered(
+        cls, x: ArrayLike, y: ArrayLike | None = None, z: ArrayLike | None = None
+    ) -> Self:
+        """Return scattered candidates, one per (x[i], y[i], z[i]).
 
         Parameters
         ----------
-        x, y : shape (n,) each, positions in the axes' units.
+        x, y, z : shape (n,) each, positions in the axes' units; y and z where there are such axes.
 
         Raises
         ------
         ValueError
             If the lengths differ, a coordinate is not finite, a point appears twice, or there are
-            fewer than 2 points.
+            fewer than 2 points or more than `MAX_POINTS`.
         """
-        xs, ys = _coordinates("x", x), _coordinates("y", y)
-        if len(xs) != len(ys):
+        axes = _axes(x, y, z)
+        lengths = [len(values) for values in axes]
+        if len(set(lengths)) > 1:
+            names = " and ".join(AXIS_NAMES[: len(axes)])
             raise ValueError(
-                f"x and y of scattered points must have one length, got {len(xs)} and {len(ys)}; "
-                "give one x and one y per point, or use Space.grid"
+                f"{names} of scattered points must have one length, got "
+                f"{' and '.join(map(str, lengths))}; give one value of each per point, or use "
+                "Space.grid"
             )
-        _reject_too_few(len(xs))
-        points = np.column_stack([xs, ys])
+        _check_count(lengths[0])
+        points = np.column_stack(axes)
         _reject_duplicates("scattered points", points)
         distances, _ = scipy.spatial.cKDTree(points).query(points, k=2)
         return cls(points=points, shape=None, pitch=float(np.median(distances[:, 1])))
 
     @classmethod
     def from_dict(cls, saved: Mapping[str, Any]) -> Self:
-        """Return the space that `to_dict` described."""
-        return (cls.scattered if saved["scattered"] else cls.grid)(saved["x"], saved["y"])
+        """Return the space that `to_dict` described, or that a user wrote as JSON.
+
+        Parameters
+        ----------
+        saved : ``x``, ``y``, ``z`` (the first one, two or three): each a list of positions, or
+            ``{"start": 0, "stop": 150, "num": 31}``, or ``{"start": 0, "stop": 150, "step": 5}``,
+            ends included; ``scattered``: true for single points, false or absent for a grid.
+
+        Raises
+        ------
+        ValueError
+            If the mapping has other keys or none, or its values make no space.
+
+        Examples
+        --------
+        >>> Space.from_dict({"x": {"start": 0, "stop": 150, "num": 31}, "y": [0, 5]}).shape
+        (2, 31)
+        """
+        if not isinstance(saved, Mapping):
+            raise ValueError(
+                f"a space must be a mapping with x, y, z, got {saved!r}; "
+                'try {"x": {"start": 0, "stop": 150, "num": 31}}'
+            )
+        names = [name for name in AXIS_NAMES if name in saved]
+        unknown = [key for key in saved if key not in (*AXIS_NAMES, "scattered")]
+        if unknown or not names or names != list(AXIS_NAMES[: len(names)]):
+            raise ValueError(
+                "a space must be written with x, or x and y, or x, y and z, and scattered, got "
+                f"{', '.join(map(repr, saved)) or 'nothing'}; rename or remove what is not among "
+                "these"
+            )
+        scattered = saved.get("scattered", False)
+        if not isinstance(scattered, bool):
+            raise ValueError(
+                f"scattered must be true or false, got {scattered!r}; leave it out for a grid"
+            )
+        return (cls.scattered if scattered else cls.grid)(
+            *(axis_values(name, saved[name]) for name in names)
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON-compatible data, for a run's start document.
@@ -117,28 +166,53 @@ class Space:
         >>> Space.grid([0, 5], [0, 5]).to_dict()
         {'x': [0.0, 5.0], 'y': [0.0, 5.0], 'scattered': False}
         """
-        x, y = self.points.T
-        if self.shape is not None:
-            x, y = x[: self.shape[1]], y[:: self.shape[1]]
-        return {"x": x.tolist(), "y": y.tolist(), "scattered": self.shape is None}
+        axes = {name: self.axis(name).tolist() for name in self.names}
+        return {**axes, "scattered": self.shape is None}
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the axes: ("x",), ("x", "y") or ("x", "y", "z")."""
+        return AXIS_NAMES[: self.points.shape[1]]
+
+    def axis(self, name: str) -> Array:
+        """Return the coordinates along one axis: (n_x,) of a grid, (n,) of scattered points."""
+        column = self.names.index(name)
+        values = self.points[:, column]
+        if self.shape is None:
+            return values
+        # The axes after this one, counted from the slowest, are passed in one step.
+        faster = prod(self.shape[len(self.shape) - column :])
+        return values[: faster * self.shape[-1 - column] : faster]
+
+    def point(self, position: Sequence[float]) -> dict[str, float]:
+        """Return a position by the names of its axes.
+
+        >>> Space.grid([0, 5], [0, 5]).point((5.0, 0.0))
+        {'x': 5.0, 'y': 0.0}
+        """
+        return dict(zip(self.names, position, strict=True))
 
     def snake(self) -> Array:
-        """Return the points row by row, every second row backwards, shape (n, 2).
+        """Return the points row by row, every second row (and layer) backwards, shape (n, d).
 
-        Scattered points have no rows: they keep their order.
+        Each point of a grid follows a neighbour. Scattered points have no rows: they keep their
+        order.
         """
+        return self.points[self.snake_order()]
+
+    def snake_order(self) -> NDArray[np.intp]:
+        """Return the indices of the points in the order of `snake`, shape (n,)."""
+        order = np.arange(len(self), dtype=np.intp)
         if self.shape is None:
-            return self.points
-        rows = self.points.reshape(*self.shape, 2).copy()
-        rows[1::2] = rows[1::2, ::-1]
-        return np.asarray(rows.reshape(-1, 2))
+            return order
+        return _boustrophedon(order.reshape(self.shape))
 
     def __len__(self) -> int:
         return len(self.points)
 
     @property
     def extent(self) -> float:
-        """Length of the longer side of the bounding box, in the axes' units."""
+        """Length of the longest side of the bounding box, in the axes' units."""
         return float((self.bounds[1] - self.bounds[0]).max())
 
     @property
@@ -146,37 +220,46 @@ class Space:
         """Hexadecimal digest of the candidates in their order: equal spaces, equal digests."""
         return hashlib.sha256(np.ascontiguousarray(self.points).tobytes()).hexdigest()[:16]
 
-    def index_of(self, x: float, y: float) -> int:
-        """Return the index of the candidate nearest to (x, y); of equals, the lowest."""
-        offsets = self.points - np.array([x, y], dtype=np.float64)
+    def index_of(self, *position: float) -> int:
+        """Return the index of the candidate nearest to (x, y, z); of equals, the lowest."""
+        offsets = self.points - np.array(position, dtype=np.float64)
         return int(np.argmin((offsets**2).sum(axis=1)))
 
-    def cell_of(self, x: float, y: float) -> int | None:
-        """Return the candidate that (x, y) falls on, within half a pitch; None between cells."""
-        index = self.index_of(x, y)
-        distance = float(np.abs(self.points[index] - (x, y)).max())
+    def cell_of(self, *position: float) -> int | None:
+        """Return the candidate that (x, y, z) falls on, within half a pitch; None between cells."""
+        index = self.index_of(*position)
+        distance = float(np.abs(self.points[index] - position).max())
         return index if distance <= 0.5 * self.pitch * (1 + 1e-9) else None
 
 
-def _coordinates(name: str, values: ArrayLike) -> Array:
-    array = np.array(values, dtype=np.float64)
-    if array.ndim != 1:
-        raise ValueError(
-            f"{name} must be one-dimensional, got shape {array.shape}; pass the axis, not the mesh"
-        )
-    bad = np.flatnonzero(~np.isfinite(array))
-    if len(bad):
-        raise ValueError(
-            f"{name} must be finite everywhere, got {array[bad[0]]} at index {bad[0]} "
-            f"({len(bad)} in all); remove these points"
-        )
-    return array
+def _axes(x: ArrayLike, y: ArrayLike | None, z: ArrayLike | None) -> list[Array]:
+    if y is None and z is not None:
+        raise ValueError("a space with z must have y as well, got none; call the second axis y")
+    return [
+        coordinates(name, values)
+        for name, values in zip(AXIS_NAMES, (x, y, z), strict=True)
+        if values is not None
+    ]
 
 
-def _reject_too_few(n: int) -> None:
+def _boustrophedon(order: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Return a path through a block of cells that never jumps, shape (n,)."""
+    if order.ndim == 1:
+        return order
+    paths = [_boustrophedon(part) for part in order]
+    paths[1::2] = [path[::-1] for path in paths[1::2]]
+    return np.concatenate(paths)
+
+
+def _check_count(n: int) -> None:
     if n < 2:
         raise ValueError(
             f"a space must have at least 2 points, got {n}; widen the range or reduce the pitch"
+        )
+    if n > MAX_POINTS:
+        raise ValueError(
+            f"a space must have at most {MAX_POINTS} points, got {n}; narrow the range or widen "
+            "the pitch"
         )
 
 

@@ -51,7 +51,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
 
     Parameters
     ----------
-    candidates : shape (C, 2), float64, in the axes' units.
+    candidates : shape (C, d), float64, in the axes' units.
     pitch, extent : the shortest lengthscale, and the length whose quarter is the longest.
     kernel : "matern52" or "rbf".
 
@@ -128,7 +128,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
 
         Parameters
         ----------
-        X : shape (n, 2), n ≥ 1; on the candidates or between them.
+        X : shape (n, d), n ≥ 1; on the candidates or between them.
         y : shape (n,), finite.
         """
         known = self.factors.n_rows
@@ -154,7 +154,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         of noise variances, GPyTorch's own exact prediction is used.
         """
         if X.shape[-2] == 1 and not isinstance(observation_noise, Tensor) and self.factors.n_rows:
-            mean, variance = self.member_moments(X[..., 0, :].reshape(-1, 2))
+            mean, variance = self.member_moments(X[..., 0, :].reshape(-1, X.shape[-1]))
             if observation_noise:
                 variance = variance + self.noise_variance[:, None]
             shape = (*X.shape[:-2], len(self.nuggets), 1)
@@ -168,7 +168,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         return posterior if posterior_transform is None else posterior_transform(posterior)
 
     def member_moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Return every member's mean and variance at X of shape (n, 2): (M, n) each."""
+        """Return every member's mean and variance at X of shape (n, d): (M, n) each."""
         f = self.factors
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
             VtW, explained = f.VtW, f.VtV

@@ -6,6 +6,7 @@ of a stored run with those made again.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -22,21 +23,23 @@ class DetectorDeadError(RuntimeError):
     """A spot gave no valid frame, several times in a row."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Decision:
     """One row of the stream ``decisions``: what was decided, and all it was based on.
 
     Values of the objective are in the objective's units (counts), positions in the axes' units,
-    times in seconds. NaN stands for "does not apply".
+    times in seconds. NaN stands for "does not apply", as ``z`` where there is no third axis.
     """
 
     point: int
     x: float
-    y: float
+    y: float = math.nan
+    z: float = math.nan
     reason: str
     acquisition: float
     runner_up_x: float
-    runner_up_y: float
+    runner_up_y: float = math.nan
+    runner_up_z: float = math.nan
     runner_up_acquisition: float
     mean: float
     sd: float
@@ -47,7 +50,8 @@ class Decision:
     basis_version: int
     best_so_far: float
     best_x: float
-    best_y: float
+    best_y: float = math.nan
+    best_z: float = math.nan
     previous_outcome: float
     previous_residual: float
     previous_alarm: bool
@@ -62,12 +66,16 @@ class Decision:
 
 @dataclass(frozen=True)
 class Best:
-    """The brightest measured spot, with the model's mean and uncertainty there."""
+    """The brightest measured spot, with the model's mean and uncertainty there.
+
+    The coordinate of an axis that there is not is NaN.
+    """
 
     x: float
     y: float
     value: float
     sd: float
+    z: float = math.nan
 
 
 def same_decision(first: Decision, second: Decision) -> bool:

@@ -6,6 +6,7 @@ stored run and must come to the same decisions. It holds no device and knows no 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bl_steer import features
-from bl_steer.agents import Space, SpaceExhausted, make_agent
+from bl_steer.agents import AXIS_NAMES, Space, SpaceExhausted, make_agent
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import (
     Agent,
@@ -81,7 +82,7 @@ class Steering:
             if self._retakes > MAX_RETAKES:
                 raise DetectorDeadError(
                     f"the detector must give a valid frame, got {self._retakes} dead ones in a row "
-                    f"at x = {position['x']:g}, y = {position['y']:g}; "
+                    f"at {_written(position)}; "
                     "check detector, shutter and beam"
                 )
             return
@@ -128,15 +129,18 @@ class Steering:
         if self._retakes:
             explanation["reason"] = "retake"
         best = self.brightest_measured()
+        x, y, z = _coordinates(self._pending)
         return Decision(
             point=self._n_observed,
-            x=float(self._pending["x"]),
-            y=float(self._pending["y"]),
+            x=x,
+            y=y,
+            z=z,
             **explanation,
             basis_version=self.feature.version,
             best_so_far=best.value,
             best_x=best.x,
             best_y=best.y,
+            best_z=best.z,
             previous_outcome=self._previous_outcome(),
             previous_residual=self._residual,
             previous_alarm=self._alarm,
@@ -172,16 +176,24 @@ class Steering:
             return Best(nan, nan, nan, nan)
         i = int(np.argmax(self._outcomes))
         position = self._positions[i]
-        return Best(
-            float(position["x"]), float(position["y"]), float(self._outcomes[i]), float("nan")
-        )
+        x, y, z = _coordinates(position)
+        return Best(x, y, float(self._outcomes[i]), math.nan, z)
 
     def report(self) -> Best:
         """Return the spot to report: the agent's recommendation, or the brightest measured one."""
         if not (isinstance(self.agent, RecommendsSpot) and len(self._outcomes)):
             return self.brightest_measured()
         spot = self.agent.recommend()
-        return Best(spot.x, spot.y, spot.mean, spot.sd)
+        return Best(spot.x, spot.y, spot.mean, spot.sd, getattr(spot, "z", math.nan))
+
+
+def _coordinates(point: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return x, y and z, NaN for an axis that there is not."""
+    return tuple(float(point.get(name, math.nan)) for name in AXIS_NAMES)
+
+
+def _written(point: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} = {point[name]:g}" for name in AXIS_NAMES if name in point)
 
 
 def build_steering(
@@ -192,8 +204,7 @@ def build_steering(
     Parameters
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``, and
-        ``grid`` with ``x`` and ``y``: coordinate arrays of a regular grid, or with
-        ``scattered: True`` of single points
+        ``grid`` as `Space.from_dict` takes it
     axes : coordinates of the frame's pixels
     agent : an agent to use in place of the named one
     """

@@ -54,7 +54,14 @@ def differing_decisions(run: Run) -> list[int]:
         for point, decision in enumerate(again)
         if not same_decision(
             decision,
-            Decision(**{field.name: table[field.name][point] for field in fields(Decision)}),
+            # Columns of axes that the run does not have are absent.
+            Decision(
+                **{
+                    field.name: table[field.name][point]
+                    for field in fields(Decision)
+                    if field.name in table
+                }
+            ),
         )
     ]
 
@@ -67,7 +74,7 @@ def predicted_map(
     Parameters
     ----------
     settings : the ``steering`` entry of the run's start document
-    measured : shape (n, 2), positions of the valid points
+    measured : shape (n, d), positions of the valid points
     outcomes : shape (n,), their outcomes under the last basis, counts
 
     Returns
@@ -85,8 +92,8 @@ def predicted_map(
         agent = make_agent("bayesian", space, seed=seed)
     agent.ingest(
         [
-            {"_id": i, "x": float(x), "y": float(y), "objective": float(outcome)}
-            for i, ((x, y), outcome) in enumerate(zip(measured, outcomes, strict=True))
+            {"_id": i, **space.point(position.tolist()), "objective": float(outcome)}
+            for i, (position, outcome) in enumerate(zip(measured, outcomes, strict=True))
         ]
     )
     if not isinstance(agent, PredictsMap):

@@ -41,9 +41,9 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
 
     Parameters
     ----------
-    measured : shape (n, 2), positions in the order of measurement
-    reported : shape (2,), the spot that the search reports
-    points, truth : shape (m, 2) and (m,), the true map on its grid
+    measured : shape (n, d), positions in the order of measurement
+    reported : shape (d,), the spot that the search reports
+    points, truth : shape (m, d) and (m,), the true map on its grid
     reach : distance from A that counts as A, in the axes' units; the pitch
 
     Examples

@@ -137,3 +137,38 @@ def test_spectra_steer_as_well() -> None:
         steering.observe(np.full(8, float(i)))
     assert steering.brightest_measured().value == 32.0
     assert steering.stop_reason() == "budget"
+
+
+@pytest.mark.parametrize("n_axes", [1, 3])
+def test_a_loop_on_one_or_three_axes_is_replayed_and_its_map_predicted(n_axes: int) -> None:
+    names = ["x", "y", "z"][:n_axes]
+    num = {1: 33, 3: 9}[n_axes]
+    grid = {name: {"start": 0, "stop": 40, "num": num} for name in names}
+    settings = {**SETTINGS, "target": "total", "grid": grid, "budget": 14}
+    axes = FrameAxes.channels((1, 1))
+    steering = build_steering(settings, axes)
+    decisions, patterns = [], []
+    for _ in range(settings["budget"]):
+        decisions.append(steering.decide())
+        position = np.array([getattr(decisions[-1], name) for name in names])
+        patterns.append(np.array([100 * np.exp(-((position - 25) ** 2).sum() / 200)]))
+        steering.observe(patterns[-1])
+    again = replay(settings, axes, np.array(patterns), np.ones(len(patterns), bool))
+    assert all(map(same_decision, decisions, again))
+    absent = ["x", "y", "z"][n_axes:]
+    assert all(np.isnan(getattr(decisions[-1], f"{of}{n}")) for of in ("", "best_") for n in absent)
+    measured = np.array([[getattr(d, name) for name in names] for d in decisions])
+    best = steering.brightest_measured()
+    assert [getattr(best, name) for name in names] in measured.tolist()
+    mean, _ = predicted_map(settings, measured, steering.outcomes())
+    assert mean.shape == (num**n_axes,)
+
+
+def test_an_error_names_the_position_on_the_axes_that_there_are() -> None:
+    settings = {**SETTINGS, "target": "total", "grid": {"x": [0, 1, 2]}}
+    steering = build_steering(settings, FrameAxes.channels((1, 1)))
+    steering.decide()
+    for _ in range(3):
+        steering.observe(None)
+    with pytest.raises(DetectorDeadError, match=r"in a row at x = \d; check detector"):
+        steering.observe(None)
