@@ -5,5 +5,7 @@ from .listing import RunRow as RunRow
 from .listing import list_runs as list_runs
 from .listing import open_named as open_named
 from .listing import open_run as open_run
+from .live import LiveEvent as LiveEvent
+from .live import LiveRun as LiveRun
 from .run import Run as Run
 from .run import read_outcomes as read_outcomes

@@ -10,6 +10,7 @@ from event_model import unpack_event_page
 from numpy.typing import NDArray
 
 from bl_steer.runs.frames import Frames, FrameSource
+from bl_steer.runs.references import Reference, References, image_key, steered_detector
 from bl_steer.store import StoreError
 
 __all__ = ["Parts", "Table", "parts_from_documents", "parts_from_tiled"]
@@ -41,7 +42,7 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
             "which there are"
         )
     streams = {name: _table(list(rows.values())) for name, rows in gatherer.rows.items()}
-    frames = gatherer.frames(streams.get(PRIMARY, {}))
+    frames = gatherer.frames()
     return Parts(gatherer.start, gatherer.stop, streams, gatherer.configuration, frames)
 
 
@@ -69,30 +70,43 @@ class _Gatherer:
         self.configuration: dict[str, Any] = {}
         self.rows: dict[str, dict[int, dict[str, Any]]] = {}
         self._stream_of: dict[str, str] = {}
-        self._data_keys: dict[str, dict[str, Any]] = {}
-        self._resources: dict[str, Mapping[str, Any]] = {}
-        self._frame_of: dict[int, tuple[str, int]] = {}
+        self._descriptors: dict[str, dict[str, Any]] = {}
+        self._references = References(self._descriptors)
+        self._objects: dict[str, list[str]] = {}
+        self._external: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
+        self._references(name, doc)
         handle = getattr(self, f"_{name}", None)
         if handle is not None:
             handle(doc)
 
-    def frames(self, primary: Table) -> Frames | None:
-        """Return the frames of the points in a table; None without frames."""
-        seq_nums = primary.get("seq_num", ())
-        if not self._frame_of or not len(seq_nums):
+    def frames(self) -> Frames | None:
+        """Return the frames of the points; None without frames."""
+        data_keys = {key: k for keys in self._descriptors.values() for key, k in keys.items()}
+        key = image_key(data_keys, self._objects, steered_detector(self.start or {}))
+        seq_nums = sorted(self.rows.get(PRIMARY, {}))
+        if not key or not seq_nums:
             return None
-        sources = {
-            uid: FrameSource.from_uri(doc["uri"], doc["parameters"])
-            for uid, doc in self._resources.items()
-        }
-        sources_and_rows = [self._frame_of[int(seq_num)] for seq_num in seq_nums]
-        key = self._data_keys[self._resources[sources_and_rows[0][0]]["data_key"]]
+        references = [self._reference(key, seq_num) for seq_num in seq_nums]
+        known = next((reference for reference in references if reference is not None), None)
+        if known is None:
+            return None
+        missing = [n for n, r in zip(seq_nums, references, strict=True) if r is None]
         return Frames(
-            [(sources[uid], row) for uid, row in sources_and_rows],
-            shape=key["shape"],
-            dtype=key.get("dtype_numpy", "<f8"),
+            [known if r is None else r for r in references],
+            shape=known.source.frames_shape,
+            dtype=known.source.dtype_of(data_keys[key].get("dtype_numpy", "<f8")),
+            problem=f"a document must say where the frames of each point are, got none for the "
+            f"points {missing}; the others are in {known.source.path}"
+            if missing
+            else "",
+        )
+
+    def _reference(self, key: str, seq_num: int) -> Reference | None:
+        descriptor, external = self._external[seq_num]
+        return self._references.find(
+            key, seq_num, descriptor=descriptor, datum_id=external.get(key)
         )
 
     def _start(self, doc: Mapping[str, Any]) -> None:
@@ -106,29 +120,23 @@ class _Gatherer:
         self.rows.setdefault(doc["name"], {})
         if doc["name"] == PRIMARY:
             self.configuration = _flat(doc.get("configuration", {})) | self.configuration
-            self._data_keys = dict(doc["data_keys"])
+            self._descriptors[doc["uid"]] = dict(doc["data_keys"])
+            self._objects.update(doc.get("object_keys", {}))
 
     def _event(self, doc: Mapping[str, Any]) -> None:
+        external = {key: doc["data"][key] for key in doc["data"] if key in doc.get("filled", {})}
+        data = {key: value for key, value in doc["data"].items() if key not in external}
         stamps = {f"ts_{key}": value for key, value in doc["timestamps"].items()}
-        row = {"seq_num": doc["seq_num"], "time": doc["time"], **doc["data"], **stamps}
-        rows = self.rows[self._stream_of[doc["descriptor"]]]
-        rows.pop(doc["seq_num"], None)
-        rows[doc["seq_num"]] = row
+        row = {"seq_num": doc["seq_num"], "time": doc["time"], **data, **stamps}
+        stream = self._stream_of[doc["descriptor"]]
+        self.rows[stream].pop(doc["seq_num"], None)
+        self.rows[stream][doc["seq_num"]] = row
+        if stream == PRIMARY:
+            self._external[doc["seq_num"]] = (doc["descriptor"], external)
 
     def _event_page(self, doc: Any) -> None:
         for event in unpack_event_page(doc):
             self._event(event)
-
-    def _stream_resource(self, doc: Mapping[str, Any]) -> None:
-        self._resources[doc["uid"]] = doc
-
-    def _stream_datum(self, doc: Mapping[str, Any]) -> None:
-        if self._stream_of[doc["descriptor"]] != PRIMARY:
-            return
-        numbers, rows = doc["seq_nums"], doc["indices"]
-        for seq_num in range(numbers["start"], numbers["stop"]):
-            row = rows["start"] + seq_num - numbers["start"]
-            self._frame_of[seq_num] = (doc["stream_resource"], row)
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
