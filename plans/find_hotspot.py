@@ -33,6 +33,7 @@ from plans.stubs.messages import (
     check_exposure,
     check_limits,
     expose_at,
+    is_whole_number,
     record,
     think,
 )
@@ -120,10 +121,17 @@ def find_hotspot(
     grid = default_grid() if grid is None else grid
     if not isinstance(grid, Space):
         raise TypeError(f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y)")
-    if not isinstance(budget, int) or budget < 1:
-        raise ValueError(f"budget must be at least 1 measurement, got {budget}; try budget=48")
-    if not isinstance(seed, int) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
-        raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed}; try seed=0")
+    if not is_whole_number(budget) or budget < 1:
+        raise ValueError(
+            f"budget must be a whole number of measurements, 1 or more, got {budget!r}; "
+            "try budget=48"
+        )
+    if not is_whole_number(seed) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
+        raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed!r}; try seed=0")
+    if isinstance(agent, type):
+        raise TypeError(
+            f"agent must be an object, got the class {agent.__name__}; try agent={agent.__name__}()"
+        )
     if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
         raise TypeError(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
@@ -135,8 +143,8 @@ def find_hotspot(
         "target": target,
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
         "agent_options": dict(agent_options or {}),
-        "seed": seed,
-        "budget": budget,
+        "seed": int(seed),
+        "budget": int(budget),
         "grid": grid.to_dict(),
     }
     steering = build_steering(

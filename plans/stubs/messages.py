@@ -11,6 +11,7 @@ import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor, Future
+from numbers import Integral
 from typing import Any, Protocol, TypeVar
 
 import bluesky.plan_stubs as bps
@@ -30,6 +31,7 @@ __all__ = [
     "check_exposure",
     "check_limits",
     "expose_at",
+    "is_whole_number",
     "record",
     "think",
 ]
@@ -169,6 +171,11 @@ def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
     while not future.done():
         yield from bps.wait_for([in_the_loop])
     return future.result()
+
+
+def is_whole_number(value: Any) -> bool:
+    """Return whether `value` is a whole number, Python's or NumPy's; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def check_exposure(exposure_s: float | None) -> None:

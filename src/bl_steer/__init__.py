@@ -11,6 +11,7 @@ so that ``import bl_steer`` is light::
 The contracts are in `bl_steer.protocols`: read that first.
 """
 
+from importlib.metadata import version
 from typing import Any
 
 import lazy_loader as lazy
@@ -21,6 +22,8 @@ _load, __dir__, __all__ = lazy.attach_stub(__name__, __file__)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("bl-steer")
     try:
         return _load(name)
     except ImportError as error:

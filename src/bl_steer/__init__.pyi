@@ -33,3 +33,6 @@ from .session import open_session as open_session
 from .slicing import TrackingMarks as TrackingMarks
 from .steering import Steering as Steering
 from .store import Store as Store
+
+__version__: str
+"""Version of the installed distribution, as ``bl-steer --version`` prints it."""

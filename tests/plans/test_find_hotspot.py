@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from bluesky.utils import RunEngineInterrupted
 
 from bl_steer.agents import Space
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.steering import DetectorDeadError, differing_decisions, score
+from bl_steer.steering import DetectorDeadError, SuggestionError, differing_decisions, score
 from devices import DetectorError
 from plans import find_hotspot
 from plans.stubs.messages import StageError
@@ -257,6 +258,54 @@ def test_agent_that_fails_stops_the_run_with_its_own_error(
     assert documents.run.result["n_measured"] == 3
 
 
+class FixedAgent:
+    """An agent of a user's own with a slip: suggests the same whatever it is told."""
+
+    def __init__(self, suggestions: Any) -> None:
+        self.suggestions = suggestions
+
+    def suggest(self, num_points: int | None = None) -> Any:
+        return self.suggestions
+
+    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
+        pass
+
+
+CENTRE = {"_id": 0, "x": 75.0, "y": 75.0}
+
+
+@pytest.mark.parametrize(
+    ("suggestions", "message", "n_points"),
+    [
+        (None, r"suggest\(1\) of the agent FixedAgent must return a list .*, got None; return", 0),
+        ([], r"must return a list of one point, got \[\]; return", 0),
+        ((75.0, 75.0), r"must return a list of one point, got \(75.0, 75.0\); return", 0),
+        ([(75.0, 75.0)], r"must return a list of one point, got \[\(75.0, 75.0\)\]; return", 0),
+        ([CENTRE, CENTRE | {"_id": 1}], "must return a list of one point, got .*; return", 0),
+        ([{"_id": 0, "x": 75.0}], "FixedAgent must have _id, x and y, got .*; add y", 0),
+        ([{"x": 75.0, "y": 75.0}], "must have _id, x and y, got .*; add _id", 0),
+        ([CENTRE | {"x": "75"}], "x of .* FixedAgent must be a finite number, got '75'; sugg", 0),
+        ([CENTRE | {"y": np.nan}], "y of .* must be a finite number, got nan; suggest", 0),
+        ([CENTRE | {"y": 151.0}], "y of .* must lie in the grid, 0 … 150, got 151; clip", 0),
+        ([CENTRE | {"_id": []}], r"_id of .* must be a number or text, got \[\]; count", 0),
+        ([CENTRE], "_id of .* FixedAgent must be new, got 0 again, .*; count the points", 1),
+    ],
+)
+def test_agent_that_suggests_what_cannot_be_measured_ends_the_run_with_the_reason(
+    RE: RunEngine,
+    beamline: SimulatedBeamline,
+    documents: Any,
+    suggestions: Any,
+    message: str,
+    n_points: int,
+) -> None:
+    with pytest.raises(SuggestionError, match=message):
+        RE(search(beamline, agent=FixedAgent(suggestions)))
+    assert documents.stop["exit_status"] == "fail"
+    assert re.search(message, documents.stop["reason"])
+    assert documents.run.result["n_measured"] == n_points
+
+
 # Pause, stop, abort, halt
 
 
@@ -376,7 +425,12 @@ def test_stop_in_the_middle_of_an_event_still_records_the_result(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"budget": 0}, "budget must be at least 1 measurement, got 0; try"),
+        ({"budget": 0}, "budget must be a whole number of measurements, 1 or more, got 0; try"),
+        ({"budget": "6"}, "budget must be a whole number .*, got '6'; try budget=48"),
+        ({"budget": 1.5}, "budget must be a whole number .*, got 1.5; try"),
+        ({"budget": True}, "budget must be a whole number .*, got True; try"),
+        ({"seed": "1"}, "seed must be a whole number in .*, got '1'; try seed=0"),
+        ({"seed": False}, "seed must be a whole number in .*, got False; try"),
         (
             {"grid": Space.grid([0.0, 200.0], [0.0])},
             "stage_x must stay within its limits -10 … 160, got 0 … 200; choose a smaller grid",
@@ -412,7 +466,17 @@ def test_agent_that_is_none_is_refused_before_the_first_message(
 ) -> None:
     with pytest.raises(TypeError, match=r"agent must be a name or an object .*, got 42; try"):
         RE(search(beamline, agent=42))
+    with pytest.raises(TypeError, match=r"an object, got the class ListedAgent; try .*Agent\(\)"):
+        RE(search(beamline, agent=ListedAgent))
     assert documents.all == []
+
+
+def test_budget_and_seed_may_be_whole_numbers_of_numpy(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    RE(search(beamline, budget=np.int64(3), seed=np.int64(2)))
+    assert documents.run.n_points == 3
+    assert documents.run.steering["seed"] == 2
 
 
 # Dead frames and failing devices

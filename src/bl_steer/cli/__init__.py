@@ -13,6 +13,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+import bl_steer
 from bl_steer.cli.options import AddOptions, Failed, Parser, check_json, write_json
 from bl_steer.extras import hint
 
@@ -80,6 +81,12 @@ def make_parser() -> Parser:
     parser = Parser(
         prog="bl-steer",
         description="Steer a micro-beam diffraction measurement to the spot that matters.",
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"%(prog)s {bl_steer.__version__}",
+        help="print the version and leave",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, (_, text) in COMMANDS.items():

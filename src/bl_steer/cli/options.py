@@ -75,7 +75,8 @@ class Parser(argparse.ArgumentParser):
     def __init__(
         self, *, add_options: AddOptions | None = None, lenient: bool = False, **settings: Any
     ) -> None:
-        super().__init__(**{"formatter_class": _Help, **settings})
+        # An abbreviation would turn ambiguous as soon as a like option is added.
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **settings})
         self._add_options, self.lenient = add_options, lenient
 
     def complete(self, argv: Sequence[str] = ()) -> None:

@@ -31,7 +31,7 @@ def add_submit(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument("--mail", action="store_true", help="send a mail at its end")
     parser.add_argument("--no-wait", action="store_true", help="leave as soon as it is queued")
     out_option(parser, None, "save the result's files")
-    first = Parser(prog=parser.prog, add_help=False, lenient=True, allow_abbrev=False)
+    first = Parser(prog=parser.prog, add_help=False, lenient=True)
     _analysis_option(first)
     name = first.parse_known_args(list(argv))[0].analysis
     analysis = None if name is None else analysis_of(name)

@@ -2,6 +2,7 @@ from .frames import Frames as Frames
 from .frames import FrameSource as FrameSource
 from .listing import RecordsAlone as RecordsAlone
 from .listing import RunRow as RunRow
+from .listing import UnknownRunError as UnknownRunError
 from .listing import list_runs as list_runs
 from .listing import open_named as open_named
 from .listing import open_run as open_run

@@ -12,9 +12,16 @@ from typing import Any
 from bl_steer.runs.run import Run, status_of
 from bl_steer.store import Store, find_records, is_being_written, read_record
 
-__all__ = ["RunRow", "list_runs", "open_named", "open_run"]
+__all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run"]
 
 UID_LENGTH = 36
+
+
+class UnknownRunError(KeyError):
+    """A store holds no such run, or several."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])  # a KeyError prints its text in quotes
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
 
     Raises
     ------
-    KeyError
+    UnknownRunError
         When there is no such run, or several begin with the letters given.
     """
     uid = key if isinstance(key, str) and len(key) == UID_LENGTH else _find(store, key)
@@ -94,7 +101,7 @@ def open_named(store: Store | RecordsAlone, name: str) -> Run:
 
     Raises
     ------
-    KeyError
+    UnknownRunError
         As `open_run`.
     """
     if not re.fullmatch(r"-?\d{1,5}", name):
@@ -120,17 +127,18 @@ def _find(store: Store | RecordsAlone, key: str | int) -> str:
     if not uids:
         raise _unknown(store, key)
     if len(uids) > 1:
-        raise KeyError(
+        raise UnknownRunError(
             f"the beginning of a uid must name one run, got {key!r} for {len(uids)} runs in "
             f"{store.path}; give more of its letters"
         )
     return uids[0]
 
 
-def _unknown(store: Store | RecordsAlone, key: str | int) -> KeyError:
-    return KeyError(
+def _unknown(store: Store | RecordsAlone, key: str | int) -> UnknownRunError:
+    return UnknownRunError(
         f"a run must be in the store, got {key!r}, which is not in {store.path}; list the runs to "
-        "see which there are"
+        "see which there are, and name one by its uid, the first characters of it, its scan id, or "
+        "-1 for the latest"
     )
 
 

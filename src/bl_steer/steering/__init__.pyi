@@ -10,3 +10,4 @@ from .replays import predicted_map as predicted_map
 from .replays import replay as replay
 from .scoring import Score as Score
 from .scoring import score as score
+from .suggestions import SuggestionError as SuggestionError

@@ -28,6 +28,7 @@ from bl_steer.protocols import (
     RecommendsSpot,
 )
 from bl_steer.steering.decision import Best, Decision, DetectorDeadError
+from bl_steer.steering.suggestions import next_suggestion
 
 __all__ = ["MAX_RETAKES", "Steering", "build_steering"]
 
@@ -44,13 +45,24 @@ class Steering:
     feature : turns a pattern into the objective, and may learn from the patterns
     budget : number of measurements, invalid ones included
     seed : recorded with each decision
+    space : what the agent suggests must lie in it; without one it may lie anywhere
     """
 
-    def __init__(self, agent: Agent, feature: Feature, *, budget: int, seed: int = 0) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        feature: Feature,
+        *,
+        budget: int,
+        seed: int = 0,
+        space: Space | None = None,
+    ) -> None:
         self.agent = agent
         self.feature = feature
         self.budget = budget
         self.seed = seed
+        self.space = space
+        self._ids: set[Any] = set()
         self._patterns: list[Array] = []
         self._positions: list[Point] = []
         self._outcomes = np.empty(0)
@@ -116,10 +128,11 @@ class Steering:
         wall, cpu = time.perf_counter(), time.thread_time()
         if self._pending is None:
             try:
-                self._pending = dict(self.agent.suggest(1)[0])
+                self._pending = next_suggestion(self.agent, self.space, self._ids)
             except SpaceExhausted:
                 self._exhausted = True
                 raise
+            self._ids.add(self._pending["_id"])
             self._explanation = (
                 self.agent.explain()
                 if isinstance(self.agent, ExplainsDecisions)
@@ -209,8 +222,8 @@ def build_steering(
     agent : an agent to use in place of the named one
     """
     seed = int(settings["seed"])
+    space = Space.from_dict(settings["grid"])
     if agent is None:
-        space = Space.from_dict(settings["grid"])
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
     feature = features.make_feature(str(settings["target"]), axes)
-    return Steering(agent, feature, budget=int(settings["budget"]), seed=seed)
+    return Steering(agent, feature, budget=int(settings["budget"]), seed=seed, space=space)

@@ -10,12 +10,14 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from bl_steer import __version__
 from bl_steer.analysis.segmentation import TILE_PX
 from bl_steer.cli import main, make_parser
 from bl_steer.cli.options import Parser, write_json
@@ -307,3 +309,11 @@ def test_a_report_is_json_also_where_a_number_is_none(tmp_path: Path) -> None:
         "a": [1.5, None],
         "b": [{"c": None}, "NaN", 3],
     }
+
+
+def test_version_is_that_of_the_installed_distribution(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--version"])
+    assert stop.value.code == 0
+    assert capsys.readouterr().out == f"bl-steer {version('bl-steer')}\n"
+    assert __version__ == version("bl-steer")

@@ -37,6 +37,8 @@ REFUSED = [
     (["server", "add-user", "nobody"], "EMAIL must be an e-mail address, got 'nobody'"),
     (["segment"], "the following arguments are required: COMMAND; see "),
     (["segment", "plan", "--levls", "a=1,2"], "unrecognized arguments: --levls"),
+    (["segment", "plan", "--level", "a=1,2"], "unrecognized arguments: --level"),
+    (["find", "--budg", "6"], "unrecognized arguments: --budg"),
     (["find", "--sample", "cheese"], "smooth, multi-domain, needle, noisy, rough, got 'cheese'"),
 ]
 

@@ -152,8 +152,14 @@ def test_a_few_digits_are_a_scan_id_or_else_the_beginning_of_a_uid(tmp_path):
 
 @pytest.mark.parametrize("key", [99, -99, "nothing", "0" * 36])
 def test_unknown_run_is_named(stored, key):
-    with pytest.raises(KeyError, match=rf"must be in the store, got {key!r}, .* list the runs"):
+    with pytest.raises(
+        KeyError, match=rf"must be in the store, got {key!r}, .* list the runs"
+    ) as error:
         open_run(stored, key)
+    assert str(error.value).startswith("a run must")  # a plain KeyError prints quotes
+    assert str(error.value).endswith(
+        "uid, the first characters of it, its scan id, or -1 for the latest"
+    )
 
 
 def test_missing_column_and_missing_frames_are_named(stored):

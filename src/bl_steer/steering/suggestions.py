@@ -1,0 +1,92 @@
+"""What an agent suggests, checked before the loop uses it.
+
+An agent may be of a user's own. A slip in it ends the run with a sentence that names the agent, its
+value and the remedy, and neither with the error of a line far behind it nor in silence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Container, Mapping, Sequence
+from numbers import Real
+from typing import Any
+
+from bl_steer.agents import Space
+from bl_steer.protocols import Agent, Point
+
+__all__ = ["SuggestionError", "next_suggestion"]
+
+
+class SuggestionError(ValueError):
+    """An agent suggested what cannot be measured."""
+
+
+def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]) -> Point:
+    """Ask an agent for its next point.
+
+    Parameters
+    ----------
+    agent : is asked for one point
+    space : where it may measure: anywhere between the outermost candidates; None for anywhere
+    known_ids : the ids of the points suggested so far
+
+    Raises
+    ------
+    SuggestionError
+        Unless the agent returns a list of one new point with finite coordinates in the space.
+    """
+    name = type(agent).__name__
+    suggestions: Any = agent.suggest(1)
+    if (
+        not isinstance(suggestions, Sequence)
+        or len(suggestions) != 1
+        or not isinstance(suggestions[0], Mapping)
+    ):
+        raise SuggestionError(
+            f"suggest(1) of the agent {name} must return a list of one point, got {suggestions!r}; "
+            'return [{"_id": 0, "x": 55.0, "y": 20.0}], or raise SpaceExhausted where nothing is '
+            "left to measure"
+        )
+    point = dict(suggestions[0])
+    if missing := [key for key in ("_id", "x", "y") if key not in point]:
+        raise SuggestionError(
+            f"a point of the agent {name} must have _id, x and y, got {point!r}; add "
+            f"{' and '.join(missing)}"
+        )
+    _check_position(name, point, space)
+    _check_id(name, point["_id"], known_ids)
+    return point
+
+
+def _check_position(name: str, point: Point, space: Space | None) -> None:
+    for column, axis in enumerate(("x", "y")):
+        value = point[axis]
+        if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+            raise SuggestionError(
+                f"{axis} of a point of the agent {name} must be a finite number, got {value!r}; "
+                f"suggest float({axis})"
+            )
+        if space is None:
+            continue
+        low, high = space.bounds[:, column]
+        slack = 1e-9 * space.extent  # of an optimiser that ends on the edge
+        if not low - slack <= float(value) <= high + slack:
+            raise SuggestionError(
+                f"{axis} of a point of the agent {name} must lie in the grid, {low:g} … {high:g}, "
+                f"got {float(value):g}; clip what the agent suggests, or widen the grid"
+            )
+
+
+def _check_id(name: str, identity: Any, known_ids: Container[Any]) -> None:
+    try:
+        known = identity in known_ids
+    except TypeError as error:
+        raise SuggestionError(
+            f"_id of a point of the agent {name} must be a number or text, got {identity!r}; "
+            "count the points"
+        ) from error
+    if known:
+        raise SuggestionError(
+            f"_id of a point of the agent {name} must be new, got {identity!r} again, which would "
+            "replace the outcome of the earlier point; count the points"
+        )
