@@ -1,7 +1,8 @@
 """The command line: readable text on the screen, the same as JSON with ``--json FILE``.
 
 Exit status 0, or 2 with one line that names the value and the remedy, or 130 after Ctrl-C with one
-line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``.
+line that says what is kept: a command that knows it raises ``KeyboardInterrupt(text)``. It is 141,
+without a line, where the reader of the output has gone (``bl-steer runs | head -1``).
 
 `COMMANDS` names the module of each command. It is imported, with all that it needs, when its
 command is parsed and not before, so that ``bl-steer --help`` is quick and works without extras.
@@ -10,6 +11,8 @@ command is parsed and not before, so that ``bl-steer --help`` is quick and works
 from __future__ import annotations
 
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -62,11 +65,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             write_json(arguments, failure.report)
             raise
         write_json(arguments, report)
+        sys.stdout.flush()
     except KeyboardInterrupt as stop:
         remains = str(stop) or "what was measured is kept"
         print(f"bl-steer: interrupted; {remains}", file=sys.stderr)
         return 130
     except EXPECTED_ERRORS as error:
+        if isinstance(error, BrokenPipeError) and _reader_has_gone():
+            return 141  # as a shell has it: 128 and SIGPIPE
         text = str(error.args[0] if isinstance(error, KeyError) else error)
         if isinstance(error, ImportError):
             text = hint(error) or text
@@ -74,6 +80,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"bl-steer: {line or type(error).__name__}", file=sys.stderr)
         return 2
     return 0
+
+
+def _reader_has_gone() -> bool:
+    """Return whether nobody reads the output; what is still to be printed is then dropped."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)  # errors alone: a connection to a server may be what broke
+    if not poll.poll(0):
+        return False
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
 
 
 def make_parser() -> Parser:

@@ -317,3 +317,19 @@ def test_version_is_that_of_the_installed_distribution(capsys: pytest.CaptureFix
     assert stop.value.code == 0
     assert capsys.readouterr().out == f"bl-steer {version('bl-steer')}\n"
     assert __version__ == version("bl-steer")
+
+
+def test_output_whose_reader_has_gone_ends_without_an_error_line(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "bl_steer", "analyse"],
+        cwd=tmp_path,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (141, "")
