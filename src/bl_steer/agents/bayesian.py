@@ -156,8 +156,9 @@ class BayesianAgent:
 
         Ranked by the mean of posterior mean and reading. The highest of many noisy readings is too
         high, and the model alone takes texture finer than the pitch for noise. On simulated films
-        this rule reported A as often as the better of the two, on smooth and on noisy ones. Only
-        measured points: nobody should be sent to a spot never looked at.
+        this rule reported A as often as the better of the two, on smooth and on noisy ones. Of a
+        reading with more noise than at the nominal beam, only 1/ratio is believed. Only measured
+        points: nobody should be sent to a spot never looked at.
         """
         X = self._ledger.positions()
         if len(X) == 0:
@@ -165,7 +166,9 @@ class BayesianAgent:
         if len(X) < MIN_OUTCOMES:
             return self._recommended(X[0], self._ledger.objectives()[0], math.nan)
         mean, sd = self.predict(X)
-        best = int(np.argmax(mean + self._ledger.objectives()))
+        trust = _trust(self._ledger.noise_ratios())
+        readings = trust * self._ledger.objectives() + (1.0 - trust) * mean
+        best = int(np.argmax(mean + readings))
         return self._recommended(X[best], mean[best], sd[best])
 
     def _recommended(self, position: Array, mean: float, sd: float) -> Recommendation:
@@ -200,15 +203,20 @@ class BayesianAgent:
         )
 
     def _condition(self) -> tuple[Array, float]:
+        # √y of counts that were scaled by c has c times the noise variance, as y itself has.
         z, offset = warped(self._ledger.objectives(), self.warp)
-        self._model.condition(torch.tensor(self._ledger.positions()), torch.tensor(z))
+        self._model.condition(
+            torch.tensor(self._ledger.positions()),
+            torch.tensor(z),
+            torch.tensor(self._ledger.noise_ratios()),
+        )
         return z, offset
 
     def _improve(self) -> tuple[int, Explanation]:
         barred = self._ledger.barred()
         first_free_cell(self._order, barred)
         z, offset = self._condition()
-        acquisition = WeightedLogExpectedImprovement(self._model, float(z.max()))
+        acquisition = WeightedLogExpectedImprovement(self._model, self._incumbent(z))
         values = acquisition(self._model.candidate_X).numpy()
         values[barred] = -np.inf
         cell = self._best(values)
@@ -232,6 +240,15 @@ class BayesianAgent:
             constant_mean=float(weights @ self._model.constant),
         )
 
+    def _incumbent(self, z: Array) -> float:
+        """Return the largest outcome, warped; of those with much noise, what the model believes."""
+        trust = _trust(self._ledger.noise_ratios())
+        if (trust == 1.0).all():
+            return float(z.max())
+        mean, _ = self._model.member_moments(torch.tensor(self._ledger.positions()))
+        believed = (self._model.log_weights.exp() @ mean).numpy()
+        return float((trust * z + (1.0 - trust) * believed).max())
+
     def _best(self, values: Array) -> int:
         """Return the cell of the highest value; ties go to the first in the seeded order."""
         return int(self._order[np.argmax(values[self._order])])
@@ -245,3 +262,8 @@ class BayesianAgent:
             offset=offset,
             kind=self.warp,
         )
+
+
+def _trust(noise_ratios: Array) -> Array:
+    """Return how much of each reading is believed beside the model: all at the nominal beam."""
+    return np.minimum(1.0, 1.0 / noise_ratios)

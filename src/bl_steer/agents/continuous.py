@@ -24,6 +24,7 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
 from bl_steer.agents.ledger import Ledger, check_settings
+from bl_steer.agents.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation, Point
@@ -143,6 +144,9 @@ class ContinuousAgent:
             input_transform=Normalize(d=X.shape[1], bounds=torch.tensor(self.space.bounds)),
             outcome_transform=Standardize(m=1),
         )
+        noise_ratios = self._ledger.noise_ratios()
+        if (noise_ratios != 1.0).any():
+            model.likelihood = RatioNoiseLikelihood(model.likelihood, torch.tensor(noise_ratios))
         fit_gpytorch_mll(ExactMarginalLogLikelihood(model.likelihood, model))
         return model
 

@@ -2,7 +2,7 @@
 
 This is the linear algebra under `bl_steer.agents.surrogate.GridEnsembleGP`; use that model, not
 this. Correlations are of unit amplitude: member m has K = R(lengthscale) + nugget I, and its
-amplitude is profiled outside.
+amplitude is profiled outside. A row with another noise ratio has the nugget times that.
 
 Every result is a function of the rows and targets alone, not of the path that led to them: adding
 the targets one by one and labelling all rows anew run the same operations on the same rows, so a
@@ -81,6 +81,7 @@ class GrowingFactors:
         self.n_rows = 0
         self.n_labelled = 0
         self._X = candidates.new_zeros(block, candidates.shape[1])
+        self._noise_ratios = candidates.new_ones(block)
         self._y = candidates.new_zeros(block)
         self._L = candidates.new_zeros(members, block, block)
         self._V = candidates.new_zeros(members, block, count)
@@ -95,6 +96,11 @@ class GrowingFactors:
     def X(self) -> Tensor:
         """Measured points, shape (n, 2)."""
         return self._X[: self.n_rows]
+
+    @property
+    def noise_ratios(self) -> Tensor:
+        """Their noise variances over the nugget, shape (n,)."""
+        return self._noise_ratios[: self.n_rows]
 
     @property
     def y(self) -> Tensor:
@@ -120,8 +126,11 @@ class GrowingFactors:
         """Return K(X, measured points) without the nugget, shape (M, n_X, n)."""
         return self._correlations(X, self.X)
 
-    def add_point(self, x: Tensor) -> None:
-        """Extend L, V and the log determinant by the point x, shape (d,)."""
+    def add_point(self, x: Tensor, noise_ratio: float = 1.0) -> None:
+        """Extend L, V and the log determinant by the point x, shape (d,).
+
+        Its noise variance is `noise_ratio` times the nugget.
+        """
         n = self.n_rows
         if n == len(self._X):
             self._grow()
@@ -130,10 +139,12 @@ class GrowingFactors:
         to_candidates = self._correlations(x[None], self.candidates)
         row = self._forward_solve(x)
         # The Schur complement is at least the nugget; rounding must not push it below.
-        pivot_squared = 1.0 + self.nuggets - row.square().sum((1, 2))
-        pivot = torch.maximum(pivot_squared, self.nuggets).sqrt()
+        noise = self.nuggets * noise_ratio
+        pivot_squared = 1.0 + noise - row.square().sum((1, 2))
+        pivot = torch.maximum(pivot_squared, noise).sqrt()
         new = (to_candidates - row @ self._V[:, :n]) / pivot[:, None, None]
         self._X[n] = x
+        self._noise_ratios[n] = noise_ratio
         self._L[:, n, :n] = row[:, 0]
         self._L[:, n, n] = pivot
         self._V[:, n] = new[:, 0]
@@ -180,6 +191,7 @@ class GrowingFactors:
     def _grow(self) -> None:
         rows, (members, count) = len(self._X) + self._block, self.VtV.shape
         self._X = _grown(self._X, (rows, self._X.shape[1]))
+        self._noise_ratios = _grown(self._noise_ratios, (rows,))
         self._y = _grown(self._y, (rows,))
         self._L = _grown(self._L, (members, rows, rows))
         self._V = _grown(self._V, (members, rows, count))

@@ -34,12 +34,16 @@ MAX_INVALID = 3
 
 @dataclass(frozen=True)
 class Entry:
-    """One point: its id, position in the axes' units, cell (None between cells) and outcome."""
+    """One point: its id, position in the axes' units, cell (None between cells) and outcome.
+
+    The noise ratio is the variance of the outcome's noise, in units of that at the nominal beam.
+    """
 
     id: PointId
     position: tuple[float, ...]
     cell: int | None
     objective: float = math.nan
+    noise_ratio: float = 1.0
 
 
 class Ledger:
@@ -113,7 +117,8 @@ class Ledger:
         The rules: an ``_id`` of ours is the suggested cell (its coordinates may be left out, or
         may be a readback within a pitch of it); an ``_id`` seen before replaces its outcome; an
         unknown ``_id``, None or none at all is a point measured by somebody else; an objective of
-        NaN is an invalid measurement, which frees its cell.
+        NaN is an invalid measurement, which takes back an earlier outcome and frees the cell; a
+        ``noise_ratio`` is 1 where it is left out.
 
         Raises
         ------
@@ -160,6 +165,10 @@ class Ledger:
         """Return the measured outcomes, shape (n,), in order."""
         return np.array([e.objective for e in self.measured.values()], dtype=np.float64)
 
+    def noise_ratios(self) -> Array:
+        """Return the measured outcomes' noise ratios, shape (n,), in order."""
+        return np.array([e.noise_ratio for e in self.measured.values()], dtype=np.float64)
+
     def state_dict(self) -> dict[str, Any]:
         """Return the record as JSON-compatible data."""
         return {
@@ -195,10 +204,18 @@ class Ledger:
                 f"objective must be finite, or NaN for an invalid measurement, got {objective} "
                 f"at position {number}; check the detector's range"
             )
+        noise_ratio = 1.0
+        if "noise_ratio" in point:
+            noise_ratio = _number(point, "noise_ratio", number)
+        if not (math.isfinite(noise_ratio) and noise_ratio > 0.0):
+            raise ValueError(
+                f"noise_ratio must be a finite number above 0, got {noise_ratio} at position "
+                f"{number}; leave it out for the nominal beam"
+            )
         known = None if point_id is None else self._known(point_id)
         if known is not None:
             self._check_position(known, point, number)
-            return replace(known, objective=objective)
+            return replace(known, objective=objective, noise_ratio=noise_ratio)
         position = tuple(_number(point, name, number) for name in self.space.names)
         if not all(map(math.isfinite, position)):
             raise ValueError(
@@ -207,7 +224,7 @@ class Ledger:
                 "at which the point was measured"
             )
         name = f"foreign-{self.n_foreign + number}" if point_id is None else point_id
-        return Entry(name, position, self.space.cell_of(*position), objective)
+        return Entry(name, position, self.space.cell_of(*position), objective, noise_ratio)
 
     def _known(self, name: PointId) -> Entry | None:
         for group in (self.pending, self.measured, self.invalid):
@@ -230,12 +247,14 @@ class Ledger:
     def _saved(self, entry: Entry) -> dict[str, Any]:
         objective = None if math.isnan(entry.objective) else entry.objective
         position = self.space.point(entry.position)
-        return {"id": entry.id, **position, "cell": entry.cell, "objective": objective}
+        row = {"id": entry.id, **position, "cell": entry.cell, "objective": objective}
+        return row if entry.noise_ratio == 1.0 else {**row, "noise_ratio": entry.noise_ratio}
 
     def _restored(self, row: Mapping[str, Any]) -> Entry:
         objective = math.nan if row["objective"] is None else float(row["objective"])
         position = tuple(float(row[name]) for name in self.space.names)
-        return Entry(row["id"], position, row["cell"], objective)
+        noise_ratio = float(row.get("noise_ratio", 1.0))
+        return Entry(row["id"], position, row["cell"], objective, noise_ratio)
 
     def _take(self, entry: Entry) -> None:
         self.pending.pop(entry.id, None)

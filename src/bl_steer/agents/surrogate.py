@@ -31,6 +31,7 @@ from linear_operator.operators import DiagLinearOperator
 from torch import Tensor
 
 from bl_steer.agents.factors import GrowingFactors, KernelName
+from bl_steer.agents.likelihood import RatioNoiseLikelihood
 
 __all__ = ["LENGTHSCALE_COUNT", "NUGGETS", "GridEnsembleGP"]
 
@@ -86,7 +87,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         ratios = noise.repeat(len(scales))
         shape = torch.Size([len(ratios)])
         likelihood = GaussianLikelihood(batch_shape=shape, noise_constraint=GreaterThan(0.0))
-        super().__init__(None, None, likelihood)
+        super().__init__(None, None, RatioNoiseLikelihood(likelihood))
         base = (
             RBFKernel(batch_shape=shape)
             if kernel == "rbf"
@@ -120,7 +121,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         """Return the prior at X, as GPyTorch asks of an exact GP."""
         return MultivariateNormal(self.mean_module(X), self.covar_module(X))
 
-    def condition(self, X: Tensor, y: Tensor) -> None:
+    def condition(self, X: Tensor, y: Tensor, noise_ratios: Tensor | None = None) -> None:
         """Take all measurements so far, whatever changed since the last call.
 
         New rows extend the factors. New targets for old rows recompute only W. Rows that were
@@ -130,12 +131,19 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         ----------
         X : shape (n, d), n ≥ 1; on the candidates or between them.
         y : shape (n,), finite.
+        noise_ratios : shape (n,), noise variances in units of the model's; 1 by default.
         """
+        ratios = torch.ones_like(y) if noise_ratios is None else noise_ratios
         known = self.factors.n_rows
-        if known > len(X) or not torch.equal(self.factors.X, X[:known]):
+        if not (
+            known <= len(X)
+            and torch.equal(self.factors.X, X[:known])
+            and torch.equal(self.factors.noise_ratios, ratios[:known])
+        ):
             self._reset()
-        for x in X[self.factors.n_rows :]:
-            self.factors.add_point(x)
+        for i in range(self.factors.n_rows, len(X)):
+            self.factors.add_point(X[i], float(ratios[i]))
+        self.likelihood.ratios = ratios
         self.factors.label(y)
         self._profile()
         members = len(self.nuggets)
@@ -192,9 +200,10 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
 
         Notes
         -----
-        With K = R + nugget I: mean = 1ᵀK⁻¹y / 1ᵀK⁻¹1, amplitude² = (y - mean)ᵀK⁻¹(y - mean)/n, and
-        the log marginal likelihood at these is -½(n log(2π amplitude²) + log det K + n)
-        (Jones, Schonlau & Welch 1998, doi 10.1023/A:1008306431147, eqs 4-6).
+        With K = R + nugget diag(noise ratios): mean = 1ᵀK⁻¹y / 1ᵀK⁻¹1,
+        amplitude² = (y - mean)ᵀK⁻¹(y - mean)/n, and the log marginal likelihood at these is
+        -½(n log(2π amplitude²) + log det K + n) (Jones, Schonlau & Welch 1998,
+        doi 10.1023/A:1008306431147, eqs 4-6).
         """
         wy, w1 = self.factors.W.unbind(-1)
         n = self.factors.n_rows

@@ -38,17 +38,26 @@ def _dense_correlation(A: Array, B: Array, lengthscale: float, kernel: KernelNam
     return (1 + np.sqrt(5) * r + 5 * r**2 / 3) * np.exp(-np.sqrt(5) * r)
 
 
+def _ratios(n: int, *, seed: int = 0) -> torch.Tensor:
+    """Noise ratios of a beam that falls to a hundredth and comes back stronger."""
+    return torch.tensor(10 ** np.random.default_rng(seed).uniform(-0.3, 2.0, n))
+
+
+@pytest.mark.parametrize("ratios", [None, _ratios(30)], ids=["equal noise", "noise per point"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_posterior_likelihood_mean_and_amplitude_equal_dense_algebra(kernel: KernelName) -> None:
+def test_posterior_likelihood_mean_and_amplitude_equal_dense_algebra(
+    kernel: KernelName, ratios: torch.Tensor | None
+) -> None:
     X, y = _data(30, off_grid=3)
     model = _model(kernel)
-    model.condition(X, y)
+    model.condition(X, y, ratios)
+    noise = np.ones(30) if ratios is None else ratios.numpy()
     posterior = model.posterior(model.candidate_X)
     A, b, C = X.numpy(), y.numpy(), CANDIDATES.numpy()
     ones = np.ones(len(b))
     for m in range(24):
         lengthscale, nugget = float(model.lengthscales[m]), float(model.nuggets[m])
-        K = _dense_correlation(A, A, lengthscale, kernel) + nugget * np.eye(len(b))
+        K = _dense_correlation(A, A, lengthscale, kernel) + nugget * np.diag(noise)
         k = _dense_correlation(A, C, lengthscale, kernel)
         constant = ones @ np.linalg.solve(K, b) / (ones @ np.linalg.solve(K, ones))
         amplitude2 = (b - constant) @ np.linalg.solve(K, b - constant) / len(b)
@@ -72,20 +81,26 @@ def test_weights_are_likelihood_times_a_prior_around_the_middle_of_the_range() -
     assert_allclose(model.log_weights.exp(), expected, rtol=1e-12)
 
 
+@pytest.mark.parametrize("ratios", [None, _ratios(25)], ids=["equal noise", "noise per point"])
 @pytest.mark.parametrize("kernel", KERNELS)
-def test_posterior_equals_gpytorchs_exact_prediction(kernel: KernelName) -> None:
+def test_posterior_equals_gpytorchs_exact_prediction(
+    kernel: KernelName, ratios: torch.Tensor | None
+) -> None:
     model = _model(kernel)
     X, y = _data(25)
-    model.condition(X, y)
+    model.condition(X, y, ratios)
     grid = model.posterior(model.candidate_X)
     theirs = model(CANDIDATES.expand(24, -1, -1))
     assert_allclose(grid.mean[:, :, 0, 0].T, theirs.mean, rtol=1e-8)
     assert_allclose(grid.variance[:, :, 0, 0].T, theirs.variance, rtol=1e-6, atol=1e-8)
 
 
-def test_a_joint_posterior_of_several_points_comes_from_gpytorch() -> None:
+@pytest.mark.parametrize("ratios", [None, _ratios(25)], ids=["equal noise", "noise per point"])
+def test_a_joint_posterior_of_several_points_comes_from_gpytorch(
+    ratios: torch.Tensor | None,
+) -> None:
     model = _model()
-    model.condition(*_data(25))
+    model.condition(*_data(25), ratios)
     pair = CANDIDATES[:2] + 1.0
     joint = model.posterior(pair[None])
     assert joint.mean.shape == (1, 24, 2, 1)
@@ -102,9 +117,12 @@ def test_prediction_off_the_grid_agrees_with_the_cached_one_on_it() -> None:
     assert_allclose(dense[1], cached[1][:, :50], rtol=1e-7, atol=1e-10)
 
 
-def test_observation_noise_adds_the_members_noise_variance() -> None:
+@pytest.mark.parametrize("ratios", [None, _ratios(10)], ids=["equal noise", "noise per point"])
+def test_observation_noise_adds_the_members_noise_variance_at_the_nominal_beam(
+    ratios: torch.Tensor | None,
+) -> None:
     model = _model()
-    model.condition(*_data(10))
+    model.condition(*_data(10), ratios)
     plain = model.posterior(model.candidate_X).variance
     noisy = model.posterior(model.candidate_X, observation_noise=True).variance
     assert_allclose((noisy - plain)[5, :, 0, 0], model.noise_variance, rtol=1e-9)
@@ -119,6 +137,30 @@ def test_adding_points_one_by_one_equals_taking_them_at_once_bit_for_bit() -> No
     ours, theirs = step.member_moments(CANDIDATES), batch.member_moments(CANDIDATES)
     assert torch.equal(torch.stack(ours), torch.stack(theirs))
     assert torch.equal(step.log_weights, batch.log_weights)
+
+
+def test_ratios_of_one_are_the_arithmetic_without_ratios_bit_for_bit() -> None:
+    X, y = _data(40, off_grid=4)
+    without, ones = _model(), _model()
+    without.condition(X, y)
+    ones.condition(X, y, torch.ones(40, dtype=torch.float64))
+    ours, theirs = without.member_moments(CANDIDATES), ones.member_moments(CANDIDATES)
+    assert torch.equal(torch.stack(ours), torch.stack(theirs))
+    assert torch.equal(without.log_weights, ones.log_weights)
+
+
+def test_ratios_that_change_later_equal_those_known_from_the_start_bit_for_bit() -> None:
+    X, y = _data(70)
+    ratios = _ratios(70)
+    corrected, known, step = _model(), _model(), _model()
+    corrected.condition(X, y)
+    corrected.condition(X, y, ratios)
+    known.condition(X, y, ratios)
+    for n in range(1, 71):
+        step.condition(X[:n], y[:n], ratios[:n])
+    expected = torch.stack(known.member_moments(CANDIDATES))
+    assert torch.equal(torch.stack(corrected.member_moments(CANDIDATES)), expected)
+    assert torch.equal(torch.stack(step.member_moments(CANDIDATES)), expected)
 
 
 def test_labelling_anew_equals_fitting_anew_bit_for_bit_and_keeps_the_factors() -> None:
