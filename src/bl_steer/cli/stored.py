@@ -157,12 +157,8 @@ def _tell(run: Run, figure: Path | None) -> dict[str, Any]:
 @contextmanager
 def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
     """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
-        )
     try:
-        store = Store.open(data_dir)
+        store = Store.open_existing(data_dir)
     except StoreError:
         if not (data_dir / "record").is_dir():
             raise

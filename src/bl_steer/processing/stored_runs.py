@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bl_steer import processing, runs
-from bl_steer import store as stores
 from bl_steer.files.atomic import check_place, draft_of
+from bl_steer.store import Store
 
 if TYPE_CHECKING:
     from bl_steer.protocols import Inputs
     from bl_steer.runs import Run
-    from bl_steer.store import Store
 
 __all__ = ["analyse", "analyse_pending", "known_analyses", "show_analysis"]
 
@@ -59,7 +58,7 @@ def analyse(
         check_place(figures)
     analysis = processing.find_analysis(name)
     values = processing.make_params(analysis, params).model_dump(mode="json", exclude_unset=True)
-    with _open(data_dir) as store:
+    with Store.open_existing(data_dir) as store:
         run = runs.open_named(store, uid)
         inputs = analysis.inputs_of(run)
         return _carry_out(
@@ -84,7 +83,7 @@ def analyse_pending(
     if figures is not None:
         check_place(figures)
     reports = []
-    with _open(data_dir) as store, processing.Claims(store.path) as claims:
+    with Store.open_existing(data_dir) as store, processing.Claims(store.path) as claims:
         for request in processing.pending_analyses(store):
             if owner := claims.take(request):
                 on_claimed(f"{request.name} of {request.raw_uid[:8]}: {owner} carries it out")
@@ -155,11 +154,3 @@ def _head(table: Mapping[str, Any]) -> Report:
 def _parameter(field: Mapping[str, Any]) -> Report:
     keys = ("type", "default", "minimum", "maximum", "exclusiveMaximum", "enum", "description")
     return {key: field[key] for key in keys if key in field}
-
-
-def _open(data_dir: Path) -> Any:
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
-        )
-    return stores.Store.open(data_dir)

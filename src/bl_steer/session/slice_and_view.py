@@ -151,13 +151,9 @@ def report(
     uid: str, *, out: Path | None, data_dir: Path, tell: Tell = lambda text: None
 ) -> dict[str, Any]:
     """Write the report of a stored run of slices, or of its analysis ``reconstruct``."""
-    if not data_dir.is_dir():
-        raise FileNotFoundError(
-            f"the store must be a folder that exists, got {data_dir}; give --data, or measure first"
-        )
     if out is not None:
         check_place(out)
-    with Store.open(data_dir) as store:
+    with Store.open_existing(data_dir) as store:
         return report_of(store, uid, out, tell)
 
 

@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlparse
 
@@ -90,6 +89,15 @@ class Store:
         except BaseException:
             embedded.close()
             raise
+
+    @classmethod
+    def open_existing(cls, path: Path) -> Self:
+        """Open a store for what it holds; `FileNotFoundError` where there is no such folder."""
+        if not path.is_dir():
+            raise FileNotFoundError(
+                f"the store must be a folder that exists, got {path}; give --data, or measure first"
+            )
+        return cls.open(path)
 
     @classmethod
     def connect(
@@ -207,12 +215,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
     def _mend(self, uid: str, path: Path) -> bool:
