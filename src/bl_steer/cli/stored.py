@@ -19,6 +19,10 @@ from bl_steer.steering import differing_decisions
 from bl_steer.store import Store, StoreError
 
 __all__ = ["add_analyse", "add_runs", "add_show"]
+RUN_HELP = (
+    "uid, the beginning of one, scan id, or -1 for the latest run, analyses included: right after "
+    "an analysis it is the analysis, and -2 the run before it"
+)
 
 
 def add_runs(parser: Parser, argv: Sequence[str]) -> None:
@@ -31,7 +35,7 @@ def add_show(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``show``."""
     json_option(parser, _show)
     data_option(parser)
-    parser.add_argument("uid", help="uid, the beginning of one, or -1 for the latest")
+    parser.add_argument("uid", help=RUN_HELP)
     parser.add_argument("--figure", type=Path, help="PNG to write; UID.png by default")
     parser.add_argument(
         "--verify", action="store_true", help="repeat every decision from the record"
@@ -52,7 +56,7 @@ def add_analyse(parser: Parser, argv: Sequence[str]) -> None:
 def _analyse_options(parser: Parser) -> None:
     json_option(parser, _analyse)
     data_option(parser)
-    parser.add_argument("uid", nargs="?", help="uid, the beginning of one, or -1 for the latest")
+    parser.add_argument("uid", nargs="?", help=RUN_HELP)
     parser.add_argument(
         "name", nargs="?", help="of the analysis, or MODULE:CLASS; with --help, its options"
     )
