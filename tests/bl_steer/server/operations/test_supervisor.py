@@ -19,17 +19,18 @@ from bl_steer.server.operations.supervisor import GRACE_S
 from bl_steer.server.sandbox.run import sandbox_problem
 
 FAMILY = """
-import signal, sys, time
+import os, signal, sys, time
 from functools import partial
 from multiprocessing import get_context
 from bl_steer.server.operations import supervisor
 from bl_steer.server.operations.supervisor import Supervisor
 
-def sleep(): print("asleep", flush=True); time.sleep(600)
+def tell(word): os.write(1, f"{word}\\n".encode())
+def sleep(): tell("asleep"); time.sleep(600)
 def fail(): raise SystemExit(1)
-def tell(word): print(word, flush=True)
 def die(): signal.raise_signal(signal.SIGSEGV)
 """
+"""Parts share a pipe: each line is a single write, since `print` may write its newline apart."""
 
 
 class Family:
