@@ -20,6 +20,8 @@ from uuid import uuid4
 
 import httpx
 
+from bl_steer.files.atomic import draft_of
+
 __all__ = ["Client", "JobFailed", "ServerError"]
 
 BLOCK = 2**20
@@ -187,15 +189,20 @@ class Client:
         folder = Path(folder)
         paths = []
         for output in self.job(job)["outputs"]:
-            folder.mkdir(parents=True, exist_ok=True)
             path = folder / Path(output["name"]).name
-            with self._http.stream("GET", f"/jobs/{_id(job)}/outputs/{output['name']}") as answer:
-                _check(answer)
-                with path.open("wb") as file:
-                    for block in answer.iter_bytes(BLOCK):
-                        file.write(block)
+            with draft_of(path) as draft:  # a file that has its name is complete
+                self._save(f"/jobs/{_id(job)}/outputs/{output['name']}", draft)
             paths.append(path)
         return paths
+
+    def _save(self, address: str, path: Path) -> None:
+        try:
+            with self._http.stream("GET", address) as answer, path.open("wb") as file:
+                _check(answer)
+                for block in answer.iter_bytes(BLOCK):
+                    file.write(block)
+        except httpx.TransportError as error:
+            raise self._no_answer(error) from error
 
     def share(self, job: Job | str, *, days: float = 30.0) -> str:
         """Return a link to a result for whoever has it."""
@@ -242,9 +249,7 @@ class Client:
                 answer = self._http.request(method, path, **options)
             except httpx.TransportError as error:
                 if not left:
-                    raise ServerError(
-                        0, f"no answer from {self._http.base_url}: {error or type(error).__name__}"
-                    ) from error
+                    raise self._no_answer(error) from error
                 time.sleep(FIRST_WAIT_S * 2 ** (tries - left))
                 continue
             if left and answer.status_code in (429, 503):
@@ -253,6 +258,10 @@ class Client:
             _check(answer)
             return answer.json() if answer.content else None
         return None
+
+    def _no_answer(self, error: httpx.TransportError) -> ServerError:
+        text = f"no answer from {self._http.base_url}: {error or type(error).__name__}"
+        return ServerError(0, text)
 
 
 def _id(job: Job | str) -> str:

@@ -10,7 +10,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.tokens import (
@@ -265,7 +265,9 @@ def visitor_of_session(session: Session, token: str) -> Visitor:
 
 
 def _number_of_admins(session: Session) -> int:
-    counted = session.scalar(
-        select(func.count()).select_from(User).where(User.role == "admin", User.disabled.is_(None))
-    )
-    return counted or 0
+    """Return how many administrators there are; none of them changes until the transaction ends.
+
+    Otherwise two that take the role from each other at the same time would both be allowed to.
+    """
+    admins = select(User.id).where(User.role == "admin", User.disabled.is_(None))
+    return len(session.scalars(admins.order_by(User.id).with_for_update()).all())

@@ -14,10 +14,10 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
-from bl_steer.server.db.tables import Blob, Job, JobOutput, Upload, Worker
+from bl_steer.server.db.tables import Job, JobOutput, Upload, Worker
 from bl_steer.server.jobs.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
 from bl_steer.server.mail.outbox import post_completion
-from bl_steer.server.uploads.uploads import file_names
+from bl_steer.server.uploads.uploads import file_names, register_file
 
 __all__ = [
     "cancel",
@@ -209,9 +209,10 @@ def finish(
         message="",
     ):
         return False
+    for output in sorted(produced.outputs, key=lambda output: output.sha256):
+        # In one order: two workers that hold each other's next row would wait for ever.
+        register_file(session, output.sha256, output.size)
     for output in produced.outputs:
-        if session.get(Blob, output.sha256) is None:
-            session.merge(Blob(sha256=output.sha256, size=output.size, created=now))
         session.add(
             JobOutput(
                 job_id=lease.job_id,

@@ -16,7 +16,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.processing.registry import analysis_names
 from bl_steer.server.db.audit import record_event
-from bl_steer.server.db.tables import Blob, Package, Release, Review, User
+from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.languages import TextKey
 from bl_steer.server.packages.approval import Approval, ReviewKey
 from bl_steer.server.packages.catalogue import ReviewError, approvals_of, live_package
@@ -24,6 +24,7 @@ from bl_steer.server.packages.inspection import inspect
 from bl_steer.server.packages.manifest import Manifest, read_manifest
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.packages.testing import TestReport
+from bl_steer.server.uploads.uploads import register_file
 
 __all__ = [
     "REVIEWERS",
@@ -61,8 +62,7 @@ def submit(
     package = session.get(Package, folder.name, with_for_update=True)
     if package is None:
         _check_name(session, manifest, author)
-        if session.get(Blob, blob) is None:
-            session.add(Blob(sha256=blob, size=size))
+        register_file(session, blob, size)
         package = Package(
             sha256=folder.name,
             name=manifest.name,

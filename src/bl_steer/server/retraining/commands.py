@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from bl_steer.analysis.segmentation import training
 from bl_steer.protocols import Progress
-from bl_steer.server.db.tables import Blob, Upload
+from bl_steer.server.db.tables import Upload
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.packages.commands import LocalServer, open_local_server
 from bl_steer.server.retraining import pairs as corrections
@@ -21,6 +21,7 @@ from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.retraining.snapshots import take_snapshot
 from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.uploads.uploads import register_file
 
 __all__ = ["add_pairs", "carry_out", "listed", "report", "snapshot", "submit", "withdraw"]
 
@@ -43,8 +44,7 @@ def add_pairs(local: LocalServer, folder: Path, *, sample_pattern: str | None) -
             user = local.user(session)
             uploads = []
             for name, sha256, size in stored:
-                if session.get(Blob, sha256) is None:
-                    session.add(Blob(sha256=sha256, size=size))
+                register_file(session, sha256, size)
                 uploads.append(
                     Upload(
                         user_id=user.id,
@@ -93,7 +93,6 @@ def carry_out(
 
 def listed(local: LocalServer) -> list[dict[str, Any]]:
     """Return a row for each retraining, the latest first."""
-
     with local.database.read() as session:
         rows = session.scalars(select(Retraining).order_by(Retraining.created.desc())).all()
         return [
@@ -150,7 +149,6 @@ def _refused(local: LocalServer, pairs: Sequence[training.Pair]) -> dict[Path, s
 
 
 def _retrainings(local: LocalServer) -> Retrainings:
-
     return Retrainings(local.settings, local.database)
 
 

@@ -6,9 +6,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from sqlalchemy import bindparam, func, select
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.audit import record_event
@@ -23,6 +24,7 @@ __all__ = [
     "clean_name",
     "delete_upload",
     "file_names",
+    "register_file",
     "set_training",
     "take_in",
     "upload_of",
@@ -78,9 +80,7 @@ def take_in(
     with arrived.path.open("rb") as stream:
         sha256, size = store.put(stream)
     with database.write() as session:
-        if session.get(Blob, sha256) is None:
-            session.add(Blob(sha256=sha256, size=size))
-            session.flush()
+        register_file(session, sha256, size)
         upload = Upload(
             user_id=user.id,
             sha256=sha256,
@@ -92,6 +92,18 @@ def take_in(
         )
         session.add(upload)
     return upload
+
+
+def register_file(session: Session, sha256: str, size: int) -> None:
+    """Give a stored file its row, if it has none, and lock that row for this transaction.
+
+    Equal files may be stored at the same time: whoever comes second waits for the first, where a
+    look and then an insert would be refused by PostgreSQL. So does the deletion of files that
+    nothing refers to.
+    """
+    dialect: Any = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
+    row = dialect.insert(Blob).values(sha256=sha256, size=size)
+    session.execute(row.on_conflict_do_update(index_elements=["sha256"], set_={"size": size}))
 
 
 def used_bytes(session: Session, user_id: str) -> int:

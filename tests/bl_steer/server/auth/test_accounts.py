@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -78,6 +79,24 @@ def test_the_last_administrator_stays(database: Database) -> None:
     other = make(database, "other@example.org", "admin")
     with database.write() as session:
         assert change_user(session, root.id, by=other, role="user").role == "user"
+
+
+def test_two_administrators_cannot_take_the_role_from_each_other_at_once(
+    database: Database,
+) -> None:
+    root, other = (make(database, f"{name}@example.org", "admin") for name in ("root", "other"))
+
+    def take_from_other() -> None:
+        with database.write() as session:
+            change_user(session, other.id, by=root, role="user")
+
+    with ThreadPoolExecutor(1) as pool:
+        with database.write() as session:
+            change_user(session, root.id, by=other, role="user")
+            second = pool.submit(take_from_other)
+            time.sleep(0.5)  # it reads, and waits for this transaction
+        with pytest.raises(Refused, match="At least one administrator"):
+            second.result(timeout=30)
 
 
 def test_an_invitation_is_good_for_one_account(database: Database) -> None:
