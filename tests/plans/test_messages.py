@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -91,13 +92,17 @@ def test_a_decision_is_saved_before_the_stage_moves(
 
 
 def test_events_are_saved_where_a_pause_replays_nothing(search: Plan) -> None:
-    rewindable = True
+    replays, in_event = True, False
+    seen: dict[str, set[bool]] = defaultdict(set)
     for message in RunEngineSimulator().simulate_plan(search()):
-        if message.command == "rewindable" and message.args[0] is False:
-            rewindable = False
-        elif message.command == "rewindable" and rewindable is False:
-            rewindable = True
-        assert message.command != "save" or not rewindable
+        if message.command == "rewindable":
+            replays = message.args[0] is not False  # nobody answers: None restores what was
+        in_event = message.command == "create" or in_event
+        assert not (in_event and replays), message
+        in_event = in_event and message.command != "save"
+        seen[message.command].add(replays)
+    assert seen["save"] == {False}
+    assert seen["checkpoint"] == seen["set"] == seen["trigger"] == {True}
 
 
 class PlainDetector:
@@ -146,11 +151,20 @@ def test_a_device_that_never_answers_a_read_is_named(mapping: Plan) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"budget": 0}, {"budget": 5, "exposure_s": -1.0}, {"budget": 5, "target": "roi"}]
+    ("options", "problem"),
+    [
+        ({"budget": 0}, "budget must be a whole number"),
+        ({"exposure_s": -1.0}, "exposure_s must be positive"),
+        ({"target": "roi"}, "target must be total"),
+        ({"grid": Space.grid([0.0, 9e6], [0.0])}, "stage_x must stay within its limits"),
+    ],
 )
 def test_no_message_is_sent_where_a_check_fails(
-    beamline: SimulatedBeamline, coarse_grid: Space, options: dict[str, Any]
+    beamline: SimulatedBeamline, coarse_grid: Space, options: dict[str, Any], problem: str
 ) -> None:
-    plan = find_hotspot(beamline.det, beamline.stage, grid=coarse_grid, **options)
-    with pytest.raises(ValueError, match="must"):
-        next(iter(plan))
+    sound: dict[str, Any] = {"grid": coarse_grid, "budget": 5, "target": "total", "exposure_s": 1.0}
+    sent: list[Msg] = []
+    with pytest.raises(ValueError, match=problem):
+        sent.extend(find_hotspot(beamline.det, beamline.stage, **{**sound, **options}))
+    assert sent == []
+    assert isinstance(next(find_hotspot(beamline.det, beamline.stage, **sound)), Msg)
