@@ -14,7 +14,7 @@ from plans import find_hotspot
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.sige_film import SigeFilm
 
-BUDGET = 5
+BUDGET = 4
 OPTIONS: dict[str, Any] = {
     "target": "nmf:2@x=0.45",
     "budget": BUDGET,
