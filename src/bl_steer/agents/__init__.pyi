@@ -9,3 +9,4 @@ from .factory import AGENT_NAMES as AGENT_NAMES
 from .factory import make_agent as make_agent
 from .space import Space as Space
 from .space import SpaceExhausted as SpaceExhausted
+from .zones import Zone as Zone

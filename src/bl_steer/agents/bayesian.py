@@ -161,14 +161,19 @@ class BayesianAgent:
         points: nobody should be sent to a spot never looked at.
         """
         X = self._ledger.positions()
-        if len(X) == 0:
-            raise ValueError("recommend must have a valid outcome, got none; ingest points first")
+        allowed = self.space.in_no_zone(X)
+        if not allowed.any():
+            where = " outside the forbidden zones" if self.space.forbidden else ""
+            raise ValueError(
+                f"recommend must have a valid outcome{where}, got none; ingest points first"
+            )
         if len(X) < MIN_OUTCOMES:
             return self._recommended(X[0], self._ledger.objectives()[0], math.nan)
         mean, sd = self.predict(X)
         trust = _trust(self._ledger.noise_ratios())
         readings = trust * self._ledger.objectives() + (1.0 - trust) * mean
-        best = int(np.argmax(mean + readings))
+        # Points that somebody else measured in a forbidden zone are data, but no place to send to.
+        best = int(np.argmax(np.where(allowed, mean + readings, -np.inf)))
         return self._recommended(X[best], mean[best], sd[best])
 
     def _recommended(self, position: Array, mean: float, sd: float) -> Recommendation:

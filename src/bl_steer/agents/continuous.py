@@ -42,7 +42,7 @@ class ContinuousAgent:
 
     Parameters
     ----------
-    space : its bounds are used; its points are not.
+    space : its bounds and its forbidden zones are used; its points are not.
     seed : fixes the start points and the optimiser's restarts; the global generator of torch is
         left as it was.
     n_start : uniformly random points before the first model.
@@ -108,7 +108,17 @@ class ContinuousAgent:
         """Return the uniformly random point that belongs to the next id."""
         rng = np.random.default_rng([self._rng_seed, self._ledger.next_id])
         lower, upper = self.space.bounds
-        return [float(value) for value in lower + rng.random(len(lower)) * (upper - lower)]
+        position = lower + rng.random(len(lower)) * (upper - lower)
+        if not self.space.in_no_zone(position[None])[0]:
+            position = rng.permutation(self._allowed(rng))[0]
+        return [float(value) for value in position]
+
+    def _allowed(self, rng: np.random.Generator) -> Array:
+        """Return random positions within the bounds and outside the zones, and the space's own."""
+        lower, upper = self.space.bounds
+        drawn = lower + rng.random((1024, len(lower))) * (upper - lower)
+        drawn = drawn[self.space.in_no_zone(drawn)]
+        return drawn if len(drawn) else self.space.points[self.space.allowed]
 
     def _improve(self) -> list[float]:
         model = self._fitted()
@@ -122,11 +132,18 @@ class ContinuousAgent:
             raw_samples=256,
         )
         point = candidate.detach().numpy()
+        if not self.space.in_no_zone(point)[0]:
+            # The optimiser knows no zones: of many allowed positions, the most promising one.
+            rng = np.random.default_rng([self._rng_seed, self._ledger.next_id])
+            allowed = self._allowed(rng)
+            with torch.no_grad():
+                values = acquisition(torch.tensor(allowed)[:, None, :])
+            point = allowed[[int(values.argmax())]]
         mean, sd = _moments(model, point)
         lengthscales = model.covar_module.lengthscale.detach().numpy().ravel()
         self._ledger.explanation = Explanation(
             reason="improve",
-            acquisition=acquisition(candidate).item(),
+            acquisition=acquisition(torch.tensor(point)).item(),
             mean=float(mean[0]),
             sd=float(sd[0]),
             lengthscale=float(

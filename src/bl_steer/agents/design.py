@@ -26,8 +26,8 @@ def first_free_cell(order: NDArray[np.intp], barred: NDArray[np.bool_]) -> int:
     free = order[~barred[order]]
     if len(free) == 0:
         raise SpaceExhausted(
-            f"the space must have a cell left, got all {len(order)} measured, pending or invalid; "
-            "stop here, or start an agent on a finer grid"
+            f"the space must have a cell left, got all {len(order)} measured, pending, invalid or "
+            "forbidden; stop here, or start an agent on a finer grid"
         )
     return int(free[0])
 

@@ -105,7 +105,18 @@ class Ledger:
             )
 
     def issue(self, *position: float) -> Point:
-        """Give out a position as a suggestion with the next id: 0, 1, 2, …"""
+        """Give out a position as a suggestion with the next id: 0, 1, 2, …
+
+        Raises
+        ------
+        RuntimeError
+            If it lies in a forbidden zone: the last look at what any agent suggests.
+        """
+        if zone := self.space.zone_at(position):
+            raise RuntimeError(
+                f"a suggestion must lie outside the forbidden zones, got {_written(position)} in "
+                f"{zone.to_dict()}; report this as a fault of the agent"
+            )
         entry = Entry(self.next_id, position, self.space.cell_of(*position))
         self.pending[entry.id] = entry
         self.next_id += 1
@@ -140,9 +151,9 @@ class Ledger:
     def barred(self) -> NDArray[np.bool_]:
         """Return which cells must not be suggested, booleans of shape (n,).
 
-        Measured, pending, or invalid `MAX_INVALID` times.
+        Measured, pending, invalid `MAX_INVALID` times, or in a forbidden zone.
         """
-        mask = np.zeros(len(self.space), dtype=bool)
+        mask = ~self.space.allowed
         occupied = [e.cell for group in (self.pending, self.measured) for e in group.values()]
         mask[[cell for cell in occupied if cell is not None]] = True
         failed = [e.cell for e in self.invalid.values() if e.cell is not None]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any, Self
 
@@ -18,6 +18,7 @@ import scipy  # it loads .spatial and .stats (1 s of a small job) when they are 
 from numpy.typing import ArrayLike, NDArray
 
 from bl_steer.agents.coordinates import AXIS_NAMES, MAX_POINTS, axis_values, coordinates
+from bl_steer.agents.zones import Zone, read_zones
 from bl_steer.protocols import Array
 
 __all__ = ["Space", "SpaceExhausted"]
@@ -53,14 +54,25 @@ class Space:
     points: Array
     shape: tuple[int, ...] | None
     pitch: float
+    forbidden: tuple[Zone, ...] = ()
+    """Zones that must not be entered; see `Space.forbid`."""
     bounds: Array = field(init=False)
     """Shape (2, d): lower corner, upper corner, as BoTorch has it."""
+    allowed: NDArray[np.bool_] = field(init=False)
+    """Which points lie outside the forbidden zones, shape (n,)."""
 
     def __post_init__(self) -> None:
         bounds = np.stack([self.points.min(axis=0), self.points.max(axis=0)])
-        for array in (self.points, bounds):
+        allowed = self.in_no_zone(self.points)
+        for array in (self.points, bounds, allowed):
             array.flags.writeable = False
         object.__setattr__(self, "bounds", bounds)
+        object.__setattr__(self, "allowed", allowed)
+        if not allowed.any():
+            raise ValueError(
+                f"a space must have a point outside the forbidden zones, got all {len(self)} "
+                "inside; make the zones smaller or the space larger"
+            )
 
     @classmethod
     def grid(cls, x: ArrayLike, y: ArrayLike | None = None, z: ArrayLike | None = None) -> Self:
@@ -126,7 +138,8 @@ class Space:
         ----------
         saved : ``x``, ``y``, ``z`` (the first one, two or three): each a list of positions, or
             ``{"start": 0, "stop": 150, "num": 31}``, or ``{"start": 0, "stop": 150, "step": 5}``,
-            ends included; ``scattered``: true for single points, false or absent for a grid.
+            ends included; ``scattered``: true for single points, false or absent for a grid;
+            ``forbidden``: a list of zones as `forbid` takes them.
 
         Raises
         ------
@@ -144,21 +157,22 @@ class Space:
                 'try {"x": {"start": 0, "stop": 150, "num": 31}}'
             )
         names = [name for name in AXIS_NAMES if name in saved]
-        unknown = [key for key in saved if key not in (*AXIS_NAMES, "scattered")]
+        unknown = [key for key in saved if key not in (*AXIS_NAMES, "scattered", "forbidden")]
         if unknown or not names or names != list(AXIS_NAMES[: len(names)]):
             raise ValueError(
-                "a space must be written with x, or x and y, or x, y and z, and scattered, got "
-                f"{', '.join(map(repr, saved)) or 'nothing'}; rename or remove what is not among "
-                "these"
+                "a space must be written with x, or x and y, or x, y and z, and scattered and "
+                f"forbidden if need be, got {', '.join(map(repr, saved)) or 'nothing'}; rename or "
+                "remove what is not among these"
             )
         scattered = saved.get("scattered", False)
         if not isinstance(scattered, bool):
             raise ValueError(
                 f"scattered must be true or false, got {scattered!r}; leave it out for a grid"
             )
-        return (cls.scattered if scattered else cls.grid)(
+        space = (cls.scattered if scattered else cls.grid)(
             *(axis_values(name, saved[name]) for name in names)
         )
+        return space.forbid(saved.get("forbidden", ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON-compatible data, for a run's start document.
@@ -166,8 +180,55 @@ class Space:
         >>> Space.grid([0, 5], [0, 5]).to_dict()
         {'x': [0.0, 5.0], 'y': [0.0, 5.0], 'scattered': False}
         """
-        axes = {name: self.axis(name).tolist() for name in self.names}
-        return {**axes, "scattered": self.shape is None}
+        saved = {name: self.axis(name).tolist() for name in self.names}
+        saved["scattered"] = self.shape is None
+        if self.forbidden:
+            saved["forbidden"] = [zone.to_dict() for zone in self.forbidden]
+        return saved
+
+    def forbid(self, zones: Sequence[Zone | Mapping[str, Any]]) -> Self:
+        """Return the same points with further zones that must not be entered.
+
+        No agent suggests a point inside one or on its edge. The points stay, so that maps keep
+        their shape.
+
+        Parameters
+        ----------
+        zones : ``{"box": [[x0, y0], [x1, y1]]}``, ``{"circle": [x, y, r]}``,
+            ``{"polygon": [[x, y], …]}``, in the axes' units; on one and on three axes boxes, and
+            circles, which are intervals and spheres there.
+
+        Raises
+        ------
+        ValueError
+            If one of them is no zone on these axes, or no point is left.
+
+        Examples
+        --------
+        >>> space = Space.grid([0, 5, 10], [0, 5]).forbid([{"circle": [0, 0, 5]}])
+        >>> space.allowed.tolist()
+        [False, False, True, False, True, True]
+        >>> space.zone_between((10, 0), (0, 5)), space.zone_between((10, 0), (10, 5))
+        (Ball(centre=(0.0, 0.0), radius=5.0), None)
+        """
+        return replace(self, forbidden=(*self.forbidden, *read_zones(zones, self.names)))
+
+    def in_no_zone(self, positions: Array) -> NDArray[np.bool_]:
+        """Return which positions, (n, d), lie outside the forbidden zones, (n,)."""
+        free = np.ones(len(positions), dtype=bool)
+        for zone in self.forbidden:
+            free &= ~zone.contains(positions)
+        return free
+
+    def zone_at(self, position: Sequence[float]) -> Zone | None:
+        """Return the forbidden zone that a position lies in, if any."""
+        here = np.array([position], dtype=np.float64)
+        return next((zone for zone in self.forbidden if zone.contains(here)[0]), None)
+
+    def zone_between(self, start: Sequence[float], end: Sequence[float]) -> Zone | None:
+        """Return the first forbidden zone that the straight way between two positions meets."""
+        a, b = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
+        return next((zone for zone in self.forbidden if zone.crossed_by(a, b)), None)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -193,15 +254,16 @@ class Space:
         return dict(zip(self.names, position, strict=True))
 
     def snake(self) -> Array:
-        """Return the points row by row, every second row (and layer) backwards, shape (n, d).
+        """Return the allowed points row by row, every second row (and layer) backwards, (n, d).
 
-        Each point of a grid follows a neighbour. Scattered points have no rows: they keep their
-        order.
+        Each point of a grid follows a neighbour, where no zone lies between. Scattered points have
+        no rows: they keep their order.
         """
-        return self.points[self.snake_order()]
+        order = self.snake_order()
+        return self.points[order[self.allowed[order]]]
 
     def snake_order(self) -> NDArray[np.intp]:
-        """Return the indices of the points in the order of `snake`, shape (n,)."""
+        """Return the indices of all points in the order of `snake`, shape (n,)."""
         order = np.arange(len(self), dtype=np.intp)
         if self.shape is None:
             return order

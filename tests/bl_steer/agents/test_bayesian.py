@@ -97,7 +97,7 @@ def test_pending_cells_are_not_suggested_again() -> None:
     measure(agent, 5)
     later = [agent.suggest()[0] for _ in range(15)]
     assert len(set(places(later))) == 15
-    with pytest.raises(SpaceExhausted, match="got all 20 measured, pending or invalid"):
+    with pytest.raises(SpaceExhausted, match="got all 20 measured, pending, invalid or forbidden"):
         agent.suggest()
 
 

@@ -26,7 +26,9 @@ def test_the_first_free_cell_follows_the_order_and_not_the_numbers() -> None:
 
 
 def test_a_space_without_a_free_cell_is_exhausted() -> None:
-    with pytest.raises(SpaceExhausted, match="a cell left, got all 3 measured, pending or invalid"):
+    with pytest.raises(
+        SpaceExhausted, match="a cell left, got all 3 measured, pending, invalid or forbidden"
+    ):
         first_free_cell(np.arange(3), np.ones(3, dtype=bool))
 
 
