@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,8 @@ class Settings(BaseSettings):
 
     data_dir: Path = Path("./bl_steer_data")
     """Folder of the store: Tiled's catalogue, the records, the frames."""
+    detector_folders: str = ""
+    """Folders, parted by ``:``, where detectors write files of their own that runs refer to."""
     instrument: Literal["beamline", "microscope", "fibsem"] = "beamline"
     """What `bl_steer.startup` opens a session on, simulated."""
     sample: str = "multi-domain"
@@ -39,3 +42,8 @@ class Settings(BaseSettings):
     analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)
     """Memory that the process of the analyses may take, GiB; three quarters of the machine's by
     default."""
+
+    @property
+    def detector_folder_paths(self) -> list[Path]:
+        """The folders of `detector_folders`."""
+        return [Path(part) for part in self.detector_folders.split(os.pathsep) if part]

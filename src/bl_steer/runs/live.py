@@ -76,7 +76,7 @@ class LiveRun:
 
     def image_key(self) -> str:
         """Return the data key of the frames that are steered on; empty without external data."""
-        return image_key(self.keys, self.objects, steered_detector(self._start or {}))
+        return image_key(self.keys, steered_detector(self._start or {}))
 
     def _is_own(self, descriptor: Mapping[str, Any]) -> bool:
         return self._start is None or descriptor["run_start"] == self._start["uid"]

@@ -8,12 +8,12 @@ a stored one (`.tables`).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from event_model import unpack_datum_page
 
 from bl_steer.runs.frames import FrameSource, frames_shape
+from bl_steer.store import path_of_resource
 
 __all__ = ["Reference", "References", "image_key", "steered_detector"]
 
@@ -122,7 +122,7 @@ class References:
             spans.append(span)
 
 
-def image_key(data_keys: Mapping[str, Any], objects: Mapping[str, Any], detector: str = "") -> str:
+def image_key(data_keys: Mapping[str, Any], detector: str = "") -> str:
     """Return the data key of a detector's frames; empty where the stream refers to no data.
 
     Of several, such as an image and its sum, the one with most axes is meant.
@@ -130,12 +130,11 @@ def image_key(data_keys: Mapping[str, Any], objects: Mapping[str, Any], detector
     Parameters
     ----------
     data_keys : of the stream's descriptor
-    objects : its ``object_keys``: which device brings which
     detector : the device that is meant first
     """
-    external = [key for key, description in data_keys.items() if description.get("external")]
-    own = [key for key in external if key in objects.get(detector, ())]
-    return max(own or external, key=lambda key: _n_axes(data_keys[key]), default="")
+    external = {key: about for key, about in data_keys.items() if about.get("external")}
+    own = [key for key, about in external.items() if about.get("object_name") == detector]
+    return max(own or external, key=lambda key: _n_axes(external[key]), default="")
 
 
 def steered_detector(start: Mapping[str, Any]) -> str:
@@ -163,7 +162,7 @@ def _stream_source(resource: Mapping[str, Any], shape: tuple[int, ...]) -> Frame
 
 
 def _datum_source(resource: Mapping[str, Any], shape: tuple[int, ...]) -> FrameSource:
-    path = Path(str(resource["root"])) / str(resource["resource_path"])
+    path = path_of_resource(resource)
     settings = resource.get("resource_kwargs", {})
     if resource["spec"] == SEQUENCE_FORMAT:
         return FrameSource(path, "", shape=shape)

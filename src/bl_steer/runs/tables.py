@@ -56,8 +56,12 @@ def parts_from_tiled(node: Any) -> Parts:
         stream = node[name]
         streams[name], images = _read_stream(stream)
         if name == PRIMARY:
-            configuration = _flat(stream.metadata.get("configuration", {}))
-            frames = _tiled_frames(images, len(streams[name].get("seq_num", ())))
+            described = stream.metadata
+            configuration = _flat(described.get("configuration", {}))
+            data_keys = {key: described["data_keys"][key] for key in images}
+            key = image_key(data_keys, steered_detector(metadata["start"]))
+            if key:
+                frames = _tiled_frames(images[key], len(streams[name].get("seq_num", ())))
     return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
 
 
@@ -72,7 +76,6 @@ class _Gatherer:
         self._stream_of: dict[str, str] = {}
         self._descriptors: dict[str, dict[str, Any]] = {}
         self._references = References(self._descriptors)
-        self._objects: dict[str, list[str]] = {}
         self._external: dict[int, tuple[str, dict[str, Any]]] = {}
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
@@ -84,7 +87,7 @@ class _Gatherer:
     def frames(self) -> Frames | None:
         """Return the frames of the points; None without frames."""
         data_keys = {key: k for keys in self._descriptors.values() for key, k in keys.items()}
-        key = image_key(data_keys, self._objects, steered_detector(self.start or {}))
+        key = image_key(data_keys, steered_detector(self.start or {}))
         seq_nums = sorted(self.rows.get(PRIMARY, {}))
         if not key or not seq_nums:
             return None
@@ -121,12 +124,11 @@ class _Gatherer:
         if doc["name"] == PRIMARY:
             self.configuration = _flat(doc.get("configuration", {})) | self.configuration
             self._descriptors[doc["uid"]] = dict(doc["data_keys"])
-            self._objects.update(doc.get("object_keys", {}))
 
     def _event(self, doc: Mapping[str, Any]) -> None:
         external = {key: doc["data"][key] for key in doc["data"] if key in doc.get("filled", {})}
         data = {key: value for key, value in doc["data"].items() if key not in external}
-        stamps = {f"ts_{key}": value for key, value in doc["timestamps"].items()}
+        stamps = {f"ts_{key}": doc["timestamps"][key] for key in data}
         row = {"seq_num": doc["seq_num"], "time": doc["time"], **data, **stamps}
         stream = self._stream_of[doc["descriptor"]]
         self.rows[stream].pop(doc["seq_num"], None)
@@ -152,14 +154,14 @@ def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _read_stream(stream: Any) -> tuple[Table, list[Any]]:
-    """Return a stream's columns and the clients of its external arrays.
+def _read_stream(stream: Any) -> tuple[Table, dict[str, Any]]:
+    """Return a stream's columns and the clients of its external arrays by their data keys.
 
     Columns are those of its table, and the larger arrays that Tiled keeps beside it.
     """
     keys = stream.metadata.get("data_keys", {})
     parts = dict(stream.base.items())
-    external = [part for key, part in parts.items() if keys.get(key, {}).get("external")]
+    external = {k: part for k, part in parts.items() if keys.get(k, {}).get("external")}
     if "internal" not in parts:
         return {}, external
     frame = parts.pop("internal").read()
@@ -172,10 +174,9 @@ def _read_stream(stream: Any) -> tuple[Table, list[Any]]:
     return table, external
 
 
-def _tiled_frames(images: list[Any], n_points: int) -> Frames | None:
-    if not images or not n_points:
+def _tiled_frames(client: Any, n_points: int) -> Frames | None:
+    if not n_points:
         return None
-    client = images[0]
     problem = (
         f"the catalogue must hold one stack of frames a point, got {client.shape[0]} for "
         f"{n_points} points; open the run from its record, which knows what belongs together"
@@ -184,4 +185,5 @@ def _tiled_frames(images: list[Any], n_points: int) -> Frames | None:
     )
     source = FrameSource.from_tiled(client)
     rows = [(source, row) for row in range(n_points)]
-    return Frames(rows, shape=client.shape[1:], dtype=client.dtype, problem=problem)
+    dtype = source.dtype_of(client.dtype)
+    return Frames(rows, shape=source.frames_shape, dtype=dtype, problem=problem)

@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -213,6 +213,7 @@ def open_session(
     seed: int | None = None,
     exposure_s: float | None = None,
     data_dir: str | os.PathLike[str] = "./bl_steer_data",
+    readable: Iterable[str | os.PathLike[str]] | None = None,
     progress: bool = True,
 ) -> Session:
     """Open a session on an instrument, with a store of its own.
@@ -223,6 +224,7 @@ def open_session(
         a film's preset, or a sample, stand for the simulated beamline with it
     seed, exposure_s : as for `film`, of a preset or sample; 0 and 10 s by default
     data_dir : folder of the store, made if it is missing
+    readable : folders where detectors write files of their own, as for `Store.open`
     progress : show a progress bar
     """
     settings = {"seed": seed, "exposure_s": exposure_s}
@@ -235,7 +237,8 @@ def open_session(
             f"{names} must be left out where the instrument is there already, got {options} with "
             f"{instrument.title}; give {names} where it is made"
         )
-    return Session(Store.open(data_dir), instrument, progress=progress, close_store=True)
+    store = Store.open(data_dir, readable=readable)
+    return Session(store, instrument, progress=progress, close_store=True)
 
 
 def end_run_engine(run_engine: RunEngine) -> None:

@@ -2,6 +2,7 @@ from .broker import open_broker as open_broker
 from .catalogue import EmbeddedCatalogue as EmbeddedCatalogue
 from .catalogue import catalogue_on_server as catalogue_on_server
 from .catalogue import tiled_writer as tiled_writer
+from .catalogue import unreadable_frames as unreadable_frames
 from .metadata import RunMetadata as RunMetadata
 from .record import Document as Document
 from .record import RecordWriter as RecordWriter
@@ -9,6 +10,7 @@ from .record import StoreError as StoreError
 from .record import find_records as find_records
 from .record import is_being_written as is_being_written
 from .record import path_of as path_of
+from .record import path_of_resource as path_of_resource
 from .record import read_record as read_record
 from .run_metadata import as_json as as_json
 from .run_metadata import check_md as check_md

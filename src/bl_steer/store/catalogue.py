@@ -16,7 +16,7 @@ import secrets
 import sqlite3
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,7 @@ from tiled.structures.core import Spec
 from bl_steer.store.moved import name_files_anew
 from bl_steer.store.record import StoreError
 
-__all__ = ["EmbeddedCatalogue", "catalogue_on_server", "tiled_writer"]
+__all__ = ["EmbeddedCatalogue", "catalogue_on_server", "tiled_writer", "unreadable_frames"]
 
 RUNS = "runs"
 """Key of the container, below the root of the Tiled tree, that holds the runs."""
@@ -69,13 +69,13 @@ class EmbeddedCatalogue:
     engine: Any
 
     @classmethod
-    def open(cls, folder: Path, *, readable: Path) -> EmbeddedCatalogue:
+    def open(cls, folder: Path, *, readable: Sequence[Path]) -> EmbeddedCatalogue:
         """Open the catalogue in a folder, made at the first time.
 
         Parameters
         ----------
         folder : holds the catalogue, its tables and its own files
-        readable : where the frames lie that runs refer to
+        readable : folders where the frames lie that runs refer to
 
         Raises
         ------
@@ -140,7 +140,28 @@ def tiled_writer(client: Any, *, batch_size: int) -> Callable[[str, dict[str, An
     return writer
 
 
-def _connect(database: Path, tables: Path, files: Path, readable: Path) -> tuple[Any, Any]:
+def unreadable_frames(client: Any, uid: str) -> str:
+    """Say what of a run a server cannot read; empty where it can read a pixel of each file."""
+    for name, stream in client[uid].items():
+        keys = stream.metadata.get("data_keys", {})
+        for key, part in stream.base.items():
+            if not keys.get(key, {}).get("external"):
+                continue
+            # Not by Tiled's client, which asks again for half a minute.
+            answer = part.context.http_client.get(
+                part.item["links"]["full"],
+                params={"slice": ",".join("0" * len(part.shape))},
+                headers={"Accept": "application/octet-stream"},
+                timeout=ANSWER_S,
+            )
+            if answer.is_error:
+                return f"status {answer.status_code} for {key} of stream {name} of run {uid}"
+    return ""
+
+
+def _connect(
+    database: Path, tables: Path, files: Path, readable: Sequence[Path]
+) -> tuple[Any, Any]:
     with warnings.catch_warnings():
         # Here and not above, for its warning: starlette 1.x would have its test client on httpx2,
         # which Tiled does not use yet.
@@ -151,7 +172,7 @@ def _connect(database: Path, tables: Path, files: Path, readable: Path) -> tuple
     tree = open_tree(
         f"sqlite:///{database}",
         writable_storage=[str(files), f"sqlite:///{tables}"],
-        readable_storage=[str(readable)],
+        readable_storage=[str(part) for part in readable],
     )
     app = build_app(tree, Authentication(single_user_api_key=_key()))
     return Context.from_app(app), tree.context.engine

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import sqlite3
 from pathlib import Path
 from urllib.parse import urlparse
@@ -14,7 +15,12 @@ def found_uri(uri: str, frames: Path) -> str:
     """Return the URI of a file of frames; the one in `frames` where it lies there alone."""
     named = Path(urlparse(uri).path)
     here = frames / named.name
-    return f"file://localhost{here}" if not named.exists() and here.exists() else uri
+    return f"file://localhost{here}" if not _is_there(named) and _is_there(here) else uri
+
+
+def _is_there(path: Path) -> bool:
+    """Return whether there is a file, or files whose names go on with a number."""
+    return path.exists() or next(path.parent.glob(f"{glob.escape(path.name)}_*"), None) is not None
 
 
 def name_files_anew(database: Path, folder: Path, *, busy_s: float) -> None:

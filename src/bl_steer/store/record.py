@@ -25,10 +25,12 @@ __all__ = [
     "DocumentRoutes",
     "RecordWriter",
     "StoreError",
+    "file_of",
     "find_records",
     "hold",
     "is_being_written",
     "path_of",
+    "path_of_resource",
     "read_record",
 ]
 
@@ -167,8 +169,12 @@ def read_record(path: str | os.PathLike[str]) -> Iterator[Document]:
                 f"a record must hold one [name, document] a line, got {line[:40]!r} in line "
                 f"{number} of {path}; remove that line to read the rest"
             ) from error
+        frames = Path(path).absolute().parent.parent / "frames"
         if name == "stream_resource" and str(doc["uri"]).startswith("file:"):
-            doc["uri"] = found_uri(str(doc["uri"]), Path(path).absolute().parent.parent / "frames")
+            doc["uri"] = found_uri(str(doc["uri"]), frames)
+        elif name == "resource":
+            uri = found_uri(f"file://localhost{path_of_resource(doc)}", frames)
+            doc |= {"root": "/", "resource_path": str(path_of(uri))[1:]}
         yield name, doc
     if lines[-1]:
         logger.warning("the last line of %s is incomplete and was left out", path)
@@ -189,6 +195,21 @@ def path_of(uri: str) -> Path:
     return (
         Path(unquote(raw)) if not Path(raw).exists() and Path(unquote(raw)).exists() else Path(raw)
     )
+
+
+def file_of(name: str, doc: Mapping[str, Any]) -> Path | None:
+    """Return the file that a document refers to; None for a document that refers to none.
+
+    For detectors that write a file for each frame it is what their names begin with.
+    """
+    if name == "stream_resource" and str(doc["uri"]).startswith("file:"):
+        return path_of(str(doc["uri"]))
+    return path_of_resource(doc) if name == "resource" else None
+
+
+def path_of_resource(doc: Mapping[str, Any]) -> Path:
+    """Return the file that a ``resource`` document names."""
+    return Path(str(doc["root"])) / str(doc["resource_path"]).lstrip("/")
 
 
 @contextlib.contextmanager
@@ -225,6 +246,8 @@ def _plain(value: object) -> object:
         return os.fspath(value)
     if isinstance(value, set | frozenset):
         return sorted(value)
+    if isinstance(value, range):
+        return list(value)
     raise TypeError(
         f"a document must hold JSON values and numpy arrays, got {value!r} of type "
         f"{type(value).__name__}; convert it before it enters the metadata or the reading"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlparse
 
 from bl_steer import store
+from bl_steer.settings import Settings
 from bl_steer.store.metadata import RunMetadata
 from bl_steer.store.record import (
     Document,
     DocumentRoutes,
     RecordWriter,
     StoreError,
+    file_of,
     find_records,
     hold,
     read_record,
@@ -41,7 +42,8 @@ class Store:
     path : shape of the folder: ``record/``, ``frames/``, ``metadata.json``, and the catalogue
     catalog : Tiled's client of the runs: ``catalog[-1]``, ``[scan_id]``, ``["partial uid"]``
     close_catalog : called when the store is closed
-    check_frames : refuse frames outside `frames_dir`, where an embedded Tiled could not read them
+    readable : folders besides `frames_dir` from which the catalogue reads detectors' files; None
+        where only the server knows them
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Store:
         catalog: Any,
         *,
         close_catalog: Callable[[], None],
-        check_frames: bool,
+        readable: Sequence[Path] | None,
         batch_size: int = BATCH_SIZE,
     ) -> None:
         self.path = path
@@ -58,18 +60,33 @@ class Store:
         self.metadata = RunMetadata(path / "metadata.json")
         """For ``RunEngine(store.metadata)``: scan ids go on counting from session to session."""
         self._close_catalog = close_catalog
-        self._check_frames = check_frames
+        self._readable = readable
+        self._unreadable: set[Path] = set()
         self._routes = DocumentRoutes()
         self._record = RecordWriter(self.record_dir, release_at_stop=False)
-        self._writer = CatalogueWriter(catalog, batch_size=batch_size, on_done=self._record.release)
+        self._writer = CatalogueWriter(
+            catalog,
+            batch_size=batch_size,
+            on_done=self._record.release,
+            check_frames=readable is None,
+        )
 
     @classmethod
     def open(
-        cls, path: str | os.PathLike[str] = "./bl_steer_data", *, batch_size: int = BATCH_SIZE
+        cls,
+        path: str | os.PathLike[str] = "./bl_steer_data",
+        *,
+        readable: Iterable[str | os.PathLike[str]] | None = None,
+        batch_size: int = BATCH_SIZE,
     ) -> Self:
         """Open a folder as a store, made if it is missing, with Tiled inside this process.
 
         A second process may open the same folder to look while this one measures.
+
+        Parameters
+        ----------
+        readable : folders in which detectors write their own files, besides `frames_dir`; by
+            default those of ``BL_STEER_DETECTOR_FOLDERS``
 
         Raises
         ------
@@ -77,13 +94,15 @@ class Store:
             When the folder cannot be made or written, or its catalogue is damaged.
         """
         folder = _folder(path)
-        embedded = store.EmbeddedCatalogue.open(folder, readable=folder / "frames")
+        folders = Settings().detector_folder_paths if readable is None else readable
+        outside = [Path(part).expanduser().absolute() for part in folders]
+        embedded = store.EmbeddedCatalogue.open(folder, readable=[folder / "frames", *outside])
         try:
             return cls(
                 folder,
                 embedded.client,
                 close_catalog=embedded.close,
-                check_frames=True,
+                readable=outside,
                 batch_size=batch_size,
             )
         except BaseException:
@@ -127,7 +146,7 @@ class Store:
             folder,
             client,
             close_catalog=client.context.close,
-            check_frames=False,
+            readable=None,
             batch_size=batch_size,
         )
 
@@ -138,20 +157,22 @@ class Store:
 
     @property
     def frames_dir(self) -> Path:
-        """Where detectors must write: Tiled reads frames from here only."""
+        """Where our own detectors write."""
         return self.path / "frames"
 
     def __call__(self, name: str, doc: Mapping[str, Any]) -> None:
         """Take a document: on disk when this returns, in the catalogue soon after.
 
+        Of frames that lie where the catalogue cannot read them, the log warns: the run goes on,
+        and opens from its record.
+
         Raises
         ------
         StoreError
-            When the record cannot be written, or frames lie where Tiled cannot read them.
+            When the record cannot be written.
         """
         self._record(name, doc)
-        if name == "stream_resource" and self._check_frames:
-            self._check_readable(str(doc["uri"]))
+        self._warn_of_unreadable(name, doc)
         self._writer.put(self._routes.run_of(name, doc), name, doc)
 
     def subscribe_to(self, run_engine: Any) -> int:
@@ -167,18 +188,16 @@ class Store:
         Raises
         ------
         StoreError
-            When the record cannot be written, or files lie where Tiled cannot read them. A failing
-            catalogue is logged only; `sync` completes it.
+            When the record cannot be written. A failing catalogue is logged only; `sync` completes
+            it.
         """
         documents = list(documents)
-        for name, doc in documents:
-            if name == "stream_resource" and self._check_frames:
-                self._check_readable(str(doc["uri"]))
         uid = str(documents[0][1]["uid"])
         record = RecordWriter(self.record_dir, release_at_stop=False)
         try:
             for name, doc in documents:
                 record(name, doc)
+                self._warn_of_unreadable(name, doc)
             replay(self.catalog, uid, documents)
         except StoreError:
             raise
@@ -230,13 +249,27 @@ class Store:
             replay(self.catalog, uid, documents)
             return True
 
-    def _check_readable(self, uri: str) -> None:
-        frames = Path(urlparse(uri).path)
-        if not frames.resolve().is_relative_to(self.frames_dir.resolve()):
-            raise StoreError(
-                f"frames must be written under {self.frames_dir}, got {frames}; build the "
-                "detector with store.frames_dir"
-            )
+    def _warn_of_unreadable(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Say once of each folder that the catalogue cannot read what lies there."""
+        path = file_of(name, doc)
+        if path is None or self._readable is None:
+            return
+        folder = path.resolve().parent
+        known = (self.frames_dir, *self._readable)
+        if folder in self._unreadable or any(
+            folder.is_relative_to(part.resolve()) for part in known
+        ):
+            return
+        self._unreadable.add(folder)
+        logger.warning(
+            "frames must lie where the catalogue may read them, got %s, which is under none of %s; "
+            "the run's record is complete and opens. Let the catalogue read there: "
+            "Store.open(path, readable=[%r]) or BL_STEER_DETECTOR_FOLDERS=%s",
+            folder,
+            [str(part) for part in known],
+            str(folder),
+            folder,
+        )
 
 
 def _folder(path: str | os.PathLike[str]) -> Path:

@@ -34,6 +34,8 @@ class CatalogueWriter:
     client : the catalogue of runs
     batch_size : rows of a stream that are written at a time; the rest goes with the stop document
     on_done : called with a run's uid when its last document was dealt with
+    check_frames : see after each run whether the catalogue's server can read the files that the
+        run refers to, and warn where it cannot
     patience_s : how long a stop document waits for the catalogue, so that the run is there when
         the RunEngine returns; a slower catalogue is completed in the background
     """
@@ -44,11 +46,13 @@ class CatalogueWriter:
         *,
         batch_size: int,
         on_done: Callable[[str], None],
+        check_frames: bool = False,
         patience_s: float = 10.0,
     ) -> None:
         self._client = client
         self._batch_size = batch_size
         self._on_done = on_done
+        self._check_frames = check_frames
         self._patience_s = patience_s
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._runs: dict[str, Any] = {}
@@ -79,10 +83,27 @@ class CatalogueWriter:
         while (item := self._queue.get()) is not None:
             if item.name == "start" or item.uid in self._runs:
                 self._write(item)
+            complete = item.name == "stop" and self._runs.pop(item.uid, None) is not None
             if item.name == "stop":
-                self._runs.pop(item.uid, None)
                 self._on_done(item.uid)
             item.done.set()
+            if complete and self._check_frames:
+                self._check_frames_of(item.uid)
+
+    def _check_frames_of(self, uid: str) -> None:
+        try:
+            problem = store.unreadable_frames(self._client, uid)
+        except Exception:  # a closed connection: the run is complete, and only the check is not
+            logger.debug("whether the server can read the frames was not seen", exc_info=True)
+            return
+        if problem:
+            self._check_frames = False  # said once: the next run would say the same
+            logger.warning(
+                "the Tiled server must be able to read the frames of a run, got %s; let detectors "
+                "write where the server reads, or add their folder to its readable_storage. The "
+                "run opens from its record",
+                problem,
+            )
 
     def _write(self, item: _Item) -> None:
         try:

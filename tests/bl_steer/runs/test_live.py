@@ -369,4 +369,4 @@ def test_frames_of_an_area_detector_are_told_by_resource_and_datum(
     np.testing.assert_array_equal(first.frames()[:, 0, 0], [0, 1])
     stored = Run.from_documents(documents)
     np.testing.assert_array_equal(stored.frames[1], second.frames())
-    assert set(stored.primary) == {"seq_num", "time", "x", "ts_x", "ts_det_image"}
+    assert set(stored.primary) == {"seq_num", "time", "x", "ts_x"}

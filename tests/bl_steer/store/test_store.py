@@ -294,15 +294,36 @@ def test_broken_metadata_are_named(tmp_path):
         RunMetadata(tmp_path / "md.json")
 
 
-def test_frames_that_tiled_could_not_read_stop_the_run(tmp_path, make_engine, caplog):
-    caplog.set_level(logging.CRITICAL, logger="bluesky")
+def test_frames_elsewhere_are_kept_and_a_warning_names_the_folder_once(
+    tmp_path, make_engine, caplog
+):
+    (tmp_path / "detector").mkdir()
     with Store.open(tmp_path / "data") as store:
         engine, beamline = make_engine(), instrument.Beamline(store)
         store.subscribe_to(engine)
-        beamline.det.folder = tmp_path
-        with pytest.raises(StoreError, match=r"written under .*frames, got .*\.h5; build the"):
-            engine(beamline.plan(1))
-        assert list_runs(store)[-1].status == "fail"
+        beamline.det.folder = tmp_path / "detector"
+        uids = [engine(beamline.plan(2))[0] for _ in range(2)]
+        (warning,) = [r.getMessage() for r in caplog.records if r.name == "bl_steer.store.store"]
+        assert f"BL_STEER_DETECTOR_FOLDERS={tmp_path / 'detector'}" in warning
+        for uid in uids:
+            run = open_run(store, uid)
+            assert run.status == "success"
+            assert run.frames[1].any()
+
+
+def test_the_catalogue_reads_folders_that_it_is_given(tmp_path, make_engine, caplog, monkeypatch):
+    (tmp_path / "detector").mkdir()
+    uids = []
+    for number, readable in enumerate([[tmp_path / "detector"], None]):
+        monkeypatch.setenv("BL_STEER_DETECTOR_FOLDERS", f"/nowhere:{tmp_path / 'detector'}")
+        with Store.open(tmp_path / f"data{number}", readable=readable) as store:
+            engine, beamline = make_engine(), instrument.Beamline(store)
+            store.subscribe_to(engine)
+            beamline.det.folder = tmp_path / "detector"
+            uids += engine(beamline.plan(2))
+            image = store.catalog[uids[-1]]["primary"]["det_image"].read()
+            np.testing.assert_array_equal(image, np.asarray(open_run(store).frames))
+    assert not caplog.records
 
 
 def test_failing_catalogue_neither_stops_nor_loses_a_run(tmp_path, measure, caplog):
@@ -349,7 +370,7 @@ def test_store_that_outlives_another_of_its_folder_leaves_no_thread_behind(tmp_p
     assert threads_left(before) == []
 
 
-def test_run_goes_to_a_facilitys_server(tmp_path, measure):
+def test_run_goes_to_a_facilitys_server(tmp_path, measure, caplog):
     with Store.open(tmp_path / "server") as facility:
         frames = tmp_path / "server" / "frames"
         app = facility.catalog.context.http_client.app
@@ -365,6 +386,14 @@ def test_run_goes_to_a_facilitys_server(tmp_path, measure):
                 uid = measure(store)
                 assert Run.from_tiled(store.catalog[uid]).n_points == 4
                 assert store.sync() == []
+            # To the server, which follows no link, these frames lie in another folder.
+            assert (
+                f"got status 500 for det_image of stream primary of run {uid}; let" in caplog.text
+            )
+            caplog.clear()
+            with Store.connect(uri, api_key=key, path=tmp_path / "server") as store:
+                measure(store)
+            assert "the Tiled server must be able to read" not in caplog.text
 
 
 def test_server_that_does_not_answer_is_named(tmp_path):
