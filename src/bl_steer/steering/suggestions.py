@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping, Sequence
 from numbers import Real
 from typing import Any
 
-from bl_steer.agents import Space
+from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.protocols import Agent, Point
 
 __all__ = ["SuggestionError", "next_suggestion"]
@@ -48,10 +48,11 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
             "left to measure"
         )
     point = dict(suggestions[0])
-    if missing := [key for key in ("_id", "x", "y") if key not in point]:
+    axes = AXIS_NAMES[:1] if space is None else space.names
+    if missing := [key for key in ("_id", *axes) if key not in point]:
         raise SuggestionError(
-            f"a point of the agent {name} must have _id, x and y, got {point!r}; add "
-            f"{' and '.join(missing)}"
+            f"a point of the agent {name} must have _id, {', '.join(axes)}, got {point!r}; add "
+            f"{', '.join(missing)}"
         )
     _check_position(name, point, space)
     _check_id(name, point["_id"], known_ids)
@@ -59,7 +60,9 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
 
 
 def _check_position(name: str, point: Point, space: Space | None) -> None:
-    for column, axis in enumerate(("x", "y")):
+    for column, axis in enumerate(AXIS_NAMES if space is None else space.names):
+        if axis not in point:  # where no space says which axes there are
+            continue
         value = point[axis]
         if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
             raise SuggestionError(
