@@ -4,6 +4,7 @@ from .live import LiveMap as LiveMap
 from .live import Progress as Progress
 from .maps import plot_figure_1 as plot_figure_1
 from .maps import plot_map as plot_map
+from .maps import plot_prediction as plot_prediction
 from .maps import plot_progress as plot_progress
 from .runs import check_figure as check_figure
 from .runs import draw_figure_1 as draw_figure_1

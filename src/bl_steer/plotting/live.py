@@ -17,7 +17,7 @@ from typing import Any, TextIO
 import numpy as np
 from matplotlib.figure import Figure
 
-from bl_steer.agents import Space
+from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.progress import Bar
 from bl_steer.runs import read_outcomes
@@ -92,14 +92,13 @@ class Progress(_Watcher):
         elif stream == "result":
             sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
             self._bar.note(
-                f"reported: {data['best_value']:.4g}{sd} "
-                f"at ({data['best_x']:g}, {data['best_y']:g})"
+                f"reported: {data['best_value']:.4g}{sd} at {_written(_at(data, 'best_'))}"
             )
         elif stream == "decisions" and data["point"] > 0:
             self._seconds.append(np.nansum([data["previous_move_s"], data["previous_expose_s"]]))
             left = ((self._bar.total or 0) - self._bar.done) * float(np.mean(self._seconds))
             self._bar.note(
-                f"best {data['best_so_far']:.4g} at ({data['best_x']:g}, {data['best_y']:g})"
+                f"best {data['best_so_far']:.4g} at {_written(_at(data, 'best_'))}"
                 f" · {_duration(left)} of beam left"
             )
 
@@ -134,7 +133,7 @@ class LiveMap(_Watcher):
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
         self._settings = settings if "target" in settings else None
-        self._positions: list[tuple[float, float]] = []
+        self._positions: list[list[float]] = []
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
@@ -144,7 +143,7 @@ class LiveMap(_Watcher):
         if self._settings is None or stream not in ("decisions", "result"):
             return
         if stream == "decisions":
-            self._positions.append((data["x"], data["y"]))
+            self._positions.append(_at(data))
         self._offer({**data, "positions": np.array(self._positions)})
 
     def stop(self) -> None:
@@ -174,23 +173,34 @@ class LiveMap(_Watcher):
         done = np.isfinite(outcomes)
         measured = data["positions"][done]
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")
-        values = np.zeros(len(space.points))
+        values = sd = np.zeros(len(space.points))
         if done.any():
-            values, _ = predicted_map(self._settings, measured, outcomes[done])
+            values, sd = predicted_map(self._settings, measured, outcomes[done])
         over = "best_value" in data
         plot_map(
             space,
             values,
             ax=figure.subplots(),
+            sd=sd,
             measured=measured,
-            best=(data["best_x"], data["best_y"]) if done.any() else None,
-            coming=None if over else (data["x"], data["y"]),
+            outcomes=outcomes[done],
+            best=_at(data, "best_") if done.any() else None,
+            coming=None if over else _at(data),
             title=f"{self._settings['target']}: {done.sum()} points",
         )
         return figure
 
     def _save(self, figure: Figure) -> None:
         figure.savefig(self.path, dpi=110)
+
+
+def _at(data: Document, which: str = "") -> list[float]:
+    """Return a position on the axes that the run has: of the next point, or of the best one."""
+    return [data[which + name] for name in AXIS_NAMES if which + name in data]
+
+
+def _written(position: list[float]) -> str:
+    return f"({', '.join(f'{value:g}' for value in position)})"
 
 
 def _duration(seconds: float) -> str:

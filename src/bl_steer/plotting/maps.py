@@ -6,17 +6,24 @@ window.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.patches import Polygon as Outline
 
 from bl_steer.agents import Space
+from bl_steer.agents.zones import Ball, Box, Polygon
 from bl_steer.protocols import Array
 
-__all__ = ["plot_figure_1", "plot_map", "plot_progress"]
+__all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress"]
 
 COLOURS = "viridis"
+PLANES = (("x", "y"), ("x", "z"), ("y", "z"))
 UNIT_NAMES = {"um": "µm", "deg": "°"}
 
 
@@ -25,27 +32,46 @@ def plot_map(
     values: Array,
     *,
     ax: Axes | None = None,
+    sd: Array | None = None,
     measured: Array | None = None,
-    best: tuple[float, float] | None = None,
-    coming: tuple[float, float] | None = None,
+    outcomes: Array | None = None,
+    best: Sequence[float] | None = None,
+    coming: Sequence[float] | None = None,
     limits: tuple[float, float] | None = None,
     title: str = "",
     unit: str = "um",
     label: str = "intensity (counts)",
+    plane: tuple[str, str] = ("x", "y"),
 ) -> Axes:
-    """Draw a map of `values` over the candidate points.
+    """Draw `values` over the candidate points: a curve on one axis, a map on two.
+
+    On three axes the map is that of the largest value along the axis that is not in `plane`.
 
     Parameters
     ----------
-    space : the points; a regular grid is drawn as pixels, scattered points as dots
+    space : the points; a regular grid is drawn as pixels, scattered points as dots; forbidden
+        zones are hatched
     values : shape (n,)
-    measured : shape (m, 2), drawn as white dots
-    best : point A, marked with a ring and the letter
-    coming : the next point, marked with a cross
+    sd : shape (n,), drawn as a band of two on one axis
+    measured : shape (m, d), drawn as white dots
+    outcomes : shape (m,), their heights on one axis; by default they lie on the curve
+    best : point A, shape (d,), marked with a ring and the letter
+    coming : the next point, shape (d,), marked with a cross
     limits : range of the colour scale; the values' own range by default
     unit : of the axes
+    plane : the two axes that are drawn, of three
     """
     ax = _axes(ax)
+    name = UNIT_NAMES.get(unit, unit)
+    if len(space.names) == 1:
+        _plot_curve(ax, space, values, sd, measured, outcomes, best, coming)
+        ax.set(xlabel=f"x ({name})", ylabel=label, title=title)
+        return ax
+    if len(space.names) == 3:
+        columns = [space.names.index(axis) for axis in plane]
+        space, values = _projected(space, values, columns)
+        measured = None if measured is None else measured[:, columns]
+        best, coming = (p if p is None else [p[c] for c in columns] for p in (best, coming))
     low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
     if space.shape is None or min(space.shape) == 1:  # a line has no pixels to fill
         drawn: ScalarMappable = ax.scatter(
@@ -79,9 +105,66 @@ def plot_map(
         ax.plot(*coming, marker="x", ms=9, mew=2, color="white", zorder=4)
     if best is not None:
         _mark(ax, best)
-    name = UNIT_NAMES.get(unit, unit)
-    ax.set(xlabel=f"x ({name})", ylabel=f"y ({name})", title=title, aspect="equal")
+    _hatch(ax, space)
+    width, height = space.bounds[1] - space.bounds[0]
+    # An axis of another kind, a photon energy beside a position, would leave a slit.
+    alike = min(width, height) == 0 or 0.1 < width / height < 10
+    aspect: Any = "equal" if alike else "auto"
+    ax.set(xlabel=f"{plane[0]} ({name})", ylabel=f"{plane[1]} ({name})", title=title, aspect=aspect)
     return ax
+
+
+def plot_prediction(
+    space: Space,
+    mean: Array,
+    sd: Array,
+    *,
+    measured: Array,
+    outcomes: Array,
+    best: Sequence[float],
+    n_start: int | None = None,
+    target: str = "",
+    unit: str = "um",
+) -> Figure:
+    """Draw what was predicted from a few points, how well it is known, and the way there.
+
+    On one axis a curve with a band of two sd; on two axes two maps; on three the largest predicted
+    value along each axis, and the sd likewise along the third.
+
+    Parameters
+    ----------
+    mean, sd : shape (n,) each, at the points of `space`
+    measured, outcomes : shape (m, d) and (m,), in the order of measurement
+    best : shape (d,), the spot that is reported
+    n_start : where the start design ends and the search begins
+    target : what was maximised
+    """
+    d = len(space.names)
+    planes = {1: [PLANES[0]], 2: [PLANES[0]], 3: PLANES}[d]
+    n_panels = len(planes) + (d > 1) + 1
+    figure = Figure(figsize=(5.0 * n_panels, 4.6), layout="constrained")
+    panels = figure.subplots(1, n_panels)
+    for panel, plane in zip(panels, planes, strict=False):
+        along = f", largest along {({*'xyz'} - {*plane}).pop()}" if d == 3 else ""
+        plot_map(
+            space,
+            mean,
+            ax=panel,
+            sd=sd,
+            measured=measured,
+            outcomes=outcomes,
+            best=best,
+            unit=unit,
+            plane=plane,
+            title=f"predicted from {len(measured)} points{along}",
+        )
+    if d > 1:
+        along = ", largest along z" if d == 3 else ""
+        title = f"uncertainty (one sd){along}"
+        plot_map(space, sd, ax=panels[-2], measured=measured, unit=unit, title=title)
+    plot_progress(np.fmax.accumulate(outcomes), n_start=n_start, ax=panels[-1])
+    panels[-1].set_title(target)
+    return figure
 
 
 def plot_figure_1(
@@ -90,8 +173,8 @@ def plot_figure_1(
     predicted: Array,
     *,
     measured: Array,
-    best: tuple[float, float],
-    true_best: tuple[float, float] | None = None,
+    best: Sequence[float],
+    true_best: Sequence[float] | None = None,
     mapped_title: str = "measured point by point",
     unit: str = "um",
 ) -> Figure:
@@ -100,7 +183,7 @@ def plot_figure_1(
     Parameters
     ----------
     mapped, predicted : shape (n,), values at the points of `space`
-    measured : shape (m, 2), the few points, in white
+    measured : shape (m, d), the few points, in white
     best : the spot that the steered run reports, marked A on the right
     true_best : the maximum of the full map, marked A on the left
 
@@ -162,11 +245,76 @@ def plot_progress(
     return ax
 
 
-def _mark(ax: Axes, best: tuple[float, float]) -> None:
+def _plot_curve(
+    ax: Axes,
+    space: Space,
+    values: Array,
+    sd: Array | None,
+    measured: Array | None,
+    outcomes: Array | None,
+    best: Sequence[float] | None,
+    coming: Sequence[float] | None,
+) -> None:
+    order = np.argsort(space.points[:, 0])
+    x, curve = space.points[order, 0], values[order]
+    ax.plot(x, curve, color="C0", zorder=2)
+    if sd is not None:
+        band = 2.0 * sd[order]
+        ax.fill_between(x, curve - band, curve + band, color="C0", alpha=0.2, lw=0, label="± 2 sd")
+        ax.legend(loc="best", frameon=False)
+    if measured is not None and len(measured):
+        heights = np.interp(measured[:, 0], x, curve) if outcomes is None else outcomes
+        ax.scatter(measured[:, 0], heights, s=16, c="white", edgecolors="black", zorder=3)
+    if coming is not None:
+        ax.axvline(coming[0], color="0.4", ls=":", lw=1.2)
+    if best is not None:
+        _mark(ax, (best[0], float(np.interp(best[0], x, curve))))
+    for zone in space.forbidden:
+        inside = zone.contains(x[:, None])
+        for i in np.flatnonzero(inside):
+            half = 0.5 * space.pitch
+            ax.axvspan(x[i] - half, x[i] + half, color="0.85", lw=0, zorder=0)
+
+
+def _projected(space: Space, values: Array, columns: list[int]) -> tuple[Space, Array]:
+    """Return the points on two of three axes, with the largest value along the third."""
+    if space.shape is None:
+        order = np.argsort(values)  # the largest are drawn last, on top
+        return Space(space.points[order][:, columns], None, space.pitch), values[order]
+    (dropped,) = set(range(3)) - set(columns)
+    # The shape is (n_z, n_y, n_x): column c of the points runs along axis 2 - c.
+    mesh = np.nanmax(values.reshape(space.shape), axis=2 - dropped)
+    if columns[0] > columns[1]:
+        mesh = mesh.T
+    return Space.grid(*(space.axis(space.names[c]) for c in columns)), mesh.ravel()
+
+
+def _hatch(ax: Axes, space: Space) -> None:
+    style: dict[str, Any] = {
+        "fill": False,
+        "hatch": "///",
+        "edgecolor": "white",
+        "linewidth": 0.8,
+        "zorder": 2,
+    }
+    for zone in space.forbidden:
+        if isinstance(zone, Box):
+            size = np.subtract(zone.high, zone.low)
+            patch: Patch = Rectangle((zone.low[0], zone.low[1]), size[0], size[1], **style)
+        elif isinstance(zone, Ball):
+            patch = Circle((zone.centre[0], zone.centre[1]), zone.radius, **style)
+        elif isinstance(zone, Polygon):
+            patch = Outline(zone.corners, **style)
+        else:
+            continue
+        ax.add_patch(patch)
+
+
+def _mark(ax: Axes, best: Sequence[float]) -> None:
     ax.plot(*best, marker="o", ms=13, mfc="none", mec="red", mew=2, zorder=5)
     ax.annotate(
         "A",
-        best,
+        (best[0], best[1]),
         xytext=(9, 7),
         textcoords="offset points",
         color="red",

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from bl_steer.agents import Space
+from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features import make_feature
-from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_progress
+from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_prediction
 from bl_steer.protocols import Array
 from bl_steer.runs import Run
 from bl_steer.steering import predicted_map
@@ -19,8 +19,9 @@ __all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measure
 
 
 def measured_outcomes(run: Run) -> tuple[Array, Array]:
-    """Return the valid points of a steered run, (n, 2), and their latest outcomes, (n,), counts."""
-    positions = np.column_stack([run.decisions["x"], run.decisions["y"]])
+    """Return the valid points of a steered run, (n, d), and their latest outcomes, (n,), counts."""
+    names = [name for name in AXIS_NAMES if name in run.decisions]
+    positions = np.column_stack([run.decisions[name] for name in names])
     latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
     outcomes = np.asarray(latest["outcomes"])[: len(positions)]
     valid = np.isfinite(outcomes)
@@ -36,7 +37,8 @@ def map_outcomes(run: Run, target: str) -> Array:
     patterns = run.patterns()[run.valid]
     feature = make_feature(target, FrameAxes(run.qx, run.qz)).partial_fit(patterns)
     outcomes = np.full(len(space.points), np.nan)
-    cells = [space.index_of(x, y) for x, y in zip(run.x[run.valid], run.y[run.valid], strict=True)]
+    positions = np.column_stack([getattr(run, name)[run.valid] for name in space.names])
+    cells = [space.index_of(*position) for position in positions]
     outcomes[cells] = feature.transform(patterns)
     return outcomes
 
@@ -85,31 +87,25 @@ def draw_run(run: Run) -> Figure:
             "a steered run must have at least 2 outcomes for a prediction, got "
             f"{len(outcomes)} in {run.uid}; its values are in open_run(…).result"
         )
-    figure = Figure(figsize=(15, 4.6), layout="constrained")
-    left, middle, right = figure.subplots(1, 3)
     mean, sd = predicted_map(run.steering, measured, outcomes)
-    best = _reported(run, measured, outcomes)
-    unit = _unit(run)
-    plot_map(
+    return plot_prediction(
         space,
         mean,
-        ax=left,
+        sd,
         measured=measured,
-        best=best,
-        unit=unit,
-        title=f"predicted from {len(measured)} points",
+        outcomes=outcomes,
+        best=_reported(run, measured, outcomes),
+        n_start=_n_start(run),
+        target=run.steering["target"],
+        unit=_unit(run),
     )
-    plot_map(space, sd, ax=middle, measured=measured, unit=unit, title="uncertainty (one sd)")
-    plot_progress(np.fmax.accumulate(outcomes), n_start=_n_start(run), ax=right)
-    right.set_title(run.steering["target"])
-    return figure
 
 
-def _reported(run: Run, measured: Array, outcomes: Array) -> tuple[float, float]:
-    if run.result is not None:
-        return float(run.result["best_x"]), float(run.result["best_y"])
-    x, y = measured[int(np.argmax(outcomes))]
-    return float(x), float(y)
+def _reported(run: Run, measured: Array, outcomes: Array) -> list[float]:
+    result = run.result
+    if result is not None:
+        return [float(result[f"best_{n}"]) for n in AXIS_NAMES if f"best_{n}" in result]
+    return [float(value) for value in measured[int(np.argmax(outcomes))]]
 
 
 def _n_start(run: Run) -> int | None:
