@@ -4,6 +4,7 @@ from devices.detector import AreaDetector, DetectorError
 from devices.diffractometer import SurfaceDiffractometer
 from devices.fibsem import FibSemColumn, IonMill, MillError
 from devices.monitor import BeamMonitor
+from devices.motor import MotorAxis, MotorError
 from devices.sem import ScanningElectronMicroscope
 from devices.stage import SampleStage, StageAxis
 
@@ -14,6 +15,8 @@ __all__ = [
     "FibSemColumn",
     "IonMill",
     "MillError",
+    "MotorAxis",
+    "MotorError",
     "SampleStage",
     "ScanningElectronMicroscope",
     "StageAxis",

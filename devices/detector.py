@@ -1,7 +1,8 @@
 """The area detector: takes the frames of a point and stores them beside the documents.
 
-A point is a rocking scan of ``n_frames`` frames; the fast mode takes one. They are
-stored in a `devices.frames_file.FramesFile`; events refer to it by ``stream_datum`` documents.
+A trigger takes ``n_frames`` frames, for instance while a circle sweeps; the fast mode takes one.
+They are stored in a `devices.frames_file.FramesFile`; events refer to it by ``stream_datum``
+documents.
 """
 
 from __future__ import annotations
@@ -23,13 +24,15 @@ __all__ = ["AreaDetector", "DetectorError"]
 ERROR_STATE = 6
 """``DetectorState_RBV`` of EPICS areaDetector: 0 idle, 1 acquire, 6 error."""
 READOUT_MARGIN_S = 20.0
+NEIGHBOUR_COUNTS = 25.0
+"""Of the frames beside a lost one."""
 
 
 class AreaDetector(FramesDevice):
     """A pixel detector whose image PV holds the frames of one point, shape (n_frames, H, W).
 
-    Events carry ``{name}_total`` (counts), ``{name}_valid`` (1, or 0 where no pixel of a frame
-    counted: a dead frame) and the external ``{name}_image``.
+    Events carry ``{name}_total`` (counts), ``{name}_valid`` (1, or 0 where a frame was lost among
+    others that counted, or is not finite) and the external ``{name}_image``.
 
     Parameters
     ----------
@@ -52,7 +55,7 @@ class AreaDetector(FramesDevice):
     qz = Component(Signal, value=[], kind=Kind.config, doc="q out of the plane of each row")
     q_unit = Component(Signal, value="1/Å", kind=Kind.config)
     total = Component(Signal, value=0.0, kind=Kind.hinted, doc="counts of the point")
-    valid = Component(Signal, value=0, kind=Kind.normal, doc="0 marks a point with a dead frame")
+    valid = Component(Signal, value=0, kind=Kind.normal, doc="0 marks a lost or torn frame")
 
     def __init__(
         self,
@@ -83,6 +86,7 @@ class AreaDetector(FramesDevice):
 
     def trigger(self) -> DeviceStatus:
         """Take the frames of one point and store them; the status fails if either fails."""
+        self._exposures.check_connected()
         duration_s = int(self.n_frames.get()) * float(self.exposure_time.get())
         return self._exposures.start(
             duration_s=duration_s, timeout_s=duration_s + READOUT_MARGIN_S, store=self._store
@@ -105,9 +109,21 @@ class AreaDetector(FramesDevice):
         timestamp = self.image.timestamp
         total = float(frames.sum())
         self.total.put(total, timestamp=timestamp)
-        self.valid.put(int(np.isfinite(total) and not _any_dead(frames)), timestamp=timestamp)
+        alive = frames.any() or frames[0].size == 1
+        self.valid.put(int(alive and _all_counted(frames)), timestamp=timestamp)
 
 
-def _any_dead(frames: NDArray[Any]) -> bool:
-    """Return whether a frame has no counts at all; one number (a point detector) may be zero."""
-    return frames[0].size > 1 and not frames.any(axis=(1, 2)).all()
+def _all_counted(frames: NDArray[Any]) -> bool:
+    """Return whether every frame of a series is there.
+
+    A frame without counts is lost where both its neighbours, or the only one, have
+    `NEIGHBOUR_COUNTS`: by chance it would be empty with a probability below e⁻²⁵. Between frames
+    that are near empty too, as far off a peak, and alone, it may be what was there: the plan says
+    what a point without counts means.
+    """
+    if not np.isfinite(frames).all():
+        return False
+    counts = np.concatenate([[np.inf], frames.sum(axis=(1, 2)), [np.inf]])
+    neighbours = np.minimum(counts[:-2], counts[2:])
+    empty = ~frames.any(axis=(1, 2))
+    return not (empty & np.isfinite(neighbours) & (neighbours >= NEIGHBOUR_COUNTS)).any()

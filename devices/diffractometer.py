@@ -1,11 +1,14 @@
 """The surface diffractometer's circles, recorded with every run.
 
-Steering moves the sample stage only; the circles stay where the user aligned the reflection.
+Steering moves the sample stage; the circles stay where the user aligned the reflection, but for
+``eta``, which a rocking scan turns.
 """
 
 from __future__ import annotations
 
-from ophyd import Component, Device, EpicsMotor
+from ophyd import Component, Device
+
+from devices.motor import MotorAxis
 
 __all__ = ["SurfaceDiffractometer"]
 
@@ -19,9 +22,9 @@ class SurfaceDiffractometer(Device):
     circles.
     """
 
-    mu = Component(EpicsMotor, "MU", doc="sample, vertical axis: the incidence angle")
-    eta = Component(EpicsMotor, "ETA", doc="sample, rocked through the reflection")
-    chi = Component(EpicsMotor, "CHI")
-    phi = Component(EpicsMotor, "PHI", doc="sample, azimuth about the surface normal")
-    nu = Component(EpicsMotor, "NU", doc="detector, out of the vertical plane")
-    delta = Component(EpicsMotor, "DELTA", doc="detector, in the vertical plane")
+    mu = Component(MotorAxis, "MU", doc="sample, vertical axis: the incidence angle")
+    eta = Component(MotorAxis, "ETA", doc="sample, rocked through the reflection")
+    chi = Component(MotorAxis, "CHI")
+    phi = Component(MotorAxis, "PHI", doc="sample, azimuth about the surface normal")
+    nu = Component(MotorAxis, "NU", doc="detector, out of the vertical plane")
+    delta = Component(MotorAxis, "DELTA", doc="detector, in the vertical plane")

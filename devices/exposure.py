@@ -8,6 +8,7 @@ from typing import Any
 from ophyd import Device
 from ophyd.status import DeviceStatus, SubscriptionStatus
 
+from devices.connection import fail, fail_when_lost, silent_records
 from devices.frames_file import DetectorError
 
 __all__ = ["Exposures", "falling_edge"]
@@ -24,6 +25,11 @@ class Exposures:
     def __init__(self, device: Device) -> None:
         self._device: Any = device
         self._latest: Any = None
+
+    def check_connected(self) -> None:
+        """Refuse to expose with a detector that does not answer."""
+        if not self._device.connected:
+            raise self._lost()
 
     def start(
         self, *, duration_s: float, timeout_s: float, store: Callable[[], None]
@@ -43,7 +49,7 @@ class Exposures:
 
         def on_finished(finished: SubscriptionStatus) -> None:
             if self._latest is not status:  # repeated after a pause: the repetition stores
-                status.set_finished()
+                end(None)
                 return
             try:
                 if not finished.success:
@@ -53,13 +59,27 @@ class Exposures:
                     )
                 store()
             except Exception as error:
-                status.set_exception(error)
+                end(error)
             else:
+                end(None)
+
+        def end(error: Exception | None) -> None:
+            if error is not None:
+                fail(status, error)
+            elif not status.done:
                 status.set_finished()
 
+        fail_when_lost(status, device.busy, self._lost)
         finished.add_callback(on_finished)
         device.acquire.put(1, wait=False)
         return status
+
+    def _lost(self) -> DetectorError:
+        return DetectorError(
+            f"{self._device.name} must answer while it exposes, got no connection to "
+            f"{silent_records(self._device) or self._device.prefix}; check that its "
+            "IOC runs, then run again"
+        )
 
 
 def falling_edge(*, value: int, old_value: int, **_: object) -> bool:

@@ -77,6 +77,7 @@ class ScanningElectronMicroscope(FramesDevice):
 
     def trigger(self) -> DeviceStatus:
         """Take a micrograph and store it; the status fails if either fails."""
+        self._exposures.check_connected()
         duration_s = self.frame_time_s
         return self._exposures.start(
             duration_s=duration_s, timeout_s=duration_s + READOUT_MARGIN_S, store=self._store

@@ -6,33 +6,17 @@ The same class drives the motor records of the beamline and, with its signals re
 
 from __future__ import annotations
 
-import asyncio
-from time import monotonic
 from typing import Any
 
-from ophyd import Component, Device, EpicsMotor, Signal
+from ophyd import Component, Device, Signal
+
+from devices.motor import MotorAxis
 
 __all__ = ["SampleStage", "StageAxis"]
 
-STOP_TIMEOUT_S = 10.0
-"""For a stopped motor to come to rest."""
-POLL_S = 0.01
 
-
-class StageAxis(EpicsMotor):
-    """A motor record that lets the RunEngine pause in the midst of a move."""
-
-    async def pause(self) -> None:
-        """Wait until the motor, which the RunEngine has just stopped, is at rest.
-
-        Ophyd fails the status of a move that the next one overtakes: the resumed run would end.
-        """
-        deadline = monotonic() + STOP_TIMEOUT_S
-        while self._callbacks[self._SUB_REQ_DONE] and monotonic() < deadline:
-            await asyncio.sleep(POLL_S)
-
-    def resume(self) -> None:
-        """Do nothing: the plan repeats the move."""
+class StageAxis(MotorAxis):
+    """A translation of the sample stage, µm."""
 
 
 class SampleStage(Device):

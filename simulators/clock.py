@@ -56,6 +56,7 @@ class VirtualClock:
         self._free = self.start
         self._motions: list[Motion] = []
         self._turns = 0
+        self._watching: asyncio.AbstractEventLoop | None = None
 
     @property
     def elapsed_s(self) -> float:
@@ -70,8 +71,7 @@ class VirtualClock:
 
     def join(self) -> float:
         """Jump to the moment at which every device is done; return it."""
-        ends = [motion.done for motion in self._motions if math.isfinite(motion.done)]
-        return self.advance(max([self._free, *ends]))
+        return self.advance(max([self._free, *self._ends()]))
 
     def free(self) -> float:
         """Jump to the moment at which no device is busy, motions apart; return it."""
@@ -79,6 +79,7 @@ class VirtualClock:
 
     def advance(self, until: float) -> float:
         """Let time pass, and all motions with it; return the time."""
+        self._turns = 0
         self.now = self._free = max(self.now, self._free, until)
         self._show(self.now)
         return self.now
@@ -94,7 +95,9 @@ class VirtualClock:
         self._turns = 0
         loop = _loop_of_this_thread()
         if loop is not None:
-            loop.call_soon(self._look, loop, motion)
+            if self._watching is not loop:
+                self._watching = loop
+                loop.call_soon(self._watch, loop)
             return
         if math.isfinite(motion.done):
             self._free = max(self._free, motion.done)
@@ -106,14 +109,17 @@ class VirtualClock:
         if motion in self._motions:
             self._motions.remove(motion)
 
-    def _look(self, loop: asyncio.AbstractEventLoop, motion: Motion) -> None:
-        """Make time pass where nobody else does, until `motion` has ended."""
-        if motion not in self._motions or motion is not self._motions[-1]:
-            return  # ended, or the latest motion looks
+    def _ends(self) -> list[float]:
+        return [motion.done for motion in self._motions if math.isfinite(motion.done)]
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Make time pass where nobody else does, until no motion is left that ends."""
         self._turns += 1
-        if self._turns < IDLE_TURNS:
-            loop.call_soon(self._look, loop, motion)
-        else:
+        if self._ends() and self._turns < IDLE_TURNS:
+            loop.call_soon(self._watch, loop)
+            return
+        self._watching = None
+        if self._ends():
             self.join()
 
     def _show(self, now: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from caproto import ChannelDouble, ChannelEnum, ChannelShort, ChannelString
 
+from simulators.epics.fake_motor import DEADBAND, FaultOf, no_fault
 from simulators.film.beamline import SPEED
 
 __all__ = ["ActingEnum", "HurriedTime", "MotorRecord"]
@@ -75,9 +76,16 @@ class MotorRecord:
     """
 
     def __init__(
-        self, time: HurriedTime, *, limits: tuple[float, float], start: float, unit: str
+        self,
+        time: HurriedTime,
+        *,
+        limits: tuple[float, float],
+        start: float,
+        unit: str,
+        fault: FaultOf = no_fault,
     ) -> None:
-        self._time = time
+        self._time, self._fault = time, fault
+        self._at = start
         self._turn = 0
         self._path: tuple[float, float, float, float] | None = None
         low, high = limits
@@ -93,6 +101,8 @@ class MotorRecord:
         self.moving = ChannelShort(value=0)
         self.upwards = ChannelShort(value=0)
         self.violation = ChannelShort(value=0)
+        self.at_low = ChannelShort(value=0)
+        self.at_high = ChannelShort(value=0)
         self.stop = _ActingShort(self._stop, value=0)
         self._egu = ChannelString(value=unit)
 
@@ -111,8 +121,9 @@ class MotorRecord:
             ".SET": ChannelEnum(value="Use", enum_strings=("Use", "Set")),
             ".LLM": self.low,
             ".HLM": self.high,
-            ".LLS": ChannelShort(value=0),
-            ".HLS": ChannelShort(value=0),
+            ".LLS": self.at_low,
+            ".HLS": self.at_high,
+            ".RDBD": ChannelDouble(value=DEADBAND),
             ".LVIO": self.violation,
             ".DMOV": self.done,
             ".MOVN": self.moving,
@@ -144,7 +155,7 @@ class MotorRecord:
     def position_at(self, elapsed_s: float) -> float:
         """Return where the motor is at a time of its present move, or rests."""
         if self._path is None:
-            return float(self.readback.value)
+            return self._at
         start, end, began_s, duration_s = self._path
         return start + (end - start) * min(max((elapsed_s - began_s) / duration_s, 0.0), 1.0)
 
@@ -153,10 +164,15 @@ class MotorRecord:
 
     async def _travel(self, target: float, turn: int) -> bool:
         """Go to `target`; return whether nothing else was asked for on the way."""
+        fault = self._fault()
+        kind = None if fault is None else fault.kind
         start = self._position()
-        duration_s = abs(target - start) / max(float(self.velocity.value), 1e-6)
+        end = 0.5 * (start + target) if kind in ("stall", "limit") else target
+        duration_s = abs(end - start) / max(float(self.velocity.value), 1e-6)
+        for switch in (self.at_low, self.at_high):
+            await switch.write(0)
         if duration_s > 0.0:
-            self._path = start, target, self._time.elapsed_s, duration_s
+            self._path = start, end, self._time.elapsed_s, duration_s
             end_s = self._time.elapsed_s + duration_s
             tick_s = TICK_S * self._time.speedup
             while (left_s := end_s - self._time.elapsed_s) > 0.0:
@@ -165,8 +181,11 @@ class MotorRecord:
                     return False
                 await self.readback.write(self._position())
             self._path = None
-        await self.readback.write(target)
-        return turn == self._turn
+        self._at = end
+        await self.readback.write(end + (fault.size if fault and kind == "lie" else 0.0))
+        if kind == "limit":
+            await (self.at_high if target > start else self.at_low).write(1)
+        return turn == self._turn and kind != "stall"
 
     async def _stop(self) -> None:
         await self.stop.write(0)
@@ -175,9 +194,9 @@ class MotorRecord:
 
     async def _halt(self) -> None:
         self._next_turn()
-        position, self._path = self._position(), None
-        await self.readback.write(position)
-        await self.setpoint.write(self.readback.value)
+        self._at, self._path = self._position(), None
+        await self.readback.write(self._at)
+        await self.setpoint.write(self._at)
         await self._rest()
 
     async def _rest(self) -> None:

@@ -16,7 +16,8 @@ from ophyd.sim import make_fake_device
 from bl_steer.protocols import Array
 from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from simulators.clock import VirtualClock
-from simulators.epics.fake_motor import FakeMotor, animate
+from simulators.epics.fake_motor import FakeMotor, animate, disconnect
+from simulators.film.faults import Faults
 from simulators.film.sample import Sample
 
 __all__ = ["SimulatedBeamline"]
@@ -88,6 +89,7 @@ class SimulatedBeamline:
     ) -> None:
         self.sample = sample
         self.clock = VirtualClock() if clock is None else clock
+        self.faults = Faults()
         self._shots = _ShotNumbers()
         self.stage: Any = make_fake_device(SampleStage)("SIM:STG:", name="stage", settle_s=0.0)
         self.det: Any = make_fake_device(AreaDetector)(
@@ -105,6 +107,10 @@ class SimulatedBeamline:
             )
             for circle in self.diffractometer.component_names
         }
+
+    def misbehave(self, *faults: str) -> None:
+        """Let things go wrong from now on; see `simulators.film.faults`. None ends it."""
+        self.faults = Faults(faults)
 
     @property
     def devices(self) -> dict[str, Device]:
@@ -134,6 +140,7 @@ class SimulatedBeamline:
             unit=unit,
             speed=SPEED,
             settle_s=SETTLE_S,
+            fault=lambda: self.faults.of_motor(motor.attr_name),
         )
 
     def _prepare_detector(self, exposure_s: float) -> None:
@@ -147,12 +154,18 @@ class SimulatedBeamline:
         self.monitor.nominal_rate.put(self.sample.nominal_monitor)
 
     def _acquire(self, value: int, **_: object) -> None:
-        if not value:
-            return
         det, clock = self.det, self.clock
+        if not value:
+            det.busy.sim_put(0, timestamp=clock.now)
+            return
         begun = clock.free()
+        if jump := self.faults.now("clock"):
+            clock.skip(jump.size)
+            begun = clock.now
         exposure_s, n_frames = float(det.exposure_time.get()), int(det.n_frames.get())
         det.busy.sim_put(1, timestamp=begun)
+        if self._never_ends():
+            return
         shots = []
         for shot in self._shots.of(det.file_path, det.n_points, self._where(begun), n_frames):
             begun_s, begun = clock.elapsed_s, clock.now
@@ -171,10 +184,23 @@ class SimulatedBeamline:
             clock.advance(begun + exposure_s)
         clock.occupy(READOUT_S)
         now = clock.free()
-        det.image.sim_put(np.stack([frame for frame, _ in shots]), timestamp=now)
-        self.monitor.counts.sim_put(sum(counts for _, counts in shots), timestamp=now)
+        frames, counts = self.faults.spoil(
+            np.stack([frame for frame, _ in shots]), [counts for _, counts in shots]
+        )
+        self.faults.next()
+        det.image.sim_put(frames, timestamp=now)
+        self.monitor.counts.sim_put(counts, timestamp=now)
         self.monitor.sim_clock.put(now, timestamp=now)
         det.busy.sim_put(0, timestamp=now)
+
+    def _never_ends(self) -> bool:
+        """Return whether the detector hangs, or is lost, in the exposure that has begun."""
+        hangs, lost = self.faults.now("hang"), self.faults.now("disconnect", "det")
+        if lost:
+            disconnect(self.det, lost.size)
+        if hangs or lost:
+            self.faults.next()
+        return bool(hangs or lost)
 
     def _where(self, time_s: float) -> tuple[float, float, float]:
         """Return the stage's positions and the rocking circle's angle at a time."""

@@ -166,16 +166,40 @@ class DyingFilm(SigeFilm):
         return (frame * 0.0 if shot in self.dead else frame), monitor
 
 
-@pytest.mark.parametrize(("n_frames", "dead"), [(1, {2}), (3, {6, 7, 8}), (3, {7})])
-def test_point_with_a_dead_frame_is_marked_invalid(
-    RE: RunEngine, tmp_path: Path, documents: Any, n_frames: int, dead: set[int]
+@pytest.mark.parametrize("lost", [6, 7, 8])
+def test_point_with_a_lost_frame_among_bright_ones_is_marked_invalid(
+    RE: RunEngine, tmp_path: Path, documents: Any, lost: int
 ) -> None:
     film = DyingFilm("smooth", seed=1)
-    film.dead = frozenset(dead)
+    film.dead = frozenset({lost})
     beamline = SimulatedBeamline(film, frames_dir=tmp_path)
-    beamline.det.n_frames.sim_put(n_frames)
+    beamline.det.n_frames.sim_put(3)
     RE(bp.count([beamline.det], 4))
     assert documents.column("primary", "det_valid") == [1, 1, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "valid"),
+    [
+        ([3, 0, 900], 1),  # off a peak: empty beside a frame that is nearly so
+        ([25, 0, 25], 0),
+        ([25, 0, 24], 1),
+        ([0, 25, 0], 0),
+        ([900, 0, 0, 900], 1),
+        ([0, 3, 40, 3, 0], 1),
+        ([np.nan, 900], 0),
+    ],
+)
+def test_an_empty_frame_is_lost_only_between_bright_ones(
+    beamline: SimulatedBeamline, counts: list[float], valid: int
+) -> None:
+    det = beamline.det
+    det.n_frames.sim_put(len(counts))
+    frames = np.zeros((len(counts), *FRAME))
+    frames[:, 16, 16] = counts
+    det.image.sim_put(frames)
+    det._store()
+    assert det.valid.get() == valid
 
 
 def test_a_single_number_may_be_zero_without_being_dead(

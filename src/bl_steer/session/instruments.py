@@ -7,6 +7,7 @@ An instrument of your own is an `Instrument` with your devices.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -137,6 +138,10 @@ def epics(
     else:
         source, axes = str(axes), FrameAxes.load(axes)
     prefix = beamline.PREFIX if prefix is None else prefix
+    with suppress(ImportError):  # caproto: needed here alone, and by no real IOC
+        from devices.repeater import start_repeater
+
+        start_repeater()
     devices = (
         beamline.area_detector(axes, prefix=prefix),
         beamline.sample_stage(prefix, settle_s=settle_s),

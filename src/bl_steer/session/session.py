@@ -22,7 +22,6 @@ from typing import Any, Self
 
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
-import bluesky.preprocessors as bpp
 import numpy as np
 from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
@@ -31,6 +30,7 @@ import plans
 from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysis
 from bl_steer.runs import list_runs, open_run
+from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
@@ -262,7 +262,7 @@ def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
     )
     store.subscribe_to(run_engine)
     if diffractometer := instrument.devices.get("diffractometer"):
-        run_engine.preprocessors.append(bpp.SupplementalData(baseline=[diffractometer]))
+        run_engine.preprocessors.append(Baseline([diffractometer]))
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine

@@ -1,0 +1,167 @@
+"""One axis of the instrument: a motor record whose every wait ends, with a word on why.
+
+`devices.stage` puts two of them under the sample, `devices.diffractometer` six around it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from time import monotonic
+from typing import Any
+
+from ophyd import Component, EpicsMotor, EpicsSignalRO
+from ophyd.status import MoveStatus
+from ophyd.utils.errors import DisconnectedError, StatusTimeoutError
+
+from devices.connection import fail, fail_when_lost, silent_records
+
+__all__ = ["MotorAxis", "MotorError"]
+
+STOP_TIMEOUT_S = 10.0
+"""For a stopped motor to come to rest."""
+ARRIVAL_MARGIN_S = 10.0
+"""Beyond the time that a move takes by the record's own speed and acceleration."""
+SLOWER = 1.5
+"""A move may take so many times as long: backlash, retries, a speed that is not reached."""
+WITHIN = 2.0
+"""So many retry deadbands off the target a motor has still arrived."""
+POLL_S = 0.01
+
+logger = logging.getLogger(__name__)
+
+
+class MotorError(RuntimeError):
+    """A motor did not arrive, did not stop or is not there."""
+
+
+class MotorAxis(EpicsMotor):
+    """A motor record that lets the RunEngine pause in the midst of a move.
+
+    A move that does not end within the time that distance, speed and acceleration give it, whose
+    record goes away, or that ends on a limit, in an alarm or somewhere else, fails with a
+    `MotorError` that says so.
+    """
+
+    retry_deadband = Component(EpicsSignalRO, ".RDBD", kind="omitted", auto_monitor=True)
+
+    _stopped = False
+    """Whether the motor was stopped on its way."""
+    _unstopped = False
+    """Whether the motor did not come to rest when it was stopped."""
+
+    def set(
+        self,
+        new_position: Any,
+        *,
+        timeout: float | None = None,
+        moved_cb: Any = None,
+        wait: bool = False,
+    ) -> MoveStatus:
+        """Start a move; return its status.
+
+        Parameters
+        ----------
+        new_position : in the record's unit
+        timeout : s; by default from distance, speed and acceleration
+        moved_cb, wait : as for `ophyd.EpicsMotor`
+
+        Raises
+        ------
+        MotorError
+            When the record does not answer, or is still moving after a stop.
+        """
+        self._check_rest()
+        self._stopped = False
+        try:
+            arrival = MoveStatus(self, new_position)
+            longest_s = self.longest_move_s(new_position) if timeout is None else timeout
+            move = super().set(new_position, timeout=longest_s, moved_cb=moved_cb)
+        except (DisconnectedError, TimeoutError) as error:
+            raise self._lost(new_position) from error
+
+        def end(move: MoveStatus) -> None:
+            error = move.exception()
+            if error is not None:
+                fail(arrival, self._explain(error, new_position, longest_s))
+            elif not self._stopped and not self._is_at(new_position):
+                fail(arrival, self._missed(new_position))
+            elif not arrival.done:
+                arrival.set_finished()
+
+        fail_when_lost(arrival, self.motor_done_move, lambda: self._lost(new_position))
+        move.add_callback(end)
+        if wait:
+            arrival.wait()
+        return arrival
+
+    def stop(self, *, success: bool = False) -> None:
+        """Stop the motor where it is."""
+        self._stopped = True
+        super().stop(success=success)
+
+    def longest_move_s(self, position: float) -> float:
+        """Return the time after which a move to `position` has failed, s."""
+        speed = float(self.velocity.get() or 0.0)
+        ramps_s = 2.0 * float(self.acceleration.get() or 0.0)
+        travel_s = abs(position - float(self.position)) / speed if speed > 0.0 else 0.0
+        return SLOWER * (travel_s + ramps_s) + float(self.settle_time or 0.0) + ARRIVAL_MARGIN_S
+
+    async def pause(self) -> None:
+        """Wait until the motor, which the RunEngine has just stopped, is at rest.
+
+        Ophyd fails the status of a move that the next one overtakes: the resumed run would end.
+        """
+        deadline = monotonic() + STOP_TIMEOUT_S
+        while self._callbacks[self._SUB_REQ_DONE] or (self._moving and self.connected):
+            if monotonic() > deadline:
+                # An error here would end the RunEngine's loop, and the plan would record no result.
+                self._unstopped = True
+                logger.error("%s; the next move of it is refused", self._still_moving())
+                return
+            await asyncio.sleep(POLL_S)
+
+    def resume(self) -> None:
+        """Do nothing: the plan repeats the move."""
+
+    def _check_rest(self) -> None:
+        """Refuse a move of a motor that did not obey its stop."""
+        if self._unstopped and self._moving:
+            raise MotorError(f"{self._still_moving()}; stop it by hand and find out why")
+        self._unstopped = False
+
+    def _is_at(self, target: float) -> bool:
+        """Return whether the readback is at `target`, as near as the record asks for."""
+        deadband = float(self.retry_deadband.get() or 0.0)
+        return deadband <= 0.0 or abs(float(self._position) - target) <= WITHIN * deadband
+
+    def _missed(self, target: float) -> MotorError:
+        return MotorError(
+            f"{self.name} must be at {target:g} within {WITHIN:g} × its retry deadband "
+            f"{float(self.retry_deadband.get()):g}, got {self._position:g}; check its encoder, or "
+            "home it: it may have lost steps"
+        )
+
+    def _still_moving(self) -> str:
+        return (
+            f"{self.name} must come to rest within {STOP_TIMEOUT_S:g} s of a stop, got it still "
+            f"moving at {self._position:g}"
+        )
+
+    def _lost(self, target: float) -> MotorError:
+        return MotorError(
+            f"{self.name} must answer while it moves to {target:g}, got no connection to "
+            f"{silent_records(self) or self.prefix}; check that its IOC runs, then run again"
+        )
+
+    def _explain(self, error: Exception, target: float, longest_s: float) -> Exception:
+        """Return what a failed move is told as."""
+        if isinstance(error, StatusTimeoutError):
+            return MotorError(
+                f"{self.name} must arrive at {target:g} within {longest_s:.3g} s, got "
+                f"{self._position:g}; check that it is free to move and its drive is on"
+            )
+        return MotorError(
+            f"{self.name} must arrive at {target:g}, got {self._position:g}, stopped on the way, "
+            "by a limit switch or with an alarm; check its limit switches and alarms"
+        )
