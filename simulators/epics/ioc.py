@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ from caproto import ChannelDouble, ChannelEnum, ChannelInteger
 from caproto.asyncio.server import Context
 
 from devices.beamline import PREFIX
-from simulators.epics.motor_record import ActingEnum, HurriedTime, MotorRecord
+from simulators.epics.motor_record import ActingEnum, ActingString, HurriedTime, MotorRecord
 from simulators.film.beamline import ALIGNED_DEG, MARGIN, READOUT_S
+from simulators.film.faults import Faults
 from simulators.film.sample import Sample
 
 __all__ = ["process_variables", "serve"]
@@ -45,8 +47,10 @@ class _Detector:
         motors: tuple[MotorRecord, MotorRecord, MotorRecord],
         time: HurriedTime,
         exposure_s: float,
+        faults: Faults,
     ) -> None:
         self._sample, self._motors, self._time = sample, motors, time
+        self.faults = faults
         self._shot = self._turn = 0
         size = math.prod(sample.axes.shape)
         self.acquire = ActingEnum(self._act, value="Done", enum_strings=("Done", "Acquire"))
@@ -70,6 +74,11 @@ class _Detector:
         self._turn = turn = self._turn + 1
         await self.state.write(1)
         await self.busy.write(1)
+        if lost := self.faults.now("disconnect", "det"):
+            self.faults.unplug(lost.size)
+        if lost or self.faults.now("hang"):
+            self.faults.next()
+            return
         shots = []
         begun_s, exposure_s = self._time.elapsed_s, float(self.exposure_time.value)
         for shot in range(self._shot, self._shot + int(self.n_frames.value)):
@@ -93,8 +102,12 @@ class _Detector:
         await self._time.sleep(READOUT_S)
         if turn == self._turn:
             self._shot += len(shots)
-            await self.image.write(np.concatenate([frame.ravel() for frame, _ in shots]))
-            await self.counts.write(sum(counts for _, counts in shots))
+            frames, counts = self.faults.spoil(
+                np.stack([frame for frame, _ in shots]), [counts for _, counts in shots]
+            )
+            self.faults.next()
+            await self.image.write(frames.ravel())
+            await self.counts.write(counts)
             await self._end()
 
     async def _end(self) -> None:
@@ -105,9 +118,22 @@ class _Detector:
 
 
 def process_variables(
-    sample: Sample, *, prefix: str = PREFIX, speedup: float = 1.0, exposure_s: float = 10.0
+    sample: Sample,
+    *,
+    prefix: str = PREFIX,
+    speedup: float = 1.0,
+    exposure_s: float = 10.0,
+    faults: Faults | None = None,
 ) -> dict[str, Any]:
     """Return the channels by name, with the stage at the sample's lower corner.
+
+    Parameters
+    ----------
+    sample : what is under the beam
+    prefix : of the names
+    speedup : 1 is real time
+    exposure_s : exposure time of a frame, s
+    faults : what goes wrong; a put to ``{prefix}FAULTS`` sets others, counted from there on
 
     Raises
     ------
@@ -116,17 +142,32 @@ def process_variables(
     """
     if not 0.0 < speedup < math.inf:
         raise ValueError(f"speedup must be positive and finite, got {speedup:g}; try 1")
-    time = HurriedTime(speedup)
+    time, faults = HurriedTime(speedup), Faults() if faults is None else faults
     corners = [(float(positions.min()), float(positions.max())) for positions in sample.grid]
     x, y = (
-        MotorRecord(time, limits=(low - MARGIN, high + MARGIN), start=low, unit=sample.unit)
-        for low, high in corners
+        MotorRecord(
+            time,
+            limits=(low - MARGIN, high + MARGIN),
+            start=low,
+            unit=sample.unit,
+            faults=faults,
+            name=name,
+        )
+        for name, (low, high) in zip("xy", corners, strict=True)
     )
     circles = {
-        f"DIF:{name}": MotorRecord(time, limits=(-180.0, 180.0), start=ALIGNED_DEG, unit="deg")
+        f"DIF:{name}": MotorRecord(
+            time,
+            limits=(-180.0, 180.0),
+            start=ALIGNED_DEG,
+            unit="deg",
+            faults=faults,
+            name=name.lower(),
+        )
         for name in CIRCLES
     }
-    detector = _Detector(sample, (x, y, circles["DIF:ETA"]), time, exposure_s)
+    detector = _Detector(sample, (x, y, circles["DIF:ETA"]), time, exposure_s, faults)
+    switchboard = ActingString(lambda: faults.set(str(switchboard.value).split()), value="")
     channels = {
         f"{record}{field}": channel
         for record, motor in {"STG:X": x, "STG:Y": y, **circles}.items()
@@ -140,6 +181,7 @@ def process_variables(
         "DET:NumImages": detector.n_frames,
         "DET:ArrayData": detector.image,
         "MON:COUNTS": detector.counts,
+        "FAULTS": switchboard,
     }
     return {f"{prefix}{name}": channel for name, channel in channels.items()}
 
@@ -147,21 +189,35 @@ def process_variables(
 class _PromptContext(Context):
     """Caproto's server, which answers small puts at once: .4 ms instead of 22."""
 
+    _silent_until = 0.0
+
     async def server_accept_loop(self, sock: socket.socket) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         await super().server_accept_loop(sock)
 
+    def unplug(self, seconds: float) -> None:
+        """Lose all clients, and answer no search for a while."""
+        self._silent_until = monotonic() + seconds
+        for circuit in list(self.circuits):
+            circuit.client.close()
 
-def serve(channels: dict[str, Any], *, on_ready: Callable[[], None]) -> None:
+    async def _broadcaster_queue_iteration(self, addr: Any, commands: Any) -> None:
+        if monotonic() >= self._silent_until:
+            await super()._broadcaster_queue_iteration(addr, commands)
+
+
+def serve(
+    channels: dict[str, Any], *, on_ready: Callable[[], None], faults: Faults | None = None
+) -> None:
     """Serve until SIGTERM or SIGINT; call `on_ready` once clients are answered.
 
     Clients of this machine only, unless ``EPICS_CAS_INTF_ADDR_LIST`` says otherwise: the names may
-    be those of a real beamline.
+    be those of a real beamline. `faults` are those of the channels; they lose the connections.
     """
-    asyncio.run(_serve(channels, on_ready))
+    asyncio.run(_serve(channels, on_ready, Faults() if faults is None else faults))
 
 
-async def _serve(channels: dict[str, Any], on_ready: Callable[[], None]) -> None:
+async def _serve(channels: dict[str, Any], on_ready: Callable[[], None], faults: Faults) -> None:
     interfaces = None if os.environ.get("EPICS_CAS_INTF_ADDR_LIST") else [LOOPBACK]
     if interfaces:
         os.environ.setdefault("EPICS_CAS_AUTO_BEACON_ADDR_LIST", "NO")
@@ -169,7 +225,9 @@ async def _serve(channels: dict[str, Any], on_ready: Callable[[], None]) -> None
     async def ready(_: Any) -> None:
         on_ready()
 
-    server = asyncio.ensure_future(_PromptContext(channels, interfaces).run(startup_hook=ready))
+    context = _PromptContext(channels, interfaces)
+    faults.unplug = context.unplug
+    server = asyncio.ensure_future(context.run(startup_hook=ready))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, server.cancel)
     await server

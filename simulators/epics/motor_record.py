@@ -9,10 +9,11 @@ from typing import Any
 
 from caproto import ChannelDouble, ChannelEnum, ChannelShort, ChannelString
 
-from simulators.epics.fake_motor import DEADBAND, FaultOf, no_fault
+from simulators.epics.fake_motor import DEADBAND
 from simulators.film.beamline import SPEED
+from simulators.film.faults import Faults
 
-__all__ = ["ActingEnum", "HurriedTime", "MotorRecord"]
+__all__ = ["ActingEnum", "ActingString", "HurriedTime", "MotorRecord"]
 
 TICK_S = 0.02
 """A moving motor tells where it is fifty times a second."""
@@ -40,6 +41,16 @@ class _ActingDouble(_Acting, ChannelDouble):
 
 class _ActingShort(_Acting, ChannelShort):
     pass
+
+
+class ActingString(_Acting, ChannelString):
+    """A text that acts on a client's put."""
+
+    def __init__(self, act: Callable[[], None], **options: Any) -> None:
+        async def acting() -> None:
+            act()
+
+        super().__init__(acting, **options)
 
 
 class ActingEnum(_Acting, ChannelEnum):
@@ -82,9 +93,11 @@ class MotorRecord:
         limits: tuple[float, float],
         start: float,
         unit: str,
-        fault: FaultOf = no_fault,
+        faults: Faults | None = None,
+        name: str = "",
     ) -> None:
-        self._time, self._fault = time, fault
+        self._time, self._name = time, name
+        self._faults = Faults() if faults is None else faults
         self._at = start
         self._turn = 0
         self._path: tuple[float, float, float, float] | None = None
@@ -164,8 +177,10 @@ class MotorRecord:
 
     async def _travel(self, target: float, turn: int) -> bool:
         """Go to `target`; return whether nothing else was asked for on the way."""
-        fault = self._fault()
+        fault = self._faults.of_motor(self._name)
         kind = None if fault is None else fault.kind
+        if fault is not None and kind == "disconnect":
+            self._faults.unplug(fault.size)
         start = self._position()
         end = 0.5 * (start + target) if kind in ("stall", "limit") else target
         duration_s = abs(end - start) / max(float(self.velocity.value), 1e-6)

@@ -110,7 +110,7 @@ class SimulatedBeamline:
 
     def misbehave(self, *faults: str) -> None:
         """Let things go wrong from now on; see `simulators.film.faults`. None ends it."""
-        self.faults = Faults(faults)
+        self.faults.set(faults)
 
     @property
     def devices(self) -> dict[str, Device]:

@@ -13,7 +13,7 @@ them. A fault of one measurement is over when the measurement is repeated.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Self
@@ -126,9 +126,15 @@ class Faults:
     """
 
     def __init__(self, texts: Iterable[str] = (), *, seed: int = 0) -> None:
+        self._seed = seed
+        self.unplug: Callable[[float], None] = lambda seconds: None
+        """What loses all connections for some seconds, where there are any to lose."""
+        self.set(texts)
+
+    def set(self, texts: Iterable[str]) -> None:
+        """Schedule other faults; measurements are counted from here on."""
         self.schedule = tuple(Fault.parse(text) for text in texts)
         self.number = 0
-        self._seed = seed
         self._previous: NDArray[np.float64] | None = None
 
     def next(self) -> None:

@@ -50,6 +50,13 @@ def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the film")
     _prefix_option(parser)
     parser.add_argument("--speedup", type=float, default=1.0, metavar="X", help="1 is real time")
+    parser.add_argument(
+        "--fault",
+        action="append",
+        default=[],
+        metavar="F",
+        help="KIND@N[-M][:DEVICE][=SIZE]: what goes wrong at measurement N, as stall@5:y; repeat",
+    )
 
 
 def _prefix_option(parser: Parser) -> None:
@@ -69,11 +76,14 @@ def _ioc(arguments: argparse.Namespace) -> None:
     session.check_import_roots()
     from devices.beamline import PREFIX
     from simulators.epics.ioc import process_variables, serve
+    from simulators.film.faults import Faults
     from simulators.film.sige_film import SigeFilm
 
+    faults = Faults(arguments.fault)
     channels = process_variables(
         SigeFilm(arguments.sample, seed=arguments.seed),
         prefix=PREFIX if arguments.prefix is None else arguments.prefix,
         speedup=arguments.speedup,
+        faults=faults,
     )
-    serve(channels, on_ready=lambda: print("READY", flush=True))
+    serve(channels, faults=faults, on_ready=lambda: print("READY", flush=True))

@@ -40,6 +40,7 @@ def refusals(session: Session) -> dict[str, Any]:
         except (ValueError, LimitError) as error:
             refused[name] = str(error)
     stage.x.user_setpoint.put(161.0, force=True, wait=True)
+    time.sleep(1.0)  # until the monitors have told of a put that the axis does not know of
     refused["record"] = float(stage.x.user_setpoint.get(use_monitor=False))
     return {
         **refused,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import select
 import signal
 import socket
@@ -32,6 +33,7 @@ BUDGET = 14
 PREFIX = "SIM:"
 SPEEDUP = 100.0
 CLIENT = Path(__file__).with_name("epics_client.py")
+FAULT_CLIENT = Path(__file__).with_name("fault_client.py")
 
 
 def free_ports(number: int) -> list[int]:
@@ -73,6 +75,11 @@ def run_client(
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return private_environment(tmp_path_factory)
+
+
+def private_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Return the environment of an IOC and its clients, on ports of their own."""
     server, repeater = free_ports(2)
     return {
         **os.environ,
@@ -219,3 +226,58 @@ def test_a_session_without_its_ioc_names_what_does_not_answer(
     assert "NOBODY:DET:Acquire" in line
     assert "NOBODY:STG:X," in line
     assert not list(tmp_path.iterdir()), "no store is made for a session that never was"
+
+
+@pytest.fixture(scope="module")
+def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What a client of an IOC saw that misbehaved, and was killed in the end."""
+    environment = private_environment(tmp_path_factory)
+    folder = tmp_path_factory.mktemp("faults")
+    command = [sys.executable, "-m", "bl_steer", "ioc", "--sample", "smooth", "--seed", "1",
+               "--prefix", PREFIX, "--speedup", "1", "--fault", "stall@99:y"]  # fmt: skip
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE
+    ) as ioc:
+        try:
+            assert ioc.stdout is not None
+            assert ioc.stdout.readline() == "READY\n"
+            client = [sys.executable, str(FAULT_CLIENT), PREFIX, str(folder), str(ioc.pid)]
+            done = run_client(client, environment, folder=folder)
+        finally:
+            ioc.kill()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "caRepeater" not in done.stdout + done.stderr
+    report: dict[str, Any] = json.loads((folder / "faults.json").read_text())
+    report["stderr"] = done.stderr
+    return report
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"),
+    [
+        ("stall@0:x", "stage_x must arrive at 60 within .* s, got 30; check that it is free"),
+        ("limit@0:x", "stage_x must arrive at 60, got 30, stopped .*; check its limit switches"),
+        ("lie@0:x=0.4", "stage_x must be at 60 within 2 × its retry deadband 0.01, got 60.4; "),
+        ("disconnect@0:x=1", "stage_x must answer while it moves to 60, got no connection to SIM:"),
+        ("hang@0", "det must end 0.5 s of exposure within 1 s, got none ended; check that"),
+        ("disconnect@0:det=1", "det must answer while it exposes, got no connection to SIM:DET:"),
+    ],
+)
+def test_what_goes_wrong_over_channel_access_is_named_and_over_when_it_is_over(
+    misfortunes: dict[str, Any], fault: str, message: str
+) -> None:
+    told, seconds, position_after = misfortunes["told"][fault]
+    assert re.search(message, told), told
+    assert seconds < 15.0
+    assert position_after == 30.0
+
+
+def test_a_killed_ioc_is_reported_with_the_device_that_was_in_use(
+    misfortunes: dict[str, Any],
+) -> None:
+    killed = misfortunes["killed"]
+    assert killed["error"].startswith("det must answer while it exposes, got no connection to")
+    assert killed["reason"] == killed["error"]
+    assert killed["seconds"] < 15.0
+    assert killed["n_points"] == 2
+    assert "the baseline could not be read at the end of the run" in misfortunes["stderr"]
