@@ -160,10 +160,10 @@ def test_frames_of_a_sweep_over_channel_access_follow_the_circle(report: dict[st
     film = SigeFilm("smooth", seed=1)
     x, y = np.array([90.0]), np.array([30.0])
     middles = np.linspace(-0.875, 0.875, 8)
-    # The detector is told some ms after the motor: at 100 times real time, part of a frame.
+    # The detector is told some ms after the motor: at 100 times real time, frames later.
     curves = {
-        late: np.array([film.rates(x, y, rocking_deg=a + late).sum() for a in middles])
-        for late in np.linspace(0.0, 0.1, 21)
+        late: np.array([film.rates(x, y, rocking_deg=min(a + late, 1.0)).sum() for a in middles])
+        for late in np.linspace(0.0, 0.6, 121)
     }
     measured = np.array(swept["frames"]) / 10.0
     expected = min(curves.values(), key=lambda curve: np.abs(curve - measured).sum())
