@@ -52,7 +52,7 @@ test: venv ## pytest, doctests included
 
 fuzz: venv ## 2,000 requests and more made from the analysis server's description: none may break it; and 100,000 suggestions beside forbidden zones
 	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest tests/bl_steer/server/web/test_api.py -k made_from_the_description
-	BL_STEER_FUZZ_CASES=5200 $(BIN)/pytest tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
+	BL_STEER_FUZZ_CASES=7000 $(BIN)/pytest tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)
