@@ -7,10 +7,10 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+from bl_steer.diffraction.patterns import normalise
 from bluesky.protocols import Readable
 
 from bl_steer.agents import Space
-from bl_steer.diffraction.patterns import normalise
 from bl_steer.protocols import Array
 from bl_steer.steering import Steering
 from plans.stubs.messages import FrameDetector, Monitor, Stage

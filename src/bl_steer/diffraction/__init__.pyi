@@ -1,5 +1,6 @@
 from .axes import FrameAxes as FrameAxes
-from .patterns import normalise as normalise
+from .reduction import Reduction as Reduction
+from .reduction import SummedFrames as SummedFrames
 from .sige import elastic_constants as elastic_constants
 from .sige import lattice_parameter as lattice_parameter
 from .sige import peak_position as peak_position

@@ -1,4 +1,5 @@
 from .factory import make_feature as make_feature
+from .late import LateFeature as LateFeature
 from .nmf import NMFFeature as NMFFeature
 from .nmf import propose as propose
 from .reference import ReferenceFeature as ReferenceFeature

@@ -37,7 +37,7 @@ def make_feature(target: str, axes: FrameAxes, *, seed: int = 0) -> Feature:
     if parsed.roi is not None:
         return RoiFeature(parsed.roi, axes)
     if parsed.reference is None:
-        return TotalFeature(axes) if parsed.kind == "total" else MapFeature(axes)
+        return TotalFeature(axes) if parsed.kind == "total" else MapFeature(axes, parsed)
     if parsed.n_components is None:
         return ReferenceFeature(parsed.reference, axes)
     return NMFFeature(parsed.n_components, parsed.reference, axes, seed=seed)

@@ -63,15 +63,16 @@ class TotalFeature(LinearFeature):
 
 
 class MapFeature(LinearFeature):
-    """Outcome = the frame's only pixel, for maps of values instead of patterns."""
+    """Outcome = the frame's only pixel, for maps of values and for numbers of a field."""
 
-    def __init__(self, axes: FrameAxes) -> None:
+    def __init__(self, axes: FrameAxes, target: Target | None = None) -> None:
+        target = Target("map") if target is None else target
         if axes.shape != (1, 1):
             raise ValueError(
-                f"target map must have frames of one value, got frames of shape {axes.shape}; "
+                f"target {target} must have frames of one value, got frames of shape {axes.shape}; "
                 "use total, roi:, ref: or nmf: for patterns"
             )
-        super().__init__(str(Target("map")), np.ones(1), axes.shape)
+        super().__init__(str(target), np.ones(1), axes.shape)
 
 
 class RoiFeature(LinearFeature):

@@ -5,6 +5,7 @@ in a figure's title::
 
     total                          sum of the frame
     map                            the frame is one number
+    field:KEY                      the number under a data key, of any device that is read
     roi:QX0,QX1,QZ0,QZ1            counts in a box of q (spectra: roi:A0,A1)
     ref:REF                        matched filter with a frozen reference pattern
     nmf:K@REF                      K components learned online, the one anchored to REF
@@ -35,7 +36,7 @@ __all__ = [
 DEFAULT_TARGET = "nmf:4@x=0.45,R=0.9,tilt=0"
 """The Ge-rich population: four components, as the paper's four patterns."""
 
-TARGET_FORMS = "total, map, roi:QX0,QX1,QZ0,QZ1, ref:REF or nmf:K@REF"
+TARGET_FORMS = "total, map, field:KEY, roi:QX0,QX1,QZ0,QZ1, ref:REF or nmf:K@REF"
 REFERENCE_FORMS = "x=0.45,R=0.9,tilt=0, box:QX0,QX1,QZ0,QZ1, ellipse:QX,QZ,RX,RZ or file:PATH"
 
 
@@ -147,12 +148,15 @@ Reference = Peak | Box | Ellipse | FrozenPattern
 class Target:
     """A parsed target; ``str(target)`` is its canonical text."""
 
-    kind: Literal["total", "map", "roi", "ref", "nmf"]
+    kind: Literal["total", "map", "field", "roi", "ref", "nmf"]
     roi: Box | None = None
     reference: Reference | None = None
     n_components: int | None = None
+    key: str | None = None
 
     def __str__(self) -> str:
+        if self.kind == "field":
+            return f"field:{self.key}"
         if self.kind == "roi" and self.roi is not None:
             return f"roi:{self.roi.numbers}"
         if self.kind == "ref":
@@ -181,6 +185,8 @@ def parse_target(text: str) -> Target:
     head, colon, rest = text.partition(":")
     if head in ("total", "map") and not colon:
         return Target("total" if head == "total" else "map")
+    if head == "field" and colon and rest.strip():
+        return Target("field", key=rest.strip())
     if head == "roi" and colon:
         return Target("roi", roi=_parse_box(rest, text))
     if head == "ref" and colon:

@@ -8,5 +8,9 @@ from .listing import open_named as open_named
 from .listing import open_run as open_run
 from .live import LiveEvent as LiveEvent
 from .live import LiveRun as LiveRun
+from .points import Exposure as Exposure
+from .points import PointResult as PointResult
+from .points import Points as Points
+from .points import Readout as Readout
 from .run import Run as Run
 from .run import read_outcomes as read_outcomes

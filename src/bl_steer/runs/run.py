@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.diffraction.patterns import normalise
+from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.frames import Frames
+from bl_steer.runs.points import PointResult, Readout, judge_points
 from bl_steer.runs.tables import PRIMARY, Table, parts_from_documents, parts_from_tiled
 from bl_steer.store import StoreError, read_record
 
 __all__ = ["Run", "read_outcomes", "status_of"]
 
-BLOCK = 64
-"""Points whose frames are in memory at a time while patterns are made."""
+POINT = "point"
+"""Data key of a point's number, where a point has several events."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Run:
     configuration: dict[str, Any] = field(default_factory=dict)
     frames: Frames | None = None
     record: Path | None = None
+    _results: list[PointResult] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
     def from_record(cls, path: str | os.PathLike[str]) -> Self:
@@ -102,9 +105,22 @@ class Run:
         return self.streams.get(PRIMARY, {})
 
     @property
+    def events_of(self) -> list[NDArray[np.int_]]:
+        """Rows of `primary` that belong to each point: one, or several of a rocking scan."""
+        n_events = len(self.primary.get("seq_num", ()))
+        points = np.asarray(self.primary.get(POINT, np.arange(n_events)), dtype=int)
+        return [np.flatnonzero(points == point) for point in np.unique(points)]
+
+    @property
     def n_points(self) -> int:
         """Number of points, valid or not."""
-        return len(self.primary.get("seq_num", ()))
+        return len(self.events_of)
+
+    @property
+    def positions(self) -> Array:
+        """Where the axes were read at each point, shape (n, n_axes)."""
+        columns = [self._column(key) for key in self._axes]
+        return np.column_stack(columns) if self.primary else np.empty((0, len(columns)))
 
     @property
     def x(self) -> Array:
@@ -113,24 +129,42 @@ class Run:
 
     @property
     def y(self) -> Array:
-        """Where the second axis was read at each point, shape (n,)."""
-        return self._column(self._axes[1])
+        """Where the second axis was read at each point, shape (n,); NaN with one axis."""
+        axes = self._axes
+        return self._column(axes[1]) if len(axes) > 1 else np.full(self.n_points, np.nan)
 
     @property
     def valid(self) -> NDArray[np.bool_]:
-        """False where a point's frames were dead, shape (n,)."""
-        return np.asarray(self._column(f"{self._detector}_valid", default=1.0) > 0)
+        """Whether each point gave a pattern that could be used, shape (n,)."""
+        if not self.steering:
+            return self._column(f"{self._detector}_valid", default=1.0) > 0
+        total = f"{self._detector}_total"
+        if self._results or self._readout.field is not None or total not in self.primary:
+            results = self.results()
+        else:  # the judgement asks for no more of the frames than their sum
+            sums = np.zeros((len(self.primary[total]), 1, 1, 2))
+            sums[:, 0, 0, 0] = self.primary[total]
+            results = judge_points(self.start, self.primary, self.events_of, sums)
+        valid = np.array([result.pattern is not None for result in results], dtype=bool)
+        valid[[point for result in results for point in result.withdrawn]] = False
+        return valid
 
     @property
     def total(self) -> Array:
-        """Counts of each point, shape (n,)."""
-        return self._column(f"{self._detector}_total")
+        """Counts of each point, shape (n,); of the field that was steered on where one was."""
+        key = self._readout.field or f"{self._detector}_total"
+        if key in self.primary:
+            return self._column(key, each=np.sum)
+        if self.frames is None:
+            return self._column(key)  # the error that names it
+        frames = self.frames
+        return np.array([float(np.sum(frames[rows])) for rows in self.events_of])
 
     @property
     def monitor(self) -> Array:
         """Monitor counts of each point, shape (n,); NaN in a run without a monitor."""
-        name = self.steering.get("monitor", "monitor")
-        return self._column(f"{name}_counts", default=np.nan)
+        key = self._readout.monitor or "monitor_counts"
+        return self._column(key, default=np.nan, each=np.sum)
 
     @property
     def exposure_s(self) -> float:
@@ -171,40 +205,73 @@ class Run:
             return None
         return {k: c[-1] if c.ndim > 1 else c[-1].tolist() for k, c in table.items()}
 
-    def patterns(self) -> Array:
-        """Return the pattern of each point, shape (n, H·W), counts at the nominal beam.
+    @property
+    def axes(self) -> FrameAxes:
+        """Coordinates of a frame's pixels; channels where the run does not say."""
+        if self._readout.field is not None:
+            return FrameAxes.channels((1, 1))
+        if len(self.qx) and len(self.qz):
+            unit = str(self.configuration.get(f"{self._detector}_q_unit", "1/Å"))
+            return FrameAxes(self.qx, self.qz, unit)
+        height, width = self._frames().shape[-2:]
+        return FrameAxes.channels((height, width))
 
-        Made by `bl_steer.diffraction.patterns.normalise` from the frames, the monitor counts and
-        the start document's ``steering.nominal_counts`` (by default, those of the first valid
-        point), as the plan did it. A point without a pattern (dead frames, no beam) is a row of
-        NaN.
+    def results(self, reduction: Reduction | None = None) -> list[PointResult]:
+        """Return what each point gave, as the plan had it; see `bl_steer.runs.points`.
+
+        Parameters
+        ----------
+        reduction : that the run was steered with; by default the sum of a point's frames
 
         Raises
         ------
         StoreError
             When the run stored no frames, or they are not where its documents say.
         """
+        if reduction is None and self._results:
+            return list(self._results)
+        frames = None if self._readout.field is not None or not self.n_points else self._frames()
+        results = judge_points(self.start, self.primary, self.events_of, frames, reduction)
+        if reduction is None:
+            self._results.extend(results)
+        return results
+
+    def patterns(self) -> Array:
+        """Return the pattern of each point, shape (n, n_pixels), counts at the nominal beam.
+
+        A point without a pattern (dead frames, no beam) is a row of NaN. A number that was steered
+        on is a pattern of one pixel.
+
+        Raises
+        ------
+        StoreError
+            When the run stored no frames, or they are not where its documents say.
+        """
+        patterns = [result.pattern for result in self.results()]
+        n_pixels = next((len(pattern) for pattern in patterns if pattern is not None), 0)
+        missing = np.full(n_pixels, np.nan)
+        rows = [missing if pattern is None else pattern for pattern in patterns]
+        return np.array(rows).reshape(len(rows), n_pixels)
+
+    def _frames(self) -> Frames:
         if self.frames is None:
             raise StoreError(
                 f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
             )
-        monitor = self.monitor
-        usable = self.valid & ~(monitor <= 0)
-        nominal = self.steering.get("nominal_counts")
-        if nominal is None and usable.any() and not np.isnan(monitor).all():
-            nominal = float(monitor[usable][0])
-        patterns = np.full((self.n_points, int(np.prod(self.frames.shape[2:]))), np.nan)
-        points = np.flatnonzero(usable)
-        for block in np.array_split(points, range(BLOCK, len(points), BLOCK)):
-            for point, frames in zip(block, self.frames[block], strict=True):
-                counts = None if np.isnan(monitor[point]) else float(monitor[point])
-                patterns[point] = normalise(frames, counts, nominal)
-        return patterns
+        return self.frames
 
     @property
-    def _axes(self) -> tuple[str, str]:
-        first, second = self.start.get("motors") or ("stage_x", "stage_y")
-        return str(first), str(second)
+    def _readout(self) -> Readout:
+        return Readout.from_start(self.start)
+
+    @property
+    def _axes(self) -> list[str]:
+        """Data keys of the axes' readbacks."""
+        dimensions = self.start.get("hints", {}).get("dimensions", ())
+        keys = [str(fields[0]) for fields, stream in dimensions if stream == PRIMARY]
+        if keys and all(key in self.primary for key in keys):
+            return keys
+        return [str(name) for name in self.start.get("motors") or ("stage_x", "stage_y")]
 
     @property
     def _detector(self) -> str:
@@ -213,11 +280,18 @@ class Run:
     def _coordinates(self, axis: str) -> Array:
         return np.asarray(self.configuration.get(f"{self._detector}_{axis}", ()), dtype=float)
 
-    def _column(self, key: str, default: float | None = None) -> Array:
+    def _column(
+        self,
+        key: str,
+        default: float | None = None,
+        each: Callable[[Array], Any] = itemgetter(0),
+    ) -> Array:
+        """Return a column of the points; `each` makes one value of those of a point's events."""
         if not self.primary:
             return np.empty(0)
         if key in self.primary:
-            return np.asarray(self.primary[key], dtype=float)
+            column = np.asarray(self.primary[key], dtype=float)
+            return np.array([each(column[rows]) for rows in self.events_of], dtype=float)
         if default is None:
             raise StoreError(
                 f"the points must have a column {key!r}, got {sorted(self.primary)} in run "

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -27,13 +27,16 @@ from bl_steer.protocols import (
     RaisesAlarm,
     RecommendsSpot,
 )
+from bl_steer.runs import PointResult
 from bl_steer.steering.decision import Best, Decision, DetectorDeadError
 from bl_steer.steering.suggestions import next_suggestion
 
-__all__ = ["MAX_RETAKES", "Steering", "build_steering"]
+__all__ = ["MAX_RETAKES", "Steering", "build_steering", "check_alive"]
 
 MAX_RETAKES = 3
 """Repeats of a dead frame at one position."""
+MAX_EMPTY = 8
+"""Points in a row that may be without a single count: a sample has empty places."""
 
 
 class Steering:
@@ -46,6 +49,7 @@ class Steering:
     budget : number of measurements, invalid ones included
     seed : recorded with each decision
     space : what the agent suggests must lie in it; without one it may lie anywhere
+    noise_per_point : tell the agent how much noisier a point is that had less beam
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Steering:
         budget: int,
         seed: int = 0,
         space: Space | None = None,
+        noise_per_point: bool = True,
     ) -> None:
         self.agent = agent
         self.feature = feature
@@ -63,10 +68,12 @@ class Steering:
         self.seed = seed
         self.space = space
         self._ids: set[Any] = set()
+        self.noise_per_point = noise_per_point
         self._patterns: list[Array] = []
         self._positions: list[Point] = []
         self._outcomes = np.empty(0)
         self._measured_as: list[int] = []
+        self._noise_ratios: list[float] = []
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
         self._n_observed = 0
@@ -81,26 +88,37 @@ class Steering:
         """Number of points that came back, invalid ones included."""
         return self._n_observed
 
-    def observe(self, pattern: Array | None) -> None:
-        """Take the pattern of the point decided last, shape (n_pixels,); None if it was invalid."""
+    def observe(self, measured: PointResult | Array | None) -> None:
+        """Take what the point decided last gave.
+
+        Parameters
+        ----------
+        measured : its result, or its pattern, shape (n_pixels,), or None if it was invalid
+
+        Raises
+        ------
+        DetectorDeadError
+            When the position, or several positions in a row, gave nothing that can be used.
+        """
         position = self._pending
         if position is None:
             raise RuntimeError("observe must follow decide; no point is waiting for its pattern")
+        result = measured if isinstance(measured, PointResult) else PointResult(measured)
         self._n_observed += 1
         self._learning_s = (0.0, 0.0)
-        if pattern is None:
+        if result.withdrawn:
+            self._withdraw(result.withdrawn)
+        if result.pattern is None:
             self._retakes += 1
             self._residual, self._alarm = float("nan"), False
-            if self._retakes > MAX_RETAKES:
-                raise DetectorDeadError(
-                    f"the detector must give a valid frame, got {self._retakes} dead ones in a row "
-                    f"at {_written(position)}; "
-                    "check detector, shutter and beam"
-                )
+            check_alive(result, self._retakes, position)
             return
+        check_alive(result, 0, position)
+        pattern = result.pattern
         self._pending, self._retakes = None, 0
         self._patterns.append(pattern)
         self._positions.append(position)
+        self._noise_ratios.append(result.noise_ratio if self.noise_per_point else 1.0)
         self._measured_as.append(self._n_observed - 1)
         wall, cpu = time.perf_counter(), time.thread_time()
         version = self.feature.version
@@ -118,9 +136,24 @@ class Steering:
         )
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
 
+    def _withdraw(self, points: Sequence[int]) -> None:
+        """Take back the outcomes of points that were measured without beam after all."""
+        stays = [i for i, point in enumerate(self._measured_as) if point not in points]
+        gone = [i for i, point in enumerate(self._measured_as) if point in points]
+        self.agent.ingest([{**self._positions[i], "objective": float("nan")} for i in gone])
+        self._patterns = [self._patterns[i] for i in stays]
+        self._positions = [self._positions[i] for i in stays]
+        self._measured_as = [self._measured_as[i] for i in stays]
+        self._noise_ratios = [self._noise_ratios[i] for i in stays]
+        self._outcomes = self._outcomes[stays]
+
     def _ingest(self, indices: range | list[int]) -> None:
         self.agent.ingest(
-            [{**self._positions[i], "objective": float(self._outcomes[i])} for i in indices]
+            [
+                {**self._positions[i], "objective": float(self._outcomes[i])}
+                | ({} if self._noise_ratios[i] == 1.0 else {"noise_ratio": self._noise_ratios[i]})
+                for i in indices
+            ]
         )
 
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
@@ -209,8 +242,37 @@ def _written(point: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} = {point[name]:g}" for name in AXIS_NAMES if name in point)
 
 
+def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]) -> None:
+    """Raise `DetectorDeadError` where measuring again will not help.
+
+    Parameters
+    ----------
+    n_invalid : invalid points in a row, the latest included
+    """
+    spot = _written(position)
+    if n_invalid > MAX_RETAKES and result.problem == "beam":
+        raise DetectorDeadError(
+            f"the monitor must count beam, got too little {n_invalid} times in a row at {spot}; "
+            "check beam and shutter, or give min_monitor, the least counts that you take for beam"
+        )
+    if n_invalid > MAX_RETAKES:
+        raise DetectorDeadError(
+            f"the detector must give a valid frame, got {n_invalid} dead ones in a row at {spot}; "
+            "check detector, shutter and beam"
+        )
+    if result.n_empty > MAX_EMPTY:
+        raise DetectorDeadError(
+            f"the detector must count something, got {result.n_empty} points in a row without any "
+            f"count, the last at {spot}; check detector, shutter and beam, or choose a grid where "
+            "the sample scatters"
+        )
+
+
 def build_steering(
-    settings: Mapping[str, Any], axes: FrameAxes, *, agent: Agent | None = None
+    settings: Mapping[str, Any],
+    axes: FrameAxes | Callable[[], FrameAxes],
+    *,
+    agent: Agent | None = None,
 ) -> Steering:
     """Build agent and feature from the ``steering`` entry of a run's start document.
 
@@ -218,12 +280,24 @@ def build_steering(
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``, and
         ``grid`` as `Space.from_dict` takes it
-    axes : coordinates of the frame's pixels
+    axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
     seed = int(settings["seed"])
     space = Space.from_dict(settings["grid"])
     if agent is None:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
-    feature = features.make_feature(str(settings["target"]), axes)
-    return Steering(agent, feature, budget=int(settings["budget"]), seed=seed, space=space)
+    target = str(settings["target"])
+    feature = (
+        features.LateFeature(target, axes)
+        if callable(axes)
+        else features.make_feature(target, axes)
+    )
+    return Steering(
+        agent,
+        feature,
+        budget=int(settings["budget"]),
+        seed=seed,
+        space=space,
+        noise_per_point=bool(settings.get("noise_per_point", False)),
+    )

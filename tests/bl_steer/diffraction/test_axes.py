@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from bl_steer.diffraction import FrameAxes
-from bl_steer.diffraction.patterns import normalise
+from bl_steer.diffraction import FrameAxes, SummedFrames
 
 
 def test_the_mesh_runs_row_by_row() -> None:
@@ -69,14 +68,22 @@ FRAMES = arrays(np.float64, (3, 2, 4), elements=st.integers(0, 10**6).map(float)
 def test_a_pattern_is_the_sum_of_its_frames_at_the_nominal_beam(
     frames: np.ndarray, monitor: float, nominal: float
 ) -> None:
-    plain = normalise(frames)
+    summed = SummedFrames(FrameAxes.channels((2, 4)))
+    ones = np.ones(3)
+    plain = summed.reduce(frames, scales=ones)
     np.testing.assert_array_equal(plain, sum(frames).ravel())
-    np.testing.assert_array_equal(normalise(frames, monitor), plain)
-    np.testing.assert_array_equal(normalise(frames, None, nominal), plain)
-    np.testing.assert_allclose(normalise(frames, monitor, nominal) * monitor, plain * nominal)
+    scaled = summed.reduce(frames, scales=ones * (nominal / monitor))
+    np.testing.assert_allclose(scaled * monitor, plain * nominal)
 
 
-@pytest.mark.parametrize("monitor", [0.0, -1.0, np.nan])
-def test_a_monitor_without_counts_is_refused(monitor: float) -> None:
-    with pytest.raises(ValueError, match="monitor_counts must be positive, got"):
-        normalise(np.ones((1, 1, 1)), monitor, 100.0)
+def test_frames_are_scaled_each_by_its_own_beam() -> None:
+    frames = np.array([[[1.0, 2.0]], [[3.0, 4.0]]])
+    summed = SummedFrames(FrameAxes.channels((1, 2)))
+    pattern = summed.reduce(frames, scales=np.array([2.0, 0.5]))
+    np.testing.assert_array_equal(pattern, [3.5, 6.0])
+
+
+def test_frames_of_another_shape_than_the_axes_are_refused() -> None:
+    summed = SummedFrames(FrameAxes.channels((1, 2)))
+    with pytest.raises(ValueError, match=r"shape \(1, 2\) of the axes"):
+        summed.reduce(np.ones((1, 2, 1)), scales=np.ones(1))

@@ -1,0 +1,68 @@
+"""A feature that is built when the first frame has come: until then its shape is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.features.factory import make_feature
+from bl_steer.features.target import parse_target
+from bl_steer.protocols import Array, Feature, RaisesAlarm
+
+__all__ = ["LateFeature"]
+
+
+class LateFeature:
+    """The feature of `make_feature`, for a detector that tells the shape of its frames late.
+
+    Parameters
+    ----------
+    target : the written form
+    axes : called for the coordinates of the pixels once there is a pattern
+    """
+
+    def __init__(self, target: str, axes: Callable[[], FrameAxes]) -> None:
+        self.target = str(parse_target(target))
+        self._axes = axes
+        self._feature: Feature | None = None
+
+    @property
+    def version(self) -> int:
+        """Of the basis; 0 while there is none."""
+        return 0 if self._feature is None else self._feature.version
+
+    @property
+    def feature(self) -> Feature:
+        """The feature itself.
+
+        Raises
+        ------
+        ValueError
+            When the target does not fit the frame.
+        """
+        if self._feature is None:
+            self._feature = make_feature(self.target, self._axes())
+        return self._feature
+
+    def partial_fit(self, patterns: Array) -> Self:
+        """Learn from newly measured patterns, shape (n_new, n_pixels)."""
+        self.feature.partial_fit(patterns)
+        return self
+
+    def transform(self, patterns: Array) -> Array:
+        """Return the outcomes: (n_points, n_pixels) to (n_points,)."""
+        return self.feature.transform(patterns)
+
+    def residual(self, patterns: Array) -> Array:
+        """Return the unexplained shares: (n_points, n_pixels) to (n_points,)."""
+        return self.feature.residual(patterns)
+
+    def alarm(self, patterns: Array) -> NDArray[np.bool_]:
+        """Return which patterns hold what the basis has not seen: (n_points,)."""
+        if isinstance(self.feature, RaisesAlarm):
+            return self.feature.alarm(patterns)
+        return np.zeros(len(patterns), dtype=bool)
