@@ -1,4 +1,4 @@
-"""Pieces of a run that the plans share; none of them opens one.
+"""Messages that the plans share; nothing here opens a run.
 
 The RunEngine answers a pause by replaying the messages since the last checkpoint. A motion and an
 exposure may be repeated; an event may not. `record` therefore saves an event in a section that is
@@ -8,70 +8,21 @@ never replayed, and `think` keeps its result, so that thinking again costs nothi
 from __future__ import annotations
 
 import asyncio
-import math
-from collections.abc import Callable, Iterable, Sequence
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Executor, Future
-from numbers import Integral
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.protocols import NamedMovable, Readable, Triggerable
-from bluesky.utils import FailedStatus, Msg, MsgGenerator
-from numpy.typing import NDArray
+from bluesky.protocols import Readable
+from bluesky.utils import Msg, MsgGenerator
 
-from bl_steer.diffraction import FrameAxes
-from bl_steer.protocols import Array
-
-__all__ = [
-    "FrameDetector",
-    "Monitor",
-    "Stage",
-    "StageError",
-    "check_exposure",
-    "check_limits",
-    "expose_at",
-    "is_whole_number",
-    "record",
-    "think",
-]
+__all__ = ["describe", "record", "think"]
 
 T = TypeVar("T")
 MAX_READS = 100
 """How often a read that a pause interrupted is asked for again."""
-
-
-class StageError(RuntimeError):
-    """The stage did not arrive."""
-
-
-class Stage(Protocol):
-    """Anything with two axes to move: a `devices.SampleStage`, ophyd-async's simulated stage, …"""
-
-    x: NamedMovable[float]
-    y: NamedMovable[float]
-
-
-class FrameDetector(Readable[Any], Triggerable, Protocol):
-    """A detector that stores its frames and can show the latest ones."""
-
-    exposure_time: Any
-    n_frames: Any
-
-    @property
-    def axes(self) -> FrameAxes:
-        """Coordinates of the frame's pixels."""
-        ...
-
-    def frames(self) -> NDArray[Any]:
-        """Return the latest point's frames, shape (n_frames, H, W)."""
-        ...
-
-
-class Monitor(Readable[Any], Protocol):
-    """A beam monitor: ``{name}_counts`` in the latest exposure, and what the nominal beam gives."""
-
-    nominal_rate: Any
 
 
 def record(devices: Iterable[Readable[Any]], stream: str) -> MsgGenerator[dict[str, Any]]:
@@ -121,40 +72,6 @@ def _event(
     return readings
 
 
-def expose_at(
-    stage: Stage, x: float, y: float, devices: Sequence[Readable[Any]]
-) -> MsgGenerator[dict[str, Any]]:
-    """Move the stage, expose, and record one event in the stream ``primary``.
-
-    Raises
-    ------
-    StageError
-        When an axis does not arrive.
-    Exception
-        The device's own, when an exposure fails.
-    """
-    yield from bps.checkpoint()
-    try:
-        yield from bps.mv(stage.x, x, stage.y, y)
-    except FailedStatus as failure:
-        raise StageError(
-            f"the stage must arrive at x = {x:g}, y = {y:g}, got {failure.args[0]}; "
-            "check its limit switches and alarms"
-        ) from failure
-    try:
-        yield from _expose([device for device in devices if isinstance(device, Triggerable)])
-    except FailedStatus as failure:
-        raise failure.__cause__ or failure from None
-    return (yield from record(devices, "primary"))
-
-
-def _expose(devices: Sequence[Triggerable]) -> MsgGenerator[None]:
-    for device in devices:
-        yield from bps.trigger(device, group="expose")
-    if devices:
-        yield from bps.wait("expose")
-
-
 def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
     """Run `thought` off the RunEngine's loop, once, and return its result.
 
@@ -173,40 +90,18 @@ def think(executor: Executor, thought: Callable[[], T]) -> MsgGenerator[T]:
     return future.result()
 
 
-def is_whole_number(value: Any) -> bool:
-    """Return whether `value` is a whole number, Python's or NumPy's; True and False are none."""
-    return isinstance(value, Integral) and not isinstance(value, bool)
+def describe(device: Any) -> MsgGenerator[Mapping[str, Any]]:
+    """Return what a device says of its data keys; empty where it cannot tell yet.
 
-
-def check_exposure(exposure_s: float | None) -> None:
-    """Refuse an exposure time that no detector can take; None leaves the detector's own."""
-    if exposure_s is not None and not 0.0 < exposure_s < math.inf:
-        raise ValueError(
-            f"exposure_s must be positive and finite, got {exposure_s:g} s; try exposure_s=10"
-        )
-
-
-def check_limits(stage: Stage, bounds: Array) -> None:
-    """Refuse bounds outside the axes' own limits.
-
-    Parameters
-    ----------
-    bounds : shape (2, 2), lower and upper corner, in the axes' units
-
-    Raises
-    ------
-    ValueError
-        Naming every axis whose limits would be violated.
+    A detector that is described by its file's writer can only tell once it is staged.
     """
-    problems = []
-    for axis, (low, high) in zip((stage.x, stage.y), bounds.T, strict=True):
-        limits = getattr(axis, "limits", None)
-        if not limits or limits[0] >= limits[1]:
-            continue
-        if low < limits[0] or high > limits[1]:
-            problems.append(
-                f"{axis.name} must stay within its limits {limits[0]:g} … {limits[1]:g}, "
-                f"got {low:g} … {high:g}"
-            )
-    if problems:
-        raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")
+    try:
+        description = device.describe()
+        if inspect.isawaitable(description):
+            if inspect.iscoroutine(description):
+                description.close()
+            tasks = yield from bps.wait_for([device.describe])
+            description = tasks[0].result() if tasks else {}
+    except Exception:
+        return {}
+    return dict(description)

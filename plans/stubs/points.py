@@ -1,125 +1,401 @@
-"""What a plan knows about its points: the grid, the start document, and a point's pattern."""
+"""What a plan knows about its points: the devices, the start document, and each point's result."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
-from bl_steer.diffraction.patterns import normalise
 from bluesky.protocols import Readable
+from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
-from bl_steer.protocols import Array
-from bl_steer.steering import Steering
-from plans.stubs.messages import FrameDetector, Monitor, Stage
+from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
+from bl_steer.features import DEFAULT_TARGET, parse_target
+from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout
+from devices.frames_writer import FramesWriter
+from plans.stubs.axes import StageError, axes_of, axes_to_read, default_grid, readback_key
+from plans.stubs.messages import describe
+from plans.stubs.per_point import PerPoint, PointNumber, expose_at, saved_once
+from plans.stubs.timeouts import bounded, exposure_s_of
 
-__all__ = ["PointReader", "default_grid", "start_document"]
+__all__ = ["PointReader", "grid_of"]
 
 PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
-def default_grid() -> Space:
-    """Return the paper's grid: 31×31 points, 5 µm apart, over 150 × 150 µm."""
-    coordinates = np.linspace(0.0, 150.0, 31)
-    return Space.grid(coordinates, coordinates)
+def grid_of(grid: Any) -> Space:
+    """Return the points to measure: as given, from a mapping as JSON has it, or the paper's grid.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no grid.
+    """
+    if grid is None:
+        return default_grid()
+    if isinstance(grid, Mapping):
+        return Space.from_dict(grid)
+    if not isinstance(grid, Space):
+        raise TypeError(
+            f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y), or write it as "
+            '{"x": [0, 5, 10], "y": [0, 5, 10]}'
+        )
+    return grid
 
 
 class PointReader:
-    """Turn a point's readings and frames into its pattern, and its timestamps into durations.
+    """Measure points with any devices, and turn their documents into results.
 
     Parameters
     ----------
-    detector, monitor : the devices that the plan reads at each point
+    detectors : a Bluesky device or several; the first one's frames are steered on
+    axes : a stage, an axis, or up to three of them
+    monitor : beam monitor that counts are normalised by
+    target : what is steered on; None for what the first detector has to offer
+    per_point : measures a point
+    also_read : devices to read with every point
+    min_monitor : least monitor counts of an exposure with beam
+    reduction : frames to a pattern
+    timeout_s : of each wait
 
     Attributes
     ----------
-    pattern : shape (n_pixels,), normalised counts of the latest point; None if it was invalid
+    result : of the latest point; None before the first, and where nobody answers
+    n_invalid : points without a pattern
     move_s, expose_s : seconds that the latest point took, from its readings' timestamps
     """
 
-    def __init__(self, detector: FrameDetector, monitor: Monitor | None, stage: Stage) -> None:
-        self.detector = detector
+    def __init__(
+        self,
+        detectors: Any,
+        axes: Any,
+        *,
+        monitor: Any = None,
+        target: str | None = None,
+        per_point: PerPoint | None = None,
+        also_read: Sequence[Readable[Any]] = (),
+        min_monitor: float | None = None,
+        reduction: Reduction | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        self.detectors = _listed(detectors)
+        self.detector = self.detectors[0]
+        self.axes = axes_of(axes)
         self.monitor = monitor
-        self.stage = stage
-        self.axis_names = (stage.x.name, stage.y.name)
-        self.nominal_counts: float | None = None
-        self.pattern: Array | None = None
+        self.per_point: Any = expose_at if per_point is None else per_point
+        self.timeout_s = timeout_s
+        self.reduction = reduction or _reduction_of(self.detector)
+        self.min_monitor = _least(min_monitor)
+        self.target = target
+        self.result: PointResult | None = None
         self.n_invalid = 0
-        self.move_s = self.expose_s = float("nan")
-        self._last_exposed = float("nan")
-        self._waiting = False
+        self.move_s = self.expose_s = math.nan
+        self._number = PointNumber()
+        self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
+        writers = [FramesWriter(d) for d in self.detectors if _keeps_frames(d)]
+        self.devices: list[Any] = [
+            *self.detectors,
+            *axes_to_read(axes),
+            *([] if monitor is None else [monitor]),
+            *also_read,
+            *writers,
+        ]
+        _check_readable(self.devices)
+        check = getattr(self.per_point, "check", None)
+        if check is not None:
+            check()
+        self._live = LiveRun()
+        self._readout = Readout()
+        self._points = Points()
+        self._nominal_counts: float | None = None
+        self._monitor_key: str | None = None
+        self._readbacks: list[str] = []
+        self._pending = False
+        self._last_exposed = math.nan
+        self._tolerances: list[float] = []
 
-    def devices(self, also_read: Sequence[Readable[Any]]) -> list[Readable[Any]]:
-        """Return what to read at each point."""
-        stage = [self.stage] if isinstance(self.stage, Readable) else [self.stage.x, self.stage.y]
-        return [self.detector, *stage, *([self.monitor] if self.monitor else []), *also_read]
+    def inspect(self, space: Space | None = None) -> MsgGenerator[None]:
+        """Find out which data keys hold what, before anything moves.
 
-    def start(self) -> None:
-        """Note what the nominal beam gives in one point, once the exposure time is set."""
-        rate = getattr(self.monitor, "nominal_rate", None)
-        if rate is not None:
-            exposure_s = float(self.detector.exposure_time.get())
-            self.nominal_counts = float(rate.get()) * exposure_s * int(self.detector.n_frames.get())
-
-    def take(self, readings: Mapping[str, Any]) -> None:
-        """Take the readings of a point that was just measured; none leave no pattern."""
-        if not readings:  # nobody answers in bluesky.simulators
-            self.pattern = None
-            return
-        self._take_times(readings)
-        self._waiting = True
-        frames = self.detector.frames()
-        counts = None
+        Raises
+        ------
+        ValueError
+            When the target, the monitor or an axis has none that could be used.
+        """
+        described = {}
+        for device in self.devices:
+            described[device.name] = yield from describe(device)
+        for axis in self.axes:
+            own = yield from describe(axis)
+            self._readbacks.append(readback_key(axis, own))
         if self.monitor is not None:
-            counts = float(readings[f"{self.monitor.name}_counts"]["value"])
-        valid = readings.get(f"{self.detector.name}_valid", {"value": frames.any()})["value"]
-        if not valid or (counts is not None and not counts > 0):
-            self.pattern = None
+            self._monitor_key = _monitor_key(self.monitor, described[self.monitor.name])
+            self._nominal_counts = self._nominal()
+        keys = {key: entry for entries in described.values() for key, entry in entries.items()}
+        if self.target is None:
+            self.target = self._default_target(described[self.detector.name])
+        self.field = parse_target(self.target).key
+        complete = all(described[d.name] for d in self.detectors)
+        hinted = [field for d in self.detectors for field in _hinted(d)]
+        if self.field is not None and complete and self.field not in [*keys, *hinted]:
+            raise ValueError(
+                f"target field:KEY must name a data key that is read at each point, got "
+                f"{self.field!r}; there are {', '.join(map(repr, keys))}"
+            )
+        if self.field is None and complete and not self._has_frames(described):
+            numbers = [key for key in described[self.detector.name] if key in hinted] or list(keys)
+            raise ValueError(
+                f"target {self.target} must have frames, got {self.detector.name} without any; "
+                f"try target='field:{numbers[0]}', or a detector that stores its frames"
+            )
+        if space is not None:
+            self._tolerances = [0.5 * space.pitch] * len(self.axes)
+
+    def start_document(
+        self, plan_name: str, settings: Mapping[str, Any], md: Mapping[str, Any] | None
+    ) -> dict[str, Any]:
+        """Return the run's start metadata: what a later reader needs to repeat every decision."""
+        self._readout = Readout(
+            field=self.field,
+            monitor=self._monitor_key,
+            valid=f"{self.detector.name}_valid",
+            angles=self._angle_key(),
+        )
+        self._points = Points(
+            self.reduction,
+            nominal_counts=self._nominal_counts,
+            min_monitor=self.min_monitor,
+        )
+        source = (
+            {"kind": "frames", "detector": self.detector.name}
+            if self.field is None
+            else {"kind": "field", "key": self.field}
+        )
+        describe_ = getattr(self.per_point, "describe", None)
+        name = getattr(self.per_point, "__name__", type(self.per_point).__name__)
+        return {
+            "plan_name": plan_name,
+            "detectors": [detector.name for detector in self.detectors],
+            "motors": [axis.name for axis in self.axes],
+            "num_points": settings["budget"],
+            "hints": {"dimensions": [([key], "primary") for key in self._readbacks]},
+            "steering": {
+                **settings,
+                "source": source,
+                "per_point": {"name": name} if describe_ is None else describe_(),
+                "angle_key": self._readout.angles,
+                "monitor": None if self.monitor is None else self.monitor.name,
+                "monitor_key": self._monitor_key,
+                "min_monitor": self.min_monitor,
+                "nominal_counts": self._nominal_counts,
+            },
+            "versions": {"bl_steer": _version("bl-steer")}
+            | {package: _version(package) for package in PACKAGES[1:]},
+            **dict(md or {}),
+        }
+
+    def pixel_axes(self) -> FrameAxes:
+        """Return the coordinates of the pattern's pixels; known once there is a pattern."""
+        if self._points.reduction is None:
+            raise RuntimeError("there must be a pattern before its axes are asked for, got none")
+        return self._points.reduction.axes
+
+    @property
+    def knows_axes(self) -> bool:
+        """Whether the pattern's pixels are known before the first point."""
+        return self.field is not None or self.reduction is not None
+
+    def axes_of_pattern(self) -> Any:
+        """Return the axes of the pattern, or what gives them once there is one."""
+        if self.field is not None:
+            return FrameAxes.channels((1, 1))
+        return self.pixel_axes if self.reduction is None else self.reduction.axes
+
+    def follow(self) -> MsgGenerator[int | None]:
+        """Listen to the documents of the run that is open; return the token to stop with."""
+        return (yield Msg("subscribe", None, self._live, "all"))
+
+    def measure(self, position: Sequence[float], number: int) -> MsgGenerator[None]:
+        """Measure one point; `take` then tells what it gave."""
+        self._number.value = number
+        where = dict(zip(self.axes, map(float, position), strict=True))
+        devices = [*self.devices, *([self._number] if self._numbered else [])]
+        stub = self.per_point(devices, where)
+        if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
+            stub = saved_once(stub)
+        yield from bounded(stub, self.timeout_s)
+        self._pending = True
+        self._asked = where
+
+    def take(self) -> PointResult | None:
+        """Return what the latest point gave, once: reads its frames, so off the RunEngine's loop.
+
+        None before the first point, and where nobody answers, as in `bluesky.simulators`.
+
+        Raises
+        ------
+        StageError
+            When an axis says that it is elsewhere.
+        ValueError
+            When what is steered on is not in the events.
+        bl_steer.store.StoreError
+            When the frames cannot be read.
+        """
+        if not self._pending:
+            return None
+        self._pending = False
+        events = self._live.take()
+        self.result = None
+        if not events:
+            return None
+        self._take_times(events)
+        self._check_place(events[0])
+        self.result = self._points.take(
+            [self._readout.exposure(self._data(e), lambda e=e: self._frames(e)) for e in events]
+        )
+        if self.result.pattern is None:
             self.n_invalid += 1
-            return
-        if self.nominal_counts is None:
-            self.nominal_counts = counts
-        self.pattern = normalise(frames, counts, self.nominal_counts)
+        return self.result
 
-    def hand_over(self, steering: Steering) -> None:
-        """Give the latest pattern to `steering`, once."""
-        if self._waiting:
-            self._waiting = False
-            steering.observe(self.pattern)
+    def _data(self, event: LiveEvent) -> Mapping[str, Any]:
+        """Return an event's data; a number that a detector keeps in its file is fetched there."""
+        if self.field is None or not self._live.keys.get(self.field, {}).get("external"):
+            return event.data
+        value = event.frames(self.field)
+        return {**event.data, self.field: np.nan if value is None else float(np.sum(value))}
 
-    def _take_times(self, readings: Mapping[str, Any]) -> None:
-        arrived = max(readings[axis]["timestamp"] for axis in self.axis_names if axis in readings)
-        exposed = readings[f"{self.detector.name}_total"]["timestamp"]
+    def _frames(self, event: LiveEvent) -> Any:
+        frames = event.frames()
+        if frames is not None:
+            return frames
+        inline = [
+            key
+            for key in self._live.objects.get(self.detector.name, ())
+            if len(self._live.keys[key].get("shape", ())) in (1, 2)
+        ]
+        if not inline:
+            raise ValueError(
+                f"target {self.target} must have frames, got events of {self.detector.name} with "
+                f"{', '.join(map(repr, self._live.objects.get(self.detector.name, ())))} alone; "
+                "steer on one of these with target='field:KEY'"
+            )
+        spectrum = np.atleast_2d(event.data[inline[0]])
+        return spectrum[None]
+
+    def _take_times(self, events: Sequence[LiveEvent]) -> None:
+        first, last = events[0].timestamps, events[-1].timestamps
+        arrived = max((first[key] for key in self._readbacks if key in first), default=math.nan)
+        stamps = [last[key] for key in self._live.objects.get(self.detector.name, ()) if key in last]
+        exposed = max(stamps, default=math.nan)
         self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
         self.expose_s = float(exposed - np.fmax(arrived, self._last_exposed))
         self._last_exposed = exposed
 
+    def _check_place(self, event: LiveEvent) -> None:
+        for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):
+            here, there = event.data.get(key), self._asked[axis]
+            if isinstance(here, int | float) and abs(here - there) > tolerance:
+                raise StageError(
+                    f"{axis.name} must be where it was sent, {there:g}, got {here:g} in {key!r}; "
+                    "check the encoder, and that setpoint and readback have one unit"
+                )
 
-def start_document(
-    plan_name: str,
-    settings: Mapping[str, Any],
-    reader: PointReader,
-    md: Mapping[str, Any] | None,
-) -> dict[str, Any]:
-    """Return the run's start metadata: what a later reader needs to repeat every decision."""
-    reader.start()
-    return {
-        "plan_name": plan_name,
-        "detectors": [reader.detector.name],
-        "motors": list(reader.axis_names),
-        "num_points": settings["budget"],
-        "hints": {"dimensions": [([axis], "primary") for axis in reader.axis_names]},
-        "steering": {
-            **settings,
-            "monitor": reader.monitor.name if reader.monitor else None,
-            "nominal_counts": reader.nominal_counts,
-        },
-        "versions": {"bl_steer": _version("bl-steer")}
-        | {package: _version(package) for package in PACKAGES[1:]},
-        **dict(md or {}),
-    }
+    def _nominal(self) -> float | None:
+        """Return what the nominal beam gives in one exposure, where the monitor knows it."""
+        rate = getattr(self.monitor, "nominal_rate", None)
+        seconds = exposure_s_of(self.detector)
+        if rate is None or math.isnan(seconds):
+            return None
+        return float(rate.get()) * seconds
+
+    def _angle_key(self) -> str | None:
+        key = getattr(self.per_point, "angle_key", None)
+        axis = getattr(self.per_point, "axis", None)
+        return str(key or readback_key(axis, {})) if key or axis is not None else None
+
+    def _default_target(self, description: Mapping[str, Any]) -> str:
+        if self.reduction is not None:
+            return DEFAULT_TARGET if self.reduction.axes.unit == "1/Å" else "total"
+        hinted = _hinted(self.detector)
+        if hinted:
+            return f"field:{hinted[0]}"
+        numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
+        return f"field:{numbers[0]}" if numbers else "total"
+
+    def _has_frames(self, described: Mapping[str, Mapping[str, Any]]) -> bool:
+        entries = described[self.detector.name].values()
+        return (
+            callable(getattr(self.detector, "frames", None))
+            or hasattr(self.detector, "collect_asset_docs")
+            or any(e.get("external") or len(e.get("shape", ())) in (1, 2) for e in entries)
+        )
+
+
+def _listed(detectors: Any) -> list[Any]:
+    listed = [detectors] if isinstance(detectors, Readable) else detectors
+    if not isinstance(listed, Iterable) or not (listed := list(listed)):
+        raise TypeError(
+            f"detectors must be one Bluesky device or several, got {detectors!r}; give a device "
+            "with read and describe"
+        )
+    return listed
+
+
+def _check_readable(devices: Iterable[Any]) -> None:
+    for device in devices:
+        if not isinstance(device, Readable):
+            lacks = [n for n in ("name", "read", "describe") if not hasattr(device, n)]
+            raise TypeError(
+                f"a device must be readable, got {device!r} without {', '.join(lacks)}; give a "
+                "Bluesky device of ophyd or ophyd-async"
+            )
+
+
+def _reduction_of(detector: Any) -> Reduction | None:
+    reduction = getattr(detector, "reduction", None)
+    if reduction is not None:
+        return reduction  # type: ignore[no-any-return]
+    axes = getattr(detector, "axes", None)
+    return SummedFrames(axes) if isinstance(axes, FrameAxes) else None
+
+
+def _keeps_frames(detector: Any) -> bool:
+    """Return whether a detector has its frames in memory alone."""
+    return callable(getattr(detector, "frames", None)) and not hasattr(
+        detector, "collect_asset_docs"
+    )
+
+
+def _hinted(device: Any) -> list[str]:
+    return list((getattr(device, "hints", None) or {}).get("fields", ()))
+
+
+def _monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
+    key = f"{monitor.name}_counts"
+    hinted = _hinted(monitor)
+    if key in description or not (hinted or description):
+        return key
+    numbers = [k for k, entry in description.items() if entry.get("dtype") in ("number", "integer")]
+    if not hinted and not numbers:
+        raise ValueError(
+            f"the monitor must read a number, got {', '.join(map(repr, description))} of "
+            f"{monitor.name}; give the counter of the beam"
+        )
+    return str((hinted or numbers)[0])
+
+
+def _least(min_monitor: Any) -> float | None:
+    if min_monitor is None:
+        return None
+    if isinstance(min_monitor, bool) or not math.isfinite(min_monitor) or min_monitor < 0:
+        raise ValueError(
+            f"min_monitor must be counts, 0 or more, got {min_monitor!r}; leave it out for a tenth "
+            "of the run's usual counts"
+        )
+    return float(min_monitor)
 
 
 def _version(package: str) -> str:

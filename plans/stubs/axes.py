@@ -1,0 +1,134 @@
+"""The axes that a plan moves: which they are, how far they may go, and where their readback is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from bluesky.protocols import Movable, NamedMovable, Readable
+
+from bl_steer.agents import AXIS_NAMES, Space
+from bl_steer.protocols import Array
+
+__all__ = [
+    "Axes",
+    "Stage",
+    "StageError",
+    "axes_of",
+    "axes_to_read",
+    "check_limits",
+    "default_grid",
+    "readback_key",
+]
+
+
+class StageError(RuntimeError):
+    """The stage did not arrive."""
+
+
+class Stage(Protocol):
+    """Anything with two axes to move: a `devices.SampleStage`, ophyd-async's simulated stage, …"""
+
+    x: NamedMovable[float]
+    y: NamedMovable[float]
+
+
+Axes = Stage | NamedMovable[float] | Sequence[NamedMovable[float]]
+"""One to three axes: as they are, or a stage that has ``x``, ``x`` and ``y``, or also ``z``."""
+
+
+def axes_of(axes: Any) -> list[NamedMovable[float]]:
+    """Return the axes of a stage, or those that are given, in the order x, y, z.
+
+    Raises
+    ------
+    TypeError
+        For what is no axis, or more than three of them.
+    """
+    if isinstance(axes, Movable):
+        listed = [axes]
+    elif isinstance(axes, Iterable):
+        listed = list(axes)
+    else:
+        listed = [getattr(axes, name) for name in AXIS_NAMES if hasattr(axes, name)]
+    if not 1 <= len(listed) <= len(AXIS_NAMES):
+        raise TypeError(
+            f"axes must be one to three movable devices, or a stage with x, y and z, got {axes!r}; "
+            "try axes=[motor_x, motor_y]"
+        )
+    for axis in listed:
+        if not isinstance(axis, Movable) or not hasattr(axis, "name"):
+            raise TypeError(
+                f"an axis must be a movable device, with set and name, got {axis!r}; give the "
+                "motor itself"
+            )
+    if len({id(axis) for axis in listed}) < len(listed):
+        raise TypeError(
+            f"axes must be different devices, got {', '.join(axis.name for axis in listed)}; name "
+            "each once"
+        )
+    return listed
+
+
+def axes_to_read(axes: Any) -> list[Any]:
+    """Return what to read for the axes: the stage as a whole where it is a device, else each."""
+    return [axes] if isinstance(axes, Readable) else list(axes_of(axes))
+
+
+def default_grid() -> Space:
+    """Return the paper's grid: 31×31 points, 5 µm apart, over 150 × 150 µm."""
+    coordinates = np.linspace(0.0, 150.0, 31)
+    return Space.grid(coordinates, coordinates)
+
+
+def readback_key(axis: Any, description: Mapping[str, Any]) -> str:
+    """Return the data key under which an axis tells where it is.
+
+    Parameters
+    ----------
+    description : of the axis, see `plans.stubs.messages.describe`
+    """
+    hinted = list((getattr(axis, "hints", None) or {}).get("fields", ()))
+    keys = [key for key in hinted if key in description] or hinted
+    if keys:
+        return str(keys[0])
+    if axis.name in description:
+        return str(axis.name)
+    numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
+    return str(numbers[0]) if numbers else str(axis.name)
+
+
+def check_limits(axes: Any, bounds: Array) -> None:
+    """Refuse bounds outside the axes' own limits.
+
+    Parameters
+    ----------
+    axes : a stage, an axis, or several
+    bounds : shape (2, n_axes), lower and upper corner, in the axes' units
+
+    Raises
+    ------
+    ValueError
+        Naming every axis whose limits would be violated.
+    """
+    listed = axes_of(axes)
+    if len(listed) != bounds.shape[1]:
+        raise ValueError(
+            f"the grid must have as many axes as are moved, got {bounds.shape[1]} for "
+            f"{', '.join(axis.name for axis in listed)}; try Space.grid(…) with one list of "
+            "coordinates for each"
+        )
+    problems = []
+    for axis, (low, high) in zip(listed, bounds.T, strict=True):
+        limits = getattr(axis, "limits", None)
+        if not isinstance(limits, Sequence) or len(limits) != 2 or not limits[0] < limits[1]:
+            continue
+        if low < limits[0] or high > limits[1] or math.isnan(low) or math.isnan(high):
+            problems.append(
+                f"{axis.name} must stay within its limits {limits[0]:g} … {limits[1]:g}, "
+                f"got {low:g} … {high:g}"
+            )
+    if problems:
+        raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")

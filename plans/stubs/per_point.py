@@ -1,0 +1,401 @@
+"""How a point is measured: the plan stubs that `find_hotspot` and `map_sample` take as `per_point`.
+
+As Bluesky's ``per_step``, a stub ``per_point(detectors, {axis: position})`` moves the axes, does
+whatever a point needs, and records one event or several in the stream ``primary``::
+
+    def twice(detectors, position):
+        yield from bps.mv(*itertools.chain(*position.items()))
+        for _ in range(2):
+            yield from bps.trigger_and_read([*detectors, *position])
+
+`expose_at` is one exposure, `rocking_scan` and `rocking_sweep` turn a circle meanwhile, in steps
+and while the detector takes a series.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import bluesky.plan_stubs as bps
+import numpy as np
+from bluesky.protocols import NamedMovable, Readable, Triggerable
+from bluesky.preprocessors import finalize_wrapper
+from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
+
+from bl_steer.protocols import Array
+from plans.stubs.axes import StageError, check_limits
+from plans.stubs.messages import record
+from plans.stubs.timeouts import exposure_s_of
+
+__all__ = ["PerPoint", "PointNumber", "expose_at", "rocking_scan", "rocking_sweep", "saved_once"]
+
+Position = Mapping[NamedMovable[float], float]
+PerPoint = Callable[[Sequence[Readable[Any]], Position], MsgGenerator[Any]]
+
+
+def expose_at(detectors: Sequence[Readable[Any]], position: Position) -> MsgGenerator[dict[str, Any]]:
+    """Move the axes, expose once, and record one event in the stream ``primary``.
+
+    Parameters
+    ----------
+    detectors : what is triggered and read
+    position : of each axis, in its units
+
+    Returns
+    -------
+    readings : of the event, by data key
+
+    Raises
+    ------
+    StageError
+        When an axis does not arrive.
+    Exception
+        The device's own, when an exposure fails.
+    """
+    yield from bps.checkpoint()
+    yield from move_to(position)
+    return (yield from expose(detectors, [*detectors, *position]))
+
+
+def move_to(position: Position) -> MsgGenerator[None]:
+    """Move the axes at the same time, and wait until all have arrived."""
+    try:
+        yield from bps.mv(*(item for pair in position.items() for item in pair))
+    except FailedStatus as failure:
+        spot = ", ".join(f"{axis.name} = {value:g}" for axis, value in position.items())
+        raise StageError(
+            f"the axes must arrive at {spot}, got {failure.args[0]}; "
+            "check limit switches and alarms"
+        ) from failure
+
+
+def expose(
+    detectors: Sequence[Readable[Any]], devices: Sequence[Readable[Any]]
+) -> MsgGenerator[dict[str, Any]]:
+    """Trigger the detectors, and read all devices into one event of the stream ``primary``."""
+    try:
+        for device in detectors:
+            if isinstance(device, Triggerable):
+                yield from bps.trigger(device, group="expose")
+        yield from bps.wait("expose")
+    except FailedStatus as failure:
+        raise failure.__cause__ or failure from None
+    return (yield from record(separate_devices(devices), "primary"))
+
+
+@dataclass(frozen=True)
+class rocking_scan:
+    """Turn a circle in steps, with one exposure and one event for each.
+
+    A pause repeats the step that it interrupts, and no other.
+
+    Parameters
+    ----------
+    axis : the circle that turns
+    start, stop : first and last angle, in its units
+    n : number of exposures
+
+    Examples
+    --------
+    ``find_hotspot(det, stage, per_point=rocking_scan(diffractometer.eta, -1, 1, 41))``
+    """
+
+    axis: NamedMovable[float]
+    start: float
+    stop: float
+    n: int
+    several_events: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        _check_angles(self)
+
+    def check(self) -> None:
+        """Refuse angles beyond the circle's limits."""
+        _check_circle(self.axis, (self.start, self.stop))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the start document says of the scan."""
+        return _described(self)
+
+    def __call__(
+        self, detectors: Sequence[Readable[Any]], position: Position
+    ) -> MsgGenerator[None]:
+        """Measure one point."""
+        devices = [*detectors, *position, self.axis]
+        angles = np.linspace(self.start, self.stop, self.n).tolist()
+        yield from bps.checkpoint()
+        yield from move_to({**position, self.axis: angles[0]})
+        for angle in angles:
+            yield from bps.checkpoint()
+            yield from move_to({self.axis: angle})
+            yield from expose(detectors, devices)
+
+
+@dataclass(frozen=True)
+class rocking_sweep:
+    """Turn a circle at constant speed while the detector takes its series: one event.
+
+    The angle of each frame, in the middle of its exposure, comes from the encoder's time stamps,
+    or, where these do not cover the series, from the speed; the event says which.
+
+    Parameters
+    ----------
+    axis : the circle that turns; has a ``velocity``
+    start, stop : angles at the begin of the first and the end of the last frame, in its units
+    n : number of frames
+    detector : takes the series; the first of the plan's detectors by default. Its number of frames
+        is ``n_frames`` or, in EPICS areaDetector, ``cam.num_images``
+    """
+
+    axis: NamedMovable[float]
+    start: float
+    stop: float
+    n: int
+    detector: Any = None
+    several_events: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        _check_angles(self)
+
+    def check(self) -> None:
+        """Refuse angles beyond the circle's limits, and a circle without a velocity."""
+        _check_circle(self.axis, (self.start, self.stop))
+        if not hasattr(self.axis, "velocity"):
+            raise ValueError(
+                f"the circle of a sweep must have a velocity to set, got {self.axis.name} without "
+                "one; use rocking_scan, which turns it in steps"
+            )
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the start document says of the sweep."""
+        return _described(self)
+
+    @property
+    def angle_key(self) -> str:
+        """Data key of the angles in an event, as JSON text."""
+        return f"{self.axis.name}_angles"
+
+    def __call__(
+        self, detectors: Sequence[Readable[Any]], position: Position
+    ) -> MsgGenerator[None]:
+        """Measure one point."""
+        detector, axis = self._detector(detectors), _any(self.axis)
+        exposure_s = exposure_s_of(detector) / self.n
+        usual_speed = float(axis.velocity.get())
+        encoder = _Encoder(axis)
+        row = _Angles(self.angle_key)
+
+        def measure() -> MsgGenerator[None]:
+            yield from bps.checkpoint()
+            yield from move_to({**position, self.axis: self.start})
+            speed = abs(self.stop - self.start) / (self.n * exposure_s)
+            yield from bps.mv(axis.velocity, speed)
+            encoder.begin()
+            try:
+                yield from bps.abs_set(self.axis, self.stop, group="expose")
+                for device in detectors:
+                    if isinstance(device, Triggerable):
+                        yield from bps.trigger(device, group="expose")
+                yield from bps.wait("expose")
+            except FailedStatus as failure:
+                raise failure.__cause__ or failure from None
+            finally:
+                encoder.end()
+            row.angles, row.source = self._angles(encoder, detector, exposure_s)
+            yield from record([*separate_devices([*detectors, *position]), row], "primary")
+
+        def restore() -> MsgGenerator[None]:
+            yield from bps.mv(axis.velocity, usual_speed)
+
+        yield from finalize_wrapper(measure(), restore)
+
+    def prepare(
+        self, detectors: Sequence[Readable[Any]], run: MsgGenerator[Any]
+    ) -> MsgGenerator[Any]:
+        """Run with the detector set to take the series, and set it back."""
+        number = _frames_signal(self._detector(detectors))
+        usual = int(number.get())
+        yield from bps.mv(number, self.n)
+        return (yield from finalize_wrapper(run, lambda: bps.mv(number, usual)))
+
+    def _detector(self, detectors: Sequence[Readable[Any]]) -> Any:
+        return detectors[0] if self.detector is None else self.detector
+
+    def _angles(self, encoder: _Encoder, detector: Any, exposure_s: float) -> tuple[Array, str]:
+        """Return the angle of each frame, shape (n,), and where it is from."""
+        frame = np.arange(self.n) + 0.5
+        measured = encoder.at(encoder.begun(detector) + frame * exposure_s)
+        if measured is not None:
+            return measured, "encoder"
+        return self.start + frame / self.n * (self.stop - self.start), "speed"
+
+
+def _check_angles(scan: rocking_scan | rocking_sweep) -> None:
+    if not (np.isfinite([scan.start, scan.stop]).all() and scan.start != scan.stop):
+        raise ValueError(
+            f"start and stop of a rocking scan must be two angles, got {scan.start} and "
+            f"{scan.stop}; try start=-1, stop=1"
+        )
+    if isinstance(scan.n, bool) or int(scan.n) != scan.n or scan.n < 2:
+        raise ValueError(f"n must be a whole number of frames, 2 or more, got {scan.n}; try n=41")
+
+
+def _check_circle(axis: Any, angles: tuple[float, float]) -> None:
+    check_limits(axis, np.array([[min(angles)], [max(angles)]]))
+
+
+def _any(device: Any) -> Any:
+    """Return a device as one whose signals are known by their names alone."""
+    return device
+
+
+def _described(scan: rocking_scan | rocking_sweep) -> dict[str, Any]:
+    return {
+        "name": type(scan).__name__,
+        "axis": scan.axis.name,
+        "start": float(scan.start),
+        "stop": float(scan.stop),
+        "n": int(scan.n),
+    }
+
+
+def _frames_signal(detector: Any) -> Any:
+    """Return the signal that holds how many frames a trigger takes."""
+    signal = getattr(detector, "n_frames", None)
+    if signal is None:
+        signal = getattr(getattr(detector, "cam", None), "num_images", None)
+    if signal is None:
+        raise ValueError(
+            f"the detector of a sweep must have a number of frames, n_frames or cam.num_images, "
+            f"got {detector.name} without; use rocking_scan, which takes one after the other"
+        )
+    return signal
+
+
+class _Encoder:
+    """The readback of an axis while it moves, with its time stamps."""
+
+    def __init__(self, axis: Any) -> None:
+        self._axis = axis
+        self._samples: list[tuple[float, float]] = []
+        self._begun = float("nan")
+        self._token: Any = None
+
+    def begin(self) -> None:
+        self._samples.clear()
+        self._begun = time.time()
+        readback = getattr(self._axis, "user_readback", None)
+        if readback is not None:
+            self._token = readback.subscribe(self._take, run=False)
+
+    def end(self) -> None:
+        if self._token is not None:
+            self._axis.user_readback.unsubscribe(self._token)
+            self._token = None
+
+    def _take(self, *, value: float, timestamp: float, **_: object) -> None:
+        self._samples.append((timestamp, value))
+
+    def begun(self, detector: Any) -> float:
+        """Return when the series began, s since 1970: when the detector said so, if it does."""
+        busy = getattr(detector, "busy_since", None)
+        return self._begun if busy is None else float(busy)
+
+    def at(self, times: Array) -> Array | None:
+        """Return the angles at some times; None where the samples do not cover them."""
+        if len(self._samples) < 2:
+            return None
+        stamps, values = np.array(sorted(self._samples)).T
+        spacing = float(np.max(np.diff(stamps)))
+        if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
+            return None
+        return np.interp(times, stamps, values)
+
+
+class _Angles:
+    """The angles of a series, as a readable: JSON text, as a table holds no arrays."""
+
+    parent: ClassVar[None] = None
+    hints: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, key: str) -> None:
+        self.name = key
+        self.angles: Array | None = None
+        self.source = ""
+
+    def read(self) -> dict[str, Any]:
+        now = time.time()
+        text = json.dumps([] if self.angles is None else self.angles.tolist())
+        return {
+            self.name: {"value": text, "timestamp": now},
+            f"{self.name}_source": {"value": self.source, "timestamp": now},
+        }
+
+    def describe(self) -> dict[str, Any]:
+        entry = {"source": "bl_steer:rocking_sweep", "dtype": "string", "shape": []}
+        return {self.name: dict(entry), f"{self.name}_source": dict(entry)}
+
+    def read_configuration(self) -> dict[str, Any]:
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        return {}
+
+
+class PointNumber:
+    """The number of the point that is measured, as a readable: it goes into each of its events."""
+
+    parent: ClassVar[None] = None
+    hints: ClassVar[dict[str, Any]] = {}
+    name = "point"
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def read(self) -> dict[str, Any]:
+        """Return the number."""
+        return {"point": {"value": self.value, "timestamp": time.time()}}
+
+    def describe(self) -> dict[str, Any]:
+        """Describe it."""
+        entry = {"source": "bl_steer:plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}
+        return {"point": entry}
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}
+
+
+def saved_once(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+    """Let a pause repeat no event that a stub of a user's own has saved.
+
+    From ``create`` to ``save`` nothing is replayed, and a checkpoint follows.
+    """
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            msg = plan.send(answer) if error is None else plan.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        answer, error = None, None
+        try:
+            if msg.command == "create":
+                yield Msg("rewindable", None, False)
+            answer = yield msg
+            if msg.command in ("save", "drop"):
+                yield Msg("rewindable", None, True)
+                yield Msg("checkpoint")
+        except GeneratorExit:
+            plan.close()
+            raise
+        except BaseException as failure:
+            error = failure
