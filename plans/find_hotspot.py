@@ -16,29 +16,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space, SpaceExhausted
-from bl_steer.features import DEFAULT_TARGET
+from bl_steer.diffraction import Reduction
+from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
 from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
 from bl_steer.store import check_md
-from plans.stubs.messages import (
-    FrameDetector,
-    Monitor,
-    Stage,
-    check_exposure,
-    check_limits,
-    expose_at,
-    is_whole_number,
-    record,
-    think,
-)
-from plans.stubs.points import PointReader, default_grid, start_document
+from plans.stubs.axes import Axes, check_limits
+from plans.stubs.messages import record, think
+from plans.stubs.options import check_exposure, is_whole_number, set_exposure
+from plans.stubs.per_point import PerPoint, move_to
+from plans.stubs.points import PointReader, grid_of
 from plans.stubs.rows import Row
+from plans.stubs.timeouts import bounded
 
 __all__ = ["Hotspot", "find_hotspot"]
 
@@ -69,17 +63,21 @@ class Hotspot:
 
 
 def find_hotspot(
-    detector: FrameDetector,
-    stage: Stage,
+    detectors: Readable[Any] | Sequence[Readable[Any]],
+    axes: Axes,
     *,
-    monitor: Monitor | None = None,
-    target: str = DEFAULT_TARGET,
+    per_point: PerPoint | None = None,
+    monitor: Readable[Any] | None = None,
+    target: str | None = None,
     budget: int = 48,
     seed: int = 0,
-    grid: Space | None = None,
+    grid: Space | Mapping[str, Any] | None = None,
     agent: str | Agent = "bayesian",
     agent_options: Mapping[str, Any] | None = None,
     exposure_s: float | None = None,
+    min_monitor: float | None = None,
+    reduction: Reduction | None = None,
+    timeout_s: float | None = None,
     move_to_best: bool = False,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
@@ -88,19 +86,28 @@ def find_hotspot(
 
     Parameters
     ----------
-    detector : stores the frames of each point
-    stage : has the two axes ``x`` and ``y``
-    monitor : beam monitor that patterns are normalised by; without one they are taken as they are
-    target : what to maximise, as written on the command line: ``total``, ``roi:…``, ``ref:…``,
-        ``nmf:K@REF``
+    detectors : one Bluesky device or several, synchronous or not; the first is steered on
+    axes : one to three movable devices, or a stage with ``x``, ``y`` and perhaps ``z``
+    per_point : a stub that measures a point, see `plans.stubs.per_point`; by default one exposure
+    monitor : counts the beam, which patterns are normalised by; without one they are taken as they
+        are
+    target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
+        ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
+        other frames, and the number that the first detector hints at
     budget : number of measurements, repeats of dead frames included
     seed : of the agent; the same seed and the same patterns give the same points
-    grid : candidate points, in the stage's units; 31×31 points over 150 × 150 µm by default
+    grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
+        points over 150 × 150 µm by default
     agent : name of an agent (see `bl_steer.agents.make_agent`), or an object with ``suggest`` and
         ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
     exposure_s : exposure time of a frame, which stays set; the detector's own by default
-    move_to_best : leave the stage at the reported spot, if any point was valid
+    min_monitor : least monitor counts of an exposure with beam; by default a tenth of the run's
+        median
+    reduction : frames and angles to a pattern (`bl_steer.diffraction.Reduction`); by default the
+        sum of a point's frames
+    timeout_s : of each wait; by default from the devices' own velocity and exposure time
+    move_to_best : leave the axes at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
 
@@ -118,9 +125,7 @@ def find_hotspot(
         After several dead frames in a row; all earlier points are in the record.
     """
     check_md(md)
-    grid = default_grid() if grid is None else grid
-    if not isinstance(grid, Space):
-        raise TypeError(f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y)")
+    grid = grid_of(grid)
     if not is_whole_number(budget) or budget < 1:
         raise ValueError(
             f"budget must be a whole number of measurements, 1 or more, got {budget!r}; "
@@ -137,23 +142,36 @@ def find_hotspot(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
             'try agent="bayesian"'
         )
-    check_exposure(exposure_s)
-    check_limits(stage, grid.bounds)
+    reader = PointReader(
+        detectors,
+        axes,
+        monitor=monitor,
+        target=target,
+        per_point=per_point,
+        also_read=also_read,
+        min_monitor=min_monitor,
+        reduction=reduction,
+        timeout_s=timeout_s,
+    )
+    if target is not None:
+        parse_target(target)
+    check_exposure(exposure_s, reader.detector)
+    check_limits(reader.axes, grid.bounds)
+    if exposure_s is not None:
+        yield from set_exposure(reader.detector, exposure_s)
+    yield from reader.inspect(grid)
     settings = {
-        "target": target,
+        "target": reader.target,
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
         "agent_options": dict(agent_options or {}),
         "seed": int(seed),
         "budget": int(budget),
         "grid": grid.to_dict(),
+        "noise_per_point": True,
     }
     steering = build_steering(
-        settings, detector.axes, agent=None if isinstance(agent, str) else agent
+        settings, reader.axes_of_pattern(), agent=None if isinstance(agent, str) else agent
     )
-    if exposure_s is not None:
-        yield from bps.mv(detector.exposure_time, exposure_s)
-    reader = PointReader(detector, monitor, stage)
-    devices = reader.devices(also_read)
     hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
@@ -165,54 +183,63 @@ def find_hotspot(
         row.value = hotspot
         yield from record([row], "result")
 
-    @bpp.run_decorator(md=start_document("find_hotspot", settings, reader, md))
-    @bpp.stage_decorator(devices)
-    @bpp.finalize_decorator(finish)
-    def run() -> MsgGenerator[None]:
-        row = Row("decision", UNITS, axes=grid.names)
-        yield from _steer(steering, reader, stage, devices, executor, row)
+    def whole() -> MsgGenerator[None]:
+        @bpp.run_decorator(md=reader.start_document("find_hotspot", settings, md))
+        @bpp.stage_decorator(reader.devices)
+        @bpp.finalize_decorator(finish)
+        def run() -> MsgGenerator[None]:
+            row = Row("decision", UNITS, axes=grid.names)
+            yield from _steer(steering, reader, executor, row, grid.names)
+
+        yield from run()
 
     try:
-        yield from run()
+        yield from reader.prepared(whole)
     finally:
         executor.shutdown(wait=False)  # a halt does not wait for a thought
 
     hotspot = hotspots[-1]
     if move_to_best and math.isfinite(hotspot.best_value):
-        yield from bps.mv(stage.x, hotspot.best_x, stage.y, hotspot.best_y)
+        best = [getattr(hotspot, f"best_{name}") for name in grid.names]
+        yield from bounded(move_to(dict(zip(reader.axes, best, strict=True))), timeout_s)
     return hotspot
 
 
 def _steer(
     steering: Steering,
     reader: PointReader,
-    stage: Stage,
-    devices: Sequence[Readable[Any]],
     executor: Executor,
     row: Row,
+    names: Sequence[str],
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent."""
 
+    def observe() -> None:
+        result = reader.take()
+        if result is not None:
+            steering.observe(result)
+
     def thought() -> Decision:
-        reader.hand_over(steering)
+        observe()
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
 
-    for _ in range(steering.budget):
+    for number in range(steering.budget):
         try:
             decision = yield from think(executor, thought)
         except SpaceExhausted:
             return
         row.value = decision
         yield from record([row], "decisions")
-        readings = yield from expose_at(stage, decision.x, decision.y, devices)
-        reader.take(readings)
-    yield from think(executor, lambda: reader.hand_over(steering))  # of the last point
+        yield from reader.measure([getattr(decision, name) for name in names], number)
+    yield from think(executor, observe)  # of the last point
 
 
 def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
     with suppress(DetectorDeadError):  # the run ends for another reason already
-        reader.hand_over(steering)
+        result = reader.take()
+        if result is not None:
+            steering.observe(result)
     best = steering.report()
     return Hotspot(
         best_x=best.x,

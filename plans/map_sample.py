@@ -6,37 +6,36 @@ To find the brightest spot only, use `plans.find_hotspot`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
-from bl_steer.steering import MAX_RETAKES, DetectorDeadError
+from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
-from plans.stubs.messages import (
-    FrameDetector,
-    Monitor,
-    Stage,
-    check_exposure,
-    check_limits,
-    expose_at,
-)
-from plans.stubs.points import PointReader, default_grid, start_document
+from plans.stubs.axes import Axes, check_limits
+from plans.stubs.messages import think
+from plans.stubs.options import check_exposure, set_exposure
+from plans.stubs.per_point import PerPoint
+from plans.stubs.points import PointReader, grid_of
 
 __all__ = ["map_sample"]
 
 
 def map_sample(
-    detector: FrameDetector,
-    stage: Stage,
+    detectors: Readable[Any] | Sequence[Readable[Any]],
+    axes: Axes,
     *,
-    monitor: Monitor | None = None,
-    grid: Space | None = None,
+    per_point: PerPoint | None = None,
+    monitor: Readable[Any] | None = None,
+    grid: Space | Mapping[str, Any] | None = None,
     snake: bool = True,
     exposure_s: float | None = None,
+    min_monitor: float | None = None,
+    timeout_s: float | None = None,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[int]:
@@ -44,7 +43,8 @@ def map_sample(
 
     Parameters
     ----------
-    detector, stage, monitor, grid, exposure_s, also_read, md : as for `plans.find_hotspot`
+    detectors, axes, per_point, monitor, grid : as for `plans.find_hotspot`
+    exposure_s, min_monitor, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, instead of travelling back
 
     Returns
@@ -59,35 +59,49 @@ def map_sample(
         When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
     check_md(md)
-    grid = default_grid() if grid is None else grid
-    check_exposure(exposure_s)
-    check_limits(stage, grid.bounds)
-    settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
+    grid = grid_of(grid)
+    reader = PointReader(
+        detectors,
+        axes,
+        monitor=monitor,
+        per_point=per_point,
+        also_read=also_read,
+        min_monitor=min_monitor,
+        timeout_s=timeout_s,
+    )
+    check_exposure(exposure_s, reader.detector)
+    check_limits(reader.axes, grid.bounds)
     if exposure_s is not None:
-        yield from bps.mv(detector.exposure_time, exposure_s)
-    reader = PointReader(detector, monitor, stage)
-    devices = reader.devices(also_read)
+        yield from set_exposure(reader.detector, exposure_s)
+    yield from reader.inspect(grid, prefer_frames=True)
+    settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
+    executor = ThreadPoolExecutor(1, thread_name_prefix="read")
     n_measured = 0
 
-    @bpp.run_decorator(md=start_document("map_sample", settings, reader, md))
-    @bpp.stage_decorator(devices)
-    def run() -> MsgGenerator[None]:
-        nonlocal n_measured
-        dead = 0  # in a row, over the points too
-        for x, y in grid.snake() if snake else grid.points:
-            for _ in range(1 + MAX_RETAKES):
-                readings = yield from expose_at(stage, x, y, devices)
-                reader.take(readings)
-                n_measured += 1
-                if reader.pattern is not None or not readings:  # none: see `record`
-                    dead = 0
-                    break
-                dead += 1
-            if dead > 1 + MAX_RETAKES:
-                raise DetectorDeadError(
-                    f"the detector must give a valid frame, got {dead} dead ones in a row up to "
-                    f"x = {x:g}, y = {y:g}; check detector, shutter and beam"
-                )
+    def whole() -> MsgGenerator[None]:
+        @bpp.run_decorator(md=reader.start_document("map_sample", settings, md))
+        @bpp.stage_decorator(reader.devices)
+        def run() -> MsgGenerator[None]:
+            nonlocal n_measured
+            invalid = 0  # in a row, over the points too
+            for position in grid.snake() if snake else grid.points:
+                for _ in range(1 + MAX_RETAKES):
+                    yield from reader.measure(position, n_measured)
+                    result = yield from think(executor, reader.take)
+                    n_measured += 1
+                    if result is None or result.pattern is not None:  # None: nobody answers
+                        invalid = 0
+                        break
+                    invalid += 1
+                if result is not None:
+                    where = dict(zip(grid.names, position, strict=True))
+                    # A point that stays dead is left out; the next one may be better.
+                    check_alive(result, invalid if invalid > 1 + MAX_RETAKES else 0, where)
 
-    yield from run()
+        yield from run()
+
+    try:
+        yield from reader.prepared(whole)
+    finally:
+        executor.shutdown(wait=False)
     return n_measured

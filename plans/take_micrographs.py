@@ -15,13 +15,15 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.protocols import Array
 from bl_steer.store import check_md
-from plans.stubs.messages import Stage, check_limits, expose_at
+from plans.stubs.axes import Stage, axes_to_read, check_limits
 from plans.stubs.micrographs import (
     Microscope,
     condition_problems,
     requested_analyses,
     set_conditions,
 )
+from plans.stubs.per_point import expose_at
+from plans.stubs.timeouts import bounded
 
 __all__ = ["DEFAULT_FIELDS", "Microscope", "take_micrographs"]
 
@@ -69,7 +71,7 @@ def take_micrographs(
     ------
     ValueError
         Before anything is set or moves, for fields, conditions or analyses that cannot work.
-    plans.stubs.StageError
+    plans.stubs.axes.StageError
         When the stage does not arrive at a field. All earlier ones are stored.
     """
     check_md(md)
@@ -86,8 +88,7 @@ def take_micrographs(
     requests = requested_analyses(analyses)
     check_limits(stage, np.stack([centres.min(axis=0), centres.max(axis=0)]))
     conditions = yield from set_conditions(detector, requested)
-    axes = [stage] if isinstance(stage, Readable) else [stage.x, stage.y]
-    devices: list[Readable[Any]] = [detector, *axes, *also_read]
+    devices: list[Readable[Any]] = [detector, *axes_to_read(stage), *also_read]
     start = {
         "plan_name": "take_micrographs",
         "detectors": [detector.name],
@@ -102,7 +103,7 @@ def take_micrographs(
     @bpp.stage_decorator(devices)
     def run() -> MsgGenerator[None]:
         for x, y in centres.tolist():
-            yield from expose_at(stage, x, y, devices)
+            yield from bounded(expose_at(devices, {stage.x: x, stage.y: y}))
 
     yield from run()
     return len(centres)

@@ -39,7 +39,7 @@ Axes = Stage | NamedMovable[float] | Sequence[NamedMovable[float]]
 """One to three axes: as they are, or a stage that has ``x``, ``x`` and ``y``, or also ``z``."""
 
 
-def axes_of(axes: Any) -> list[NamedMovable[float]]:
+def axes_of(axes: Any) -> list[Any]:
     """Return the axes of a stage, or those that are given, in the order x, y, z.
 
     Raises
@@ -47,6 +47,7 @@ def axes_of(axes: Any) -> list[NamedMovable[float]]:
     TypeError
         For what is no axis, or more than three of them.
     """
+    listed: list[Any]
     if isinstance(axes, Movable):
         listed = [axes]
     elif isinstance(axes, Iterable):

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 
 import bluesky.plan_stubs as bps
 import numpy as np
-from bluesky.protocols import NamedMovable, Readable, Triggerable
 from bluesky.preprocessors import finalize_wrapper
+from bluesky.protocols import NamedMovable, Readable, Triggerable
 from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
 
 from bl_steer.protocols import Array
@@ -33,11 +33,14 @@ from plans.stubs.timeouts import exposure_s_of
 
 __all__ = ["PerPoint", "PointNumber", "expose_at", "rocking_scan", "rocking_sweep", "saved_once"]
 
-Position = Mapping[NamedMovable[float], float]
+Position = Mapping[Any, float]
+"""Where each axis, a movable device, is sent, in its units."""
 PerPoint = Callable[[Sequence[Readable[Any]], Position], MsgGenerator[Any]]
 
 
-def expose_at(detectors: Sequence[Readable[Any]], position: Position) -> MsgGenerator[dict[str, Any]]:
+def expose_at(
+    detectors: Sequence[Readable[Any]], position: Position
+) -> MsgGenerator[dict[str, Any]]:
     """Move the axes, expose once, and record one event in the stream ``primary``.
 
     Parameters
@@ -125,7 +128,7 @@ class rocking_scan:
         self, detectors: Sequence[Readable[Any]], position: Position
     ) -> MsgGenerator[None]:
         """Measure one point."""
-        devices = [*detectors, *position, self.axis]
+        devices: list[Any] = [*detectors, *position, self.axis]
         angles = np.linspace(self.start, self.stop, self.n).tolist()
         yield from bps.checkpoint()
         yield from move_to({**position, self.axis: angles[0]})
@@ -227,7 +230,7 @@ class rocking_sweep:
 
     def _angles(self, encoder: _Encoder, detector: Any, exposure_s: float) -> tuple[Array, str]:
         """Return the angle of each frame, shape (n,), and where it is from."""
-        frame = np.arange(self.n) + 0.5
+        frame = np.arange(0.5, self.n)
         measured = encoder.at(encoder.begun(detector) + frame * exposure_s)
         if measured is not None:
             return measured, "encoder"
@@ -313,7 +316,7 @@ class _Encoder:
         spacing = float(np.max(np.diff(stamps)))
         if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
             return None
-        return np.interp(times, stamps, values)
+        return np.asarray(np.interp(times, stamps, values))
 
 
 class _Angles:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+import bluesky.preprocessors as bpp
 import numpy as np
 from bluesky.protocols import Readable
 from bluesky.utils import Msg, MsgGenerator
@@ -117,8 +119,13 @@ class PointReader:
         self._last_exposed = math.nan
         self._tolerances: list[float] = []
 
-    def inspect(self, space: Space | None = None) -> MsgGenerator[None]:
+    def inspect(self, space: Space, *, prefer_frames: bool = False) -> MsgGenerator[None]:
         """Find out which data keys hold what, before anything moves.
+
+        Parameters
+        ----------
+        space : where will be measured
+        prefer_frames : take the frames, where there are some and no target is named
 
         Raises
         ------
@@ -136,7 +143,8 @@ class PointReader:
             self._nominal_counts = self._nominal()
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
         if self.target is None:
-            self.target = self._default_target(described[self.detector.name])
+            frames = prefer_frames and self._has_frames(described)
+            self.target = "total" if frames else self._default_target(described)
         self.field = parse_target(self.target).key
         complete = all(described[d.name] for d in self.detectors)
         hinted = [field for d in self.detectors for field in _hinted(d)]
@@ -151,8 +159,7 @@ class PointReader:
                 f"target {self.target} must have frames, got {self.detector.name} without any; "
                 f"try target='field:{numbers[0]}', or a detector that stores its frames"
             )
-        if space is not None:
-            self._tolerances = [0.5 * space.pitch] * len(self.axes)
+        self._tolerances = [0.5 * space.pitch] * len(self.axes)
 
     def start_document(
         self, plan_name: str, settings: Mapping[str, Any], md: Mapping[str, Any] | None
@@ -203,20 +210,24 @@ class PointReader:
             raise RuntimeError("there must be a pattern before its axes are asked for, got none")
         return self._points.reduction.axes
 
-    @property
-    def knows_axes(self) -> bool:
-        """Whether the pattern's pixels are known before the first point."""
-        return self.field is not None or self.reduction is not None
-
     def axes_of_pattern(self) -> Any:
         """Return the axes of the pattern, or what gives them once there is one."""
         if self.field is not None:
             return FrameAxes.channels((1, 1))
         return self.pixel_axes if self.reduction is None else self.reduction.axes
 
-    def follow(self) -> MsgGenerator[int | None]:
-        """Listen to the documents of the run that is open; return the token to stop with."""
-        return (yield Msg("subscribe", None, self._live, "all"))
+    def prepared(self, run: Callable[[], MsgGenerator[Any]]) -> MsgGenerator[Any]:
+        """Carry out a run with its documents followed and the devices set for its points."""
+
+        def followed() -> MsgGenerator[Any]:
+            token = yield Msg("subscribe", None, self._live, "all")
+            yield from bpp.finalize_wrapper(run(), lambda: _unsubscribe(token))
+
+        prepare = getattr(self.per_point, "prepare", None)
+        if prepare is None:
+            yield from followed()
+        else:
+            yield from prepare(self.detectors, followed())
 
     def measure(self, position: Sequence[float], number: int) -> MsgGenerator[None]:
         """Measure one point; `take` then tells what it gave."""
@@ -254,7 +265,7 @@ class PointReader:
         self._take_times(events)
         self._check_place(events[0])
         self.result = self._points.take(
-            [self._readout.exposure(self._data(e), lambda e=e: self._frames(e)) for e in events]
+            [self._readout.exposure(self._data(e), partial(self._frames, e)) for e in events]
         )
         if self.result.pattern is None:
             self.n_invalid += 1
@@ -288,7 +299,9 @@ class PointReader:
     def _take_times(self, events: Sequence[LiveEvent]) -> None:
         first, last = events[0].timestamps, events[-1].timestamps
         arrived = max((first[key] for key in self._readbacks if key in first), default=math.nan)
-        stamps = [last[key] for key in self._live.objects.get(self.detector.name, ()) if key in last]
+        stamps = [
+            last[key] for key in self._live.objects.get(self.detector.name, ()) if key in last
+        ]
         exposed = max(stamps, default=math.nan)
         self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
         self.expose_s = float(exposed - np.fmax(arrived, self._last_exposed))
@@ -316,13 +329,14 @@ class PointReader:
         axis = getattr(self.per_point, "axis", None)
         return str(key or readback_key(axis, {})) if key or axis is not None else None
 
-    def _default_target(self, description: Mapping[str, Any]) -> str:
+    def _default_target(self, described: Mapping[str, Mapping[str, Any]]) -> str:
         if self.reduction is not None:
             return DEFAULT_TARGET if self.reduction.axes.unit == "1/Å" else "total"
         hinted = _hinted(self.detector)
         if hinted:
             return f"field:{hinted[0]}"
-        numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
+        entries = described[self.detector.name]
+        numbers = [key for key, entry in entries.items() if entry.get("dtype") == "number"]
         return f"field:{numbers[0]}" if numbers else "total"
 
     def _has_frames(self, described: Mapping[str, Mapping[str, Any]]) -> bool:
@@ -332,6 +346,11 @@ class PointReader:
             or hasattr(self.detector, "collect_asset_docs")
             or any(e.get("external") or len(e.get("shape", ())) in (1, 2) for e in entries)
         )
+
+
+def _unsubscribe(token: Any) -> MsgGenerator[None]:
+    if token is not None:
+        yield Msg("unsubscribe", None, token)
 
 
 def _listed(detectors: Any) -> list[Any]:

@@ -8,7 +8,6 @@ from typing import Any
 
 from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
-
 __all__ = ["WaitTimeoutError", "bounded", "exposure_s_of"]
 
 MOVE_S = 60.0
@@ -120,9 +119,7 @@ def _named(failure: TimeoutError, waited: list[tuple[Msg, float]]) -> WaitTimeou
             said.append(
                 f"{msg.obj.name} must arrive at {msg.args[0]:g} within {allowed:.3g} s, got {here}"
             )
-    error = WaitTimeoutError(
-        "; ".join(said) + "; check the device, or allow more with timeout_s"
-    )
+    error = WaitTimeoutError("; ".join(said) + "; check the device, or allow more with timeout_s")
     error.__cause__ = failure
     return error
 

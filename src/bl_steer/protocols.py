@@ -162,8 +162,11 @@ class Feature(Protocol):
 
     target: str
     """The target in its written form, e.g. ``"nmf:4@x=0.45,R=0.9,tilt=0"``."""
-    version: int
-    """Increases by one whenever the basis changes; earlier outcomes must then be computed anew."""
+
+    @property
+    def version(self) -> int:
+        """Increases by one when the basis changes; earlier outcomes must then be computed anew."""
+        ...
 
     def partial_fit(self, patterns: Array) -> Self:
         """Learn from newly measured patterns, shape (n_new, n_pixels), normalised counts.

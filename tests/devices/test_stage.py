@@ -14,7 +14,7 @@ from ophyd.utils.epics_pvs import AlarmSeverity, AlarmStatus
 
 from bl_steer.agents import Space
 from plans import map_sample
-from plans.stubs.messages import StageError
+from plans.stubs.axes import StageError
 from simulators.film.beamline import SETTLE_S, SPEED, SimulatedBeamline
 
 
@@ -53,7 +53,8 @@ def test_limit_switch_stops_the_run_and_names_the_axis(
     stage.y.user_setpoint.subscribe(press, run=False)
     grid = Space.grid([0.0, 30.0], [0.0, 30.0, 60.0])
     with pytest.raises(
-        StageError, match=r"must arrive at x = 0, y = 60, got .*stage_y.*; check its limit switches"
+        StageError,
+        match=r"must arrive at stage_x = 0, stage_y = 60, got .*stage_y.*; check limit switches",
     ):
         RE(map_sample(beamline.det, stage, monitor=beamline.monitor, grid=grid))
     assert documents.stop["exit_status"] == "fail"

@@ -20,7 +20,7 @@ from bl_steer.features import DEFAULT_TARGET
 from bl_steer.steering import DetectorDeadError, SuggestionError, differing_decisions, score
 from devices import DetectorError
 from plans import find_hotspot
-from plans.stubs.messages import StageError
+from plans.stubs.axes import StageError
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.truth import true_map
 
@@ -552,7 +552,9 @@ def test_limit_switch_stops_the_run_and_keeps_the_points_before(
     stage.x.user_setpoint.subscribe(
         lambda value, **_: stage.x.high_limit_switch.sim_put(int(value >= 60.0)), run=False
     )
-    with pytest.raises(StageError, match=r"must arrive at x = 60, y = 60, got .*stage_x"):
+    with pytest.raises(
+        StageError, match=r"must arrive at stage_x = 60, stage_y = 60, got .*stage_x"
+    ):
         RE(search(beamline, agent=ListedAgent(DIAGONAL)))
     run = documents.run
     assert run.status == "fail"

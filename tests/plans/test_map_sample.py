@@ -86,7 +86,7 @@ def test_map_stops_when_two_points_in_a_row_stay_dead_and_keeps_the_earlier_ones
     RE: RunEngine, mortal: SimulatedBeamline, documents: Any
 ) -> None:
     mortal.sample.dead = range(3, 100)
-    with pytest.raises(DetectorDeadError, match=r"got 8 dead ones in a row up to x = .*; check"):
+    with pytest.raises(DetectorDeadError, match=r"got 8 dead ones in a row at x = .*; check"):
         RE(mapping(mortal))
     assert documents.stop["exit_status"] == "fail"
     assert np.isfinite(documents.run.patterns()).all(axis=1).tolist() == [True] * 3 + [False] * 8

@@ -8,14 +8,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.simulators import RunEngineSimulator, check_limits, summarize_plan
 from bluesky.utils import Msg
 
 from bl_steer.agents import Space
-from bl_steer.diffraction import FrameAxes
 from plans import find_hotspot, map_sample, take_micrographs
 from simulators.electron import SimulatedMicroscope
 from simulators.film import SimulatedBeamline
@@ -103,44 +101,6 @@ def test_events_are_saved_where_a_pause_replays_nothing(search: Plan) -> None:
         seen[message.command].add(replays)
     assert seen["save"] == {False}
     assert seen["checkpoint"] == seen["set"] == seen["trigger"] == {True}
-
-
-class PlainDetector:
-    """A detector whose frames are brighter the further right the stage stands."""
-
-    name = "det"
-    parent = None
-
-    def __init__(self, axes: FrameAxes) -> None:
-        self.axes = axes
-        self.x_um = 0.0
-
-    def frames(self) -> Any:
-        return np.full((1, len(self.axes.qz), len(self.axes.qx)), 1.0 + self.x_um)
-
-
-def test_readings_that_are_given_reach_the_agent(
-    beamline: SimulatedBeamline, coarse_grid: Space
-) -> None:
-    detector: Any = PlainDetector(beamline.det.axes)
-    simulator = RunEngineSimulator()
-    simulator.add_handler("rewindable", lambda message: True)
-
-    def move(message: Msg) -> None:
-        if message.obj is beamline.stage.x:
-            detector.x_um = float(message.args[0])
-
-    def read(message: Msg) -> dict[str, Any]:
-        names = {detector: ("det_total", "det_valid"), beamline.stage: ("stage_x", "stage_y")}
-        return {name: {"value": 1, "timestamp": 0.0} for name in names.get(message.obj, ("row",))}
-
-    simulator.add_handler("set", move)
-    simulator.add_handler("read", read)
-    simulator.simulate_plan(
-        find_hotspot(detector, beamline.stage, grid=coarse_grid, target="total", budget=12)
-    )
-    assert simulator.return_value.best_x == 150.0
-    assert simulator.return_value.n_measured == 12
 
 
 def test_a_device_that_never_answers_a_read_is_named(mapping: Plan) -> None:

@@ -19,7 +19,8 @@ from ophyd_async.sim import PatternGenerator, SimStage
 
 from bl_steer.agents import Space
 from plans import find_hotspot, map_sample
-from plans.stubs.messages import check_limits, think
+from plans.stubs.axes import check_limits
+from plans.stubs.messages import think
 from simulators.film.beamline import SimulatedBeamline
 
 GRID = Space.grid(np.linspace(0.0, 0.15, 6), np.linspace(0.0, 0.15, 6))

@@ -288,7 +288,7 @@ def build_steering(
     if agent is None:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
     target = str(settings["target"])
-    feature = (
+    feature: Feature = (
         features.LateFeature(target, axes)
         if callable(axes)
         else features.make_feature(target, axes)

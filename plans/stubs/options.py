@@ -1,0 +1,53 @@
+"""Options that several plans share, checked before anything moves."""
+
+from __future__ import annotations
+
+import math
+from numbers import Integral
+from typing import Any
+
+import bluesky.plan_stubs as bps
+from bluesky.utils import MsgGenerator
+
+__all__ = ["check_exposure", "is_whole_number", "set_exposure"]
+
+
+def is_whole_number(value: object) -> bool:
+    """Return whether a value is a whole number, of Python or NumPy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def check_exposure(exposure_s: float | None, detector: Any) -> None:
+    """Refuse an exposure time that the detector cannot take; None leaves its own.
+
+    Raises
+    ------
+    ValueError
+        For a time that is no time, and for a detector without one to set.
+    """
+    if exposure_s is None:
+        return
+    if not 0.0 < exposure_s < math.inf:
+        raise ValueError(
+            f"exposure_s must be positive and finite, got {exposure_s:g} s; try exposure_s=10"
+        )
+    if _exposure_signal(detector) is None:
+        raise ValueError(
+            f"exposure_s must be left out where the detector has no exposure time to set, got "
+            f"{exposure_s:g} s for {detector.name}; set its exposure before the run"
+        )
+
+
+def set_exposure(detector: Any, exposure_s: float) -> MsgGenerator[None]:
+    """Set the exposure time of a detector's frames."""
+    yield from bps.mv(_exposure_signal(detector), exposure_s)
+
+
+def _exposure_signal(detector: Any) -> Any:
+    for path in ("exposure_time", "cam.acquire_time", "driver.acquire_time", "preset_time"):
+        signal = detector
+        for name in path.split("."):
+            signal = getattr(signal, name, None)
+        if signal is not None:
+            return signal
+    return None
