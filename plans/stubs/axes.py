@@ -47,13 +47,7 @@ def axes_of(axes: Any) -> list[Any]:
     TypeError
         For what is no axis, or more than three of them.
     """
-    listed: list[Any]
-    if isinstance(axes, Movable):
-        listed = [axes]
-    elif isinstance(axes, Iterable):
-        listed = list(axes)
-    else:
-        listed = [getattr(axes, name) for name in AXIS_NAMES if hasattr(axes, name)]
+    listed = _listed(axes)
     if not 1 <= len(listed) <= len(AXIS_NAMES):
         raise TypeError(
             f"axes must be one to three movable devices, or a stage with x, y and z, got {axes!r}; "
@@ -114,7 +108,7 @@ def check_limits(axes: Any, bounds: Array) -> None:
     ValueError
         Naming every axis whose limits would be violated.
     """
-    listed = axes_of(axes)
+    listed = _listed(axes)
     if len(listed) != bounds.shape[1]:
         raise ValueError(
             f"the grid must have as many axes as are moved, got {bounds.shape[1]} for "
@@ -133,3 +127,11 @@ def check_limits(axes: Any, bounds: Array) -> None:
             )
     if problems:
         raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")
+
+
+def _listed(axes: Any) -> list[Any]:
+    if isinstance(axes, Movable):
+        return [axes]
+    if isinstance(axes, Iterable):
+        return list(axes)
+    return [getattr(axes, name) for name in AXIS_NAMES if hasattr(axes, name)]
