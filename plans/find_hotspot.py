@@ -45,6 +45,7 @@ class Hotspot:
 
     best_x: float
     best_y: float
+    """NaN where there is no such axis, as ``best_z``."""
     best_value: float
     """Objective there, in counts: the model's mean, or what was measured if the agent has none."""
     best_sd: float
@@ -60,6 +61,7 @@ class Hotspot:
     expose_s: float
     outcomes: Array = field(repr=False)
     """Outcome of every point under the last basis, shape (budget,), NaN for invalid ones."""
+    best_z: float = math.nan
 
 
 def find_hotspot(
@@ -72,6 +74,7 @@ def find_hotspot(
     budget: int = 48,
     seed: int = 0,
     grid: Space | Mapping[str, Any] | None = None,
+    forbidden: Sequence[Mapping[str, Any]] = (),
     agent: str | Agent = "bayesian",
     agent_options: Mapping[str, Any] | None = None,
     exposure_s: float | None = None,
@@ -98,6 +101,8 @@ def find_hotspot(
     seed : of the agent; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
+    forbidden : zones where nothing is measured: ``{"box": [[x0, y0], [x1, y1]]}``,
+        ``{"circle": [x, y, r]}``, ``{"polygon": [[x, y], …]}``
     agent : name of an agent (see `bl_steer.agents.make_agent`), or an object with ``suggest`` and
         ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
@@ -125,7 +130,7 @@ def find_hotspot(
         After several dead frames in a row; all earlier points are in the record.
     """
     check_md(md)
-    grid = grid_of(grid)
+    grid = grid_of(grid, forbidden)
     if not is_whole_number(budget) or budget < 1:
         raise ValueError(
             f"budget must be a whole number of measurements, 1 or more, got {budget!r}; "
@@ -253,4 +258,5 @@ def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
         move_s=reader.move_s,
         expose_s=reader.expose_s,
         outcomes=steering.outcomes(),
+        best_z=best.z,
     )

@@ -32,6 +32,7 @@ def map_sample(
     per_point: PerPoint | None = None,
     monitor: Readable[Any] | None = None,
     grid: Space | Mapping[str, Any] | None = None,
+    forbidden: Sequence[Mapping[str, Any]] = (),
     snake: bool = True,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
@@ -43,7 +44,7 @@ def map_sample(
 
     Parameters
     ----------
-    detectors, axes, per_point, monitor, grid : as for `plans.find_hotspot`
+    detectors, axes, per_point, monitor, grid, forbidden : as for `plans.find_hotspot`
     exposure_s, min_monitor, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, instead of travelling back
 
@@ -59,7 +60,7 @@ def map_sample(
         When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
     check_md(md)
-    grid = grid_of(grid)
+    grid = grid_of(grid, forbidden)
     reader = PointReader(
         detectors,
         axes,
@@ -74,7 +75,7 @@ def map_sample(
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, prefer_frames=True)
-    settings = {"grid": grid.to_dict(), "budget": len(grid.points), "snake": snake}
+    settings = {"grid": grid.to_dict(), "budget": int(grid.allowed.sum()), "snake": snake}
     executor = ThreadPoolExecutor(1, thread_name_prefix="read")
     n_measured = 0
 
@@ -84,7 +85,7 @@ def map_sample(
         def run() -> MsgGenerator[None]:
             nonlocal n_measured
             invalid = 0  # in a row, over the points too
-            for position in grid.snake() if snake else grid.points:
+            for position in grid.snake() if snake else grid.points[grid.allowed]:
                 for _ in range(1 + MAX_RETAKES):
                     yield from reader.measure(position, n_measured)
                     result = yield from think(executor, reader.take)

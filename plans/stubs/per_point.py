@@ -15,9 +15,10 @@ and while the detector takes a series.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 import bluesky.plan_stubs as bps
@@ -71,7 +72,7 @@ def move_to(position: Position) -> MsgGenerator[None]:
     except FailedStatus as failure:
         spot = ", ".join(f"{axis.name} = {value:g}" for axis, value in position.items())
         raise StageError(
-            f"the axes must arrive at {spot}, got {failure.args[0]}; "
+            f"the axes must arrive at {spot}, got: {failure.__cause__ or failure}; "
             "check limit switches and alarms"
         ) from failure
 
@@ -160,9 +161,11 @@ class rocking_sweep:
     n: int
     detector: Any = None
     several_events: ClassVar[bool] = False
+    _row: _Angles = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_angles(self)
+        object.__setattr__(self, "_row", _Angles(self.angle_key))  # one for all events of a stream
 
     def check(self) -> None:
         """Refuse angles beyond the circle's limits, and a circle without a velocity."""
@@ -189,8 +192,8 @@ class rocking_sweep:
         detector, axis = self._detector(detectors), _any(self.axis)
         exposure_s = exposure_s_of(detector) / self.n
         usual_speed = float(axis.velocity.get())
-        encoder = _Encoder(axis)
-        row = _Angles(self.angle_key)
+        encoder = _Encoder(axis, detector)
+        row = self._row
 
         def measure() -> MsgGenerator[None]:
             yield from bps.checkpoint()
@@ -231,7 +234,7 @@ class rocking_sweep:
     def _angles(self, encoder: _Encoder, detector: Any, exposure_s: float) -> tuple[Array, str]:
         """Return the angle of each frame, shape (n,), and where it is from."""
         frame = np.arange(0.5, self.n)
-        measured = encoder.at(encoder.begun(detector) + frame * exposure_s)
+        measured = encoder.at(encoder.begun + frame * exposure_s)
         if measured is not None:
             return measured, "encoder"
         return self.start + frame / self.n * (self.stop - self.start), "speed"
@@ -280,37 +283,38 @@ def _frames_signal(detector: Any) -> Any:
 
 
 class _Encoder:
-    """The readback of an axis while it moves, with its time stamps."""
+    """The readback of an axis while it moves, with its time stamps, and when the series began."""
 
-    def __init__(self, axis: Any) -> None:
-        self._axis = axis
+    def __init__(self, axis: Any, detector: Any) -> None:
+        self._readback = getattr(axis, "user_readback", None)
+        self._busy = getattr(detector, "busy", None)
         self._samples: list[tuple[float, float]] = []
-        self._begun = float("nan")
-        self._token: Any = None
+        self._tokens: list[tuple[Any, int]] = []
+        self.begun = math.nan
+        """When the detector was first busy, s since 1970; when it was told to, where it is mute."""
 
     def begin(self) -> None:
         self._samples.clear()
-        self._begun = time.time()
-        readback = getattr(self._axis, "user_readback", None)
-        if readback is not None:
-            self._token = readback.subscribe(self._take, run=False)
+        self.begun = math.nan if self._busy is not None else time.time()
+        for signal, take in ((self._readback, self._sample), (self._busy, self._start)):
+            if signal is not None:
+                self._tokens.append((signal, signal.subscribe(take, run=False)))
 
     def end(self) -> None:
-        if self._token is not None:
-            self._axis.user_readback.unsubscribe(self._token)
-            self._token = None
+        while self._tokens:
+            signal, token = self._tokens.pop()
+            signal.unsubscribe(token)
 
-    def _take(self, *, value: float, timestamp: float, **_: object) -> None:
+    def _sample(self, *, value: float, timestamp: float, **_: object) -> None:
         self._samples.append((timestamp, value))
 
-    def begun(self, detector: Any) -> float:
-        """Return when the series began, s since 1970: when the detector said so, if it does."""
-        busy = getattr(detector, "busy_since", None)
-        return self._begun if busy is None else float(busy)
+    def _start(self, *, value: float, timestamp: float, **_: object) -> None:
+        if value and math.isnan(self.begun):
+            self.begun = timestamp
 
     def at(self, times: Array) -> Array | None:
         """Return the angles at some times; None where the samples do not cover them."""
-        if len(self._samples) < 2:
+        if len(self._samples) < 2 or math.isnan(self.begun):
             return None
         stamps, values = np.array(sorted(self._samples)).T
         spacing = float(np.max(np.diff(stamps)))

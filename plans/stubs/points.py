@@ -28,8 +28,12 @@ __all__ = ["PointReader", "grid_of"]
 PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
-def grid_of(grid: Any) -> Space:
+def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
     """Return the points to measure: as given, from a mapping as JSON has it, or the paper's grid.
+
+    Parameters
+    ----------
+    forbidden : zones, beside those that the grid has already
 
     Raises
     ------
@@ -37,15 +41,15 @@ def grid_of(grid: Any) -> Space:
         For what is no grid.
     """
     if grid is None:
-        return default_grid()
-    if isinstance(grid, Mapping):
-        return Space.from_dict(grid)
+        grid = default_grid()
+    elif isinstance(grid, Mapping):
+        grid = Space.from_dict(grid)
     if not isinstance(grid, Space):
         raise TypeError(
             f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y), or write it as "
             '{"x": [0, 5, 10], "y": [0, 5, 10]}'
         )
-    return grid
+    return grid.forbid(forbidden) if forbidden else grid
 
 
 class PointReader:
@@ -140,7 +144,6 @@ class PointReader:
             self._readbacks.append(readback_key(axis, own))
         if self.monitor is not None:
             self._monitor_key = _monitor_key(self.monitor, described[self.monitor.name])
-            self._nominal_counts = self._nominal()
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
         if self.target is None:
             frames = prefer_frames and self._has_frames(described)
@@ -165,6 +168,7 @@ class PointReader:
         self, plan_name: str, settings: Mapping[str, Any], md: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Return the run's start metadata: what a later reader needs to repeat every decision."""
+        self._nominal_counts = self._nominal()
         self._readout = Readout(
             field=self.field,
             monitor=self._monitor_key,

@@ -58,7 +58,7 @@ def test_limit_switch_stops_the_run_and_names_the_axis(
     ):
         RE(map_sample(beamline.det, stage, monitor=beamline.monitor, grid=grid))
     assert documents.stop["exit_status"] == "fail"
-    assert documents.stop["reason"].startswith("the stage must arrive")
+    assert documents.stop["reason"].startswith("the axes must arrive")
     run = documents.run
     assert run.n_points == 4
     assert np.isfinite(run.patterns()).all()

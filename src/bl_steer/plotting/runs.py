@@ -8,7 +8,6 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from bl_steer.agents import AXIS_NAMES, Space
-from bl_steer.diffraction import FrameAxes
 from bl_steer.features import make_feature
 from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_prediction
 from bl_steer.protocols import Array
@@ -35,7 +34,7 @@ def map_outcomes(run: Run, target: str) -> Array:
     """
     space = Space.from_dict(run.steering["grid"])
     patterns = run.patterns()[run.valid]
-    feature = make_feature(target, FrameAxes(run.qx, run.qz)).partial_fit(patterns)
+    feature = make_feature(target, run.axes).partial_fit(patterns)
     outcomes = np.full(len(space.points), np.nan)
     positions = np.column_stack([getattr(run, name)[run.valid] for name in space.names])
     cells = [space.index_of(*position) for position in positions]

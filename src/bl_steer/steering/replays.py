@@ -6,17 +6,14 @@ they come, use `bl_steer.steering.loop`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, PredictsMap
-from bl_steer.runs import Run
+from bl_steer.runs import PointResult, Run
 from bl_steer.steering.decision import Decision, same_decision
 from bl_steer.steering.loop import build_steering
 
@@ -24,20 +21,20 @@ __all__ = ["differing_decisions", "predicted_map", "replay"]
 
 
 def replay(
-    settings: Mapping[str, Any], axes: FrameAxes, patterns: Array, valid: NDArray[np.bool_]
+    settings: Mapping[str, Any], axes: FrameAxes, results: Iterable[PointResult | Array | None]
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
 
     Parameters
     ----------
     settings : the ``steering`` entry of the run's start document
-    patterns : shape (n_points, n_pixels), normalised counts, in the order of measurement
-    valid : shape (n_points,), False for dead frames
+    results : of the points, in the order of measurement: see `bl_steer.runs.Run.results`; or the
+        patterns alone, shape (n_pixels,) each, None for invalid ones
     """
     steering = build_steering(settings, axes)
-    for pattern, good in zip(patterns, valid, strict=True):
+    for result in results:
         yield steering.decide()
-        steering.observe(pattern if good else None)
+        steering.observe(result)
 
 
 def differing_decisions(run: Run) -> list[int]:
@@ -46,9 +43,8 @@ def differing_decisions(run: Run) -> list[int]:
     Empty on the machine and with the constraints that the run was made on. Elsewhere the last
     bits of the numbers may differ; the cells are the same.
     """
-    axes = FrameAxes(run.qx, run.qz)
     table = run.decisions
-    again = replay(run.steering, axes, run.patterns(), run.valid)
+    again = replay(run.steering, run.axes, run.results())
     return [
         point
         for point, decision in enumerate(again)
