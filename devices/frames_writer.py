@@ -34,7 +34,7 @@ class FramesWriter:
     """
 
     parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {}
+    hints: ClassVar[dict[str, Any]] = {"fields": []}
 
     def __init__(self, detector: Any, frames_dir: Path | None = None) -> None:
         self.name = f"{detector.name}_image"

@@ -327,7 +327,7 @@ class _Angles:
     """The angles of a series, as a readable: JSON text, as a table holds no arrays."""
 
     parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {}
+    hints: ClassVar[dict[str, Any]] = {"fields": []}
 
     def __init__(self, key: str) -> None:
         self.name = key
@@ -357,7 +357,7 @@ class PointNumber:
     """The number of the point that is measured, as a readable: it goes into each of its events."""
 
     parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {}
+    hints: ClassVar[dict[str, Any]] = {"fields": []}
     name = "point"
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ class Row:
     """
 
     parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {}
+    hints: ClassVar[dict[str, Any]] = {"fields": []}
 
     def __init__(
         self,
