@@ -139,16 +139,16 @@ def _run(arguments: argparse.Namespace) -> Any:
     print_warnings(report)
     print_row("fields", f"{report['n_fields']} in {report['duration_s']:.1f} s")
     for phase, share, low, high in zip(*report["sample"].values(), strict=True):
-        between = f"(95 %: {100 * low:.2f} … {100 * high:.2f} %)"
-        print_row(phase, f"{100 * share:.2f} % {between}")
+        between = f"95 %: {100 * low:.2f} … {100 * high:.2f} %" if low == low else "no interval"
+        print_row(phase, f"{100 * share:.2f} % ({between})")
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
     return report
 
 
 def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any:
-    params = SegmentParams(**read_params(arguments))
-    if len(arguments.paths) > 1 or params.keep_probability:
+    params = read_params(arguments)
+    if len(arguments.paths) > 1 or params.get("keep_probability"):
         raise ValueError(
             "a Zarr stack must be segmented by itself, without --keep-probability, got "
             f"{len(arguments.paths)} paths; give one stack"
@@ -156,10 +156,8 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
     with Bar("segmenting", "plane") as bar:
         report = from_files.run_stack(
             arguments.paths[0],
-            model=params.model,
-            pixel_size_nm=params.pixel_size_nm,
+            params=params,
             metadata=conditions,
-            passes=segmentation.Passes(params.tile_px, params.views, params.precision),
             scheduler=arguments.dask,
             out=arguments.out,
             progress=bar.show,
@@ -170,6 +168,7 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
         print_row(phase, f"{100 * share:.2f} % (mean of the planes)")
     for path in report["files"]:
         print_row("results", path)
+    print_row("digest", report["digest"])
     return report
 
 

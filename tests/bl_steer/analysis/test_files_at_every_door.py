@@ -136,6 +136,36 @@ def test_the_command_line_segments_as_the_notebook_does(
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
 
 
+def test_what_holds_no_texture_has_no_interval_at_any_door(
+    served: Callable[[str, Sequence[Path], dict[str, Any]], AnalysisResult],
+    expect_same: Callable[[AnalysisResult, AnalysisResult], None],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    maps = RNG.integers(0, 3, (8, 8), dtype=np.uint8).repeat(12, 0).repeat(12, 1)
+    images = {"labels": maps, "blank": np.full((96, 96), 128, np.uint8)}
+    paths = [tmp_path / "noise.png", *(tmp_path / f"{name}.png" for name in images)]
+    noise = RNG.integers(0, 256, (96, 96), dtype=np.uint8)
+    for path, image in zip(paths, (noise, *images.values()), strict=True):
+        Image.fromarray(image).save(path)
+    analysis = find_analysis("segment")
+    direct = analysis.run(inputs_from_files(paths), make_params(analysis))
+    expect_same(direct, served("segment", paths, {}))
+    assert main(["segment", "run", *map(str, paths), "--out", "out", "--json", "report.json"]) == 0
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert (report["digest"], report["warnings"]) == (digest_of(direct), list(direct.warnings))
+    for sentence in (
+        "field_001: labels.png holds the grey levels 0, 1, 2 alone, as a label map does",
+        "field_002: blank.png holds the grey level 128 in every pixel",
+    ):
+        assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
+    low = direct.tables["fractions"]["fraction_low"].reshape(3, -1)
+    assert np.isnan(low).all(axis=1).tolist() == [False, True, True]
+    assert report["sample"]["fraction_low"] == report["sample"]["fraction_high"] == [None] * 3
+    assert sum(report["sample"]["fraction"]) == pytest.approx(1)
+
+
 def test_the_command_line_measures_labels_as_the_notebook_does(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

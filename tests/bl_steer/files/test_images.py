@@ -163,9 +163,8 @@ def test_the_text_file_beside_an_image_is_read(tmp_path: Path, text: str) -> Non
     assert (found.pixel_size_nm, found.metadata) == (10.0, {"accelerating_voltage_kV": 5.0})
 
 
-def test_constant_and_missing_values_are_noted(tmp_path: Path) -> None:
+def test_missing_values_are_noted(tmp_path: Path) -> None:
     notes = {
-        "constant": read_micrographs(save(tmp_path / "c.tif", np.full((4, 4), 7, np.uint8))).notes,
         "no finite": read_micrographs(save(tmp_path / "n.npy", np.full((4, 4), np.nan))).notes,
         "25.00%": read_micrographs(
             save(tmp_path / "p.npy", np.where(np.eye(4, dtype=bool), np.nan, np.arange(4.0)))

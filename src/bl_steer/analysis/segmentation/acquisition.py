@@ -180,7 +180,7 @@ class Acquisition:
     def _by_appearance(
         self, images: Sequence[NDArray[Any]], progress: Progress | None
     ) -> list[str]:
-        if not self.count:
+        if not self.count or not images:
             return []
         rows, edges = [], []
         for number, image in enumerate(images, 1):

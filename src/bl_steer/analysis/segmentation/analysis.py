@@ -5,7 +5,7 @@ It loads no torch before it runs: a browser's form needs its parameters alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -19,12 +19,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis import segmentation
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.analysis.segmentation.checks import count_compared, warnings_for
+from bl_steer.analysis.segmentation.checks import (
+    count_compared,
+    texture_warnings,
+    textureless,
+    warnings_for,
+)
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
-__all__ = ["SegmentMicrographs", "SegmentParams"]
+__all__ = ["SegmentMicrographs", "SegmentParams", "field_name", "provenance_for", "tables_for"]
 
 
 class SegmentParams(BaseModel):
@@ -55,6 +60,15 @@ class SegmentParams(BaseModel):
     )
 
 
+def field_name(number: int) -> str:
+    """Return what a field of view is called in a result, by its number.
+
+    >>> field_name(7)
+    'field_007'
+    """
+    return f"field_{number:03d}"
+
+
 class SegmentMicrographs:
     """Split micrographs into phases with a trained network.
 
@@ -74,7 +88,7 @@ class SegmentMicrographs:
             )
         frames = (frame for point in range(len(run.frames)) for frame in run.frames[point])
         return Inputs(
-            {f"field_{number:03d}": frame for number, frame in enumerate(frames)},
+            {field_name(number): frame for number, frame in enumerate(frames)},
             {k: v for k, v in run.start.get("conditions", {}).items() if v is not None},
             {"run": run.uid},
         )
@@ -87,7 +101,8 @@ class SegmentMicrographs:
         Returns
         -------
         result : tables ``fractions`` (a row for each field and phase) and ``sample`` (a row for
-            each phase, all fields together); arrays ``{field}_labels`` and
+            each phase, all fields together), with intervals that are NaN where a field holds no
+            texture to judge; arrays ``{field}_labels`` and
             ``{field}_uncertainty`` (H, W), and with `keep_probability` ``{field}_probability``
             (n_phases, H, W); `progress` is called after each tile of each field, and after each
             field whose appearance is compared with the training's
@@ -107,7 +122,9 @@ class SegmentMicrographs:
             segmentation.count_steps(model, field.image, pixel_size_nm=field.size_nm, passes=passes)
             for field in fields
         ]
-        total = sum(steps) + count_compared(model, len(fields))
+        flat = textureless((field.name, field.image) for field in fields)
+        textured = [field.image for field in fields if field.name not in flat]
+        total = sum(steps) + count_compared(model, len(textured))
         results: dict[str, segmentation.Segmentation] = {}
         for number, field in enumerate(fields):
             results[field.name] = segmentation.segment(
@@ -118,26 +135,21 @@ class SegmentMicrographs:
                 passes=passes,
                 progress=_after(sum(steps[:number]), total, progress),
             )
-        images, metadata = [field.image for field in fields], _shared(fields, params.pixel_size_nm)
-        warnings = warnings_for(model, images, metadata, _after(sum(steps), total, progress))
+        labels = {name: result.labels for name, result in results.items()}
+        metadata = _shared(fields, params.pixel_size_nm)
         return AnalysisResult(
-            tables=_tables(model, results),
+            tables=tables_for(model, labels, flat),
             arrays=_arrays(results, params.keep_probability),
-            provenance=provenance_of(
-                self,
-                params,
-                inputs,
-                began,
-                weights=model.weights_sha256,
-                model=params.model,
-                phases=model.phases.to_list(),
-                versions={name: version(name) for name in ("torch", "numpy")},
-            ),
+            provenance=provenance_for(model, params, inputs, began),
             figures={
                 field.name: partial(_draw, field, results[field.name], model.phases)
                 for field in fields
             },
-            warnings=(*inputs.notes, *warnings),
+            warnings=(
+                *inputs.notes,
+                *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
+                *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
+            ),
         )
 
 
@@ -149,6 +161,12 @@ class _Field:
     image: NDArray[Any]
     metadata: Mapping[str, Any]
     size_nm: float | None
+
+    @property
+    def title(self) -> str:
+        """Its name, with its file's where it came from one."""
+        file = self.metadata.get("file")
+        return self.name if file is None else f"{self.name}: {Path(str(file)).name}"
 
 
 def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
@@ -182,17 +200,27 @@ def _after(before: int, total: int, progress: Progress | None) -> Progress | Non
     return lambda done, _: progress(before + done, total)
 
 
-def _tables(
-    model: segmentation.SegmentationModel, results: Mapping[str, segmentation.Segmentation]
+def tables_for(
+    model: segmentation.SegmentationModel,
+    labels: Mapping[str, NDArray[np.uint8]],
+    flat: Collection[str] = (),
 ) -> dict[str, Table]:
+    """Return the tables of segmented fields.
+
+    Parameters
+    ----------
+    labels : label map (H, W) of each field; they may be read one after another
+    flat : the fields that hold no texture to judge
+    """
     sd = model.card.get("fraction_error_sd")
     shares = segmentation.phase_fractions(
-        [result.labels for result in results.values()],
+        labels.values(),
         len(model.phases),
         model_sd=None if sd is None else np.asarray(sd),
+        no_measurement=[number for number, name in enumerate(labels) if name in flat],
     )
     return {
-        "fractions": _by_field(list(results), model.phases.names, shares),
+        "fractions": _by_field(list(labels), model.phases.names, shares),
         "sample": {
             "phase": np.array(model.phases.names),
             "fraction": shares.mean,
@@ -200,6 +228,22 @@ def _tables(
             "fraction_high": shares.mean_high,
         },
     }
+
+
+def provenance_for(
+    model: segmentation.SegmentationModel, params: SegmentParams, inputs: Inputs, began: float
+) -> dict[str, Any]:
+    """Return the provenance of segmented fields."""
+    return provenance_of(
+        SegmentMicrographs,
+        params,
+        inputs,
+        began,
+        weights=model.weights_sha256,
+        model=params.model,
+        phases=model.phases.to_list(),
+        versions={name: version(name) for name in ("torch", "numpy")},
+    )
 
 
 def _by_field(fields: list[str], phases: tuple[str, ...], shares: segmentation.Fractions) -> Table:
@@ -225,12 +269,6 @@ def _arrays(
 
 
 def _draw(field: _Field, result: segmentation.Segmentation, phases: segmentation.Phases) -> Any:
-    """Draw a field under its name, with its file's where it came from one."""
-    file = field.metadata.get("file")
     return segmentation.draw_segmentation(
-        field.image,
-        result,
-        phases,
-        pixel_size_nm=field.size_nm,
-        title=field.name if file is None else f"{field.name}: {Path(str(file)).name}",
+        field.image, result, phases, pixel_size_nm=field.size_nm, title=field.title
     )

@@ -5,15 +5,57 @@ What the readers of files noticed comes with the inputs (`bl_steer.protocols.Inp
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Progress
 
-__all__ = ["count_compared", "warnings_for"]
+__all__ = ["count_compared", "texture_warnings", "textureless", "warnings_for"]
+
+LISTED = 3
+"""Fields that are named; the others are counted."""
+
+
+def textureless(images: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, list[float]]:
+    """Return the grey levels of those fields that hold a handful: no texture to judge phases by.
+
+    Parameters
+    ----------
+    images : name and grey levels (H, W) of each field
+    """
+    return {name: levels for name, image in images if (levels := few_levels([image]))}
+
+
+def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
+    """Say which fields show nothing, or look like label maps: they have no intervals.
+
+    Parameters
+    ----------
+    levels : of `textureless`, by the name under which the user knows a field
+    """
+    fields: dict[tuple[float, ...], list[str]] = {}
+    for name, values in levels.items():
+        fields.setdefault(tuple(values), []).append(name)
+    for values, names in fields.items():
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        subject = f"{', '.join(names[:LISTED])}{more} hold{'s' if len(names) == 1 else ''}"
+        shown = ", ".join(f"{value:g}" for value in values)
+        if len(values) == 1:
+            yield (
+                f"{subject} the grey level {shown} in every pixel, and nothing to segment: the "
+                "phases are no measurement, and fractions have no interval; leave it out, or take "
+                "it anew"
+            )
+        else:
+            yield (
+                f"{subject} the grey levels {shown} alone, as a label map does, and no texture "
+                "that tells phases: they are no measurement, and fractions have no interval; give "
+                "the micrograph itself, or measure label maps with the analysis structure"
+            )
 
 
 def count_compared(model: segmentation.SegmentationModel, n_fields: int) -> int:
@@ -34,7 +76,7 @@ def warnings_for(
 
     Parameters
     ----------
-    images : grey, each (H, W)
+    images : grey, each (H, W), those without `textureless` ones
     metadata : a value for all images, or a list with one for each
     progress : called after each image that is compared; see `count_compared`
     """

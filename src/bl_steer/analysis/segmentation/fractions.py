@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,7 +24,8 @@ class Fractions:
 
     Parameters
     ----------
-    fraction, low, high : of each field, shape (n_fields, n_phases), with its 95 % interval
+    fraction, low, high : of each field, shape (n_fields, n_phases), with its 95 % interval; NaN
+        where it has none
     mean, mean_low, mean_high : of all fields together, weighted by their pixels, (n_phases,)
     """
 
@@ -37,15 +38,21 @@ class Fractions:
 
 
 def phase_fractions(
-    labels: Sequence[NDArray[np.uint8]], n_phases: int, *, model_sd: Array | None = None
+    labels: Iterable[NDArray[np.uint8]],
+    n_phases: int,
+    *,
+    model_sd: Array | None = None,
+    no_measurement: Collection[int] = (),
 ) -> Fractions:
     """Return the phase fractions of the fields of one sample.
 
     Parameters
     ----------
-    labels : label maps (H, W)
+    labels : label maps (H, W), each of which is looked at once
     model_sd : standard deviation of the network's own error in the fraction of each phase, seen
         on the pairs that it was validated with, (n_phases,)
+    no_measurement : numbers of the fields that the network could not judge: what it errs in them
+        nobody knows, so that neither they nor all fields together have an interval
 
     Notes
     -----
@@ -55,14 +62,16 @@ def phase_fractions(
     fields together comes from the scatter among the fields where there are three or more.
     """
     error = np.zeros(n_phases) if model_sd is None else np.asarray(model_sd)
-    shares = np.stack([_shares(field, n_phases) for field in labels])
-    within = np.stack([_block_sd(field, n_phases) for field in labels])
+    columns = [(_shares(f, n_phases), _block_sd(f, n_phases), float(f.size)) for f in labels]
+    shares, within, pixels = (np.stack(column) for column in zip(*columns, strict=True))
+    within[list(no_measurement)] = np.nan
     half = student.ppf((1 + LEVEL) / 2, BLOCKS**2 - 1) * np.hypot(within, error)
-    pixels = np.array([field.size for field in labels], dtype=float)
     weight = (pixels / pixels.sum())[:, None]
     mean = (weight * shares).sum(axis=0)
     spread, degrees = _spread(shares, within, weight)
     mean_half = student.ppf((1 + LEVEL) / 2, degrees) * np.hypot(spread, error)
+    if no_measurement:  # they count in the mean
+        mean_half = np.full(n_phases, np.nan)
     return Fractions(
         shares,
         *_interval(shares, half),

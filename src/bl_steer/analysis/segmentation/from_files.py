@@ -16,9 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
-from bl_steer.analysis.segmentation.checks import warnings_for
+from bl_steer.analysis.segmentation.analysis import (
+    SegmentParams,
+    field_name,
+    provenance_for,
+    tables_for,
+)
+from bl_steer.analysis.segmentation.checks import texture_warnings, textureless, warnings_for
 from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.stacks import StoredPlanes
 from bl_steer.analysis.segmentation.training import masks_among, resumable
 from bl_steer.files import list_images, read_all, read_micrographs
 from bl_steer.files.atomic import check_place
@@ -27,7 +34,7 @@ from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_folder import write_result, write_table
-from bl_steer.protocols import Inputs, Progress
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
 __all__ = ["inputs_from_files", "run", "run_stack"]
 
@@ -65,7 +72,7 @@ def inputs_from_files(
             **(metadata or {}),
         }
         for image in read.fields:
-            arrays[f"field_{len(arrays):03d}"] = image
+            arrays[field_name(len(arrays))] = image
             recorded.append(known)
             origin.append(str(path))
         notes += [
@@ -143,18 +150,15 @@ def _left_over(out: Path, written: Sequence[Path]) -> list[str]:
 def run_stack(
     source: Path,
     *,
-    model: str,
-    pixel_size_nm: float | None,
+    params: Mapping[str, Any],
     metadata: Mapping[str, Any],
-    passes: Passes,
     scheduler: str | None,
     out: Path,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane.
 
-    It warns as the analysis ``segment`` does. It has no digest: the labels of a stack larger than
-    memory are never together, and a broken-off stack is carried on without what it computed.
+    Digest and warnings are those of the same planes in files, through the analysis ``segment``.
 
     Parameters
     ----------
@@ -162,30 +166,56 @@ def run_stack(
     """
     check_place(out)
     began = perf_counter()
-    network = find_model(model)
+    settings = SegmentParams.model_validate(params)
+    model = find_model(settings.model)
     with resumable(out, "labels.zarr", "stack"):
         fractions = segmentation.segment_stack(
-            model,
+            settings.model,
             source,
             out / "labels.zarr",
-            pixel_size_nm=pixel_size_nm,
-            passes=passes,
+            pixel_size_nm=settings.pixel_size_nm,
+            passes=Passes(settings.tile_px, settings.views, settings.precision),
             scheduler=scheduler,
             progress=progress,
         )
-    names = network.phases.names
-    stack = open_zarr(source)
-    # The planes that the analysis would choose among all, a dozen at most: they fit into memory.
-    compared = [np.asarray(stack[plane]) for plane in segmentation.compared_images(len(fractions))]
-    if pixel_size_nm is not None:
-        metadata = {**metadata, "pixel_size_nm": pixel_size_nm}
-    table = {name: fractions[:, label] for label, name in enumerate(names)}
+    table = {name: fractions[:, label] for label, name in enumerate(model.phases.names)}
     path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
+    if settings.pixel_size_nm is not None:
+        metadata = {**metadata, "pixel_size_nm": settings.pixel_size_nm}
+    result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began)
     return {
         "n_planes": len(fractions),
-        "mean_fraction": dict(zip(names, fractions.mean(axis=0).tolist(), strict=True)),
-        "weights_sha256": network.weights_sha256,
+        "mean_fraction": {name: float(column.mean()) for name, column in table.items()},
+        "digest": digest_of(result),
+        "weights_sha256": model.weights_sha256,
         "duration_s": perf_counter() - began,
-        "warnings": warnings_for(network, compared, metadata),
+        "warnings": list(result.warnings),
         "files": [str(out / "labels.zarr"), str(path)],
     }
+
+
+def _result_of_stack(
+    source: Path,
+    target: Path,
+    model: segmentation.SegmentationModel,
+    params: SegmentParams,
+    metadata: Mapping[str, Any],
+    began: float,
+) -> AnalysisResult:
+    """Return what the analysis gives for the planes of a stack; they stay on disk."""
+    stack = open_zarr(source)
+    planes = StoredPlanes({"": stack})
+    flat = textureless(planes.items())
+    textured = [name for name in planes if name not in flat]
+    # A dozen at most: they fit into memory.
+    compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
+    return AnalysisResult(
+        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), flat),
+        arrays=StoredPlanes(
+            {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
+        ),
+        provenance=provenance_for(
+            model, params, Inputs({}, metadata, {"files": [str(source)]}), began
+        ),
+        warnings=(*texture_warnings(flat), *warnings_for(model, compared, metadata)),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from bl_steer.analysis.segmentation.analysis import field_name
 from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
@@ -18,7 +20,7 @@ from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.dask_cluster import each_part
 from bl_steer.protocols import Progress
 
-__all__ = ["segment_stack"]
+__all__ = ["StoredPlanes", "segment_stack"]
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,32 @@ class _Job:
     target: str
     pixel_size_nm: float | None
     passes: Passes
+
+
+class StoredPlanes(Mapping[str, NDArray[Any]]):
+    """The planes of stacks as the arrays of fields, each read when it is asked for.
+
+    Parameters
+    ----------
+    stacks : Zarr arrays (Z, H, W) of one shape, by what follows the field's name
+    """
+
+    def __init__(self, stacks: Mapping[str, Any]) -> None:
+        self._planes = {
+            f"{field_name(plane)}{end}": (stack, plane)
+            for end, stack in stacks.items()
+            for plane in range(stack.shape[0])
+        }
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        stack, plane = self._planes[name]
+        return np.asarray(stack[plane])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._planes)
+
+    def __len__(self) -> int:
+        return len(self._planes)
 
 
 def segment_stack(

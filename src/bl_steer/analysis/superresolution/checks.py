@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Table
 
 __all__ = [
@@ -39,8 +40,6 @@ LIMIT_RELATIVE = 0.1
 """A difference is worth a warning when it is both significant and large."""
 MARGIN_IOU, MARGIN_DB = 0.005, 0.1
 """Methods whose scores differ by less are alike."""
-MOST_LIKE_LABELS = 8
-"""Different whole numbers up to which grey levels look like labels."""
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -139,13 +138,8 @@ def like_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
     """Warn of what is taken as grey levels and looks like labels."""
     if n_phases is not None:
         return
-    levels: set[float] = set()
-    for plane in slices:
-        levels |= set(np.unique(plane).tolist())
-        if len(levels) > MOST_LIKE_LABELS:  # most often after the first plane
-            return
-    values = sorted(levels)
-    if not all(float(value).is_integer() for value in values):
+    values = few_levels(slices)
+    if not values or not all(float(value).is_integer() for value in values):
         return
     numbered = slices.dtype.kind in "ui" and values == list(range(len(values)))
     remedy = "" if numbered else "number them from 0 as uint8, and "

@@ -61,3 +61,13 @@ def test_an_interval_stays_within_nothing_and_all() -> None:
     fractions = phase_fractions([np.zeros((5, 5), np.uint8)], 2, model_sd=np.array([0.1, 0.1]))
     assert fractions.low.min() >= 0
     assert fractions.high.max() <= 1
+
+
+def test_a_field_that_is_no_measurement_has_no_interval_nor_has_its_sample() -> None:
+    labels = [texture(np.random.default_rng(seed)) for seed in range(3)]
+    sound, spoilt = phase_fractions(labels, 2), phase_fractions(labels, 2, no_measurement=[1])
+    np.testing.assert_array_equal(spoilt.fraction, sound.fraction)
+    np.testing.assert_array_equal(spoilt.mean, sound.mean)
+    assert np.isnan([spoilt.low, spoilt.high]).all(axis=(0, 2)).tolist() == [False, True, False]
+    np.testing.assert_array_equal(spoilt.low[[0, 2]], sound.low[[0, 2]])
+    assert np.isnan([spoilt.mean_low, spoilt.mean_high]).all()

@@ -156,19 +156,32 @@ def test_run_on_a_stack_writes_a_row_a_plane(workdir: Path) -> None:
     assert json.loads((workdir / "r.json").read_text())["n_planes"] == 2
 
 
-def test_a_stack_has_the_warnings_of_its_planes_in_the_analysis(workdir: Path) -> None:
+def test_a_stack_has_digest_and_warnings_of_its_planes_in_the_analysis(workdir: Path) -> None:
     Path("planes").mkdir()
     stack = np.asarray(zarr.open_array("stack.zarr")[:])
     for number, plane in enumerate(stack):
         tifffile.imwrite(f"planes/s{number}.tif", plane)
     options = ["--model", "model", "--condition", "pixelsize=10", "--pixel-size-nm", "10"]
-    warnings = []
+    reports = []
     for source in ("stack.zarr", "planes"):
         run = ["segment", "run", source, *options, "--out", f"{source}-out", "--json", "r.json"]
         assert main(run) == 0
-        warnings.append(json.loads(Path("r.json").read_text())["warnings"])
-    assert any("no acquisition metadata 'pixelsize'" in warning for warning in warnings[0])
-    assert warnings[0] == warnings[1]
+        report = json.loads(Path("r.json").read_text())
+        reports.append((report["digest"], report["warnings"]))
+    assert any("no acquisition metadata 'pixelsize'" in warning for warning in reports[0][1])
+    assert reports[0] == reports[1]
+
+
+def test_a_stack_of_label_maps_is_told_as_one(workdir: Path) -> None:
+    labels = np.zeros((2, 96, 96), np.uint8)
+    labels[:, 40:] = 255
+    zarr.save_array("labels.zarr", labels)
+    report = from_files.run_stack(
+        Path("labels.zarr"), params={"model": "model"}, metadata={}, scheduler=None, out=Path("out")
+    )
+    assert report["warnings"][0].startswith(
+        "field_000, field_001 hold the grey levels 0, 255 alone, as a label map does"
+    )
 
 
 def test_evaluate_scores_all_pairs(workdir: Path) -> None:
