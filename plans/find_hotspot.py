@@ -26,11 +26,11 @@ from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
 from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_limits
+from plans.stubs.axes import Axes, check_limits, grid_of
 from plans.stubs.messages import record, think
 from plans.stubs.options import check_exposure, is_whole_number, set_exposure
 from plans.stubs.per_point import PerPoint, move_to
-from plans.stubs.points import PointReader, grid_of
+from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
 from plans.stubs.timeouts import bounded
 

@@ -16,11 +16,11 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_limits
+from plans.stubs.axes import Axes, check_limits, grid_of
 from plans.stubs.messages import think
 from plans.stubs.options import check_exposure, set_exposure
 from plans.stubs.per_point import PerPoint
-from plans.stubs.points import PointReader, grid_of
+from plans.stubs.points import PointReader
 
 __all__ = ["map_sample"]
 

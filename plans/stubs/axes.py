@@ -20,6 +20,7 @@ __all__ = [
     "axes_to_read",
     "check_limits",
     "default_grid",
+    "grid_of",
     "readback_key",
 ]
 
@@ -76,6 +77,30 @@ def default_grid() -> Space:
     """Return the paper's grid: 31×31 points, 5 µm apart, over 150 × 150 µm."""
     coordinates = np.linspace(0.0, 150.0, 31)
     return Space.grid(coordinates, coordinates)
+
+
+def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
+    """Return the points to measure: as given, from a mapping as JSON has it, or the paper's grid.
+
+    Parameters
+    ----------
+    forbidden : zones, beside those that the grid has already
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no grid.
+    """
+    if grid is None:
+        grid = default_grid()
+    elif isinstance(grid, Mapping):
+        grid = Space.from_dict(grid)
+    if not isinstance(grid, Space):
+        raise TypeError(
+            f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y), or write it as "
+            '{"x": [0, 5, 10], "y": [0, 5, 10]}'
+        )
+    return grid.forbid(forbidden) if forbidden else grid
 
 
 def readback_key(axis: Any, description: Mapping[str, Any]) -> str:

@@ -14,9 +14,6 @@ and while the detector takes a series.
 
 from __future__ import annotations
 
-import json
-import math
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -30,9 +27,10 @@ from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError, check_limits
 from plans.stubs.messages import record
+from plans.stubs.series import Encoder, FrameAngles, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
-__all__ = ["PerPoint", "PointNumber", "expose_at", "rocking_scan", "rocking_sweep", "saved_once"]
+__all__ = ["PerPoint", "expose_at", "rocking_scan", "rocking_sweep", "saved_once"]
 
 Position = Mapping[Any, float]
 """Where each axis, a movable device, is sent, in its units."""
@@ -161,11 +159,13 @@ class rocking_sweep:
     n: int
     detector: Any = None
     several_events: ClassVar[bool] = False
-    _row: _Angles = field(init=False, repr=False, compare=False)
+    _row: FrameAngles = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_angles(self)
-        object.__setattr__(self, "_row", _Angles(self.angle_key))  # one for all events of a stream
+        object.__setattr__(
+            self, "_row", FrameAngles(self.angle_key)
+        )  # one for all events of a stream
 
     def check(self) -> None:
         """Refuse angles beyond the circle's limits, and a circle without a velocity."""
@@ -192,7 +192,7 @@ class rocking_sweep:
         detector, axis = self._detector(detectors), _any(self.axis)
         exposure_s = exposure_s_of(detector) / self.n
         usual_speed = float(axis.velocity.get())
-        encoder = _Encoder(axis, detector)
+        encoder = Encoder(axis, detector)
         row = self._row
 
         def measure() -> MsgGenerator[None]:
@@ -223,7 +223,7 @@ class rocking_sweep:
         self, detectors: Sequence[Readable[Any]], run: MsgGenerator[Any]
     ) -> MsgGenerator[Any]:
         """Run with the detector set to take the series, and set it back."""
-        number = _frames_signal(self._detector(detectors))
+        number = frames_signal(self._detector(detectors))
         usual = int(number.get())
         yield from bps.mv(number, self.n)
         return (yield from finalize_wrapper(run, lambda: bps.mv(number, usual)))
@@ -231,7 +231,7 @@ class rocking_sweep:
     def _detector(self, detectors: Sequence[Readable[Any]]) -> Any:
         return detectors[0] if self.detector is None else self.detector
 
-    def _angles(self, encoder: _Encoder, detector: Any, exposure_s: float) -> tuple[Array, str]:
+    def _angles(self, encoder: Encoder, detector: Any, exposure_s: float) -> tuple[Array, str]:
         """Return the angle of each frame, shape (n,), and where it is from."""
         frame = np.arange(0.5, self.n)
         measured = encoder.at(encoder.begun + frame * exposure_s)
@@ -267,118 +267,6 @@ def _described(scan: rocking_scan | rocking_sweep) -> dict[str, Any]:
         "stop": float(scan.stop),
         "n": int(scan.n),
     }
-
-
-def _frames_signal(detector: Any) -> Any:
-    """Return the signal that holds how many frames a trigger takes."""
-    signal = getattr(detector, "n_frames", None)
-    if signal is None:
-        signal = getattr(getattr(detector, "cam", None), "num_images", None)
-    if signal is None:
-        raise ValueError(
-            f"the detector of a sweep must have a number of frames, n_frames or cam.num_images, "
-            f"got {detector.name} without; use rocking_scan, which takes one after the other"
-        )
-    return signal
-
-
-class _Encoder:
-    """The readback of an axis while it moves, with its time stamps, and when the series began."""
-
-    def __init__(self, axis: Any, detector: Any) -> None:
-        self._readback = getattr(axis, "user_readback", None)
-        self._busy = getattr(detector, "busy", None)
-        self._samples: list[tuple[float, float]] = []
-        self._tokens: list[tuple[Any, int]] = []
-        self.begun = math.nan
-        """When the detector was first busy, s since 1970; when it was told to, where it is mute."""
-
-    def begin(self) -> None:
-        self._samples.clear()
-        self.begun = math.nan if self._busy is not None else time.time()
-        for signal, take in ((self._readback, self._sample), (self._busy, self._start)):
-            if signal is not None:
-                self._tokens.append((signal, signal.subscribe(take, run=False)))
-
-    def end(self) -> None:
-        while self._tokens:
-            signal, token = self._tokens.pop()
-            signal.unsubscribe(token)
-
-    def _sample(self, *, value: float, timestamp: float, **_: object) -> None:
-        self._samples.append((timestamp, value))
-
-    def _start(self, *, value: float, timestamp: float, **_: object) -> None:
-        if value and math.isnan(self.begun):
-            self.begun = timestamp
-
-    def at(self, times: Array) -> Array | None:
-        """Return the angles at some times; None where the samples do not cover them."""
-        if len(self._samples) < 2 or math.isnan(self.begun):
-            return None
-        stamps, values = np.array(sorted(self._samples)).T
-        spacing = float(np.max(np.diff(stamps)))
-        if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
-            return None
-        return np.asarray(np.interp(times, stamps, values))
-
-
-class _Angles:
-    """The angles of a series, as a readable: JSON text, as a table holds no arrays."""
-
-    parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {"fields": []}
-
-    def __init__(self, key: str) -> None:
-        self.name = key
-        self.angles: Array | None = None
-        self.source = ""
-
-    def read(self) -> dict[str, Any]:
-        now = time.time()
-        text = json.dumps([] if self.angles is None else self.angles.tolist())
-        return {
-            self.name: {"value": text, "timestamp": now},
-            f"{self.name}_source": {"value": self.source, "timestamp": now},
-        }
-
-    def describe(self) -> dict[str, Any]:
-        entry = {"source": "bl_steer:rocking_sweep", "dtype": "string", "shape": []}
-        return {self.name: dict(entry), f"{self.name}_source": dict(entry)}
-
-    def read_configuration(self) -> dict[str, Any]:
-        return {}
-
-    def describe_configuration(self) -> dict[str, Any]:
-        return {}
-
-
-class PointNumber:
-    """The number of the point that is measured, as a readable: it goes into each of its events."""
-
-    parent: ClassVar[None] = None
-    hints: ClassVar[dict[str, Any]] = {"fields": []}
-    name = "point"
-
-    def __init__(self) -> None:
-        self.value = 0
-
-    def read(self) -> dict[str, Any]:
-        """Return the number."""
-        return {"point": {"value": self.value, "timestamp": time.time()}}
-
-    def describe(self) -> dict[str, Any]:
-        """Describe it."""
-        entry = {"source": "bl_steer:plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}
-        return {"point": entry}
-
-    def read_configuration(self) -> dict[str, Any]:
-        """Return no configuration."""
-        return {}
-
-    def describe_configuration(self) -> dict[str, Any]:
-        """Return no configuration."""
-        return {}
 
 
 def saved_once(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:

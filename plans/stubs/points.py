@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -14,42 +14,29 @@ from bluesky.protocols import Readable
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
-from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
-from bl_steer.features import DEFAULT_TARGET, parse_target
+from bl_steer.diffraction import FrameAxes, Reduction
+from bl_steer.features import parse_target
 from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import StageError, axes_of, axes_to_read, default_grid, readback_key
+from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
+from plans.stubs.detectors import (
+    check_readable,
+    default_target,
+    detectors_of,
+    has_frames,
+    hinted_keys,
+    keeps_frames,
+    monitor_key,
+    reduction_of,
+)
 from plans.stubs.messages import describe
-from plans.stubs.per_point import PerPoint, PointNumber, expose_at, saved_once
+from plans.stubs.per_point import PerPoint, expose_at, saved_once
+from plans.stubs.rows import PointNumber
 from plans.stubs.timeouts import bounded, exposure_s_of
 
-__all__ = ["PointReader", "grid_of"]
+__all__ = ["PointReader"]
 
 PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
-
-
-def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
-    """Return the points to measure: as given, from a mapping as JSON has it, or the paper's grid.
-
-    Parameters
-    ----------
-    forbidden : zones, beside those that the grid has already
-
-    Raises
-    ------
-    TypeError, ValueError
-        For what is no grid.
-    """
-    if grid is None:
-        grid = default_grid()
-    elif isinstance(grid, Mapping):
-        grid = Space.from_dict(grid)
-    if not isinstance(grid, Space):
-        raise TypeError(
-            f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y), or write it as "
-            '{"x": [0, 5, 10], "y": [0, 5, 10]}'
-        )
-    return grid.forbid(forbidden) if forbidden else grid
 
 
 class PointReader:
@@ -87,13 +74,13 @@ class PointReader:
         reduction: Reduction | None = None,
         timeout_s: float | None = None,
     ) -> None:
-        self.detectors = _listed(detectors)
+        self.detectors = detectors_of(detectors)
         self.detector = self.detectors[0]
         self.axes = axes_of(axes)
         self.monitor = monitor
         self.per_point: Any = expose_at if per_point is None else per_point
         self.timeout_s = timeout_s
-        self.reduction = reduction or _reduction_of(self.detector)
+        self.reduction = reduction or reduction_of(self.detector)
         self.min_monitor = _least(min_monitor)
         self.target = target
         self.result: PointResult | None = None
@@ -101,7 +88,7 @@ class PointReader:
         self.move_s = self.expose_s = math.nan
         self._number = PointNumber()
         self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
-        writers = [FramesWriter(d) for d in self.detectors if _keeps_frames(d)]
+        writers = [FramesWriter(d) for d in self.detectors if keeps_frames(d)]
         self.devices: list[Any] = [
             *self.detectors,
             *axes_to_read(axes),
@@ -109,7 +96,7 @@ class PointReader:
             *also_read,
             *writers,
         ]
-        _check_readable(self.devices)
+        check_readable(self.devices)
         check = getattr(self.per_point, "check", None)
         if check is not None:
             check()
@@ -140,24 +127,24 @@ class PointReader:
         for device in self.devices:
             described[device.name] = yield from describe(device)
         for axis in self.axes:
-            own = yield from describe(axis)
-            self._readbacks.append(readback_key(axis, own))
+            self._readbacks.append(readback_key(axis, (yield from describe(axis))))
         if self.monitor is not None:
-            self._monitor_key = _monitor_key(self.monitor, described[self.monitor.name])
+            self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
+        own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
         if self.target is None:
-            frames = prefer_frames and self._has_frames(described)
-            self.target = "total" if frames else self._default_target(described)
+            frames = prefer_frames and has_frames(self.detector, own)
+            self.target = "total" if frames else default_target(self.detector, own, self.reduction)
         self.field = parse_target(self.target).key
         complete = all(described[d.name] for d in self.detectors)
-        hinted = [field for d in self.detectors for field in _hinted(d)]
+        hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field is not None and complete and self.field not in [*keys, *hinted]:
             raise ValueError(
                 f"target field:KEY must name a data key that is read at each point, got "
                 f"{self.field!r}; there are {', '.join(map(repr, keys))}"
             )
-        if self.field is None and complete and not self._has_frames(described):
-            numbers = [key for key in described[self.detector.name] if key in hinted] or list(keys)
+        if self.field is None and complete and not has_frames(self.detector, own):
+            numbers = [key for key in own if key in hinted] or list(keys)
             raise ValueError(
                 f"target {self.target} must have frames, got {self.detector.name} without any; "
                 f"try target='field:{numbers[0]}', or a detector that stores its frames"
@@ -180,11 +167,9 @@ class PointReader:
             nominal_counts=self._nominal_counts,
             min_monitor=self.min_monitor,
         )
-        source = (
-            {"kind": "frames", "detector": self.detector.name}
-            if self.field is None
-            else {"kind": "field", "key": self.field}
-        )
+        source = {"kind": "frames", "detector": self.detector.name}
+        if self.field is not None:
+            source = {"kind": "field", "key": self.field}
         describe_ = getattr(self.per_point, "describe", None)
         name = getattr(self.per_point, "__name__", type(self.per_point).__name__)
         return {
@@ -333,81 +318,10 @@ class PointReader:
         axis = getattr(self.per_point, "axis", None)
         return str(key or readback_key(axis, {})) if key or axis is not None else None
 
-    def _default_target(self, described: Mapping[str, Mapping[str, Any]]) -> str:
-        if self.reduction is not None:
-            return DEFAULT_TARGET if self.reduction.axes.unit == "1/Å" else "total"
-        hinted = _hinted(self.detector)
-        if hinted:
-            return f"field:{hinted[0]}"
-        entries = described[self.detector.name]
-        numbers = [key for key, entry in entries.items() if entry.get("dtype") == "number"]
-        return f"field:{numbers[0]}" if numbers else "total"
-
-    def _has_frames(self, described: Mapping[str, Mapping[str, Any]]) -> bool:
-        entries = described[self.detector.name].values()
-        return (
-            callable(getattr(self.detector, "frames", None))
-            or hasattr(self.detector, "collect_asset_docs")
-            or any(e.get("external") or len(e.get("shape", ())) in (1, 2) for e in entries)
-        )
-
 
 def _unsubscribe(token: Any) -> MsgGenerator[None]:
     if token is not None:
         yield Msg("unsubscribe", None, token)
-
-
-def _listed(detectors: Any) -> list[Any]:
-    listed = [detectors] if isinstance(detectors, Readable) else detectors
-    if not isinstance(listed, Iterable) or not (listed := list(listed)):
-        raise TypeError(
-            f"detectors must be one Bluesky device or several, got {detectors!r}; give a device "
-            "with read and describe"
-        )
-    return listed
-
-
-def _check_readable(devices: Iterable[Any]) -> None:
-    for device in devices:
-        if not isinstance(device, Readable):
-            lacks = [n for n in ("name", "read", "describe") if not hasattr(device, n)]
-            raise TypeError(
-                f"a device must be readable, got {device!r} without {', '.join(lacks)}; give a "
-                "Bluesky device of ophyd or ophyd-async"
-            )
-
-
-def _reduction_of(detector: Any) -> Reduction | None:
-    reduction = getattr(detector, "reduction", None)
-    if reduction is not None:
-        return reduction  # type: ignore[no-any-return]
-    axes = getattr(detector, "axes", None)
-    return SummedFrames(axes) if isinstance(axes, FrameAxes) else None
-
-
-def _keeps_frames(detector: Any) -> bool:
-    """Return whether a detector has its frames in memory alone."""
-    return callable(getattr(detector, "frames", None)) and not hasattr(
-        detector, "collect_asset_docs"
-    )
-
-
-def _hinted(device: Any) -> list[str]:
-    return list((getattr(device, "hints", None) or {}).get("fields", ()))
-
-
-def _monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
-    key = f"{monitor.name}_counts"
-    hinted = _hinted(monitor)
-    if key in description or not (hinted or description):
-        return key
-    numbers = [k for k, entry in description.items() if entry.get("dtype") in ("number", "integer")]
-    if not hinted and not numbers:
-        raise ValueError(
-            f"the monitor must read a number, got {', '.join(map(repr, description))} of "
-            f"{monitor.name}; give the counter of the beam"
-        )
-    return str((hinted or numbers)[0])
 
 
 def _least(min_monitor: Any) -> float | None:

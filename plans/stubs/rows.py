@@ -13,7 +13,7 @@ import numpy as np
 
 from bl_steer.agents import AXIS_NAMES
 
-__all__ = ["Row"]
+__all__ = ["PointNumber", "Row"]
 
 
 class Row:
@@ -89,3 +89,31 @@ def _kind(value: Any) -> dict[str, Any]:
     if isinstance(value, float):
         return {"dtype": "number", "dtype_numpy": "<f8", "shape": []}
     return {"dtype": "string", "shape": []}
+
+
+class PointNumber:
+    """The number of the point that is measured, as a readable: it goes into each of its events."""
+
+    parent: ClassVar[None] = None
+    hints: ClassVar[dict[str, Any]] = {"fields": []}
+    name = "point"
+
+    def __init__(self) -> None:
+        self.value = 0
+
+    def read(self) -> dict[str, Any]:
+        """Return the number."""
+        return {"point": {"value": self.value, "timestamp": time.time()}}
+
+    def describe(self) -> dict[str, Any]:
+        """Describe it."""
+        entry = {"source": "bl_steer:plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}
+        return {"point": entry}
+
+    def read_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Return no configuration."""
+        return {}

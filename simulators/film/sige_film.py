@@ -19,7 +19,6 @@ from simulators.film.rocking import rocking_factor
 
 __all__ = ["PRESETS", "SigeFilm"]
 
-PITCH_UM = 5.0
 N_GRID = 31
 N_PIXELS = 33
 WINDOW = (2.240, 2.345)

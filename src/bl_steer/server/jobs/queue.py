@@ -200,8 +200,7 @@ def finish(
     if not _change(
         session,
         _held(lease),
-        **_ended(now),
-        state="done",
+        **_ended("done", now),
         digest=produced.digest,
         warnings=list(produced.warnings),
         provenance=dict(produced.provenance),
@@ -245,8 +244,7 @@ def fail(
     if not _change(
         session,
         _held(lease),
-        **_ended(now),
-        state="failed",
+        **_ended("failed", now),
         cause=cause,
         message=message,
         last_words=last_words,
@@ -264,29 +262,22 @@ def return_job(session: Session, claim: Claim, *, lost: bool = False) -> bool:
     ----------
     lost : count it as one worker that the job cost
     """
-    return _change(
-        session,
-        _held(claim),
-        state="queued",
-        lost=Job.lost + int(lost),
-        lease_owner=None,
-        lease_until=None,
-    )
+    return _change(session, _held(claim), **_released("queued"), lost=Job.lost + int(lost))
 
 
 def cancel(session: Session, job_id: str, *, now: float | None = None) -> bool:
     """End a waiting job at once, ask the worker of a running one to end it; False if it is over."""
     now = time.time() if now is None else now
     queued = (Job.id == job_id, Job.state == "queued")
-    return _change(
-        session, queued, **_ended(now), state="cancelled", cancel_requested=True
-    ) or _change(session, (Job.id == job_id, Job.state == "running"), cancel_requested=True)
+    return _change(session, queued, **_ended("cancelled", now), cancel_requested=True) or _change(
+        session, (Job.id == job_id, Job.state == "running"), cancel_requested=True
+    )
 
 
 def confirm_cancel(session: Session, lease: Lease, *, now: float | None = None) -> bool:
     """Note that a job's process is gone, as its user asked."""
     now = time.time() if now is None else now
-    return _change(session, _held(lease), **_ended(now), state="cancelled")
+    return _change(session, _held(lease), **_ended("cancelled", now))
 
 
 def sweep(session: Session, *, attempts: int, address: str = "", now: float | None = None) -> Swept:
@@ -310,18 +301,16 @@ def sweep(session: Session, *, attempts: int, address: str = "", now: float | No
         )
         lost = job.lost + int(job.state == "running")
         if job.cancel_requested:
-            outcome, values = "cancelled", {**_ended(now), "state": "cancelled"}
+            outcome, values = "cancelled", _ended("cancelled", now)
         elif lost >= attempts:
             outcome = "poisoned"
             values = {
-                **_ended(now),
-                "state": "failed",
+                **_ended("failed", now),
                 "cause": "lost",
                 "message": f"{lost} workers were lost with this job; it is not tried again",
             }
         else:
-            outcome = "requeued"
-            values = {"state": "queued", "lease_owner": None, "lease_until": None}
+            outcome, values = "requeued", _released("queued")
         if _change(session, guard, **values, lost=lost):
             counts[outcome] += 1
             if outcome == "poisoned":
@@ -333,8 +322,12 @@ def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
     return (Job.id == claim.job_id, Job.attempt == claim.attempt, Job.state == "running")
 
 
-def _ended(now: float) -> dict[str, Any]:
-    return {"finished": now, "lease_owner": None, "lease_until": None}
+def _released(state: str) -> dict[str, Any]:
+    return {"state": state, "lease_owner": None, "lease_until": None}
+
+
+def _ended(state: str, now: float) -> dict[str, Any]:
+    return {**_released(state), "finished": now}
 
 
 def _change(session: Session, guard: Sequence[ColumnElement[bool]], **values: Any) -> bool:

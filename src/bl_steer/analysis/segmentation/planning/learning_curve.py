@@ -97,18 +97,6 @@ class LearningCurve:
         """Return mean, 5 % and 95 % bound of what `more` pairs add to the score of `n`."""
         return _summary(self._scores(n + more) - self._scores(n))
 
-    def pairs_for(self, score: float) -> int | None:
-        """Return the fewest pairs whose expected score reaches `score`; None if none do."""
-        low, high = 0, 1
-        while self.predict(high)[0] < score:
-            low, high = high, 2 * high
-            if high > 2 * MOST_PAIRS:
-                return None
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if self.predict(middle)[0] >= score else (middle, high)
-        return high
-
     def advice(self, n: int, *, worth: float = 0.005) -> str:
         """Say whether labels beyond `n` pairs still pay, and up to how many.
 

@@ -124,16 +124,12 @@ def test_predictions_rise_with_more_pairs_and_stay_below_one(
     assert 0 <= low <= high
     assert mean >= 0
     assert curve.predict(n)[0] <= curve.predict(n + more)[0] <= 1
-    target = curve.predict(n)[0]
-    assert (curve.pairs_for(target) or 10**9) <= n
 
 
 def test_two_sizes_suffice_and_advice_names_the_pairs() -> None:
     curve = LearningCurve.fit([4, 8], [0.70, 0.78])
     assert re.search(r"^Label more: doubling 8 pairs .* up to about \d+ pairs", curve.advice(8))
     assert curve.advice(8, worth=0.3).startswith("Stop: doubling 8 pairs")
-    assert curve.pairs_for(0.78) is not None
-    assert curve.pairs_for(1.0) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,126 @@
+"""What a detector has to offer to steer on: its frames, its numbers, its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from bluesky.protocols import Readable
+
+from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
+from bl_steer.features import DEFAULT_TARGET
+
+__all__ = [
+    "check_readable",
+    "default_target",
+    "detectors_of",
+    "has_frames",
+    "hinted_keys",
+    "keeps_frames",
+    "monitor_key",
+    "reduction_of",
+]
+
+
+def detectors_of(detectors: Any) -> list[Any]:
+    """Return the detectors, one device or several, as a list.
+
+    Raises
+    ------
+    TypeError
+        For none, and for what is no Bluesky device.
+    """
+    listed = [detectors] if isinstance(detectors, Readable) else detectors
+    if not isinstance(listed, Iterable) or not (listed := list(listed)):
+        raise TypeError(
+            f"detectors must be one Bluesky device or several, got {detectors!r}; give a device "
+            "with read and describe"
+        )
+    return listed
+
+
+def check_readable(devices: Iterable[Any]) -> None:
+    """Refuse what has no name to read, or nothing to read, with a `TypeError`."""
+    for device in devices:
+        if not isinstance(device, Readable):
+            lacks = [n for n in ("name", "read", "describe") if not hasattr(device, n)]
+            raise TypeError(
+                f"a device must be readable, got {device!r} without {', '.join(lacks)}; give a "
+                "Bluesky device of ophyd or ophyd-async"
+            )
+
+
+def reduction_of(detector: Any) -> Reduction | None:
+    """Return how a detector's frames become a pattern, where it says so."""
+    reduction = getattr(detector, "reduction", None)
+    if reduction is not None:
+        return reduction  # type: ignore[no-any-return]
+    axes = getattr(detector, "axes", None)
+    return SummedFrames(axes) if isinstance(axes, FrameAxes) else None
+
+
+def keeps_frames(detector: Any) -> bool:
+    """Return whether a detector has its frames in memory alone."""
+    return callable(getattr(detector, "frames", None)) and not hasattr(
+        detector, "collect_asset_docs"
+    )
+
+
+def hinted_keys(device: Any) -> list[str]:
+    """Return the data keys that a device names as those to look at."""
+    return list((getattr(device, "hints", None) or {}).get("fields", ()))
+
+
+def default_target(
+    detector: Any, description: Mapping[str, Any], reduction: Reduction | None
+) -> str:
+    """Return what to steer on where no target is named.
+
+    Parameters
+    ----------
+    description : of the detector, see `plans.stubs.messages.describe`
+    reduction : frames to a pattern; None where there is none
+    """
+    if reduction is not None:
+        return DEFAULT_TARGET if reduction.axes.unit == "1/Å" else "total"
+    if hinted := hinted_keys(detector):
+        return f"field:{hinted[0]}"
+    numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
+    return f"field:{numbers[0]}" if numbers else "total"
+
+
+def has_frames(detector: Any, description: Mapping[str, Any]) -> bool:
+    """Return whether a detector takes frames or spectra."""
+    return (
+        callable(getattr(detector, "frames", None))
+        or hasattr(detector, "collect_asset_docs")
+        or any(
+            entry.get("external") or len(entry.get("shape", ())) in (1, 2)
+            for entry in description.values()
+        )
+    )
+
+
+def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
+    """Return the data key of the counts of a beam monitor.
+
+    Parameters
+    ----------
+    description : of the monitor, see `plans.stubs.messages.describe`
+
+    Raises
+    ------
+    ValueError
+        When it reads no number.
+    """
+    key = f"{monitor.name}_counts"
+    hinted = hinted_keys(monitor)
+    if key in description or not (hinted or description):
+        return key
+    numbers = [k for k, entry in description.items() if entry.get("dtype") in ("number", "integer")]
+    if not hinted and not numbers:
+        raise ValueError(
+            f"the monitor must read a number, got {', '.join(map(repr, description))} of "
+            f"{monitor.name}; give the counter of the beam"
+        )
+    return str((hinted or numbers)[0])
