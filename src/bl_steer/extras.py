@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, Set[str]] = {
         "zarr",
     },
     "epics": {"caproto", "epics"},
+    "pva": {"p4p"},
     "server": {
         "alembic",
         "argon2",

@@ -43,6 +43,9 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
         )
     streams = {name: _table(list(rows.values())) for name, rows in gatherer.rows.items()}
     frames = gatherer.frames()
+    field = _external_field(gatherer.start, gatherer.data_keys)
+    if field:
+        streams[PRIMARY] |= _numbers(field, gatherer.frames(field))
     return Parts(gatherer.start, gatherer.stop, streams, gatherer.configuration, frames)
 
 
@@ -60,8 +63,12 @@ def parts_from_tiled(node: Any) -> Parts:
             configuration = _flat(described.get("configuration", {}))
             data_keys = {key: described["data_keys"][key] for key in images}
             key = image_key(data_keys, steered_detector(metadata["start"]))
+            n_points = len(streams[name].get("seq_num", ()))
             if key:
-                frames = _tiled_frames(images[key], len(streams[name].get("seq_num", ())))
+                frames = _tiled_frames(images[key], n_points)
+            field = _external_field(metadata["start"], data_keys)
+            if field:
+                streams[name] |= _numbers(field, _tiled_frames(images[field], n_points))
     return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
 
 
@@ -84,10 +91,15 @@ class _Gatherer:
         if handle is not None:
             handle(doc)
 
-    def frames(self) -> Frames | None:
-        """Return the frames of the points; None without frames."""
-        data_keys = {key: k for keys in self._descriptors.values() for key, k in keys.items()}
-        key = image_key(data_keys, steered_detector(self.start or {}))
+    @property
+    def data_keys(self) -> dict[str, Any]:
+        """Data keys of the points."""
+        return {key: k for keys in self._descriptors.values() for key, k in keys.items()}
+
+    def frames(self, key: str = "") -> Frames | None:
+        """Return the frames of the points under a key, by default those that are steered on."""
+        data_keys = self.data_keys
+        key = key or image_key(data_keys, steered_detector(self.start or {}))
         seq_nums = sorted(self.rows.get(PRIMARY, {}))
         if not key or not seq_nums:
             return None
@@ -139,6 +151,25 @@ class _Gatherer:
     def _event_page(self, doc: Any) -> None:
         for event in unpack_event_page(doc):
             self._event(event)
+
+
+def _external_field(start: Mapping[str, Any], data_keys: Mapping[str, Any]) -> str:
+    """Return the key of the number that a run was steered on where it lies in a file; else empty.
+
+    A detector that writes an image may write its sum beside it.
+    """
+    key = str(start.get("steering", {}).get("source", {}).get("key", ""))
+    return key if data_keys.get(key, {}).get("external") else ""
+
+
+def _numbers(key: str, frames: Frames | None) -> Table:
+    """Return a column of numbers that lie in files, as `LiveEvent.frames` has them summed."""
+    if frames is None:
+        return {}
+    try:
+        return {key: np.array([float(frames[point].sum()) for point in range(len(frames))])}
+    except StoreError:  # the file is gone; whoever needs the numbers is told that they lack
+        return {}
 
 
 def _table(rows: list[dict[str, Any]]) -> Table:
