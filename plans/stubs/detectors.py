@@ -18,6 +18,7 @@ __all__ = [
     "hinted_keys",
     "keeps_frames",
     "monitor_key",
+    "number_of",
     "reduction_of",
 ]
 
@@ -83,10 +84,21 @@ def default_target(
     """
     if reduction is not None:
         return DEFAULT_TARGET if reduction.axes.unit == "1/Å" else "total"
-    if hinted := hinted_keys(detector):
-        return f"field:{hinted[0]}"
-    numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
-    return f"field:{numbers[0]}" if numbers else "total"
+    number = number_of(detector, description)
+    return "total" if number is None else f"field:{number}"
+
+
+def number_of(detector: Any, description: Mapping[str, Any]) -> str | None:
+    """Return the data key of the number that a detector hints at, or of its first one."""
+    hinted = hinted_keys(detector)
+    if not description:  # it can tell once it is staged; what is written to files are frames
+        return None if has_frames(detector, description) else next(iter(hinted), None)
+    numbers = [
+        key
+        for key, entry in description.items()
+        if entry.get("dtype") in ("number", "integer") and not entry.get("external")
+    ]
+    return next(iter([key for key in hinted if key in numbers] or numbers), None)
 
 
 def has_frames(detector: Any, description: Mapping[str, Any]) -> bool:

@@ -27,6 +27,7 @@ from plans.stubs.detectors import (
     hinted_keys,
     keeps_frames,
     monitor_key,
+    number_of,
     reduction_of,
 )
 from plans.stubs.messages import describe
@@ -136,6 +137,9 @@ class PointReader:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)
         self.field = parse_target(self.target).key
+        number = number_of(self.detector, own)
+        if self.target in ("total", "map") and not has_frames(self.detector, own):
+            self.field = number  # a point detector has one pixel
         complete = all(described[d.name] for d in self.detectors)
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field is not None and complete and self.field not in [*keys, *hinted]:
@@ -144,10 +148,15 @@ class PointReader:
                 f"{self.field!r}; there are {', '.join(map(repr, keys))}"
             )
         if self.field is None and complete and not has_frames(self.detector, own):
-            numbers = [key for key in own if key in hinted] or list(keys)
+            if number is None:
+                raise ValueError(
+                    f"the detector must read a number or frames, got {', '.join(map(repr, own))} "
+                    f"of {self.detector.name}; give another detector first, or name a number with "
+                    "target='field:KEY'"
+                )
             raise ValueError(
                 f"target {self.target} must have frames, got {self.detector.name} without any; "
-                f"try target='field:{numbers[0]}', or a detector that stores its frames"
+                f"try target='field:{number}', or a detector that stores its frames"
             )
         self._tolerances = [0.5 * space.pitch] * len(self.axes)
 
@@ -293,7 +302,7 @@ class PointReader:
         ]
         exposed = max(stamps, default=math.nan)
         self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
-        self.expose_s = float(exposed - np.fmax(arrived, self._last_exposed))
+        self.expose_s = float(np.maximum(exposed - np.fmax(arrived, self._last_exposed), 0.0))
         self._last_exposed = exposed
 
     def _check_place(self, event: LiveEvent) -> None:

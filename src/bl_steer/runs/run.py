@@ -253,12 +253,22 @@ class Run:
         rows = [missing if pattern is None else pattern for pattern in patterns]
         return np.array(rows).reshape(len(rows), n_pixels)
 
-    def _frames(self) -> Frames:
-        if self.frames is None:
+    def _frames(self) -> Any:
+        """Return the frames of the events, in files, or as arrays in the events themselves."""
+        if self.frames is not None:
+            return self.frames
+        arrays = [
+            key
+            for key, column in self.primary.items()
+            if column.ndim in (2, 3) and column.dtype.kind in "biuf"
+        ]
+        arrays.sort(key=lambda key: not key.startswith(self._detector))
+        if not arrays:
             raise StoreError(
                 f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
             )
-        return self.frames
+        column = self.primary[arrays[0]]
+        return column.reshape(len(column), 1, -1, column.shape[-1])
 
     @property
     def _readout(self) -> Readout:

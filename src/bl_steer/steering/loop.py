@@ -257,8 +257,8 @@ def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]
         )
     if n_invalid > MAX_RETAKES:
         raise DetectorDeadError(
-            f"the detector must give a valid frame, got {n_invalid} dead ones in a row at {spot}; "
-            "check detector, shutter and beam"
+            f"the detector must give a valid frame or number, got {n_invalid} dead ones in a row "
+            f"at {spot}; check detector, shutter and beam"
         )
     if result.n_empty > MAX_EMPTY:
         raise DetectorDeadError(
