@@ -34,6 +34,7 @@ from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
+from plans import stubs
 from simulators.film import Sample
 
 __all__ = ["Session", "end_run_engine", "open_session"]
@@ -178,6 +179,8 @@ class Session:
             "np": np,
             "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),
+            "rocking_scan": stubs.rocking_scan,
+            "rocking_sweep": stubs.rocking_sweep,
             "session": self,
             "slice_and_view": plans.slice_and_view,
             "store": self.store,
