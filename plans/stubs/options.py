@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
 from typing import Any
 
 import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
-__all__ = ["check_exposure", "is_whole_number", "set_exposure"]
+__all__ = ["check_exposure", "is_whole_number", "least_counts", "set_exposure", "versions"]
+
+PACKAGES = ("botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
 def is_whole_number(value: object) -> bool:
@@ -51,3 +54,27 @@ def _exposure_signal(detector: Any) -> Any:
         if signal is not None:
             return signal
     return None
+
+
+def versions() -> dict[str, str]:
+    """Return the versions that a run's decisions depend on, for its start document."""
+    return {"bl_steer": _version("bl-steer"), **{name: _version(name) for name in PACKAGES}}
+
+
+def least_counts(min_monitor: Any) -> float | None:
+    """Return the least monitor counts of an exposure with beam; refuse what is no count."""
+    if min_monitor is None:
+        return None
+    if isinstance(min_monitor, bool) or not math.isfinite(min_monitor) or min_monitor < 0:
+        raise ValueError(
+            f"min_monitor must be counts, 0 or more, got {min_monitor!r}; leave it out for a tenth "
+            "of the run's usual counts"
+        )
+    return float(min_monitor)
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "unknown"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import bluesky.preprocessors as bpp
@@ -31,13 +30,12 @@ from plans.stubs.detectors import (
     reduction_of,
 )
 from plans.stubs.messages import describe
+from plans.stubs.options import least_counts, versions
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
 from plans.stubs.rows import PointNumber
 from plans.stubs.timeouts import bounded, exposure_s_of
 
 __all__ = ["PointReader"]
-
-PACKAGES = ("bl-steer", "botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
 class PointReader:
@@ -82,7 +80,7 @@ class PointReader:
         self.per_point: Any = expose_at if per_point is None else per_point
         self.timeout_s = timeout_s
         self.reduction = reduction or reduction_of(self.detector)
-        self.min_monitor = _least(min_monitor)
+        self.min_monitor = least_counts(min_monitor)
         self.target = target
         self.result: PointResult | None = None
         self.n_invalid = 0
@@ -197,8 +195,7 @@ class PointReader:
                 "min_monitor": self.min_monitor,
                 "nominal_counts": self._nominal_counts,
             },
-            "versions": {"bl_steer": _version("bl-steer")}
-            | {package: _version(package) for package in PACKAGES[1:]},
+            "versions": versions(),
             **dict(md or {}),
         }
 
@@ -331,21 +328,3 @@ class PointReader:
 def _unsubscribe(token: Any) -> MsgGenerator[None]:
     if token is not None:
         yield Msg("unsubscribe", None, token)
-
-
-def _least(min_monitor: Any) -> float | None:
-    if min_monitor is None:
-        return None
-    if isinstance(min_monitor, bool) or not math.isfinite(min_monitor) or min_monitor < 0:
-        raise ValueError(
-            f"min_monitor must be counts, 0 or more, got {min_monitor!r}; leave it out for a tenth "
-            "of the run's usual counts"
-        )
-    return float(min_monitor)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
