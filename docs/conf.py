@@ -189,7 +189,7 @@ def _fields(model: type[BaseModel]) -> Iterator[str]:
         yield from ("", "Parameters", "----------")
     for name, field in fields.items():
         limits = [
-            f"{sign} {getattr(limit, key):g}"
+            f"{sign} {getattr(limit, key):.10g}"
             for limit in field.metadata
             for key, sign in signs.items()
             if hasattr(limit, key)
@@ -273,6 +273,13 @@ def _plain(text: str) -> str:
     return re.sub(limited, r"\1", re.sub(array, r"NDArray[\1]", text))
 
 
+def _skip_settings(
+    _app: Sphinx, _what: str, name: str, _value: object, _skip: bool, _options: object
+) -> bool | None:
+    """Leave out what pydantic keeps for itself."""
+    return True if name == "model_config" else None
+
+
 def _check_reference(app: Sphinx, env: Any) -> None:
     """Warn of names that a package offers and its page lacks: an empty page is no warning."""
     entries = {entry[0] for entry in env.domains["py"].get_objects()}
@@ -285,14 +292,13 @@ def _check_reference(app: Sphinx, env: Any) -> None:
 def _let_names_break(
     _app: Sphinx, _page: str, _template: str, context: dict[str, Any], _doctree: object
 ) -> None:
-    """Let long names of packages break after a dot, in headings and links to the next page."""
+    """Let names of packages break after a dot in headings and links, and options nowhere."""
 
     def broken(text: str) -> str:
         return re.sub(r"(?<=\w)\.(?=[a-z])", ".<wbr>", text)
 
-    context["body"] = re.sub(
-        r"<h1>[\w.]+", lambda match: broken(match[0]), context.get("body") or ""
-    )
+    body = re.sub(r"<h1>[\w.]+", lambda match: broken(match[0]), context.get("body") or "")
+    context["body"] = re.sub(r'class="pre">(?=--?\w)', 'class="pre option">', body)
     for key in ("prev", "next"):
         if context.get(key):
             context[key]["title"] = broken(context[key]["title"])
@@ -312,6 +318,7 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", prose.remember, priority=450)
     app.connect("autodoc-process-docstring", prose.restore, priority=550)
     app.connect("autodoc-process-signature", _plain_signature)
+    app.connect("autodoc-skip-member", _skip_settings)
     app.connect("env-check-consistency", _check_reference)
     app.connect("html-page-context", _let_names_break)
     app.add_html_math_renderer("mathml", (_write_mathml, None), (_write_mathml, None))

@@ -47,6 +47,8 @@ def parse_phases(text: str) -> Phases:
     ValueError
         When it is none of these, or a colour has no such name.
 
+    Examples
+    --------
     >>> parse_phases("matrix:none,particles:blue").names
     ('matrix', 'particles')
     """

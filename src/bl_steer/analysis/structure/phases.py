@@ -20,6 +20,8 @@ def parse_phases(phases: str | Sequence[str] | Mapping[str, str] | None) -> dict
     ValueError
         When a name is missing, a label is no whole number 0 … 255, or one comes twice.
 
+    Examples
+    --------
     >>> parse_phases("oxide,carbon,void")
     {0: 'oxide', 1: 'carbon', 2: 'void'}
     >>> parse_phases("1:oxide, 7:void")
