@@ -18,6 +18,7 @@ from ophyd.status import DeviceStatus
 from bl_steer.diffraction import FrameAxes
 from devices.exposure import Exposures
 from devices.frames_file import DetectorError, FramesDevice
+from devices.setting import Setting
 
 __all__ = ["AreaDetector", "DetectorError"]
 
@@ -48,8 +49,8 @@ class AreaDetector(FramesDevice):
     acquire = Component(EpicsSignal, "Acquire", kind=Kind.omitted)
     busy = Component(EpicsSignalRO, "AcquireBusy", kind=Kind.omitted, auto_monitor=True)
     state = Component(EpicsSignalRO, "DetectorState_RBV", kind=Kind.omitted)
-    exposure_time = Component(EpicsSignal, "AcquireTime", kind=Kind.config, doc="of a frame, s")
-    n_frames = Component(EpicsSignal, "NumImages", kind=Kind.config, doc="frames of a trigger")
+    exposure_time = Setting(EpicsSignal, "AcquireTime", kind=Kind.config, doc="of a frame, s")
+    n_frames = Setting(EpicsSignal, "NumImages", kind=Kind.config, doc="frames of a trigger")
     image = Component(EpicsSignalRO, "ArrayData", kind=Kind.omitted)
     qx = Component(Signal, value=[], kind=Kind.config, doc="q in the plane of each column")
     qz = Component(Signal, value=[], kind=Kind.config, doc="q out of the plane of each row")

@@ -12,6 +12,7 @@ from ophyd.status import DeviceStatus, SubscriptionStatus
 
 from devices.exposure import falling_edge
 from devices.sem import ScanningElectronMicroscope
+from devices.setting import Setting
 
 __all__ = ["FibSemColumn", "IonMill", "MillError"]
 
@@ -31,13 +32,13 @@ class FibSemColumn(ScanningElectronMicroscope):
     is corrected for the tilt of the face, so its pixels are square.
     """
 
-    working_distance = Component(
+    working_distance = Setting(
         EpicsSignal, "WorkingDistance", kind=Kind.normal, doc="focus: lens to face, mm"
     )
-    beam_shift_x = Component(
+    beam_shift_x = Setting(
         EpicsSignal, "BeamShiftX", kind=Kind.normal, doc="of the field over the specimen, nm"
     )
-    beam_shift_y = Component(
+    beam_shift_y = Setting(
         EpicsSignal, "BeamShiftY", kind=Kind.normal, doc="of the field over the specimen, nm"
     )
     beam_shift_range = Component(
@@ -58,14 +59,14 @@ class IonMill(Device):
     """
 
     target = Component(EpicsSignal, "Depth", kind=Kind.omitted, doc="to mill to, nm")
-    depth = Component(
+    depth = Setting(
         EpicsSignal, "Depth_RBV", kind=Kind.hinted, doc="milled to, nm; put it to correct it"
     )
     n_cuts = Component(EpicsSignalRO, "Cuts_RBV", kind=Kind.normal, doc="runs of the beam so far")
     start = Component(EpicsSignal, "Start", kind=Kind.omitted)
     busy = Component(EpicsSignalRO, "Busy", kind=Kind.omitted, auto_monitor=True)
-    current = Component(EpicsSignal, "Current", kind=Kind.config, doc="of the ion beam, pA")
-    cut_time = Component(EpicsSignal, "CutTime", kind=Kind.config, doc="of one run, s")
+    current = Setting(EpicsSignal, "Current", kind=Kind.config, doc="of the ion beam, pA")
+    cut_time = Setting(EpicsSignal, "CutTime", kind=Kind.config, doc="of one run, s")
 
     def set(self, depth_nm: float) -> DeviceStatus:
         """Mill to a depth, nm; done at once where the face is there already or beyond.

@@ -10,11 +10,12 @@ import logging
 from time import monotonic
 from typing import Any
 
-from ophyd import Component, EpicsMotor, EpicsSignalRO
+from ophyd import Component, EpicsMotor, EpicsSignal, EpicsSignalRO
 from ophyd.status import MoveStatus
 from ophyd.utils.errors import DisconnectedError, StatusTimeoutError
 
 from devices.connection import fail, fail_when_lost, silent_records
+from devices.setting import Setting
 
 __all__ = ["MotorAxis", "MotorError"]
 
@@ -43,6 +44,7 @@ class MotorAxis(EpicsMotor):
     `MotorError` that says so.
     """
 
+    velocity = Setting(EpicsSignal, ".VELO", kind="config", auto_monitor=True)
     retry_deadband = Component(EpicsSignalRO, ".RDBD", kind="omitted", auto_monitor=True)
 
     _stopped = False

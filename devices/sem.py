@@ -14,6 +14,7 @@ from ophyd.status import DeviceStatus
 
 from devices.exposure import Exposures
 from devices.frames_file import FramesDevice
+from devices.setting import Setting
 
 __all__ = ["ScanningElectronMicroscope"]
 
@@ -43,18 +44,18 @@ class ScanningElectronMicroscope(FramesDevice):
     image = Component(EpicsSignalRO, "ArrayData", kind=Kind.omitted)
     n_rows = Component(EpicsSignalRO, "ArraySize1_RBV", kind=Kind.config)
     n_columns = Component(EpicsSignalRO, "ArraySize0_RBV", kind=Kind.config)
-    pixel_size = Component(EpicsSignal, "PixelSize", kind=Kind.config, doc="edge of a pixel, nm")
-    accelerating_voltage = Component(
+    pixel_size = Setting(EpicsSignal, "PixelSize", kind=Kind.config, doc="edge of a pixel, nm")
+    accelerating_voltage = Setting(
         EpicsSignal, "AcceleratingVoltage", kind=Kind.config, doc="of the beam, kV"
     )
-    dwell_time = Component(EpicsSignal, "DwellTime", kind=Kind.config, doc="on a pixel, µs")
-    working_distance = Component(
+    dwell_time = Setting(EpicsSignal, "DwellTime", kind=Kind.config, doc="on a pixel, µs")
+    working_distance = Setting(
         EpicsSignal, "WorkingDistance", kind=Kind.config, doc="lens to sample, mm"
     )
-    etching_time = Component(
+    etching_time = Setting(
         Signal, value=0.0, kind=Kind.config, doc="selective etching of the section, s"
     )
-    staining = Component(Signal, value="none", kind=Kind.config, doc="none, osmium, …")
+    staining = Setting(Signal, value="none", kind=Kind.config, doc="none, osmium, …")
     mean = Component(Signal, value=0.0, kind=Kind.hinted, doc="mean grey level of the field")
     valid = Component(Signal, value=0, kind=Kind.normal, doc="0 marks a blank image")
 

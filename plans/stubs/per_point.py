@@ -69,10 +69,9 @@ def move_to(position: Position) -> MsgGenerator[None]:
         yield from bps.mv(*(item for pair in position.items() for item in pair))
     except FailedStatus as failure:
         spot = ", ".join(f"{axis.name} = {value:g}" for axis, value in position.items())
-        raise StageError(
-            f"the axes must arrive at {spot}, got: {failure.__cause__ or failure}; "
-            "check limit switches and alarms"
-        ) from failure
+        reason = str(failure.__cause__ or failure)
+        remedy = "" if "; " in reason else "; check limit switches and alarms"  # the axis has said
+        raise StageError(f"the axes must arrive at {spot}, got {reason}{remedy}") from failure
 
 
 def expose(
@@ -163,9 +162,8 @@ class rocking_sweep:
 
     def __post_init__(self) -> None:
         _check_angles(self)
-        object.__setattr__(
-            self, "_row", FrameAngles(self.angle_key)
-        )  # one for all events of a stream
+        # One object for all events: a stream has one of a name.
+        object.__setattr__(self, "_row", FrameAngles(self.angle_key))
 
     def check(self) -> None:
         """Refuse angles beyond the circle's limits, and a circle without a velocity."""

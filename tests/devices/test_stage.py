@@ -54,7 +54,7 @@ def test_limit_switch_stops_the_run_and_names_the_axis(
     grid = Space.grid([0.0, 30.0], [0.0, 30.0, 60.0])
     with pytest.raises(
         StageError,
-        match=r"must arrive at stage_x = 0, stage_y = 60, got .*stage_y.*; check limit switches",
+        match=r"at stage_x = 0, stage_y = 60, got .*stage_y.*; check its limit switches",
     ):
         RE(map_sample(beamline.det, stage, monitor=beamline.monitor, grid=grid))
     assert documents.stop["exit_status"] == "fail"

@@ -100,6 +100,17 @@ def paused_run(session: Session) -> dict[str, Any]:
     }
 
 
+def repeated_sets(session: Session) -> list[float]:
+    """Set a value while another set of it is under way, as after a pause; return what is left."""
+    exposure = session.devices["det"].exposure_time
+    usual = float(exposure.get())
+    for status in [exposure.set(value) for value in (2.0 * usual, 2.0 * usual, 3.0 * usual)]:
+        status.wait(10.0)
+    left = float(exposure.get(use_monitor=False))
+    exposure.set(usual).wait(10.0)
+    return [left / usual, float(exposure.get(use_monitor=False)) / usual]
+
+
 def swept_circle(session: Session) -> dict[str, Any]:
     """Turn the circle through the reflection while the detector takes its series."""
     det, eta = session.devices["det"], session.devices["diffractometer"].eta
@@ -128,6 +139,7 @@ def main(prefix: str, data_dir: str) -> None:
         report = {
             "refusals": refusals(session),
             "stopped": stopped_move(session),
+            "repeated": repeated_sets(session),
             "swept": swept_circle(session),
             "run": paused_run(session),
         }

@@ -155,6 +155,10 @@ def test_a_stopped_motor_stays_where_it_is_and_obeys_the_next_move(report: dict[
     assert stopped["next"] == 90.0
 
 
+def test_a_set_during_a_set_is_carried_out_after_it(report: dict[str, Any]) -> None:
+    assert report["repeated"] == pytest.approx([3.0, 1.0])
+
+
 def test_frames_of_a_sweep_over_channel_access_follow_the_circle(report: dict[str, Any]) -> None:
     swept = report["swept"]
     film = SigeFilm("smooth", seed=1)
