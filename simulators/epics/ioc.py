@@ -21,7 +21,7 @@ from caproto.asyncio.server import Context
 
 from devices.beamline import PREFIX
 from simulators.epics.motor_record import ActingEnum, ActingString, HurriedTime, MotorRecord
-from simulators.film.beamline import ALIGNED_DEG, MARGIN, READOUT_S
+from simulators.film.beamline import ALIGNED_DEG, MARGIN, READOUT_S, SETTLE_S, SPEED
 from simulators.film.faults import Faults
 from simulators.film.sample import Sample
 
@@ -39,6 +39,9 @@ class _Detector:
     Each frame sees where stage and rocking circle are in the middle of its exposure. A series that
     was stopped leaves its shots to the next one: repeated after a pause, they keep their noise.
     A put of 1 to ``Acquire`` while it exposes is ignored, as areaDetector's drivers do.
+
+    The beam drifts with the time that the beamline in process takes for the same points, without
+    what a client adds: the same points give the same counts there and here.
     """
 
     def __init__(
@@ -52,6 +55,8 @@ class _Detector:
         self._sample, self._motors, self._time = sample, motors, time
         self.faults = faults
         self._shot = self._turn = 0
+        self._beam_s = 0.0
+        self._place = self._where(0.0)
         size = math.prod(sample.axes.shape)
         self.acquire = ActingEnum(self._act, value="Done", enum_strings=("Done", "Acquire"))
         self.busy = ChannelEnum(value="Done", enum_strings=("Done", "Acquiring"))
@@ -80,11 +85,14 @@ class _Detector:
             self.faults.next()
             return
         shots = []
+        place = self._where(self._time.elapsed_s)
+        way = max(abs(here - there) for here, there in zip(place, self._place, strict=True))
+        beam_s = self._beam_s + (way / SPEED + SETTLE_S)
         begun_s, exposure_s = self._time.elapsed_s, float(self.exposure_time.value)
         for shot in range(self._shot, self._shot + int(self.n_frames.value)):
             middle_s = begun_s + 0.5 * exposure_s
             await self._time.sleep_until(middle_s)
-            x, y, eta = (motor.position_at(middle_s) for motor in self._motors)
+            x, y, eta = self._where(middle_s)
             await self._time.sleep_until(begun_s + exposure_s)
             if turn != self._turn:
                 return
@@ -93,15 +101,17 @@ class _Detector:
                     x,
                     y,
                     exposure_s=exposure_s,
-                    time_s=begun_s,
+                    time_s=beam_s,
                     shot=shot,
                     rocking_deg=eta - ALIGNED_DEG,
                 )
             )
             begun_s += exposure_s
+            beam_s += exposure_s
         await self._time.sleep(READOUT_S)
         if turn == self._turn:
             self._shot += len(shots)
+            self._beam_s, self._place = beam_s + READOUT_S, self._where(begun_s)
             frames, counts = self.faults.spoil(
                 np.stack([frame for frame, _ in shots]), [counts for _, counts in shots]
             )
@@ -109,6 +119,10 @@ class _Detector:
             await self.image.write(frames.ravel())
             await self.counts.write(counts)
             await self._end()
+
+    def _where(self, time_s: float) -> tuple[float, ...]:
+        """Return the stage's positions and the rocking circle's angle at a time."""
+        return tuple(motor.position_at(time_s) for motor in self._motors)
 
     async def _end(self) -> None:
         self._turn += 1

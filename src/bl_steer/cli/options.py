@@ -123,6 +123,18 @@ def json_option(parser: Parser, run: Run) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result as JSON")
 
 
+def prefix_option(parser: Parser) -> None:
+    """Add ``--prefix``, of process variables."""
+    parser.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+
+
+def axes_option(parser: Parser) -> None:
+    """Add ``--axes``, of the detector's pixels."""
+    parser.add_argument(
+        "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
+    )
+
+
 def data_option(parser: Parser) -> None:
     """Let the user say where the store is."""
     parser.add_argument(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 
 from bl_steer import session
-from bl_steer.cli.options import PRESETS, Parser, data_option
+from bl_steer.cli.options import PRESETS, Parser, axes_option, data_option, prefix_option
 from bl_steer.settings import Settings
 
 __all__ = ["add_ioc", "add_session"]
@@ -37,10 +36,8 @@ def add_session(parser: Parser, argv: Sequence[str]) -> None:
         "--fibsem grains, network, by default grains",
     )
     parser.add_argument("--seed", type=int, help=f"of the simulation; {settings.seed} by default")
-    _prefix_option(parser)
-    parser.add_argument(
-        "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
-    )
+    prefix_option(parser)
+    axes_option(parser)
 
 
 def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
@@ -48,7 +45,7 @@ def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
     parser.set_defaults(run=_ioc)
     parser.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
     parser.add_argument("--seed", type=int, default=0, help="of the film")
-    _prefix_option(parser)
+    prefix_option(parser)
     parser.add_argument("--speedup", type=float, default=1.0, metavar="X", help="1 is real time")
     parser.add_argument(
         "--fault",
@@ -57,10 +54,6 @@ def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
         metavar="F",
         help="KIND@N[-M][:DEVICE][=SIZE]: what goes wrong at measurement N, as stall@5:y; repeat",
     )
-
-
-def _prefix_option(parser: Parser) -> None:
-    parser.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
 
 
 def _session(arguments: argparse.Namespace) -> None:

@@ -9,12 +9,22 @@ from statistics import median
 from typing import Any
 
 from bl_steer import trials
-from bl_steer.cli.options import PRESETS, Parser, data_option, json_option, out_option, print_row
+from bl_steer.cli.options import (
+    PRESETS,
+    Parser,
+    axes_option,
+    data_option,
+    json_option,
+    out_option,
+    prefix_option,
+    print_row,
+)
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
+DEFAULT_SAMPLE = "multi-domain"
 DEMO_SEED = 10
 PAPER_SEED = 13
 """Films on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
@@ -36,8 +46,14 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``find``."""
     json_option(parser, _find)
     data_option(parser)
-    presets = ", ".join(PRESETS)
-    parser.add_argument("--sample", default="multi-domain", metavar="PRESET", help=presets)
+    parser.add_argument(
+        "--sample", metavar="PRESET", help=f"{', '.join(PRESETS)}; by default {DEFAULT_SAMPLE}"
+    )
+    parser.add_argument(
+        "--epics", action="store_true", help="on the PVs of devices/beamline.py, as bl-steer ioc"
+    )
+    prefix_option(parser)
+    axes_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
     agents = f"that chooses the points: {', '.join(trials.AGENTS)}"
     parser.add_argument("--agent", default="bayesian", metavar="NAME", help=agents)
@@ -111,8 +127,15 @@ def _find(arguments: argparse.Namespace) -> Any:
     agent = arguments.agent
     if agent == "bayesian" and arguments.start == "random":
         agent = "bayesian-random-start"
+    if arguments.epics:
+        return _find_on_epics(arguments, agent)
+    if arguments.prefix is not None or arguments.axes is not None:
+        raise ValueError(
+            f"--prefix and --axes must come with --epics, got {arguments.prefix or arguments.axes} "
+            "without; add --epics"
+        )
     report = trials.find(
-        arguments.sample,
+        arguments.sample or DEFAULT_SAMPLE,
         seed=arguments.seed,
         budget=arguments.budget,
         target=arguments.target,
@@ -121,6 +144,32 @@ def _find(arguments: argparse.Namespace) -> Any:
         exposure_s=arguments.exposure_s,
     )
     _print_found(report)
+    _print_run(report)
+    return report
+
+
+def _find_on_epics(arguments: argparse.Namespace, agent: str) -> Any:
+    if arguments.sample is not None:
+        raise ValueError(
+            f"--sample must be left out with --epics, got {arguments.sample}; the sample is what "
+            "stands in the beam there"
+        )
+    report = trials.find_on_epics(
+        prefix=arguments.prefix,
+        axes=arguments.axes,
+        seed=arguments.seed,
+        budget=arguments.budget,
+        target=arguments.target,
+        agent=agent,
+        data_dir=arguments.data,
+        exposure_s=arguments.exposure_s,
+    )
+    print(
+        f"brightest     at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
+        f"{report['best_value']:.4g} ± {report['best_sd']:.2g} counts\n"
+        f"measurements  {report['n_measured']}, {report['n_invalid']} of them invalid\n"
+        f"duration      {report['duration_s'] / 60:.1f} min"
+    )
     _print_run(report)
     return report
 

@@ -1,6 +1,7 @@
 from .agents import AGENTS as AGENTS
 from .film import demo as demo
 from .film import find as find
+from .film import find_on_epics as find_on_epics
 from .film import paper_figure_1 as paper_figure_1
 from .film import replay as replay
 from .paper import draw_paper as draw_paper

@@ -5,6 +5,7 @@ Each returns its report, which `bl_steer.cli` prints and writes as JSON.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,11 @@ from typing import Any
 from bl_steer import plotting
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.runs import open_run
-from bl_steer.session import open_session
-from bl_steer.trials.trial import Trial, check_trial, replay_trials, steer
+from bl_steer.session import epics, open_session
+from bl_steer.trials.trial import Trial, agent_of, check_trial, replay_trials, steer
 from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
 
-__all__ = ["demo", "find", "paper_figure_1", "replay"]
+__all__ = ["demo", "find", "find_on_epics", "paper_figure_1", "replay"]
 
 
 def find(
@@ -45,6 +46,48 @@ def find(
             exposure_s=exposure_s,
         )
     return find_report(sample, seed, len(truth), trial)
+
+
+def find_on_epics(
+    *,
+    prefix: str | None,
+    axes: Path | None,
+    seed: int,
+    budget: int,
+    target: str | None,
+    agent: str,
+    data_dir: Path,
+    exposure_s: float,
+) -> dict[str, Any]:
+    """Find the brightest spot on EPICS; return what ``bl-steer find --epics --json`` writes.
+
+    The points are those of `find` for the same seed, where `bl-steer ioc` serves the same film.
+    """
+    name, options = agent_of(agent)
+    with open_session(epics(axes, prefix=prefix), data_dir=data_dir) as session:
+        began = time.monotonic()
+        uid, hotspot = session.run(
+            session.find_hotspot(
+                target=target or DEFAULT_TARGET,
+                budget=budget,
+                seed=seed,
+                agent=name,
+                agent_options=options,
+                exposure_s=exposure_s,
+            )
+        )
+    return {
+        "seed": seed,
+        "best_x_um": hotspot.best_x,
+        "best_y_um": hotspot.best_y,
+        "best_value": hotspot.best_value,
+        "best_sd": hotspot.best_sd,
+        "n_measured": hotspot.n_measured,
+        "n_invalid": hotspot.n_invalid,
+        "stop_reason": hotspot.stop_reason,
+        "duration_s": time.monotonic() - began,
+        "run_uid": uid,
+    }
 
 
 def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[str, Any]:

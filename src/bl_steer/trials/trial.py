@@ -22,7 +22,7 @@ from bl_steer.store import Store
 from bl_steer.trials.agents import AGENTS
 from simulators.film import Sample, SimulatedBeamline, true_map
 
-__all__ = ["Trial", "check_trial", "replay_trials", "sample_space", "steer"]
+__all__ = ["Trial", "agent_of", "check_trial", "replay_trials", "sample_space", "steer"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,7 @@ def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposur
     ValueError
         For a target, budget, agent or exposure that cannot work.
     """
-    if agent not in AGENTS:
-        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}; choose one")
+    agent_of(agent)
     if not 0.0 < exposure_s < np.inf:
         raise ValueError(f"exposure must be positive and finite, got {exposure_s:g} s; try 10 s")
     make_feature(target, sample.axes)
@@ -73,6 +72,13 @@ def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposur
             f"an NMF with {n_components} components needs at least as many patterns, got a budget "
             f"of {budget}; raise the budget or lower the components"
         )
+
+
+def agent_of(agent: str) -> tuple[str, Mapping[str, Any]]:
+    """Return name and options, for `find_hotspot`, of an agent of `bl_steer.trials.AGENTS`."""
+    if agent not in AGENTS:
+        raise ValueError(f"agent must be one of {', '.join(AGENTS)}, got {agent!r}; choose one")
+    return AGENTS[agent]
 
 
 def steer(
@@ -101,7 +107,7 @@ def steer(
     beamline: SimulatedBeamline = session.instrument.simulator
     check_trial(beamline.sample, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
     space = sample_space(beamline.sample)
-    name, options = AGENTS[agent]
+    name, options = agent_of(agent)
     decisions: list[Mapping[str, Any]] = []
     token = session.RE.subscribe(_collect_decisions(decisions))
     started = beamline.clock.elapsed_s
