@@ -12,6 +12,7 @@ import numpy as np
 from bl_steer.slicing import TrackingMarks
 from bl_steer.slicing.watch import SliceWatch
 from plans.stubs.micrographs import condition_problems
+from plans.stubs.options import is_whole_number
 
 __all__ = ["SliceOptions", "carry_on"]
 
@@ -33,7 +34,8 @@ class SliceOptions:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the options, JSON-compatible."""
-        return asdict(self)
+        numbers = {"n_slices": int(self.n_slices), "max_retakes": int(self.max_retakes)}
+        return asdict(self) | numbers
 
     def check(
         self,
@@ -55,7 +57,7 @@ class SliceOptions:
         problems = [
             f"{name} must be a whole number, {least} or more, got {value!r}; try {name}={example}"
             for name, least, example in (("n_slices", 1, 100), ("max_retakes", 0, 2))
-            if not (isinstance(value := getattr(self, name), int) and value >= least)
+            if not (is_whole_number(value := getattr(self, name)) and value >= least)
         ]
         return problems + [
             f"{name} must be positive and finite, got {value!r} {unit}; try {name}={example}"

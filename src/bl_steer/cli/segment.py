@@ -86,8 +86,8 @@ def _data_options(parser: Parser) -> None:
 
 def _training_options(parser: Parser) -> None:
     parser.add_argument("--network", default="segnet", help="segnet, segnet-vgg, unet or pspnet")
-    parser.add_argument("--steps", type=int, default=600, help="of training, at most")
-    parser.add_argument("--seed", type=int, default=0, help="of the training")
+    parser.add_argument("--steps", type=int, default=600, help="most steps of training")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parser.add_argument(
         "--upright", action="store_true", help="do not rotate: up and down differ in the images"
     )

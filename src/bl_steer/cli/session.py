@@ -44,7 +44,7 @@ def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``ioc``."""
     parser.set_defaults(run=_ioc)
     parser.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
-    parser.add_argument("--seed", type=int, default=0, help="of the film")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the film")
     prefix_option(parser)
     parser.add_argument("--speedup", type=float, default=1.0, metavar="X", help="1 is real time")
     parser.add_argument(

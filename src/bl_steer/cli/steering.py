@@ -38,7 +38,9 @@ def add_demo(parser: Parser, argv: Sequence[str]) -> None:
     json_option(parser, _demo)
     data_option(parser)
     parser.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
-    parser.add_argument("--seed", type=int, default=DEMO_SEED, help="of the film and of the agent")
+    parser.add_argument(
+        "--seed", type=int, default=DEMO_SEED, help="seed of the film and of the agent"
+    )
     parser.add_argument("--figure", type=Path, default=Path("point_A.png"), help="PNG to write")
 
 
@@ -54,7 +56,7 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     )
     prefix_option(parser)
     axes_option(parser)
-    parser.add_argument("--seed", type=int, default=0, help="of the film and of the agent")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the film and of the agent")
     agents = f"that chooses the points: {', '.join(trials.AGENTS)}"
     parser.add_argument("--agent", default="bayesian", metavar="NAME", help=agents)
     parser.add_argument(
@@ -89,7 +91,7 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``paper``."""
     json_option(parser, _paper)
     data_option(parser)
-    parser.add_argument("--seed", type=int, default=PAPER_SEED, help="of film and specimens")
+    parser.add_argument("--seed", type=int, default=PAPER_SEED, help="seed of film and specimens")
     out_option(parser, "paper", "of the figures")
     parser.add_argument(
         "--scale",
@@ -106,8 +108,10 @@ def _steering_options(parser: Parser) -> None:
         help="what to maximise: total, map, roi:…, ref:… or nmf:…; by default the Ge-rich phase, "
         "or a map's total",
     )
-    parser.add_argument("--budget", type=int, default=48, help="measurements")
-    parser.add_argument("--exposure-s", type=float, default=10.0, metavar="S", help="of a frame")
+    parser.add_argument("--budget", type=int, default=48, help="number of measurements")
+    parser.add_argument(
+        "--exposure-s", type=float, default=10.0, metavar="S", help="exposure time of a frame, s"
+    )
 
 
 def _demo(arguments: argparse.Namespace) -> Any:

@@ -20,11 +20,11 @@ ADDRESS = "http://127.0.0.1:8800"
 def add_submit(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``submit``, and those of the analysis that is named."""
     json_option(parser, _submit)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="to analyse")
+    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files to analyse")
     _analysis_option(parser)
-    parser.add_argument("--server", default=ADDRESS, metavar="URL", help="of the server")
+    parser.add_argument("--server", default=ADDRESS, metavar="URL", help="address of the server")
     parser.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
-    parser.add_argument("--sample-name", default="", metavar="NAME", help="of the specimen")
+    parser.add_argument("--sample-name", default="", metavar="NAME", help="name of the specimen")
     parser.add_argument(
         "--may-train", action="store_true", help="the files may serve to train models further"
     )
