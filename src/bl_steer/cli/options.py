@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -77,6 +78,8 @@ class Parser(argparse.ArgumentParser):
     ) -> None:
         # An abbreviation would turn ambiguous as soon as a like option is added.
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, **settings})
+        # argparse takes "-1" for a value, but "-1,1,1" for an option that it does not know.
+        self._negative_number_matcher = re.compile(r"-\.?\d")
         self._add_options, self.lenient = add_options, lenient
 
     def complete(self, argv: Sequence[str] = ()) -> None:

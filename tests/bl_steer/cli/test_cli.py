@@ -151,6 +151,7 @@ BAD = [
     (("superres", "train", "narrow.npy", *STACK), "slices must span at least 3 pitches"),
     (("superres", "run", "small.npy", "--model", "missing", *STACK), "a model must be a folder"),
     (("structure", "small.npy", "--voxel-nm", "100,10,10", *INTO), "two to 16 phases"),
+    (("structure", "small.npy", "--voxel-nm", "-1,1,1", *INTO), "got -1, 1, 1"),
     (("segment", "run", "missing.png", "--out", "out"), "'missing.png', which does not exist"),
     (("segment", "train", "missing", "--out", "out"), "missing"),
     (("segment", "train", "good.npz", "--out", "out"), "good.npz"),
