@@ -24,11 +24,12 @@ from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.diffraction import Reduction
 from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
-from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering
+from bl_steer.runs import Run
+from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering, catch_up
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_limits, grid_of
 from plans.stubs.messages import record, think
-from plans.stubs.options import check_exposure, is_whole_number, set_exposure
+from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
 from plans.stubs.per_point import PerPoint, move_to
 from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
@@ -36,6 +37,7 @@ from plans.stubs.timeouts import bounded
 
 __all__ = ["Hotspot", "find_hotspot"]
 
+DEFAULTS = {"budget": 48, "seed": 0, "agent": "bayesian"}
 UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
 
 
@@ -71,16 +73,17 @@ def find_hotspot(
     per_point: PerPoint | None = None,
     monitor: Readable[Any] | None = None,
     target: str | None = None,
-    budget: int = 48,
-    seed: int = 0,
+    budget: int | None = None,
+    seed: int | None = None,
     grid: Space | Mapping[str, Any] | None = None,
     forbidden: Sequence[Mapping[str, Any]] = (),
-    agent: str | Agent = "bayesian",
+    agent: str | Agent | None = None,
     agent_options: Mapping[str, Any] | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     reduction: Reduction | None = None,
     timeout_s: float | None = None,
+    resumes: Run | None = None,
     move_to_best: bool = False,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
@@ -97,14 +100,14 @@ def find_hotspot(
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
-    budget : number of measurements, repeats of dead frames included
-    seed : of the agent; the same seed and the same patterns give the same points
+    budget : number of measurements, repeats of dead frames included; 48 by default
+    seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
     forbidden : zones where nothing is measured: ``{"box": [[x0, y0], [x1, y1]]}``,
         ``{"circle": [x, y, r]}``, ``{"polygon": [[x, y], …]}``
-    agent : name of an agent (see `bl_steer.agents.make_agent`), or an object with ``suggest`` and
-        ``ingest``
+    agent : name of an agent (see `bl_steer.agents.make_agent`), "bayesian" by default, or an object
+        with ``suggest`` and ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
     exposure_s : exposure time of a frame, which stays set; the detector's own by default
     min_monitor : least monitor counts of an exposure with beam; by default a tenth of the run's
@@ -112,6 +115,8 @@ def find_hotspot(
     reduction : frames and angles to a pattern (`bl_steer.diffraction.Reduction`); by default the
         sum of a point's frames
     timeout_s : of each wait; by default from the devices' own velocity and exposure time
+    resumes : a run of this plan that was broken off; its points and settings count, and the budget
+        goes on. Only a larger `budget` may be given with it
     move_to_best : leave the axes at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
@@ -123,14 +128,31 @@ def find_hotspot(
     Raises
     ------
     ValueError
-        Before anything moves, for a budget, target, grid or agent that cannot work.
+        Before anything moves, for a budget, target, grid or agent that cannot work, and for a run
+        that cannot be carried on (`bl_steer.steering.ResumeError`).
     TypeError
         Before anything moves, for an agent that is none.
     bl_steer.steering.DetectorDeadError
         After several dead frames in a row; all earlier points are in the record.
     """
     check_md(md)
-    grid = grid_of(grid, forbidden)
+    options = options_of(
+        resumes,
+        "find_hotspot",
+        DEFAULTS,
+        target=target,
+        budget=budget,
+        seed=seed,
+        grid=grid,
+        forbidden=forbidden,
+        agent=agent,
+        agent_options=agent_options,
+        exposure_s=exposure_s,
+        min_monitor=min_monitor,
+    )
+    target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
+    exposure_s = options["exposure_s"]
+    grid = grid_of(options["grid"], options["forbidden"])
     if not is_whole_number(budget) or budget < 1:
         raise ValueError(
             f"budget must be a whole number of measurements, 1 or more, got {budget!r}; "
@@ -154,7 +176,7 @@ def find_hotspot(
         target=target,
         per_point=per_point,
         also_read=also_read,
-        min_monitor=min_monitor,
+        min_monitor=options["min_monitor"],
         reduction=reduction,
         timeout_s=timeout_s,
     )
@@ -168,11 +190,12 @@ def find_hotspot(
     settings = {
         "target": reader.target,
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
-        "agent_options": dict(agent_options or {}),
+        "agent_options": dict(options["agent_options"] or {}),
         "seed": int(seed),
         "budget": int(budget),
         "grid": grid.to_dict(),
-        "noise_per_point": True,
+        "noise_per_point": resumes is None or resumes.steering.get("noise_per_point", False),
+        "exposure_s": exposure_s,
     }
     steering = build_steering(
         settings, reader.axes_of_pattern(), agent=None if isinstance(agent, str) else agent
@@ -189,7 +212,11 @@ def find_hotspot(
         yield from record([row], "result")
 
     def whole() -> MsgGenerator[None]:
-        @bpp.run_decorator(md=reader.start_document("find_hotspot", settings, md))
+        document = reader.start_document("find_hotspot", settings, md, resumes)
+        if resumes is not None:
+            yield from think(executor, lambda: catch_up(steering, resumes, reader.recall(resumes)))
+
+        @bpp.run_decorator(md=document)
         @bpp.stage_decorator(reader.devices)
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:
@@ -229,7 +256,7 @@ def _steer(
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
 
-    for number in range(steering.budget):
+    for number in range(steering.n_observed, steering.budget):
         try:
             decision = yield from think(executor, thought)
         except SpaceExhausted:

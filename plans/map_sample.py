@@ -5,6 +5,7 @@ To find the brightest spot only, use `plans.find_hotspot`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,11 +15,12 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
+from bl_steer.runs import PointResult, Run
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_limits, grid_of
 from plans.stubs.messages import think
-from plans.stubs.options import check_exposure, set_exposure
+from plans.stubs.options import check_exposure, options_of, set_exposure
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 
@@ -33,10 +35,11 @@ def map_sample(
     monitor: Readable[Any] | None = None,
     grid: Space | Mapping[str, Any] | None = None,
     forbidden: Sequence[Mapping[str, Any]] = (),
-    snake: bool = True,
+    snake: bool | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     timeout_s: float | None = None,
+    resumes: Run | None = None,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[int]:
@@ -46,7 +49,8 @@ def map_sample(
     ----------
     detectors, axes, per_point, monitor, grid, forbidden : as for `plans.find_hotspot`
     exposure_s, min_monitor, timeout_s, also_read, md : likewise
-    snake : turn round at the end of each row, instead of travelling back
+    snake : turn round at the end of each row, as by default, instead of travelling back
+    resumes : a run of this plan that was broken off; its points and settings count
 
     Returns
     -------
@@ -60,14 +64,25 @@ def map_sample(
         When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
     check_md(md)
-    grid = grid_of(grid, forbidden)
+    options = options_of(
+        resumes,
+        "map_sample",
+        {"snake": True},
+        grid=grid,
+        forbidden=forbidden,
+        snake=snake,
+        exposure_s=exposure_s,
+        min_monitor=min_monitor,
+    )
+    exposure_s = options["exposure_s"]
+    grid = grid_of(options["grid"], options["forbidden"])
     reader = PointReader(
         detectors,
         axes,
         monitor=monitor,
         per_point=per_point,
         also_read=also_read,
-        min_monitor=min_monitor,
+        min_monitor=options["min_monitor"],
         timeout_s=timeout_s,
     )
     check_exposure(exposure_s, reader.detector)
@@ -75,26 +90,40 @@ def map_sample(
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, prefer_frames=True)
-    settings = {"grid": grid.to_dict(), "budget": int(grid.allowed.sum()), "snake": snake}
+    settings = {
+        "grid": grid.to_dict(),
+        "budget": int(grid.allowed.sum()),
+        "snake": options["snake"],
+        "exposure_s": exposure_s,
+    }
     executor = ThreadPoolExecutor(1, thread_name_prefix="read")
     n_measured = 0
 
     def whole() -> MsgGenerator[None]:
-        @bpp.run_decorator(md=reader.start_document("map_sample", settings, md))
+        document = reader.start_document("map_sample", settings, md, resumes)
+        known: deque[PointResult] = deque()
+        if resumes is not None:
+            known.extend((yield from think(executor, lambda: reader.recall(resumes))))
+
+        @bpp.run_decorator(md=document)
         @bpp.stage_decorator(reader.devices)
         def run() -> MsgGenerator[None]:
             nonlocal n_measured
             invalid = 0  # in a row, over the points too
-            for position in grid.snake() if snake else grid.points[grid.allowed]:
+            for position in grid.snake() if settings["snake"] else grid.points[grid.allowed]:
                 for _ in range(1 + MAX_RETAKES):
-                    yield from reader.measure(position, n_measured)
-                    result = yield from think(executor, reader.take)
+                    earlier = bool(known)
+                    if earlier:
+                        result: PointResult | None = known.popleft()
+                    else:
+                        yield from reader.measure(position, n_measured)
+                        result = yield from think(executor, reader.take)
                     n_measured += 1
                     if result is None or result.pattern is not None:  # None: nobody answers
                         invalid = 0
                         break
                     invalid += 1
-                if result is not None:
+                if result is not None and not earlier:
                     where = dict(zip(grid.names, position, strict=True))
                     # A point that stays dead is left out; the next one may be better.
                     check_alive(result, invalid if invalid > 1 + MAX_RETAKES else 0, where)

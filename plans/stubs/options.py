@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral
 from typing import Any
@@ -10,9 +11,41 @@ from typing import Any
 import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
-__all__ = ["check_exposure", "is_whole_number", "least_counts", "set_exposure", "versions"]
+from bl_steer.runs import Run
+from bl_steer.steering import carried_options
+
+__all__ = [
+    "check_exposure",
+    "is_whole_number",
+    "least_counts",
+    "options_of",
+    "set_exposure",
+    "versions",
+]
 
 PACKAGES = ("botorch", "gpytorch", "torch", "scikit-learn", "numpy")
+
+
+def options_of(
+    resumes: Run | None, plan: str, defaults: Mapping[str, Any], **given: Any
+) -> dict[str, Any]:
+    """Return a plan's options: as given or by default, and those of a run that is carried on.
+
+    Parameters
+    ----------
+    resumes : the run to carry on; None for a new one
+    plan : its name
+    defaults : of options that are None where they are left out
+    given : the options
+
+    Raises
+    ------
+    bl_steer.steering.ResumeError
+        For a run that cannot be carried on, and options that contradict it.
+    """
+    if resumes is not None:
+        return carried_options(resumes, plan, given)
+    return {name: defaults.get(name) if v is None else v for name, v in given.items()}
 
 
 def is_whole_number(value: object) -> bool:

@@ -15,7 +15,8 @@ from bluesky.utils import Msg, MsgGenerator
 from bl_steer.agents import Space
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.features import parse_target
-from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout
+from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
+from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
 from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
 from plans.stubs.detectors import (
@@ -159,10 +160,16 @@ class PointReader:
         self._tolerances = [0.5 * space.pitch] * len(self.axes)
 
     def start_document(
-        self, plan_name: str, settings: Mapping[str, Any], md: Mapping[str, Any] | None
+        self,
+        plan_name: str,
+        settings: Mapping[str, Any],
+        md: Mapping[str, Any] | None,
+        resumes: Run | None = None,
     ) -> dict[str, Any]:
         """Return the run's start metadata: what a later reader needs to repeat every decision."""
-        self._nominal_counts = self._nominal()
+        self._nominal_counts = (
+            self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
+        )
         self._readout = Readout(
             field=self.field,
             monitor=self._monitor_key,
@@ -179,7 +186,7 @@ class PointReader:
             source = {"kind": "field", "key": self.field}
         describe_ = getattr(self.per_point, "describe", None)
         name = getattr(self.per_point, "__name__", type(self.per_point).__name__)
-        return {
+        document = {
             "plan_name": plan_name,
             "detectors": [detector.name for detector in self.detectors],
             "motors": [axis.name for axis in self.axes],
@@ -194,10 +201,21 @@ class PointReader:
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
                 "nominal_counts": self._nominal_counts,
+                "resumes": None if resumes is None else resumes.uid,
             },
             "versions": versions(),
             **dict(md or {}),
         }
+        return document if resumes is None else taking_over(resumes, document)
+
+    def recall(self, run: Run) -> list[PointResult]:
+        """Return what the points of a run to carry on gave; later ones are judged in their line.
+
+        Reads their frames, so off the RunEngine's loop.
+        """
+        results = run.results(judge=self._points)
+        self.n_invalid = sum(result.pattern is None for result in results)
+        return results
 
     def pixel_axes(self) -> FrameAxes:
         """Return the coordinates of the pattern's pixels; known once there is a pattern."""

@@ -228,6 +228,14 @@ class Frames:
         self.dtype = np.dtype(dtype)
         self.problem = problem
 
+    def joined(self, points: NDArray[np.int_], later: Frames | None) -> Frames:
+        """Return the frames of some points, followed by those of a later run."""
+        rows = [self._rows[point] for point in points]
+        problem = self.problem
+        if later is not None:
+            rows, problem = [*rows, *later._rows], problem or later.problem
+        return Frames(rows, shape=self.shape[1:], dtype=self.dtype, problem=problem)
+
     def __len__(self) -> int:
         return len(self._rows)
 

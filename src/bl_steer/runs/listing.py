@@ -9,10 +9,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from bl_steer.runs.chains import earlier_uid
 from bl_steer.runs.run import Run, status_of
 from bl_steer.store import Store, find_records, is_being_written, read_record
 
-__all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run"]
+__all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run", "open_to_resume"]
 
 UID_LENGTH = 36
 
@@ -73,6 +74,8 @@ def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
 def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
     """Open a stored run: from the catalogue where it is complete there, else from its record.
 
+    A run that carries on another is joined with it.
+
     Parameters
     ----------
     key : uid, or its beginning; scan id (the latest run that has it); -1 for the latest run, …
@@ -88,7 +91,9 @@ def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
     if node is not None and (record is None or node.metadata.get("stop")):
         run = Run.from_tiled(node)
         if record is None or run.frames is None or not run.frames.problem:
-            return replace(run, record=record)
+            run = replace(run, record=record)
+            before = earlier_uid(run.start)
+            return run if before is None else run.carrying_on(open_run(store, before))
     if record is None:
         raise _unknown(store, key)
     return Run.from_record(record)
@@ -112,6 +117,31 @@ def open_named(store: Store | RecordsAlone, name: str) -> Run:
         if name.startswith("-"):
             raise
         return open_run(store, name)
+
+
+def open_to_resume(store: Store | RecordsAlone, name: str) -> Run:
+    """Open a run that is to be carried on, as `open_named`.
+
+    Raises
+    ------
+    UnknownRunError
+        As `open_named`, and where another run has carried it on already: that one goes on.
+    """
+    run = open_named(store, name)
+    for later, path in find_records(store.record_dir).items():
+        with path.open("rb") as file:
+            first = file.readline()
+        if run.uid.encode() not in first or later == run.uid:
+            continue
+        other = open_run(store, later)
+        if earlier_uid(other.start) != run.uid:
+            continue
+        if other.n_complete > other.steering["resumed_points"] or is_being_written(path):
+            raise UnknownRunError(
+                f"a run to resume must be the last of its points, got {run.uid[:8]}, which was "
+                f"carried on by {later[:8]} already; resume that one"
+            )
+    return run
 
 
 def _find(store: Store | RecordsAlone, key: str | int) -> str:

@@ -254,24 +254,23 @@ class Points:
 
 
 def judge_points(
-    start: Mapping[str, Any],
+    points: Points,
+    readout: Readout,
     table: Mapping[str, NDArray[Any]],
     events_of: Sequence[NDArray[np.int_]],
     frames: Any,
-    reduction: Reduction | None = None,
 ) -> list[PointResult]:
-    """Judge all points of a stored run.
+    """Judge points of a stored run.
 
     Parameters
     ----------
-    start : its start document
-    table : its stream ``primary``, by column
+    points : judges them
+    readout : which columns of the table hold what
+    table : the run's stream ``primary``, by column
     events_of : rows of the table that belong to each point
     frames : of the events, shape (n_events, n_frames, H, W), read block by block; None where a
         number is steered on
-    reduction : that the run was steered with; by default the sum of a point's frames
     """
-    readout, points = Readout.from_start(start), Points.from_start(start, reduction)
     results = []
     for first in range(0, len(events_of), BLOCK):
         block = events_of[first : first + BLOCK]

@@ -15,15 +15,13 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
+from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.points import PointResult, Readout, judge_points
-from bl_steer.runs.tables import PRIMARY, Table, parts_from_documents, parts_from_tiled
+from bl_steer.runs.points import PointResult, Points, Readout, judge_points
+from bl_steer.runs.tables import PRIMARY, Parts, Table, parts_from_documents, parts_from_tiled
 from bl_steer.store import StoreError, read_record
 
 __all__ = ["Run", "read_outcomes", "status_of"]
-
-POINT = "point"
-"""Data key of a point's number, where a point has several events."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class Run:
 
     Open it with `open_run`, `Run.from_record`, `Run.from_tiled` or `Run.from_header`. Where a
     pause made Bluesky measure a point again under the same number, its last measurement counts.
+    A run that carries on another holds the points and decisions of both, where it is opened by
+    `open_run` or `Run.from_record`; start and stop are its own.
 
     Parameters
     ----------
@@ -53,9 +53,28 @@ class Run:
 
     @classmethod
     def from_record(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a run from its write-ahead record alone, finished or not, also while it grows."""
-        run = cls.from_documents(read_record(path), where=os.fspath(path))
-        return replace(run, record=Path(path))
+        """Read a run from its write-ahead record alone, finished or not, also while it grows.
+
+        Raises
+        ------
+        StoreError
+            When there is no such record, or none beside it of the run that this one carries on.
+        """
+        run = replace(
+            cls.from_documents(read_record(path), where=os.fspath(path)), record=Path(path)
+        )
+        before = earlier_uid(run.start)
+        if before is None:
+            return run
+        return run.carrying_on(cls.from_record(Path(path).with_name(f"{before}.jsonl")))
+
+    def carrying_on(self, earlier: Run) -> Self:
+        """Return this run joined with the one that it carries on."""
+        first, second = (
+            Parts(run.start, run.stop, run.streams, run.configuration, run.frames)
+            for run in (earlier, self)
+        )
+        return type(self)(*join(first, second), record=self.record)
 
     @classmethod
     def from_header(cls, header: Any) -> Self:
@@ -107,14 +126,17 @@ class Run:
     @property
     def events_of(self) -> list[NDArray[np.int_]]:
         """Rows of `primary` that belong to each point: one, or several of a rocking scan."""
-        n_events = len(self.primary.get("seq_num", ()))
-        points = np.asarray(self.primary.get(POINT, np.arange(n_events)), dtype=int)
-        return [np.flatnonzero(points == point) for point in np.unique(points)]
+        return rows_of_points(self.primary)
 
     @property
     def n_points(self) -> int:
         """Number of points, valid or not."""
         return len(self.events_of)
+
+    @property
+    def n_complete(self) -> int:
+        """Number of points measured to their end: the process may have died within one."""
+        return complete_points(self.start, self.streams)
 
     @property
     def positions(self) -> Array:
@@ -144,7 +166,8 @@ class Run:
         else:  # the judgement asks for no more of the frames than their sum
             sums = np.zeros((len(self.primary[total]), 1, 1, 2))
             sums[:, 0, 0, 0] = self.primary[total]
-            results = judge_points(self.start, self.primary, self.events_of, sums)
+            points = Points.from_start(self.start)
+            results = judge_points(points, self._readout, self.primary, self.events_of, sums)
         valid = np.array([result.pattern is not None for result in results], dtype=bool)
         valid[[point for result in results for point in result.withdrawn]] = False
         return valid
@@ -216,23 +239,29 @@ class Run:
         height, width = self._frames().shape[-2:]
         return FrameAxes.channels((height, width))
 
-    def results(self, reduction: Reduction | None = None) -> list[PointResult]:
+    def results(
+        self, reduction: Reduction | None = None, *, judge: Points | None = None
+    ) -> list[PointResult]:
         """Return what each point gave, as the plan had it; see `bl_steer.runs.points`.
 
         Parameters
         ----------
         reduction : that the run was steered with; by default the sum of a point's frames
+        judge : judges the points that were measured to their end, and can go on with others; by
+            default one that judges all points as the plan did
 
         Raises
         ------
         StoreError
             When the run stored no frames, or they are not where its documents say.
         """
-        if reduction is None and self._results:
+        if reduction is None and judge is None and self._results:
             return list(self._results)
-        frames = None if self._readout.field is not None or not self.n_points else self._frames()
-        results = judge_points(self.start, self.primary, self.events_of, frames, reduction)
-        if reduction is None:
+        events_of = self.events_of if judge is None else self.events_of[: self.n_complete]
+        frames = None if self._readout.field is not None or not events_of else self._frames()
+        points = judge or Points.from_start(self.start, reduction)
+        results = judge_points(points, self._readout, self.primary, events_of, frames)
+        if reduction is None and judge is None:
             self._results.extend(results)
         return results
 
@@ -327,7 +356,11 @@ def read_outcomes(text: str) -> Array:
 def _with_outcomes(table: Table) -> Table:
     if "outcomes" not in table:
         return table
-    return {**table, "outcomes": np.stack([read_outcomes(text) for text in table["outcomes"]])}
+    rows = [read_outcomes(text) for text in table["outcomes"]]
+    outcomes = np.full((len(rows), max(map(len, rows))), np.nan)  # a run may get a larger budget
+    for row, known in zip(outcomes, rows, strict=True):
+        row[: len(known)] = known
+    return {**table, "outcomes": outcomes}
 
 
 def _without_stamps(table: Table) -> Table:

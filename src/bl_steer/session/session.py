@@ -16,7 +16,7 @@ import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import Any, Self
 
@@ -29,7 +29,7 @@ from bluesky.utils import RunEngineInterrupted
 import plans
 from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysis
-from bl_steer.runs import list_runs, open_run
+from bl_steer.runs import Run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
@@ -115,11 +115,14 @@ class Session:
             self.RE.abort("interrupted by the user")
 
     def find_hotspot(self, **options: Any) -> Any:
-        """Return the plan `plans.find_hotspot` on this session's devices."""
+        """Return the plan `plans.find_hotspot` on this session's devices.
+
+        ``resumes`` may also be a uid or scan id, of this session's store.
+        """
         return self._on_grid(plans.find_hotspot, options)
 
     def map_sample(self, **options: Any) -> Any:
-        """Return the plan `plans.map_sample` on this session's devices."""
+        """Return the plan `plans.map_sample` on this session's devices; `resumes` as there."""
         return self._on_grid(plans.map_sample, options)
 
     def take_micrographs(self, **options: Any) -> Any:
@@ -134,7 +137,25 @@ class Session:
 
     def _on_grid(self, plan: Callable[..., Any], options: dict[str, Any]) -> Any:
         det, stage, monitor = self._devices(plan.__name__, "det", "stage", "monitor")
-        return plan(det, stage, **{"monitor": monitor, **options})
+        run = self._to_resume(options.pop("resumes", None))
+        if run is not None and run.steering.get("monitor") is None:
+            monitor = None
+        return plan(det, stage, **{"monitor": monitor, "resumes": run, **options})
+
+    def _to_resume(self, resumes: Run | str | int | None) -> Run | None:
+        """Return the run of the store that a uid, the beginning of one or a scan id names."""
+        if resumes is None or isinstance(resumes, Run):
+            return resumes
+        return open_to_resume(self.store, str(resumes))
+
+    def _resuming(self, plan: Callable[..., Any]) -> Callable[..., Any]:
+        """Return a plan that finds the run to carry on in this session's store."""
+
+        @wraps(plan)
+        def resuming(*devices: Any, resumes: Any = None, **options: Any) -> Any:
+            return plan(*devices, resumes=self._to_resume(resumes), **options)
+
+        return resuming
 
     def _devices(self, plan: str, *names: str) -> list[Any]:
         return [self.instrument.device(name, plan) for name in names]
@@ -173,9 +194,9 @@ class Session:
             "bp": bp,
             "bps": bps,
             "db": self.db,
-            "find_hotspot": plans.find_hotspot,
+            "find_hotspot": self._resuming(plans.find_hotspot),
             "list_runs": partial(list_runs, self.store),
-            "map_sample": plans.map_sample,
+            "map_sample": self._resuming(plans.map_sample),
             "np": np,
             "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),

@@ -8,7 +8,13 @@ from .loop import build_steering as build_steering
 from .loop import check_alive as check_alive
 from .replays import differing_decisions as differing_decisions
 from .replays import predicted_map as predicted_map
+from .replays import recorded_decision as recorded_decision
 from .replays import replay as replay
+from .resuming import ResumeError as ResumeError
+from .resuming import carried_options as carried_options
+from .resuming import catch_up as catch_up
+from .resuming import in_flight as in_flight
+from .resuming import taking_over as taking_over
 from .scoring import Score as Score
 from .scoring import score as score
 from .suggestions import SuggestionError as SuggestionError

@@ -198,6 +198,14 @@ class Steering:
             outcomes=self.outcomes(),
         )
 
+    def repeat(self, position: Mapping[str, float]) -> None:
+        """Take a point of an earlier run as decided, where its agent cannot decide it again."""
+        if self._pending is None:  # else it is a retake
+            identity = -1 - self._n_observed  # none that an agent counts by itself
+            self._ids.add(identity)
+            self._pending = {"_id": identity, **position}
+            self._explanation = Explanation(reason="agent")
+
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""
         padded = np.full(self.budget, np.nan)

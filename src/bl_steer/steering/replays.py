@@ -7,6 +7,7 @@ they come, use `bl_steer.steering.loop`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
@@ -14,10 +15,10 @@ from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run
-from bl_steer.steering.decision import Decision, same_decision
+from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
 from bl_steer.steering.loop import build_steering
 
-__all__ = ["differing_decisions", "predicted_map", "replay"]
+__all__ = ["differing_decisions", "predicted_map", "recorded_decision", "replay"]
 
 
 def replay(
@@ -34,7 +35,8 @@ def replay(
     steering = build_steering(settings, axes)
     for result in results:
         yield steering.decide()
-        steering.observe(result)
+        with suppress(DetectorDeadError):  # it ended the run, which may have been carried on
+            steering.observe(result)
 
 
 def differing_decisions(run: Run) -> list[int]:
@@ -48,18 +50,19 @@ def differing_decisions(run: Run) -> list[int]:
     return [
         point
         for point, decision in enumerate(again)
-        if not same_decision(
-            decision,
-            # Columns of axes that the run does not have are absent.
-            Decision(
-                **{
-                    field.name: table[field.name][point]
-                    for field in fields(Decision)
-                    if field.name in table
-                }
-            ),
-        )
+        if not same_decision(decision, recorded_decision(table, point))
     ]
+
+
+def recorded_decision(table: Mapping[str, Any], point: int) -> Decision:
+    """Return a row of a run's stream ``decisions``; columns of axes that there are not are NaN."""
+    return Decision(
+        **{
+            field.name: table[field.name][point]
+            for field in fields(Decision)
+            if field.name in table
+        }
+    )
 
 
 def predicted_map(

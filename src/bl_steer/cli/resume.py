@@ -1,0 +1,86 @@
+"""The command resume: carry on a steered run or a map whose process died."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from bl_steer import session
+from bl_steer.cli.options import Parser, data_option, json_option, print_row
+from bl_steer.runs import RecordsAlone, Run, open_run, open_to_resume
+from bl_steer.steering import in_flight
+
+__all__ = ["add_resume"]
+
+FILM = re.compile(r"sige-(?P<preset>.+)-(?P<seed>\d+)")
+"""Name of a simulated film in a run's ``sample``."""
+
+
+def add_resume(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``resume``."""
+    json_option(parser, _resume)
+    data_option(parser)
+    parser.add_argument("uid", help="of the run, the beginning of one, scan id, or -1 for the last")
+    parser.add_argument("--budget", type=int, help="more measurements than the run was to have")
+    parser.add_argument(
+        "--epics", action="store_true", help="on process variables, not the simulated film"
+    )
+    parser.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+
+
+def _resume(arguments: argparse.Namespace) -> Any:
+    data = arguments.data
+    if not data.is_dir():
+        raise FileNotFoundError(f"the store must be a folder that exists, got {data}; give --data")
+    broken = open_to_resume(RecordsAlone(data), arguments.uid)
+    plan = broken.start.get("plan_name")
+    if plan not in ("find_hotspot", "map_sample"):
+        raise ValueError(
+            f"a run to resume must be one of find_hotspot or map_sample, got {broken.uid[:8]} of "
+            f"{plan!r}; slices go on with 'bl-steer slice-and-view --resume'"
+        )
+    options = {} if arguments.budget is None else {"budget": arguments.budget}
+    print_row("resuming", f"{broken.uid[:8]}, {plan}, {broken.n_complete} points measured")
+    unfinished = in_flight(broken)
+    if unfinished:
+        where = ", ".join(f"{k} = {v:g}" for k, v in unfinished.items() if k != "point")
+        print_row("in flight", f"point {unfinished['point']} at {where}, measured again")
+    with session.open_session(_instrument(broken, arguments), data_dir=data) as opened:
+        uid, _ = opened.run(getattr(opened, plan)(resumes=broken, **options))
+        run = open_run(opened.store, uid)
+    return _report(broken, run, unfinished)
+
+
+def _instrument(run: Run, arguments: argparse.Namespace) -> session.Instrument:
+    if arguments.epics:
+        return session.epics(prefix=arguments.prefix)
+    name = str(run.start.get("sample", {}).get("name", ""))
+    film = FILM.fullmatch(name)
+    if film is None:
+        raise ValueError(
+            f"a run must be of a simulated film to be resumed here, got the sample {name!r}; give "
+            f"--epics, or in a session of your instrument RE(find_hotspot(…, "
+            f"resumes={run.uid[:8]!r}))"
+        )
+    return session.film(film["preset"], seed=int(film["seed"]))
+
+
+def _report(broken: Run, run: Run, unfinished: dict[str, Any] | None) -> dict[str, Any]:
+    result = {k: v for k, v in (run.result or {}).items() if k != "outcomes"}
+    print_row("run", f"{run.uid[:8]} (bl-steer show {run.uid[:8]})")
+    print_row("points", f"{run.n_points}, {run.n_points - broken.n_complete} of them now")
+    for key in ("best_x", "best_y", "best_z", "best_value", "stop_reason"):
+        if key in result:
+            print_row(key, result[key])
+    return {
+        "run_uid": run.uid,
+        "resumes": broken.uid,
+        "plan": run.start["plan_name"],
+        "status": run.status,
+        "n_resumed": broken.n_complete,
+        "in_flight": unfinished,
+        "n_points": run.n_points,
+        **result,
+    }
