@@ -14,4 +14,4 @@ from .points import PointResult as PointResult
 from .points import Points as Points
 from .points import Readout as Readout
 from .run import Run as Run
-from .run import read_outcomes as read_outcomes
+from .tables import read_outcomes as read_outcomes

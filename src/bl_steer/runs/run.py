@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -18,10 +17,18 @@ from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
 from bl_steer.runs.points import PointResult, Points, Readout, judge_points
-from bl_steer.runs.tables import PRIMARY, Parts, Table, parts_from_documents, parts_from_tiled
+from bl_steer.runs.tables import (
+    PRIMARY,
+    Parts,
+    Table,
+    parts_from_documents,
+    parts_from_tiled,
+    with_outcomes,
+    without_stamps,
+)
 from bl_steer.store import StoreError, read_record
 
-__all__ = ["Run", "read_outcomes", "status_of"]
+__all__ = ["Run", "status_of"]
 
 
 @dataclass(frozen=True)
@@ -218,12 +225,12 @@ class Run:
     @property
     def decisions(self) -> Table:
         """Why each point was measured: a column (n_decisions,) for each field."""
-        return _with_outcomes(_without_stamps(self.streams.get("decisions", {})))
+        return with_outcomes(without_stamps(self.streams.get("decisions", {})))
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run found: best spot, value, reason to stop, …; None where it says nothing."""
-        table = _with_outcomes(_without_stamps(self.streams.get("result", {})))
+        table = with_outcomes(without_stamps(self.streams.get("result", {})))
         if not table:
             return None
         return {k: c[-1] if c.ndim > 1 else c[-1].tolist() for k, c in table.items()}
@@ -342,26 +349,3 @@ class Run:
 def status_of(stop: Mapping[str, Any] | None) -> str:
     """Return how a run ended, by its stop document."""
     return "unfinished" if stop is None else str(stop["exit_status"])
-
-
-def read_outcomes(text: str) -> Array:
-    """Return the outcomes that a decision or a result carries as JSON text, NaN for null.
-
-    >>> read_outcomes("[1.5, null]")
-    array([1.5, nan])
-    """
-    return np.array([np.nan if number is None else number for number in json.loads(text)])
-
-
-def _with_outcomes(table: Table) -> Table:
-    if "outcomes" not in table:
-        return table
-    rows = [read_outcomes(text) for text in table["outcomes"]]
-    outcomes = np.full((len(rows), max(map(len, rows))), np.nan)  # a run may get a larger budget
-    for row, known in zip(outcomes, rows, strict=True):
-        row[: len(known)] = known
-    return {**table, "outcomes": outcomes}
-
-
-def _without_stamps(table: Table) -> Table:
-    return {key: column for key, column in table.items() if not key.startswith("ts_")}

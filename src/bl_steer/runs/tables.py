@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
@@ -9,11 +10,20 @@ import numpy as np
 from event_model import unpack_event_page
 from numpy.typing import NDArray
 
+from bl_steer.protocols import Array
 from bl_steer.runs.frames import Frames, FrameSource
 from bl_steer.runs.references import Reference, References, image_key, steered_detector
 from bl_steer.store import StoreError
 
-__all__ = ["Parts", "Table", "parts_from_documents", "parts_from_tiled"]
+__all__ = [
+    "Parts",
+    "Table",
+    "parts_from_documents",
+    "parts_from_tiled",
+    "read_outcomes",
+    "with_outcomes",
+    "without_stamps",
+]
 
 Table = dict[str, NDArray[Any]]
 """Columns of a stream, each (n_events, …), with ``seq_num``, ``time`` and ``ts_{key}``."""
@@ -70,6 +80,31 @@ def parts_from_tiled(node: Any) -> Parts:
             if field:
                 streams[name] |= _numbers(field, _tiled_frames(images[field], n_points))
     return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
+
+
+def read_outcomes(text: str) -> Array:
+    """Return the outcomes that a decision or a result carries as JSON text, NaN for null.
+
+    >>> read_outcomes("[1.5, null]")
+    array([1.5, nan])
+    """
+    return np.array([np.nan if number is None else number for number in json.loads(text)])
+
+
+def with_outcomes(table: Table) -> Table:
+    """Return a table whose outcomes, JSON text, are an array (n, budget) padded with NaN."""
+    if "outcomes" not in table:
+        return table
+    rows = [read_outcomes(text) for text in table["outcomes"]]
+    outcomes = np.full((len(rows), max(map(len, rows))), np.nan)  # a run may get a larger budget
+    for row, known in zip(outcomes, rows, strict=True):
+        row[: len(known)] = known
+    return {**table, "outcomes": outcomes}
+
+
+def without_stamps(table: Table) -> Table:
+    """Return a table without the columns of time stamps."""
+    return {key: column for key, column in table.items() if not key.startswith("ts_")}
 
 
 class _Gatherer:

@@ -10,8 +10,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
+
+import numpy as np
 
 from bl_steer.agents import AGENT_NAMES, AXIS_NAMES, Space
 from bl_steer.runs import PointResult, Run
@@ -144,7 +147,7 @@ def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> No
     repeats = run.steering["agent"] in AGENT_NAMES
     differing = []
     for point in range(min(n_recorded, len(results) + 1)):
-        recorded = recorded_decision(decisions, point)
+        recorded = _with_budget(recorded_decision(decisions, point), steering.budget)
         if repeats:
             decision = steering.decide()
             _check_same_point(run, decision, recorded)
@@ -252,6 +255,13 @@ def _budget(run: Run, given: Any) -> tuple[Any, list[str]]:
             f"{n}; give a budget above that to go on"
         ]
     return budget, []
+
+
+def _with_budget(decision: Decision, budget: int) -> Decision:
+    """Return a decision with its outcomes padded to a budget, which may be larger than its own."""
+    outcomes = np.full(budget, np.nan)
+    outcomes[: len(decision.outcomes)] = decision.outcomes[:budget]
+    return replace(decision, outcomes=outcomes)
 
 
 def _check_same_point(run: Run, decision: Decision, recorded: Decision) -> None:
