@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from time import monotonic
 from typing import Any
 
@@ -47,8 +48,9 @@ class MotorAxis(EpicsMotor):
     velocity = Setting(EpicsSignal, ".VELO", kind="config", auto_monitor=True)
     retry_deadband = Component(EpicsSignalRO, ".RDBD", kind="omitted", auto_monitor=True)
 
-    _stopped = False
-    """Whether the motor was stopped on its way."""
+    _stopped: threading.Event
+    """Set when the latest move is stopped on its way: each has its own, as a pause may be answered
+    by the next move before the stopped one has told of its end."""
     _unstopped = False
     """Whether the motor did not come to rest when it was stopped."""
 
@@ -74,7 +76,7 @@ class MotorAxis(EpicsMotor):
             When the record does not answer, or is still moving after a stop.
         """
         self._check_rest()
-        self._stopped = False
+        stopped = self._stopped = threading.Event()
         try:
             arrival = MoveStatus(self, new_position)
             longest_s = self.longest_move_s(new_position) if timeout is None else timeout
@@ -86,7 +88,7 @@ class MotorAxis(EpicsMotor):
             error = move.exception()
             if error is not None:
                 fail(arrival, self._explain(error, new_position, longest_s))
-            elif not self._stopped and not self._is_at(new_position):
+            elif not stopped.is_set() and not self._is_at(new_position):
                 fail(arrival, self._missed(new_position))
             elif not arrival.done:
                 arrival.set_finished()
@@ -99,7 +101,8 @@ class MotorAxis(EpicsMotor):
 
     def stop(self, *, success: bool = False) -> None:
         """Stop the motor where it is."""
-        self._stopped = True
+        if hasattr(self, "_stopped"):
+            self._stopped.set()
         super().stop(success=success)
 
     def longest_move_s(self, position: float) -> float:
