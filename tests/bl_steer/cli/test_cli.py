@@ -134,7 +134,7 @@ BAD = [
     (("find", "--budget", "962"), "budget must lie in 1 … 961"),
     (("find", "--budget", "some"), "invalid int value: 'some'"),
     (("find", "--exposure-s", "-1"), "exposure must be positive and finite, got -1 s"),
-    (("find", "--target", "brightest"), "target must be total, map, roi"),
+    (("find", "--target", "brightest"), "target must be total, map, field:KEY, roi"),
     (("find", "--target", "nmf:60@x=0.4"), "60 components"),
     (("find", "--target", "roi:1,2,1,2"), "must hold a pixel of the frame's window"),
     (("find", "--json", "nowhere/a.json"), "must go to a folder that exists"),

@@ -59,7 +59,7 @@ def test_relaxation_and_tilt_have_defaults_and_ref_may_stand_before_the_referenc
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", r"target must be total, map, roi:.*got ''; e\.g\. nmf:4@x=0\.45"),
+        ("", r"target must be total, map, field:KEY, roi:.*got ''; e\.g\. nmf:4@x=0\.45"),
         ("nmf", r"target must be .*got 'nmf'"),
         ("total:3", r"target must be .*got 'total:3'"),
         ("nmf:4", r"must name its reference, got 'nmf:4'; write e\.g\. nmf:4@x"),
