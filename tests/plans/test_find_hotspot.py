@@ -534,7 +534,9 @@ def test_detector_that_is_dead_for_good_stops_the_run(
     RE: RunEngine, mortal: SimulatedBeamline, documents: Any, dead_from: int, budget: int
 ) -> None:
     mortal.sample.dead = range(dead_from, 10**6)
-    with pytest.raises(DetectorDeadError, match=r"valid frame or number, got 4 dead ones in a row at x = "):
+    with pytest.raises(
+        DetectorDeadError, match=r"valid frame or number, got 4 dead ones in a row at x = "
+    ):
         RE(search(mortal, budget=budget))
     run = documents.run
     assert run.status == "fail"
