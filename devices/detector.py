@@ -110,8 +110,7 @@ class AreaDetector(FramesDevice):
         timestamp = self.image.timestamp
         total = float(frames.sum())
         self.total.put(total, timestamp=timestamp)
-        alive = frames.any() or frames[0].size == 1
-        self.valid.put(int(alive and _all_counted(frames)), timestamp=timestamp)
+        self.valid.put(int(_all_counted(frames)), timestamp=timestamp)
 
 
 def _all_counted(frames: NDArray[Any]) -> bool:

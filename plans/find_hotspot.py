@@ -30,10 +30,9 @@ from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_limits, grid_of
 from plans.stubs.messages import record, think
 from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
-from plans.stubs.per_point import PerPoint, move_to
+from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
-from plans.stubs.timeouts import bounded
 
 __all__ = ["Hotspot", "find_hotspot"]
 
@@ -233,7 +232,7 @@ def find_hotspot(
     hotspot = hotspots[-1]
     if move_to_best and math.isfinite(hotspot.best_value):
         best = [getattr(hotspot, f"best_{name}") for name in grid.names]
-        yield from bounded(move_to(dict(zip(reader.axes, best, strict=True))), timeout_s)
+        yield from reader.go_to(best)
     return hotspot
 
 

@@ -32,6 +32,7 @@ from plans.stubs.detectors import (
 )
 from plans.stubs.messages import describe
 from plans.stubs.options import least_counts, versions
+from plans.stubs.paths import go_round, within_bounds
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
 from plans.stubs.rows import PointNumber
 from plans.stubs.timeouts import bounded, exposure_s_of
@@ -109,6 +110,7 @@ class PointReader:
         self._pending = False
         self._last_exposed = math.nan
         self._tolerances: list[float] = []
+        self._space: Space
 
     def inspect(self, space: Space, *, prefer_frames: bool = False) -> MsgGenerator[None]:
         """Find out which data keys hold what, before anything moves.
@@ -158,6 +160,7 @@ class PointReader:
                 f"try target='field:{number}', or a detector that stores its frames"
             )
         self._tolerances = [0.5 * space.pitch] * len(self.axes)
+        self._space = space
 
     def start_document(
         self,
@@ -177,7 +180,7 @@ class PointReader:
             angles=self._angle_key(),
         )
         self._points = Points(
-            self.reduction,
+            self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
             min_monitor=self.min_monitor,
         )
@@ -250,9 +253,13 @@ class PointReader:
         stub = self.per_point(devices, where)
         if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
             stub = saved_once(stub)
-        yield from bounded(stub, self.timeout_s)
+        yield from bounded(within_bounds(stub, self._space, self.axes, position), self.timeout_s)
         self._pending = True
         self._asked = where
+
+    def go_to(self, position: Sequence[float]) -> MsgGenerator[None]:
+        """Move the axes past the forbidden zones."""
+        yield from bounded(go_round(self._space, self.axes, position), self.timeout_s)
 
     def take(self) -> PointResult | None:
         """Return what the latest point gave, once: reads its frames, so off the RunEngine's loop.
@@ -270,9 +277,8 @@ class PointReader:
         """
         if not self._pending:
             return None
-        self._pending = False
+        self._pending, self.result = False, None
         events = self._live.take()
-        self.result = None
         if not events:
             return None
         self._take_times(events)
@@ -306,16 +312,13 @@ class PointReader:
                 f"{', '.join(map(repr, self._live.objects.get(self.detector.name, ())))} alone; "
                 "steer on one of these with target='field:KEY'"
             )
-        spectrum = np.atleast_2d(event.data[inline[0]])
-        return spectrum[None]
+        return np.atleast_2d(event.data[inline[0]])[None]
 
     def _take_times(self, events: Sequence[LiveEvent]) -> None:
         first, last = events[0].timestamps, events[-1].timestamps
         arrived = max((first[key] for key in self._readbacks if key in first), default=math.nan)
-        stamps = [
-            last[key] for key in self._live.objects.get(self.detector.name, ()) if key in last
-        ]
-        exposed = max(stamps, default=math.nan)
+        keys = self._live.objects.get(self.detector.name, ())
+        exposed = max((last[key] for key in keys if key in last), default=math.nan)
         self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
         self.expose_s = float(np.maximum(exposed - np.fmax(arrived, self._last_exposed), 0.0))
         self._last_exposed = exposed
@@ -333,9 +336,7 @@ class PointReader:
         """Return what the nominal beam gives in one exposure, where the monitor knows it."""
         rate = getattr(self.monitor, "nominal_rate", None)
         seconds = exposure_s_of(self.detector)
-        if rate is None or math.isnan(seconds):
-            return None
-        return float(rate.get()) * seconds
+        return None if rate is None or math.isnan(seconds) else float(rate.get()) * seconds
 
     def _angle_key(self) -> str | None:
         key = getattr(self.per_point, "angle_key", None)

@@ -1,4 +1,4 @@
-"""A film on which only those frames are dead that a test asks for."""
+"""A film on which only those frames are lost that a test asks for."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from simulators.film.beamline import SimulatedBeamline
@@ -13,13 +14,13 @@ from simulators.film.sige_film import SigeFilm
 
 
 class MortalFilm(SigeFilm):
-    """A film whose shots `dead` give no counts."""
+    """A film whose shots `dead` give no numbers."""
 
     dead: Container[int] = frozenset()
 
     def expose(self, *args: Any, shot: int, **kwargs: Any) -> Any:
         frame, monitor = super().expose(*args, shot=shot, **kwargs)
-        return (frame * 0.0 if shot in self.dead else frame), monitor
+        return (frame * np.nan if shot in self.dead else frame), monitor
 
 
 @pytest.fixture(autouse=True)

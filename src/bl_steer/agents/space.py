@@ -230,6 +230,15 @@ class Space:
         a, b = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
         return next((zone for zone in self.forbidden if zone.crossed_by(a, b)), None)
 
+    def zone_within(self, start: Sequence[float], end: Sequence[float]) -> Zone | None:
+        """Return the first forbidden zone that meets the box between two positions.
+
+        In it stays what moves between them on all axes at once, each at its own speed.
+        """
+        a, b = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
+        low, high = np.minimum(a, b), np.maximum(a, b)
+        return next((zone for zone in self.forbidden if zone.meets_box(low, high)), None)
+
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the axes: ("x",), ("x", "y") or ("x", "y", "z")."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -37,6 +38,17 @@ class Zone(ABC):
     @abstractmethod
     def crossed_by(self, start: Array, end: Array) -> bool:
         """Return whether the straight way between two points, (d,) each, meets the zone."""
+
+    @abstractmethod
+    def meets_box(self, low: Array, high: Array) -> bool:
+        """Return whether the zone meets the box between two corners, (d,) each.
+
+        What is moved on several axes at once runs on no straight line, but stays in such a box.
+        """
+
+    @abstractmethod
+    def outline(self) -> Array:
+        """Return the corners to go round, (n, d): of a ball, those of the box around it."""
 
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
@@ -71,6 +83,17 @@ class Box(Zone):
             first, last = max(first, enters), min(last, leaves)
         return first <= last
 
+    def meets_box(self, low: Array, high: Array) -> bool:
+        """Return whether the two boxes have a point in common."""
+        edge = _edge(self.low, self.high)
+        return bool(
+            (low <= np.array(self.high) + edge).all() and (high >= np.array(self.low) - edge).all()
+        )
+
+    def outline(self) -> Array:
+        """Return the two corners."""
+        return np.array([self.low, self.high])
+
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"box": [low, high]}``."""
         return {"box": [list(self.low), list(self.high)]}
@@ -93,6 +116,14 @@ class Ball(Zone):
         """Return whether the way comes that near to the centre."""
         (distance,) = _distances_to_segment(np.array([self.centre]), start, end)
         return bool(distance <= self.radius + _edge(self.centre, [self.radius]))
+
+    def meets_box(self, low: Array, high: Array) -> bool:
+        """Return whether the box's nearest point is no farther than the radius."""
+        return bool(self.contains(np.clip(np.array([self.centre]), low, high))[0])
+
+    def outline(self) -> Array:
+        """Return two corners of the box around it."""
+        return np.asarray(np.array(self.centre) + np.array([[-self.radius], [self.radius]]))
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"circle": [*centre, radius]}``."""
@@ -135,6 +166,18 @@ class Polygon(Zone):
         return bool(self.contains(np.stack([start, end])).any()) or any(
             _segments_meet(start, end, a, b, edge) for a, b in self._sides()
         )
+
+    def meets_box(self, low: Array, high: Array) -> bool:
+        """Return whether a corner lies in the box, or the box's edge meets the polygon."""
+        corners = np.array(self.corners)
+        if ((corners >= low) & (corners <= high)).all(axis=1).any():
+            return True
+        ring = np.array([low, [high[0], low[1]], high, [low[0], high[1]], low])
+        return any(self.crossed_by(a, b) for a, b in pairwise(ring))
+
+    def outline(self) -> Array:
+        """Return the corners."""
+        return np.array(self.corners)
 
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"polygon": [corner, …]}``."""

@@ -9,9 +9,9 @@ from .listing import open_run as open_run
 from .listing import open_to_resume as open_to_resume
 from .live import LiveEvent as LiveEvent
 from .live import LiveRun as LiveRun
-from .points import Exposure as Exposure
 from .points import PointResult as PointResult
 from .points import Points as Points
-from .points import Readout as Readout
+from .readout import Exposure as Exposure
+from .readout import Readout as Readout
 from .run import Run as Run
 from .tables import read_outcomes as read_outcomes

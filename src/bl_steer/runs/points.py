@@ -6,9 +6,8 @@ answers, bit for bit, as these depend on nothing but the events in their order.
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self
@@ -18,33 +17,27 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
 from bl_steer.protocols import Array
+from bl_steer.runs.readout import Exposure, Readout
 
-__all__ = ["Exposure", "PointResult", "Points", "Readout", "judge_points"]
+__all__ = ["PointResult", "Points", "judge_points"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
 LOW_BEAM = 0.1
-"""Share of the run's median monitor count below which there was no beam to speak of."""
+"""Share of the usual monitor count below which there was no beam to speak of."""
+NO_BEAM = 0.01
+"""Share of the nominal beam that an ion chamber's dark current stays below."""
+PART_OF_BEAM = 0.7
+"""Share of the usual count below which the beam may have been lost during a series of frames."""
+LIT_PIXELS = 5
+"""Pixels with counts that a row must have to be told from another."""
+SATURATED_PIXELS = 5
+BRIGHT = 50.0
+"""Counts of a pixel above which it is unlikely that five have exactly the same, and no more."""
+RECENT = 5
+"""Points whose median monitor count is the usual one: it follows a beam that decays or returns."""
 STEADY_BEAM = 0.1
 """Relative change of the monitor count that leaves a point's noise as it is."""
-
-
-@dataclass(frozen=True)
-class Exposure:
-    """What one event of a point holds of the measurement.
-
-    Parameters
-    ----------
-    frames : shape (n_frames, H, W), counts; a number is a frame of one pixel
-    monitor : monitor counts during the exposure; None without a monitor
-    sound : False where the detector itself says that its frames are not
-    angles : shape (n_frames,), angle of the circle that turns, degrees; None where none does
-    """
-
-    frames: Array
-    monitor: float | None = None
-    sound: bool = True
-    angles: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -55,10 +48,14 @@ class PointResult:
     ----------
     pattern : shape (n_pixels,), counts at the nominal beam; None where the point cannot be used
     problem : why it cannot: "frames" (the detector says so, or they are not finite), "beam" (none
-        on the monitor) or "empty" (no counts at all, the first time); "" where it can
+        on the monitor, or, the first time, far more, or too little for a series), or, the first
+        time, "empty" (no counts at all), "repeated" or "torn" (all or some rows are those of the
+        exposure before); "" where it can
     noise_ratio : variance of the outcome's noise, in units of that at the run's usual beam
     withdrawn : earlier points, by their number, that turn out to have been measured without beam
     n_empty : points in a row without any count, up to this one, the one measured again included
+    n_repeated : points in a row whose frames are, to the bit, those of the exposure before
+    saturated : some pixels seem to count no further
     """
 
     pattern: Array | None
@@ -66,84 +63,8 @@ class PointResult:
     noise_ratio: float = 1.0
     withdrawn: tuple[int, ...] = ()
     n_empty: int = 0
-
-
-@dataclass(frozen=True)
-class Readout:
-    """Which data keys of an event hold what; a run's start document says it.
-
-    Parameters
-    ----------
-    field : key of the number that is steered on; None for frames
-    monitor : key of the monitor's counts; None without a monitor
-    valid : key of the detector's own verdict on its frames, where it gives one
-    angles : key of the angle of the circle that turns; None where none does
-    """
-
-    field: str | None = None
-    monitor: str | None = None
-    valid: str | None = None
-    angles: str | None = None
-
-    @classmethod
-    def from_start(cls, start: Mapping[str, Any]) -> Self:
-        """Read it from a start document, of earlier versions too."""
-        settings = start.get("steering", {})
-        detector = (start.get("detectors") or ["det"])[0]
-        source = settings.get("source", {"kind": "frames", "detector": detector})
-        monitor = settings.get("monitor")
-        return cls(
-            field=source.get("key") if source["kind"] == "field" else None,
-            monitor=settings.get("monitor_key", f"{monitor}_counts" if monitor else None),
-            valid=f"{source.get('detector', detector)}_valid",
-            angles=settings.get("angle_key"),
-        )
-
-    def exposure(self, data: Mapping[str, Any], frames: Callable[[], Any]) -> Exposure:
-        """Return what an event holds.
-
-        Parameters
-        ----------
-        data : of the event, by key
-        frames : called for the frames, shape (n_frames, H, W), where no field is steered on
-
-        Raises
-        ------
-        ValueError
-            When a key is missing, or what it holds is no number.
-        """
-        if self.field is not None:
-            return Exposure(np.full((1, 1, 1), self._number(data, self.field)), self._monitor(data))
-        stack = np.asarray(frames())
-        return Exposure(
-            stack.reshape(-1, *stack.shape[-2:]),
-            self._monitor(data),
-            bool(data.get(self.valid, 1) > 0) if self.valid is not None else True,
-            self._angles(data, len(stack)),
-        )
-
-    def _monitor(self, data: Mapping[str, Any]) -> float | None:
-        return None if self.monitor is None else self._number(data, self.monitor)
-
-    def _angles(self, data: Mapping[str, Any], n_frames: int) -> Array | None:
-        if self.angles is None or self.angles not in data:
-            return None
-        value = data[self.angles]
-        return np.resize(json.loads(value) if isinstance(value, str) else value, n_frames)
-
-    def _number(self, data: Mapping[str, Any], key: str) -> float:
-        if key not in data:
-            raise ValueError(
-                f"an event must have the data key {key!r}, got {', '.join(map(repr, data))}; name "
-                "one of these"
-            )
-        value = np.asarray(data[key])
-        if value.size != 1 or value.dtype.kind not in "biuf":
-            raise ValueError(
-                f"{key!r} must be a number, got {data[key]!r}; name another data key, or steer on "
-                "frames with total, roi:, ref: or nmf:"
-            )
-        return float(value.reshape(()))
+    n_repeated: int = 0
+    saturated: bool = False
 
 
 class Points:
@@ -155,7 +76,8 @@ class Points:
     nominal_counts : monitor counts of an exposure at the nominal beam, to which patterns are
         scaled; by default those of the first exposure that can be used
     min_monitor : least monitor counts of an exposure that can be used; by default a tenth of the
-        median over the run so far
+        median over the latest `RECENT` points, and a hundredth of what is nominal
+    suspicious : ask for a second measurement where frames are those of the exposure before
 
     Notes
     -----
@@ -163,8 +85,11 @@ class Points:
     sign of beam. The median of the points that passed says what is usual; points that passed
     before the beam came are withdrawn when it has.
 
-    A point whose frames hold no count at all is measured once more, and then taken at its word;
-    so are those without a count that follow it at once.
+    What a detector in order gives now and then, and one out of order too, is measured once more,
+    and then taken at its word, as are the like that follow it at once: frames without any count,
+    frames that are those of the exposure before in whole or in part (those of a simulated
+    detector without noise may be), a series with much less beam than usual, and ten times more
+    beam, after which the points before it are known to have had none.
     """
 
     def __init__(
@@ -173,11 +98,14 @@ class Points:
         *,
         nominal_counts: float | None = None,
         min_monitor: float | None = None,
+        suspicious: bool = True,
     ) -> None:
         self.reduction = reduction
         self.nominal_counts = nominal_counts
         self.min_monitor = min_monitor
-        self._n_empty = 0
+        self._suspicious = suspicious
+        self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
+        self._before: Array | None = None
         self._nominal_is_own = nominal_counts is None
         self._n = 0
         self._monitor_of: dict[int, float] = {}
@@ -186,26 +114,63 @@ class Points:
     def from_start(cls, start: Mapping[str, Any], reduction: Reduction | None = None) -> Self:
         """Judge as the plan did that wrote this start document."""
         settings = start.get("steering", {})
-        # Earlier versions took any count above 0 for beam.
-        least = settings.get("min_monitor") if "source" in settings else 0.0
-        return cls(reduction, nominal_counts=settings.get("nominal_counts"), min_monitor=least)
+        # Earlier versions took any count above 0 for beam, and frames as they came.
+        is_old = "source" not in settings
+        return cls(
+            reduction,
+            nominal_counts=settings.get("nominal_counts"),
+            min_monitor=0.0 if is_old else settings.get("min_monitor"),
+            suspicious=not is_old,
+        )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
+        likeness = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
             return PointResult(None, "frames")
         if not all(self._has_beam(e.monitor) for e in exposures):
             return PointResult(None, "beam")
-        if exposures[0].frames[0].size > 1 and not any(e.frames.any() for e in exposures):
-            self._n_empty += 1
-            if self._n_empty == 1:
-                return PointResult(None, "empty", n_empty=1)
-        else:
-            self._n_empty = 0
+        seen = {
+            "empty": _is_image(exposures[0]) and not any(e.frames.any() for e in exposures),
+            "repeated": likeness == "repeated",
+            "torn": likeness == "torn",
+            "beam": any(self._is_odd(e) for e in exposures),
+        }
+        for problem, is_so in seen.items():
+            self._in_a_row[problem] = self._in_a_row[problem] + 1 if is_so else 0
+        n_empty, n_repeated = self._in_a_row["empty"], self._in_a_row["repeated"]
+        for problem in seen:
+            if self._in_a_row[problem] == 1:
+                return PointResult(None, problem, n_empty=n_empty, n_repeated=n_repeated)
         monitors = [e.monitor for e in exposures if e.monitor is not None]
         noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
-        return PointResult(self._pattern(exposures), "", noise_ratio, withdrawn, self._n_empty)
+        return PointResult(
+            self._pattern(exposures),
+            noise_ratio=noise_ratio,
+            withdrawn=withdrawn,
+            n_empty=n_empty,
+            n_repeated=n_repeated,
+            saturated=any(_is_saturated(frame) for e in exposures for frame in e.frames),
+        )
+
+    def _compare(self, exposures: Sequence[Exposure]) -> str:
+        """Return how the frames of any exposure are like those of the exposure before."""
+        likeness = ""
+        if not (self._suspicious and _is_image(exposures[0])):
+            return likeness
+        for exposure in exposures:
+            if self._before is not None and self._before.shape == exposure.frames.shape:
+                likeness = likeness or _likeness(exposure.frames, self._before)
+            self._before = exposure.frames
+        return likeness
+
+    def _is_odd(self, exposure: Exposure) -> bool:
+        """Return whether the beam seems to have come only now, or to have gone in a series."""
+        if exposure.monitor is None or self.min_monitor is not None or not self._monitor_of:
+            return False
+        share = exposure.monitor / self._usual()
+        return share > 1.0 / LOW_BEAM or (len(exposure.frames) > 1 and share < PART_OF_BEAM)
 
     def _has_beam(self, monitor: float | None) -> bool:
         if monitor is None:
@@ -215,15 +180,19 @@ class Points:
     def _floor(self) -> float:
         if self.min_monitor is not None:
             return self.min_monitor
-        return LOW_BEAM * self._usual() if self._monitor_of else 0.0
+        if self._monitor_of:
+            return LOW_BEAM * self._usual()
+        if self._nominal_is_own or self.nominal_counts is None:
+            return 0.0
+        return NO_BEAM * self.nominal_counts
 
     def _usual(self) -> float:
-        return float(np.median(list(self._monitor_of.values())))
+        return float(np.median(list(self._monitor_of.values())[-RECENT:]))
 
     def _beam(self, number: int, monitor: float) -> tuple[float, tuple[int, ...]]:
         """Note a point's monitor counts; return its noise ratio and which points are withdrawn."""
         self._monitor_of[number] = monitor
-        floor = self._floor()
+        floor = max(self._floor(), 0.0 if self.min_monitor is not None else LOW_BEAM * monitor)
         withdrawn = tuple(n for n, counts in self._monitor_of.items() if counts < floor)
         for n in withdrawn:
             del self._monitor_of[n]
@@ -251,6 +220,35 @@ class Points:
         if exposure.monitor is None or self.nominal_counts is None:
             return 1.0
         return self.nominal_counts / exposure.monitor
+
+
+def _is_image(exposure: Exposure) -> bool:
+    return bool(exposure.frames[0].size > 1)
+
+
+def _likeness(frames: Array, before: Array) -> str:
+    """Return "repeated" or "torn" where frames, or some rows of one, are those before, or "".
+
+    Rows count in which `LIT_PIXELS` count: three in a row are equal by chance in one frame of 10⁹.
+    """
+    if not frames.any():
+        return ""
+    lit = (frames != 0).sum(axis=2) >= LIT_PIXELS
+    same = (frames == before).all(axis=2)
+    if same.all():
+        return "repeated"
+    equal = same & lit
+    return "torn" if (equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any() else ""
+
+
+def _is_saturated(frame: Array) -> bool:
+    """Return whether pixels stop at one value: `SATURATED_PIXELS` share the largest by no chance.
+
+    Frames whose pixels are mostly equal are those of a simulation without noise.
+    """
+    top = frame.max()
+    n = int((frame == top).sum())
+    return bool(top >= BRIGHT and SATURATED_PIXELS <= n <= frame.size // 2)
 
 
 def judge_points(

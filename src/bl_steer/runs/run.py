@@ -16,7 +16,8 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.points import PointResult, Points, Readout, judge_points
+from bl_steer.runs.points import PointResult, Points, judge_points
+from bl_steer.runs.readout import Readout
 from bl_steer.runs.tables import (
     PRIMARY,
     Parts,
@@ -268,8 +269,7 @@ class Run:
         frames = None if self._readout.field is not None or not events_of else self._frames()
         points = judge or Points.from_start(self.start, reduction)
         results = judge_points(points, self._readout, self.primary, events_of, frames)
-        if reduction is None and judge is None:
-            self._results.extend(results)
+        self._results.extend(results if reduction is None and judge is None else ())
         return results
 
     def patterns(self) -> Array:
@@ -284,9 +284,8 @@ class Run:
             When the run stored no frames, or they are not where its documents say.
         """
         patterns = [result.pattern for result in self.results()]
-        n_pixels = next((len(pattern) for pattern in patterns if pattern is not None), 0)
-        missing = np.full(n_pixels, np.nan)
-        rows = [missing if pattern is None else pattern for pattern in patterns]
+        n_pixels = max((len(pattern) for pattern in patterns if pattern is not None), default=0)
+        rows = [np.full(n_pixels, np.nan) if pattern is None else pattern for pattern in patterns]
         return np.array(rows).reshape(len(rows), n_pixels)
 
     def _frames(self) -> Any:
@@ -303,8 +302,8 @@ class Run:
             raise StoreError(
                 f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
             )
-        column = self.primary[arrays[0]]
-        return column.reshape(len(column), 1, -1, column.shape[-1])
+        frames = self.primary[arrays[0]]
+        return frames.reshape(len(frames), 1, -1, frames.shape[-1])
 
     @property
     def _readout(self) -> Readout:

@@ -36,7 +36,7 @@ __all__ = ["MAX_RETAKES", "Steering", "build_steering", "check_alive"]
 MAX_RETAKES = 3
 """Repeats of a dead frame at one position."""
 MAX_EMPTY = 8
-"""Points in a row that may be without a single count: a sample has empty places."""
+"""Points in a row that may be without a single count, or the same: a sample has empty places."""
 
 
 class Steering:
@@ -131,8 +131,8 @@ class Steering:
             self._outcomes = np.append(self._outcomes, self.feature.transform(pattern[None]))
             self._ingest([len(self._positions) - 1])
         self._residual = float(self.feature.residual(pattern[None])[0])
-        self._alarm = isinstance(self.feature, RaisesAlarm) and bool(
-            self.feature.alarm(pattern[None])[0]
+        self._alarm = result.saturated or (
+            isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
         )
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
 
@@ -261,7 +261,14 @@ def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]
     if n_invalid > MAX_RETAKES and result.problem == "beam":
         raise DetectorDeadError(
             f"the monitor must count beam, got too little {n_invalid} times in a row at {spot}; "
-            "check beam and shutter, or give min_monitor, the least counts that you take for beam"
+            "check beam and shutter, set the monitor's nominal_rate where it has one, or give "
+            "min_monitor, the least counts that you take for beam"
+        )
+    if result.n_repeated > MAX_EMPTY:
+        raise DetectorDeadError(
+            f"the detector must show new frames, got those of the point before {result.n_repeated} "
+            f"times in a row, the last at {spot}; restart the detector, and check that its images "
+            "come through"
         )
     if n_invalid > MAX_RETAKES:
         raise DetectorDeadError(

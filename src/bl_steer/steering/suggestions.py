@@ -33,7 +33,8 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
     Raises
     ------
     SuggestionError
-        Unless the agent returns a list of one new point with finite coordinates in the space.
+        Unless the agent returns a list of one new point with finite coordinates in the space and
+        outside its forbidden zones.
     """
     name = type(agent).__name__
     suggestions: Any = agent.suggest(1)
@@ -55,6 +56,12 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
             f"{', '.join(missing)}"
         )
     _check_position(name, point, space)
+    if space is not None and (zone := space.zone_at([point[axis] for axis in axes])):
+        where = ", ".join(f"{axis} = {float(point[axis]):g}" for axis in axes)
+        raise SuggestionError(
+            f"a point of the agent {name} must lie outside the forbidden zones, got {where} in "
+            f"{zone.to_dict()}; choose from space.points[space.allowed]"
+        )
     _check_id(name, point["_id"], known_ids)
     return point
 

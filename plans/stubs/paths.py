@@ -1,0 +1,247 @@
+"""Ways of the stage that enter no forbidden zone.
+
+Axes that are moved together run on no straight line, as each has its own speed: they stay in the
+box between start and end. A leg is a move whose box is free of zones; a way is made of legs, and a
+checkpoint lies before each, so that a pause repeats a leg from within its own box.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import bluesky.plan_stubs as bps
+import numpy as np
+from bluesky.utils import MsgGenerator
+
+from bl_steer.agents import Space
+from bl_steer.protocols import Array
+from plans.stubs.axes import StageError
+from plans.stubs.per_point import move_to
+
+__all__ = ["go_round", "guarded", "way_round", "within_bounds"]
+
+CLEARANCE = 0.02
+"""Distance from a zone at which it is gone round, in pitches of the grid."""
+MAX_NODES = 40_000
+"""Crossings of lines among which a way is sought."""
+SLACK = 1e-9
+"""Share of a grid's extent by which an optimiser may end beyond its edge."""
+
+Node = tuple[int, ...]
+
+
+def way_round(space: Space, start: Sequence[float], end: Sequence[float]) -> list[Array]:
+    """Return the positions to go to one after the other, the last one the end.
+
+    Parameters
+    ----------
+    space : its forbidden zones are gone round, within its bounds
+    start, end : shape (d,)
+
+    Raises
+    ------
+    StageError
+        Where start or end lie in a zone, or no way is found.
+    """
+    here, there = np.array(start, dtype=float), np.array(end, dtype=float)
+    for position, rule, remedy in (
+        (here, "stand", "move it out by hand"),
+        (there, "be sent", "choose another position"),
+    ):
+        if zone := space.zone_at(position.tolist()):
+            raise StageError(
+                f"the stage must {rule} outside the forbidden zones, got {_written(position)} in "
+                f"{zone.to_dict()}; {remedy}, or correct the zone"
+            )
+    if space.zone_within(here.tolist(), there.tolist()) is None:
+        return [there]
+    for lines in _lines(space, here, there):
+        corners = _search(space, lines, here, there)
+        if corners:
+            return _shortened(space, corners)
+    raise StageError(
+        f"there must be a way from {_written(here)} to {_written(there)} past the forbidden zones, "
+        "got none within the grid's bounds; widen the grid, or make the zones smaller"
+    )
+
+
+def go_round(
+    space: Space, axes: Sequence[Any], end: Sequence[float], *, to_the_end: bool = True
+) -> MsgGenerator[None]:
+    """Move the axes past the forbidden zones; without the last leg where it is left to others."""
+    start = yield from _where_are(axes)
+    if not space.forbidden or None in start:  # nobody answers, as in `bluesky.simulators`
+        legs = [np.array(end, dtype=float)]
+    else:
+        legs = way_round(space, [x for x in start if x is not None], end)
+    for leg in legs if to_the_end else legs[:-1]:
+        yield from bps.checkpoint()
+        yield from move_to(dict(zip(axes, leg.tolist(), strict=True)))
+    yield from bps.checkpoint()
+
+
+def within_bounds(
+    stub: MsgGenerator[Any], space: Space, axes: Sequence[Any], position: Sequence[float]
+) -> MsgGenerator[None]:
+    """Go past the zones, then let the stub of a point go on within them and the bounds."""
+    start: dict[Any, float | None] = {}
+    if space.forbidden:
+        yield from go_round(space, axes, position, to_the_end=False)
+        start = dict(zip(axes, (yield from _where_are(axes)), strict=True))
+    yield from guarded(stub, space, axes, start)
+
+
+def where_is(axis: Any) -> MsgGenerator[float | None]:
+    """Return where an axis is; None where it does not tell."""
+    position = getattr(axis, "position", None)
+    if isinstance(position, int | float):
+        return float(position)
+    position = yield from bps.rd(axis, default_value=None)
+    return float(position) if isinstance(position, int | float) else None
+
+
+def _where_are(axes: Sequence[Any]) -> MsgGenerator[list[float | None]]:
+    places: dict[int, float | None] = {}
+    for i, axis in enumerate(axes):
+        places[i] = yield from where_is(axis)
+    return list(places.values())
+
+
+def guarded(
+    plan: MsgGenerator[Any], space: Space, axes: Sequence[Any], start: Mapping[Any, float | None]
+) -> MsgGenerator[Any]:
+    """Refuse each move of the axes that a plan wants beyond the bounds or through a zone.
+
+    Parameters
+    ----------
+    plan : of a user's own, that measures a point
+    start : where the axes are, None where they do not tell
+
+    Raises
+    ------
+    StageError
+        Into the plan, before the move.
+    """
+    low, high = space.bounds
+    slack = SLACK * space.extent
+    column = {axis: i for i, axis in enumerate(axes)}
+    # The box in which the axes are: from where they were to where they have been sent since.
+    first = [start.get(axis) for axis in axes]
+    swept = None if None in first else (np.array(first, float), np.array(first, float))
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            msg = plan.send(answer) if error is None else plan.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        answer, error = None, None
+        try:
+            if msg.command == "set" and msg.obj in column and msg.args:
+                i, target = column[msg.obj], float(msg.args[0])
+                if not low[i] - slack <= target <= high[i] + slack:
+                    raise StageError(
+                        f"{msg.obj.name} must stay in the grid, {low[i]:g} … {high[i]:g}, got "
+                        f"{target:g} from the plan of the point; correct it, or widen the grid"
+                    )
+                if swept is not None:
+                    swept[0][i], swept[1][i] = min(swept[0][i], target), max(swept[1][i], target)
+                    if zone := space.zone_within(swept[0].tolist(), swept[1].tolist()):
+                        raise StageError(
+                            f"{msg.obj.name} must not pass a forbidden zone, got a move to "
+                            f"{target:g} that may enter {zone.to_dict()}; move one axis after the "
+                            "other, or elsewhere"
+                        )
+            answer = yield msg
+            if msg.command == "wait" and swept is not None:
+                now = yield from _where_are(axes)
+                swept = None if None in now else (np.array(now, float), np.array(now, float))
+        except GeneratorExit:
+            plan.close()
+            raise
+        except BaseException as failure:
+            error = failure
+
+
+def _lines(space: Space, here: Array, there: Array) -> list[list[Array]]:
+    """Return coordinates on each axis along which to go: few, then with the grid's own too."""
+    clearance = CLEARANCE * space.pitch
+    low = np.minimum(np.minimum(space.bounds[0], here), there)
+    high = np.maximum(np.maximum(space.bounds[1], here), there)
+    corners = np.concatenate([zone.outline() for zone in space.forbidden])
+    few, all_of_them = [], []
+    for i, name in enumerate(space.names):
+        ends = [low[i], high[i], here[i], there[i]]
+        near = np.concatenate([ends, corners[:, i] - clearance, corners[:, i] + clearance])
+        near = np.unique(near[(near >= low[i]) & (near <= high[i])])
+        few.append(near)
+        between = 0.5 * (near[1:] + near[:-1])
+        all_of_them.append(np.unique(np.concatenate([near, between, np.unique(space.axis(name))])))
+    return [few, all_of_them] if np.prod([len(v) for v in all_of_them]) <= MAX_NODES else [few]
+
+
+def _search(space: Space, lines: list[Array], here: Array, there: Array) -> list[Array]:
+    """Return the crossings of the shortest way along the lines, start included; none without one.
+
+    References
+    ----------
+    Dijkstra 1959, doi 10.1007/BF01386390.
+    """
+
+    def at(node: Node) -> Array:
+        return np.array([line[i] for line, i in zip(lines, node, strict=True)])
+
+    def node_at(position: Array) -> Node:
+        return tuple(int(np.searchsorted(v, p)) for v, p in zip(lines, position, strict=True))
+
+    start, goal = node_at(here), node_at(there)
+    order = count()
+    waiting: list[tuple[float, int, Node, Node | None]] = [(0.0, next(order), start, None)]
+    came_from: dict[Node, Node | None] = {}
+    while waiting:
+        cost, _, node, before = heapq.heappop(waiting)
+        if node in came_from:
+            continue
+        came_from[node] = before
+        if node == goal:
+            return _traced(came_from, node, at)
+        for axis in range(len(lines)):
+            for step in (-1, 1):
+                near = (*node[:axis], node[axis] + step, *node[axis + 1 :])
+                if not 0 <= near[axis] < len(lines[axis]) or near in came_from:
+                    continue
+                a, b = at(node), at(near)
+                if space.zone_within(a.tolist(), b.tolist()) is None:
+                    further = cost + float(np.abs(b - a).sum())
+                    heapq.heappush(waiting, (further, next(order), near, node))
+    return []
+
+
+def _traced(came_from: Mapping[Node, Node | None], goal: Node, at: Any) -> list[Array]:
+    way: list[Array] = []
+    node: Node | None = goal
+    while node is not None:
+        way.append(at(node))
+        node = came_from[node]
+    return way[::-1]
+
+
+def _shortened(space: Space, corners: list[Array]) -> list[Array]:
+    """Return the legs: each to the farthest crossing whose box is free."""
+    legs, i = [], 0
+    while i < len(corners) - 1:
+        farthest = next(
+            j
+            for j in range(len(corners) - 1, i, -1)
+            if space.zone_within(corners[i].tolist(), corners[j].tolist()) is None
+        )
+        legs.append(corners[farthest])
+        i = farthest
+    return legs
+
+
+def _written(position: Array) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in position) + ")"

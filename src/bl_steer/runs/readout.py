@@ -1,0 +1,113 @@
+"""Which data keys of a run's events hold what is steered on, and an event as an exposure.
+
+`bl_steer.runs.points` judges the exposures of a point.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from bl_steer.protocols import Array
+
+__all__ = ["Exposure", "Readout"]
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What one event of a point holds of the measurement.
+
+    Parameters
+    ----------
+    frames : shape (n_frames, H, W), counts; a number is a frame of one pixel
+    monitor : monitor counts during the exposure; None without a monitor
+    sound : False where the detector itself says that its frames are not
+    angles : shape (n_frames,), angle of the circle that turns, degrees; None where none does
+    """
+
+    frames: Array
+    monitor: float | None = None
+    sound: bool = True
+    angles: Array | None = None
+
+
+@dataclass(frozen=True)
+class Readout:
+    """Which data keys of an event hold what; a run's start document says it.
+
+    Parameters
+    ----------
+    field : key of the number that is steered on; None for frames
+    monitor : key of the monitor's counts; None without a monitor
+    valid : key of the detector's own verdict on its frames, where it gives one
+    angles : key of the angle of the circle that turns; None where none does
+    """
+
+    field: str | None = None
+    monitor: str | None = None
+    valid: str | None = None
+    angles: str | None = None
+
+    @classmethod
+    def from_start(cls, start: Mapping[str, Any]) -> Self:
+        """Read it from a start document, of earlier versions too."""
+        settings = start.get("steering", {})
+        detector = (start.get("detectors") or ["det"])[0]
+        source = settings.get("source", {"kind": "frames", "detector": detector})
+        monitor = settings.get("monitor")
+        return cls(
+            field=source.get("key") if source["kind"] == "field" else None,
+            monitor=settings.get("monitor_key", f"{monitor}_counts" if monitor else None),
+            valid=f"{source.get('detector', detector)}_valid",
+            angles=settings.get("angle_key"),
+        )
+
+    def exposure(self, data: Mapping[str, Any], frames: Callable[[], Any]) -> Exposure:
+        """Return what an event holds.
+
+        Parameters
+        ----------
+        data : of the event, by key
+        frames : called for the frames, shape (n_frames, H, W), where no field is steered on
+
+        Raises
+        ------
+        ValueError
+            When a key is missing, or what it holds is no number.
+        """
+        if self.field is not None:
+            return Exposure(np.full((1, 1, 1), self._number(data, self.field)), self._monitor(data))
+        stack = np.asarray(frames())
+        return Exposure(
+            stack.reshape(-1, *stack.shape[-2:]),
+            self._monitor(data),
+            bool(data.get(self.valid, 1) > 0) if self.valid is not None else True,
+            self._angles(data, len(stack)),
+        )
+
+    def _monitor(self, data: Mapping[str, Any]) -> float | None:
+        return None if self.monitor is None else self._number(data, self.monitor)
+
+    def _angles(self, data: Mapping[str, Any], n_frames: int) -> Array | None:
+        if self.angles is None or self.angles not in data:
+            return None
+        value = data[self.angles]
+        return np.resize(json.loads(value) if isinstance(value, str) else value, n_frames)
+
+    def _number(self, data: Mapping[str, Any], key: str) -> float:
+        if key not in data:
+            raise ValueError(
+                f"an event must have the data key {key!r}, got {', '.join(map(repr, data))}; name "
+                "one of these"
+            )
+        value = np.asarray(data[key])
+        if value.size != 1 or value.dtype.kind not in "biuf":
+            raise ValueError(
+                f"{key!r} must be a number, got {data[key]!r}; name another data key, or steer on "
+                "frames with total, roi:, ref: or nmf:"
+            )
+        return float(value.reshape(()))
