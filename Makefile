@@ -4,8 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 export MPLBACKEND = Agg
 
-# Web browser, database, sandbox and Japanese letters of the analysis server; OpenGL without a screen.
-SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postgresql
+# Web browser, database, sandbox and Japanese letters of the analysis server; OpenGL without a
+# screen; what the queue server keeps its queue in.
+SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postgresql redis-server
 
 # Tests run side by side, one process a core; each process computes with one thread.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal

@@ -7,7 +7,8 @@ moves, the detector exposes, and the pattern goes back to the agent. To measure 
 grid instead, use `plans.map_sample`.
 """
 
-from __future__ import annotations
+# The queue server reads the annotations of plans: they must be types here, never text, so this
+# module has no `from __future__ import annotations`.
 
 import math
 from collections.abc import Mapping, Sequence
@@ -69,7 +70,7 @@ def find_hotspot(
     detectors: Readable[Any] | Sequence[Readable[Any]],
     axes: Axes,
     *,
-    per_point: PerPoint | None = None,
+    per_point: PerPoint | Mapping[str, Any] | None = None,
     monitor: Readable[Any] | None = None,
     target: str | None = None,
     budget: int | None = None,
@@ -93,7 +94,8 @@ def find_hotspot(
     ----------
     detectors : one Bluesky device or several, synchronous or not; the first is steered on
     axes : one to three movable devices, or a stage with ``x``, ``y`` and perhaps ``z``
-    per_point : a stub that measures a point, see `plans.stubs.per_point`; by default one exposure
+    per_point : a stub that measures a point, see `plans.stubs.per_point`; or as
+        `plans.stubs.written` has it, ``{"name": "rocking_scan", …}``; by default one exposure
     monitor : counts the beam, which patterns are normalised by; without one they are taken as they
         are
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,

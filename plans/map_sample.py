@@ -3,7 +3,8 @@
 To find the brightest spot only, use `plans.find_hotspot`.
 """
 
-from __future__ import annotations
+# The queue server reads the annotations of plans: they must be types here, never text, so this
+# module has no `from __future__ import annotations`.
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bluesky.preprocessors as bpp
+import numpy as np
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
@@ -18,7 +20,7 @@ from bl_steer.agents import Space
 from bl_steer.runs import PointResult, Run
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_limits, grid_of
+from plans.stubs.axes import Axes, check_limits, check_points, grid_of
 from plans.stubs.messages import think
 from plans.stubs.options import check_exposure, options_of, set_exposure
 from plans.stubs.per_point import PerPoint
@@ -31,8 +33,10 @@ def map_sample(
     detectors: Readable[Any] | Sequence[Readable[Any]],
     axes: Axes,
     *,
-    per_point: PerPoint | None = None,
+    per_point: PerPoint | Mapping[str, Any] | None = None,
     monitor: Readable[Any] | None = None,
+    target: str | None = None,
+    points: Sequence[Sequence[float]] | None = None,
     grid: Space | Mapping[str, Any] | None = None,
     forbidden: Sequence[Mapping[str, Any]] = (),
     snake: bool | None = None,
@@ -43,11 +47,13 @@ def map_sample(
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[int]:
-    """Measure every point of `grid`, row by row.
+    """Measure every point of `grid`, row by row, or some points within it.
 
     Parameters
     ----------
     detectors, axes, per_point, monitor, grid, forbidden : as for `plans.find_hotspot`
+    target : what will be made of the points; by default frames where there are some, else a number
+    points : positions (x, y, …) to measure in their order, instead of the grid's
     exposure_s, min_monitor, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, as by default, instead of travelling back
     resumes : a run of this plan that was broken off; its points and settings count
@@ -59,7 +65,8 @@ def map_sample(
     Raises
     ------
     ValueError
-        Before anything moves, for a grid, an exposure or metadata that cannot work.
+        Before anything moves, for a grid, an exposure or metadata that cannot work, and for a
+        point beyond the grid or in a forbidden zone.
     bl_steer.steering.DetectorDeadError
         When two points in a row stay dead; one alone is left out. All earlier points are stored.
     """
@@ -70,6 +77,7 @@ def map_sample(
         {"snake": True},
         grid=grid,
         forbidden=forbidden,
+        points=points,
         snake=snake,
         exposure_s=exposure_s,
         min_monitor=min_monitor,
@@ -80,6 +88,7 @@ def map_sample(
         detectors,
         axes,
         monitor=monitor,
+        target=target,
         per_point=per_point,
         also_read=also_read,
         min_monitor=options["min_monitor"],
@@ -87,15 +96,20 @@ def map_sample(
     )
     check_exposure(exposure_s, reader.detector)
     check_limits(reader.axes, grid.bounds)
+    points = options["points"]
+    if points is not None:
+        check_points(points, grid)
+    in_order = grid.snake() if options["snake"] else grid.points[grid.allowed]
+    positions = in_order if points is None else points
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, prefer_frames=True)
     settings = {
         "grid": grid.to_dict(),
-        "budget": int(grid.allowed.sum()),
+        "budget": len(positions),
         "snake": options["snake"],
         "exposure_s": exposure_s,
-    }
+    } | ({} if points is None else {"points": np.array(points).tolist()})
     executor = ThreadPoolExecutor(1, thread_name_prefix="read")
     n_measured = 0
 
@@ -110,7 +124,7 @@ def map_sample(
         def run() -> MsgGenerator[None]:
             nonlocal n_measured
             invalid = 0  # in a row, over the points too
-            for position in grid.snake() if settings["snake"] else grid.points[grid.allowed]:
+            for position in positions:
                 for _ in range(1 + MAX_RETAKES):
                     earlier = bool(known)
                     if earlier:

@@ -7,7 +7,8 @@ pause repeats finds the face there already. To take single micrographs, use
 `plans.take_micrographs`.
 """
 
-from __future__ import annotations
+# The queue server reads the annotations of plans: they must be types here, never text, so this
+# module has no `from __future__ import annotations`.
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -37,7 +38,7 @@ def slice_and_view(
     *,
     n_slices: int = 100,
     pitch_nm: float = 100.0,
-    marks: TrackingMarks | None = None,
+    marks: TrackingMarks | Mapping[str, Any] | None = None,
     pixel_size_nm: float | None = None,
     accelerating_voltage_kV: float | None = None,
     etching_s: float | None = None,
@@ -64,8 +65,8 @@ def slice_and_view(
     mill : the ion beam
     n_slices : number of slices, the face as it is now included
     pitch_nm : distance of the slices, nm
-    marks : where the tracking marks are; without, drift cannot be told from aslant features, and
-        the pitch not be measured
+    marks : where the tracking marks are, also as a mapping; without, drift cannot be told from
+        aslant features, and the pitch not be measured
     pixel_size_nm, accelerating_voltage_kV, etching_s, staining : as for `plans.take_micrographs`
     drift_tolerance_nm : how far the specimen may lie from its first place in the image, nm
     blur_tolerance_nm : how much blur, as a standard deviation, is left alone, nm
@@ -90,6 +91,8 @@ def slice_and_view(
         earlier slices are recorded.
     """
     check_md(md)
+    if isinstance(marks, Mapping):
+        marks = TrackingMarks.from_dict(marks)
     requested = {
         "pixel_size_nm": pixel_size_nm,
         "accelerating_voltage_kV": accelerating_voltage_kV,

@@ -3,7 +3,8 @@
 To map a sample with the X-ray beam instead, use `plans.map_sample`.
 """
 
-from __future__ import annotations
+# The queue server reads the annotations of plans: they must be types here, never text, so this
+# module has no `from __future__ import annotations`.
 
 from collections.abc import Mapping, Sequence
 from typing import Any

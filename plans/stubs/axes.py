@@ -19,6 +19,7 @@ __all__ = [
     "axes_of",
     "axes_to_read",
     "check_limits",
+    "check_points",
     "default_grid",
     "grid_of",
     "readback_key",
@@ -154,8 +155,31 @@ def check_limits(axes: Any, bounds: Array) -> None:
         raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")
 
 
+def check_points(points: Sequence[Sequence[float]], space: Space) -> None:
+    """Refuse points beyond a space, or in one of its forbidden zones.
+
+    Raises
+    ------
+    ValueError
+        Naming every point that may not be measured.
+    """
+    (low, high), problems = space.bounds, []
+    for point in points:
+        if len(point) != len(low):
+            problems.append(f"{point} has {len(point)} coordinates, not {len(low)}")
+        elif not ((low <= point) & (point <= high)).all():  # not true of NaN
+            problems.append(f"{point} lies outside {low.tolist()} … {high.tolist()}")
+        elif zone := space.zone_at(point):
+            problems.append(f"{point} lies in the forbidden zone {zone.to_dict()}")
+    if problems or not len(points):
+        raise ValueError(
+            "points must lie in the grid and outside its forbidden zones, got: "
+            f"{'; '.join(problems) or 'none'}; choose others"
+        )
+
+
 def _listed(axes: Any) -> list[Any]:
-    if isinstance(axes, Movable):
+    if isinstance(axes, Movable | str):
         return [axes]
     if isinstance(axes, Iterable):
         return list(axes)

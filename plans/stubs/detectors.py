@@ -31,7 +31,7 @@ def detectors_of(detectors: Any) -> list[Any]:
     TypeError
         For none, and for what is no Bluesky device.
     """
-    listed = [detectors] if isinstance(detectors, Readable) else detectors
+    listed = [detectors] if isinstance(detectors, Readable | str) else detectors
     if not isinstance(listed, Iterable) or not (listed := list(listed)):
         raise TypeError(
             f"detectors must be one Bluesky device or several, got {detectors!r}; give a device "
@@ -43,6 +43,11 @@ def detectors_of(detectors: Any) -> list[Any]:
 def check_readable(devices: Iterable[Any]) -> None:
     """Refuse what has no name to read, or nothing to read, with a `TypeError`."""
     for device in devices:
+        if isinstance(device, str):
+            raise TypeError(
+                f"a device must be readable, got the name {device!r}, which no device here has; "
+                "check how it is written"
+            )
         if not isinstance(device, Readable):
             lacks = [n for n in ("name", "read", "describe") if not hasattr(device, n)]
             raise TypeError(

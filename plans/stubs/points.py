@@ -36,6 +36,7 @@ from plans.stubs.paths import go_round, within_bounds
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
 from plans.stubs.rows import PointNumber
 from plans.stubs.timeouts import bounded, exposure_s_of
+from plans.stubs.written import per_point_of
 
 __all__ = ["PointReader"]
 
@@ -49,7 +50,7 @@ class PointReader:
     axes : a stage, an axis, or up to three of them
     monitor : beam monitor that counts are normalised by
     target : what is steered on; None for what the first detector has to offer
-    per_point : measures a point
+    per_point : measures a point, also written as `plans.stubs.written.per_point_of` takes it
     also_read : devices to read with every point
     min_monitor : least monitor counts of an exposure with beam
     reduction : frames to a pattern
@@ -69,7 +70,7 @@ class PointReader:
         *,
         monitor: Any = None,
         target: str | None = None,
-        per_point: PerPoint | None = None,
+        per_point: PerPoint | Mapping[str, Any] | None = None,
         also_read: Sequence[Readable[Any]] = (),
         min_monitor: float | None = None,
         reduction: Reduction | None = None,
@@ -79,7 +80,7 @@ class PointReader:
         self.detector = self.detectors[0]
         self.axes = axes_of(axes)
         self.monitor = monitor
-        self.per_point: Any = expose_at if per_point is None else per_point
+        self.per_point: Any = per_point_of(per_point)
         self.timeout_s = timeout_s
         self.reduction = reduction or reduction_of(self.detector)
         self.min_monitor = least_counts(min_monitor)

@@ -1,8 +1,8 @@
 """What each extra of the installation brings, and how a missing one is told.
 
-The core steers; analyses, server, EPICS and the interactive session need more. Modules import what
-they need at their top; where that is not installed, `bl_steer` itself, the command
-line and `bl_steer.analysis.find_analysis` add the line of `hint`.
+The core steers; analyses, server, EPICS, queue server and the interactive session need more.
+Modules import what they need at their top; where that is not installed, `bl_steer` itself, the
+command line and `bl_steer.analysis.find_analysis` add the line of `hint`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ EXTRAS: Mapping[str, Set[str]] = {
     },
     "epics": {"caproto", "epics"},
     "pva": {"p4p"},
+    "queue": {"bluesky_queueserver"},
     "server": {
         "alembic",
         "argon2",

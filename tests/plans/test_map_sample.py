@@ -133,3 +133,35 @@ def test_what_cannot_work_is_refused_before_the_first_message(
         RE(mapping(beamline, **options))
     assert documents.all == []
     assert beamline.clock.elapsed_s == 0.0
+
+
+def test_points_are_measured_in_their_order_in_place_of_the_grid(
+    RE: RunEngine, beamline: SimulatedBeamline, documents: Any
+) -> None:
+    RE(mapping(beamline, points=[(7.0, 31.0), (0.0, 40.0)]))
+    assert way(documents) == [(7.0, 31.0), (0.0, 40.0)]
+    assert documents.named("start")[0]["num_points"] == 2
+
+
+@pytest.mark.parametrize(
+    ("points", "problem"),
+    [
+        ([(5.0, 20.0), (10.5, 20.0)], r"\(10\.5, 20\.0\) lies outside"),
+        ([(float("nan"), 20.0)], "lies outside"),
+        ([(9.0, 39.0)], r"lies in the forbidden zone \{'box'"),
+        ([(5.0,)], "has 1 coordinates, not 2"),
+        ([], "got: none"),
+    ],
+)
+def test_points_beyond_the_grid_or_in_a_zone_are_refused_before_anything_moves(
+    RE: RunEngine,
+    beamline: SimulatedBeamline,
+    documents: Any,
+    points: list[tuple[float, ...]],
+    problem: str,
+) -> None:
+    zones = [{"box": [[8.0, 35.0], [10.0, 40.0]]}]
+    with pytest.raises(ValueError, match=problem):
+        RE(mapping(beamline, points=points, forbidden=zones))
+    assert not documents.named("start")
+    assert beamline.stage.x.position == 0.0

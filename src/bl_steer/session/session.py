@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
@@ -153,7 +154,9 @@ class Session:
 
         @wraps(plan)
         def resuming(*devices: Any, resumes: Any = None, **options: Any) -> Any:
-            return plan(*devices, resumes=self._to_resume(resumes), **options)
+            # A generator function, by which the queue server knows a plan.
+            run = self._to_resume(resumes)
+            return (yield from plan(*devices, resumes=run, **options))
 
         return resuming
 
@@ -279,7 +282,7 @@ def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
     metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
     run_engine = RunEngine(
         metadata,
-        call_returns_result=True,
+        call_returns_result=not _serves_queue(),
         scan_id_source=store.metadata.next_scan_id,
         md_validator=_check_start,
         md_normalizer=partial(_merge_start, instrument.sample),
@@ -290,6 +293,16 @@ def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine
+
+
+def _serves_queue() -> bool:
+    """Return whether this process is the worker of a queue server.
+
+    It sends what RE returns to its manager, which has half a second to load it and gives the plan
+    up for failed if that means to import ours: there RE returns the uids, as Bluesky's own does.
+    """
+    server = sys.modules.get("bluesky_queueserver")  # which its worker has loaded before us
+    return server is not None and bool(server.is_re_worker_active())
 
 
 def _check_start(md: Mapping[str, Any]) -> None:
