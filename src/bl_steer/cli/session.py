@@ -28,7 +28,10 @@ def add_session(parser: Parser, argv: Sequence[str]) -> None:
     parser.set_defaults(instrument="beamline")
     where = parser.add_mutually_exclusive_group()
     for option, (name, text) in INSTRUMENTS.items():
-        where.add_argument(option, dest="instrument", action="store_const", const=name, help=text)
+        short = ["--sim"] if option == "--simulate" else []
+        where.add_argument(
+            option, *short, dest="instrument", action="store_const", const=name, help=text
+        )
     parser.add_argument(
         "--sample",
         metavar="PRESET",

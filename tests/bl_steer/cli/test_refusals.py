@@ -74,3 +74,11 @@ def test_a_report_is_a_file_and_no_folder(
 ) -> None:
     assert main(["segment", "plan", "--levels", "a=1,2", "--json", str(tmp_path)]) == 2
     assert "the JSON report must go to a file, got the folder" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--sim", "--simulate"])
+def test_the_simulated_session_has_a_short_name_too(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["session", option, "--epics"]) == 2
+    assert "not allowed with argument" in capsys.readouterr().err
