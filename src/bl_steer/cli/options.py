@@ -38,6 +38,9 @@ __all__ = [
 
 PRESETS = ("smooth", "multi-domain", "needle", "noisy", "rough")
 
+_REQUIRED = "the following arguments are required: "
+"""How argparse begins to say what is missing."""
+
 Run = Callable[[argparse.Namespace], Any]
 """A command: it prints, and returns its report, which ``--json`` writes."""
 AddOptions = Callable[["Parser", Sequence[str]], None]
@@ -81,6 +84,7 @@ class Parser(argparse.ArgumentParser):
         # argparse takes "-1" for a value, but "-1,1,1" for an option that it does not know.
         self._negative_number_matcher = re.compile(r"-\.?\d")
         self._add_options, self.lenient = add_options, lenient
+        self._typed: Sequence[str] = ()
 
     def complete(self, argv: Sequence[str] = ()) -> None:
         """Add the options that are still missing."""
@@ -90,7 +94,8 @@ class Parser(argparse.ArgumentParser):
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse, with all options; the command itself refuses what it does not know."""
-        self.complete(sys.argv[1:] if args is None else args)
+        self._typed = sys.argv[1:] if args is None else args
+        self.complete(self._typed)
         namespace, unknown = super().parse_known_args(args, namespace)
         if unknown and not self.lenient:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
@@ -103,7 +108,29 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Refuse what was typed."""
+        if message.startswith(_REQUIRED):
+            message = self._missing(message.removeprefix(_REQUIRED).split(", "))
         raise ValueError(f"{message}; see {self.prog} --help")
+
+    def _missing(self, names: Sequence[str]) -> str:
+        """Say what a command lacks, and how it is spelled."""
+        missing = [_spelled(a) for a in self._actions if a.required and _named(a) in names]
+        return (
+            f"{self.prog.partition(' ')[2] or self.prog} must be given {', '.join(missing)}, got "
+            f"{' '.join(self._typed) or 'nothing'}; add {'it' if len(missing) == 1 else 'them'}"
+        )
+
+
+def _named(action: argparse.Action) -> str:
+    """Return what argparse calls an option or argument that is missing."""
+    return "/".join(action.option_strings) or str(action.metavar or action.dest)
+
+
+def _spelled(action: argparse.Action) -> str:
+    """Return an option with its value, an argument, or the commands to choose from."""
+    if isinstance(action.choices, dict):
+        return f"one of {', '.join(action.choices)}"
+    return " ".join([*action.option_strings[:1], str(action.metavar or action.dest)])
 
 
 def group(parser: Parser) -> Any:

@@ -27,7 +27,7 @@ from bl_steer.cli.options import (
     print_warnings,
 )
 from bl_steer.cli.params import add_params, read_params
-from bl_steer.files.stacks import is_zarr
+from bl_steer.files.stacks import WANTED, is_zarr
 from bl_steer.progress import Bar
 
 __all__ = ["add_structure", "add_superres"]
@@ -40,10 +40,7 @@ RULES = {
     "pitch_jitter": ("pitch-jitter must be 0 … 0.3", "pitch_jitter"),
 }
 """What the decimation of a training asks of the options, by the name of its field."""
-STACK_HELP = (
-    "a TIFF of several pages, a folder of TIFFs or PNGs (s2 before s10), .npy, .npz or .zarr; axes "
-    "z, y, x"
-)
+STACK_HELP = f"{WANTED}; axes z, y, x, slices in the order of the numbers in their names"
 
 
 def add_structure(parser: Parser, argv: Sequence[str]) -> None:

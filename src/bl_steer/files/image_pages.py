@@ -17,6 +17,7 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
 from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
+from bl_steer.files.formats import READ
 from bl_steer.files.tiff import RawPages, allow, picture_pixels, quiet, read_tiff
 
 __all__ = ["MAX_PIXELS", "read_pages", "size_of"]
@@ -31,7 +32,7 @@ _SIGNATURES = {
 
 
 def read_pages(path: Path, max_pixels: int) -> RawPages:
-    """Read all pages of a TIFF, PNG, JPEG, BMP or npy file.
+    """Read all pages of a file in one of `formats.FORMATS`.
 
     Raises
     ------
@@ -90,9 +91,15 @@ def _in_one_line(path: Path, kind: str) -> Iterator[None]:
 
 def _kind(path: Path) -> str:
     if path.is_dir():
-        raise ValueError(f"path must be an image file, got the folder {str(path)!r}; list_images")
+        raise ValueError(
+            f"path must be an image file, got the folder {str(path)!r}; give the images in it"
+        )
+    if not path.exists():
+        raise ValueError(
+            f"path must be an image file, got {str(path)!r}, which does not exist; check the path"
+        )
     if not path.is_file():
-        raise ValueError(f"path must be an image file, got {str(path)!r}, which does not exist")
+        raise ValueError(f"path must be an image file, got {str(path)!r}, a device; give a file")
     try:
         with path.open("rb") as stream:
             head = stream.read(8)
@@ -104,9 +111,7 @@ def _kind(path: Path) -> str:
         if head.startswith(signature):
             return kind
     content = f"one that starts with {head!r}" if head else "an empty file (0 bytes)"
-    raise ValueError(
-        f"{path.name} must be a TIFF, PNG, JPEG, BMP or npy file, got {content}; export it as TIFF"
-    )
+    raise ValueError(f"{path.name} must be a {READ} file, got {content}; export it as TIFF")
 
 
 def _read_npy(stream: IO[bytes], max_pixels: int) -> RawPages:

@@ -15,12 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.files import image_metadata
+from bl_steer.files.formats import SUFFIXES
 from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.slice_folder import natural_key
 
 __all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
-
-SUFFIXES = frozenset({".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy"})
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 
@@ -61,7 +60,7 @@ def list_images(folder: str | Path) -> list[Path]:
 
 
 def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micrographs:
-    """Read every field of a TIFF, PNG, JPEG, BMP or npy file as grey images.
+    """Read every field of a file in one of `formats.FORMATS` as grey images.
 
     Colour becomes grey: exactly where the three channels are equal, as luminance where not.
     Alpha is dropped.

@@ -15,16 +15,23 @@ from numpy.typing import NDArray
 from bl_steer.files import archives, list_images, read_all, read_colours
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError
+from bl_steer.files.formats import FORMATS, READ
 from bl_steer.files.slice_folder import form_of, gaps
 from bl_steer.files.tiff import read_voxels
 
-__all__ = ["StoredStack", "check_apart", "is_zarr", "open_stack", "open_zarr", "stack_slices"]
+__all__ = [
+    "WANTED",
+    "StoredStack",
+    "check_apart",
+    "is_zarr",
+    "open_stack",
+    "open_zarr",
+    "stack_slices",
+]
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
-KINDS = ((".tif", ".tiff"), (".png",), (".bmp",), (".jpg", ".jpeg"), (".npy",))
-"""Slices in a folder are of the first kind that is there: figures may lie beside label maps."""
-WANTED = "a TIFF of several pages, a folder of TIFFs or PNGs, .npy, .npz or .zarr"
+WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every array and group."""
 LISTED = 5
@@ -159,12 +166,13 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
 def _folder(folder: Path) -> StoredStack:
     images = list_images(folder)
     files: list[Path] = []
-    for kind in KINDS:
-        files = files or [path for path in images if path.suffix.lower() in kind]
+    # Of the first format that is there: figures may lie beside label maps.
+    for suffixes in FORMATS.values():
+        files = files or [path for path in images if path.suffix.lower() in suffixes]
     if not files:
         raise ValueError(
-            f"a folder must hold TIFFs or PNGs, got none in {folder}; slices are taken in the "
-            "order of the numbers in their names"
+            f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
+            "in the order of z"
         )
     stacked, notes = stack_slices(files, lambda: read_all(_slice, files), f" in {folder}")
     if left := [path.name for path in images if path not in files]:
@@ -248,7 +256,7 @@ def _gap_notes(files: Sequence[Path], where: str) -> list[str]:
 
 
 def _slice(path: Path) -> NDArray[Any]:
-    if path.suffix.lower() in KINDS[0]:
+    if path.suffix.lower() in FORMATS["TIFF"]:
         with _in_one_line(path):
             return np.asarray(_tiff(path, "").array)
     page = read_colours(path)

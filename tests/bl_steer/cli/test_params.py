@@ -109,7 +109,7 @@ def test_values_are_read_as_their_fields_say(parser: Parser) -> None:
         ("--edges 1,b", "--edges: must be Y,X, got '1,b'"),
         ("--views 3", "--views: invalid choice: 3 (choose from 1, 2, 4)"),
         ("--weights {", "--weights: must be JSON, got '{'"),
-        ("--name a", "the following arguments are required: --must"),
+        ("--name a", "try must be given --must N, got --name a; add it"),
         ("--must 1 --planes 3", "unrecognized arguments: --planes 3"),
     ],
 )

@@ -35,7 +35,10 @@ REFUSED = [
         "a Zarr stack must be segmented by itself, without --keep-probability, got 2 paths",
     ),
     (["server", "add-user", "nobody"], "EMAIL must be an e-mail address, got 'nobody'"),
-    (["segment"], "the following arguments are required: COMMAND; see "),
+    (
+        ["segment"],
+        "segment must be given one of train, run, evaluate, plan, got nothing; add it; see ",
+    ),
     (["segment", "plan", "--levls", "a=1,2"], "unrecognized arguments: --levls"),
     (["segment", "plan", "--level", "a=1,2"], "unrecognized arguments: --level"),
     (["find", "--budg", "6"], "unrecognized arguments: --budg"),

@@ -16,6 +16,7 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 
+from bl_steer.files.formats import FORMATS, SUFFIXES
 from bl_steer.files.images import list_images, read_colours, read_micrographs
 
 RNG = np.random.default_rng(0)
@@ -43,6 +44,19 @@ def test_grey_values_keep_their_value_and_type(
     (field,) = read_micrographs(save(tmp_path / f"a{suffix}", image)).fields
     assert field.dtype == image.dtype.newbyteorder("=")
     np.testing.assert_array_equal(field, image)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_every_ending_of_the_table_is_listed_and_read(tmp_path: Path, suffix: str) -> None:
+    path = save(tmp_path / f"a{suffix}", GREY)
+    assert list_images(tmp_path) == [path]
+    assert read_micrographs(path).fields[0].shape == GREY.shape
+
+
+@pytest.mark.parametrize("page", ["micrographs", "structure", "volumes"])
+def test_the_how_to_pages_name_every_format_that_is_read(page: str) -> None:
+    text = (Path(__file__).parents[3] / "docs" / "how-to" / f"{page}.md").read_text()
+    assert not [name for name in FORMATS if name not in text]
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp"])
@@ -277,10 +291,10 @@ def wrong_files(tmp: Path) -> dict[str, tuple[Path, str]]:
     hyper = np.zeros((2, 3, 8, 8), np.uint8)
     tifffile.imwrite(tmp / "hyper.tif", hyper, imagej=True, metadata={"axes": "TZYX"})
     return {
-        "missing": (tmp / "none.tif", "which does not exist"),
+        "missing": (tmp / "none.tif", "none.tif', which does not exist; check the path"),
         "a folder": (tmp, "got the folder"),
         "empty": (tmp / "empty.tif", "an empty file"),
-        "no image": (tmp / "text.png", "must be a TIFF, PNG, JPEG, BMP or npy file"),
+        "no image": (tmp / "text.png", "must be a TIFF, PNG, BMP, JPEG or npy file"),
         "corrupt TIFF": (tmp / "corrupt.tif", "must be a whole TIFF image"),
         "truncated TIFF": (truncate(save(tmp / "t.tif", noise), 0.6), "must be a whole TIFF image"),
         "truncated packed TIFF": (

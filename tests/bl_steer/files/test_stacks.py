@@ -161,7 +161,10 @@ NO_STACKS: dict[str, tuple[Callable[[Path], object], str]] = {
         lambda path: save_slices(path, ["s.png"], np.dstack(STACK)[None]),
         "s.png must hold one value a pixel, got colours",
     ),
-    "bare": (lambda path: path.mkdir(), "a folder must hold TIFFs or PNGs, got none in .*bare"),
+    "bare": (
+        lambda path: path.mkdir(),
+        r"a folder must hold slices \(TIFF, PNG, BMP, JPEG or npy\), got none in .*bare",
+    ),
     "uneven": (
         lambda path: tifffile.imwrite(
             save_slices(path, ["s1.tif", "s2.tif"], STACK[:2]) / "s3.tif", STACK[0, :4]

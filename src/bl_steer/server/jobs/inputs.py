@@ -14,13 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from bl_steer.analysis import segmentation, structure, superresolution
+from bl_steer.files.formats import SUFFIXES
 from bl_steer.files.points import map_inputs, point_inputs
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.protocols import Inputs
 
 __all__ = ["InputKind", "check_uploads", "kinds", "read_inputs"]
 
-IMAGES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".npz")
+IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
 POINTS = (".csv", ".tsv", ".txt", ".npz")

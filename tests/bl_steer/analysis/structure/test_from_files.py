@@ -117,7 +117,7 @@ BAD = [
     ),
     ("two.npz --voxel-nm 1,1,1", r"one array of three axes, or labels, got \['a', 'b'\]"),
     ("nothing.tif --voxel-nm 1,1,1", "got 'nothing.tif', which does not exist"),
-    ("empty --voxel-nm 1,1,1", "a folder must hold TIFFs or PNGs, got none in empty"),
+    ("empty --voxel-nm 1,1,1", r"JPEG or npy\), got none in empty; put them there"),
     ("broken.tif --voxel-nm 1,1,1", "must be whole and readable, got 'broken.tif'"),
     ("v.tif --voxel-nm 1,1,1 --out v.npy", "must go to a folder, got the file v.npy"),
 ]

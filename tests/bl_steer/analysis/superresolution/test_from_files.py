@@ -176,7 +176,10 @@ def test_png_slices_are_taken_and_a_gap_among_them_is_told(
     [
         ("--pitch-nm 10 --pixel-size-nm 10", "--pitch-nm must be finite, and larger than"),
         ("--pitch-nm 10 --pixel-size-nm 0", "--pixel-size-nm: must be greater than 0, got '0'"),
-        ("--pixel-size-nm 10", "the following arguments are required: --pitch-nm"),
+        (
+            "--pixel-size-nm 10",
+            "must be given --pitch-nm X, got stack.npy --pixel-size-nm 10; add it",
+        ),
         ("--pitch-nm nan --pixel-size-nm 10", "--pitch-nm: must be a finite number, got 'nan'"),
         (
             "--pitch-nm 40 --pixel-size-nm 10 --profile-nm inf",
