@@ -1,0 +1,78 @@
+"""What is made of a point's exposures: beam that goes and returns, frames that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from bl_steer.runs import Exposure, Points
+
+RNG = np.random.default_rng(0)
+
+
+def frames(n: int = 1, mean: float = 20.0) -> Any:
+    return RNG.poisson(mean, (n, 8, 9)).astype(float)
+
+
+def judged(points: Points, *monitors: float, n_frames: int = 1) -> list[str]:
+    """Return the problem of each point with these monitor counts."""
+    return [points.take([Exposure(frames(n_frames), counts)]).problem for counts in monitors]
+
+
+def test_a_beam_that_comes_late_is_confirmed_and_the_points_before_it_are_withdrawn() -> None:
+    points = Points()
+    assert judged(points, *[0.1] * 7, 100.0) == [""] * 7 + ["beam"]
+    result = points.take([Exposure(frames(), 100.0)])
+    assert result.withdrawn == tuple(range(7))
+    assert result.pattern is not None
+    assert result.pattern.sum() == pytest.approx(20 * 72, rel=0.2), "scaled to the beam"
+
+
+def test_dark_current_from_the_first_point_on_is_no_beam_where_the_nominal_is_known() -> None:
+    assert judged(Points(nominal_counts=100.0), 0.1, 0.1, 80.0) == ["beam", "beam", ""]
+    assert judged(Points(nominal_counts=100.0, min_monitor=0.05), 0.1) == [""]
+
+
+def test_one_spike_of_the_monitor_withdraws_nothing() -> None:
+    points = Points()
+    assert judged(points, 100.0, 100.0, 1e5, 100.0) == ["", "", "beam", ""]
+    assert points.take([Exposure(frames(), 101.0)]).withdrawn == ()
+
+
+def test_a_series_with_half_the_beam_is_measured_once_more() -> None:
+    points = Points()
+    assert judged(points, 100.0, 50.0, 52.0, 51.0, n_frames=5) == ["", "beam", "", ""]
+    assert judged(Points(), 100.0, 50.0) == ["", ""], "one frame is scaled by its monitor"
+
+
+def test_a_repeated_frame_is_measured_once_more_and_counted_while_it_stays() -> None:
+    points, stuck = Points(), frames()
+    results = [points.take([Exposure(f)]) for f in (frames(), stuck, stuck, frames())]
+    assert [result.problem for result in results] == ["", "", "repeated", ""]
+    results = [points.take([Exposure(stuck)]) for _ in range(4)]
+    assert [result.n_repeated for result in results] == [0, 1, 2, 3]
+
+
+def test_a_torn_frame_is_measured_once_more() -> None:
+    points, first, torn = Points(), frames(), frames()
+    torn[:, 4:] = first[:, 4:]
+    results = [points.take([Exposure(f)]) for f in (first, torn, frames())]
+    assert [result.problem for result in results] == ["", "torn", ""]
+
+
+def test_saturated_pixels_are_told() -> None:
+    bright = frames(mean=200.0)
+    bright[:, :3] = 100.0
+    assert not Points().take([Exposure(bright)]).saturated
+    clipped = np.minimum(bright, 205.0)
+    assert Points().take([Exposure(clipped)]).saturated
+    assert not Points().take([Exposure(np.full((1, 4, 5), 101.0))]).saturated, "no noise at all"
+
+
+def test_an_empty_point_is_measured_once_more_and_then_believed() -> None:
+    points, nothing = Points(), np.zeros((1, 8, 9))
+    results = [points.take([Exposure(f)]) for f in (frames(), nothing, nothing, nothing)]
+    assert [result.problem for result in results] == ["", "empty", "", ""]
+    assert [result.n_empty for result in results] == [0, 1, 2, 3]
