@@ -58,9 +58,9 @@ def check_readable(devices: Iterable[Any]) -> None:
 
 def reduction_of(detector: Any) -> Reduction | None:
     """Return how a detector's frames become a pattern, where it says so."""
-    reduction = getattr(detector, "reduction", None)
+    reduction: Reduction | None = getattr(detector, "reduction", None)
     if reduction is not None:
-        return reduction  # type: ignore[no-any-return]
+        return reduction
     axes = getattr(detector, "axes", None)
     return SummedFrames(axes) if isinstance(axes, FrameAxes) else None
 

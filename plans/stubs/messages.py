@@ -18,7 +18,7 @@ import bluesky.preprocessors as bpp
 from bluesky.protocols import Readable
 from bluesky.utils import Msg, MsgGenerator
 
-__all__ = ["describe", "record", "think"]
+__all__ = ["carried_out", "describe", "record", "think"]
 
 T = TypeVar("T")
 MAX_READS = 100
@@ -95,7 +95,7 @@ def describe(device: Any) -> MsgGenerator[Mapping[str, Any]]:
 
     A detector that is described by its file's writer can only tell once it is staged.
     """
-    try:
+    try:  # whatever it raises: what is wrong with the device is told when it is read
         description = device.describe()
         if inspect.isawaitable(description):
             if inspect.iscoroutine(description):
@@ -105,3 +105,27 @@ def describe(device: Any) -> MsgGenerator[Mapping[str, Any]]:
     except Exception:
         return {}
     return dict(description)
+
+
+def carried_out(
+    plan: MsgGenerator[Any], send: Callable[[Msg], MsgGenerator[Any]]
+) -> MsgGenerator[Any]:
+    """Let `send` carry out each message of a plan; it yields the message and returns its answer.
+
+    What it raises is raised in the plan, at the message.
+    """
+    answer: Any = None
+    error: BaseException | None = None
+    while True:
+        try:
+            msg = plan.send(answer) if error is None else plan.throw(error)
+        except StopIteration as stop:
+            return stop.value
+        answer, error = None, None
+        try:
+            answer = yield from send(msg)
+        except GeneratorExit:
+            plan.close()
+            raise
+        except BaseException as failure:
+            error = failure

@@ -14,11 +14,12 @@ from typing import Any
 
 import bluesky.plan_stubs as bps
 import numpy as np
-from bluesky.utils import MsgGenerator
+from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError
+from plans.stubs.messages import carried_out
 from plans.stubs.per_point import move_to
 
 __all__ = ["go_round", "guarded", "way_round", "within_bounds"]
@@ -131,39 +132,31 @@ def guarded(
     # The box in which the axes are: from where they were to where they have been sent since.
     first = [start.get(axis) for axis in axes]
     swept = None if None in first else (np.array(first, float), np.array(first, float))
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            msg = plan.send(answer) if error is None else plan.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        answer, error = None, None
-        try:
-            if msg.command == "set" and msg.obj in column and msg.args:
-                i, target = column[msg.obj], float(msg.args[0])
-                if not low[i] - slack <= target <= high[i] + slack:
+
+    def send(msg: Msg) -> MsgGenerator[Any]:
+        nonlocal swept
+        if msg.command == "set" and msg.obj in column and msg.args:
+            i, target = column[msg.obj], float(msg.args[0])
+            if not low[i] - slack <= target <= high[i] + slack:
+                raise StageError(
+                    f"{msg.obj.name} must stay in the grid, {low[i]:g} … {high[i]:g}, got "
+                    f"{target:g} from the plan of the point; correct it, or widen the grid"
+                )
+            if swept is not None:
+                swept[0][i], swept[1][i] = min(swept[0][i], target), max(swept[1][i], target)
+                if zone := space.zone_within(swept[0].tolist(), swept[1].tolist()):
                     raise StageError(
-                        f"{msg.obj.name} must stay in the grid, {low[i]:g} … {high[i]:g}, got "
-                        f"{target:g} from the plan of the point; correct it, or widen the grid"
+                        f"{msg.obj.name} must not pass a forbidden zone, got a move to "
+                        f"{target:g} that may enter {zone.to_dict()}; move one axis after the "
+                        "other, or elsewhere"
                     )
-                if swept is not None:
-                    swept[0][i], swept[1][i] = min(swept[0][i], target), max(swept[1][i], target)
-                    if zone := space.zone_within(swept[0].tolist(), swept[1].tolist()):
-                        raise StageError(
-                            f"{msg.obj.name} must not pass a forbidden zone, got a move to "
-                            f"{target:g} that may enter {zone.to_dict()}; move one axis after the "
-                            "other, or elsewhere"
-                        )
-            answer = yield msg
-            if msg.command == "wait" and swept is not None:
-                now = yield from _where_are(axes)
-                swept = None if None in now else (np.array(now, float), np.array(now, float))
-        except GeneratorExit:
-            plan.close()
-            raise
-        except BaseException as failure:
-            error = failure
+        answer = yield msg
+        if msg.command == "wait" and swept is not None:
+            now = yield from _where_are(axes)
+            swept = None if None in now else (np.array(now, float), np.array(now, float))
+        return answer
+
+    return (yield from carried_out(plan, send))
 
 
 def _lines(space: Space, here: Array, there: Array) -> list[list[Array]]:

@@ -26,7 +26,7 @@ from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
 
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError, check_limits
-from plans.stubs.messages import record
+from plans.stubs.messages import carried_out, record
 from plans.stubs.series import Encoder, FrameAngles, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
@@ -272,23 +272,14 @@ def saved_once(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
 
     From ``create`` to ``save`` nothing is replayed, and a checkpoint follows.
     """
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            msg = plan.send(answer) if error is None else plan.throw(error)
-        except StopIteration as stop:
-            return stop.value
-        answer, error = None, None
-        try:
-            if msg.command == "create":
-                yield Msg("rewindable", None, False)
-            answer = yield msg
-            if msg.command in ("save", "drop"):
-                yield Msg("rewindable", None, True)
-                yield Msg("checkpoint")
-        except GeneratorExit:
-            plan.close()
-            raise
-        except BaseException as failure:
-            error = failure
+
+    def send(msg: Msg) -> MsgGenerator[Any]:
+        if msg.command == "create":
+            yield Msg("rewindable", None, False)
+        answer = yield msg
+        if msg.command in ("save", "drop"):
+            yield Msg("rewindable", None, True)
+            yield Msg("checkpoint")
+        return answer
+
+    return (yield from carried_out(plan, send))

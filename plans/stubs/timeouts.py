@@ -8,6 +8,8 @@ from typing import Any
 
 from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
+from plans.stubs.messages import carried_out
+
 __all__ = ["WaitTimeoutError", "bounded", "exposure_s_of"]
 
 MOVE_S = 60.0
@@ -37,13 +39,8 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
         Naming the device, what it was told, and where it is.
     """
     under_way: dict[Any, list[tuple[Msg, float]]] = {}
-    answer: Any = None
-    error: BaseException | None = None
-    while True:
-        try:
-            msg = plan.send(answer) if error is None else plan.throw(error)
-        except StopIteration as stop:
-            return stop.value
+
+    def send(msg: Msg) -> MsgGenerator[Any]:
         waited: list[tuple[Msg, float]] = []
         if msg.command in ("set", "trigger") and msg.kwargs.get("group") is not None:
             allowed = timeout_s if timeout_s is not None else _allowed_s(msg)
@@ -53,18 +50,16 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
             if waited and msg.kwargs.get("timeout") is None:
                 limit = max(allowed for _, allowed in waited)
                 msg = msg._replace(kwargs={**msg.kwargs, "timeout": limit})
-        answer, error = None, None
         try:
-            answer = yield msg
-        except GeneratorExit:
-            plan.close()
+            return (yield msg)
+        except FailedStatus:  # a device has said itself what is wrong
             raise
-        except FailedStatus as failure:
-            error = failure
         except TimeoutError as failure:
-            error = _named(failure, waited) if waited else failure
-        except BaseException as failure:
-            error = failure
+            if not waited:
+                raise
+            raise _named(failure, waited) from failure
+
+    return (yield from carried_out(plan, send))
 
 
 def exposure_s_of(detector: Any) -> float:

@@ -46,7 +46,8 @@ def per_point_of(written: Any) -> PerPoint:
             '{"name": "rocking_scan", "axis": "diffractometer.eta", "start": -1, "stop": 1, '
             '"n": 41}, or the name of a stub that the startup file defines'
         )
-    return written  # type: ignore[no-any-return]
+    stub: PerPoint = written
+    return stub
 
 
 def _scan(written: dict[str, Any]) -> PerPoint:
