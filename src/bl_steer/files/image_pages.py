@@ -13,6 +13,7 @@ from typing import IO, Any
 
 import numpy as np
 import tifffile
+from numpy.typing import NDArray
 from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 
 from bl_steer.files import image_metadata
@@ -20,7 +21,7 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import READ
 from bl_steer.files.tiff import RawPages, allow, picture_pixels, quiet, read_tiff
 
-__all__ = ["MAX_PIXELS", "read_pages", "size_of"]
+__all__ = ["MAX_PIXELS", "read_page", "read_pages", "size_of"]
 
 MAX_PIXELS = 2**28
 """Pixels in all pages of one file: a stack of 256 fields of 1024 × 1024."""
@@ -51,6 +52,22 @@ def read_pages(path: Path, max_pixels: int) -> RawPages:
                 f"{page.shape}; export it as an 8-bit or 16-bit image"
             )
     return raw
+
+
+def read_page(path: Path, max_pixels: int) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the one page of a file, as stored: (H, W) or (H, W, C), and what the file says of it.
+
+    Raises
+    ------
+    ValueError
+        As `read_pages`, and if the file holds more than one page.
+    """
+    raw = read_pages(path, max_pixels)
+    if len(raw.pages) != 1:
+        raise ValueError(
+            f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"
+        )
+    return raw.pages[0], raw.metadata
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from bl_steer.files import image_metadata
 from bl_steer.files.formats import SUFFIXES
-from bl_steer.files.image_pages import MAX_PIXELS, read_pages
+from bl_steer.files.image_pages import MAX_PIXELS, read_page, read_pages
 from bl_steer.files.slice_folder import natural_key
 
 __all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
@@ -99,12 +99,7 @@ def read_colours(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[A
     ValueError
         As `read_micrographs`, and if the file holds more than one page.
     """
-    pages = read_pages(Path(path), max_pixels).pages
-    if len(pages) != 1:
-        raise ValueError(
-            f"{Path(path).name} must hold one page, got {len(pages)}; save each page as a file"
-        )
-    return pages[0]
+    return read_page(Path(path), max_pixels)[0]
 
 
 def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:

@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.files import archives, list_images, read_all, read_colours
+from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import FORMATS, READ
-from bl_steer.files.slice_folder import form_of, gaps
+from bl_steer.files.image_metadata import of_sidecar
+from bl_steer.files.image_pages import MAX_PIXELS, read_page
+from bl_steer.files.slice_folder import form_of, gaps, natural_key
 from bl_steer.files.tiff import read_voxels
 
 __all__ = [
@@ -24,11 +26,12 @@ __all__ = [
     "StoredStack",
     "check_apart",
     "is_zarr",
+    "open_slices",
     "open_stack",
     "open_zarr",
-    "stack_slices",
 ]
 
+PIXEL = "pixel_size_nm"
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
@@ -45,7 +48,8 @@ class StoredStack:
     Parameters
     ----------
     array : (Z, Y, X): numpy, mapped from an .npy, or Zarr; whatever type was stored
-    known : what the file says of ``voxel_size_nm`` (z, y, x) and ``phases``
+    known : what the file says of ``voxel_size_nm`` (z, y, x) and ``phases``; of a TIFF or single
+        slices also ``pixel_size_nm``
     notes : what a user should know, one sentence each
     """
 
@@ -174,45 +178,68 @@ def _folder(folder: Path) -> StoredStack:
             f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
             "in the order of z"
         )
-    stacked, notes = stack_slices(files, lambda: read_all(_slice, files), f" in {folder}")
+    stored = _stacked(files, f" in {folder}")
     if left := [path.name for path in images if path not in files]:
-        notes.append(
+        note = (
             f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
             f"other images, such as {left[0]}, are left out"
         )
-    return StoredStack(stacked, notes=notes)
+        return replace(stored, notes=[*stored.notes, note])
+    return stored
 
 
-def stack_slices(
-    files: Sequence[Path], read: Callable[[], Sequence[NDArray[Any]]], where: str = ""
-) -> tuple[NDArray[Any], list[str]]:
-    """Return single slices as a stack (Z, Y, X), and what a user should know of their names.
-
-    Parameters
-    ----------
-    files : in the order of the slices
-    read : called for the image in each file, once the names are known to tell an order
-    where : goes into the sentences, such as " in FOLDER"
+def open_slices(paths: Sequence[str | Path]) -> StoredStack:
+    """Read single slices in the order of the numbers in their names, as those of one folder.
 
     Raises
     ------
     ValueError
-        When a name is not numbered as most are, or slices differ in shape or type.
+        When a name does not tell an order, or a file is no slice or unlike the others.
+    """
+    files = sorted(map(Path, paths), key=natural_key)
+    names = [path.name for path in files]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"slices must have names of their own, which tell their order, got {twice[0]} more "
+            "than once; rename them, or give one stack"
+        )
+    return _stacked(files)
+
+
+def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
+    """Return slices as a stack, with the pixel size on which all that state it agree.
+
+    Parameters
+    ----------
+    files : in the order of the slices; they are read once their names are known to tell an order
+    where : goes into the sentences, such as " in FOLDER"
     """
     order = _order_notes(files, where)
-    slices = read()
-    for path, plane in zip(files, slices, strict=True):
-        if plane.ndim != 2 or plane.shape != slices[0].shape:
+    slices = read_all(_slice, files)
+    first = slices[0].array
+    for path, plane in zip(files, (stored.array for stored in slices), strict=True):
+        if plane.ndim != 2:
             raise ValueError(
-                f"slices must be single images of one shape, got {plane.shape} in {path.name} and "
-                f"{slices[0].shape} in {files[0].name}; take out what is no slice"
+                f"slices must be single images, got shape {plane.shape} in {path.name}; give a "
+                "stack by itself, or take out what is no slice"
             )
-        if plane.dtype.name != slices[0].dtype.name:
+        if plane.shape != first.shape:
+            raise ValueError(
+                f"slices must be of one shape, got {plane.shape} in {path.name} and {first.shape} "
+                f"in {files[0].name}; take out what is no slice"
+            )
+        if plane.dtype.name != first.dtype.name:
             raise ValueError(
                 f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
-                f"{slices[0].dtype.name} in {files[0].name}; save them alike"
+                f"{first.dtype.name} in {files[0].name}; save them alike"
             )
-    return np.stack(slices), [*order, *_gap_notes(files, where)]
+    stated = {stored.known[PIXEL] for stored in slices if PIXEL in stored.known}
+    return StoredStack(
+        np.stack([stored.array for stored in slices]),
+        {PIXEL: stated.pop()} if len(stated) == 1 else {},
+        [*order, *_gap_notes(files, where)],
+    )
 
 
 def _order_notes(files: Sequence[Path], where: str) -> list[str]:
@@ -255,13 +282,16 @@ def _gap_notes(files: Sequence[Path], where: str) -> list[str]:
     ]
 
 
-def _slice(path: Path) -> NDArray[Any]:
+def _slice(path: Path) -> StoredStack:
+    """Return an image (H, W), or whatever shape there is, with the pixel size that it states."""
+    sidecar = of_sidecar(path)
     if path.suffix.lower() in FORMATS["TIFF"]:
         with _in_one_line(path):
-            return np.asarray(_tiff(path, "").array)
-    page = read_colours(path)
+            stored = _tiff(path, "")
+        return StoredStack(stored.array, {**sidecar, **stored.known})
+    page, metadata = read_page(path, MAX_PIXELS)
     with _in_one_line(path):
-        return page if page.ndim == 2 else _grey(page)
+        return StoredStack(page if page.ndim == 2 else _grey(page), {**sidecar, **metadata})
 
 
 def _grey(colours: NDArray[Any]) -> NDArray[Any]:

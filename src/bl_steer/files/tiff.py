@@ -107,8 +107,8 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
     Returns
     -------
     tuple
-        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; ``{"voxel_size_nm": [z, y,
-        x]}`` where ``superres run`` wrote it, else nothing
+        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; ``pixel_size_nm`` where the
+        microscope wrote it, and ``voxel_size_nm`` [z, y, x] where ``superres run`` did
 
     Raises
     ------
@@ -129,7 +129,8 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
         values = file.asarray(key=slice(None)) if by_page else series.asarray()
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
-        return values, "S" in series.axes, _voxel_size(file)
+        known = {**image_metadata.of_tiff(file), **_voxel_size(file)}
+        return values, "S" in series.axes, known
 
 
 def _are_alike(pages: Any) -> bool:

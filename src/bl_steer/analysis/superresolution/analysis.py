@@ -14,6 +14,7 @@ from bl_steer.analysis import superresolution
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.superresolution.checks import (
     absent_labels,
+    blank_slices,
     check_lessons,
     like_labels,
     limit_of,
@@ -190,6 +191,7 @@ def _warnings(
         learnt_voxel_nm=model.card.get("data", {}).get("voxel_nm"),
     )
     yield from like_labels(subset, n_phases)
+    yield from blank_slices(slices, n_phases)
 
 
 def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:

@@ -13,18 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.grey_levels import few_levels
+from bl_steer.analysis.superresolution.decimation import even_subset
+from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
 
 __all__ = [
     "NETWORKS",
     "absent_labels",
     "anisotropy_warnings",
+    "blank_slices",
     "check_count",
     "check_dtype",
     "check_extent",
     "check_labels",
     "check_lessons",
     "check_slices",
+    "lesson_warnings",
     "like_labels",
     "limit_of",
     "verdict",
@@ -40,6 +44,8 @@ LIMIT_RELATIVE = 0.1
 """A difference is worth a warning when it is both significant and large."""
 MARGIN_IOU, MARGIN_DB = 0.005, 0.1
 """Methods whose scores differ by less are alike."""
+LISTED = 5
+"""Labels or slices that are named."""
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -121,16 +127,39 @@ def check_extent(shape: tuple[int, ...], voxel_nm: tuple[float, float, float]) -
         )
 
 
+def lesson_warnings(slices: Any, n_phases: int | None) -> Iterator[str]:
+    """Say what a model should not learn from without a look, in slices in memory or in Zarr."""
+    subset = even_subset(slices)
+    yield from absent_labels(subset, n_phases)
+    yield from like_labels(subset, n_phases)
+    yield from blank_slices(slices, n_phases)
+
+
 def absent_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
     """Name the labels that are asked for and do not occur in slices that a model learns from."""
     if n_phases is None:
         return
     absent = sorted(set(range(n_phases)) - set(np.unique(slices).tolist()))
     if absent:
-        shown = ", ".join(map(str, absent[:5])) + (", …" if len(absent) > 5 else "")
+        shown = ", ".join(map(str, absent[:LISTED])) + (", …" if len(absent) > LISTED else "")
         yield (
             f"of labels 0 … {n_phases - 1}, {shown} do not occur in the slices; is the number of "
             f"phases, n_phases={n_phases}, right?"
+        )
+
+
+def blank_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
+    """Name the slices that show nothing, in memory or in Zarr; labels of one phase are sound."""
+    if n_phases is not None:
+        return
+    planes = (plane for some in some_planes(slices) for plane in some)
+    blank = [z for z, plane in enumerate(planes) if len(few_levels([plane])) == 1]
+    if blank:
+        shown = ", ".join(map(str, blank[:LISTED])) + (", …" if len(blank) > LISTED else "")
+        yield (
+            f"of slices 0 … {slices.shape[0] - 1}, {shown} hold one grey level in every pixel: "
+            "what is inserted beside them shows nothing; take the parts before and after by "
+            "themselves"
         )
 
 

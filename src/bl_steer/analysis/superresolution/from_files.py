@@ -17,17 +17,15 @@ import tifffile
 import zarr
 from numpy.typing import NDArray
 
-from bl_steer.analysis import segmentation
 from bl_steer.analysis.superresolution.analysis import (
     SuperResolutionAnalysis,
     SuperResolutionParams,
     result_of,
 )
 from bl_steer.analysis.superresolution.checks import (
-    absent_labels,
     check_lessons,
     check_slices,
-    like_labels,
+    lesson_warnings,
     limit_of,
     verdict,
 )
@@ -41,7 +39,7 @@ from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
 from bl_steer.files.planes import some_planes
 from bl_steer.files.slice_folder import natural_key
-from bl_steer.files.stacks import check_apart, open_stack, open_zarr, stack_slices
+from bl_steer.files.stacks import check_apart, open_slices, open_stack, open_zarr
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
@@ -68,35 +66,12 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
         When a file cannot be read, or slices differ in shape or type or have one name.
     """
     if len(paths) == 1:
-        stored = open_stack(paths[0])
-        source = {"files": [str(paths[0])]}
-        return Inputs({"slices": stored.array}, {}, source, stored.notes)
-    paths = sorted(paths, key=natural_key)
-    names = [path.name for path in paths]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise ValueError(
-            f"slices must have names of their own, which tell their order, got {twice[0]} more "
-            "than once; rename them, or give one stack"
-        )
-    read = segmentation.inputs_from_files(paths)
-    if len(read.arrays) > len(paths):
-        origin = [Path(file).name for file in read.source["files"]]
-        stack = next(name for name in origin if origin.count(name) > 1)
-        raise ValueError(
-            f"several files must be single slices, got {stack} with {origin.count(stack)} of them "
-            f"among {len(paths)} files; give one stack, or single slices"
-        )
-    files = [Path(file) for file in read.source["files"]]
-    stacked, notes = stack_slices(files, lambda: list(read.arrays.values()))
-    sizes = {size for size in read.metadata.get("pixel_size_nm", []) if size}
-    known = {"pixel_size_nm": sizes.pop()} if len(sizes) == 1 else {}
-    return Inputs(
-        {"slices": stacked},
-        known,
-        {"files": [str(path) for path in paths]},
-        [*read.notes, *notes],
-    )
+        stored, files = open_stack(paths[0]), list(paths)
+    else:
+        stored, files = open_slices(paths), sorted(paths, key=natural_key)
+    known = {key: value for key, value in stored.known.items() if key == "pixel_size_nm"}
+    source = {"files": [str(path) for path in files]}
+    return Inputs({"slices": stored.array}, known, source, stored.notes)
 
 
 def train(
@@ -124,8 +99,7 @@ def train(
         "n_slices": len(slices),
         "warnings": [
             *inputs.notes,
-            *absent_labels(slices, n_phases),
-            *like_labels(slices, n_phases),
+            *lesson_warnings(inputs.arrays["slices"], n_phases),
         ],
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
@@ -222,8 +196,7 @@ def check(
         "chords": _lists(isotropy.chords),
         "warnings": [
             *inputs.notes,
-            *absent_labels(slices, n_phases),
-            *like_labels(slices, n_phases),
+            *lesson_warnings(inputs.arrays["slices"], n_phases),
             *isotropy.warnings,
         ],
         "limit": limit_of(voxel_nm[0]),

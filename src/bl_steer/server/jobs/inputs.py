@@ -24,6 +24,7 @@ __all__ = ["InputKind", "check_uploads", "kinds", "read_inputs"]
 IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
+SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
 POINTS = (".csv", ".tsv", ".txt", ".npz")
 ZIPPED = ".zip"
 MAX_MEMBERS = 100_000
@@ -99,7 +100,7 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
         InputKind(IMAGES, most=64),
         lambda paths: segmentation.inputs_from_files(paths),
     ),
-    "superres": (InputKind((*STACKS, ".png"), most=1000), _read_slices),
+    "superres": (InputKind(SLICES, most=1000), _read_slices),
     "structure": (InputKind(STACKS), lambda paths: structure.inputs_from_file(paths[0])),
     "components": (InputKind(POINTS), lambda paths: map_inputs(paths[0])),
     "advise": (InputKind(POINTS), lambda paths: point_inputs(paths[0])),

@@ -15,6 +15,7 @@ from bl_steer.analysis.superresolution.checks import (
     NETWORKS,
     absent_labels,
     anisotropy_warnings,
+    blank_slices,
     check_count,
     check_dtype,
     check_extent,
@@ -127,6 +128,15 @@ def test_a_few_whole_numbers_look_like_labels(values: list[int], dtype: str, rem
 @pytest.mark.parametrize("slices", [np.arange(9.0)[None, None], np.array([[[0.5, 1.0]]])])
 def test_grey_levels_do_not_look_like_labels(slices: NDArray[Any]) -> None:
     assert not list(like_labels(slices, None))
+
+
+def test_slices_that_show_nothing_are_named() -> None:
+    slices = RNG.integers(0, 256, (9, 8, 8), dtype=np.uint8)
+    assert not list(blank_slices(slices, None))
+    slices[[2, 7]] = 0
+    (warning,) = blank_slices(slices, None)
+    assert warning.startswith("of slices 0 … 8, 2, 7 hold one grey level in every pixel")
+    assert not list(blank_slices(slices, 256))  # a plane may lie in one phase
 
 
 @pytest.mark.parametrize(

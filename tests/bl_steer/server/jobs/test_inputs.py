@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from bl_steer.files import open_stack
+from bl_steer.files.formats import SUFFIXES
 from bl_steer.server.jobs.inputs import kinds, read_inputs
 
 
@@ -40,7 +41,9 @@ def test_stacks_are_not_joined(tmp_path: Path) -> None:
     paths = [tmp_path / "grey.tif", tmp_path / "labels.tif"]
     for path in paths:
         tifffile.imwrite(path, np.zeros((5, 12, 14), np.uint8), photometric="minisblack")
-    with pytest.raises(ValueError, match=r"got grey\.tif with 5 of them among 2 files; give one"):
+    with pytest.raises(
+        ValueError, match=r"shape \(5, 12, 14\) in grey\.tif; give a stack"
+    ):
         read_inputs("superres", paths, tmp_path)
 
 
@@ -98,3 +101,26 @@ def test_single_slices_are_refused_for_the_same_names_as_a_folder_of_them(tmp_pa
     with pytest.raises(ValueError, match="got last") as together:
         open_stack(folder)
     assert str(apart.value) == str(together.value).replace(f" in {folder}", "")
+
+
+def test_single_slices_are_decoded_as_those_of_a_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "slices"
+    folder.mkdir()
+    paths = [folder / f"s{number}.png" for number in (1, 2)]
+    for path in paths:
+        Image.fromarray(np.full((12, 14, 3), 90, np.uint8)).save(path, dpi=(2.54e6, 2.54e6))
+    apart = read_inputs("superres", paths, tmp_path)
+    together = open_stack(folder)
+    np.testing.assert_array_equal(apart.arrays["slices"], together.array)
+    assert apart.metadata == together.known == {"pixel_size_nm": pytest.approx(10.0, rel=1e-3)}
+    Image.fromarray(np.full((12, 14, 3), (255, 0, 0), np.uint8)).save(paths[1])
+    messages = []
+    for read in (lambda: read_inputs("superres", paths, tmp_path), lambda: open_stack(folder)):
+        with pytest.raises(ValueError, match="one value a pixel, got colours; convert") as told:
+            read()
+        messages.append(str(told.value))
+    assert messages[0] == messages[1]
+
+
+def test_every_picture_of_a_folder_may_be_uploaded_as_a_slice() -> None:
+    assert set(SUFFIXES) <= set(kinds()["superres"].suffixes)
