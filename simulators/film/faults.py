@@ -45,8 +45,8 @@ KINDS = MappingProxyType(
         "lie": Kind("a motor's readback is off by SIZE of its unit", MOTORS, 0.5),
         "limit": Kind("a motor runs into a limit switch half-way", MOTORS),
         "hang": Kind("the detector never ends its exposure", ("det",)),
-        "tear": Kind("the lower half of a frame is of the measurement before", ("det",)),
-        "repeat": Kind("the detector shows the frames of the measurement before", ("det",)),
+        "tear": Kind("the lower half of a frame is of what it showed before", ("det",)),
+        "repeat": Kind("the detector shows again what it showed before", ("det",)),
         "drop": Kind("a frame of a series, the middle one, is lost", ("det",)),
         "dead-pixels": Kind("a share SIZE of the pixels counts nothing", ("det",), 0.05),
         "saturate": Kind("pixels count up to SIZE", ("det",), 100.0),
@@ -168,8 +168,8 @@ class Faults:
         if self.schedule:
             rng = np.random.default_rng([self._seed, 3, self.number])
             frames, monitor = self._lose_beam(frames.copy(), monitor, rng)
-            previous, self._previous = self._previous, frames.copy()
-            frames = self._read_wrongly(frames, previous)
+            frames = self._read_wrongly(frames, self._previous)
+            self._previous = frames.copy()
         # Python's sum: what was counted before there were faults, to the last bit.
         return frames, sum(monitor.tolist())
 

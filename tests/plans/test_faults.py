@@ -1,0 +1,279 @@
+"""The matrix of faults, in this process: each ends as docs/how-to/faults.md says.
+
+Over Channel Access: `tests/simulators/epics/test_faults.py`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import re
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from bluesky import RunEngine
+from bluesky.utils import Msg, RunEngineInterrupted
+
+from bl_steer.agents import Space
+from bl_steer.runs import Run, open_run
+from bl_steer.steering import DetectorDeadError, differing_decisions
+from bl_steer.store import Store
+from devices import DetectorError
+from plans import find_hotspot, map_sample
+from plans.stubs.axes import StageError
+from simulators.film.beamline import SimulatedBeamline
+from simulators.film.faults import KINDS
+from simulators.film.sige_film import SigeFilm
+
+AT = 3
+"""The measurement that goes wrong."""
+BUDGET = 7
+LONGEST_S = 30.0
+"""With time-outs of 2 s; the rest is what a busy computer needs."""
+GRID = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault and how a run with it ends.
+
+    Parameters
+    ----------
+    faults : as they are written
+    repeated : measurements that cannot be used, and are made again
+    alarm : the decision after it carries the alarm
+    error, message : that the run stops with
+    n_frames : of a point
+    """
+
+    faults: tuple[str, ...]
+    repeated: tuple[int, ...] = ()
+    alarm: bool = False
+    error: type[Exception] | None = None
+    message: str = ""
+    n_frames: int = 1
+
+
+MATRIX = {
+    "motor stalls": Row(
+        (f"stall@{AT}:x",), error=StageError, message="stage_x must arrive at .* w"
+    ),
+    "motor lies": Row((f"lie@{AT}:y=7",), error=StageError, message="stage_y must be at .* got"),
+    "motor hits its limit": Row(
+        (f"limit@{AT}:x",), error=StageError, message="check its limit switches"
+    ),
+    "motor is lost": Row(
+        (f"disconnect@{AT}:x=0.5",), error=StageError, message="stage_x must answer while it moves"
+    ),
+    "detector times out": Row(
+        (f"hang@{AT}",), error=DetectorError, message="det must end .* got none ended"
+    ),
+    "detector tears a frame": Row((f"tear@{AT}",), repeated=(AT,)),
+    "detector repeats a frame": Row((f"repeat@{AT}",), repeated=(AT,)),
+    "detector repeats for ever": Row(
+        (f"repeat@{AT}-99",), error=DetectorDeadError, message="must show new frames, got those of"
+    ),
+    "detector drops a frame": Row((f"drop@{AT}",), repeated=(AT,), n_frames=5),
+    "pixels die": Row((f"dead-pixels@{AT}-99=0.05",)),
+    "pixels saturate": Row((f"saturate@{AT}=60",), alarm=True),
+    "detector is lost": Row(
+        (f"disconnect@{AT}=0.5",), error=DetectorError, message="det must answer while it exposes"
+    ),
+    "detector is lost for ever": Row(
+        (f"disconnect@{AT}=1000",), error=DetectorError, message="got no connection to SIM:DET:"
+    ),
+    "beam dumps to zero": Row((f"dump@{AT}",), repeated=(AT,)),
+    "beam dumps to dark current": Row((f"dark@{AT}-{AT + 1}",), repeated=(AT, AT + 1)),
+    "beam stays away": Row(
+        (f"dark@{AT}-99",), error=DetectorDeadError, message="the monitor must count beam, got too"
+    ),
+    "beam is away at the start": Row(("dark@0-1",), repeated=(0, 1)),
+    "beam dumps in an exposure": Row((f"mid-dump@{AT}",)),
+    "beam dumps in a series": Row((f"mid-dump@{AT}",), repeated=(AT,), n_frames=5),
+    "ring tops up": Row((f"top-up@{AT}",)),
+    "clock jumps ahead": Row((f"clock@{AT}=86400",)),
+    "clock jumps back": Row((f"clock@{AT}=-86400",)),
+}
+
+
+@pytest.fixture
+def shaky(film: SigeFilm, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> SimulatedBeamline:
+    """A beamline without faults of its own, whose devices give up soon."""
+    for name in ("DRIFT", "TOP_UP_LOSS", "DEAD_PROBABILITY", "ZINGER_PROBABILITY"):
+        monkeypatch.setattr(f"simulators.film.sige_film.{name}", 0.0)
+    monkeypatch.setattr("devices.motor.ARRIVAL_MARGIN_S", 2.0)
+    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 2.0)
+    return SimulatedBeamline(film, frames_dir=tmp_path / "frames", exposure_s=1.0)
+
+
+@pytest.fixture
+def store(RE: RunEngine, tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path) as store:
+        store.subscribe_to(RE)
+        yield store
+
+
+def search(beamline: SimulatedBeamline, **options: Any) -> Any:
+    chosen: dict[str, Any] = {"agent": "random", "target": "total", "budget": BUDGET, "seed": 5}
+    chosen |= {"monitor": beamline.monitor, "grid": GRID, **options}
+    return find_hotspot(beamline.det, beamline.stage, **chosen)
+
+
+def check_left_safe(beamline: SimulatedBeamline) -> None:
+    """The stage rests within its limits, and no process is left."""
+    for axis in (beamline.stage.x, beamline.stage.y):
+        low, high = axis.limits
+        assert axis.motor_done_move.get() == 1
+        assert low <= axis.position <= high
+    assert multiprocessing.active_children() == []
+
+
+def check_nobody_thinks() -> None:
+    """The threads of the run have ended, or do so within a moment."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(("think", "read")):
+            thread.join(timeout=5.0)
+            assert not thread.is_alive(), thread.name
+
+
+def check_readable(store: Store, n_points: int) -> Run:
+    """The points before the fault are there, with their frames."""
+    run = open_run(store, store.catalog[-1].metadata["start"]["uid"])
+    assert run.n_points >= n_points
+    assert np.isfinite(run.patterns()[run.valid]).all()
+    return run
+
+
+@pytest.mark.parametrize("name", MATRIX)
+def test_a_fault_ends_as_the_matrix_says(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, name: str
+) -> None:
+    row = MATRIX[name]
+    shaky.det.n_frames.sim_put(row.n_frames)
+    shaky.misbehave(*row.faults)
+    budget = 20 if row.error is DetectorDeadError else BUDGET
+    begun = time.monotonic()
+    if row.error is None:
+        RE(search(shaky))
+    else:
+        with pytest.raises(row.error, match=row.message):
+            RE(search(shaky, budget=budget))
+    assert time.monotonic() - begun < LONGEST_S
+    check_left_safe(shaky)
+    check_nobody_thinks()
+    run = check_readable(store, AT)
+    assert run.result is not None
+    if row.error is None:
+        assert run.status == "success"
+        assert np.flatnonzero(~run.valid).tolist() == list(row.repeated)
+        for point in row.repeated:
+            assert (run.x[point + 1], run.y[point + 1]) == (run.x[point], run.y[point])
+        assert (run.decisions["previous_alarm"][AT + 1] > 0) == row.alarm
+        assert differing_decisions(run) == []
+    else:
+        assert run.status == "fail"
+        assert re.search(row.message, run.stop["reason"])
+        assert run.result["stop_reason"] == "interrupted"
+    shaky.misbehave()
+
+
+def test_a_map_ends_likewise(RE: RunEngine, shaky: SimulatedBeamline, store: Store) -> None:
+    shaky.misbehave(f"repeat@{AT}", f"dark@{AT + 2}")
+    grid = Space.grid([0.0, 50.0], [9.0, 30.0, 60.0])
+    RE(map_sample(shaky.det, shaky.stage, monitor=shaky.monitor, grid=grid))
+    run = check_readable(store, 4)
+    assert np.flatnonzero(~run.valid).tolist() == [AT, AT + 2]
+
+
+def test_a_full_disk_stops_the_run_and_keeps_the_points_before(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(name: str, doc: dict[str, Any]) -> None:
+        if name == "event" and "det_total" in doc["data"] and doc["seq_num"] == AT:
+            monkeypatch.setattr("devices.frames_file.SPARE_BYTES", 2**62)
+
+    RE.subscribe(fill)
+    with pytest.raises(DetectorError, match=f"frames of point {AT} must be written .*free space"):
+        RE(search(shaky))
+    check_left_safe(shaky)
+    assert check_readable(store, AT).status == "fail"
+
+
+def test_an_unreachable_store_stops_nothing_and_is_made_up_for(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, tmp_path: Path
+) -> None:
+    def lose(name: str, doc: dict[str, Any]) -> None:
+        if name == "event" and "det_total" in doc["data"] and doc["seq_num"] == AT:
+            (tmp_path / "tables.db").rename(tmp_path / "away")
+            (tmp_path / "tables.db").mkdir()
+
+    RE.subscribe(lose)
+    (uid,) = RE(search(shaky)).run_start_uids
+    assert open_run(store, uid).n_points == BUDGET
+    (tmp_path / "tables.db").rmdir()
+    (tmp_path / "away").rename(tmp_path / "tables.db")
+    assert store.sync() == [uid]
+    assert open_run(store, uid).status == "success"
+
+
+def interrupted(RE: RunEngine, plan: Any, *, times: int) -> None:
+    """Run a plan, and type Ctrl-C in the exposure of measurement `AT`, once or more often."""
+    n_triggers = 0
+
+    def type_ctrl_c() -> None:
+        for _ in range(times):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.3)
+
+    def hook(message: Msg) -> None:
+        nonlocal n_triggers
+        if message.command == "trigger" and message.obj.name == "det":
+            n_triggers += 1
+            if n_triggers == AT + 1:
+                threading.Thread(target=type_ctrl_c).start()
+                time.sleep(0.1)
+
+    RE.msg_hook = hook
+    with pytest.raises(RunEngineInterrupted):
+        RE(plan)
+    RE.msg_hook = None
+
+
+def test_ctrl_c_once_pauses_at_the_next_point_and_the_run_goes_on(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store
+) -> None:
+    interrupted(RE, search(shaky), times=1)
+    assert RE.state == "paused"
+    check_left_safe(shaky)
+    RE.resume()
+    run = check_readable(store, BUDGET)
+    assert run.status == "success"
+    assert run.valid.all()
+
+
+def test_ctrl_c_twice_pauses_at_once_while_the_detector_hangs(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("devices.detector.READOUT_MARGIN_S", 60.0)
+    shaky.misbehave(f"hang@{AT}")
+    begun = time.monotonic()
+    interrupted(RE, search(shaky), times=2)
+    assert time.monotonic() - begun < LONGEST_S
+    RE.abort()
+    check_left_safe(shaky)
+    run = check_readable(store, AT)
+    assert run.status == "abort"
+    assert run.result is not None
+    assert run.result["n_measured"] == AT
+
+
+def test_every_kind_of_fault_is_in_the_matrix() -> None:
+    written = {fault.partition("@")[0] for row in MATRIX.values() for fault in row.faults}
+    assert written == set(KINDS)
