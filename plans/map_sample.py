@@ -22,7 +22,7 @@ from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_limits, check_points, grid_of
 from plans.stubs.messages import think
-from plans.stubs.options import check_exposure, options_of, set_exposure
+from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 
@@ -40,6 +40,7 @@ def map_sample(
     grid: Space | Mapping[str, Any] | None = None,
     forbidden: Sequence[Mapping[str, Any]] = (),
     snake: bool | None = None,
+    max_retakes: int | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     timeout_s: float | None = None,
@@ -56,6 +57,7 @@ def map_sample(
     points : positions (x, y, …) to measure in their order, instead of the grid's
     exposure_s, min_monitor, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, as by default, instead of travelling back
+    max_retakes : of a point whose frames are dead, 3 by default
     resumes : a run of this plan that was broken off; its points and settings count
 
     Returns
@@ -74,11 +76,12 @@ def map_sample(
     options = options_of(
         resumes,
         "map_sample",
-        {"snake": True},
+        {"snake": True, "max_retakes": MAX_RETAKES},
         grid=grid,
         forbidden=forbidden,
         points=points,
         snake=snake,
+        max_retakes=max_retakes,
         exposure_s=exposure_s,
         min_monitor=min_monitor,
     )
@@ -99,6 +102,12 @@ def map_sample(
     points = options["points"]
     if points is not None:
         check_points(points, grid)
+    if max_retakes is not None and not (is_whole_number(max_retakes) and max_retakes >= 0):
+        raise ValueError(
+            f"max_retakes must be a whole number, 0 or more, got {max_retakes!r}; leave it out for "
+            f"{MAX_RETAKES}"
+        )
+    n_attempts = 1 + (MAX_RETAKES if options["max_retakes"] is None else options["max_retakes"])
     in_order = grid.snake() if options["snake"] else grid.points[grid.allowed]
     positions = in_order if points is None else points
     if exposure_s is not None:
@@ -108,6 +117,7 @@ def map_sample(
         "grid": grid.to_dict(),
         "budget": len(positions),
         "snake": options["snake"],
+        "max_retakes": n_attempts - 1,
         "exposure_s": exposure_s,
     } | ({} if points is None else {"points": np.array(points).tolist()})
     executor = ThreadPoolExecutor(1, thread_name_prefix="read")
@@ -125,7 +135,7 @@ def map_sample(
             nonlocal n_measured
             invalid = 0  # in a row, over the points too
             for position in positions:
-                for _ in range(1 + MAX_RETAKES):
+                for _ in range(n_attempts):
                     earlier = bool(known)
                     if earlier:
                         result: PointResult | None = known.popleft()
@@ -140,7 +150,7 @@ def map_sample(
                 if result is not None and not earlier:
                     where = dict(zip(grid.names, position, strict=True))
                     # A point that stays dead is left out; the next one may be better.
-                    check_alive(result, invalid if invalid > 1 + MAX_RETAKES else 0, where)
+                    check_alive(result, invalid if invalid > n_attempts else 0, where)
 
         yield from run()
 

@@ -27,7 +27,7 @@ EXTRAS: Mapping[str, Set[str]] = {
     },
     "epics": {"caproto", "epics"},
     "pva": {"p4p"},
-    "queue": {"bluesky_queueserver"},
+    "queue": {"bluesky_queueserver", "zmq"},
     "server": {
         "alembic",
         "argon2",

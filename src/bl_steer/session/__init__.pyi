@@ -9,6 +9,10 @@ from .instruments import microscope as microscope
 from .instruments import simulated as simulated
 from .interactive import embed as embed
 from .interactive import interactive_session as interactive_session
+from .queue_steering import QueueError as QueueError
+from .queue_steering import QueueSteered as QueueSteered
+from .queue_steering import RunQueue as RunQueue
+from .queue_steering import steer_through_queue as steer_through_queue
 from .reports import report_of as report_of
 from .session import Session as Session
 from .session import end_run_engine as end_run_engine

@@ -1,0 +1,333 @@
+"""Plans through a real queue server with a real Redis, and an agent outside that submits points."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+pytest.importorskip("bluesky_queueserver")
+
+from bl_steer.agents import Space
+from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
+from bl_steer.session import (
+    QueueError,
+    RunQueue,
+    steer_through_queue,
+)
+from bl_steer.steering import Decision, SuggestionError
+
+REDIS = shutil.which("redis-server")
+GRID = {"x": {"start": 0, "stop": 150, "num": 11}, "y": {"start": 0, "stop": 150, "num": 11}}
+ZONE = {"box": [[0, 0], [40, 150]]}
+ANYTHING = {
+    "allowed_plans": [None],
+    "forbidden_plans": [":^_"],
+    "allowed_devices": [":?.*:depth=5"],
+    "forbidden_devices": [":^_:?.*"],
+}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class QueueServer:
+    """Redis and the queue server on loopback, with the simulated beamline in its worker."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data = folder / "data"
+        startup = folder / "startup"
+        startup.mkdir()
+        (startup / "00_startup.py").write_text("from bl_steer.startup import *\n")
+        (startup / "user_group_permissions.yaml").write_text(
+            yaml.safe_dump({"user_groups": {"root": ANYTHING, "primary": ANYTHING}})
+        )
+        redis, control, info = free_port(), free_port(), free_port()
+        self.address = f"tcp://127.0.0.1:{control}"
+        assert REDIS is not None
+        self._log = (folder / "log").open("w")
+        quiet: dict[str, Any] = {"stdout": self._log, "stderr": subprocess.STDOUT}
+        unsaved = ["--save", "", "--appendonly", "no", "--dir", os.fspath(folder)]
+        self._processes = [
+            subprocess.Popen(
+                [REDIS, "--port", str(redis), "--bind", "127.0.0.1", *unsaved], **quiet
+            ),
+            subprocess.Popen(
+                [
+                    os.fspath(Path(sys.executable).with_name("start-re-manager")),
+                    f"--startup-dir={startup}",
+                    "--keep-re",
+                    f"--redis-addr=127.0.0.1:{redis}",
+                    f"--zmq-control-addr={self.address}",
+                    f"--zmq-info-addr=tcp://127.0.0.1:{info}",
+                ],
+                env=os.environ
+                | {
+                    "BL_STEER_DATA_DIR": os.fspath(self.data),
+                    "BL_STEER_SAMPLE": "smooth",
+                    "BL_STEER_SEED": "1",
+                },
+                **quiet,
+            ),
+        ]
+        self.queue = RunQueue(self.address, timeout_s=180.0)
+
+    def until(self, reached: Callable[[dict[str, Any]], bool], seconds: float = 180.0) -> None:
+        deadline = time.monotonic() + seconds
+        while not reached(status := self.queue.call("status")):
+            assert time.monotonic() < deadline, status
+            time.sleep(0.1)
+
+    def open(self) -> None:
+        self.queue.call("environment_open")
+        self.until(lambda s: bool(s["worker_environment_exists"]) and s["manager_state"] == "idle")
+
+    def add(self, name: str, *args: Any, **kwargs: Any) -> str:
+        item = {"item_type": "plan", "name": name, "args": args, "kwargs": kwargs}
+        answer = self.queue.call("queue_item_add", item=item, user="me", user_group="primary")
+        return str(answer["item"]["item_uid"])
+
+    def run(self) -> list[dict[str, Any]]:
+        """Run the queue to its end; return how each item that it ran ended."""
+        known = len(self.history())
+        self.queue.call("queue_start")
+        self.until(lambda s: s["manager_state"] == "idle")
+        return [item["result"] for item in self.history()[known:]]
+
+    def history(self) -> list[dict[str, Any]]:
+        return list(self.queue.call("history_get")["items"])
+
+    def stored(self, uid: str | int) -> Run:
+        return open_run(RecordsAlone(self.data), uid)
+
+    def uids(self) -> list[str]:
+        return [row.uid for row in list_runs(RecordsAlone(self.data))]
+
+    def measuring(self, n_points: int) -> str:
+        """Wait until the run that goes on has so many points; return its uid."""
+        uids: list[str] = []
+
+        def reached(_: Mapping[str, Any]) -> bool:
+            uids[:] = [r["uid"] for r in self.queue.call("re_runs")["run_list"]]
+            return bool(uids) and self.stored(uids[0]).n_points >= n_points
+
+        self.until(reached)
+        return uids[0]
+
+    def close(self) -> None:
+        self.queue.close()
+        for process in reversed(self._processes):
+            process.terminate()
+            process.wait(30.0)
+        self._log.close()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueueServer]:
+    if REDIS is None:
+        pytest.skip("left out: the queue server, which needs redis-server (make system)")
+    server = QueueServer(tmp_path_factory.mktemp("queue"))
+    try:
+        server.open()
+        yield server
+    finally:
+        server.close()
+
+
+@pytest.fixture(autouse=True)
+def _empty_queue(server: QueueServer) -> None:
+    server.queue.call("queue_clear")
+
+
+def steering(server: QueueServer, **options: Any) -> Any:
+    usual = {"grid": GRID, "budget": 4, "seed": 3, "monitor": "monitor", "exposure_s": 1}
+    return steer_through_queue(server.queue, RecordsAlone(server.data), **(usual | options))
+
+
+def test_two_runs_in_a_row_by_name_are_in_the_store(server: QueueServer) -> None:
+    rocking = {"name": "rocking_scan", "axis": "diffractometer.eta", "start": -1, "stop": 1, "n": 3}
+    server.add("find_hotspot", "det", "stage", monitor="monitor", budget=3, grid=GRID)
+    server.add("map_sample", "det", ["stage.x", "stage.y"], points=[[15, 30]], per_point=rocking)
+    steered, mapped = server.run()
+    assert [steered["exit_status"], mapped["exit_status"]] == ["completed", "completed"]
+    run = server.stored(steered["run_uids"][0])
+    assert (run.status, run.n_points, len(run.decisions["x"])) == ("success", 3, 3)
+    assert run.result is not None
+    run = server.stored(mapped["run_uids"][0])
+    assert (run.n_points, len(run.primary["seq_num"])) == (1, 3)
+    assert run.positions.tolist() == [[15.0, 30.0]]
+
+
+def test_paused_run_goes_on_and_no_point_is_recorded_twice(server: QueueServer) -> None:
+    server.add("map_sample", "det", "stage", monitor="monitor", grid=GRID)
+    server.queue.call("queue_start")
+    uid = server.measuring(3)
+    server.queue.call("re_pause", option="immediate")
+    server.until(lambda s: s["manager_state"] == "paused")
+    server.queue.call("re_resume")
+    server.until(lambda s: s["manager_state"] == "idle")
+    run = server.stored(uid)
+    assert run.status == "success"
+    assert len({tuple(position) for position in run.positions.tolist()}) == run.n_points == 121
+
+
+def test_aborted_run_keeps_its_points_and_goes_on_under_its_uid(server: QueueServer) -> None:
+    server.add("find_hotspot", "det", "stage", budget=12, grid=GRID, target="total")
+    server.queue.call("queue_start")
+    uid = server.measuring(3)
+    server.queue.call("re_pause", option="deferred")
+    server.until(lambda s: s["manager_state"] == "paused")
+    server.queue.call("re_abort")
+    server.until(lambda s: s["manager_state"] == "idle")
+    assert server.history()[-1]["result"]["exit_status"] == "aborted"
+    broken = server.stored(uid)
+    assert broken.status == "abort"
+    server.queue.call("queue_clear")  # the server puts an aborted plan back
+    server.add("find_hotspot", "det", "stage", resumes=uid[:8])
+    (result,) = server.run()
+    assert result["exit_status"] == "completed", result["msg"]
+    run = server.stored(result["run_uids"][0])
+    assert run.steering["resumes"] == uid
+    assert run.n_points == 12
+
+
+def test_killed_worker_leaves_its_points_and_another_goes_on(server: QueueServer) -> None:
+    server.add("map_sample", "det", "stage", monitor="monitor", grid=GRID)
+    server.queue.call("queue_start")
+    uid = server.measuring(3)
+    server.queue.call("environment_destroy")
+    server.until(lambda s: not s["worker_environment_exists"] and s["manager_state"] == "idle")
+    assert "destroyed" in server.history()[-1]["result"]["msg"]
+    assert server.stored(uid).n_points >= 3
+    server.queue.call("queue_clear")
+    server.open()
+    server.add("map_sample", "det", "stage", monitor="monitor", resumes=uid[:8])
+    (result,) = server.run()
+    assert result["exit_status"] == "completed", result["msg"]
+    run = server.stored(result["run_uids"][0])
+    assert len({tuple(position) for position in run.positions.tolist()}) == run.n_points == 121
+
+
+def test_agent_outside_measures_the_points_of_its_decisions(server: QueueServer) -> None:
+    asked: list[Decision] = []
+
+    def approve(decision: Decision) -> bool:
+        asked.append(decision)
+        return True
+
+    steered = steering(server, budget=5, approve=approve, md={"operator": "me"})
+    assert steered.stop_reason == "budget"
+    runs = [server.stored(uid) for uid in steered.uids]
+    assert [r.positions.tolist() for r in runs] == [[[d.x, d.y]] for d in asked]
+    assert [r.start["decision"]["point"] for r in runs] == [0, 1, 2, 3, 4]
+    assert {r.start["operator"] for r in runs} == {"me"}
+    assert max(d.best_so_far for d in asked[1:]) > 0.0
+    space = Space.from_dict(GRID)
+    assert space.cell_of(steered.best.x, steered.best.y) is not None
+    assert not server.queue.call("queue_get")["items"]
+
+
+def test_point_that_a_person_declines_is_not_submitted(server: QueueServer) -> None:
+    answers = iter([True, False])
+    steered = steering(server, approve=lambda _: next(answers))
+    assert (steered.stop_reason, len(steered.uids)) == ("declined", 1)
+    assert not server.queue.call("queue_get")["items"]
+
+
+class Wanderer:
+    """An agent that suggests one position, whatever it is told."""
+
+    def __init__(self, x: float, y: float) -> None:
+        self.point = {"_id": 0, "x": x, "y": y}
+
+    def suggest(self, num_points: int | None = None) -> list[dict[str, Any]]:
+        return [dict(self.point)]
+
+    def ingest(self, points: Any) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("agent", "problem"),
+    [
+        (Wanderer(160.0, 75.0), "must lie in the grid"),
+        (Wanderer(15.0, 75.0), "must lie outside the forbidden zones"),
+    ],
+)
+def test_agent_outside_cannot_submit_what_is_beyond_its_bounds(
+    server: QueueServer, agent: Any, problem: str
+) -> None:
+    known = len(server.history())
+    with pytest.raises(SuggestionError, match=problem):
+        steering(server, agent=agent, forbidden=[ZONE])
+    assert len(server.history()) == known
+
+
+@pytest.mark.parametrize(
+    ("kwargs", "problem"),
+    [
+        ({"points": [[15, 75]], "forbidden": [ZONE]}, "lies in the forbidden zone"),
+        ({"points": [[160, 75]]}, "lies outside"),
+        ({"grid": {"x": [0, 1e4], "y": [0, 5]}, "points": [[1e4, 0]]}, "within its limits"),
+    ],
+)
+def test_plan_refuses_a_forged_point_before_anything_moves(
+    server: QueueServer, kwargs: dict[str, Any], problem: str
+) -> None:
+    n_runs = len(server.uids())
+    with pytest.raises(QueueError, match=problem):
+        server.queue.run("map_sample", "det", "stage", **({"grid": GRID} | kwargs))
+    assert len(server.uids()) == n_runs  # not even begun
+    assert not server.queue.call("queue_get")["items"]
+
+
+def test_what_the_server_refuses_is_told_with_its_words(server: QueueServer) -> None:
+    with pytest.raises(QueueError, match=r"refused queue_item_add: [\s\S]*budget"):
+        server.queue.run("find_hotspot", "det", "stage", budget="many")
+    with pytest.raises(QueueError, match="no_such_plan"):
+        server.queue.run("no_such_plan")
+
+
+def test_agent_outside_ends_where_nothing_can_carry_its_point_out(server: QueueServer) -> None:
+    def close(decision: Decision) -> bool:
+        if decision.point == 1:
+            server.queue.call("environment_close")
+            server.until(lambda s: not s["worker_environment_exists"])
+        return True
+
+    with pytest.raises(QueueError, match="refused queue_start"):
+        steering(server, approve=close)
+    assert not server.queue.call("queue_get")["items"]
+    server.open()
+
+
+def test_plan_that_is_aborted_is_told_and_leaves_the_queue(server: QueueServer) -> None:
+    with ThreadPoolExecutor(1) as other, RunQueue(server.address, timeout_s=180.0) as queue:
+        told = other.submit(queue.run, "map_sample", "det", "stage", grid=GRID)
+        server.measuring(2)
+        server.queue.call("re_pause", option="immediate")
+        server.until(lambda s: s["manager_state"] == "paused")
+        assert not told.done()  # a pause is waited for
+        server.queue.call("re_abort")
+        with pytest.raises(QueueError, match="must be carried out, got it aborted"):
+            told.result(60.0)
+    assert not server.queue.call("queue_get")["items"]
+
+
+def test_silent_server_is_told_with_its_address() -> None:
+    address = f"tcp://127.0.0.1:{free_port()}"
+    with RunQueue(address) as queue, pytest.raises(QueueError, match=address):
+        queue.call("status")
