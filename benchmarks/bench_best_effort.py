@@ -26,7 +26,7 @@ from bl_steer.session import Session, open_session
 from plans import find_hotspot, map_sample
 
 EDGE = 5
-REPEATS = 3
+REPEATS = 2
 LIMIT = 1.5
 """Times that of ``grid_scan`` that a plan may take."""
 

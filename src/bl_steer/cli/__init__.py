@@ -30,6 +30,7 @@ COMMANDS = {
     "paper": ("steering", "the figures and tables of the paper"),
     "runs": ("stored", "list the stored runs"),
     "show": ("stored", "figure and table of a stored run"),
+    "export": ("stored", "write a stored run into a NeXus file or CSV tables"),
     "analyse": ("stored", "analyse a stored run; without a run, list the analyses"),
     "session": ("session", "an IPython session at the beamline"),
     "ioc": ("session", "serve a simulated film over Channel Access"),

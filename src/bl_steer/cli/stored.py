@@ -1,4 +1,4 @@
-"""Commands on stored runs: runs, show, analyse."""
+"""Commands on stored runs: runs, show, export, analyse."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from bl_steer.cli.options import Failed, Parser, data_option, json_option, print
 from bl_steer.cli.params import add_params, analysis_of, option_of, read_params
 from bl_steer.processing import find_analysis, is_analysis, stored_runs
 from bl_steer.progress import Bar
-from bl_steer.runs import RecordsAlone, Run, list_runs, open_named
+from bl_steer.runs import RecordsAlone, Run, export_run, list_runs, open_named
 from bl_steer.steering import differing_decisions
 from bl_steer.store import Store, StoreError
 
-__all__ = ["add_analyse", "add_runs", "add_show"]
+__all__ = ["add_analyse", "add_export", "add_runs", "add_show"]
 RUN_HELP = (
     "uid, the beginning of one, scan id, or -1 for the latest run, analyses included: right after "
     "an analysis it is the analysis, and -2 the run before it"
@@ -40,6 +40,26 @@ def add_show(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--verify", action="store_true", help="repeat every decision from the record"
     )
+
+
+def add_export(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``export``."""
+    json_option(parser, _export)
+    data_option(parser)
+    parser.add_argument("uid", help=RUN_HELP)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="NeXus (.nxs, .h5) or CSV (.csv) by its ending; UID.nxs by default",
+    )
+    parser.add_argument(
+        "--frames",
+        choices=("copy", "link", "none"),
+        default="copy",
+        help="in NeXus: a copy of the frames, a link to the detector's files, or none",
+    )
+    parser.add_argument("--force", action="store_true", help="write over files that are there")
 
 
 def add_analyse(parser: Parser, argv: Sequence[str]) -> None:
@@ -107,6 +127,15 @@ def _show(arguments: argparse.Namespace) -> Any:
     for key, value in {**report, **steering}.items():
         print(f"{key:22}{value}")
     return {**report, "steering": steering}
+
+
+def _export(arguments: argparse.Namespace) -> Any:
+    with _existing_store(arguments.data) as store:
+        run = open_named(store, arguments.uid)
+        files = export_run(run, arguments.out, frames=arguments.frames, force=arguments.force)
+    for file in files:
+        print(file)
+    return {"uid": run.uid, "files": [str(file) for file in files]}
 
 
 def _check_verifiable(run: Run, *, verify: bool) -> None:

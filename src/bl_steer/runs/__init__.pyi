@@ -1,3 +1,4 @@
+from .export import export_run as export_run
 from .frames import Frames as Frames
 from .frames import FrameSource as FrameSource
 from .listing import RecordsAlone as RecordsAlone

@@ -76,6 +76,7 @@ def join(earlier: Parts, later: Parts) -> Parts:
         {name: _stacked(before.get(name, {}), later.streams.get(name, {})) for name in names},
         earlier.configuration | later.configuration,
         _frames(earlier.frames, events, later.frames),
+        earlier.data_keys | later.data_keys,
     )
 
 

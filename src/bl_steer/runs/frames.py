@@ -239,6 +239,11 @@ class Frames:
     def __len__(self) -> int:
         return len(self._rows)
 
+    @property
+    def rows(self) -> list[tuple[FrameSource, int]]:
+        """Where the frames of each point lie: their source, and the row there."""
+        return list(self._rows)
+
     def __getitem__(self, index: Any) -> NDArray[Any]:
         chosen = np.arange(len(self))[index]
         frames = self._read(np.atleast_1d(chosen))

@@ -48,6 +48,7 @@ class Run:
     streams : the table of each stream: columns (n_events, …), with ``seq_num``, ``time``, ``ts_…``
     configuration : of the devices of the primary stream, as ``{"det_exposure_time": …}``
     frames : of the points, (n, n_frames, H, W), read on access; None where the run stored none
+    data_keys : of each stream, as its descriptor describes them: units, shape, device
     record : its write-ahead record, beside which those of its store lie; None where it has none
     """
 
@@ -56,6 +57,7 @@ class Run:
     streams: dict[str, Table]
     configuration: dict[str, Any] = field(default_factory=dict)
     frames: Frames | None = None
+    data_keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     record: Path | None = None
     _results: list[PointResult] = field(default_factory=list, repr=False, compare=False)
 
@@ -68,9 +70,7 @@ class Run:
         StoreError
             When there is no such record, or none beside it of the run that this one carries on.
         """
-        run = replace(
-            cls.from_documents(read_record(path), where=os.fspath(path)), record=Path(path)
-        )
+        run = replace(cls.from_documents(read_record(path), where=str(path)), record=Path(path))
         before = earlier_uid(run.start)
         if before is None:
             return run
@@ -79,7 +79,7 @@ class Run:
     def carrying_on(self, earlier: Run) -> Self:
         """Return this run joined with the one that it carries on."""
         first, second = (
-            Parts(run.start, run.stop, run.streams, run.configuration, run.frames)
+            Parts(run.start, run.stop, run.streams, run.configuration, run.frames, run.data_keys)
             for run in (earlier, self)
         )
         return type(self)(*join(first, second), record=self.record)
@@ -149,18 +149,18 @@ class Run:
     @property
     def positions(self) -> Array:
         """Where the axes were read at each point, shape (n, n_axes)."""
-        columns = [self._column(key) for key in self._axes]
+        columns = [self._column(key) for key in self.axis_keys]
         return np.column_stack(columns) if self.primary else np.empty((0, len(columns)))
 
     @property
     def x(self) -> Array:
         """Where the first axis was read at each point, shape (n,)."""
-        return self._column(self._axes[0])
+        return self._column(self.axis_keys[0])
 
     @property
     def y(self) -> Array:
         """Where the second axis was read at each point, shape (n,); NaN with one axis."""
-        axes = self._axes
+        axes = self.axis_keys
         return self._column(axes[1]) if len(axes) > 1 else np.full(self.n_points, np.nan)
 
     @property
@@ -310,7 +310,7 @@ class Run:
         return Readout.from_start(self.start)
 
     @property
-    def _axes(self) -> list[str]:
+    def axis_keys(self) -> list[str]:
         """Data keys of the axes' readbacks."""
         dimensions = self.start.get("hints", {}).get("dimensions", ())
         keys = [str(fields[0]) for fields, stream in dimensions if stream == PRIMARY]

@@ -39,6 +39,8 @@ class Parts(NamedTuple):
     streams: dict[str, Table]
     configuration: dict[str, Any]
     frames: Frames | None
+    data_keys: dict[str, dict[str, Any]]
+    """Of each stream, as its latest descriptor describes them: units, shape, device."""
 
 
 def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) -> Parts:
@@ -56,7 +58,9 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
     field = _external_field(gatherer.start, gatherer.data_keys)
     if field:
         streams[PRIMARY] |= _numbers(field, gatherer.frames(field))
-    return Parts(gatherer.start, gatherer.stop, streams, gatherer.configuration, frames)
+    return Parts(
+        gatherer.start, gatherer.stop, streams, gatherer.configuration, frames, gatherer.described
+    )
 
 
 def parts_from_tiled(node: Any) -> Parts:
@@ -65,8 +69,10 @@ def parts_from_tiled(node: Any) -> Parts:
     streams: dict[str, Table] = {}
     configuration: dict[str, Any] = {}
     frames = None
+    all_keys: dict[str, dict[str, Any]] = {}
     for name in node:
         stream = node[name]
+        all_keys[name] = dict(stream.metadata.get("data_keys", {}))
         streams[name], images = _read_stream(stream)
         if name == PRIMARY:
             described = stream.metadata
@@ -79,7 +85,8 @@ def parts_from_tiled(node: Any) -> Parts:
             field = _external_field(metadata["start"], data_keys)
             if field:
                 streams[name] |= _numbers(field, _tiled_frames(images[field], n_points))
-    return Parts(metadata["start"], metadata.get("stop"), streams, configuration, frames)
+    start, stop = metadata["start"], metadata.get("stop")
+    return Parts(start, stop, streams, configuration, frames, all_keys)
 
 
 def read_outcomes(text: str) -> Array:
@@ -115,6 +122,7 @@ class _Gatherer:
         self.stop: dict[str, Any] | None = None
         self.configuration: dict[str, Any] = {}
         self.rows: dict[str, dict[int, dict[str, Any]]] = {}
+        self.described: dict[str, dict[str, Any]] = {}
         self._stream_of: dict[str, str] = {}
         self._descriptors: dict[str, dict[str, Any]] = {}
         self._references = References(self._descriptors)
@@ -168,6 +176,7 @@ class _Gatherer:
     def _descriptor(self, doc: Mapping[str, Any]) -> None:
         self._stream_of[doc["uid"]] = doc["name"]
         self.rows.setdefault(doc["name"], {})
+        self.described[doc["name"]] = dict(doc["data_keys"])
         if doc["name"] == PRIMARY:
             self.configuration = _flat(doc.get("configuration", {})) | self.configuration
             self._descriptors[doc["uid"]] = dict(doc["data_keys"])

@@ -30,7 +30,7 @@ from bluesky.utils import RunEngineInterrupted
 import plans
 from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysis
-from bl_steer.runs import Run, list_runs, open_run, open_to_resume
+from bl_steer.runs import Run, export_run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
@@ -173,6 +173,17 @@ class Session:
         """
         return Path(report_of(self.store, uid, out)["report"])
 
+    def export(
+        self,
+        uid: str | int = -1,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        frames: str = "copy",
+        force: bool = False,
+    ) -> list[Path]:
+        """Write a stored run into a NeXus file or CSV tables; see `bl_steer.runs.export_run`."""
+        return export_run(open_run(self.store, uid), out, frames=frames, force=force)
+
     def analyse(self, uid: str | int, name: str, **params: Any) -> Future[str]:
         """Have a stored run analysed in the background; the future gives the new run's uid.
 
@@ -197,6 +208,7 @@ class Session:
             "bp": bp,
             "bps": bps,
             "db": self.db,
+            "export": self.export,
             "find_hotspot": self._resuming(plans.find_hotspot),
             "list_runs": partial(list_runs, self.store),
             "map_sample": self._resuming(plans.map_sample),

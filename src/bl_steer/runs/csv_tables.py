@@ -1,0 +1,93 @@
+"""The tables of a run as CSV (RFC 4180): names in the first line, units in the second."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bl_steer.files.atomic import draft_of
+from bl_steer.runs.run import Run
+from bl_steer.runs.signal import is_readable, map_of, signal_of, units_of
+from bl_steer.runs.tables import PRIMARY, Table
+
+__all__ = ["check_new", "write_csv"]
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What makes a spreadsheet take a text for a formula, and carry it out."""
+
+
+def write_csv(run: Run, path: Path, *, force: bool = False) -> list[Path]:
+    """Write the table of each stream, and the map of a run on a grid; return the files.
+
+    Parameters
+    ----------
+    path : of the table of the points; that of a stream ``decisions`` is ``NAME_decisions.csv``
+    force : write over files that are there
+
+    Notes
+    -----
+    A text that a spreadsheet would take for a formula begins with an apostrophe; numbers are as
+    they are. NaN is an empty cell. ``pandas.read_csv(path, skiprows=[1])`` reads the numbers.
+    """
+    tables = {path: _rows(run, PRIMARY, run.primary)}
+    for stream, table in run.streams.items():
+        if stream != PRIMARY and table:
+            tables[path.with_name(f"{path.stem}_{stream}.csv")] = _rows(run, stream, table)
+    signal = signal_of(run)
+    grid = None if signal is None else map_of(run, signal)
+    if signal is not None and grid is not None:
+        for name, image in _maps(grid.axes.get("z"), grid.values):
+            rows = _map_rows(grid.axes["x"], grid.axes["y"], image)
+            tables[path.with_name(f"{path.stem}_map{name}.csv")] = rows
+    for file in tables:
+        check_new(file, force=force)
+    for file, rows in tables.items():
+        with draft_of(file) as draft, draft.open("w", encoding="utf-8", newline="") as stream_:
+            csv.writer(stream_).writerows([_cell(value) for value in row] for row in rows)
+    return list(tables)
+
+
+def check_new(path: Path, *, force: bool) -> None:
+    """Refuse to write over a file.
+
+    Raises
+    ------
+    FileExistsError
+        When it is there and `force` is not given.
+    """
+    if path.exists() and not force:
+        raise FileExistsError(
+            f"an export must not write over a file, got {path}, which is there; give another "
+            "name, or force=True (--force)"
+        )
+
+
+def _rows(run: Run, stream: str, table: Table) -> Iterable[Sequence[Any]]:
+    keys = [key for key in table if is_readable(key) and np.ndim(table[key]) == 1]
+    columns = [table[key].tolist() for key in keys]
+    return chain([keys, [units_of(run, key, stream) for key in keys]], zip(*columns, strict=True))
+
+
+def _maps(z: Any, values: Any) -> list[tuple[str, Any]]:
+    if z is None:
+        return [("", values)]
+    return [(f"_z{i}", image) for i, image in enumerate(values)]
+
+
+def _map_rows(x: Any, y: Any, image: Any) -> Iterable[Sequence[Any]]:
+    """Return the rows of a map: x in the first line, y in the first column."""
+    return [
+        ["y / x", *x.tolist()],
+        *([y_, *row] for y_, row in zip(y, image.tolist(), strict=True)),
+    ]
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(FORMULA) else value
+    return "" if value is None or value != value else value
