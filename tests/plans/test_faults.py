@@ -1,7 +1,4 @@
-"""The matrix of faults, in this process: each ends as docs/how-to/faults.md says.
-
-Over Channel Access: `tests/simulators/epics/test_faults.py`.
-"""
+"""The matrix of faults, in this process: each ends as docs/how-to/faults.md says."""
 
 from __future__ import annotations
 

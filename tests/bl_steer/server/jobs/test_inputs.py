@@ -41,9 +41,7 @@ def test_stacks_are_not_joined(tmp_path: Path) -> None:
     paths = [tmp_path / "grey.tif", tmp_path / "labels.tif"]
     for path in paths:
         tifffile.imwrite(path, np.zeros((5, 12, 14), np.uint8), photometric="minisblack")
-    with pytest.raises(
-        ValueError, match=r"shape \(5, 12, 14\) in grey\.tif; give a stack"
-    ):
+    with pytest.raises(ValueError, match=r"shape \(5, 12, 14\) in grey\.tif; give a stack"):
         read_inputs("superres", paths, tmp_path)
 
 
