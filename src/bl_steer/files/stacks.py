@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +17,7 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import FORMATS, READ
 from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_page
-from bl_steer.files.slice_folder import form_of, gaps, natural_key
+from bl_steer.files.slice_folder import gap_notes, natural_key, order_notes
 from bl_steer.files.tiff import read_voxels
 
 __all__ = [
@@ -37,8 +36,6 @@ KNOWN = ("voxel_size_nm", "phases")
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every array and group."""
-LISTED = 5
-"""Gaps, and names of another form, that are named."""
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,7 @@ def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
     files : in the order of the slices; they are read once their names are known to tell an order
     where : goes into the sentences, such as " in FOLDER"
     """
-    order = _order_notes(files, where)
+    order = order_notes(files, where)
     slices = read_all(_slice, files)
     first = slices[0].array
     for path, plane in zip(files, (stored.array for stored in slices), strict=True):
@@ -238,48 +235,8 @@ def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
     return StoredStack(
         np.stack([stored.array for stored in slices]),
         {PIXEL: stated.pop()} if len(stated) == 1 else {},
-        [*order, *_gap_notes(files, where)],
+        [*order, *gap_notes(files, where)],
     )
-
-
-def _order_notes(files: Sequence[Path], where: str) -> list[str]:
-    """Refuse names that are not numbered as most are; say where numbers do not tell the order."""
-    forms = [form_of(path) for path in files]
-    form, count = Counter(forms).most_common(1)[0]
-    if "" in form and 2 * count > len(files):
-        odd = [path.name for path, other in zip(files, forms, strict=True) if other != form]
-        if not odd:
-            return []
-        more = f" and {len(odd) - LISTED} more" if len(odd) > LISTED else ""
-        raise ValueError(
-            "slices must have names that differ in their numbers alone, which tell their order, "
-            f"got {', '.join(odd[:LISTED])}{more} beside {count} such as "
-            f"{files[forms.index(form)].name}{where}; rename them, or take out what is no "
-            "slice"
-        )
-    if len(files) == 1:
-        return []
-    why = "are not numbered alike" if any("" in form for form in forms) else "have no numbers"
-    return [
-        f"the names of the slices{where} {why}: they are taken in alphabetical order, "
-        f"{files[0].name} … {files[-1].name}; number them if theirs is another"
-    ]
-
-
-def _gap_notes(files: Sequence[Path], where: str) -> list[str]:
-    """Return a sentence on numbers that the names of slices, in their order, lack."""
-    missing = gaps(files)
-    if not missing:
-        return []
-    shown = [f"{a}" if a == b else f"{a} … {b}" for a, b in missing[:LISTED]]
-    more = " and more" if len(missing) > LISTED else ""
-    number = "number" if len(missing) == 1 and missing[0][0] == missing[0][1] else "numbers"
-    return [
-        f"the names of the slices{where} lack the {number} {', '.join(shown)}{more}: the slices "
-        "around are taken as neighbours, one pitch apart; put back what was lost, or take the "
-        "parts before and after by themselves (the analysis reconstruct of a recorded run takes "
-        "each slice at its own depth)"
-    ]
 
 
 def _slice(path: Path) -> StoredStack:
