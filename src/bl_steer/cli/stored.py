@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 from bl_steer import plotting
@@ -23,6 +24,9 @@ RUN_HELP = (
     "uid, the beginning of one, scan id, or -1 for the latest run, analyses included: right after "
     "an analysis it is the analysis, and -2 the run before it"
 )
+
+REASON_WIDTH = 60
+"""Characters of a run's reason in the list of runs; ``show`` and ``--json`` have all of it."""
 
 
 def add_runs(parser: Parser, argv: Sequence[str]) -> None:
@@ -98,6 +102,7 @@ def _runs(arguments: argparse.Namespace) -> Any:
                 "n_points": row.n_points,
                 "status": row.status,
                 "in_progress": row.in_progress,
+                "reason": row.reason,
             }
             for row in list_runs(store)
         ]
@@ -106,6 +111,7 @@ def _runs(arguments: argparse.Namespace) -> Any:
         print(
             f"{row['uid'][:8]}  {row['scan_id'] or '':>5}  {row['time']}  {plan:20}"
             f"{row['n_points']:>5} points  {'in progress' if row['in_progress'] else row['status']}"
+            f"{': ' if row['reason'] else ''}{shorten(row['reason'], REASON_WIDTH)}"
         )
     if not rows:
         print(f"no runs in {arguments.data}")
@@ -153,20 +159,22 @@ def _check_verifiable(run: Run, *, verify: bool) -> None:
 
 
 def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
-    """Draw a run on a grid; return what it found."""
-    figure = figure or Path(f"{run.uid[:8]}.png")
-    plotting.check_figure(figure)
-    plotting.draw_run(run).savefig(figure, dpi=150)
+    """Draw a run on a grid, if there is a point to draw; return what it found."""
+    if figure is not None or run.valid.any():
+        figure = figure or Path(f"{run.uid[:8]}.png")
+        plotting.check_figure(figure)
+        plotting.draw_run(run).savefig(figure, dpi=150)
     result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
     return {
         "uid": run.uid,
         "plan": run.start.get("plan_name"),
         "status": run.status,
+        "reason": run.reason,
         "n_points": run.n_points,
         "n_invalid": int((~run.valid).sum()),
         "steering": {k: v for k, v in run.steering.items() if k != "grid"},
         **result,
-        "figure": str(figure),
+        "figure": None if figure is None else str(figure),
     }
 
 
@@ -181,6 +189,7 @@ def _tell(run: Run, figure: Path | None) -> dict[str, Any]:
         "uid": run.uid,
         "plan": run.start.get("plan_name"),
         "status": run.status,
+        "reason": run.reason,
         "n_points": run.n_points,
         "analyses": run.start.get("analyses", []),
         "steering": {},

@@ -41,6 +41,8 @@ class RunRow:
     """Whether a living process is writing it: unfinished so far, not broken."""
     analysis: str = ""
     """Name of the analysis, of an analysis run."""
+    reason: str = ""
+    """Why it ended before its time, where that is told."""
 
 
 @dataclass(frozen=True)
@@ -210,4 +212,5 @@ def _row(
         status=status_of(stop),
         in_progress=in_progress,
         analysis=str(about.get("name", "")) if isinstance(about, Mapping) else "",
+        reason=str((stop or {}).get("reason") or ""),
     )

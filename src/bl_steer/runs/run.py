@@ -122,6 +122,11 @@ class Run:
         return status_of(self.stop)
 
     @property
+    def reason(self) -> str:
+        """Why it ended before its time, of an abort or a failure; empty where none is told."""
+        return str((self.stop or {}).get("reason") or "")
+
+    @property
     def steering(self) -> dict[str, Any]:
         """What the plan was asked for: target, seed, agent, grid, budget, … ."""
         return dict(self.start.get("steering", {}))

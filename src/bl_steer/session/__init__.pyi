@@ -17,3 +17,4 @@ from .reports import report_of as report_of
 from .session import Session as Session
 from .session import end_run_engine as end_run_engine
 from .session import open_session as open_session
+from .stop_reasons import StopReasons as StopReasons

@@ -34,6 +34,7 @@ from bl_steer.runs import Run, export_run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
+from bl_steer.session.stop_reasons import StopReasons
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
 from plans import stubs
 from simulators.film import Sample
@@ -302,6 +303,7 @@ def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
     store.subscribe_to(run_engine)
     if diffractometer := instrument.devices.get("diffractometer"):
         run_engine.preprocessors.append(Baseline([diffractometer]))
+    run_engine.preprocessors.append(StopReasons(run_engine))
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine
