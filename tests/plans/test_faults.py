@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import threading
 import time
@@ -187,6 +188,20 @@ def test_a_map_ends_likewise(RE: RunEngine, shaky: SimulatedBeamline, store: Sto
     RE(map_sample(shaky.det, shaky.stage, monitor=shaky.monitor, grid=grid))
     run = check_readable(store, 4)
     assert np.flatnonzero(~run.valid).tolist() == [AT, AT + 2]
+
+
+def test_a_point_measured_again_counts_once_whatever_is_asked_of_the_run_first(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, tmp_path: Path
+) -> None:
+    shaky.misbehave(f"tear@{AT}", f"dump@{AT + 2}")
+    grid = Space.grid([0.0, 50.0], [9.0, 30.0, 60.0])
+    (uid,) = RE(map_sample(shaky.det, shaky.stage, monitor=shaky.monitor, grid=grid)).run_start_uids
+    run = open_run(store, uid)
+    assert np.flatnonzero(~run.valid).tolist() == [AT, AT + 2]
+    places = run.positions[run.valid].tolist()
+    assert sorted(places) == sorted(grid.points.tolist())
+    shutil.rmtree(tmp_path / "frames")  # the sums alone tell of the beam, and of no torn frame
+    assert np.flatnonzero(~open_run(store, uid).valid).tolist() == [AT + 2]
 
 
 def test_a_full_disk_stops_the_run_and_keeps_the_points_before(

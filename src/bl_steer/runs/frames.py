@@ -12,6 +12,7 @@ from typing import Any, Self
 
 import h5py
 import numpy as np
+from httpx import HTTPError
 from numpy.typing import NDArray
 
 from bl_steer.store import StoreError, path_of
@@ -99,7 +100,7 @@ class FrameSource:
 
     def _read(self, rows: Sequence[int], *, complete: bool) -> NDArray[Any]:
         if self.path is None:
-            return np.stack([self._as_frames(np.asarray(self.client[row])[None]) for row in rows])
+            return np.stack([self._as_frames(self._from_tiled(row)[None]) for row in rows])
         if not self.dataset:
             return np.stack([self._as_frames(_load(self.path, row)[None]) for row in rows])
         with _open(self.path) as file:
@@ -122,6 +123,15 @@ class FrameSource:
             first = min(rows)
             block = dataset[first * n : last + 1].reshape(-1, n, *dataset.shape[1:])
             return np.stack([self._as_frames(event) for event in block[np.asarray(rows) - first]])
+
+    def _from_tiled(self, row: int) -> NDArray[Any]:
+        try:
+            return np.asarray(self.client[row])
+        except (OSError, HTTPError) as error:
+            raise StoreError(
+                f"the frames of a run must be where its documents say, got {error} from "
+                f"{self.client.uri}; bring the files back there, or let Tiled's server read them"
+            ) from error
 
     def _as_frames(self, rows: NDArray[Any]) -> NDArray[Any]:
         """Return an event's rows of the dataset, shape (n_rows, …), as (n_frames, H, W).

@@ -111,7 +111,13 @@ class Points:
         self._monitor_of: dict[int, float] = {}
 
     @classmethod
-    def from_start(cls, start: Mapping[str, Any], reduction: Reduction | None = None) -> Self:
+    def from_start(
+        cls,
+        start: Mapping[str, Any],
+        reduction: Reduction | None = None,
+        *,
+        suspicious: bool = True,
+    ) -> Self:
         """Judge as the plan did that wrote this start document."""
         settings = start.get("steering", {})
         # Earlier versions took any count above 0 for beam, and frames as they came.
@@ -120,7 +126,7 @@ class Points:
             reduction,
             nominal_counts=settings.get("nominal_counts"),
             min_monitor=0.0 if is_old else settings.get("min_monitor"),
-            suspicious=not is_old,
+            suspicious=suspicious and not is_old,
         )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:

@@ -173,13 +173,15 @@ class Run:
         """Whether each point gave a pattern that could be used, shape (n,)."""
         if not self.steering:
             return self._column(f"{self._detector}_valid", default=1.0) > 0
-        total = f"{self._detector}_total"
-        if self._results or self._readout.field is not None or total not in self.primary:
+        try:
             results = self.results()
-        else:  # the judgement asks for no more of the frames than their sum
-            sums = np.zeros((len(self.primary[total]), 1, 1, 2))
-            sums[:, 0, 0, 0] = self.primary[total]
-            points = Points.from_start(self.start)
+        except StoreError:
+            totals = self.primary.get(f"{self._detector}_total")
+            if totals is None:
+                raise
+            # Frames that are gone are judged by their sums; none can be told from the one before.
+            points = Points.from_start(self.start, suspicious=False)
+            sums = np.stack([totals, np.zeros(len(totals))], axis=1)[:, None, None]
             results = judge_points(points, self._readout, self.primary, self.events_of, sums)
         valid = np.array([result.pattern is not None for result in results], dtype=bool)
         valid[[point for result in results for point in result.withdrawn]] = False

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -157,6 +158,16 @@ def steering(server: QueueServer, **options: Any) -> Any:
     return steer_through_queue(server.queue, RecordsAlone(server.data), **(usual | options))
 
 
+def check_each_cell_gave_one_point(run: Run) -> None:
+    """No cell is lost and none counts twice: measured again is what the detector did not see."""
+    assert run.status == "success"
+    cells = Space.from_dict(GRID).points.tolist()
+    assert sorted(run.positions[run.valid].tolist()) == sorted(cells)
+    lost = np.flatnonzero(~run.valid)  # a frame in 300 on this film, by chance
+    assert not run.total[lost].any()
+    assert run.positions[lost + 1].tolist() == run.positions[lost].tolist()
+
+
 def test_two_runs_in_a_row_by_name_are_in_the_store(server: QueueServer) -> None:
     rocking = {"name": "rocking_scan", "axis": "diffractometer.eta", "start": -1, "stop": 1, "n": 3}
     server.add("find_hotspot", "det", "stage", monitor="monitor", budget=3, grid=GRID)
@@ -179,9 +190,7 @@ def test_paused_run_goes_on_and_no_point_is_recorded_twice(server: QueueServer) 
     server.until(lambda s: s["manager_state"] == "paused")
     server.queue.call("re_resume")
     server.until(lambda s: s["manager_state"] == "idle")
-    run = server.stored(uid)
-    assert run.status == "success"
-    assert len({tuple(position) for position in run.positions.tolist()}) == run.n_points == 121
+    check_each_cell_gave_one_point(server.stored(uid))
 
 
 def test_aborted_run_keeps_its_points_and_goes_on_under_its_uid(server: QueueServer) -> None:
@@ -217,8 +226,7 @@ def test_killed_worker_leaves_its_points_and_another_goes_on(server: QueueServer
     server.add("map_sample", "det", "stage", monitor="monitor", resumes=uid[:8])
     (result,) = server.run()
     assert result["exit_status"] == "completed", result["msg"]
-    run = server.stored(result["run_uids"][0])
-    assert len({tuple(position) for position in run.positions.tolist()}) == run.n_points == 121
+    check_each_cell_gave_one_point(server.stored(result["run_uids"][0]))
 
 
 def test_agent_outside_measures_the_points_of_its_decisions(server: QueueServer) -> None:
