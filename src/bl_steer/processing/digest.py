@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.canonical import canonical_json
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult
 
@@ -53,15 +54,6 @@ def digest_of(result: AnalysisResult) -> str:
         _put_arrays(total, result.tables[name])
     _put_arrays(total, result.arrays)
     return total.hexdigest()
-
-
-def canonical_json(value: Any) -> str:
-    """Return JSON-compatible data as text that does not depend on the order of keys.
-
-    >>> canonical_json({"b": (1, -0.0), "a": None})
-    '{"a":null,"b":[1,0.0]}'
-    """
-    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def json_values(value: Any) -> Any:
@@ -135,15 +127,3 @@ def _is_text(array: NDArray[Any]) -> bool:
 def _put(total: Any, part: bytes | memoryview) -> None:
     total.update(len(part).to_bytes(8, "little"))
     total.update(part)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isnan(value):
-        return value + 0.0  # makes 0.0 of -0.0
-    return value
