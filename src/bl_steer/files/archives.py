@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.files.errors import FileFormatError
+from bl_steer.files.signatures import ZIP, content_of
 
 __all__ = ["MAX_BYTES", "archive_arrays", "read_archive", "text_of"]
 
@@ -44,6 +45,7 @@ def read_archive(path: Path) -> dict[str, NDArray[Any]]:
 def archive_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Return what `read_archive` does; `FileFormatError`, for a reader that names the file."""
     try:
+        _check_kind(path)
         with path.open("rb") as file:
             _check_members(file)
             file.seek(0)
@@ -66,6 +68,24 @@ def text_of(arrays: dict[str, NDArray[Any]], name: str) -> str | None:
     """Return a text saved as an array of one element, such as a unit; None if there is none."""
     array = arrays.get(name)
     return str(array.item()) if array is not None and array.size == 1 else None
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what is no .npz at all; NumPy would call it pickled, whatever it is."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+        if not names or any(name.endswith(".npy") for name in names):
+            return
+        content = f"a zip of {len(names)} other files"
+    else:
+        content = content_of(path)
+        if content == ZIP:
+            return  # a damaged one: what is wrong is told when it is read
+    raise FileFormatError(
+        f"must be an .npz file, got {content}; save the arrays with numpy.savez (scans of a "
+        "diffractometer are read by bl-steer rsm)"
+    )
 
 
 def _check_members(file: IO[bytes]) -> None:

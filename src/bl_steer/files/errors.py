@@ -1,8 +1,15 @@
-"""The error of the readers in this package, before the file's name is put in front."""
+"""The error of the readers in this package, before the file's name is put in front, and how it
+lists names."""
 
 from __future__ import annotations
 
-__all__ = ["FileFormatError"]
+from collections.abc import Iterable
+
+__all__ = ["FileFormatError", "listed"]
+
+SHOWN = 8
+"""Names in a message, each of `WIDTH` letters at most."""
+WIDTH = 20
 
 
 class FileFormatError(Exception):
@@ -10,3 +17,16 @@ class FileFormatError(Exception):
 
     It never leaves `bl_steer.files`: users get a `ValueError` that names the file.
     """
+
+
+def listed(names: Iterable[str]) -> str:
+    """Return names for a message: a few in full, the rest as their number.
+
+    >>> listed(["x", "y"]), listed(map(str, range(10)))
+    ("'x', 'y'", "'0', '1', '2', '3', '4', '5', '6', '7' and 2 more")
+    >>> listed([])
+    'none'
+    """
+    names = list(names)
+    shown = ", ".join(repr(name[:WIDTH]) for name in names[:SHOWN])
+    return (shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")) or "none"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.archives import read_archive, text_of
+from bl_steer.files.errors import listed
 
 __all__ = ["MapFile", "check_real", "checked_clip", "checked_stride", "read_map"]
 
@@ -58,7 +59,7 @@ def read_map(path: str | Path) -> MapFile:
     if missing := [key for key in ("x", "y", source) if key not in arrays]:
         needed = "patterns or map" if source in missing else missing[0]
         raise ValueError(
-            f"a recorded map must hold x, y and patterns or map, got {sorted(arrays)} in "
+            f"a recorded map must hold x, y and patterns or map, got {listed(sorted(arrays))} in "
             f"{str(path)!r}; add {needed}"
         )
     for name in ("x", "y", source):

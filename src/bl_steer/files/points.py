@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.files.archives import read_archive
+from bl_steer.files.errors import listed
 from bl_steer.files.maps import check_real, read_map
 from bl_steer.protocols import Inputs
 
@@ -39,8 +40,6 @@ SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 """What Excel takes from a first line, and may have written there."""
 PEEK = 1 << 20
 PEEK_ROWS = 20
-SHOWN = 8
-"""Names of columns in a message."""
 
 
 def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
@@ -269,17 +268,12 @@ def _columns_of(columns: Mapping[str, Any], file: str) -> dict[str, str]:
     ]
     if missing and len(rest) != len(missing):
         raise ValueError(
-            f"points must have columns x, y and value, got {_listed(columns)} in {file}, which "
+            f"points must have columns x, y and value, got {listed(columns)} in {file}, which "
             f"does not tell {' and '.join(missing)}; name the columns x, y and value in the "
             "first line, or leave out the others"
         )
     by_key |= zip(missing, rest, strict=False)
     return {key: by_key[key] for key in NAMES}
-
-
-def _listed(names: Mapping[str, Any]) -> str:
-    shown = ", ".join(repr(name) for name in list(names)[:SHOWN])
-    return shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
 
 
 def _plain(name: str) -> str:

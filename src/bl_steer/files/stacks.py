@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
-from bl_steer.files.errors import FileFormatError
+from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ
 from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_page
@@ -159,7 +159,7 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
         if len(likely) == 1:
             return arrays[likely[0]]
     raise FileFormatError(
-        f"must hold one array of three axes, or {name}, got {sorted(arrays) or 'none'}; save the "
+        f"must hold one array of three axes, or {name}, got {listed(sorted(arrays))}; save the "
         "stack by itself, or give the path of one array in a Zarr group"
     )
 

@@ -313,3 +313,38 @@ def test_a_zarr_without_metadata_is_refused(tmp_path: Path, damage: str) -> None
     if damage == "truncated metadata":
         (path / "zarr.json").write_text('{"zarr_format": 3, "node')
     refusal_of(open_stack, path)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b'<?xml version="1.0"?><xrdMeasurements/>', "got XML"),
+        (b"\x89HDF\r\n\x1a\n" + bytes(99), "got HDF5"),
+        (b"\x80\x04\x95" + bytes(99), "got a pickle"),
+        (b"x,y,value\n1,2,3\n", "got text"),
+        (b"", "got an empty file"),
+    ],
+)
+def test_a_file_of_another_kind_is_called_by_its_kind(content, told, tmp_path):
+    path = tmp_path / "map.npz"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f"map.npz must be an .npz file, {told}; "):
+        read_map(path)
+
+
+def test_a_zip_of_many_files_is_refused_in_one_short_line(tmp_path):
+    path = tmp_path / "map.rasx"
+    with zipfile.ZipFile(path, "w") as target:
+        for number in range(401):
+            target.writestr(f"Data{number}/Profile{number}.txt", "1 2 1")
+    with pytest.raises(ValueError, match="got a zip of 401 other files") as refusal:
+        read_map(path)
+    assert len(str(refusal.value)) - len(str(path)) < 250
+
+
+def test_many_arrays_without_a_map_are_refused_in_one_short_line(tmp_path):
+    path = tmp_path / "map.npz"
+    np.savez(path, **{f"array_of_a_long_name_{number}": X for number in range(400)})
+    with pytest.raises(ValueError, match="and 392 more") as refusal:
+        read_map(path)
+    assert len(str(refusal.value)) - len(str(path)) < 350

@@ -150,7 +150,7 @@ NO_STACKS: dict[str, tuple[Callable[[Path], object], str]] = {
     "flat.npy": (lambda path: np.save(path, STACK[0]), r"axes z, y, x, got shape \(5, 6\) in "),
     "two.npz": (
         lambda path: np.savez(path, a=STACK, b=STACK),
-        r"two.npz must hold one array of three axes, or slices, got \['a', 'b'\]",
+        r"two.npz must hold one array of three axes, or slices, got 'a', 'b'; ",
     ),
     "broken.zarr": (lambda path: path.mkdir(), "a Zarr array, got .*broken.zarr, where none can"),
     "colours.tif": (

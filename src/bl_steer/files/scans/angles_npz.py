@@ -1,0 +1,115 @@
+"""Scans as .npz files of one's own: counts, the angles of the circles, and the energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.files.archives import archive_arrays, text_of
+from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees
+from bl_steer.files.scans.joining import per_point
+from bl_steer.files.scans.scan import HC_KEV_ANGSTROM, Scan
+from bl_steer.protocols import Array
+
+__all__ = ["read_angles"]
+
+COUNTS = ("counts", "intensity", "frames", "patterns")
+ENERGY = ("energy_kev", "energy_keV", "energy")
+WAVELENGTH = ("wavelength_A", "wavelength")
+DETECTOR = ("pixel_size_mm", "distance_mm", "beam_centre")
+
+
+def read_angles(path: Path, **_: str) -> Scan:
+    """Read ``counts``, an array for each circle, and what else is there.
+
+    ``counts`` may be called intensity, frames or patterns; circles as in
+    `bl_steer.files.scans.CIRCLES`, in degrees or in ``angle_unit``. Optional: ``energy_kev`` or
+    ``wavelength_A``, ``hkl``, ``count_time_s``, ``attenuation``, ``monitor``, and of the detector
+    ``pixel_size_mm``, ``distance_mm`` and ``beam_centre`` (row, column).
+
+    Raises
+    ------
+    FileFormatError
+        When counts or angles are missing, or do not fit each other.
+    """
+    arrays = archive_arrays(path)
+    name = next((name for name in COUNTS if name in arrays), None)
+    circles = {key: circle for key in arrays if (circle := circle_of(key))}
+    if name is None or not circles:
+        raise FileFormatError(
+            f"must hold counts and the angles of circles, got {listed(arrays)}; name them "
+            f"{COUNTS[0]} and {', '.join(list(CIRCLES)[:3])}, …"
+        )
+    counts = arrays[name]
+    unit = text_of(arrays, "angle_unit") or ""
+    angles: dict[str, Array] = {}
+    notes: list[str] = []
+    for key, circle in circles.items():
+        if circle in angles:
+            raise FileFormatError(
+                f"must hold each circle once, got {circle} again as {key!r}; leave out the one"
+            )
+        values, said = in_degrees(circle, arrays[key], unit)
+        angles[circle] = _for_points(values, counts, circle)
+        notes += said
+    factors: dict[str, Any] = {
+        key: _for_points(_numbers(arrays, key), counts, key)
+        for key in ("count_time_s", "attenuation", "monitor")
+        if key in arrays
+    }
+    return Scan(
+        counts,
+        angles,
+        energy_kev=_energy(arrays),
+        hkl=_hkl(arrays),
+        detector={key: _numbers(arrays, key).tolist() for key in DETECTOR if key in arrays},
+        notes=notes,
+        **factors,
+    )
+
+
+def _for_points(values: Array, counts: NDArray[Any], what: str) -> Array:
+    if counts.ndim and values.shape == counts.shape:
+        return values
+    return per_point(values, len(counts) if counts.ndim else 0, what)
+
+
+def _numbers(arrays: Mapping[str, NDArray[Any]], name: str) -> Array:
+    try:
+        return np.asarray(arrays[name], dtype=float)
+    except (TypeError, ValueError):
+        raise FileFormatError(
+            f"must have numbers as {name}, got {arrays[name].dtype}; save it anew"
+        ) from None
+
+
+def _energy(arrays: Mapping[str, NDArray[Any]]) -> float | None:
+    """Return the energy, keV; the only one, where there is one for each point."""
+    for names, of_wavelength in ((ENERGY, False), (WAVELENGTH, True)):
+        name = next((name for name in names if name in arrays), None)
+        if name is None:
+            continue
+        values = np.unique(_numbers(arrays, name))
+        if values.size != 1 or not values[0] > 0:
+            raise FileFormatError(
+                f"must have one positive {name}, got {values.size} from {values.min():g} to "
+                f"{values.max():g}; give scans of other energies as files of their own"
+                if values.size
+                else f"must have one positive {name}, got none; leave it out"
+            )
+        return HC_KEV_ANGSTROM / float(values[0]) if of_wavelength else float(values[0])
+    return None
+
+
+def _hkl(arrays: Mapping[str, NDArray[Any]]) -> tuple[float, float, float] | None:
+    if "hkl" not in arrays:
+        return None
+    hkl = _numbers(arrays, "hkl").ravel()
+    if hkl.size != 3:
+        raise FileFormatError(f"must have three numbers as hkl, got {hkl.size}; give h, k and l")
+    return float(hkl[0]), float(hkl[1]), float(hkl[2])

@@ -1,0 +1,99 @@
+"""What must hold of any scan, and what a user should know of it, whatever its format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import chain
+
+import numpy as np
+
+from bl_steer.files.errors import FileFormatError
+from bl_steer.files.scans.scan import Scan
+
+__all__ = ["checked"]
+
+MAX_DEGREES = 720.0
+"""Beyond it, a number is a motor's steps, or a position in µm."""
+ENERGIES_KEV = (0.1, 500.0)
+STANDS_STILL = 1e-6
+"""Degrees; encoders' noise is more, and so is any step."""
+
+
+def checked(scan: Scan) -> Scan:
+    """Return the scan with notes on what is odd in it.
+
+    Raises
+    ------
+    FileFormatError
+        When it holds nothing, or its parts do not fit each other.
+    """
+    _check_counts(scan)
+    if not scan.angles:
+        raise FileFormatError(
+            "must hold the angles of circles, got none; name them omega, two_theta, chi, phi, mu, "
+            "eta, delta or nu"
+        )
+    for circle, values in scan.angles.items():
+        if values.shape not in ((scan.n_points,), scan.counts.shape):
+            raise FileFormatError(
+                f"must have as many frames as points, got {scan.n_points} for {values.size} "
+                f"angles of {circle}; give the angles of the frames that are there"
+            )
+        largest = np.abs(values).max()
+        if not largest <= MAX_DEGREES:  # NaN, too
+            raise FileFormatError(
+                f"must have {circle} within ±{MAX_DEGREES:g} degrees, got {largest:g}; leave out "
+                "the points without an angle, and give no steps or positions"
+            )
+    _check_energy(scan.energy_kev)
+    for name in ("count_time_s", "attenuation", "monitor"):
+        factors = getattr(scan, name)
+        if factors is not None and not (np.isfinite(factors) & (factors > 0)).any():
+            raise FileFormatError(
+                f"must have a positive {name}, got {np.unique(factors)[:3].tolist()}; correct it, "
+                "or leave it out"
+            )
+    return replace(scan, notes=[*scan.notes, *chain(_standing(scan), _odd(scan))])
+
+
+def _check_counts(scan: Scan) -> None:
+    counts = scan.counts
+    if counts.dtype.kind not in "biuf":
+        raise FileFormatError(f"must have numbers as counts, got {counts.dtype}; save it anew")
+    if counts.ndim not in (1, 2, 3) or 0 in counts.shape:
+        raise FileFormatError(
+            f"must hold points, profiles or frames, got counts of shape {counts.shape}; it may "
+            "have been broken off before the first"
+        )
+
+
+def _check_energy(energy: float | None) -> None:
+    low, high = ENERGIES_KEV
+    if energy is not None and not low <= energy <= high:
+        hint = f"{energy / 1e3:g} keV may be meant" if energy > high else "it may be in MeV"
+        raise FileFormatError(
+            f"must have an energy of {low:g} … {high:g} keV, got {energy:g}; {hint}, correct it"
+        )
+
+
+def _standing(scan: Scan) -> Iterator[str]:
+    """Say that no circle turned."""
+    if scan.n_points > 1 and all(np.ptp(a) < STANDS_STILL for a in scan.angles.values()):
+        still = ", ".join(f"{circle} {a.flat[0]:g}°" for circle, a in scan.angles.items())
+        yield (
+            f"no angle changes over {scan.n_points} points ({still[:80]}): they are repeats of one "
+            "position; check which circle was scanned"
+        )
+
+
+def _odd(scan: Scan) -> Iterator[str]:
+    two_theta = scan.angles.get("two_theta", scan.angles.get("delta"))
+    if two_theta is not None and 0.0 < np.abs(two_theta).max() <= np.pi:
+        name = "two_theta" if "two_theta" in scan.angles else "delta"
+        yield (
+            f"{name} is at most {np.abs(two_theta).max():.4g}, taken in degrees; if it is in "
+            "radians, say so (--angle-unit rad)"
+        )
+    if not scan.counts.any():
+        yield f"all counts of {scan.n_points} points are zero; the shutter may have been closed"
