@@ -22,10 +22,7 @@ __all__ = ["BackgroundAnalyses", "check_requests"]
 
 
 def check_requests(md: Mapping[str, Any]) -> None:
-    """Raise `ValueError` for metadata that ask for analyses or parameters that do not exist.
-
-    A RunEngine takes this as its ``md_validator``: the run is refused before anything moves.
-    """
+    """Raise `ValueError` for metadata that ask for analyses or parameters that do not exist."""
     for request in requests_of(md) if md.get("analyses") else ():
         make_params(find_analysis(request.name), request.params)
 

@@ -14,7 +14,7 @@ from .queue_steering import QueueSteered as QueueSteered
 from .queue_steering import RunQueue as RunQueue
 from .queue_steering import steer_through_queue as steer_through_queue
 from .reports import report_of as report_of
+from .run_engine import end_run_engine as end_run_engine
 from .session import Session as Session
-from .session import end_run_engine as end_run_engine
 from .session import open_session as open_session
 from .stop_reasons import StopReasons as StopReasons

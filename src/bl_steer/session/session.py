@@ -11,11 +11,8 @@ What a session stands at is an `Instrument` of `bl_steer.session.instruments`.
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from functools import partial, wraps
 from pathlib import Path
@@ -24,27 +21,25 @@ from typing import Any, Self
 import bluesky.plan_stubs as bps
 import bluesky.plans as bp
 import numpy as np
-from bluesky import RunEngine
 from bluesky.utils import RunEngineInterrupted
 
 import plans
 from bl_steer import plotting
-from bl_steer.processing import BackgroundAnalyses, check_requests, open_analysis
+from bl_steer.processing import BackgroundAnalyses, open_analysis
 from bl_steer.runs import Run, export_run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
+from bl_steer.session.run_engine import end_run_engine, make_run_engine
 from bl_steer.session.stop_reasons import StopReasons
-from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
+from bl_steer.store import Store
 from plans import stubs
 from simulators.film import Sample
 
-__all__ = ["Session", "end_run_engine", "open_session"]
+__all__ = ["Session", "open_session"]
 
 ANALYSES_WAIT_S = 60.0
 """How long a session that closes waits for analyses, s."""
-BLUESKYS_OWN = frozenset({"scan_id", "versions"})
-"""Reserved keys that the RunEngine itself puts into ``RE.md``."""
 
 
 class Session:
@@ -88,11 +83,13 @@ class Session:
         self._close_store = close_store
         self._watching: list[int] = []
         self._analyses = BackgroundAnalyses(store, show=progress)
-        self.RE = _run_engine(store, instrument)
+        self.RE = make_run_engine(store, instrument.sample, analyses=analyses)
+        if diffractometer := instrument.devices.get("diffractometer"):
+            self.RE.preprocessors.append(Baseline([diffractometer]))
+        self.RE.preprocessors.append(StopReasons(self.RE))
         if progress:
             self.watch(plotting.Progress())
         if analyses:
-            self.RE.md_validator = _check_with_requests
             self.watch(self._analyses.follow)
 
     def watch(self, callback: Callable[..., None]) -> None:
@@ -279,69 +276,3 @@ def open_session(
         )
     store = Store.open(data_dir, readable=readable)
     return Session(store, instrument, progress=progress, close_store=True)
-
-
-def end_run_engine(run_engine: RunEngine) -> None:
-    """End a RunEngine's thread and close its loop, which Bluesky leaves to the interpreter."""
-    loop = run_engine.loop
-    if loop.is_closed():
-        return
-    loop.call_soon_threadsafe(loop.stop)
-    run_engine._th.join(timeout=5.0)
-    loop.close()
-
-
-def _run_engine(store: Store, instrument: Instrument) -> RunEngine:
-    metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
-    run_engine = RunEngine(
-        metadata,
-        call_returns_result=not _serves_queue(),
-        scan_id_source=store.metadata.next_scan_id,
-        md_validator=_check_start,
-        md_normalizer=partial(_merge_start, instrument.sample),
-    )
-    store.subscribe_to(run_engine)
-    if diffractometer := instrument.devices.get("diffractometer"):
-        run_engine.preprocessors.append(Baseline([diffractometer]))
-    run_engine.preprocessors.append(StopReasons(run_engine))
-    # One line for a failed run is enough: the exception itself reaches whoever called RE.
-    logging.getLogger("bluesky").setLevel(logging.CRITICAL)
-    return run_engine
-
-
-def _serves_queue() -> bool:
-    """Return whether this process is the worker of a queue server.
-
-    It sends what RE returns to its manager, which has half a second to load it and gives the plan
-    up for failed if that means to import ours: there RE returns the uids, as Bluesky's own does.
-    """
-    server = sys.modules.get("bluesky_queueserver")  # which its worker has loaded before us
-    return server is not None and bool(server.is_re_worker_active())
-
-
-def _check_start(md: Mapping[str, Any]) -> None:
-    """Refuse a run whose start document could not be stored exactly."""
-    check_storable(md, "the run's metadata")
-
-
-def _check_with_requests(md: Mapping[str, Any]) -> None:
-    """Refuse, besides, a run that asks for analyses or parameters that do not exist."""
-    _check_start(md)
-    check_requests(md)
-
-
-def _merge_start(sample: Mapping[str, Any], md: ChainMap[str, Any]) -> dict[str, Any]:
-    """Return a run's metadata with all that is said of the sample, as they are stored.
-
-    Parameters
-    ----------
-    sample : what the instrument knows
-    md : of the call of RE, the plan, the RunEngine, and ``RE.md``: the first wins
-    """
-    call, *_, lasting = md.maps
-    check_reserved(call, "RE(plan, …)")
-    check_reserved({key: lasting[key] for key in lasting.keys() - BLUESKYS_OWN}, "RE.md")
-    for level in reversed(md.maps):
-        if "sample" in level:
-            sample = merge_sample(sample, level["sample"])
-    return as_json({**md, "sample": sample} if sample else md)

@@ -100,6 +100,13 @@ class RunMetadata(MutableMapping[str, Any]):
                 self._given.add(number)
             return number
 
+    def give_back(self, scan_id: int) -> None:
+        """Let the scan id of a run that was refused be the next one, where it is the last."""
+        with self._alone():
+            if self._values.get("scan_id") == scan_id:
+                self._values["scan_id"] = scan_id - 1
+                self._save()
+
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other threads and processes from writing in between."""

@@ -162,6 +162,30 @@ def test_sample_that_is_neither_name_nor_dictionary_is_refused(
         session.RE(bp.count([session.devices["monitor"]], md={"sample": sample}))
 
 
+@pytest.mark.parametrize(
+    "md",
+    [
+        {"analyses": ["no such analysis"]},
+        {"x": float("nan")},
+        {"sample": 7},
+        {"steering": "mine"},
+    ],
+)
+def test_refused_run_uses_up_no_scan_id(session: Session, md: dict[str, Any]) -> None:
+    count = [session.devices["monitor"]]
+    before = start_of(session, bp.count(count))["scan_id"]
+    with pytest.raises(ValueError, match="must"):
+        session.RE(bp.count(count), **md)
+    assert start_of(session, bp.count(count))["scan_id"] == before + 1
+
+
+def test_scan_id_of_a_refused_run_stays_where_others_have_counted_on(session: Session) -> None:
+    metadata = session.store.metadata
+    refused, later = metadata.next_scan_id(), metadata.next_scan_id()
+    metadata.give_back(refused)
+    assert metadata.next_scan_id() == later + 1
+
+
 def test_metadata_read_back_from_catalogue_and_record_as_they_were(session: Session) -> None:
     md = {
         "T": np.float64(3.5),
