@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 from simulators.electron.microstructures import Grains, Microstructure, Network
+from simulators.seeds import seed_problems
 
 __all__ = ["FAMILIES", "PHASES", "FibsemSpecimen", "sections_at"]
 
@@ -183,8 +184,7 @@ def _check(
     problems = []
     if family not in FAMILIES:
         problems.append(f"family must be one of {', '.join(FAMILIES)}, got {family!r}")
-    if not 0 <= seed < 2**63:
-        problems.append(f"seed must be 0 or above and below 2⁶³, got {seed}")
+    problems += seed_problems(seed)
     if len(shape) != 3 or min(shape) < 1:
         problems.append(f"shape must be three positive numbers of voxels (z, y, x), got {shape}")
     if not 0.0 < voxel_nm < np.inf:

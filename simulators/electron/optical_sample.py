@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from bl_steer.protocols import Array
 from simulators.electron.limits import STRENGTH, Limits, beyond
+from simulators.seeds import seed_problems
 from simulators.textures import GaussianField
 
 __all__ = ["OpticalConditions", "OpticalMicrograph", "optical_field"]
@@ -122,11 +123,11 @@ def optical_field(
     >>> image.shape, image.dtype, labels.shape
     ((64, 96, 3), dtype('uint8'), (64, 96))
     """
-    if seed < 0 or min(shape) < 1:
-        raise ValueError(
-            f"seed must be 0 or above and shape positive, got {seed} and {shape}; "
-            "try optical_field(1, shape=(512, 512))"
-        )
+    problems = seed_problems(seed)
+    if min(shape) < 1:
+        problems.append(f"shape must be positive, got {shape}")
+    if problems:
+        raise ValueError("; ".join(problems) + "; try optical_field(1, shape=(512, 512))")
     conditions = OpticalConditions() if conditions is None else conditions
     section = _cut(seed, shape, conditions.pixel_size_nm / 1000.0)
     streams = iter(np.random.default_rng([seed, 21]).spawn(4))

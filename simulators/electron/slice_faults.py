@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from simulators.seeds import seed_problems
+
 __all__ = ["PRESETS", "Cut", "SliceFaults"]
 
 PRESETS = ("none", "usual", "severe")
@@ -66,7 +68,7 @@ class SliceFaults:
     def __post_init__(self) -> None:
         problems = [
             f"{name} must be 0 or above and finite, got {getattr(self, name)}"
-            for name in ("pitch_jitter", "drift_nm", "focus_drift_um", "seed")
+            for name in ("pitch_jitter", "drift_nm", "focus_drift_um")
             if not 0.0 <= getattr(self, name) < np.inf
         ]
         problems += [
@@ -74,6 +76,7 @@ class SliceFaults:
             for name in ("failed", "twice", "lost")
             if not 0.0 <= getattr(self, name) <= 1.0
         ]
+        problems += seed_problems(self.seed)
         if problems:
             raise ValueError("; ".join(problems) + "; the defaults are SliceFaults()")
 

@@ -16,6 +16,7 @@ from bl_steer.diffraction import FrameAxes, peak_position
 from bl_steer.protocols import Array
 from simulators.film.film_fields import EXTENT_UM, PRESETS, FilmFields
 from simulators.film.rocking import rocking_factor
+from simulators.seeds import seed_problems
 
 __all__ = ["PRESETS", "SigeFilm"]
 
@@ -83,10 +84,8 @@ class SigeFilm:
             raise ValueError(
                 f"preset must be one of {', '.join(PRESETS)}, got {preset!r}; choose one of these"
             )
-        if not 0 <= seed < 2**63:
-            raise ValueError(
-                f"seed must be 0 or above and below 2⁶³, got {seed}; choose another seed"
-            )
+        if problems := seed_problems(seed):
+            raise ValueError(f"{problems[0]}; try seed=0")
         self.name = f"sige-{preset}-{seed}"
         self.preset = preset
         self.seed = seed

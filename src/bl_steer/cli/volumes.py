@@ -209,7 +209,6 @@ def _run(arguments: argparse.Namespace) -> Any:
         else:
             report = from_files.run(*where, **options)
     print_warnings(report)
-    print(f"note: {report['limit']}")
     edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
     print_row("volume", f"{' × '.join(map(str, report['shape']))} voxels of {edges} nm")
     if "isotropy_tested_on" in report:
@@ -233,7 +232,6 @@ def _check(arguments: argparse.Namespace) -> Any:
             progress=bar.show,
         )
     print_warnings(report)
-    print(f"note: {report['limit']}")
     print("every second slice left out and predicted:")
     names = list(report["leave_out"])[1:]
     for method, *numbers in zip(*report["leave_out"].values(), strict=True):

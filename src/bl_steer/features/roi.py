@@ -92,9 +92,19 @@ def box_mask(box: Box, axes: FrameAxes) -> NDArray[np.bool_]:
     if not inside.any():
         raise ValueError(
             f"box {box.numbers} must hold a pixel of the frame's window, {window_text(axes)}, "
-            "got none; move or widen it"
+            f"got none; move or widen it{_other_form(box, axes)}"
         )
     return inside
+
+
+def _other_form(box: Box, axes: FrameAxes) -> str:
+    """Return how a box is written where its numbers are not as many as the frame's edges."""
+    spectrum = axes.shape[0] == 1
+    if spectrum == (box.qz is None):
+        return ""
+    if spectrum:
+        return ", and write A0,A1: a spectrum has no q_z"
+    return f": the numbers {box.numbers} are of q_x alone; write QX0,QX1,QZ0,QZ1 for both"
 
 
 def window_text(axes: FrameAxes) -> str:

@@ -283,7 +283,13 @@ def _tiff(path: Path, _name: str) -> StoredStack:
 
 
 def _npy(path: Path, _name: str) -> StoredStack:
-    return StoredStack(np.load(path, mmap_mode="r", allow_pickle=False))
+    array = np.load(path, mmap_mode="r", allow_pickle=False)
+    if array.nbytes > archives.MAX_BYTES:
+        raise FileFormatError(
+            f"must hold at most {archives.MAX_BYTES / 2**30:.0f} GiB, got "
+            f"{array.nbytes / 2**30:.3g} GiB; save it with zarr.save_array, of which parts are read"
+        )
+    return StoredStack(array)
 
 
 def _npz(path: Path, name: str) -> StoredStack:

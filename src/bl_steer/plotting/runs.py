@@ -65,10 +65,18 @@ def draw_run(run: Run) -> Figure:
     Raises
     ------
     ValueError
-        If the run has no valid point yet.
+        If the run has no grid, or no valid point yet.
     """
+    if "grid" not in run.steering:
+        raise ValueError(
+            f"a run must have a grid to be drawn, got {run.uid[:8]} of the plan "
+            f"{run.start.get('plan_name')}; its values are in open_run(…).primary"
+        )
     if not run.n_points or not run.valid.any():
-        raise ValueError(f"a run must have a valid point to be drawn, got none in {run.uid}")
+        raise ValueError(
+            f"a run must have a valid point to be drawn, got none of {run.n_points} in "
+            f"{run.uid[:8]} ({run.reason or run.status}); measure again"
+        )
     space = Space.from_dict(run.steering["grid"])
     if not run.decisions:
         figure = Figure(figsize=(5.6, 4.6), layout="constrained")

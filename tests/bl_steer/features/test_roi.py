@@ -51,6 +51,13 @@ def test_a_box_beside_the_frame_is_refused_with_the_window() -> None:
         RoiFeature(Box((5.0, 6.0)), AXES)
 
 
+def test_a_box_of_too_few_or_too_many_numbers_is_told_its_form() -> None:
+    with pytest.raises(ValueError, match=r"5,6 are of q_x alone; write QX0,QX1,QZ0,QZ1 for both"):
+        RoiFeature(Box((5.0, 6.0)), AXES)
+    with pytest.raises(ValueError, match=r"write A0,A1: a spectrum has no q_z"):
+        RoiFeature(Box((1.0, 2.0), (3.0, 4.0)), FrameAxes.channels((1, 5)))
+
+
 def test_the_window_of_a_spectrum_names_its_channels() -> None:
     assert window_text(FrameAxes.channels((1, 5))) == "channel axis 0 … 4 channel"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 import zipfile
 from collections.abc import Callable
@@ -187,6 +188,16 @@ def test_an_archive_beyond_the_limit_is_refused_by_its_headers_alone(tmp_path: P
     path.write_bytes(raw)
     assert MAX_BYTES < 5 * (2**32 - 2)
     assert "must hold at most 16 GiB" in refusal_of(read_archive, path)
+
+
+def test_a_stack_beyond_the_limit_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "stack.npy"
+    shape = (2**12, 2**11, 2**11 + 1)  # a byte a voxel
+    with path.open("wb") as file:
+        header = {"shape": shape, "fortran_order": False, "descr": "|u1"}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.truncate(file.tell() + math.prod(shape))  # a file of holes takes no room
+    assert "must hold at most 16 GiB, got 16 GiB; save it with zarr" in refusal_of(open_stack, path)
 
 
 @pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])

@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import bluesky.plans as bp
 import numpy as np
 import pytest
 
 from bl_steer.agents import Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.plotting.runs import draw_figure_1, draw_run, map_outcomes, measured_outcomes
-from bl_steer.runs import Run
+from bl_steer.runs import Run, open_run
 from bl_steer.session import open_session
 from simulators.film.sige_film import SigeFilm
 
@@ -75,3 +76,14 @@ def test_a_line_of_points_is_drawn_with_colour() -> None:
     assert colours is not None
     assert colours.tolist() == [0.0, 1.0, 2.0, 3.0, 4.0]
     assert len(axes.collections[0].get_offsets()) == 5
+
+
+def test_a_run_without_a_grid_or_a_point_is_refused(tmp_path: Path) -> None:
+    with open_session("smooth", data_dir=tmp_path, progress=False) as session:
+        counted, _ = session.run(bp.count([session.devices["det"]]))
+        with pytest.raises(ValueError, match=r"must have a grid .* of the plan count; its values"):
+            draw_run(open_run(session.store, counted))
+        steered, _ = session.run(session.find_hotspot(budget=1))
+        start = open_run(session.store, steered).start
+    with pytest.raises(ValueError, match=r"must have a valid point to be drawn, got none of 0 in"):
+        draw_run(Run.from_documents([("start", start)]))

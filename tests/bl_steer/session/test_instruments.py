@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from bl_steer.session import (
     interactive_session,
     microscope,
     open_session,
+    simulated,
 )
 from simulators.film import RecordedMap, SimulatedBeamline, true_map
 
@@ -92,6 +94,13 @@ def test_preset_or_sample_stand_for_the_film(tmp_path: Path) -> None:
     with open_session(sample, data_dir=tmp_path) as session:
         assert session.instrument.title == "simulated beamline, sample 'ramp'"
         assert session.instrument.simulator.sample is sample
+
+
+@pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "7", True])
+@pytest.mark.parametrize("name", ["beamline", "microscope", "fibsem"])
+def test_what_is_no_seed_is_refused_in_one_line(name: str, seed: Any) -> None:
+    with pytest.raises(ValueError, match=r"seed must be a whole number, .* got .*; t"):
+        simulated(name, seed=seed)
 
 
 def test_seed_beside_an_instrument_is_refused(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_families_differ_in_kind() -> None:
     ("options", "message"),
     [
         ({"family": "foam"}, "family must be one of grains, network, got 'foam'"),
-        ({"seed": -1}, "seed must be 0 or above"),
+        ({"seed": -1}, "seed must be a whole number, 0 or above"),
         ({"shape": (0, 8, 8)}, r"shape must be three positive .* got \(0, 8, 8\)"),
         ({"voxel_nm": 0.0}, "voxel_nm must be positive and finite, got 0 nm"),
         ({"origin_um": (0.0, np.nan, 0.0)}, "origin_um must be three finite positions"),

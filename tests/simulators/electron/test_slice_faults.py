@@ -23,7 +23,7 @@ def test_an_instrument_without_faults_cuts_as_it_is_asked() -> None:
         ({"pitch_jitter": -0.1}, "pitch_jitter must be 0 or above and finite, got -0.1"),
         ({"drift_nm": np.inf}, "drift_nm must be 0 or above and finite, got inf"),
         ({"focus_drift_um": np.nan}, "focus_drift_um must be 0 or above and finite, got nan"),
-        ({"seed": -1}, "seed must be 0 or above and finite, got -1"),
+        ({"seed": -1}, r"seed must be a whole number, 0 .*, got -1"),
         ({"failed": 1.5}, "failed must lie within 0 … 1, got 1.5"),
         ({"twice": -0.5}, "twice must lie within 0 … 1, got -0.5"),
         ({"lost": np.nan}, "lost must lie within 0 … 1, got nan"),

@@ -275,5 +275,7 @@ def test_bad_exposures_are_refused_with_their_value(change, message):
 
 
 def test_a_negative_seed_is_refused():
-    with pytest.raises(ValueError, match=r"seed must be 0 or above and below 2⁶³, got -1; "):
+    with pytest.raises(
+        ValueError, match=r"seed must be a whole number, 0 or above and below 2⁶³, got -1; "
+    ):
         SigeFilm(seed=-1)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.analysis.structure.blocks import MIN_BLOCKS, Blocks
+from bl_steer.analysis.structure.blocks import MIN_BLOCKS, MIN_EDGE, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
 from bl_steer.protocols import Array
 
@@ -131,9 +131,11 @@ def interval_warnings(
     """
     parts = Blocks.of(shape, blocks)
     if len(parts) < MIN_BLOCKS:
+        enough = len(Blocks.of(shape, MIN_BLOCKS)) >= MIN_BLOCKS
         yield (
-            f"no intervals: the volume of {' × '.join(map(str, shape))} voxels makes "
-            f"{len(parts)} blocks of 8 voxels or more, fewer than {MIN_BLOCKS}"
+            f"no intervals: there must be {MIN_BLOCKS} blocks, each edge {MIN_EDGE} voxels or "
+            f"more, got {len(parts)} in the volume of {' × '.join(map(str, shape))} voxels; take "
+            f"{f'more blocks than {blocks} along each axis' if enough else 'a larger volume'}"
         )
         return
     edges = np.array(shape) / np.array(parts.shape) * np.array(voxel_nm)

@@ -169,6 +169,7 @@ def result_of(
             *inputs.notes,
             *_warnings(model, slices, voxel_nm, learnt_here=params.model is None),
             *isotropy.warnings,
+            limit_of(voxel_nm[0]),
         ),
     )
 

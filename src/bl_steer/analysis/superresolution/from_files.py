@@ -198,6 +198,7 @@ def check(
             *inputs.notes,
             *lesson_warnings(inputs.arrays["slices"], n_phases),
             *isotropy.warnings,
+            limit_of(voxel_nm[0]),
         ],
         "limit": limit_of(voxel_nm[0]),
     }

@@ -243,7 +243,7 @@ def test_the_analysis_repeats_and_warns_of_a_wrong_pitch(
     inputs = Inputs({"slices": labels[::4]}, {"pitch_nm": 40.0, "pixel_size_nm": 10.0})
     first, second = (analysis.run(inputs, params) for _ in range(2))
     assert digest_of(first) == digest_of(second)
-    assert first.warnings == ()
+    assert first.warnings == (first.provenance["limit"],)
     shares = first.tables["fractions"]
     np.testing.assert_allclose(
         shares["fraction_of_volume"], shares["fraction_of_slices"], atol=0.01
