@@ -12,7 +12,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz lint types contracts script docs format bench bench-volume chaos soak model wheel clean
+.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos soak model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -54,6 +54,9 @@ test: venv ## pytest, doctests included
 fuzz: venv ## 2,000 requests and more made from the analysis server's description: none may break it; and 100,000 suggestions beside forbidden zones
 	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest tests/bl_steer/server/web/test_api.py -k made_from_the_description
 	BL_STEER_FUZZ_CASES=7000 $(BIN)/pytest tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
+
+faults: venv ## the whole matrix of faults, in process and over Channel Access (some five minutes)
+	BL_STEER_ALL_FAULTS=1 $(BIN)/pytest --durations=0 tests/plans/test_faults.py tests/simulators/epics/test_matrix.py
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)

@@ -1,11 +1,13 @@
-"""Every wait has a time-out: from what the devices say of themselves, or as it is given."""
+"""Every wait has a time-out, and the first device that fails is the cause that is told."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+import bluesky.plan_stubs as bps
 from bluesky.utils import FailedStatus, Msg, MsgGenerator
 
 from plans.stubs.messages import carried_out
@@ -20,13 +22,22 @@ MARGIN_S = 30.0
 FACTOR = 3.0
 """A motor may be this much slower than its velocity says: it accelerates, and corrects backlash."""
 
+POLL_S = 0.02
+LATE_S = 0.2
+"""In which what failed together has told so."""
+STOP_S = 10.0
+"""For what is stopped to come to an end."""
+
 
 class WaitTimeoutError(TimeoutError):
     """A device did not end in time what it was told to do."""
 
 
 def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGenerator[Any]:
-    """Give each wait of a plan that has no time-out one.
+    """Give each wait of a plan that has no time-out one, and let what fails together end together.
+
+    Where a control system goes away, one device after the other fails. The RunEngine would throw
+    the second failure into whatever follows the first: into the record of the result.
 
     Parameters
     ----------
@@ -39,6 +50,7 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
         Naming the device, what it was told, and where it is.
     """
     under_way: dict[Any, list[tuple[Msg, float]]] = {}
+    statuses: list[tuple[Any, Any]] = []
 
     def send(msg: Msg) -> MsgGenerator[Any]:
         waited: list[tuple[Msg, float]] = []
@@ -51,8 +63,13 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
                 limit = max(allowed for _, allowed in waited)
                 msg = msg._replace(kwargs={**msg.kwargs, "timeout": limit})
         try:
-            return (yield msg)
+            answer = yield msg
+            if msg.command in ("set", "trigger") and answer is not None:
+                statuses[:] = [(device, status) for device, status in statuses if not status.done]
+                statuses.append((msg.obj, answer))
+            return answer
         except FailedStatus:  # a device has said itself what is wrong
+            yield from _ended(statuses)
             raise
         except TimeoutError as failure:
             if not waited:
@@ -60,6 +77,21 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
             raise _named(failure, waited) from failure
 
     return (yield from carried_out(plan, send))
+
+
+def _ended(statuses: Sequence[tuple[Any, Any]]) -> MsgGenerator[None]:
+    """Stop what is under way beside what has failed, until it has ended or failed too."""
+    patience_s = STOP_S
+    for device, status in statuses:
+        if not status.done and hasattr(device, "stop"):
+            with suppress(Exception):  # it may be as lost
+                yield from bps.stop(device)
+    while patience_s > STOP_S - LATE_S or not all(status.done for _, status in statuses):
+        if patience_s < 0.0:
+            break
+        patience_s -= POLL_S
+        with suppress(FailedStatus):  # not the first one
+            yield from bps.sleep(POLL_S)
 
 
 def exposure_s_of(detector: Any) -> float:

@@ -30,6 +30,7 @@ __all__ = ["process_variables", "serve"]
 CIRCLES = ("MU", "ETA", "CHI", "PHI", "NU", "DELTA")
 MAX_FRAMES = 64
 """Frames of a point that ``ArrayData`` has room for."""
+RING_MA = 100.0
 LOOPBACK = "127.0.0.1"
 
 
@@ -77,8 +78,10 @@ class _Detector:
 
     async def _expose(self) -> None:
         self._turn = turn = self._turn + 1
+        if jump := self.faults.now("clock"):
+            self._time.skip(jump.size)
         await self.state.write(1)
-        await self.busy.write(1)
+        await self.busy.write(1, timestamp=self._time.stamp)
         if lost := self.faults.now("disconnect", "det"):
             self.faults.unplug(lost.size)
         if lost or self.faults.now("hang"):
@@ -116,8 +119,8 @@ class _Detector:
                 np.stack([frame for frame, _ in shots]), [counts for _, counts in shots]
             )
             self.faults.next()
-            await self.image.write(frames.ravel())
-            await self.counts.write(counts)
+            await self.image.write(frames.ravel(), timestamp=self._time.stamp)
+            await self.counts.write(counts, timestamp=self._time.stamp)
             await self._end()
 
     def _where(self, time_s: float) -> tuple[float, ...]:
@@ -128,7 +131,7 @@ class _Detector:
         self._turn += 1
         await self.acquire.write(0)
         await self.state.write(0)
-        await self.busy.write(0)
+        await self.busy.write(0, timestamp=self._time.stamp)
 
 
 def process_variables(
@@ -147,7 +150,8 @@ def process_variables(
     prefix : of the names
     speedup : 1 is real time
     exposure_s : exposure time of a frame, s
-    faults : what goes wrong; a put to ``{prefix}FAULTS`` sets others, counted from there on
+    faults : what goes wrong; a put to ``{prefix}FAULTS`` sets others, counted from there on; one to
+        ``{prefix}RING:CURRENT`` loses the ring's current, of which nothing else takes notice
 
     Raises
     ------
@@ -195,6 +199,7 @@ def process_variables(
         "DET:NumImages": detector.n_frames,
         "DET:ArrayData": detector.image,
         "MON:COUNTS": detector.counts,
+        "RING:CURRENT": ChannelDouble(value=RING_MA, units="mA", precision=1),
         "FAULTS": switchboard,
     }
     return {f"{prefix}{name}": channel for name, channel in channels.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from time import monotonic
+from time import monotonic, time
 from typing import Any
 
 from caproto import ChannelDouble, ChannelEnum, ChannelShort, ChannelString
@@ -63,11 +63,21 @@ class HurriedTime:
     def __init__(self, speedup: float) -> None:
         self.speedup = speedup
         self._start = monotonic()
+        self._ahead_s = 0.0
 
     @property
     def elapsed_s(self) -> float:
         """Seconds since the start."""
         return (monotonic() - self._start) * self.speedup
+
+    @property
+    def stamp(self) -> float:
+        """What the clock of the control system shows, s since 1970."""
+        return time() + self._ahead_s
+
+    def skip(self, seconds: float) -> None:
+        """Set that clock forward, or back."""
+        self._ahead_s += seconds
 
     async def sleep(self, duration_s: float) -> None:
         """Wait for `duration_s`."""
@@ -194,10 +204,10 @@ class MotorRecord:
                 await self._time.sleep(min(left_s, tick_s))
                 if turn != self._turn:
                     return False
-                await self.readback.write(self._position())
+                await self._show(self._position())
             self._path = None
         self._at = end
-        await self.readback.write(end + (fault.size if fault and kind == "lie" else 0.0))
+        await self._show(end + (fault.size if fault and kind == "lie" else 0.0))
         if kind == "limit":
             await (self.at_high if target > start else self.at_low).write(1)
         return turn == self._turn and kind != "stall"
@@ -210,9 +220,12 @@ class MotorRecord:
     async def _halt(self) -> None:
         self._next_turn()
         self._at, self._path = self._position(), None
-        await self.readback.write(self._at)
+        await self._show(self._at)
         await self.setpoint.write(self._at)
         await self._rest()
+
+    async def _show(self, position: float) -> None:
+        await self.readback.write(position, timestamp=self._time.stamp)
 
     async def _rest(self) -> None:
         await self.moving.write(0)

@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
+from ophyd.sim import SynAxis, SynSignal
+from ophyd.status import DeviceStatus
 
 from bl_steer.agents import Space
 from bl_steer.runs import Run, open_run
@@ -180,6 +182,37 @@ def test_a_fault_ends_as_the_matrix_says(
         assert re.search(row.message, run.stop["reason"])
         assert run.result["stop_reason"] == "interrupted"
     shaky.misbehave()
+
+
+class DoomedAxis(SynAxis):
+    """A motor whose moves fail, a moment after each has begun, once its time has come."""
+
+    moves = 0
+
+    def __init__(self, name: str, fails_after_s: float) -> None:
+        super().__init__(name=name)
+        self.fails_after_s = fails_after_s
+
+    def set(self, value: float) -> Any:
+        self.moves += 1
+        if self.moves <= AT:
+            return super().set(value)
+        status = DeviceStatus(self)
+        error = ConnectionError(f"{self.name} is lost")
+        threading.Timer(self.fails_after_s, status.set_exception, [error]).start()
+        return status
+
+
+def test_where_both_motors_are_lost_the_first_is_the_cause_and_the_result_is_recorded(
+    RE: RunEngine, store: Store
+) -> None:
+    x, y = DoomedAxis("x", 0.01), DoomedAxis("y", 0.05)
+    with pytest.raises(StageError, match="got x is lost"):
+        RE(find_hotspot(SynSignal(name="det", func=lambda: 1.0), [x, y], grid=GRID, agent="random"))
+    run = check_readable(store, AT)
+    assert run.stop["reason"].endswith("x is lost; check limit switches and alarms")
+    assert run.result is not None
+    assert run.result["n_measured"] == AT
 
 
 def test_a_map_ends_likewise(RE: RunEngine, shaky: SimulatedBeamline, store: Store) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import select
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ import pytest
 from bl_steer.cli import main
 from bl_steer.runs import Run, open_run
 from bl_steer.store import Store
-from tests.simulators.epics.test_ioc import private_environment, run_client
+from tests.simulators.epics.soft_ioc import private_environment, run_client, serving
 
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
 
@@ -28,9 +26,8 @@ def latest(folder: Path) -> Run:
 def test_epics_and_the_beamline_in_process_give_the_same_points(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    environment = private_environment(tmp_path_factory)
+    environment = private_environment(tmp_path_factory.mktemp("ipython"))
     command: list[Any] = [sys.executable, "-m", "bl_steer"]
-    film = ["--sample", "smooth", "--seed", "1"]
     steering = [
         "find",
         "--seed",
@@ -41,19 +38,8 @@ def test_epics_and_the_beamline_in_process_give_the_same_points(
         str(tmp_path / "report.json"),
         "--data",
     ]
-    with subprocess.Popen(
-        [*command, "ioc", *film, "--speedup", "100"],
-        cwd=tmp_path, env=environment, text=True, stdout=subprocess.PIPE,
-    ) as ioc:  # fmt: skip
-        try:
-            assert ioc.stdout is not None
-            assert select.select([ioc.stdout], [], [], 120)[0]
-            assert ioc.stdout.readline().strip() == "READY"
-            client = run_client(
-                [*command, *steering, "epics", "--epics"], environment, folder=tmp_path
-            )
-        finally:
-            ioc.terminate()
+    with serving(tmp_path, environment, speedup=100.0):
+        client = run_client([*command, *steering, "epics", "--epics"], environment, folder=tmp_path)
     assert client.returncode == 0, client.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert main([*steering, str(tmp_path / "here"), "--sample", "smooth"]) == 0

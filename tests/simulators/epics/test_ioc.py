@@ -6,16 +6,9 @@ IOC and clients are processes of their own on private ports, so that this one st
 from __future__ import annotations
 
 import json
-import os
-import random
 import re
-import select
-import signal
-import socket
-import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +19,7 @@ from bl_steer.runs import Run, open_run
 from bl_steer.store import Store
 from simulators.film.beamline import MARGIN
 from simulators.film.sige_film import SigeFilm
+from tests.simulators.epics.soft_ioc import private_environment, run_client, serving
 
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
 
@@ -36,84 +30,18 @@ CLIENT = Path(__file__).with_name("epics_client.py")
 FAULT_CLIENT = Path(__file__).with_name("fault_client.py")
 
 
-def free_ports(number: int) -> list[int]:
-    """Return ports of the loopback that nobody uses, for TCP and UDP.
-
-    They lie below those that the kernel gives to whoever asks for any, so that no test beside this
-    one is given them before the IOC has them.
-    """
-    ports: list[int] = []
-    candidates = iter(random.Random().sample(range(20_000, 30_000), 1_000))
-    with ExitStack() as stack:
-        while len(ports) < number:
-            port = next(candidates)
-            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with suppress(OSError):
-                tcp.bind(("127.0.0.1", port))
-                udp.bind(("127.0.0.1", port))
-                ports.append(port)
-    return ports
-
-
-def run_client(
-    command: list[str], environment: dict[str, str], *, typed: str = "", folder: Path
-) -> subprocess.CompletedProcess[str]:
-    """Run a client and end whatever it may have started, such as a repeater."""
-    process = subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, start_new_session=True,
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
-    with process:
-        try:
-            printed, errors = process.communicate(typed, timeout=300)
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-    return subprocess.CompletedProcess(command, process.returncode, printed, errors)
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return private_environment(tmp_path_factory)
-
-
-def private_environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Return the environment of an IOC and its clients, on ports of their own."""
-    server, repeater = free_ports(2)
-    return {
-        **os.environ,
-        "EPICS_CA_ADDR_LIST": "127.0.0.1",
-        "EPICS_CA_AUTO_ADDR_LIST": "NO",
-        "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
-        "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
-        "EPICS_CA_SERVER_PORT": str(server),
-        "EPICS_CA_REPEATER_PORT": str(repeater),
-        "EPICS_CA_MAX_ARRAY_BYTES": "10000000",
-        "IPYTHONDIR": str(tmp_path_factory.mktemp("ipython")),
-        "OMP_NUM_THREADS": "1",
-    }
+    return private_environment(tmp_path_factory.mktemp("ipython"))
 
 
 @pytest.fixture(scope="module")
 def ioc(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The soft IOC, serving until the module's tests are done."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bl_steer", "ioc", "--sample", "smooth", "--seed", "1",
-         "--prefix", PREFIX, "--speedup", str(SPEEDUP)],
-        cwd=tmp_path_factory.mktemp("ioc"), env=environment, text=True, stdout=subprocess.PIPE,
-    )  # fmt: skip
-    with process:
-        try:
-            assert process.stdout is not None
-            assert select.select([process.stdout], [], [], 120)[0], (
-                "the IOC is not ready after 120 s"
-            )
-            assert process.stdout.readline() == "READY\n"
-            yield
-        finally:
-            process.terminate()
-            assert process.wait(timeout=20) == 0
+    folder = tmp_path_factory.mktemp("ioc")
+    with serving(folder, environment, speedup=SPEEDUP) as process:
+        yield
+    assert process.returncode == 0
 
 
 @pytest.fixture(scope="module")
@@ -235,20 +163,11 @@ def test_a_session_without_its_ioc_names_what_does_not_answer(
 @pytest.fixture(scope="module")
 def misfortunes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a client of an IOC saw that misbehaved, and was killed in the end."""
-    environment = private_environment(tmp_path_factory)
+    environment = private_environment(tmp_path_factory.mktemp("ipython"))
     folder = tmp_path_factory.mktemp("faults")
-    command = [sys.executable, "-m", "bl_steer", "ioc", "--sample", "smooth", "--seed", "1",
-               "--prefix", PREFIX, "--speedup", "1", "--fault", "stall@99:y"]  # fmt: skip
-    with subprocess.Popen(
-        command, cwd=folder, env=environment, text=True, stdout=subprocess.PIPE
-    ) as ioc:
-        try:
-            assert ioc.stdout is not None
-            assert ioc.stdout.readline() == "READY\n"
-            client = [sys.executable, str(FAULT_CLIENT), PREFIX, str(folder), str(ioc.pid)]
-            done = run_client(client, environment, folder=folder)
-        finally:
-            ioc.kill()
+    with serving(folder, environment, speedup=1.0) as ioc:
+        client = [sys.executable, str(FAULT_CLIENT), PREFIX, str(folder), str(ioc.pid)]
+        done = run_client(client, environment, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "caRepeater" not in done.stdout + done.stderr
     report: dict[str, Any] = json.loads((folder / "faults.json").read_text())
