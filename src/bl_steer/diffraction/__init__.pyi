@@ -1,9 +1,13 @@
 from .axes import FrameAxes as FrameAxes
+from .bad_pixels import BadPixels as BadPixels
+from .bad_pixels import find_bad_pixels as find_bad_pixels
+from .bad_pixels import find_sentinels as find_sentinels
+from .bad_pixels import find_zingers as find_zingers
 from .detector import Detector as Detector
 from .geometry import Circle as Circle
 from .geometry import Goniometer as Goniometer
-from .presets import PRESETS as PRESETS
 from .presets import goniometer as goniometer
+from .presets import PRESETS as PRESETS
 from .reduction import Reduction as Reduction
 from .reduction import SummedFrames as SummedFrames
 from .sige import elastic_constants as elastic_constants
