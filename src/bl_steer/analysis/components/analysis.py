@@ -13,7 +13,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from bl_steer.analysis import components
-from bl_steer.analysis.components.checks import checked_arrays, checked_axes, warnings_for
+from bl_steer.analysis.components.checks import (
+    checked_arrays,
+    checked_axes,
+    fit_warnings,
+    warnings_for,
+)
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.features import parse_reference
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
@@ -50,8 +55,10 @@ class MapComponents:
 
     Notes
     -----
-    *Fit.* The patterns, negative values set to 0 and lone bright pixels replaced, are factorised by
-    `bl_steer.features.propose`. A reference is one more row while fitting, as in
+    *Fit.* Negative values count as 0. Pixels that are hot or dead, and zingers, as told by all
+    patterns together (`bl_steer.diffraction.find_bad_pixels`, `find_zingers`), are left out, as are
+    cells that are NaN. Rows and columns are weighted by their noise
+    (`bl_steer.analysis.components.nmf`). A reference is one more row while fitting, as in
     `bl_steer.features.NMFFeature`, so that a rare phase gets a component of its own. The
     coefficients of all points are then the exact non-negative least-squares solution.
 
@@ -66,11 +73,12 @@ class MapComponents:
     References
     ----------
     Lee & Seung (1999), Nature 401, 788, doi 10.1038/44565.
+    Keenan & Kotula (2004), Surf. Interface Anal. 36, 203, doi 10.1002/sia.1657.
     Efron (1979), Ann. Statist. 7, 1, doi 10.1214/aos/1176344552.
     """
 
     name: ClassVar[str] = "components"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = ComponentParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -138,5 +146,5 @@ class MapComponents:
                 "maps": lambda: components.draw_maps(table, points, unit=unit),
                 "patterns": lambda: components.draw_patterns(table, maps, axes),
             },
-            warnings=[*inputs.notes, *warnings_for(table, params)],
+            warnings=[*inputs.notes, *warnings_for(table, params), *fit_warnings(fit, axes)],
         )

@@ -12,8 +12,14 @@ from bl_steer.protocols import Array, Inputs, Table
 
 if TYPE_CHECKING:  # a circle: the analysis imports its checks
     from bl_steer.analysis.components.analysis import ComponentParams
+    from bl_steer.analysis.components.factorisation import Factorisation
 
-__all__ = ["checked_arrays", "checked_axes", "warnings_for"]
+__all__ = ["checked_arrays", "checked_axes", "fit_warnings", "warnings_for"]
+
+FEW_PIXELS = 10
+"""A component of fewer pixels is likely to be a hot pixel or a spike that was overlooked."""
+LEFT_OUT = 0.01
+"""Share of the counts above which it is said that they were left out."""
 
 
 def checked_arrays(inputs: Inputs) -> dict[str, Array]:
@@ -37,10 +43,16 @@ def checked_arrays(inputs: Inputs) -> dict[str, Array]:
             "patterns must be (n_points, n_pixels) with x and y (n_points,), got shapes "
             f"{patterns.shape}, {x.shape} and {y.shape}; give one row, x and y for each point"
         )
-    if not all(np.isfinite(arrays[key]).all() for key in ("patterns", "x", "y")):
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(
-            "patterns, x and y must be finite, got NaN or infinity; leave out the points of dead "
-            "frames"
+            "x and y must be finite, got NaN or infinity; leave out points without a place"
+        )
+    empty = np.flatnonzero(~np.isfinite(patterns).any(axis=1))
+    if len(empty) or np.isinf(patterns).any():
+        cause = f"point {empty[0]} without any" if len(empty) else "infinity"
+        raise ValueError(
+            f"patterns must hold finite numbers, got {cause}; leave out the points of dead frames "
+            "(NaN stands for cells where nothing was measured)"
         )
     return arrays
 
@@ -76,3 +88,24 @@ def warnings_for(table: Table, params: ComponentParams) -> list[str]:
             "ask for more components, or the phase is not there"
         ]
     return []
+
+
+def fit_warnings(fit: Factorisation, axes: FrameAxes) -> list[str]:
+    """Say what was left out, and which components are too small to be a peak."""
+    texts = []
+    if fit.left_out > LEFT_OUT:
+        texts.append(
+            f"{fit.n_bad} bad pixels and {fit.n_zingers} zingers, with {100 * fit.left_out:.1f} % "
+            "of all counts, are left out; a peak one pixel wide that never moves is among them"
+        )
+    if min(axes.shape) < 3:  # a line of a spectrum may be one channel wide
+        return texts
+    for number, component in enumerate(fit.components):
+        squares = float((component**2).sum())
+        n_pixels = float(component.sum()) ** 2 / squares if squares > 0 else 0.0
+        if n_pixels < FEW_PIXELS:
+            texts.append(
+                f"component {number} covers {n_pixels:.1f} pixels, too few for a peak; look at its "
+                "pattern, or ask for fewer components"
+            )
+    return texts

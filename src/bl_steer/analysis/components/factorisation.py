@@ -10,14 +10,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import sklearn.decomposition  # noqa: F401  before single_thread, which limits what is loaded
+from numpy.typing import NDArray
 
 from bl_steer.analysis.components.analysis import ComponentParams
-from bl_steer.diffraction import FrameAxes
-from bl_steer.features import parse_reference, propose, reference_pattern
+from bl_steer.analysis.components.nmf import count_weights, factorise_nonnegative
+from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
+from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
 from bl_steer.features.nmf import REFERENCE_WEIGHT
 from bl_steer.features.nnls import nonnegative_coefficients
-from bl_steer.features.spikes import without_spikes
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Array, Table
 
@@ -34,10 +35,16 @@ class Factorisation:
     """Patterns (n_points, n_pixels), components (K, n_pixels), coefficients (n_points, K)."""
 
     patterns: Array
+    """Cells that were not measured, or are left out, have the value of the fit."""
     components: Array
     coefficients: Array
     cosines: Array
     """Likeness of each component to the reference; NaN without one."""
+    n_bad: int = 0
+    """Hot and dead pixels that are left out."""
+    n_zingers: int = 0
+    left_out: float = 0.0
+    """Share of all counts that lies in hot pixels and zingers."""
 
     @property
     def fitted(self) -> Array:
@@ -46,30 +53,70 @@ class Factorisation:
 
 
 def factorise(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Factorisation:
-    """Factorise patterns (n_points, n_pixels), the component of the largest share first."""
+    """Factorise patterns (n_points, n_pixels), the component of the largest share first.
+
+    NaN stands for a cell that was not measured, at a point or at all of them.
+    """
     with single_thread():
         return _factorised(patterns, axes, params)
 
 
 def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Factorisation:
-    patterns = without_spikes(np.maximum(patterns, 0.0), axes.shape)
-    rows = patterns
+    frames = np.maximum(patterns, 0.0).reshape(-1, *axes.shape)
+    bad = find_bad_pixels(frames)
+    zingers = find_zingers(frames)
+    outliers = zingers | bad.hot
+    total = float(np.nansum(frames))
+    left_out = float(np.nansum(frames[outliers])) / total if total > 0 else 0.0
+    data = np.where(zingers | ~bad.usable, np.nan, frames).reshape(patterns.shape)
+    pixels = np.isfinite(data).any(axis=0)
+    if not pixels.any():
+        raise ValueError(
+            "patterns must hold numbers, got NaN in every cell; give patterns that were measured"
+        )
+    if params.n_components > min(len(data), int(pixels.sum())):
+        raise ValueError(
+            f"the number of components must lie in 1 … {min(len(data), int(pixels.sum()))} for "
+            f"{len(data)} patterns of {int(pixels.sum())} pixels, got {params.n_components}; ask "
+            "for fewer components or give more patterns"
+        )
     reference = None
     if params.reference:
-        reference = reference_pattern(parse_reference(params.reference), axes)
-        reference = reference / np.linalg.norm(reference)
-        # One more row, as in NMFFeature: a rare phase gets a component of its own.
-        rows = np.vstack([rows, np.sqrt(REFERENCE_WEIGHT) * np.linalg.norm(rows) * reference])
-    components = propose(rows, params.n_components, seed=params.seed)
-    coefficients = nonnegative_coefficients(patterns, components)
-    counts = coefficients.sum(axis=0) * components.sum(axis=1)
-    order = np.argsort(-counts, kind="stable")
+        reference = reference_pattern(parse_reference(params.reference), axes)[pixels]
+    components, coefficients = _weighted(data[:, pixels], params, reference)
+    order = np.argsort(-coefficients.sum(axis=0) * components.sum(axis=1), kind="stable")
     components, coefficients = components[order], coefficients[:, order]
-    norms = np.linalg.norm(components, axis=1)
     cosines = np.full(len(components), np.nan)
     if reference is not None:
+        norms = np.linalg.norm(components, axis=1) * max(float(np.linalg.norm(reference)), 1e-300)
         cosines = components @ reference / np.where(norms > 0, norms, 1.0)
-    return Factorisation(patterns, components, coefficients, cosines)
+    spread = np.zeros((len(components), len(pixels)))
+    spread[:, pixels] = components
+    filled = np.where(np.isfinite(data), data, coefficients @ spread)
+    n_bad = int((bad.hot | bad.dead).sum())
+    return Factorisation(filled, spread, coefficients, cosines, n_bad, int(zingers.sum()), left_out)
+
+
+def _weighted(
+    patterns: Array, params: ComponentParams, reference: Array | None
+) -> tuple[Array, Array]:
+    """Return components (K, n_pixels), highest value 1, and coefficients (n_points, K)."""
+    rows, columns = count_weights(patterns)
+    weighted = patterns / rows[:, None] / columns
+    data: NDArray[np.float64] = weighted
+    if reference is not None:
+        # One more row, as in NMFFeature: a rare phase gets a component of its own.
+        row = reference / columns
+        norm = float(np.sqrt(np.nansum(weighted**2)))
+        row = np.sqrt(REFERENCE_WEIGHT) * norm * row / max(float(np.linalg.norm(row)), 1e-300)
+        data = np.vstack([weighted, row])
+    fitted, components = factorise_nonnegative(data, params.n_components, seed=params.seed)
+    filled = np.where(np.isfinite(weighted), weighted, (fitted @ components)[: len(weighted)])
+    coefficients = nonnegative_coefficients(filled, components) * rows[:, None]
+    components = components * columns
+    heights = components.max(axis=1)
+    heights = np.where(heights > 0, heights, 1.0)
+    return components / heights[:, None], coefficients * heights
 
 
 def component_table(fit: Factorisation, axes: FrameAxes, params: ComponentParams) -> Table:

@@ -39,12 +39,25 @@ def test_arrays_that_do_not_belong_together_are_refused(arrays: dict[str, NDArra
         checked_arrays(a_map(**arrays))
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_patterns_of_dead_frames_are_refused(value: float) -> None:
+@pytest.mark.parametrize(
+    ("cells", "value", "text"),
+    [
+        ((2, slice(None)), np.nan, "got point 2 without any; leave out the points of dead frames"),
+        ((2, 3), np.inf, "got infinity; leave out"),
+    ],
+)
+def test_points_without_a_number_are_refused(
+    cells: tuple[Any, ...], value: float, text: str
+) -> None:
     patterns = np.ones((4, 6))
-    patterns[2, 3] = value
-    with pytest.raises(ValueError, match=r"must be finite, .*leave out the points of dead frames"):
+    patterns[cells] = value
+    with pytest.raises(ValueError, match=text):
         checked_arrays(a_map(patterns=patterns))
+
+
+def test_a_place_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="x and y must be finite"):
+        checked_arrays(a_map(x=np.array([0.0, 1.0, np.nan, 3.0])))
 
 
 def test_counts_become_floating_point_numbers() -> None:
