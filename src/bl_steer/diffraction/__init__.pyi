@@ -6,8 +6,8 @@ from .bad_pixels import find_zingers as find_zingers
 from .detector import Detector as Detector
 from .geometry import Circle as Circle
 from .geometry import Goniometer as Goniometer
-from .presets import goniometer as goniometer
 from .presets import PRESETS as PRESETS
+from .presets import goniometer as goniometer
 from .reduction import Reduction as Reduction
 from .reduction import SummedFrames as SummedFrames
 from .sige import elastic_constants as elastic_constants
