@@ -68,7 +68,7 @@ def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
         return np.asarray(frames == np.iinfo(frames.dtype).max)
     if frames.dtype.kind == "i":
         return np.asarray(frames < 0)
-    return ~np.isfinite(frames)
+    return np.asarray(~np.isfinite(frames))
 
 
 def find_bad_pixels(frames: Any) -> BadPixels:
@@ -193,4 +193,4 @@ def _of_neighbours(
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no neighbour at all
-        return np.nan_to_num(reduce(np.stack(around), axis=0), nan=0.0)
+        return np.asarray(np.nan_to_num(reduce(np.stack(around), axis=0), nan=0.0))

@@ -69,7 +69,7 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     total = float(np.nansum(frames))
     left_out = float(np.nansum(frames[outliers])) / total if total > 0 else 0.0
     data = np.where(zingers | ~bad.usable, np.nan, frames).reshape(patterns.shape)
-    pixels = np.isfinite(data).any(axis=0)
+    pixels = np.asarray(np.isfinite(data).any(axis=0))
     if not pixels.any():
         raise ValueError(
             "patterns must hold numbers, got NaN in every cell; give patterns that were measured"
