@@ -36,6 +36,7 @@ __all__ = [
     "has_role",
     "invite",
     "join",
+    "lock_user",
     "open_invitation",
     "sign_in",
     "sign_out",
@@ -217,6 +218,14 @@ def join(
 def find_user(session: Session, email: str) -> User | None:
     """Return whose address it is; None where there is no such account."""
     return session.scalar(select(User).where(User.email == email.strip().lower()[:254]))
+
+
+def lock_user(session: Session, user_id: str) -> None:
+    """Let no other transaction count what a user has until this one ends.
+
+    SQLite has one writer at a time anyway.
+    """
+    session.execute(select(User.id).where(User.id == user_id).with_for_update(key_share=True))
 
 
 def sign_in(session: Session, email: str, password: str) -> User:

@@ -48,7 +48,8 @@ class Database:
     that, since SQLite's own waiting sleeps longer and longer and lets late comers in first:
     without turns, 5 % of 20 writers at once wait for seconds. What comes by `write_together` while
     another has the turn shares one transaction, and so one sync of the disk. PostgreSQL runs at
-    READ COMMITTED, so every transition is a guarded UPDATE that is right on its own.
+    READ COMMITTED, so every transition is a guarded UPDATE that is right on its own; it reads at
+    REPEATABLE READ, where all that a session reads is of one moment, as in SQLite.
     """
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
@@ -68,13 +69,16 @@ class Database:
             event.listen(self.engine, "begin", _begin)
         self._turn: AbstractContextManager[Any] = Lock() if self.is_sqlite else nullcontext()
         self._writing = self.engine.execution_options(writes=True)
+        self._reading = self.engine
+        if not self.is_sqlite:
+            self._reading = self.engine.execution_options(isolation_level="REPEATABLE READ")
         self._gathering = Lock()
         self._waiting: list[Waiting] = []
 
     @contextmanager
     def read(self) -> Iterator[Session]:
         """Open a session that sees one state of the database and changes nothing."""
-        with Session(self.engine, autoflush=False) as session:
+        with Session(self._reading, autoflush=False) as session:
             yield session
 
     @contextmanager

@@ -8,11 +8,20 @@ from dataclasses import dataclass
 from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, load_only
 
+from bl_steer.server.db.pages import page_of
 from bl_steer.server.db.tables import Job, JobOutput, Upload
 from bl_steer.server.errors import missing
 from bl_steer.server.jobs.leases import OPEN
 
-__all__ = ["HistoryPage", "job_of", "jobs_of", "number_open", "output_of", "outputs_of"]
+__all__ = [
+    "HistoryPage",
+    "job_of",
+    "jobs_of",
+    "number_open",
+    "output_of",
+    "outputs_of",
+    "submitted",
+]
 
 SHOWN = (
     *("id", "analysis", "package_sha256", "state", "created", "started", "finished"),
@@ -22,6 +31,9 @@ OPEN_OF = (  # made once: asked at every submission
     select(func.count())
     .select_from(Job)
     .where(Job.user_id == bindparam("user_id"), or_(*(Job.state == state for state in OPEN)))
+)
+SUBMITTED = select(Job).where(  # made once, like the one above
+    Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
 )
 
 
@@ -57,20 +69,16 @@ def jobs_of(
     state, analysis : only such jobs; all by default
     """
     query = select(Job).where(Job.user_id == user_id)
-    if before is not None:
-        query = query.where(Job.created < before)
     if state:
         query = query.where(Job.state == state)
     if analysis:
         query = query.where(Job.analysis == analysis)
     columns = load_only(*(getattr(Job, name) for name in SHOWN))
-    query = query.options(columns).order_by(Job.created.desc()).limit(limit + 1)
-    jobs_seen = list(session.scalars(query))
-    jobs = jobs_seen[:limit]
+    query = query.options(columns)
+    jobs, older = page_of(session, query, Job.created, before=before, limit=limit)
     upload_ids = {upload_id for job in jobs for upload_id in job.upload_ids[:3]}
     names = session.execute(select(Upload.id, Upload.file_name).where(Upload.id.in_(upload_ids)))
-    last = jobs[-1].created if len(jobs_seen) > limit else None
-    return HistoryPage(jobs, dict(names.tuples().all()), last)
+    return HistoryPage(jobs, dict(names.tuples().all()), older)
 
 
 def job_of(session: Session, user_id: str, job_id: str) -> Job:
@@ -84,6 +92,11 @@ def job_of(session: Session, user_id: str, job_id: str) -> Job:
 def number_open(session: Session, user_id: str) -> int:
     """Return how many of a user's jobs wait or run."""
     return session.scalar(OPEN_OF, {"user_id": user_id}) or 0
+
+
+def submitted(session: Session, user_id: str, submission_key: str) -> Job | None:
+    """Return the job that a user submitted with a key; None where there is none."""
+    return session.scalar(SUBMITTED, {"user_id": user_id, "submission_key": submission_key})
 
 
 def outputs_of(session: Session, job_id: str) -> list[JobOutput]:

@@ -11,10 +11,13 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, bindparam, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
+from bl_steer.server.auth.accounts import lock_user
 from bl_steer.server.db.tables import Job, JobOutput, Upload, Worker
+from bl_steer.server.errors import Refused
+from bl_steer.server.jobs.history import number_open, submitted
 from bl_steer.server.jobs.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
 from bl_steer.server.mail.outbox import post_completion
 from bl_steer.server.uploads.uploads import file_names, register_file
@@ -29,15 +32,11 @@ __all__ = [
     "renew",
     "return_job",
     "submit",
-    "submitted",
     "sweep",
     "take",
 ]
 
 MANY = 2**31 - 1
-SUBMITTED = select(Job).where(  # made once, as is all that every submission asks
-    Job.user_id == bindparam("user_id"), Job.submission_key == bindparam("submission_key")
-)
 
 
 def submit(
@@ -53,19 +52,30 @@ def submit(
     parent_id: str | None = None,
     run_uid: str | None = None,
     submission_key: str | None = None,
+    most_open: int | None = None,
     now: float | None = None,
 ) -> Job:
     """Queue a job; the same submission key of the same user gives the job that there is already.
+
+    Parameters
+    ----------
+    most_open : jobs of a user that may wait or run at a time; no limit by default
 
     Raises
     ------
     ValueError
         When an upload is not that user's, or is deleted.
+    Refused
+        When the user has too many jobs open.
     """
+    if most_open is not None:
+        lock_user(session, user_id)
     if submission_key is not None:
         known = submitted(session, user_id, submission_key)
         if known is not None:
             return known
+    if most_open is not None and number_open(session, user_id) >= most_open:
+        raise Refused(429, "refused.quota_jobs", most=most_open, retry_after_s=60)
     ids = list(dict.fromkeys(upload_ids))
     names = file_names(session, user_id, ids)
     if missing := [upload_id for upload_id in ids if upload_id not in names]:
@@ -88,11 +98,6 @@ def submit(
     session.add(job)
     session.flush()
     return job
-
-
-def submitted(session: Session, user_id: str, submission_key: str) -> Job | None:
-    """Return the job that a user submitted with a key; None where there is none."""
-    return session.scalar(SUBMITTED, {"user_id": user_id, "submission_key": submission_key})
 
 
 def take(

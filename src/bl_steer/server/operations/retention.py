@@ -74,18 +74,22 @@ def delete_unreferenced(
     stray = {sha256 for sha256 in files.hashes() if sha256 not in known}
     count = 0
     for sha256 in sorted(idle | stray):
-        if files.has(sha256) and files.age_s(sha256) < young_s:
-            continue
         with database.write() as session:
-            count += _delete_one(session, files, sha256, now)
+            count += _delete_one(session, files, sha256, now, young_s)
     return count
 
 
-def _delete_one(session: Session, files: FileStore, sha256: str, now: float) -> int:
-    """Delete a file, unless something refers to it by now."""
+def _delete_one(session: Session, files: FileStore, sha256: str, now: float, young_s: float) -> int:
+    """Delete a file, unless something refers to it by now, or it has just been stored again.
+
+    Its age is judged once no other may write: whoever stores an equal file meanwhile makes it
+    young.
+    """
     query = select(Blob).where(Blob.sha256 == sha256).with_for_update()
     blob = session.scalars(query).one_or_none()
     if blob is not None and session.scalar(select(_referenced()).where(Blob.sha256 == sha256)):
+        return 0
+    if files.has(sha256) and files.age_s(sha256) < young_s:
         return 0
     names = session.scalars(select(Upload.file_name).where(Upload.sha256 == sha256)).all()
     if blob is not None:

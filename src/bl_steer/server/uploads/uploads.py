@@ -12,10 +12,13 @@ from sqlalchemy import bindparam, func, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
+from bl_steer.server.auth.accounts import lock_user
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
+from bl_steer.server.db.pages import page_of
 from bl_steer.server.db.tables import Blob, Upload, User
-from bl_steer.server.errors import missing
+from bl_steer.server.errors import Refused, missing
+from bl_steer.server.sizes import amount
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.file_types import inspect_file
 
@@ -24,6 +27,7 @@ __all__ = [
     "clean_name",
     "delete_upload",
     "file_names",
+    "over_quota",
     "register_file",
     "set_training",
     "take_in",
@@ -73,13 +77,28 @@ def take_in(
     *,
     may_train: bool,
     sample: str = "",
+    quota_bytes: int | None = None,
 ) -> Upload:
-    """Inspect a file, store it, and return its record; `Refused` where it is no good."""
+    """Inspect a file, store it, and return its record.
+
+    Parameters
+    ----------
+    quota_bytes : most that all files of the user may take; no limit by default
+
+    Raises
+    ------
+    Refused
+        When the file is no good, or the quota has no room for it.
+    """
     file_name = clean_name(arrived.file_name)
     inspected = inspect_file(arrived.path, file_name)
     with arrived.path.open("rb") as stream:
         sha256, size = store.put(stream)
     with database.write() as session:
+        if quota_bytes is not None:
+            lock_user(session, user.id)
+            if used_bytes(session, user.id) + size > quota_bytes:
+                raise over_quota(file_name, quota_bytes)
         register_file(session, sha256, size)
         upload = Upload(
             user_id=user.id,
@@ -92,6 +111,12 @@ def take_in(
         )
         session.add(upload)
     return upload
+
+
+def over_quota(file_name: str, quota_bytes: int) -> Refused:
+    """Return the refusal of a file for which a user's quota has no room."""
+    name = clean_name(file_name)
+    return Refused(413, "refused.quota", file=name, quota=amount(quota_bytes))
 
 
 def register_file(session: Session, sha256: str, size: int) -> None:
@@ -116,17 +141,15 @@ def used_bytes(session: Session, user_id: str) -> int:
 
 def uploads_of(
     session: Session, user_id: str, *, before: float | None = None, limit: int = 50
-) -> list[Upload]:
-    """Return a user's files, the newest first.
+) -> tuple[list[Upload], float | None]:
+    """Return a page of a user's files, the newest first, and where the next page begins.
 
     Parameters
     ----------
     before : time of the upload that the page begins after, s since 1970
     """
     query = select(Upload).where(Upload.user_id == user_id, Upload.deleted.is_(None))
-    if before is not None:
-        query = query.where(Upload.created < before)
-    return list(session.scalars(query.order_by(Upload.created.desc()).limit(limit)))
+    return page_of(session, query, Upload.created, before=before, limit=limit)
 
 
 def file_names(session: Session, user_id: str, upload_ids: Sequence[str]) -> dict[str, str]:

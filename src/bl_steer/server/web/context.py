@@ -17,10 +17,10 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.packages.catalogue import live_package, released_packages, titles_of
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.settings import ServerSettings
-from bl_steer.server.sizes import MIB, amount
+from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.multipart import Arrival
-from bl_steer.server.uploads.uploads import clean_name, used_bytes
+from bl_steer.server.uploads.uploads import used_bytes
 from bl_steer.server.web.access_log import AccessLog
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.metrics import RequestMetrics
@@ -84,13 +84,13 @@ class Context:
         """Return how many bytes a user may still upload."""
         with self.database.read() as session:
             used = used_bytes(session, user_id)
-        quota = self.settings.quota_mib * MIB - used
-        return max(0, min(quota, self.settings.max_files * self.settings.max_upload_mib * MIB))
+        room = self.quota_bytes - used
+        return max(0, min(room, self.settings.max_files * self.settings.max_upload_mib * MIB))
 
-    def over_quota(self, file_name: str) -> Refused:
-        """Return the refusal of a file for which a user's quota has no room."""
-        quota = amount(self.settings.quota_mib * MIB)
-        return Refused(413, "refused.quota", file=clean_name(file_name), quota=quota)
+    @property
+    def quota_bytes(self) -> int:
+        """Most that all files of a user may take."""
+        return self.settings.quota_mib * MIB
 
     def catalogue(self) -> list[AnalysisEntry]:
         """Return the analyses that there are."""

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 from bl_steer.server.db.tables import Job, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs import queue as jobs
-from bl_steer.server.jobs.history import job_of, number_open
+from bl_steer.server.jobs.history import job_of
 from bl_steer.server.languages import text
 from bl_steer.server.uploads.uploads import file_names
 from bl_steer.server.web.catalogue import AnalysisEntry
@@ -69,10 +69,6 @@ def submit_analysis(
         _check_files(session, user, entry, upload_ids, language)
         if parent_id:
             job_of(session, user.id, parent_id)
-        known = submission_key and jobs.submitted(session, user.id, submission_key)
-        most = context.settings.quota_jobs
-        if not known and number_open(session, user.id) >= most:
-            raise Refused(429, "refused.quota_jobs", most=most, retry_after_s=60)
     queue = partial(
         jobs.submit,
         user_id=user.id,
@@ -84,6 +80,7 @@ def submit_analysis(
         wants_mail=wants_mail,
         parent_id=parent_id or None,
         submission_key=submission_key,
+        most_open=context.settings.quota_jobs,
     )
     try:
         return _written(context, queue)

@@ -54,6 +54,17 @@ def test_writers_that_read_before_they_write_wait_for_each_other(database: Datab
         assert session.scalars(select(User.name)).one() == "40"
 
 
+def test_a_reader_sees_one_state_however_often_it_looks(database: Database) -> None:
+    count = select(func.count()).select_from(User)
+    with database.read() as session:
+        assert session.scalar(count) == 0
+        with database.write() as writer:
+            writer.add(User(email="a@x"))
+        assert session.scalar(count) == 0
+    with database.read() as session:
+        assert session.scalar(count) == 1
+
+
 def test_a_job_needs_a_user_that_exists(database: Database) -> None:
     with pytest.raises(IntegrityError), database.write() as session:
         session.add(Job(user_id="nobody", analysis="advise", params={}, upload_ids=[]))

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, JobOutput, OutgoingMail, Upload, User, Worker
+from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import leases
 from bl_steer.server.jobs import queue as jobs
 
@@ -250,3 +254,30 @@ def test_many_workers_at_once_do_each_job_once(database: Database) -> None:
     assert all(attempt <= 1 for _, attempt in states)
     assert len(mails(database)) == len(done)
     assert done
+
+
+def test_jobs_submitted_at_the_same_time_keep_within_the_number_of_open_ones(
+    database: Database,
+) -> None:
+    submit(database, user="ann")
+
+    def again(_: int) -> None:
+        with suppress(Refused), database.write() as session:
+            jobs.submit(
+                session,
+                user_id="ann",
+                analysis="advise",
+                params={},
+                upload_ids=["up-ann"],
+                most_open=3,
+            )
+
+    with ThreadPoolExecutor(6) as pool:
+        with database.write() as session:
+            session.execute(select(User.id).where(User.id == "ann").with_for_update())
+            waiting = [pool.submit(again, number) for number in range(6)]
+            time.sleep(0.5)
+        for submission in waiting:
+            submission.result(timeout=30)
+    with database.read() as session:
+        assert session.scalar(select(func.count()).select_from(Job)) == 3

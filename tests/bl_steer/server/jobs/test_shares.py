@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AuditRecord, Job, JobOutput, Share, Upload, User
@@ -59,6 +59,22 @@ def test_pages_of_a_history_hold_each_job_once_the_newest_first(database: Databa
         assert pages[0].file_names == {"up": "試料.csv"}
         assert jobs_of(session, ann.id, limit=12).next_before is None
         assert jobs_of(session, eve.id).jobs == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 11, 12])
+def test_pages_lose_no_job_of_the_same_time(database: Database, limit: int) -> None:
+    ann, _, ids = fill(database, 12)
+    with database.write() as session:
+        session.execute(update(Job).values(created=func.round(Job.created / 3)))
+    seen: list[str] = []
+    before, more = None, True
+    with database.read() as session:
+        while more:
+            page = jobs_of(session, ann.id, before=before, limit=limit)
+            assert len(page.jobs) <= limit + 2
+            seen += [job.id for job in page.jobs]
+            before, more = page.next_before, page.next_before is not None
+    assert sorted(seen) == sorted(ids)
 
 
 def test_a_history_is_narrowed_by_state_and_analysis(database: Database) -> None:

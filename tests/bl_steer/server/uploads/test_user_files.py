@@ -86,9 +86,11 @@ def test_files_are_listed_the_newest_first_page_by_page(database: Database, tmp_
     ann = user_of(database, "ann")
     uploads = [take(database, tmp_path, ann, f"{n}.csv", TABLE * (n + 1)) for n in range(4)]
     with database.read() as session:
-        page = uploads_of(session, ann.id, limit=3)
+        page, older = uploads_of(session, ann.id, limit=3)
         assert [upload.file_name for upload in page] == ["3.csv", "2.csv", "1.csv"]
-        rest = uploads_of(session, ann.id, before=page[-1].created, limit=3)
+        assert older == page[-1].created
+        rest, older = uploads_of(session, ann.id, before=older, limit=3)
+        assert older is None
         assert [upload.file_name for upload in rest] == ["0.csv"]
         ids = [upload.id for upload in uploads]
         assert file_names(session, ann.id, [*ids[:2], "nothing"]) == {
@@ -111,7 +113,7 @@ def test_a_file_of_another_user_or_a_deleted_one_is_not_there(
     with database.read() as session:
         with pytest.raises(Refused, match="There is no such file"):
             upload_of(session, ann.id, upload.id)
-        assert uploads_of(session, ann.id) == []
+        assert uploads_of(session, ann.id) == ([], None)
         assert used_bytes(session, ann.id) == 0
         record = session.scalars(select(AuditRecord).order_by(AuditRecord.id.desc())).first()
     assert record is not None

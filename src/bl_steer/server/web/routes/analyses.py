@@ -136,7 +136,7 @@ def _form(
     language = language_of(request)
     first = _chosen(context, user, chosen)
     with context.database.read() as session:
-        latest = uploads_of(session, user.id, limit=LOOKED_AT)
+        latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
     known = {upload.id for upload in first}
     others = [
         upload for upload in latest if upload.id not in known and entry.takes_one(upload.file_name)

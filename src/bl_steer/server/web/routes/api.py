@@ -87,7 +87,7 @@ def list_files(
 ) -> list[FileInfo]:
     """List your files, the newest first."""
     with context.database.read() as session:
-        uploads = uploads_of(session, user.id, before=before, limit=limit)
+        uploads, _ = uploads_of(session, user.id, before=before, limit=limit)
     return [_file(upload) for upload in uploads]
 
 

@@ -18,6 +18,7 @@ from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import (
     delete_upload,
+    over_quota,
     set_training,
     take_in,
     upload_of,
@@ -48,14 +49,18 @@ def take_all(
 ) -> tuple[list[Upload], list[Refused]]:
     """Take in what has arrived; return what was, and why the rest was not."""
     uploads: list[Upload] = []
-    refused = [context.over_quota(name) for name in arrival.over]
+    refused = [over_quota(name, context.quota_bytes) for name in arrival.over]
     for file in arrival.files:
         try:
-            if file.path.stat().st_size > context.room_for(user.id):
-                raise context.over_quota(file.file_name)
             uploads.append(
                 take_in(
-                    context.database, context.store, user, file, may_train=may_train, sample=sample
+                    context.database,
+                    context.store,
+                    user,
+                    file,
+                    may_train=may_train,
+                    sample=sample,
+                    quota_bytes=context.quota_bytes,
                 )
             )
         except Refused as problem:
@@ -103,10 +108,9 @@ def files_page(
 ) -> Response:
     """List the user's files."""
     with context.database.read() as session:
-        uploads = uploads_of(session, user.id, before=before, limit=PAGE + 1)
+        uploads, older = uploads_of(session, user.id, before=before, limit=PAGE)
         used = used_bytes(session, user.id)
-    older = uploads[PAGE - 1].created if len(uploads) > PAGE else None
-    return render(request, "files", uploads=uploads[:PAGE], used=used, older=older)
+    return render(request, "files", uploads=uploads, used=used, older=older)
 
 
 @router.get("/files/{upload_id}")
