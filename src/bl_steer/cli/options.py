@@ -155,13 +155,18 @@ def json_option(parser: Parser, run: Run) -> None:
 
 def prefix_option(parser: Parser) -> None:
     """Add ``--prefix``, of process variables."""
-    parser.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    parser.add_argument(
+        "--prefix", metavar="P", help="prefix of the PVs; the beamline's by default"
+    )
 
 
 def axes_option(parser: Parser) -> None:
     """Add ``--axes``, of the detector's pixels."""
     parser.add_argument(
-        "--axes", type=Path, metavar="FILE", help=".npz with qx, qz in 1/Å; the film's by default"
+        "--axes",
+        type=Path,
+        metavar="FILE",
+        help=".npz of the pixels' qx, qz in 1/Å; the film's by default",
     )
 
 
@@ -172,7 +177,7 @@ def data_option(parser: Parser) -> None:
     )
 
 
-def out_option(parser: Parser, default: str | None, text: str = "of the results") -> None:
+def out_option(parser: Parser, default: str | None, text: str = "folder of the results") -> None:
     """Let the user say where results go."""
     path = None if default is None else Path(default)
     parser.add_argument("--out", type=Path, default=path, metavar="DIR", help=text)
@@ -181,7 +186,7 @@ def out_option(parser: Parser, default: str | None, text: str = "of the results"
 def server_folder_option(parser: Parser) -> None:
     """Let the operator say which server of this machine is meant."""
     parser.add_argument(
-        "--folder", type=Path, metavar="DIR", help="of the server (default bl_steer_service)"
+        "--folder", type=Path, metavar="DIR", help="folder of the server (default bl_steer_service)"
     )
 
 

@@ -38,31 +38,37 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``package``."""
     package = group(parser)
     init = command(package, "init", _init, "write a new package that works, to be changed")
-    init.add_argument("folder", type=Path, help="new folder; its name is the package's")
-    init.add_argument("--author", default="your name", metavar="NAME", help="of the package")
+    init.add_argument("folder", type=Path, help="folder to make; its name is the package's")
+    init.add_argument("--author", default="your name", metavar="NAME", help="author of the package")
     init.add_argument("--weights", choices=("skops", "pickle"), help="begin with a trained model")
     test = command(package, "test", _test, "run a package's tests in the sandbox")
-    test.add_argument("folder", type=Path, help="of the package")
-    test.add_argument(
-        "--accept", action="store_true", help="what is found now is expected from now on"
-    )
+    test.add_argument("folder", type=Path, help="folder of the package")
+    test.add_argument("--accept", action="store_true", help="expect from now on what is found now")
     test.add_argument(
         "--trust-packages", action="store_true", help="run it without a sandbox where there is none"
     )
     run = command(package, "run", _run, "run a package on files, as the server would")
-    run.add_argument("folder", type=Path, help="of the package")
-    run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="to analyse")
-    add_named_params(run, "may be repeated")
+    run.add_argument("folder", type=Path, help="folder of the package")
+    run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="files to analyse")
+    add_named_params(run, "parameter of the analysis; may be repeated")
     out_option(run, "found")
     build = command(package, "build", _build, "make one file of a package, to be submitted")
-    build.add_argument("folder", type=Path, help="of the package")
-    build.add_argument("--out", type=Path, metavar="FILE", help="to write; NAME.zip by default")
+    build.add_argument("folder", type=Path, help="folder of the package")
+    build.add_argument(
+        "--out", type=Path, metavar="FILE", help="archive to write; NAME.zip by default"
+    )
     submit = command(package, "submit", _submit, "submit a package for its review")
-    submit.add_argument("package", type=Path, metavar="FILE", help="built, or its folder")
+    submit.add_argument(
+        "package", type=Path, metavar="FILE", help="archive of a package, or its folder"
+    )
     where = submit.add_mutually_exclusive_group(required=True)
-    where.add_argument("--server", metavar="URL", help="with the key of your account there")
-    where.add_argument("--user", metavar="EMAIL", help="account on the server of this machine")
-    submit.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
+    where.add_argument(
+        "--server", metavar="URL", help="server to submit to, with the key of your account there"
+    )
+    where.add_argument("--user", metavar="EMAIL", help="your account on the server of this machine")
+    submit.add_argument(
+        "--key", default="", help="key of the account; BL_STEER_SERVICE_KEY by default"
+    )
     server_folder_option(submit)
 
 
@@ -71,7 +77,10 @@ def add_review(parser: Parser, argv: Sequence[str]) -> None:
     review = group(parser)
     run = on_local_server(lambda opened, a: commands.listed(opened, state=a.state), _print_list)
     rows = command(review, "list", run, "list the packages")
-    rows.add_argument("--state", help="draft, submitted, checked, approved, released or revoked")
+    rows.add_argument(
+        "--state",
+        help="list only those that are draft, submitted, checked, approved, released or revoked",
+    )
     user_option(rows, required=False)
     run = on_local_server(lambda opened, a: commands.shown(opened, a.package), _print_package)
     show = command(review, "show", run, "show what a package says, imports, loads and found")
@@ -91,13 +100,13 @@ def add_review(parser: Parser, argv: Sequence[str]) -> None:
             default="",
             required=name in WITH_REASON,
             metavar="TEXT",
-            help="of the reviewer",
+            help="comment of the reviewer",
         )
         decision.set_defaults(decision=name)
         user_option(decision)
     run = on_local_server(lambda opened, a: commands.roll_back(opened, a.name), _print)
     back = command(review, "rollback", run, "release again what was released before")
-    back.add_argument("name", help="of the package, without a version")
+    back.add_argument("name", help="name of the package, without a version")
     user_option(back)
 
 
@@ -117,13 +126,15 @@ def on_local_server(
 
 def user_option(parser: Parser, *, required: bool = True) -> None:
     """Let the operator say in whose name something is done, and on which server here."""
-    text = "account on the server of this machine" + ("" if required else "; not needed to read")
+    text = "your account on the server of this machine" + (
+        "" if required else "; not needed to read"
+    )
     parser.add_argument("--user", required=required, default="", metavar="EMAIL", help=text)
     server_folder_option(parser)
 
 
 def _package(parser: Parser) -> None:
-    parser.add_argument("package", help="NAME@VERSION, or the beginning of its hash")
+    parser.add_argument("package", help="NAME@VERSION of a package, or the beginning of its hash")
 
 
 def _init(arguments: argparse.Namespace) -> Any:

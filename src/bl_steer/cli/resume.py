@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bl_steer import session
-from bl_steer.cli.options import Parser, data_option, json_option, print_row
+from bl_steer.cli.options import Parser, data_option, json_option, prefix_option, print_row
 from bl_steer.runs import RecordsAlone, Run, open_run, open_to_resume
 from bl_steer.steering import in_flight
 
@@ -22,12 +22,14 @@ def add_resume(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``resume``."""
     json_option(parser, _resume)
     data_option(parser)
-    parser.add_argument("uid", help="of the run, the beginning of one, scan id, or -1 for the last")
-    parser.add_argument("--budget", type=int, help="more measurements than the run was to have")
+    parser.add_argument("uid", help="uid of the run, its beginning, scan id, or -1 for the last")
+    parser.add_argument(
+        "--budget", type=int, help="measurements in all, more than the run was to have"
+    )
     parser.add_argument(
         "--epics", action="store_true", help="on process variables, not the simulated film"
     )
-    parser.add_argument("--prefix", metavar="P", help="of the PVs; the beamline's by default")
+    prefix_option(parser)
 
 
 def _resume(arguments: argparse.Namespace) -> Any:

@@ -20,26 +20,28 @@ def add_retrain(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``retrain``."""
     retrain = group(parser)
     add = command(retrain, "add", _add, "take in painted pairs, as uploads of a user")
-    add.add_argument("pairs", type=Path, help="folder or catalogue, as for segment train")
+    add.add_argument("pairs", type=Path, help="folder of pairs or catalogue, as for segment train")
     add.add_argument(
-        "--sample-pattern", metavar="REGEX", help="what of a file's name is the sample"
+        "--sample-pattern", metavar="REGEX", help="part of a file's name that is the sample"
     )
     user_option(add)
     run = on_local_server(lambda opened, a: commands.snapshot(opened), _print_snapshot)
-    user_option(command(retrain, "snapshot", run, "keep which pairs there are now"))
+    user_option(command(retrain, "snapshot", run, "record which pairs there are now"))
     begin = command(retrain, "run", _run, "train a candidate, and compare it to the champion")
-    begin.add_argument("id", nargs="?", help="of a queued retraining; without, one is begun")
-    begin.add_argument("--user", metavar="EMAIL", help="in whose name one is begun")
+    begin.add_argument("id", nargs="?", help="id of a queued retraining; without it, one is begun")
+    begin.add_argument(
+        "--user", metavar="EMAIL", help="account in whose name a retraining is begun"
+    )
     server_folder_option(begin)
     run = on_local_server(lambda opened, a: commands.listed(opened), _print_list)
     user_option(command(retrain, "list", run, "list the retrainings"), required=False)
     run = on_local_server(lambda opened, a: commands.report(opened, a.id), _print_report)
     report = command(retrain, "report", run, "show what a retraining came to")
-    report.add_argument("id", help="of the retraining")
+    report.add_argument("id", help="id of the retraining")
     user_option(report, required=False)
     run = on_local_server(lambda opened, a: commands.submit(opened, a.id), _print_submitted)
     submit = command(retrain, "submit", run, "submit a candidate for review")
-    submit.add_argument("id", help="of the retraining")
+    submit.add_argument("id", help="id of the retraining")
     user_option(submit)
     run = on_local_server(lambda opened, a: commands.withdraw(opened, a.upload), _print_withdrawn)
     text = "take an upload out of training; list what has used it"

@@ -18,7 +18,9 @@ from bl_steer.progress import Bar
 
 __all__ = ["add_segment"]
 
-PHASES_HELP = "fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
+PHASES_HELP = (
+    "phases: fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
+)
 PIXEL_SIZE = "pixel_size_nm"
 
 
@@ -26,67 +28,75 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
     """Add the group ``segment``."""
     segment = group(parser)
     train = command(segment, "train", _train, "train a model on painted micrographs")
-    train.add_argument("pairs", type=Path, help="a folder of pairs, or a catalogue (CSV)")
+    train.add_argument("pairs", type=Path, help="folder of pairs, or a catalogue (CSV)")
     _data_options(train)
     _training_options(train)
-    out_option(train, "model", "of the model")
+    out_option(train, "model", "folder of the model")
 
     text = "segment micrographs: label maps, fractions, figures"
     run = command(segment, "run", _run, text)
-    run.add_argument("paths", nargs="+", type=Path, metavar="IMAGE", help="files and folders")
+    run.add_argument(
+        "paths", nargs="+", type=Path, metavar="IMAGE", help="micrographs, or folders of them"
+    )
     run.add_argument(
         "--condition",
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help="under which the micrographs were taken, e.g. accelerating_voltage_kV=2, "
+        help="condition under which the micrographs were taken, e.g. accelerating_voltage_kV=2, "
         "staining=none; may be repeated",
     )
     run.add_argument(
-        "--dask", metavar="ADDRESS", help="of a cluster that shares the work on a Zarr stack"
+        "--dask", metavar="ADDRESS", help="cluster that shares the work on a Zarr stack"
     )
     out_option(run, "segmented")
     add_params(run, SegmentParams)
 
     evaluate = command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
-    evaluate.add_argument("pairs", type=Path, help="a folder of pairs, or a catalogue (CSV)")
+    evaluate.add_argument("pairs", type=Path, help="folder of pairs, or a catalogue (CSV)")
     _data_options(evaluate)
     add_params(evaluate, SegmentParams, only=("model", "views"))
 
     text = "plan the training set: conditions to image, how many pairs, which image to label next"
     plan = command(segment, "plan", _plan, text)
-    plan.add_argument("pairs", nargs="?", type=Path, help="train on growing numbers of these pairs")
+    plan.add_argument("pairs", nargs="?", type=Path, help="pairs to train on in growing numbers")
     _data_options(plan)
     _training_options(plan)
     plan.add_argument(
-        "--sizes", metavar="N,N", help="numbers of pairs; halves of halves by default"
+        "--sizes", metavar="N,N", help="numbers of pairs to train on; halves of halves by default"
     )
     plan.add_argument(
         "--levels",
         action="append",
         default=[],
         metavar="NAME=V,V",
-        help="a condition and its levels, e.g. staining=none,osmium; may be repeated",
+        help="condition and its levels, e.g. staining=none,osmium; may be repeated",
     )
-    plan.add_argument("--n", type=int, default=8, help="micrographs to take or to label")
-    plan.add_argument("--unlabelled", nargs="+", type=Path, metavar="IMAGE", help="to choose among")
-    out_option(plan, "plan", "of the learning curve")
+    plan.add_argument("--n", type=int, default=8, help="number of micrographs to take or to label")
+    plan.add_argument(
+        "--unlabelled", nargs="+", type=Path, metavar="IMAGE", help="micrographs to choose among"
+    )
+    out_option(plan, "plan", "folder of the learning curve")
     add_params(plan, SegmentParams, only=("model",))
 
 
 def _data_options(parser: Parser) -> None:
     parser.add_argument("--phases", default="fibsem", metavar="P", help=PHASES_HELP)
-    parser.add_argument("--validation", type=Path, metavar="PAIRS", help="kept apart by hand")
-    parser.add_argument("--test", type=Path, metavar="PAIRS", help="kept apart by hand")
+    parser.add_argument("--validation", type=Path, metavar="PAIRS", help="pairs to validate with")
+    parser.add_argument("--test", type=Path, metavar="PAIRS", help="pairs to test with")
     parser.add_argument(
-        "--sample-pattern", metavar="REGEX", help="what of a file's name is the sample"
+        "--sample-pattern", metavar="REGEX", help="part of a file's name that is the sample"
     )
-    parser.add_argument("--pixel-size-nm", type=float, metavar="X", help="to bring all images to")
+    parser.add_argument(
+        "--pixel-size-nm", type=float, metavar="X", help="pixel size to bring all images to"
+    )
 
 
 def _training_options(parser: Parser) -> None:
-    parser.add_argument("--network", default="segnet", help="segnet, segnet-vgg, unet or pspnet")
-    parser.add_argument("--steps", type=int, default=600, help="most steps of training")
+    parser.add_argument(
+        "--network", default="segnet", help="network: segnet, segnet-vgg, unet or pspnet"
+    )
+    parser.add_argument("--steps", type=int, default=600, help="steps of training at most")
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")
     parser.add_argument(
         "--upright", action="store_true", help="do not rotate: up and down differ in the images"

@@ -23,14 +23,16 @@ def add_serve(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``serve``."""
     parser.set_defaults(run=_serve)
     server_folder_option(parser)
-    parser.add_argument("--host", help="to listen at (default 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="to listen at (default 8800)")
-    parser.add_argument("--workers", type=int, metavar="N", help="jobs at a time (default 2)")
+    parser.add_argument("--host", help="address to listen at (default 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen at (default 8800)")
+    parser.add_argument(
+        "--workers", type=int, metavar="N", help="jobs to run at a time (default 2)"
+    )
     parser.add_argument(
         "--part",
         action="append",
         choices=PARTS,
-        help="to run alone; may be repeated; all by default",
+        help="part of the server to run; may be repeated; all by default",
     )
     parser.add_argument(
         "--trust-packages",
@@ -45,18 +47,20 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
     server = group(parser)
     text = "print a link that makes an account"
     add_user = command(server, "add-user", _add_user, text, json=False)
-    add_user.add_argument("email", metavar="EMAIL", help="of the account")
+    add_user.add_argument("email", metavar="EMAIL", help="e-mail address of the account")
     add_user.add_argument(
-        "--role", choices=("user", "reviewer", "admin"), default="user", help="of the account"
+        "--role", choices=("user", "reviewer", "admin"), default="user", help="role of the account"
     )
     server_folder_option(add_user)
     text = "copy database and files while it runs"
     backup = command(server, "backup", _backup, text, json=False)
-    backup.add_argument("target", type=Path, metavar="FOLDER", help="new, or an earlier backup")
+    backup.add_argument(
+        "target", type=Path, metavar="FOLDER", help="folder of the backup, new or of an earlier one"
+    )
     server_folder_option(backup)
     text = "bring a backup back into an empty server"
     restored = command(server, "restore", _restore, text, json=False)
-    restored.add_argument("source", type=Path, metavar="FOLDER", help="of the backup")
+    restored.add_argument("source", type=Path, metavar="FOLDER", help="folder of the backup")
     server_folder_option(restored)
 
 

@@ -38,7 +38,9 @@ def add_session(parser: Parser, argv: Sequence[str]) -> None:
         help=f"{', '.join(PRESETS)}, by default {settings.sample}; with --microscope and "
         "--fibsem grains, network, by default grains",
     )
-    parser.add_argument("--seed", type=int, help=f"of the simulation; {settings.seed} by default")
+    parser.add_argument(
+        "--seed", type=int, help=f"seed of the simulation; {settings.seed} by default"
+    )
     prefix_option(parser)
     axes_option(parser)
 
@@ -46,10 +48,18 @@ def add_session(parser: Parser, argv: Sequence[str]) -> None:
 def add_ioc(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``ioc``."""
     parser.set_defaults(run=_ioc)
-    parser.add_argument("--sample", default="multi-domain", choices=PRESETS, help="the film")
+    parser.add_argument(
+        "--sample", default="multi-domain", choices=PRESETS, help="preset of the film"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the film")
     prefix_option(parser)
-    parser.add_argument("--speedup", type=float, default=1.0, metavar="X", help="1 is real time")
+    parser.add_argument(
+        "--speedup",
+        type=float,
+        default=1.0,
+        metavar="X",
+        help="speed of the simulation; 1 is real time",
+    )
     parser.add_argument(
         "--fault",
         action="append",

@@ -49,18 +49,18 @@ def add_slice_and_view(parser: Parser, argv: Sequence[str]) -> None:
     data_option(parser)
     parser.add_argument("--simulate", action="store_true", help="on the simulated FIB-SEM")
     add = parser.add_argument
-    add("--sample", choices=FAMILIES, help=_help("the specimen", "sample"))
-    add("--seed", type=int, help=_help("of the specimen and the faults", "seed"))
-    add("--slices", type=int, metavar="N", help=_help("to take", "slices"))
+    add("--sample", choices=FAMILIES, help=_help("specimen", "sample"))
+    add("--seed", type=int, help=_help("seed of the specimen and the faults", "seed"))
+    add("--slices", type=int, metavar="N", help=_help("slices to take", "slices"))
     add("--pitch-nm", type=float, metavar="X", help=_help("distance of the slices", "pitch_nm"))
-    add("--edge-px", type=int, metavar="N", help=_help("of an image", "edge_px"))
-    add("--faults", choices=FAULTS, help=_help("of the instrument", "faults"))
+    add("--edge-px", type=int, metavar="N", help=_help("edge of an image", "edge_px"))
+    add("--faults", choices=FAULTS, help=_help("faults of the instrument", "faults"))
     add(
         "--resume",
         metavar="UID",
-        help="a run that was broken off; its options hold, but for more --slices",
+        help="run that was broken off; its options hold, but for more --slices",
     )
-    out_option(parser, "report", "of the report")
+    out_option(parser, "report", "folder of the report")
     # The analysis' own seed is left to it: --seed is the specimen's here.
     add_params(parser, find_analysis("reconstruct").Params, without=("seed",))
 
@@ -69,8 +69,10 @@ def add_report(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``report``."""
     json_option(parser, _report)
     data_option(parser)
-    parser.add_argument("uid", help="of the run or its analysis, the beginning of one, or -1")
-    out_option(parser, None, "of the report; report_UID by default")
+    parser.add_argument(
+        "uid", help="uid of the run or its analysis, its beginning, or -1 for the last"
+    )
+    out_option(parser, None, "folder of the report; report_UID by default")
 
 
 def _help(text: str, name: str) -> str:

@@ -57,7 +57,7 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
     prefix_option(parser)
     axes_option(parser)
     parser.add_argument("--seed", type=int, default=0, help="seed of the film and of the agent")
-    agents = f"that chooses the points: {', '.join(trials.AGENTS)}"
+    agents = f"agent that chooses the points: {', '.join(trials.AGENTS)}"
     parser.add_argument("--agent", default="bayesian", metavar="NAME", help=agents)
     parser.add_argument(
         "--start",
@@ -71,17 +71,17 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
 def add_replay(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``replay``."""
     json_option(parser, _replay)
-    parser.add_argument("file", help="a .npz with x, y and `map` or `patterns`, or a preset")
+    parser.add_argument("file", help=".npz with x, y and `map` or `patterns`, or a preset")
     parser.add_argument(
         "--agent",
         nargs="+",
         default=["bayesian", "random"],
         metavar="NAME",
-        help=f"to compare, of {', '.join(trials.AGENTS)}",
+        help=f"agents to compare, of {', '.join(trials.AGENTS)}",
     )
-    parser.add_argument("--seeds", default="0:10", help="FIRST:END, or one number")
+    parser.add_argument("--seeds", default="0:10", help="seeds, as FIRST:END or one number")
     parser.add_argument(
-        "--clip-percentile", type=float, metavar="P", help="to clip hot outliers at"
+        "--clip-percentile", type=float, metavar="P", help="percentile to clip hot outliers at"
     )
     parser.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
     _steering_options(parser)
@@ -92,12 +92,12 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
     json_option(parser, _paper)
     data_option(parser)
     parser.add_argument("--seed", type=int, default=PAPER_SEED, help="seed of film and specimens")
-    out_option(parser, "paper", "of the figures")
+    out_option(parser, "paper", "folder of the figures")
     parser.add_argument(
         "--scale",
         type=float,
         default=PAPER_SCALE,
-        help="of the edges of figure 5's box; 1 is the paper's 10 µm",
+        help="scale of the edges of figure 5's box; 1 is the paper's 10 µm",
     )
 
 

@@ -82,7 +82,7 @@ def _analyse_options(parser: Parser) -> None:
     data_option(parser)
     parser.add_argument("uid", nargs="?", help=RUN_HELP)
     parser.add_argument(
-        "name", nargs="?", help="of the analysis, or MODULE:CLASS; with --help, its options"
+        "name", nargs="?", help="name of the analysis, or MODULE:CLASS; with --help, its options"
     )
     parser.add_argument(
         "--pending", action="store_true", help="carry out what runs asked for and nobody did"

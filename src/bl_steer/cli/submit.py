@@ -23,20 +23,24 @@ def add_submit(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files to analyse")
     _analysis_option(parser)
     parser.add_argument("--server", default=ADDRESS, metavar="URL", help="address of the server")
-    parser.add_argument("--key", default="", help="BL_STEER_SERVICE_KEY by default")
+    parser.add_argument(
+        "--key", default="", help="key of the account; BL_STEER_SERVICE_KEY by default"
+    )
     parser.add_argument("--sample-name", default="", metavar="NAME", help="name of the specimen")
     parser.add_argument(
         "--may-train", action="store_true", help="the files may serve to train models further"
     )
     parser.add_argument("--mail", action="store_true", help="send a mail at its end")
     parser.add_argument("--no-wait", action="store_true", help="leave as soon as it is queued")
-    out_option(parser, None, "save the result's files")
+    out_option(parser, None, "folder for the result's files")
     first = Parser(prog=parser.prog, add_help=False, lenient=True)
     _analysis_option(first)
     name = first.parse_known_args(list(argv))[0].analysis
     analysis = None if name is None else analysis_of(name)
     if analysis is None:
-        add_named_params(parser, "of an analysis that the server alone knows; may be repeated")
+        add_named_params(
+            parser, "parameter of an analysis that the server alone knows; may be repeated"
+        )
     else:
         add_params(parser, analysis.Params)
 
@@ -46,7 +50,7 @@ def _analysis_option(parser: Parser) -> None:
         "--analysis",
         required=parser.add_help,
         metavar="NAME",
-        help="segment, components, …; with --help, its options",
+        help="analysis: segment, components, …; with --help, its options",
     )
 
 

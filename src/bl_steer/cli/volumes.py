@@ -47,7 +47,7 @@ def add_structure(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``structure``."""
     json_option(parser, _structure)
     parser.add_argument("volume", type=Path, metavar="VOLUME", help=STACK_HELP)
-    out_option(parser, None, "write tables (CSV), figures (PNG)")
+    out_option(parser, None, "folder for tables (CSV) and figures (PNG)")
     add_params(parser, StructureParams)
 
 
@@ -56,15 +56,21 @@ def add_superres(parser: Parser, argv: Sequence[str]) -> None:
     superres = group(parser)
     train = command(superres, "train", _train, "learn from a stack's own planes")
     _training_options(train)
-    out_option(train, "superres_model", "of the model")
+    out_option(train, "superres_model", "folder of the model")
 
     text = "insert planes; every slice stays as it was measured"
     run = command(superres, "run", _run, text)
     _stack_options(run, "keep_fractions")
     run.add_argument(
-        "--model", type=Path, default=Path("superres_model"), metavar="DIR", help="that was trained"
+        "--model",
+        type=Path,
+        default=Path("superres_model"),
+        metavar="DIR",
+        help="folder of the trained model",
     )
-    run.add_argument("--dask", metavar="ADDRESS", help="of a cluster that shares a Zarr stack")
+    run.add_argument(
+        "--dask", metavar="ADDRESS", help="cluster that shares the work on a Zarr stack"
+    )
     out_option(run, "superresolved")
 
     text = "say how far a super-resolution can be trusted, without a ground truth"
