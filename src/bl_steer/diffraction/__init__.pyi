@@ -6,10 +6,14 @@ from .bad_pixels import find_zingers as find_zingers
 from .detector import Detector as Detector
 from .geometry import Circle as Circle
 from .geometry import Goniometer as Goniometer
+from .grid import QGrid as QGrid
+from .gridded import GriddedFrames as GriddedFrames
+from .gridded import GriddedMap as GriddedMap
 from .presets import PRESETS as PRESETS
 from .presets import goniometer as goniometer
 from .reduction import Reduction as Reduction
 from .reduction import SummedFrames as SummedFrames
+from .scales import frame_scales as frame_scales
 from .sige import elastic_constants as elastic_constants
 from .sige import lattice_parameter as lattice_parameter
 from .sige import peak_position as peak_position
