@@ -1,3 +1,5 @@
+from .alignment import Alignment as Alignment
+from .alignment import align_on_peak as align_on_peak
 from .axes import FrameAxes as FrameAxes
 from .bad_pixels import BadPixels as BadPixels
 from .bad_pixels import find_bad_pixels as find_bad_pixels
@@ -9,6 +11,8 @@ from .geometry import Goniometer as Goniometer
 from .grid import QGrid as QGrid
 from .gridded import GriddedFrames as GriddedFrames
 from .gridded import GriddedMap as GriddedMap
+from .orientation import Orientation as Orientation
+from .orientation import find_orientation as find_orientation
 from .presets import PRESETS as PRESETS
 from .presets import goniometer as goniometer
 from .reduction import Reduction as Reduction
