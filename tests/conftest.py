@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tiled.server.app
 import torch
 from bluesky import RunEngine
 from event_model import DocumentNames, schema_validators
@@ -22,6 +24,22 @@ from simulators.film.sige_film import SigeFilm
 torch.set_num_threads(1)
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+make_routes = tiled.server.app.get_router
+
+
+@functools.cache
+def routes_of(*registries: Any) -> Any:
+    return make_routes(*registries, {})
+
+
+def shared_routes(*arguments: Any) -> Any:
+    *registries, authenticators = arguments
+    return make_routes(*arguments) if authenticators else routes_of(*registries)
+
+
+# Tiled builds the routes of its API anew for each store, a second of work; they are all alike.
+tiled.server.app.get_router = shared_routes
 
 
 class Documents:

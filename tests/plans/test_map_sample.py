@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
-from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.agents import Space
 from bl_steer.steering import DetectorDeadError
 from plans import map_sample
 from simulators.film.beamline import SimulatedBeamline
+from tests.plans.pausing import paused_runs, run_paused
 
 GRID = Space.grid([0.0, 5.0, 10.0], [0.0, 20.0, 40.0])
 
@@ -96,25 +96,10 @@ def test_pause_at_any_message_of_a_map_repeats_no_event(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:
     grid = Space.grid([0.0, 5.0], [0.0])
-    n_messages = 0
-    pause_at = 0
-
-    def hook(message: Msg) -> None:
-        nonlocal n_messages
-        n_messages += 1
-        if n_messages == pause_at:
-            RE.loop.call_soon(lambda: RE.loop.create_task(RE._request_pause_coro()))
-
-    RE.msg_hook = hook
-    RE(mapping(beamline, grid=grid))
-    expected, n_undisturbed = way(documents), n_messages
-    for pause_at in range(2, n_undisturbed, 2):
-        n_messages = 0
-        try:
-            RE(mapping(beamline, grid=grid))
-        except RunEngineInterrupted:
-            RE.resume()
-        assert way(documents) == expected, f"paused at message {pause_at}"
+    n_messages = run_paused(RE, mapping(beamline, grid=grid)).messages
+    expected = way(documents)
+    for first in paused_runs(RE, lambda: mapping(beamline, grid=grid), n_messages):
+        assert way(documents) == expected, f"paused from message {first} on"
         assert [e["seq_num"] for e in documents.events("primary")] == [1, 2]
         assert documents.run.frames.shape[0] == 2
 

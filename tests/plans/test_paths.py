@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from itertools import pairwise
 from typing import Any
 
@@ -18,6 +19,8 @@ from plans.stubs.axes import StageError
 from plans.stubs.paths import way_round
 from simulators.film.beamline import SimulatedBeamline
 
+CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "30"))
+"""`make fuzz` tries more."""
 AXIS = np.arange(0.0, 31.0, 3.0)
 numbers = st.integers(-5, 35).map(float)
 points = st.tuples(numbers, numbers)
@@ -35,7 +38,7 @@ def samples(start: Any, end: Any) -> Any:
     return start + shares * (end - start)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=CASES, deadline=None)
 @given(st.lists(ZONES, min_size=1, max_size=4), st.integers(0, 10**6))
 def test_no_leg_of_a_way_meets_a_zone_or_leaves_the_grid(zones: Any, seed: int) -> None:
     plain = Space.grid(AXIS, AXIS)

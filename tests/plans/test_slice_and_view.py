@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
-from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.analysis.slices.recorded_slices import slices_of
 from plans import slice_and_view
@@ -17,10 +16,9 @@ from simulators.electron.fibsem import SimulatedFibSem
 from simulators.electron.imaging import ImagingConditions
 from simulators.electron.slice_faults import SliceFaults
 from simulators.electron.tracking_marks import NotchedCap
+from tests.plans.pausing import paused_runs, run_paused
 
 PITCH = 100.0
-PARTS = 4
-"""Of the messages to pause at, so that processes may share them."""
 COARSE = ImagingConditions(pixel_size_nm=20.0)
 CALM: dict[str, Any] = {"failed": 0.0, "twice": 0.0, "lost": 0.0, "seed": 4}
 
@@ -154,28 +152,17 @@ def test_drift_beyond_the_beam_shift_ends_the_run(
     assert documents.column("result", "stop_reason") == ["interrupted"]
 
 
-@pytest.mark.parametrize("part", range(PARTS))
 def test_pause_at_any_message_cuts_nothing_twice_and_repeats_no_event(
-    RE: RunEngine, tmp_path: Path, documents: Any, part: int
+    RE: RunEngine, tmp_path: Path, documents: Any
 ) -> None:
-    n_messages = 0
-    pause_at = 0
+    instrument = fibsem(tmp_path)
 
-    def hook(message: Msg) -> None:
-        nonlocal n_messages
-        n_messages += 1
-        if n_messages == pause_at:
-            RE.loop.call_soon(lambda: RE.loop.create_task(RE._request_pause_coro()))
-
-    def run() -> tuple[Any, ...]:
-        nonlocal n_messages
-        n_messages = 0
+    def plan() -> Any:
+        nonlocal instrument
         instrument = fibsem(tmp_path, shape=(72, 64), failed_cuts=(1,))
-        try:
-            RE(slicing(instrument, n_slices=2))
-        except RunEngineInterrupted:
-            if RE.state == "paused":
-                RE.resume()
+        return slicing(instrument, n_slices=2)
+
+    def outcome() -> tuple[Any, ...]:
         decided = [documents.column("decisions", key) for key in ("slice", "step", "spacing_nm")]
         return (
             repr(decided),
@@ -189,15 +176,12 @@ def test_pause_at_any_message_cuts_nothing_twice_and_repeats_no_event(
             np.asarray(documents.run.frames).tobytes(),
         )
 
-    RE.msg_hook = hook
-    expected, n_undisturbed = run(), n_messages
+    n_messages = run_paused(RE, plan()).messages
+    expected = outcome()
     assert expected[5] == 2  # one cut in vain, and one again
     assert steps(documents) == [(0, "refocus"), (1, "mill_again")]
-    replayed = 0
-    for pause_at in range(2 + part, n_undisturbed + 1, PARTS):
-        assert run() == expected, f"paused at message {pause_at}"
-        replayed += n_messages > n_undisturbed
-    assert replayed > n_undisturbed // 5 // PARTS
+    for first in paused_runs(RE, plan, n_messages):
+        assert outcome() == expected, f"paused from message {first} on"
 
 
 @pytest.mark.parametrize("mill_ahead", [0, 1, 2])

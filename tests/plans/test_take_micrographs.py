@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
-from bluesky.utils import Msg, RunEngineInterrupted
 
 from bl_steer.runs import open_run
 from bl_steer.store import Store
@@ -16,6 +15,7 @@ from plans import take_micrographs
 from plans.take_micrographs import DEFAULT_FIELDS
 from simulators.electron.imaging import ImagingConditions
 from simulators.electron.microscope import SimulatedMicroscope
+from tests.plans.pausing import paused_runs, run_paused
 
 SHAPE = (32, 40)
 COARSE = ImagingConditions(pixel_size_nm=40.0)
@@ -137,38 +137,19 @@ def test_other_devices_are_read_with_every_field(
 def test_pause_at_any_message_repeats_no_event_and_changes_no_micrograph(
     RE: RunEngine, tmp_path: Path, documents: Any
 ) -> None:
-    n_messages = 0
-    pause_at = 0
-
-    def hook(message: Msg) -> None:
-        nonlocal n_messages
-        n_messages += 1
-        if n_messages == pause_at:
-            RE.loop.call_soon(lambda: RE.loop.create_task(RE._request_pause_coro()))
-
-    def run() -> Any:
-        nonlocal n_messages
-        n_messages = 0
+    def plan() -> Any:
         microscope = SimulatedMicroscope("network", seed=3, shape=(8, 8), frames_dir=tmp_path)
-        try:
-            RE(taking(microscope, fields=FIELDS[:2], accelerating_voltage_kV=1.5))
-        except RunEngineInterrupted:
-            if RE.state == "paused":
-                RE.resume()
-        return np.asarray(documents.run.frames)
+        return taking(microscope, fields=FIELDS[:2], accelerating_voltage_kV=1.5)
 
-    RE.msg_hook = hook
-    expected, n_undisturbed = run(), n_messages
-    replayed = 0
-    for pause_at in range(2, n_undisturbed + 1):
-        frames = run()
-        replayed += n_messages > n_undisturbed
-        assert way(documents) == FIELDS[:2], f"paused at message {pause_at}"
+    n_messages = run_paused(RE, plan()).messages
+    expected = np.asarray(documents.run.frames)
+    for first in paused_runs(RE, plan, n_messages):
+        told = f"paused from message {first} on"
+        assert way(documents) == FIELDS[:2], told
         assert [e["seq_num"] for e in documents.events("primary")] == [1, 2]
         assert [d["indices"]["start"] for d in documents.named("stream_datum")] == [0, 1]
-        np.testing.assert_array_equal(frames, expected, err_msg=f"paused at message {pause_at}")
+        np.testing.assert_array_equal(documents.run.frames, expected, err_msg=told)
         assert documents.named("start")[0]["conditions"]["pixel_size_nm"] == 10.0
-    assert replayed > n_undisturbed // 4
 
 
 @pytest.mark.parametrize(
