@@ -34,6 +34,7 @@ COMMANDS = {
     "analyse": ("stored", "analyse a stored run; without a run, list the analyses"),
     "session": ("session", "an IPython session at the beamline"),
     "ioc": ("session", "serve a simulated film over Channel Access"),
+    "rsm": ("rsm", "reciprocal-space map of scans, with its peaks; leaves a picture"),
     "segment": ("segment", "split micrographs into phases; train models for it"),
     "structure": (
         "volumes",

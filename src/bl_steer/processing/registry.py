@@ -26,6 +26,7 @@ BUILT_IN = {
     "align-slices": "bl_steer.analysis.slices.analysis:AlignSlices",
     "components": "bl_steer.analysis.components:MapComponents",
     "reconstruct": "bl_steer.analysis.reconstruction.analysis:Reconstruct",
+    "rsm": "bl_steer.analysis.rsm:ReciprocalSpaceMap",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",
     "structure": "bl_steer.analysis.structure.analysis:StructureAnalysis",
     "superres": "bl_steer.analysis.superresolution.analysis:SuperResolutionAnalysis",

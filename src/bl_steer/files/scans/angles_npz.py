@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees
 from bl_steer.files.scans.joining import per_point
-from bl_steer.files.scans.scan import HC_KEV_ANGSTROM, Scan
+from bl_steer.files.scans.scan import Scan
 from bl_steer.protocols import Array
 
 __all__ = ["read_angles"]

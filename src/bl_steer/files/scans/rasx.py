@@ -10,10 +10,11 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.scans.circles import circle_of, in_degrees
 from bl_steer.files.scans.joining import joined
-from bl_steer.files.scans.scan import HC_KEV_ANGSTROM, Scan
+from bl_steer.files.scans.scan import Scan
 from bl_steer.files.scans.xml_text import parse_xml, text_at
 from bl_steer.files.scans.zips import MemberReader
 from bl_steer.protocols import Array

@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.protocols import Array
 
-__all__ = ["HC_KEV_ANGSTROM", "Scan"]
-
-HC_KEV_ANGSTROM = 12.398419843320026
-"""h·c, keV Å."""
+__all__ = ["Scan"]
 
 
 @dataclass(frozen=True)

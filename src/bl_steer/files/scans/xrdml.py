@@ -12,11 +12,12 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.scans.cell import length_of_hkl
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit
 from bl_steer.files.scans.joining import joined, per_point
-from bl_steer.files.scans.scan import HC_KEV_ANGSTROM, Scan
+from bl_steer.files.scans.scan import Scan
 from bl_steer.files.scans.xml_text import numbers, parse_xml, text_at
 from bl_steer.protocols import Array
 

@@ -1,0 +1,122 @@
+"""A reciprocal-space map of a scan, and its peaks: the look at one measured map.
+
+`bl_steer.diffraction` has the geometry, and steers on maps of many points with it.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from bl_steer.analysis import rsm
+from bl_steer.analysis.provenance import provenance_of
+from bl_steer.analysis.rsm.checks import checked_energy, scan_of_inputs
+from bl_steer.analysis.rsm.geometry import goniometer_of
+from bl_steer.analysis.rsm.gridding import Samples, gridded
+from bl_steer.analysis.rsm.peaks import find_peaks
+from bl_steer.analysis.rsm.recorded import inputs_of_run
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
+
+__all__ = ["ReciprocalSpaceMap", "RsmParams"]
+
+
+class RsmParams(BaseModel):
+    """What a reciprocal-space map can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    cells: int | None = Field(
+        None,
+        ge=8,
+        le=2000,
+        description="Cells of the map along each axis; by default some four counts fall into each",
+    )
+    n_peaks: int = Field(5, ge=1, le=100, description="Peaks to list, the highest first")
+    goniometer: Literal["auto", "omega-2theta", "four-circle", "4S+2D", "psic"] = Field(
+        "auto", description="Circles and their axes; auto: by the circles that the file names"
+    )
+    energy_kev: float | None = Field(
+        None, gt=0, description="Of the photons, keV, in place of what the file says"
+    )
+    angle_unit: Literal["deg", "rad"] = Field("deg", description="Of angles in the file")
+    pixel_size_mm: float | None = Field(None, gt=0, description="Of an area or linear detector")
+    distance_mm: float | None = Field(None, gt=0, description="From sample to detector")
+    beam_row: float | None = Field(
+        None, description="Pixel that the primary beam hits with the arm at zero"
+    )
+    beam_column: float | None = Field(None, description="As beam_row; a linear detector's channel")
+    directions: str = Field(
+        "", description="Ways in which rows and columns count, e.g. z-,x+; the preset's by default"
+    )
+
+
+class ReciprocalSpaceMap:
+    """Mean intensity on a grid of q_par and q_perp, and the peaks on it.
+
+    Notes
+    -----
+    *q.* Of each count by the circles' angles, the energy and the pixel, as
+    `bl_steer.diffraction.Goniometer` has it: q_par along the surface in the scattering plane,
+    q_perp along the surface normal, 1/Å, with 2π. What lies across the plane is projected on it.
+
+    *Intensity.* ``counts · attenuation / (count time · relative monitor)``, mean over the counts
+    that fall into a cell, NaN where none did. Pixels that hold a sentinel (negative, not finite,
+    the largest number of an unsigned type) are left out.
+
+    *Peaks.* Maxima of the map, smoothed by a cell, that stand out by a factor of 2 against the way
+    to any higher one, and by 5 standard deviations of their counts. Position and width are of the
+    counts above half of the height, around the maximum; `bl_steer.analysis.rsm.peaks` says how.
+    """
+
+    name: ClassVar[str] = "rsm"
+    version: ClassVar[str] = "1"
+    Params: ClassVar[type[BaseModel]] = RsmParams
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return a recorded run's counts or frames, with the circles' angles."""
+        return inputs_of_run(run)
+
+    def run(
+        self, inputs: Inputs, params: RsmParams, progress: Progress | None = None
+    ) -> AnalysisResult:
+        """Make the map of ``counts``, (n,), (n, W) or (n, H, W), and the angles of circles.
+
+        Returns
+        -------
+        result : table ``peaks``: q_par, q_perp, their widths and the common one, 1/Å, counts and
+            height; arrays ``map`` (q_perp, q_par), ``q_par``, ``q_perp`` (centres of the cells)
+            and ``n`` (counts that fell into each cell)
+
+        Raises
+        ------
+        ValueError
+            When the inputs are no scan, or energy or detector are not known or contradict it.
+        """
+        began = perf_counter()
+        scan = scan_of_inputs(inputs, params)
+        energy, energy_notes = checked_energy(scan, params)
+        goniometer, notes = goniometer_of(scan, energy, params)
+        samples = Samples(scan, goniometer)
+        grid = gridded(samples, params.cells, progress)
+        peaks = find_peaks(samples, grid, params.n_peaks)
+        warnings = [*inputs.notes, *energy_notes, *notes, *goniometer.notes, *samples.notes]
+        if not len(peaks["q_par"]):
+            warnings.append("no peak stands out of the map; count longer, or look where it lies")
+        return AnalysisResult(
+            tables={"peaks": peaks},
+            arrays={"map": grid.mean, "q_par": grid.q_par, "q_perp": grid.q_perp, "n": grid.n},
+            provenance=provenance_of(
+                self,
+                params,
+                inputs,
+                began,
+                energy_kev=energy,
+                unit=samples.unit,
+                goniometer=goniometer.to_dict(),
+                goniometer_digest=goniometer.digest,
+            ),
+            figures={"map": lambda: rsm.draw_rsm(grid, peaks, unit=samples.unit)},
+            warnings=warnings,
+        )

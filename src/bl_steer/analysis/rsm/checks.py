@@ -1,0 +1,95 @@
+"""What must hold of inputs before a map is made of them: they are a scan, at one known energy."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bl_steer.files.scans import CIRCLES, Scan
+from bl_steer.protocols import Inputs
+
+if TYPE_CHECKING:  # a circle: the analysis imports its checks
+    from bl_steer.analysis.rsm.analysis import RsmParams
+
+__all__ = ["checked_energy", "scan_of_inputs"]
+
+FACTORS = ("count_time_s", "attenuation", "monitor")
+ENERGY_TOLERANCE = 0.03
+"""Of what hkl and two-theta say; a film is strained by less, a wrong energy is off by more."""
+
+
+def scan_of_inputs(inputs: Inputs, params: RsmParams) -> Scan:
+    """Return inputs as a scan, its angles in degrees.
+
+    Raises
+    ------
+    ValueError
+        When counts or angles are missing, or do not fit each other.
+    """
+    arrays = inputs.arrays
+    circles = [name for name in CIRCLES if name in arrays]
+    if "counts" not in arrays or not circles:
+        raise ValueError(
+            "a reciprocal-space map must have counts and the angles of circles, got "
+            f"{', '.join(arrays)[:80] or 'nothing'}; give counts, omega, two_theta, …"
+        )
+    counts = np.asarray(arrays["counts"])
+    in_degrees = np.degrees if params.angle_unit == "rad" else np.asarray
+    angles = {name: np.asarray(in_degrees(arrays[name]), dtype=float) for name in circles}
+    if counts.ndim not in (1, 2, 3) or not counts.size or counts.dtype.kind not in "biuf":
+        raise ValueError(
+            "counts must be numbers of points, profiles or frames, got shape "
+            f"{counts.shape} of {counts.dtype}; give (n,), (n, W) or (n, H, W)"
+        )
+    for name, values in angles.items():
+        if values.shape not in (counts.shape[:1], counts.shape) or not np.isfinite(values).all():
+            raise ValueError(
+                f"{name} must have a finite angle for each of {len(counts)} points, got shape "
+                f"{values.shape}; give the angles of the points that are there"
+            )
+    known: dict[str, Any] = {
+        name: np.asarray(arrays[name], dtype=float) for name in FACTORS if name in arrays
+    }
+    facts = inputs.metadata
+    return Scan(
+        counts,
+        angles,
+        energy_kev=facts.get("energy_kev"),
+        q_hkl=facts.get("q_hkl"),
+        detector=facts.get("detector", {}),
+        corrected=facts.get("corrected", ()),
+        **known,
+    )
+
+
+def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
+    """Return the energy, keV, and what to know of it.
+
+    Raises
+    ------
+    ValueError
+        When it is not known, or the file's contradicts its own hkl and two-theta.
+    """
+    energy = params.energy_kev or scan.energy_kev
+    if energy is None:
+        raise ValueError(
+            "the energy of the photons must be known, got none from the file; give --energy-kev"
+        )
+    told = scan.energy_of_hkl()
+    if told is None:
+        return energy, []
+    low, high = told
+    if low * (1 - ENERGY_TOLERANCE) <= energy <= high * (1 + ENERGY_TOLERANCE):
+        return energy, []
+    nearest = min(max(energy, low), high)
+    contradiction = (
+        f"got {energy:.4g} keV where hkl and two-theta tell {nearest:.4g} keV (ratio "
+        f"{nearest / energy:.3f})"
+    )
+    if params.energy_kev is None:
+        raise ValueError(
+            f"the energy in the file must agree with its hkl and two-theta, {contradiction}; "
+            "choose one of them with --energy-kev"
+        )
+    return energy, [f"the energy that was given contradicts hkl and two-theta: {contradiction}"]

@@ -1,0 +1,158 @@
+"""Scans from files, and what ``bl-steer rsm`` does with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bl_steer.analysis.rsm.recorded import inputs_of_scan
+from bl_steer.files import read_all
+from bl_steer.files.atomic import check_place
+from bl_steer.files.scans import Scan, open_scan
+from bl_steer.plotting import check_figure
+from bl_steer.processing.digest import digest_of
+from bl_steer.processing.registry import find_analysis, make_params
+from bl_steer.processing.result_folder import write_result
+from bl_steer.protocols import Inputs, Progress
+
+__all__ = ["inputs_from_files", "map_files"]
+
+FACTORS = ("count_time_s", "attenuation", "monitor")
+SAME_ENERGY = 1e-4
+"""Relative; an undulator's energy is told to some eV."""
+
+
+def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
+    """Return scans as one map's inputs.
+
+    Raises
+    ------
+    ValueError
+        When a file is no scan, or the scans do not belong together.
+    """
+    scans = read_all(open_scan, paths)
+    names = [Path(path).name for path in paths]
+    return inputs_of_scan(_merged(scans, names), {"files": [str(path) for path in paths]})
+
+
+def map_files(
+    paths: Sequence[Path],
+    *,
+    params: Mapping[str, Any],
+    figure: Path | None = None,
+    out: Path | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Make one map of scans; with `figure`, draw it there; with `out`, write tables and arrays.
+
+    Returns
+    -------
+    report : JSON-compatible; ``peaks`` is a list, the highest first
+    """
+    if figure is not None:
+        check_figure(figure)
+    if out is not None:
+        check_place(out)
+    analysis = find_analysis("rsm")
+    settings = make_params(analysis, params)
+    inputs = inputs_from_files(paths)
+    result = analysis.run(inputs, settings, progress)
+    if figure is not None:
+        result.figures["map"]().savefig(figure, dpi=150)
+    written = [] if out is None else write_result(result, out)
+    table, about = result.tables["peaks"], result.provenance
+    columns = [column.tolist() for column in table.values()]
+    return {
+        "files": [str(path) for path in paths],
+        "energy_kev": about["energy_kev"],
+        "goniometer": about["goniometer"],
+        "goniometer_digest": about["goniometer_digest"],
+        "unit": about["unit"],
+        "counts": float(np.nansum(result.arrays["map"] * result.arrays["n"])),
+        "q_par": [float(result.arrays["q_par"][end]) for end in (0, -1)],
+        "q_perp": [float(result.arrays["q_perp"][end]) for end in (0, -1)],
+        "peaks": [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)],
+        "figure": None if figure is None else str(figure),
+        "written": [str(file) for file in written],
+        "warnings": list(result.warnings),
+        "digest": digest_of(result),
+        "duration_s": about["duration_s"],
+    }
+
+
+def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
+    """Return scans of one series as one, point after point."""
+    first = scans[0]
+    if len(scans) == 1:
+        return first
+    for scan, name in zip(scans, names, strict=True):
+        _check_alike(scan, first, name[:60])
+    flat = first.kind == "point"
+    parts = [_flat(scan) if flat else scan for scan in scans]
+    factors: dict[str, Any] = {
+        name: None
+        if getattr(first, name) is None
+        else np.concatenate([getattr(part, name) for part in parts])
+        for name in FACTORS
+    }
+    return Scan(
+        np.concatenate([part.counts for part in parts]),
+        {c: np.concatenate([part.angles[c] for part in parts]) for c in first.angles},
+        energy_kev=first.energy_kev,
+        detector=first.detector,
+        corrected=first.corrected,
+        notes=[
+            f"{name}: {note}"
+            for scan, name in zip(scans, names, strict=True)
+            for note in scan.notes
+        ],
+        **factors,
+    )
+
+
+def _check_alike(scan: Scan, first: Scan, name: str) -> None:
+    same_frames = scan.kind == "point" or scan.counts.shape[1:] == first.counts.shape[1:]
+    if scan.kind != first.kind or set(scan.angles) != set(first.angles) or not same_frames:
+        raise ValueError(
+            f"scans of one map must have the same circles and detector, got {scan.kind} "
+            f"{scan.counts.shape[1:]} with {', '.join(scan.angles)[:60]} in {name}; map it by "
+            "itself"
+        )
+    energies = scan.energy_kev, first.energy_kev
+    if None in energies and energies != (None, None):
+        raise ValueError(
+            f"scans of one map must tell their energies alike, got {energies[0]} keV in {name} "
+            f"and {energies[1]} keV in the first; map it by itself"
+        )
+    if energies[0] and abs(energies[0] / (energies[1] or 1.0) - 1) > SAME_ENERGY:
+        raise ValueError(
+            f"scans of one map must be of one energy, got {energies[0]:.5g} keV in {name} and "
+            f"{energies[1]:.5g} keV in the first; map it by itself"
+        )
+    told = [[getattr(s, f) is not None for f in FACTORS] for s in (scan, first)]
+    if told[0] != told[1] or tuple(scan.corrected) != tuple(first.corrected):
+        raise ValueError(
+            "scans of one map must tell time, attenuation and monitor alike, got others in "
+            f"{name}; map it by itself"
+        )
+
+
+def _flat(scan: Scan) -> Scan:
+    """Return a scan of a point detector, or of channels with angles of their own, as points."""
+
+    def spread(values: Any) -> Any:
+        if values is None or values.shape == scan.counts.shape:
+            return None if values is None else values.ravel()
+        return np.repeat(values, scan.counts.size // scan.n_points)
+
+    factors: dict[str, Any] = {name: spread(getattr(scan, name)) for name in FACTORS}
+    return Scan(
+        scan.counts.ravel(),
+        {circle: spread(values) for circle, values in scan.angles.items()},
+        energy_kev=scan.energy_kev,
+        corrected=scan.corrected,
+        **factors,
+    )

@@ -1,0 +1,57 @@
+"""The command on scans of diffractometers: rsm."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bl_steer.analysis.rsm import RsmParams, map_files
+from bl_steer.cli.options import Parser, json_option, out_option, print_row, print_warnings
+from bl_steer.cli.params import add_params, read_params
+from bl_steer.files.scans import SCAN_FORMATS
+from bl_steer.progress import Bar
+
+__all__ = ["add_rsm"]
+
+
+def add_rsm(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``rsm``."""
+    json_option(parser, _rsm)
+    parser.add_argument(
+        "files", nargs="+", type=Path, metavar="FILE", help=f"scans of one map: {SCAN_FORMATS}"
+    )
+    parser.add_argument(
+        "--figure", type=Path, metavar="PNG", help="where the picture goes; FILE_rsm.png by default"
+    )
+    out_option(parser, None, "write peaks (CSV) and the map")
+    add_params(parser, RsmParams)
+
+
+def _rsm(arguments: argparse.Namespace) -> Any:
+    figure = arguments.figure or Path(f"{arguments.files[0].stem}_rsm.png")
+    with Bar("mapping", "block") as bar:
+        report = map_files(
+            arguments.files,
+            params=read_params(arguments),
+            figure=figure,
+            out=arguments.out,
+            progress=bar.show,
+        )
+    print_warnings(report)
+    print_row("energy", f"{report['energy_kev']:.5g} keV")
+    for name in ("q_par", "q_perp"):
+        low, high = report[name]
+        print_row(name, f"{low:.4f} … {high:.4f} 1/Å")
+    print("peaks, 1/Å:")
+    for number, peak in enumerate(report["peaks"], start=1):
+        print(
+            f"  {number}  q_par {peak['q_par']:9.5f}  q_perp {peak['q_perp']:9.5f}  width "
+            f"{peak['width']:.5f}  {peak['counts']:.6g} counts"
+        )
+    print_row("figure", report["figure"])
+    for path in report["written"]:
+        print_row("results", path)
+    print_row("digest", report["digest"])
+    return report
