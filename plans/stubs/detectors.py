@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
 from bl_steer.features import DEFAULT_TARGET
 
 __all__ = [
+    "check_field",
     "check_readable",
     "default_target",
     "detectors_of",
@@ -116,6 +118,34 @@ def has_frames(detector: Any, description: Mapping[str, Any]) -> bool:
             for entry in description.values()
         )
     )
+
+
+def check_field(field: str, keys: Mapping[str, Any]) -> None:
+    """Refuse to steer on a data key that holds no number; of an image in a file it is the sum.
+
+    Parameters
+    ----------
+    keys : of all devices, with their entries, see `plans.stubs.messages.describe`
+
+    Raises
+    ------
+    ValueError
+        When there is no such key, or text or an array under it.
+    """
+    if field not in keys:
+        raise ValueError(
+            f"target field:KEY must name a data key that is read at each point, got {field!r}; "
+            f"there are {', '.join(map(repr, keys))}"
+        )
+    dtype, shape = (
+        keys[field].get("dtype"),
+        [n for n in keys[field].get("shape") or () if n is not None],
+    )
+    if not keys[field].get("external") and (dtype == "string" or math.prod(shape) != 1):
+        raise ValueError(
+            f"target field:KEY must name a number, got {field!r}, {dtype} of shape {shape}; name "
+            "another data key, or steer on frames with total, roi:, ref: or nmf:"
+        )
 
 
 def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:

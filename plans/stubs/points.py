@@ -20,6 +20,7 @@ from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
 from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
 from plans.stubs.detectors import (
+    check_field,
     check_readable,
     default_target,
     detectors_of,
@@ -144,11 +145,8 @@ class PointReader:
             self.field = number  # a point detector has one pixel
         complete = all(described[d.name] for d in self.detectors)
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
-        if self.field is not None and complete and self.field not in [*keys, *hinted]:
-            raise ValueError(
-                f"target field:KEY must name a data key that is read at each point, got "
-                f"{self.field!r}; there are {', '.join(map(repr, keys))}"
-            )
+        if self.field in keys or (self.field is not None and complete and self.field not in hinted):
+            check_field(self.field, keys)
         if self.field is None and complete and not has_frames(self.detector, own):
             if number is None:
                 raise ValueError(

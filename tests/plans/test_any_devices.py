@@ -11,6 +11,9 @@ import pytest
 from bluesky import RunEngine
 from ophyd.sim import Syn2DGauss, SynAxis, SynGauss, SynSignal, SynSignalWithRegistry
 
+from bl_steer.agents import Space
+from bl_steer.analysis.advice.analysis import SteeringAdvice
+from bl_steer.plotting.runs import draw_run, map_outcomes
 from bl_steer.steering import differing_decisions
 from plans import find_hotspot, map_sample
 
@@ -99,14 +102,46 @@ def test_a_spectrum_within_the_events_is_a_frame_of_one_row(
 def test_a_monitor_of_any_name_normalises(
     RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any
 ) -> None:
-    beam = iter([1000.0, 1000.0, 500.0, *[1000.0] * 30])
+    beam = iter([1000.0, 1000.0, 1000.0, 500.0, *[1000.0] * 30])
     i0 = SynSignal(func=lambda: next(beam), name="i0")
     RE(find_hotspot(counter, axes, monitor=i0, grid=GRID, budget=6))
     run = documents.run
     assert run.steering["monitor_key"] == "i0"
     scale = run.monitor[0] / run.monitor
     np.testing.assert_allclose(run.patterns()[:, 0], run.primary["counter"] * scale)
-    assert 0.5 in run.monitor / run.monitor[0]
+    assert run.noise_ratios.tolist() == [2.0 if counts == 500 else 1.0 for counts in run.monitor]
+    assert 2.0 in run.noise_ratios
+
+
+def test_points_that_turn_out_to_be_without_beam_are_no_data(
+    RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any
+) -> None:
+    beam = iter([0.1, 0.1, 0.1, *[100.0] * 30])
+    i0 = SynSignal(func=lambda: next(beam), name="i0")
+    RE(map_sample(counter, axes, monitor=i0, grid={"x": [0, 10], "y": [0, 10, 20]}))
+    run = documents.run
+    assert run.valid.tolist() == [False, False, False, True, True, True, True]
+    assert np.isnan(run.patterns()[:, 0]).tolist() == (~run.valid).tolist()
+    assert np.isnan(map_outcomes(run, "total")).tolist() == [True, True] + [False] * 4
+
+
+@pytest.mark.parametrize("d", [1, 2, 3])
+def test_a_run_on_as_many_axes_as_there_are_is_drawn(
+    d: int, RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any
+) -> None:
+    x, y = axes
+    z = SynAxis(name="mz")
+    peak = SynSignal(func=lambda: x.position + 10 * y.position + 100 * z.position, name="peak")
+    space = Space.grid(*[[0.0, 1.0, 2.0], [0.0, 1.0], [0.0, 1.0, 2.0]][:d])
+    RE(map_sample(peak, [x, y, z][:d], grid=space))
+    expected = space.points @ [1.0, 10.0, 100.0][:d]
+    np.testing.assert_array_equal(map_outcomes(documents.run, "total"), expected)
+    draw_run(documents.run).canvas.draw()
+    if d != 2:
+        with pytest.raises(ValueError, match=f"a map must be on two axes, got {d} .mx"):
+            SteeringAdvice().inputs_of(documents.run)
+    RE(find_hotspot(peak, [x, y, z][:d], grid=space, budget=3))
+    draw_run(documents.run).canvas.draw()
 
 
 def test_a_stub_of_a_users_own_may_record_several_events_a_point(
@@ -148,6 +183,28 @@ def test_what_a_device_lacks_is_said_before_anything_moves(
         RE(find_hotspot(counter, axes, **{"grid": GRID, **options}))
     assert not documents.all
     assert axes[0].position == 0
+
+
+def test_an_array_within_the_events_is_no_number(
+    RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any
+) -> None:
+    spectrum = SynSignal(func=lambda: np.arange(8.0), name="mca")
+    with pytest.raises(ValueError, match=r"must name a number, got 'mca', array of shape \[8\]"):
+        RE(find_hotspot([counter, spectrum], axes, grid=GRID, target="field:mca"))
+    assert not documents.all
+
+
+def test_of_an_image_in_a_file_the_number_is_its_sum(
+    tmp_path: Path, RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis]
+) -> None:
+    x, _ = axes
+    camera = SynSignalWithRegistry(
+        func=lambda: np.full((4, 5), 1.0 + x.position), name="camera", save_path=str(tmp_path)
+    )
+    RE(find_hotspot(camera, x, grid=LINE, budget=4, target="field:camera"))
+    run = documents.run
+    np.testing.assert_array_equal(run.patterns()[:, 0], 20.0 * (1.0 + run.x))
+    assert differing_decisions(run) == []
 
 
 @pytest.mark.parametrize(

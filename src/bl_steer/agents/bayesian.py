@@ -19,7 +19,7 @@ from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
-from bl_steer.agents.ledger import Ledger, check_choice, check_settings
+from bl_steer.agents.ledger import Ledger, believed, check_choice, check_settings
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import GridEnsembleGP
@@ -170,8 +170,7 @@ class BayesianAgent:
         if len(X) < MIN_OUTCOMES:
             return self._recommended(X[0], self._ledger.objectives()[0], math.nan)
         mean, sd = self.predict(X)
-        trust = _trust(self._ledger.noise_ratios())
-        readings = trust * self._ledger.objectives() + (1.0 - trust) * mean
+        readings = believed(self._ledger.objectives(), self._ledger.noise_ratios(), mean)
         # Points that somebody else measured in a forbidden zone are data, but no place to send to.
         best = int(np.argmax(np.where(allowed, mean + readings, -np.inf)))
         return self._recommended(X[best], mean[best], sd[best])
@@ -247,12 +246,12 @@ class BayesianAgent:
 
     def _incumbent(self, z: Array) -> float:
         """Return the largest outcome, warped; of those with much noise, what the model believes."""
-        trust = _trust(self._ledger.noise_ratios())
-        if (trust == 1.0).all():
+        noise_ratios = self._ledger.noise_ratios()
+        if (noise_ratios <= 1.0).all():
             return float(z.max())
         mean, _ = self._model.member_moments(torch.tensor(self._ledger.positions()))
-        believed = (self._model.log_weights.exp() @ mean).numpy()
-        return float((trust * z + (1.0 - trust) * believed).max())
+        expected = (self._model.log_weights.exp() @ mean).numpy()
+        return float(believed(z, noise_ratios, expected).max())
 
     def _best(self, values: Array) -> int:
         """Return the cell of the highest value; ties go to the first in the seeded order."""
@@ -267,8 +266,3 @@ class BayesianAgent:
             offset=offset,
             kind=self.warp,
         )
-
-
-def _trust(noise_ratios: Array) -> Array:
-    """Return how much of each reading is believed beside the model: all at the nominal beam."""
-    return np.minimum(1.0, 1.0 / noise_ratios)

@@ -22,6 +22,7 @@ __all__ = [
     "Entry",
     "Ledger",
     "PointId",
+    "believed",
     "check_choice",
     "check_settings",
 ]
@@ -277,6 +278,19 @@ class Ledger:
             self.measured[entry.id] = entry
         if isinstance(entry.id, int):
             self.next_id = max(self.next_id, entry.id + 1)
+
+
+def believed(readings: Array, noise_ratios: Array, expected: Array | float) -> Array:
+    """Return outcomes as far as they are believed, shape (n,).
+
+    Of a reading with more noise than at the nominal beam only 1/ratio counts, the rest is what was
+    expected there: the highest of many readings is too high, and most so where they are noisy.
+
+    >>> believed(np.array([5.0, 90.0]), np.array([1.0, 10.0]), 5.0)
+    array([ 5. , 13.5])
+    """
+    trust = np.minimum(1.0, 1.0 / noise_ratios)
+    return np.asarray(trust * readings + (1.0 - trust) * expected)
 
 
 def _number(point: Mapping[str, Any], name: str, number: int) -> float:

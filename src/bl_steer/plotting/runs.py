@@ -13,6 +13,7 @@ from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_prediction
 from bl_steer.protocols import Array
 from bl_steer.runs import Run
 from bl_steer.steering import predicted_map
+from bl_steer.steering.decision import brightest
 
 __all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
 
@@ -21,10 +22,23 @@ def measured_outcomes(run: Run) -> tuple[Array, Array]:
     """Return the valid points of a steered run, (n, d), and their latest outcomes, (n,), counts."""
     names = [name for name in AXIS_NAMES if name in run.decisions]
     positions = np.column_stack([run.decisions[name] for name in names])
-    latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
-    outcomes = np.asarray(latest["outcomes"])[: len(positions)]
+    outcomes = _latest_outcomes(run)
     valid = np.isfinite(outcomes)
     return positions[valid], outcomes[valid]
+
+
+def _latest_outcomes(run: Run) -> Array:
+    latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
+    return np.asarray(latest["outcomes"])[: len(run.decisions["x"])]
+
+
+def _noise_ratios(run: Run) -> Array:
+    """Return the noise ratios of the points of `measured_outcomes`, (n,)."""
+    outcomes = _latest_outcomes(run)
+    ratios = np.ones(len(outcomes))
+    if run.steering.get("noise_per_point", False):
+        ratios[: run.n_points] = run.noise_ratios[: len(outcomes)]
+    return ratios[np.isfinite(outcomes)]
 
 
 def map_outcomes(run: Run, target: str) -> Array:
@@ -33,11 +47,11 @@ def map_outcomes(run: Run, target: str) -> Array:
     A feature that learns sees the whole map first. A cell without a valid frame is NaN.
     """
     space = Space.from_dict(run.steering["grid"])
-    patterns = run.patterns()[run.valid]
+    valid = run.valid
+    patterns = run.patterns()[valid]
     feature = make_feature(target, run.axes).partial_fit(patterns)
     outcomes = np.full(len(space.points), np.nan)
-    positions = np.column_stack([getattr(run, name)[run.valid] for name in space.names])
-    cells = [space.index_of(*position) for position in positions]
+    cells = [space.index_of(*position) for position in run.positions[valid]]
     outcomes[cells] = feature.transform(patterns)
     return outcomes
 
@@ -46,14 +60,15 @@ def draw_figure_1(steered: Run, mapped: Run) -> Figure:
     """Draw the map measured point by point beside the map predicted from a few points."""
     space = Space.from_dict(steered.steering["grid"])
     measured, outcomes = measured_outcomes(steered)
-    predicted, _ = predicted_map(steered.steering, measured, outcomes)
+    noise_ratios = _noise_ratios(steered)
+    predicted, _ = predicted_map(steered.steering, measured, outcomes, noise_ratios)
     full = map_outcomes(mapped, steered.steering["target"])
     return plot_figure_1(
         space,
         full,
         predicted,
         measured=measured,
-        best=_reported(steered, measured, outcomes),
+        best=_reported(steered, measured, outcomes, noise_ratios),
         true_best=tuple(space.points[int(np.nanargmax(full))]),
         unit=_unit(steered),
     )
@@ -94,25 +109,27 @@ def draw_run(run: Run) -> Figure:
             "a steered run must have at least 2 outcomes for a prediction, got "
             f"{len(outcomes)} in {run.uid}; its values are in open_run(…).result"
         )
-    mean, sd = predicted_map(run.steering, measured, outcomes)
+    noise_ratios = _noise_ratios(run)
+    mean, sd = predicted_map(run.steering, measured, outcomes, noise_ratios)
     return plot_prediction(
         space,
         mean,
         sd,
         measured=measured,
         outcomes=outcomes,
-        best=_reported(run, measured, outcomes),
+        best=_reported(run, measured, outcomes, noise_ratios),
         n_start=_n_start(run),
         target=run.steering["target"],
         unit=_unit(run),
     )
 
 
-def _reported(run: Run, measured: Array, outcomes: Array) -> list[float]:
+def _reported(run: Run, measured: Array, outcomes: Array, noise_ratios: Array) -> list[float]:
     result = run.result
     if result is not None:
         return [float(result[f"best_{n}"]) for n in AXIS_NAMES if f"best_{n}" in result]
-    return [float(value) for value in measured[int(np.argmax(outcomes))]]
+    best, _ = brightest(outcomes, noise_ratios)
+    return [float(value) for value in measured[best]]
 
 
 def _n_start(run: Run) -> int | None:

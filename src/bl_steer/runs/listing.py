@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.runs.chains import earlier_uid
-from bl_steer.runs.run import Run, status_of
+from bl_steer.runs.run import Run
+from bl_steer.runs.tables import status_of
 from bl_steer.store import Store, find_records, is_being_written, read_record
 
 __all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run", "open_to_resume"]

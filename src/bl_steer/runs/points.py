@@ -19,7 +19,7 @@ from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import Exposure, Readout
 
-__all__ = ["PointResult", "Points", "judge_points"]
+__all__ = ["PointResult", "Points", "judge_points", "judge_sums", "usable"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
@@ -289,3 +289,27 @@ def judge_points(
             ]
             results.append(points.take(exposures))
     return results
+
+
+def judge_sums(
+    start: Mapping[str, Any],
+    readout: Readout,
+    table: Mapping[str, NDArray[Any]],
+    events_of: Sequence[NDArray[np.int_]],
+    total: str,
+) -> list[PointResult]:
+    """Judge points of a stored run whose frames are gone by their sums, the column `total`.
+
+    No frame can then be told from the one before.
+    """
+    points = Points.from_start(start, suspicious=False)
+    totals = table[total]
+    images = np.stack([totals, np.zeros(len(totals))], axis=1)[:, None, None]
+    return judge_points(points, readout, table, events_of, images)
+
+
+def usable(results: Sequence[PointResult]) -> NDArray[np.bool_]:
+    """Return which points gave a pattern that no later one withdrew, shape (n,)."""
+    mask = np.array([result.pattern is not None for result in results], dtype=bool)
+    mask[[point for result in results for point in result.withdrawn]] = False
+    return mask

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from operator import itemgetter
 from pathlib import Path
@@ -16,7 +16,7 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.points import PointResult, Points, judge_points
+from bl_steer.runs.points import PointResult, Points, judge_points, judge_sums, usable
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.tables import (
     PRIMARY,
@@ -24,12 +24,13 @@ from bl_steer.runs.tables import (
     Table,
     parts_from_documents,
     parts_from_tiled,
+    status_of,
     with_outcomes,
     without_stamps,
 )
 from bl_steer.store import StoreError, read_record
 
-__all__ = ["Run", "status_of"]
+__all__ = ["Run"]
 
 
 @dataclass(frozen=True)
@@ -173,29 +174,20 @@ class Run:
         """Whether each point gave a pattern that could be used, shape (n,)."""
         if not self.steering:
             return self._column(f"{self._detector}_valid", default=1.0) > 0
-        try:
-            results = self.results()
-        except StoreError:
-            totals = self.primary.get(f"{self._detector}_total")
-            if totals is None:
-                raise
-            # Frames that are gone are judged by their sums; none can be told from the one before.
-            points = Points.from_start(self.start, suspicious=False)
-            sums = np.stack([totals, np.zeros(len(totals))], axis=1)[:, None, None]
-            results = judge_points(points, self._readout, self.primary, self.events_of, sums)
-        valid = np.array([result.pattern is not None for result in results], dtype=bool)
-        valid[[point for result in results for point in result.withdrawn]] = False
-        return valid
+        return usable(self._judged())
+
+    @property
+    def noise_ratios(self) -> Array:
+        """Variance of each point's noise, in units of that at the run's usual beam, shape (n,)."""
+        return np.array([result.noise_ratio for result in self._judged()], dtype=float)
 
     @property
     def total(self) -> Array:
         """Counts of each point, shape (n,); of the field that was steered on where one was."""
         key = self._readout.field or f"{self._detector}_total"
-        if key in self.primary:
-            return self._column(key, each=np.sum)
-        if self.frames is None:
-            return self._column(key)  # the error that names it
         frames = self.frames
+        if key in self.primary or frames is None:  # if neither, the error that names it
+            return self._column(key, each=np.sum)
         return np.array([float(np.sum(frames[rows])) for rows in self.events_of])
 
     @property
@@ -282,18 +274,29 @@ class Run:
     def patterns(self) -> Array:
         """Return the pattern of each point, shape (n, n_pixels), counts at the nominal beam.
 
-        A point without a pattern (dead frames, no beam) is a row of NaN. A number that was steered
-        on is a pattern of one pixel.
+        A point without a pattern (dead frames, no beam, as a later point may show) is a row of
+        NaN. A number that was steered on is a pattern of one pixel.
 
         Raises
         ------
         StoreError
             When the run stored no frames, or they are not where its documents say.
         """
-        patterns = [result.pattern for result in self.results()]
+        results = self.results()
+        pairs = zip(results, usable(results), strict=True)
+        patterns = [result.pattern if good else None for result, good in pairs]
         n_pixels = max((len(pattern) for pattern in patterns if pattern is not None), default=0)
         rows = [np.full(n_pixels, np.nan) if pattern is None else pattern for pattern in patterns]
         return np.array(rows).reshape(len(rows), n_pixels)
+
+    def _judged(self) -> list[PointResult]:
+        """Return `results`; of frames that are gone, those of their sums."""
+        try:
+            return self.results()
+        except StoreError:
+            if (total := f"{self._detector}_total") not in self.primary:
+                raise
+            return judge_sums(self.start, self._readout, self.primary, self.events_of, total)
 
     def _frames(self) -> Any:
         """Return the frames of the events, in files, or as arrays in the events themselves."""
@@ -350,8 +353,3 @@ class Run:
                 f"{self.uid}; use `primary` for the columns as they are"
             )
         return np.full(self.n_points, default)
-
-
-def status_of(stop: Mapping[str, Any] | None) -> str:
-    """Return how a run ended, by its stop document."""
-    return "unfinished" if stop is None else str(stop["exit_status"])

@@ -14,7 +14,7 @@ from bl_steer.runs.run import Run
 from bl_steer.runs.tables import PRIMARY
 from bl_steer.store import StoreError
 
-__all__ = ["GridMap", "Signal", "is_readable", "map_of", "signal_of", "units_of"]
+__all__ = ["GridMap", "Signal", "is_readable", "map_of", "plane_of", "signal_of", "units_of"]
 
 AXES = ("x", "y", "z")
 
@@ -90,6 +90,23 @@ def map_of(run: Run, signal: Signal) -> GridMap | None:
     for i in np.flatnonzero(sound):
         values[tuple(index[i] for index in where)] = signal.values[i]
     return GridMap(axes, values)
+
+
+def plane_of(run: Run) -> tuple[Array, Array]:
+    """Return where the points of a run on two axes lie: x and y, shape (n,) each.
+
+    Raises
+    ------
+    ValueError
+        When it is on another number of axes.
+    """
+    names = run.axis_keys
+    if len(names) != 2:
+        raise ValueError(
+            f"a map must be on two axes, got {len(names)} ({', '.join(names)}) in run {run.uid}; "
+            "draw it with bl-steer show, or take its numbers with bl-steer export"
+        )
+    return run.x, run.y
 
 
 def units_of(run: Run, key: str, stream: str = PRIMARY) -> str:

@@ -21,6 +21,7 @@ __all__ = [
     "parts_from_documents",
     "parts_from_tiled",
     "read_outcomes",
+    "status_of",
     "with_outcomes",
     "without_stamps",
 ]
@@ -262,3 +263,8 @@ def _tiled_frames(client: Any, n_points: int) -> Frames | None:
     rows = [(source, row) for row in range(n_points)]
     dtype = source.dtype_of(client.dtype)
     return Frames(rows, shape=source.frames_shape, dtype=dtype, problem=problem)
+
+
+def status_of(stop: Mapping[str, Any] | None) -> str:
+    """Return how a run ended, by its stop document."""
+    return "unfinished" if stop is None else str(stop["exit_status"])

@@ -11,9 +11,10 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from bl_steer.agents.ledger import believed
 from bl_steer.protocols import Array
 
-__all__ = ["Best", "Decision", "DetectorDeadError", "same_decision"]
+__all__ = ["Best", "Decision", "DetectorDeadError", "brightest", "same_decision"]
 
 NOT_REPRODUCED = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s")
 """Times of a decision: they depend on the machine and its load."""
@@ -76,6 +77,16 @@ class Best:
     value: float
     sd: float
     z: float = math.nan
+
+
+def brightest(outcomes: Array, noise_ratios: Array) -> tuple[int, float]:
+    """Return which outcome, of shape (n,), is the largest as far as it is believed, and what is.
+
+    Without a model to say what was to be expected, that is the median of the outcomes.
+    """
+    values = believed(outcomes, noise_ratios, float(np.median(outcomes)))
+    best = int(np.argmax(values))
+    return best, float(values[best])
 
 
 def same_decision(first: Decision, second: Decision) -> bool:

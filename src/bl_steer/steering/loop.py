@@ -28,7 +28,7 @@ from bl_steer.protocols import (
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
-from bl_steer.steering.decision import Best, Decision, DetectorDeadError
+from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest
 from bl_steer.steering.suggestions import next_suggestion
 
 __all__ = ["MAX_RETAKES", "Steering", "build_steering", "check_alive"]
@@ -224,14 +224,17 @@ class Steering:
         return "exhausted" if self._exhausted else "interrupted"
 
     def brightest_measured(self) -> Best:
-        """Return the measured spot with the largest outcome; NaN before the first."""
+        """Return the measured spot with the largest outcome; NaN before the first.
+
+        Of an outcome with little beam only a part counts (`bl_steer.agents.ledger.believed`).
+        """
         if not len(self._outcomes):
             nan = float("nan")
             return Best(nan, nan, nan, nan)
-        i = int(np.argmax(self._outcomes))
+        i, value = brightest(self._outcomes, np.array(self._noise_ratios))
         position = self._positions[i]
         x, y, z = _coordinates(position)
-        return Best(x, y, float(self._outcomes[i]), math.nan, z)
+        return Best(x, y, value, math.nan, z)
 
     def report(self) -> Best:
         """Return the spot to report: the agent's recommendation, or the brightest measured one."""

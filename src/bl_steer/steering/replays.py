@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import fields
 from typing import Any
 
+import numpy as np
+
 from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, PredictsMap
@@ -66,7 +68,10 @@ def recorded_decision(table: Mapping[str, Any], point: int) -> Decision:
 
 
 def predicted_map(
-    settings: Mapping[str, Any], measured: Array, outcomes: Array
+    settings: Mapping[str, Any],
+    measured: Array,
+    outcomes: Array,
+    noise_ratios: Array | None = None,
 ) -> tuple[Array, Array]:
     """Predict the objective on the whole grid from a run's outcomes.
 
@@ -75,6 +80,8 @@ def predicted_map(
     settings : the ``steering`` entry of the run's start document
     measured : shape (n, d), positions of the valid points
     outcomes : shape (n,), their outcomes under the last basis, counts
+    noise_ratios : shape (n,), variances of their noise in units of that at the run's usual beam;
+        1 by default
 
     Returns
     -------
@@ -89,10 +96,17 @@ def predicted_map(
         agent = make_agent("bayesian", space, seed=seed)
     if not isinstance(agent, PredictsMap):
         agent = make_agent("bayesian", space, seed=seed)
+    ratios = np.ones(len(outcomes)) if noise_ratios is None else noise_ratios
+    rows = zip(measured, outcomes, ratios, strict=True)
     agent.ingest(
         [
-            {"_id": i, **space.point(position.tolist()), "objective": float(outcome)}
-            for i, (position, outcome) in enumerate(zip(measured, outcomes, strict=True))
+            {
+                "_id": number,
+                **space.point(position.tolist()),
+                "objective": float(outcome),
+                "noise_ratio": float(ratio),
+            }
+            for number, (position, outcome, ratio) in enumerate(rows)
         ]
     )
     if not isinstance(agent, PredictsMap):

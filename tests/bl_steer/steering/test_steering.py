@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from bl_steer.agents import BayesianAgent, Space
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features import make_feature
 from bl_steer.protocols import Array
+from bl_steer.runs import PointResult
 from bl_steer.steering import (
     DetectorDeadError,
     Steering,
@@ -58,6 +60,39 @@ def test_a_replay_repeats_every_decision_bit_for_bit(film: SigeFilm) -> None:
     again = list(replay(SETTINGS, film.axes, usable(patterns, valid)))
     assert len(again) == SETTINGS["budget"]
     assert all(map(same_decision, decisions, again))
+
+
+def test_a_bright_reading_with_little_beam_is_not_taken_at_its_word() -> None:
+    settings = SETTINGS | {"target": "field:n", "agent": "raster", "agent_options": {}}
+    best = []
+    for noise_ratio in (1.0, 10.0):
+        steering = build_steering(settings | {"noise_per_point": True}, FrameAxes.channels((1, 1)))
+        for counts, ratio in ((50.0, 1.0), (60.0, 1.0), (80.0, noise_ratio), (55.0, 1.0)):
+            steering.decide()
+            steering.observe(PointResult(np.array([counts]), noise_ratio=ratio))
+        best.append((steering.report().value, steering.decide().best_so_far))
+    assert best == [(80.0, 80.0), (60.0, 60.0)]
+
+
+def test_the_predicted_map_is_that_of_the_agent_which_knows_of_noise() -> None:
+    space = Space.from_dict(SETTINGS["grid"])
+    measured = space.points[::4]
+    outcomes = 100.0 + measured[:, 0]
+    outcomes[5] = 400.0
+    ratios = np.where(outcomes == 400.0, 10.0, 1.0)
+    agent = BayesianAgent(space, seed=SETTINGS["seed"], **SETTINGS["agent_options"])
+    agent.ingest(
+        [
+            {**space.point(position), "objective": outcome, "noise_ratio": ratio}
+            for position, outcome, ratio in zip(measured, outcomes, ratios, strict=True)
+        ]
+    )
+    expected, sd = agent.predict(space.points)
+    mean, own_sd = predicted_map(SETTINGS, measured, outcomes, ratios)
+    np.testing.assert_array_equal(mean, expected)
+    np.testing.assert_array_equal(own_sd, sd)
+    naive, _ = predicted_map(SETTINGS, measured, outcomes)
+    assert naive[20] > mean[20]
 
 
 def test_a_replay_notices_a_pattern_that_was_changed(film: SigeFilm) -> None:

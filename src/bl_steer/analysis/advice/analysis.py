@@ -30,6 +30,8 @@ from bl_steer.protocols import (
     Progress,
     Table,
 )
+from bl_steer.runs.signal import plane_of
+from bl_steer.steering.decision import brightest
 
 __all__ = ["AdviceParams", "SteeringAdvice"]
 
@@ -80,13 +82,15 @@ class SteeringAdvice:
 
     def inputs_of(self, run: Any) -> Inputs:
         """Return a stored run's valid points and the counts of each."""
-        if run.frames is None or not run.valid.any():
+        if (run.frames is None and not run.steering) or not run.valid.any():
             raise ValueError(
                 f"advice must come from measured points, got none in run {run.uid}; choose a run "
                 "of map_sample or find_hotspot"
             )
-        value = run.patterns().sum(axis=1)
-        arrays = {"x": run.x, "y": run.y, "value": value}
+        x, y = plane_of(run)
+        arrays = {"x": x, "y": y, "value": run.patterns().sum(axis=1)}
+        if (run.noise_ratios != 1.0).any():
+            arrays["noise_ratio"] = run.noise_ratios
         unit = str(run.start.get("sample", {}).get("unit", "um"))
         return Inputs(arrays, {"unit": unit}, {"run": run.uid})
 
@@ -97,7 +101,8 @@ class SteeringAdvice:
 
         Parameters
         ----------
-        inputs : arrays ``x``, ``y`` and ``value``, (n_points,) each; rows with NaN are left out
+        inputs : arrays ``x``, ``y`` and ``value``, (n_points,) each; rows with NaN are left out.
+            ``noise_ratio``, where there is one, as for `bl_steer.protocols.Agent.ingest`
 
         Returns
         -------
@@ -163,7 +168,7 @@ def _learnt(
     """Return from which of the points is learnt, booleans (n,)."""
     if params.method != "bayesian":
         return np.ones(len(points["x"]), bool)
-    best = int(np.argmax(sign * points["value"]))
+    best, _ = brightest(sign * points["value"], points["noise_ratio"])
     return spread_out(points, most_learnt(len(space)), best)
 
 
@@ -183,9 +188,10 @@ def _trained(
         options = {"n_start": N_START, "warp": "sqrt" if counts else "none"}
     agent = make_agent(params.method, space, seed=params.seed, **options)
     values = np.where(learnt, sign * points["value"], np.nan)
+    columns = points["x"], points["y"], values, points["noise_ratio"]
     rows = [
-        {"x": float(x), "y": float(y), "objective": float(v)}
-        for x, y, v in zip(points["x"], points["y"], values, strict=True)
+        {"x": float(x), "y": float(y), "objective": float(v), "noise_ratio": float(ratio)}
+        for x, y, v, ratio in zip(*columns, strict=True)
     ]
     agent.ingest(rows)
     # No measured point is suggested again, whether it is learnt from or not.
@@ -233,5 +239,5 @@ def _suggest(agent: Agent, params: AdviceParams, sign: float, progress: Progress
 
 
 def _best(points: Mapping[str, Array], sign: float) -> Table:
-    at = int(np.argmax(sign * points["value"]))
-    return {key: column[at : at + 1] for key, column in points.items()}
+    at, _ = brightest(sign * points["value"], points["noise_ratio"])
+    return {key: points[key][at : at + 1] for key in ("x", "y", "value")}

@@ -18,7 +18,7 @@ N_START = 5
 
 
 def checked_points(inputs: Inputs) -> dict[str, Array]:
-    """Return x, y and value of the points where all three are finite.
+    """Return x, y, value and noise ratio of the points where all are finite.
 
     Raises
     ------
@@ -32,6 +32,9 @@ def checked_points(inputs: Inputs) -> dict[str, Array]:
             f"{', '.join(missing)} is missing"
         )
     columns = {key: np.asarray(inputs.arrays[key], dtype=float) for key in ("x", "y", "value")}
+    columns["noise_ratio"] = np.asarray(
+        inputs.arrays.get("noise_ratio", np.ones_like(columns["value"])), dtype=float
+    )
     shapes = {column.shape for column in columns.values()}
     if len(shapes) > 1 or columns["x"].ndim != 1:
         raise ValueError(f"x, y and value must have one length, got shapes {sorted(shapes)}")

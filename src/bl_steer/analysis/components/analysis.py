@@ -22,6 +22,7 @@ from bl_steer.analysis.components.checks import (
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.features import parse_reference
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.runs.signal import plane_of
 
 __all__ = ["ComponentParams", "MapComponents"]
 
@@ -88,9 +89,10 @@ class MapComponents:
                 f"components must come from a map with frames, got {run.n_points} points without "
                 f"in run {run.uid}; choose a run of map_sample or find_hotspot"
             )
+        x, y = plane_of(run)
         patterns = run.patterns()
         usable = ~np.isnan(patterns).any(axis=1)
-        arrays = {"patterns": patterns[usable], "x": run.x[usable], "y": run.y[usable]}
+        arrays = {"patterns": patterns[usable], "x": x[usable], "y": y[usable]}
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
         unit = str(run.start.get("sample", {}).get("unit", "um"))

@@ -39,6 +39,19 @@ def test_a_minimum_is_found_like_a_maximum_turned_round() -> None:
     assert result.tables["best"]["value"][0] == turned.arrays["value"].min()
 
 
+def test_a_bright_value_with_much_noise_is_not_the_best() -> None:
+    inputs = points()
+    value, noise_ratio = inputs.arrays["value"].copy(), np.ones(25)
+    true_best = int(value.argmax())
+    dark = int(value.argmin())
+    value[dark], noise_ratio[dark] = 1.5 * value.max(), 10.0
+    arrays = {**inputs.arrays, "value": value}
+    result = SteeringAdvice().run(Inputs(arrays | {"noise_ratio": noise_ratio}), AdviceParams())
+    assert result.tables["best"]["value"].tolist() == [value[true_best]]
+    result = SteeringAdvice().run(Inputs(arrays), AdviceParams())
+    assert result.tables["best"]["value"].tolist() == [value[dark]]
+
+
 def test_the_same_points_give_the_same_digest() -> None:
     first, second = (SteeringAdvice().run(points(), AdviceParams()) for _ in range(2))
     other = SteeringAdvice().run(points(), AdviceParams(seed=1, method="sobol"))
