@@ -100,7 +100,7 @@ class RunQueue:
                 f"{ANSWER_MS / 1000:g} s; start it, or check the address"
             ) from error
         if not answer.get("success", True):
-            raise QueueError(f"the queue server refused {method}: {answer['msg']}")
+            raise QueueError(f"the queue server refused {method}: {answer.get('msg', answer)}")
         return dict(answer)
 
     def run(self, name: str, *args: Any, **kwargs: Any) -> str:
@@ -123,7 +123,7 @@ class RunQueue:
                 self.call("queue_start")
             return self._wait(uid, name)
         finally:
-            self._take_out(item)
+            self._take_out(uid)
 
     def _wait(self, uid: str, name: str) -> str:
         history, idle = None, 0
@@ -147,10 +147,15 @@ class RunQueue:
             "resume the queue, or give timeout_s"
         )
 
-    def _take_out(self, item: Mapping[str, Any]) -> None:
-        """Remove a plan from the queue, where an aborted one stands again, under another uid."""
+    def _take_out(self, uid: str) -> None:
+        """Remove a plan from the queue, where one that was not done stands again.
+
+        It has another uid there, and the result that the history has of it.
+        """
+        items = self.call("history_get")["items"]
+        results = [item["result"] for item in items if item["item_uid"] == uid]
         for queued in self.call("queue_get")["items"]:
-            if queued["name"] == item["name"] and queued["kwargs"] == item["kwargs"]:
+            if queued["item_uid"] == uid or queued.get("result") in results:
                 self.call("queue_item_remove", uid=queued["item_uid"])
 
     def close(self) -> None:
@@ -265,9 +270,14 @@ def _as_json(decision: Decision) -> dict[str, Any]:
 
 def _only_run(item: Mapping[str, Any]) -> str:
     result = item["result"]
-    if result["exit_status"] != "completed" or len(result["run_uids"]) != 1:
+    if result["exit_status"] != "completed":
         raise QueueError(
             f"{item['name']} must be carried out, got it {result['exit_status']}"
             f"{': ' * bool(result['msg'])}{result['msg']}; see the queue server's history"
         )
-    return str(result["run_uids"][0])
+    uids = result["run_uids"]
+    if len(uids) != 1:
+        raise QueueError(
+            f"{item['name']} must open one run, got {len(uids)}; submit it to the queue yourself"
+        )
+    return str(uids[0])

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -15,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 pytest.importorskip("bluesky_queueserver")
 
@@ -31,12 +32,9 @@ from bl_steer.steering import Decision, SuggestionError
 REDIS = shutil.which("redis-server")
 GRID = {"x": {"start": 0, "stop": 150, "num": 11}, "y": {"start": 0, "stop": 150, "num": 11}}
 ZONE = {"box": [[0, 0], [40, 150]]}
-ANYTHING = {
-    "allowed_plans": [None],
-    "forbidden_plans": [":^_"],
-    "allowed_devices": [":?.*:depth=5"],
-    "forbidden_devices": [":^_:?.*"],
-}
+PAGE = (Path(__file__).parents[3] / "docs" / "how-to" / "queue_server.md").read_text()
+LINES = dict(re.findall(r"```(\w+)\n(.*?)```", PAGE.partition("## What JSON says")[0], re.S))
+SHELL = LINES["sh"].splitlines()
 
 
 def free_port() -> int:
@@ -46,43 +44,46 @@ def free_port() -> int:
 
 
 class QueueServer:
-    """Redis and the queue server on loopback, with the simulated beamline in its worker."""
+    """Redis and the queue server on loopback, as the how-to page starts them.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    startup : what its worker has, by default the simulated beamline
+    """
+
+    def __init__(self, folder: Path, startup: str = "from bl_steer.startup import *\n") -> None:
         self.data = folder / "data"
-        startup = folder / "startup"
-        startup.mkdir()
-        (startup / "00_startup.py").write_text("from bl_steer.startup import *\n")
-        (startup / "user_group_permissions.yaml").write_text(
-            yaml.safe_dump({"user_groups": {"root": ANYTHING, "primary": ANYTHING}})
-        )
+        (folder / "startup").mkdir()
+        (folder / "startup" / "00_startup.py").write_text(startup)
+        (folder / "startup" / "user_group_permissions.yaml").write_text(LINES["yaml"])
         redis, control, info = free_port(), free_port(), free_port()
         self.address = f"tcp://127.0.0.1:{control}"
-        assert REDIS is not None
         self._log = (folder / "log").open("w")
-        quiet: dict[str, Any] = {"stdout": self._log, "stderr": subprocess.STDOUT}
-        unsaved = ["--save", "", "--appendonly", "no", "--dir", os.fspath(folder)]
+        started = [shlex.split(line.removesuffix("&")) for line in SHELL if line.endswith("&")]
+        ports = [
+            ["--port", str(redis), "--dir", os.fspath(folder)],
+            [
+                f"--redis-addr=127.0.0.1:{redis}",
+                f"--zmq-control-addr={self.address}",
+                f"--zmq-info-addr=tcp://127.0.0.1:{info}",
+            ],
+        ]
+        self.environment = os.environ | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "BL_STEER_DATA_DIR": os.fspath(self.data),
+            "BL_STEER_SAMPLE": "smooth",
+            "BL_STEER_SEED": "1",
+            "QSERVER_ZMQ_CONTROL_ADDRESS": self.address,
+        }
         self._processes = [
             subprocess.Popen(
-                [REDIS, "--port", str(redis), "--bind", "127.0.0.1", *unsaved], **quiet
-            ),
-            subprocess.Popen(
-                [
-                    os.fspath(Path(sys.executable).with_name("start-re-manager")),
-                    f"--startup-dir={startup}",
-                    "--keep-re",
-                    f"--redis-addr=127.0.0.1:{redis}",
-                    f"--zmq-control-addr={self.address}",
-                    f"--zmq-info-addr=tcp://127.0.0.1:{info}",
-                ],
-                env=os.environ
-                | {
-                    "BL_STEER_DATA_DIR": os.fspath(self.data),
-                    "BL_STEER_SAMPLE": "smooth",
-                    "BL_STEER_SEED": "1",
-                },
-                **quiet,
-            ),
+                [str(shutil.which(command, path=self.environment["PATH"])), *options, *more],
+                cwd=folder,
+                env=self.environment,
+                stdout=self._log,
+                stderr=subprocess.STDOUT,
+            )
+            for (command, *options), more in zip(started, ports, strict=True)
         ]
         self.queue = RunQueue(self.address, timeout_s=180.0)
 
@@ -333,6 +334,44 @@ def test_plan_that_is_aborted_is_told_and_leaves_the_queue(server: QueueServer) 
         with pytest.raises(QueueError, match="must be carried out, got it aborted"):
             told.result(60.0)
     assert not server.queue.call("queue_get")["items"]
+
+
+@pytest.mark.skipif(REDIS is None, reason="redis-server is missing (make system)")
+def test_fifteen_lines_steer_devices_of_ophyd_sim(tmp_path: Path) -> None:
+    lines = [line for block in LINES.values() for line in block.splitlines()]
+    assert sum(bool(line) for line in lines) == 15
+    server = QueueServer(tmp_path, LINES["python"])
+    printed = ""
+    try:
+        server.until(lambda s: s["manager_state"] == "idle")
+        for line in (line for line in SHELL if not line.endswith("&")):
+            printed = subprocess.run(
+                shlex.split(line),
+                cwd=tmp_path,
+                env=server.environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            if line.startswith("qserver environment"):
+                server.until(lambda s: bool(s["worker_environment_exists"]))
+            server.until(lambda s: s["manager_state"] == "idle")
+    finally:
+        server.close()
+    assert re.search(r"status +success\nn_points +24\n", printed)
+    best = [float(re.search(rf"best_{axis} +(\S+)", printed).group(1)) for axis in "xy"]
+    assert np.hypot(best[0] - 60.0, best[1] - 100.0) <= 5.0
+
+
+def test_like_plan_of_somebody_else_stays_in_the_queue(server: QueueServer) -> None:
+    kwargs: dict[str, Any] = {"points": [[160, 75]], "grid": GRID}
+    theirs = server.add("map_sample", "det", "stage", **kwargs)
+    with (
+        RunQueue(server.address, start=False, timeout_s=1.0) as queue,
+        pytest.raises(QueueError, match="map_sample must be done within 1 s"),
+    ):
+        queue.run("map_sample", "det", "stage", **kwargs)
+    assert [item["item_uid"] for item in server.queue.call("queue_get")["items"]] == [theirs]
 
 
 def test_silent_server_is_told_with_its_address() -> None:
