@@ -7,12 +7,14 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bluesky.protocols import Readable
+from bluesky.utils import separate_devices
 
 from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
 from bl_steer.features import DEFAULT_TARGET
 
 __all__ = [
     "check_field",
+    "check_keys",
     "check_readable",
     "default_target",
     "detectors_of",
@@ -146,6 +148,34 @@ def check_field(field: str, keys: Mapping[str, Any]) -> None:
             f"target field:KEY must name a number, got {field!r}, {dtype} of shape {shape}; name "
             "another data key, or steer on frames with total, roi:, ref: or nmf:"
         )
+
+
+def check_keys(devices: Iterable[Any], described: Mapping[str, Mapping[str, Any]]) -> None:
+    """Refuse data keys that an event cannot hold.
+
+    Parameters
+    ----------
+    described : what each device says of its data keys, by its name
+
+    Raises
+    ------
+    ValueError
+        For a key with a dot or a slash, and for one that two devices have.
+    """
+    owners: dict[str, Any] = {}
+    for device in separate_devices(devices):
+        for key in described[device.name]:
+            if "." in key or "/" in key:
+                raise ValueError(
+                    f"a data key must be without . and /, got {key!r} of {device.name}; give the "
+                    "signal another name"
+                )
+            other = owners.setdefault(key, device)
+            if other is not device:
+                raise ValueError(
+                    f"a data key must be that of one device, got {key!r} of {other.name} and of "
+                    f"{device.name}; give one of them another name"
+                )
 
 
 def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:

@@ -21,6 +21,7 @@ from devices.frames_writer import FramesWriter
 from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
 from plans.stubs.detectors import (
     check_field,
+    check_keys,
     check_readable,
     default_target,
     detectors_of,
@@ -130,6 +131,7 @@ class PointReader:
         described = {}
         for device in self.devices:
             described[device.name] = yield from describe(device)
+        check_keys(self.devices, described)
         for axis in self.axes:
             self._readbacks.append(readback_key(axis, (yield from describe(axis))))
         if self.monitor is not None:
@@ -147,12 +149,13 @@ class PointReader:
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field in keys or (self.field is not None and complete and self.field not in hinted):
             check_field(self.field, keys)
-        if self.field is None and complete and not has_frames(self.detector, own):
+        known = complete or not hinted
+        if self.field is None and known and not has_frames(self.detector, own):
             if number is None:
                 raise ValueError(
-                    f"the detector must read a number or frames, got {', '.join(map(repr, own))} "
-                    f"of {self.detector.name}; give another detector first, or name a number with "
-                    "target='field:KEY'"
+                    f"the detector must read a number or frames, got "
+                    f"{', '.join(map(repr, own)) or 'nothing'} of {self.detector.name}; give "
+                    "another detector first, or name a number with target='field:KEY'"
                 )
             raise ValueError(
                 f"target {self.target} must have frames, got {self.detector.name} without any; "
@@ -239,10 +242,8 @@ class PointReader:
             yield from bpp.finalize_wrapper(run(), lambda: _unsubscribe(token))
 
         prepare = getattr(self.per_point, "prepare", None)
-        if prepare is None:
-            yield from followed()
-        else:
-            yield from prepare(self.detectors, followed())
+        plan = followed() if prepare is None else prepare(self.detectors, followed())
+        yield from bounded(plan, self.timeout_s)
 
     def measure(self, position: Sequence[float], number: int) -> MsgGenerator[None]:
         """Measure one point; `take` then tells what it gave."""
@@ -252,7 +253,7 @@ class PointReader:
         stub = self.per_point(devices, where)
         if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
             stub = saved_once(stub)
-        yield from bounded(within_bounds(stub, self._space, self.axes, position), self.timeout_s)
+        yield from within_bounds(stub, self._space, self.axes, position)
         self._pending = True
         self._asked = where
 

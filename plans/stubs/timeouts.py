@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -28,6 +29,24 @@ LATE_S = 0.2
 STOP_S = 10.0
 """For what is stopped to come to an end."""
 
+_MUST = {
+    "set": "arrive at",
+    "trigger": "end its exposure",
+    "stage": "be staged",
+    "unstage": "be unstaged",
+    "prepare": "be prepared",
+    "kickoff": "begin to fly",
+    "complete": "end its flight",
+}
+"""What is waited for, by the message that began it."""
+
+
+@dataclass(frozen=True)
+class _Task:
+    msg: Msg
+    allowed_s: float
+    status: Any
+
 
 class WaitTimeoutError(TimeoutError):
     """A device did not end in time what it was told to do."""
@@ -49,44 +68,49 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
     WaitTimeoutError
         Naming the device, what it was told, and where it is.
     """
-    under_way: dict[Any, list[tuple[Msg, float]]] = {}
-    statuses: list[tuple[Any, Any]] = []
+    under_way: dict[Any, list[_Task]] = {}
+    begun: list[_Task] = []
 
     def send(msg: Msg) -> MsgGenerator[Any]:
-        waited: list[tuple[Msg, float]] = []
-        if msg.command in ("set", "trigger") and msg.kwargs.get("group") is not None:
+        waited: list[_Task] = []
+        allowed = math.inf
+        group = msg.kwargs.get("group")  # of which the RunEngine may rob the message
+        if msg.command in _MUST:
             allowed = timeout_s if timeout_s is not None else _allowed_s(msg)
-            under_way.setdefault(msg.kwargs["group"], []).append((msg, allowed))
         elif msg.command == "wait":
-            waited = under_way.pop(msg.args[0] if msg.args else msg.kwargs.get("group"), [])
+            waited = under_way.pop(msg.args[0] if msg.args else group, [])
             if waited and msg.kwargs.get("timeout") is None:
-                limit = max(allowed for _, allowed in waited)
+                limit = max(task.allowed_s for task in waited)
                 msg = msg._replace(kwargs={**msg.kwargs, "timeout": limit})
         try:
             answer = yield msg
-            if msg.command in ("set", "trigger") and answer is not None:
-                statuses[:] = [(device, status) for device, status in statuses if not status.done]
-                statuses.append((msg.obj, answer))
-            return answer
         except FailedStatus:  # a device has said itself what is wrong
-            yield from _ended(statuses)
+            yield from _ended(begun)
             raise
         except TimeoutError as failure:
             if not waited:
                 raise
             raise _named(failure, waited) from failure
+        # What answers with no status, as most that are staged, is done.
+        if msg.command in _MUST and (answer is None or hasattr(answer, "done")):
+            task = _Task(msg, allowed, answer)
+            if group is not None:
+                under_way.setdefault(group, []).append(task)
+            if answer is not None:
+                begun[:] = [*(other for other in begun if not other.status.done), task]
+        return answer
 
     return (yield from carried_out(plan, send))
 
 
-def _ended(statuses: Sequence[tuple[Any, Any]]) -> MsgGenerator[None]:
+def _ended(tasks: Sequence[_Task]) -> MsgGenerator[None]:
     """Stop what is under way beside what has failed, until it has ended or failed too."""
     patience_s = STOP_S
-    for device, status in statuses:
-        if not status.done and hasattr(device, "stop"):
+    for task in tasks:
+        if not task.status.done and hasattr(task.msg.obj, "stop"):
             with suppress(Exception):  # it may be as lost
-                yield from bps.stop(device)
-    while patience_s > STOP_S - LATE_S or not all(status.done for _, status in statuses):
+                yield from bps.stop(task.msg.obj)
+    while patience_s > STOP_S - LATE_S or not all(task.status.done for task in tasks):
         if patience_s < 0.0:
             break
         patience_s -= POLL_S
@@ -111,7 +135,7 @@ def exposure_s_of(detector: Any) -> float:
 
 def _allowed_s(msg: Msg) -> float:
     device = msg.obj
-    if msg.command == "trigger":
+    if msg.command != "set":
         seconds = exposure_s_of(device)
         return EXPOSURE_S if math.isnan(seconds) else 2.0 * seconds + MARGIN_S
     velocity, settle = _number(device, "velocity"), getattr(device, "settle_time", 0.0)
@@ -134,23 +158,21 @@ def _number(device: Any, path: str) -> float:
     return math.nan
 
 
-def _named(failure: TimeoutError, waited: list[tuple[Msg, float]]) -> WaitTimeoutError:
-    late = [(msg, allowed) for msg, allowed in waited if not _has_arrived(msg)] or waited
-    said = []
-    for msg, allowed in late:
-        if msg.command == "trigger":
-            said.append(f"{msg.obj.name} must end its exposure within {allowed:.3g} s, got no end")
-        else:
-            where = getattr(msg.obj, "position", None)
-            here = f"it stand at {where:g}" if isinstance(where, int | float) else "no end"
-            said.append(
-                f"{msg.obj.name} must arrive at {msg.args[0]:g} within {allowed:.3g} s, got {here}"
-            )
-    error = WaitTimeoutError("; ".join(said) + "; check the device, or allow more with timeout_s")
+def _named(failure: TimeoutError, waited: list[_Task]) -> WaitTimeoutError:
+    late = [task for task in waited if not getattr(task.status, "done", False)] or waited
+    error = WaitTimeoutError(
+        "; ".join(map(_told, late)) + "; check the device, or allow more with timeout_s"
+    )
     error.__cause__ = failure
     return error
 
 
-def _has_arrived(msg: Msg) -> bool:
-    moving = getattr(msg.obj, "moving", None)
-    return msg.command == "set" and moving is False
+def _told(task: _Task) -> str:
+    device, must = task.msg.obj, _MUST[task.msg.command]
+    end = "no end"
+    if task.msg.command == "set":
+        goal = task.msg.args[0]
+        must = f"{must} {goal:g}" if isinstance(goal, int | float) else f"{must} {goal!r}"
+        where = getattr(device, "position", None)
+        end = f"it stand at {where:g}" if isinstance(where, int | float) else end
+    return f"{device.name} must {must} within {task.allowed_s:.3g} s, got {end}"

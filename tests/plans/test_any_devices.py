@@ -9,13 +9,16 @@ import bluesky.plan_stubs as bps
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from ophyd import Device
 from ophyd.sim import Syn2DGauss, SynAxis, SynGauss, SynSignal, SynSignalWithRegistry
+from ophyd.status import Status
 
 from bl_steer.agents import Space
 from bl_steer.analysis.advice.analysis import SteeringAdvice
 from bl_steer.plotting.runs import draw_run, map_outcomes
 from bl_steer.steering import differing_decisions
 from plans import find_hotspot, map_sample
+from plans.stubs.timeouts import WaitTimeoutError
 
 GRID = {"x": list(range(0, 101, 10)), "y": {"start": 0, "stop": 100, "num": 11}}
 LINE = {"x": {"start": 0, "stop": 100, "step": 2}}
@@ -183,6 +186,61 @@ def test_what_a_device_lacks_is_said_before_anything_moves(
         RE(find_hotspot(counter, axes, **{"grid": GRID, **options}))
     assert not documents.all
     assert axes[0].position == 0
+
+
+def _renamed() -> SynAxis:
+    axis = SynAxis(name="mx")
+    axis.readback.name = "sample.x:RBV"
+    return axis
+
+
+@pytest.mark.parametrize(
+    ("detector", "axis", "problem"),
+    [
+        (SynSignal(name="s"), _renamed(), r"without \. and /, got 'sample.x:RBV' of mx"),
+        (SynSignal(name="mx"), SynAxis(name="mx"), "that of one device, got 'mx' of mx and of mx"),
+        (Device(name="empty"), SynAxis(name="mx"), "a number or frames, got nothing of empty"),
+    ],
+)
+def test_data_keys_that_no_event_can_hold_are_refused_before_anything_moves(
+    detector: Any, axis: SynAxis, problem: str, RE: RunEngine, documents: Any
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        RE(find_hotspot(detector, axis, grid=LINE))
+    assert not documents.all
+
+
+class Endless(SynSignal):
+    """A signal whose `slow` method returns a status that never ends."""
+
+    slow = "trigger"
+
+    def trigger(self) -> Any:
+        return Status() if self.slow == "trigger" else super().trigger()
+
+    def stage(self) -> Any:
+        return Status() if self.slow == "stage" else [self]
+
+    def unstage(self) -> Any:
+        return Status() if self.slow == "unstage" else [self]
+
+
+@pytest.mark.parametrize(
+    ("slow", "problem"),
+    [
+        ("trigger", "^slow must end its exposure within 0.3 s, got no end; check"),
+        ("stage", "^slow must be staged within 0.3 s, got no end; check"),
+        ("unstage", "^slow must be unstaged within 0.3 s, got no end; check"),
+    ],
+)
+def test_of_all_that_is_waited_for_the_one_that_does_not_end_is_named(
+    slow: str, problem: str, RE: RunEngine, axes: tuple[SynAxis, SynAxis], counter: Any
+) -> None:
+    monitor = Endless(func=lambda: 1.0, name="slow")
+    monitor.slow = slow
+    plan = find_hotspot(counter, axes, monitor=monitor, grid=GRID, budget=2, timeout_s=0.3)
+    with pytest.raises(WaitTimeoutError, match=problem):
+        RE(plan)
 
 
 def test_an_array_within_the_events_is_no_number(

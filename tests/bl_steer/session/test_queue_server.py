@@ -340,22 +340,30 @@ def test_plan_that_is_aborted_is_told_and_leaves_the_queue(server: QueueServer) 
 def test_fifteen_lines_steer_devices_of_ophyd_sim(tmp_path: Path) -> None:
     lines = [line for block in LINES.values() for line in block.splitlines()]
     assert sum(bool(line) for line in lines) == 15
+    done: dict[str, Callable[[dict[str, Any]], bool]] = {
+        "qserver environment open": lambda s: bool(s["worker_environment_exists"]),
+        "qserver queue add": lambda s: s["items_in_queue"] == 1,
+        "qserver queue start": lambda s: s["items_in_history"] == 1,
+        "bl-steer show": lambda s: True,
+    }
     server = QueueServer(tmp_path, LINES["python"])
-    printed = ""
+    environment = {k: v for k, v in server.environment.items() if not k.startswith("BL_STEER_")}
     try:
         server.until(lambda s: s["manager_state"] == "idle")
         for line in (line for line in SHELL if not line.endswith("&")):
-            printed = subprocess.run(
+            told = subprocess.run(
                 shlex.split(line),
                 cwd=tmp_path,
-                env=server.environment,
+                env=environment,
                 capture_output=True,
                 text=True,
-                check=True,
-            ).stdout
-            if line.startswith("qserver environment"):
-                server.until(lambda s: bool(s["worker_environment_exists"]))
-            server.until(lambda s: s["manager_state"] == "idle")
+                check=False,
+            )
+            printed = told.stdout
+            # 3: on a busy machine the answer may take more than the 2 s that qserver waits for it.
+            assert told.returncode in ((0, 3) if line.startswith("qserver") else (0,)), printed
+            (reached,) = (done[start] for start in done if line.startswith(start))
+            server.until(lambda s, reached=reached: reached(s) and s["manager_state"] == "idle")
     finally:
         server.close()
     assert re.search(r"status +success\nn_points +24\n", printed)
