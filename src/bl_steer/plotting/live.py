@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
 from bl_steer.progress import Bar
-from bl_steer.runs import read_outcomes
+from bl_steer.runs import Exposure, Points, Readout, read_outcomes
 from bl_steer.steering import predicted_map
 
 __all__ = ["LiveMap", "Progress"]
@@ -133,18 +133,33 @@ class LiveMap(_Watcher):
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
         self._settings = settings if "target" in settings else None
-        self._positions: list[list[float]] = []
+        # By the number of the point: a run that carries another on begins with a later one.
+        self._positions: dict[int, list[float]] = {}
+        self._noise_ratios: dict[int, float] = {}
+        self._monitor_key = Readout.from_start(doc).monitor
+        self._beam = Points.from_start(doc, suspicious=False)
+        self._exposures: list[Exposure] = []
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
 
     def event(self, stream: str, data: Document) -> None:
         """Keep the latest decision; the drawing thread takes it when it is free."""
-        if self._settings is None or stream not in ("decisions", "result"):
+        if self._settings is None:
             return
+        counts = data.get(self._monitor_key) if self._monitor_key is not None else None
+        if stream == "primary" and counts is not None:
+            self._exposures.append(Exposure(np.ones((1, 1, 1)), float(counts)))
+        if stream not in ("decisions", "result"):
+            return
+        if self._exposures and self._settings.get("noise_per_point", False):
+            self._noise_ratios[max(self._positions)] = self._beam.take(self._exposures).noise_ratio
+        self._exposures = []
         if stream == "decisions":
-            self._positions.append(_at(data))
-        self._offer({**data, "positions": np.array(self._positions)})
+            self._positions[int(data["point"])] = _at(data)
+        self._offer(
+            {**data, "positions": self._positions.copy(), "noise": self._noise_ratios.copy()}
+        )
 
     def stop(self) -> None:
         """Draw the last state, and end the thread."""
@@ -169,13 +184,15 @@ class LiveMap(_Watcher):
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
         space = Space.from_dict(self._settings["grid"])
-        outcomes = read_outcomes(data["outcomes"])[: len(data["positions"])]
-        done = np.isfinite(outcomes)
-        measured = data["positions"][done]
+        known = read_outcomes(data["outcomes"])
+        done = [n for n in data["positions"] if n < len(known) and np.isfinite(known[n])]
+        outcomes = known[done]
+        measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
+        noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")
         values = sd = np.zeros(len(space.points))
-        if done.any():
-            values, sd = predicted_map(self._settings, measured, outcomes[done])
+        if done:
+            values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
         over = "best_value" in data
         plot_map(
             space,
@@ -183,10 +200,10 @@ class LiveMap(_Watcher):
             ax=figure.subplots(),
             sd=sd,
             measured=measured,
-            outcomes=outcomes[done],
-            best=_at(data, "best_") if done.any() else None,
+            outcomes=outcomes,
+            best=_at(data, "best_") if done else None,
             coming=None if over else _at(data),
-            title=f"{self._settings['target']}: {done.sum()} points",
+            title=f"{self._settings['target']}: {len(done)} points",
         )
         return figure
 

@@ -12,7 +12,7 @@ What a session stands at is an `Instrument` of `bl_steer.session.instruments`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial, wraps
 from pathlib import Path
@@ -48,7 +48,7 @@ class Session:
     Parameters
     ----------
     store : where runs go, and the frames of detectors that have no folder yet
-    instrument : devices and sample
+    instrument : devices and sample, or the devices by name alone
     progress : show a progress bar
     analyses : carry out what runs ask for with ``md={"analyses": ["components"]}``
     close_store : close the store with the session
@@ -63,12 +63,14 @@ class Session:
     def __init__(
         self,
         store: Store,
-        instrument: Instrument,
+        instrument: Instrument | Mapping[str, Any],
         *,
         progress: bool = True,
         analyses: bool = True,
         close_store: bool = False,
     ) -> None:
+        if not isinstance(instrument, Instrument):
+            instrument = Instrument("your own devices", instrument)
         self.store = store
         self.instrument = instrument
         self.db = store.catalog

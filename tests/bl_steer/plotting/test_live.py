@@ -4,14 +4,18 @@ import io
 import logging
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from bluesky import RunEngine
 from matplotlib.figure import Figure
+from ophyd.sim import Syn2DGauss, SynAxis, SynSignal
 
 from bl_steer.agents import Space
 from bl_steer.plotting.live import LiveMap, Progress
+from bl_steer.plotting.runs import measured_outcomes
+from bl_steer.steering import predicted_map
 from plans import find_hotspot, map_sample
 from simulators.film.beamline import SimulatedBeamline
 
@@ -45,6 +49,38 @@ def test_the_live_map_shows_points_and_ends_with_the_run(
     assert axes.get_xlabel() == "x (µm)"
     measured = axes.collections[1].get_offsets()
     assert len(np.unique(np.asarray(measured), axis=0)) == 12
+
+
+def test_the_live_map_is_the_model_of_the_agent_which_knows_of_noise(
+    RE: RunEngine, documents: Any
+) -> None:
+    figures: list[Figure] = []
+    RE.subscribe(LiveMap(figures.append))
+    x, y = SynAxis(name="x"), SynAxis(name="y")
+    det = Syn2DGauss("det", x, "x", y, "y", center=(60, 100), Imax=1000, sigma=30)
+    beam = iter([100.0] * 4 + [15.0, 20.0] + [100.0] * 20)
+    monitor = SynSignal(func=lambda: next(beam), name="i0")
+    grid = {name: {"start": 0, "stop": 150, "num": 6} for name in "xy"}
+    RE(find_hotspot(det, [x, y], monitor=monitor, grid=grid, budget=10))
+    run = documents.run
+    assert run.noise_ratios.max() > 4.0
+    mean, _ = predicted_map(run.steering, *measured_outcomes(run), run.noise_ratios)
+    np.testing.assert_array_equal(figures[-1].axes[0].collections[0].get_array().ravel(), mean)
+
+
+def test_the_live_map_of_a_run_that_carries_another_on_has_its_points_in_place(
+    RE: RunEngine, beamline: SimulatedBeamline, coarse_grid: Space, documents: Any
+) -> None:
+    RE(find_hotspot(beamline.det, beamline.stage, grid=coarse_grid, budget=6))
+    decisions = documents.descriptor("decisions")["uid"]
+    figures: list[Figure] = []
+    live = LiveMap(figures.append)
+    for name, doc in documents.all:
+        early = doc.get("descriptor") == decisions and doc["data"]["point"] < 3
+        if not early:
+            live(name, doc)
+    drawn = figures[-1].axes[0].collections[1].get_offsets()
+    np.testing.assert_array_equal(np.asarray(drawn), documents.run.positions[3:])
 
 
 def test_the_live_map_goes_to_a_file_by_default(

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ophyd.sim import SynAxis, SynGauss
 
 from bl_steer.agents import Space
 from bl_steer.runs import open_run
@@ -21,6 +22,7 @@ from bl_steer.session import (
     open_session,
     simulated,
 )
+from bl_steer.store import Store
 from simulators.film import RecordedMap, SimulatedBeamline, true_map
 
 GRID = Space.grid([0.0, 50.0], [0.0, 50.0])
@@ -94,6 +96,15 @@ def test_preset_or_sample_stand_for_the_film(tmp_path: Path) -> None:
     with open_session(sample, data_dir=tmp_path) as session:
         assert session.instrument.title == "simulated beamline, sample 'ramp'"
         assert session.instrument.simulator.sample is sample
+
+
+def test_devices_by_name_are_an_instrument(tmp_path: Path) -> None:
+    x = SynAxis(name="x")
+    det = SynGauss("det", x, "x", center=1, Imax=10, sigma=1)
+    with Store.open(tmp_path) as store, Session(store, {"x": x, "det": det}) as session:
+        plan = session.namespace()["map_sample"]
+        uid, _ = session.run(plan(det, x, grid={"x": [0, 1, 2]}))
+        assert open_run(store, uid).total.argmax() == 1
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, "7", True])
