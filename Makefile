@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(( (3 * $(CORES) + 1)
 	--maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos soak model wheel clean
+.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos kill soak model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -82,6 +82,9 @@ bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
 chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 45 minutes)
 	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
 		$(BIN)/python benchmarks/chaos_server.py --seed $$seed --database $$database; done; done
+
+kill: venv ## steered runs, maps and rocking scans under SIGKILL: three seeds, 50 kills each (some 20 minutes)
+	set -e; for seed in 0 1 2; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kill_steering.py --seed $$seed; done
 
 soak: venv ## ten minutes of the analysis server at work: memory of its processes
 	$(BIN)/python benchmarks/soak_server.py

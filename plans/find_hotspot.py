@@ -197,6 +197,7 @@ def find_hotspot(
         "grid": grid.to_dict(),
         "noise_per_point": resumes is None or resumes.steering.get("noise_per_point", False),
         "exposure_s": exposure_s,
+        "reduction": None if reduction is None else type(reduction).__name__,
     }
     steering = build_steering(
         settings, reader.axes_of_pattern(), agent=None if isinstance(agent, str) else agent

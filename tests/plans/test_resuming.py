@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import re
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from bl_steer.agents import Space
+from bl_steer.diffraction import SummedFrames
+from bl_steer.plotting.live import LiveMap, Progress
 from bl_steer.runs import Run, list_runs, open_run
 from bl_steer.session import Session, open_session
 from bl_steer.steering import ResumeError, differing_decisions, recorded_decision, same_decision
@@ -193,6 +198,82 @@ def test_what_cannot_be_resumed_is_refused(session: Session) -> None:
     more, hotspot = session.run(session.find_hotspot(resumes=uid, budget=10))
     assert hotspot.n_measured == 10
     assert differing_decisions(open_run(session.store, more)) == []
+
+
+ZONE = {"circle": [75.0, 75.0, 45.0]}
+
+
+@pytest.mark.parametrize("again", [(), (ZONE,)])
+def test_resumed_run_stays_out_of_the_forbidden_zones(
+    session: Session, again: tuple[dict[str, Any], ...]
+) -> None:
+    stage, where = session.devices["stage"], []
+    uid, _ = session.run(session.find_hotspot(**QUICK | {"forbidden": [ZONE], "budget": 12}))
+    died = cut(session, uid, after("primary", 4))
+    for axis in (stage.x, stage.y):
+        axis.user_readback.subscribe(lambda **_: where.append((stage.x.position, stage.y.position)))
+
+    resumed, _ = session.run(session.find_hotspot(resumes=died, forbidden=again))
+
+    run = open_run(session.store, resumed)
+    space = Space.from_dict(run.steering["grid"])
+    assert run.steering["grid"] == died.steering["grid"]
+    assert run.n_points == 12
+    assert len(where) > 12
+    for spot in [*where, *map(tuple, run.positions)]:
+        assert space.zone_between(spot, spot) is None, spot
+
+
+def test_live_map_and_bar_of_a_resumed_run_count_the_points_before(session: Session) -> None:
+    uid, _ = session.run(session.find_hotspot(**QUICK))
+    first = cut(session, uid, after("primary", 3))
+    second_uid, _ = session.run(session.find_hotspot(resumes=first))
+    died = cut(session, second_uid, after("primary", 2))
+    figures: list[Figure] = []
+    text = io.StringIO()
+    session.watch(LiveMap(figures.append))
+    session.watch(Progress(text))
+
+    resumed, _ = session.run(session.find_hotspot(resumes=died))
+
+    axes = figures[-1].axes[0]
+    assert "8 points" in axes.get_title()
+    shown = np.asarray(axes.collections[1].get_offsets())
+    run = open_run(session.store, resumed)
+    np.testing.assert_array_equal(np.unique(shown, axis=0), np.unique(run.positions, axis=0))
+    assert re.findall(r"(\d+)/(\d+)", text.getvalue())[-1] == ("8", "8")
+
+
+class Brightest(SummedFrames):
+    """A reduction of a user's own: the brightest frame."""
+
+    def reduce(self, frames: Any, *, scales: Any, angles: Any = None) -> Any:
+        return super().reduce(frames, scales=scales, angles=angles) / len(frames) ** 0.5
+
+
+def test_reduction_of_a_users_own_is_named_and_must_be_given_again(session: Session) -> None:
+    eta = session.devices["diffractometer"].eta
+    own = Brightest(session.devices["det"].axes)
+    turn = rocking_sweep(eta, -1, 1, 3)
+    uid, _ = session.run(
+        session.find_hotspot(**QUICK | {"budget": 5}, per_point=turn, reduction=own)
+    )
+    undisturbed = open_run(session.store, uid)
+    assert undisturbed.steering["reduction"] == "Brightest"
+    assert differing_decisions(undisturbed, own) == []
+    with pytest.raises(ValueError, match="must be that of the run to verify, Brightest, got None"):
+        differing_decisions(undisturbed)
+    died = cut(session, uid, after("primary", 3))
+    with pytest.raises(
+        ResumeError, match="reduction must be that of the run to resume, Brightest, got None"
+    ):
+        session.run(session.find_hotspot(resumes=died, per_point=turn))
+
+    resumed, _ = session.run(session.find_hotspot(resumes=died, per_point=turn, reduction=own))
+
+    run = open_run(session.store, resumed)
+    assert same_up_to(run, undisturbed, 3)
+    assert differing_decisions(run, own) == []
 
 
 class Stepping:

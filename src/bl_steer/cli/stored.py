@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from bl_steer.cli.options import Failed, Parser, data_option, json_option, print
 from bl_steer.cli.params import add_params, analysis_of, option_of, read_params
 from bl_steer.processing import find_analysis, is_analysis, stored_runs
 from bl_steer.progress import Bar
-from bl_steer.runs import RecordsAlone, Run, export_run, list_runs, open_named
+from bl_steer.runs import RecordsAlone, Run, export_run, has_gap, list_runs, open_named
 from bl_steer.steering import differing_decisions
 from bl_steer.store import Store, StoreError
 
@@ -103,14 +104,17 @@ def _runs(arguments: argparse.Namespace) -> Any:
                 "status": row.status,
                 "in_progress": row.in_progress,
                 "reason": row.reason,
+                "damaged_lines": row.damaged_lines,
             }
             for row in list_runs(store)
         ]
     for row in rows:
         plan = f"{row['plan']} {row['analysis']}".rstrip()
+        status = "in progress" if row["in_progress"] else row["status"]
+        damage = f", damaged lines: {row['damaged_lines']}" if row["damaged_lines"] else ""
         print(
             f"{row['uid'][:8]}  {row['scan_id'] or '':>5}  {row['time']}  {plan:20}"
-            f"{row['n_points']:>5} points  {'in progress' if row['in_progress'] else row['status']}"
+            f"{row['n_points']:>5} points  {status}{damage}"
             f"{': ' if row['reason'] else ''}{shorten(row['reason'], REASON_WIDTH)}"
         )
     if not rows:
@@ -129,6 +133,8 @@ def _show(arguments: argparse.Namespace) -> Any:
         report = _draw(run, arguments.figure) if run.steering else _tell(run, arguments.figure)
         if arguments.verify:
             report["decisions_that_differ"] = differing_decisions(run)
+            if has_gap(run.streams):
+                report["decisions_verified"] = run.n_complete  # up to the gap in the record
     steering = report.pop("steering")
     for key, value in {**report, **steering}.items():
         print(f"{key:22}{value}")
@@ -201,9 +207,10 @@ def _existing_store(data_dir: Path) -> Iterator[Store | RecordsAlone]:
     """Open a store to look at; where it cannot be opened (full or read-only disk), its records."""
     try:
         store = Store.open_existing(data_dir)
-    except StoreError:
+    except StoreError as error:
         if not (data_dir / "record").is_dir():
             raise
+        print(f"bl-steer: reading the records alone: {error}", file=sys.stderr)
         yield RecordsAlone(data_dir)
     else:
         with store:

@@ -77,6 +77,7 @@ class Progress(_Watcher):
         """Open a bar for a run of known length."""
         self._bar = Bar(str(doc.get("plan_name", "run")), "pt", file=self.file, keep=True)
         self._bar.total = doc.get("num_points")
+        self._bar.done = int(doc.get("steering", {}).get("resumed_points", 0))
         self._seconds: list[float] = []
 
     def event(self, stream: str, data: Document) -> None:
@@ -134,7 +135,9 @@ class LiveMap(_Watcher):
         settings = doc.get("steering", {})
         self._settings = settings if "target" in settings else None
         # By the number of the point: a run that carries another on begins with a later one.
-        self._positions: dict[int, list[float]] = {}
+        self._positions: dict[int, list[float]] = dict(
+            enumerate(settings.get("resumed_positions", ()))
+        )
         self._noise_ratios: dict[int, float] = {}
         self._monitor_key = Readout.from_start(doc).monitor
         self._beam = Points.from_start(doc, suspicious=False)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.features import make_feature
@@ -29,15 +30,21 @@ def measured_outcomes(run: Run) -> tuple[Array, Array]:
 
 def _latest_outcomes(run: Run) -> Array:
     latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
-    return np.asarray(latest["outcomes"])[: len(run.decisions["x"])]
+    return np.asarray(latest["outcomes"])[_points(run)]
+
+
+def _points(run: Run) -> NDArray[np.int_]:
+    """Return the number of the point that each decision is about: some may be lost."""
+    return np.asarray(run.decisions["point"], dtype=int)
 
 
 def _noise_ratios(run: Run) -> Array:
     """Return the noise ratios of the points of `measured_outcomes`, (n,)."""
-    outcomes = _latest_outcomes(run)
+    outcomes, points = _latest_outcomes(run), _points(run)
     ratios = np.ones(len(outcomes))
     if run.steering.get("noise_per_point", False):
-        ratios[: run.n_points] = run.noise_ratios[: len(outcomes)]
+        measured = points < run.n_points
+        ratios[measured] = run.noise_ratios[points[measured]]
     return ratios[np.isfinite(outcomes)]
 
 

@@ -1,3 +1,5 @@
+from .chains import has_gap as has_gap
+from .chains import sound_rows as sound_rows
 from .export import export_run as export_run
 from .frames import Frames as Frames
 from .frames import FrameSource as FrameSource

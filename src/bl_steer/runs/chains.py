@@ -18,7 +18,14 @@ from numpy.typing import NDArray
 from bl_steer.runs.frames import Frames
 from bl_steer.runs.tables import PRIMARY, Parts, Table
 
-__all__ = ["complete_points", "earlier_uid", "join", "rows_of_points"]
+__all__ = [
+    "complete_points",
+    "earlier_uid",
+    "has_gap",
+    "join",
+    "rows_of_points",
+    "sound_rows",
+]
 
 POINT = "point"
 """Data key of a point's number, where a point has several events."""
@@ -37,20 +44,30 @@ def rows_of_points(primary: Table) -> list[NDArray[np.int_]]:
     return [np.flatnonzero(points == point) for point in np.unique(points)]
 
 
+def sound_rows(table: Table) -> int:
+    """Return how many rows there are before the first gap, which a damaged record may have."""
+    numbers = np.asarray(table.get("seq_num", ()), dtype=int)
+    return int(np.logical_and.accumulate(numbers == np.arange(1, len(numbers) + 1)).sum())
+
+
+def has_gap(streams: Mapping[str, Table]) -> bool:
+    """Return whether events are missing in the midst of a run: its record is damaged."""
+    return any(sound_rows(table) < len(table.get("seq_num", ())) for table in streams.values())
+
+
 def complete_points(start: Mapping[str, Any], streams: Mapping[str, Table]) -> int:
-    """Return how many points were measured to their end.
+    """Return how many points were measured to their end, up to the first gap in the record.
 
     Of a point with several events the last one may be cut short: a ``rocking_scan`` says how many
     events it has, and of any other hook it is those that all earlier points have. Where they
     differ, only a later decision shows that the last point had come to its end.
     """
-    primary = streams.get(PRIMARY, {})
-    rows = rows_of_points(primary)
-    if (
-        not rows
-        or POINT not in primary
-        or len(streams.get("decisions", {}).get("x", ())) > len(rows)
-    ):
+    primary, decisions = streams.get(PRIMARY, {}), streams.get("decisions", {})
+    n_sound = sound_rows(primary)
+    rows = [point for point in rows_of_points(primary) if point.max() < n_sound]
+    if "agent" in start.get("steering", {}):  # each point was decided
+        rows = rows[: sound_rows(decisions)]
+    if not rows or POINT not in primary or sound_rows(decisions) > len(rows):
         return len(rows)
     events = start.get("steering", {}).get("per_point", {}).get("n")
     usual = Counter(len(point) for point in rows[:-1])
@@ -91,7 +108,7 @@ def _stacked(before: Table, after: Table) -> Table:
     if not len(before.get("seq_num", ())) or not len(after.get("seq_num", ())):
         return before if len(before.get("seq_num", ())) else after
     table = {key: np.concatenate([before[key], after[key]]) for key in before if key in after}
-    table["seq_num"] = np.arange(1, len(table["seq_num"]) + 1)
+    table["seq_num"] = np.append(before["seq_num"], after["seq_num"] + len(before["seq_num"]))
     return table
 
 

@@ -121,7 +121,10 @@ class FrameSource:
                 _check_written(dataset, last)
             # One read of the span that is needed: HDF5's own fancy indexing is far slower.
             first = min(rows)
-            block = dataset[first * n : last + 1].reshape(-1, n, *dataset.shape[1:])
+            try:
+                block = dataset[first * n : last + 1].reshape(-1, n, *dataset.shape[1:])
+            except OSError as error:
+                raise _unsound(error, self.path) from error
             return np.stack([self._as_frames(event) for event in block[np.asarray(rows) - first]])
 
     def _from_tiled(self, row: int) -> NDArray[Any]:
@@ -298,8 +301,12 @@ def _open_without_lock(path: Path) -> Any:
     try:
         return h5py.File(path, "r", locking=False)
     except OSError as error:
-        reason = str(error).splitlines()[0]
-        raise StoreError(
-            f"the frames of a run must be in a sound HDF5 file, got {reason!r} for {path}; "
-            f"'h5clear -s {path}' clears the flags that a crash may leave"
-        ) from error
+        raise _unsound(error, path) from error
+
+
+def _unsound(error: OSError, path: Path) -> StoreError:
+    reason = str(error).splitlines()[0]
+    return StoreError(
+        f"the frames of a run must be in a sound HDF5 file, got {reason!r} for {path}; "
+        f"'h5clear -s {path}' clears the flags that a crash may leave"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -12,11 +13,20 @@ from typing import Any
 from bl_steer.runs.chains import earlier_uid
 from bl_steer.runs.run import Run
 from bl_steer.runs.tables import status_of
-from bl_steer.store import Store, find_records, is_being_written, read_record
+from bl_steer.store import (
+    Damage,
+    Store,
+    StoreError,
+    find_records,
+    is_being_written,
+    sound_documents,
+)
 
 __all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run", "open_to_resume"]
 
 UID_LENGTH = 36
+
+logger = logging.getLogger(__name__)
 
 
 class UnknownRunError(KeyError):
@@ -44,6 +54,8 @@ class RunRow:
     """Name of the analysis, of an analysis run."""
     reason: str = ""
     """Why it ended before its time, where that is told."""
+    damaged_lines: int = 0
+    """Lines of its record that could not be read, where it is not complete in the catalogue."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +73,11 @@ class RecordsAlone:
 
 def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
     """Return the runs of a store, the oldest first: of its catalogue and of its records."""
-    catalogued = {uid: node.metadata for uid, node in store.catalog.items()}
+    try:
+        catalogued = {uid: node.metadata for uid, node in store.catalog.items()}
+    except Exception as error:  # Tiled's own: what it holds is in the records too
+        catalogued = {}
+        _warn_of_catalogue(error)
     rows = {
         uid: _row(metadata["start"], metadata.get("stop"))
         for uid, metadata in catalogued.items()
@@ -69,7 +85,11 @@ def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
     }
     for uid, path in find_records(store.record_dir).items():
         if uid not in rows or rows[uid].status == "unfinished":
-            row = _row_of_record(path)
+            try:
+                row = _row_of_record(path)
+            except StoreError as error:
+                logger.warning("%s", error)
+                continue
             rows |= {uid: row} if row else {}
     return sorted(rows.values(), key=lambda row: row.time)
 
@@ -89,17 +109,39 @@ def open_run(store: Store | RecordsAlone, key: str | int = -1) -> Run:
         When there is no such run, or several begin with the letters given.
     """
     uid = key if isinstance(key, str) and len(key) == UID_LENGTH else _find(store, key)
-    node = store.catalog.get(uid)
     record = find_records(store.record_dir).get(uid)
-    if node is not None and (record is None or node.metadata.get("stop")):
-        run = Run.from_tiled(node)
-        if record is None or run.frames is None or not run.frames.problem:
-            run = replace(run, record=record)
-            before = earlier_uid(run.start)
-            return run if before is None else run.carrying_on(open_run(store, before))
+    try:
+        run = _from_catalogue(store, uid, record)
+    except Exception as error:
+        if record is None:
+            raise
+        run = None
+        _warn_of_catalogue(error)
+    if run is not None:
+        before = earlier_uid(run.start)
+        return run if before is None else run.carrying_on(open_run(store, before))
     if record is None:
         raise _unknown(store, key)
     return Run.from_record(record)
+
+
+def _from_catalogue(store: Store | RecordsAlone, uid: str, record: Path | None) -> Run | None:
+    """Return a run as the catalogue has it; None where its record knows more."""
+    node = store.catalog.get(uid)
+    if node is None or not (record is None or node.metadata.get("stop")):
+        return None
+    run = Run.from_tiled(node)
+    if record is not None and run.frames is not None and run.frames.problem:
+        return None
+    return replace(run, record=record)
+
+
+def _warn_of_catalogue(error: Exception) -> None:
+    logger.warning(
+        "the catalogue must be readable, got %s: %s; the records are read instead",
+        type(error).__name__,
+        str(error).partition("\n")[0],
+    )
 
 
 def open_named(store: Store | RecordsAlone, name: str) -> Run:
@@ -180,7 +222,8 @@ def _row_of_record(path: Path) -> RunRow | None:
     stop: dict[str, Any] | None = None
     primary: set[str] = set()
     points: set[int] = set()
-    for name, doc in read_record(path):
+    damage = Damage()
+    for name, doc in sound_documents(path, damage):
         if name == "start":
             start = doc
         elif name == "stop":
@@ -190,8 +233,15 @@ def _row_of_record(path: Path) -> RunRow | None:
         elif name == "event" and doc["descriptor"] in primary:
             points.add(doc["seq_num"])
     if start is None:
+        if damage.lines or primary:  # else its process died before the first line was whole
+            logger.warning(
+                "%s holds no start document, which says what was measured, and was left out; its "
+                "lines are JSON",
+                path,
+            )
         return None
-    return _row(start, stop, n_points=len(points), in_progress=is_being_written(path))
+    row = _row(start, stop, n_points=len(points), in_progress=is_being_written(path))
+    return replace(row, damaged_lines=len(damage.lines))
 
 
 def _row(

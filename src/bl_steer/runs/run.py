@@ -149,7 +149,7 @@ class Run:
 
     @property
     def n_complete(self) -> int:
-        """Number of points measured to their end: the process may have died within one."""
+        """Number of points measured to their end, up to the first gap in the record."""
         return complete_points(self.start, self.streams)
 
     @property

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 
 from bl_steer.agents import Space, make_agent
-from bl_steer.diffraction import FrameAxes
+from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
-from bl_steer.runs import PointResult, Run
+from bl_steer.runs import PointResult, Run, has_gap
 from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
 from bl_steer.steering.loop import build_steering
 
@@ -41,14 +41,34 @@ def replay(
             steering.observe(result)
 
 
-def differing_decisions(run: Run) -> list[int]:
+def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[int]:
     """Decide again on a stored run; return the points whose decisions differ from its record.
 
     Empty on the machine and with the constraints that the run was made on. Elsewhere the last
-    bits of the numbers may differ; the cells are the same.
+    bits of the numbers may differ; the cells are the same. Where the record has a gap, only the
+    points before it can be decided again.
+
+    Parameters
+    ----------
+    reduction : that the run was steered with, where it had one of its own
+
+    Raises
+    ------
+    ValueError
+        For another reduction than the run names in its start document.
     """
-    table = run.decisions
-    again = replay(run.steering, run.axes, run.results())
+    name = None if reduction is None else type(reduction).__name__
+    recorded = run.steering.get("reduction", name)
+    if name != recorded:
+        raise ValueError(
+            f"the reduction must be that of the run to verify, {recorded}, got {name}; give the "
+            "object that it was steered with: differing_decisions(run, reduction)"
+        )
+    table, results = run.decisions, run.results(reduction)
+    if has_gap(run.streams):
+        results = results[: run.n_complete]
+    axes = run.axes if reduction is None else reduction.axes
+    again = replay(run.steering, axes, results)
     return [
         point
         for point, decision in enumerate(again)

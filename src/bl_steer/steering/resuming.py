@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from bl_steer.agents import AGENT_NAMES, AXIS_NAMES, Space
-from bl_steer.runs import PointResult, Run
+from bl_steer.protocols import Array
+from bl_steer.runs import PointResult, Run, has_gap, sound_rows
 from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.replays import recorded_decision
@@ -91,6 +92,13 @@ def taking_over(run: Run, start: dict[str, Any]) -> dict[str, Any]:
         For other devices, another hook or another reading of them; names everything that differs.
     """
     _check_same_devices(run, start)
+    if has_gap(run.streams):
+        logger.warning(
+            "the record of run %s has a gap: its first %d points count, and those behind the gap "
+            "are measured again; they stay in that run",
+            run.uid[:8],
+            run.n_complete,
+        )
     unfinished = in_flight(run)
     if unfinished:
         where = ", ".join(f"{name} = {v:g}" for name, v in unfinished.items() if name != "point")
@@ -100,7 +108,11 @@ def taking_over(run: Run, start: dict[str, Any]) -> dict[str, Any]:
             where,
             run.uid[:8],
         )
-    start["steering"] |= {"resumed_points": run.n_complete, "in_flight": unfinished}
+    start["steering"] |= {
+        "resumed_points": run.n_complete,
+        "resumed_positions": _decided(run)[: run.n_complete].tolist(),
+        "in_flight": unfinished,
+    }
     # The user's: what the sample is, and the analyses that the earlier run never came to.
     return {k: run.start[k] for k in ("sample", "analyses") if k in run.start} | start
 
@@ -116,6 +128,7 @@ def _check_same_devices(run: Run, start: Mapping[str, Any]) -> None:
                 ("per_point", {"name": "expose_at"}),
                 ("source", start["steering"]["source"]),
                 ("angle_key", None),
+                ("reduction", None),
             )
         },
     }
@@ -142,8 +155,7 @@ def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> No
         Where another point is decided than the record has: the outcomes would be put to points
         that they are not from. Where only the last bits of a decision differ, the log says so.
     """
-    decisions = run.decisions
-    n_recorded = len(decisions.get("x", ()))
+    decisions, n_recorded = run.decisions, _n_decided(run)
     repeats = run.steering["agent"] in AGENT_NAMES
     differing = []
     for point in range(min(n_recorded, len(results) + 1)):
@@ -177,12 +189,22 @@ def in_flight(run: Run) -> dict[str, Any] | None:
     """
     number, decisions = run.n_complete, run.decisions
     names = Space.from_dict(run.steering["grid"]).names
-    if number < len(decisions.get("x", ())):
+    if number < _n_decided(run):
         return {"point": number} | {name: float(decisions[name][number]) for name in names}
-    if number < run.n_points:
+    if number < run.n_points and not has_gap(run.streams):
         where = run.positions[number].tolist()
         return {"point": number} | dict(zip(names, where, strict=True))
     return None
+
+
+def _decided(run: Run) -> Array:
+    """Return the positions of all decisions, shape (n, n_axes); of a map there are none."""
+    names = [name for name in AXIS_NAMES if name in run.decisions]
+    return np.array([run.decisions[name] for name in names]).T
+
+
+def _n_decided(run: Run) -> int:
+    return sound_rows(run.streams.get("decisions", {}))
 
 
 def _check_run(run: Any, plan: str) -> None:

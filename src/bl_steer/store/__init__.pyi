@@ -4,6 +4,7 @@ from .catalogue import catalogue_on_server as catalogue_on_server
 from .catalogue import tiled_writer as tiled_writer
 from .catalogue import unreadable_frames as unreadable_frames
 from .metadata import RunMetadata as RunMetadata
+from .record import Damage as Damage
 from .record import Document as Document
 from .record import RecordWriter as RecordWriter
 from .record import StoreError as StoreError
@@ -12,6 +13,7 @@ from .record import is_being_written as is_being_written
 from .record import path_of as path_of
 from .record import path_of_resource as path_of_resource
 from .record import read_record as read_record
+from .record import sound_documents as sound_documents
 from .run_metadata import as_json as as_json
 from .run_metadata import check_md as check_md
 from .run_metadata import check_reserved as check_reserved

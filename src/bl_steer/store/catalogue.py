@@ -15,6 +15,7 @@ import os
 import secrets
 import sqlite3
 import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -92,8 +93,10 @@ class EmbeddedCatalogue:
             context, engine = _connect(database, tables, files, readable)
             try:
                 return cls(_container(context), context, engine)
-            except BaseException:
+            except BaseException as error:
                 context.close()
+                if isinstance(error, Exception):  # Tiled's own, of what SQLite told it
+                    raise _unsound(_one_line(error), database) from error
                 raise
 
     def close(self) -> None:
@@ -262,11 +265,25 @@ def _sound(path: Path, action: Callable[[], Any]) -> Any:
     try:
         return action()
     except sqlite3.Error as error:
-        raise StoreError(
-            f"the catalogue must be a sound SQLite file, got {_one_line(error)} for {path}; move "
-            "catalogue.db and tables.db away and open the store again: sync() rebuilds them "
-            "from the records"
-        ) from error
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # without what SQLite adds to it
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreError(
+                f"the catalogue must be free within {BUSY_S:g} s, got {_one_line(error)} for "
+                f"{path}; another process holds it: wait for it, or end it"
+            ) from error
+        if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM, sqlite3.SQLITE_CANTOPEN):
+            raise StoreError(
+                f"the catalogue must be writable, got {_one_line(error)} for {path}; set the "
+                "permissions of the file and its folder"
+            ) from error
+        raise _unsound(_one_line(error), path) from error
+
+
+def _unsound(reason: str, path: Path) -> StoreError:
+    return StoreError(
+        f"the catalogue must be a sound SQLite file, got {reason} for {path}; move catalogue.db "
+        "and tables.db away and open the store again: sync() rebuilds them from the records"
+    )
 
 
 def _one_line(error: BaseException) -> str:
@@ -277,8 +294,19 @@ def _one_line(error: BaseException) -> str:
 def _one_at_a_time(path: Path) -> Iterator[None]:
     """Keep a second process from making the same catalogue at the same time."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    deadline = time.monotonic() + BUSY_S
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise StoreError(
+                        f"the store must be free to be opened within {BUSY_S:g} s, got {path} "
+                        "held by another process, perhaps a stopped one; end that process"
+                    ) from error
+            time.sleep(0.02)
         yield
     finally:
         os.close(descriptor)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -21,6 +22,7 @@ import numpy as np
 from bl_steer.store.moved import found_uri
 
 __all__ = [
+    "Damage",
     "Document",
     "DocumentRoutes",
     "RecordWriter",
@@ -32,6 +34,7 @@ __all__ = [
     "path_of",
     "path_of_resource",
     "read_record",
+    "sound_documents",
 ]
 
 Document = tuple[str, dict[str, Any]]
@@ -42,6 +45,9 @@ DURABLE = frozenset({"start", "event", "event_page", "stop"})
 
 A descriptor or a frame reference without its event says nothing that a reader needs.
 """
+
+PARENTS = ("descriptor", "resource", "stream_resource")
+"""Keys by which a document names another one, without which it says nothing."""
 
 logger = logging.getLogger(__name__)
 
@@ -145,39 +151,70 @@ class RecordWriter:
 
 
 def read_record(path: str | os.PathLike[str]) -> Iterator[Document]:
-    """Yield the documents of a record, up to the last complete line.
+    """Yield the documents of a record, as far as it is sound; a warning says what was left out.
 
     Of a store that was moved, frames are named where they lie now.
 
     Raises
     ------
     StoreError
-        When the file is missing or a line in its midst is not a document.
+        When the file is missing or cannot be read.
     """
+    damage = Damage()
+    yield from sound_documents(path, damage)
+    if damage:
+        logger.warning("%s of %s; the rest was read", damage, path)
+
+
+@dataclass
+class Damage:
+    """What of a record could not be read: lines that are no document, or have lost theirs.
+
+    A disk that lost power may leave zeros in the midst of a file; an event without its descriptor
+    says nothing. A line that is there twice costs nothing and is no damage.
+    """
+
+    lines: list[int] = field(default_factory=list)
+    incomplete: bool = False
+    """Whether the last line was cut, as after ``kill -9``."""
+
+    def __bool__(self) -> bool:
+        return bool(self.lines) or self.incomplete
+
+    def __str__(self) -> str:
+        n = len(self.lines)
+        parts = [f"{n} damaged line{'s' * (n > 1)} (from line {self.lines[0]})"] if n else []
+        return " and ".join([*parts, *["an incomplete last line"] * self.incomplete])
+
+
+def sound_documents(path: str | os.PathLike[str], damage: Damage) -> Iterator[Document]:
+    """Yield what `read_record` does, and note in `damage` what was left out."""
     try:
-        lines = Path(path).read_bytes().split(b"\n")
+        *lines, rest = Path(path).read_bytes().split(b"\n")
     except OSError as error:
         raise StoreError(
             f"a record must be a readable file, got {error.strerror!r} for {path}; "
             "list the runs to see which there are"
         ) from error
-    for number, line in enumerate(lines[:-1], start=1):
-        try:
-            name, doc = json.loads(line)
-        except ValueError as error:
-            raise StoreError(
-                f"a record must hold one [name, document] a line, got {line[:40]!r} in line "
-                f"{number} of {path}; remove that line to read the rest"
-            ) from error
-        frames = Path(path).absolute().parent.parent / "frames"
+    frames = Path(path).absolute().parent.parent / "frames"
+    seen: set[bytes] = set()
+    uids: set[Any] = set()
+    damage.incomplete = bool(rest)
+    for number, line in enumerate(lines, start=1):
+        if line in seen:
+            continue
+        seen.add(line)
+        document = _decode(line, uids)
+        if document is None:
+            damage.lines.append(number)
+            continue
+        name, doc = document
         if name == "stream_resource" and str(doc["uri"]).startswith("file:"):
             doc["uri"] = found_uri(str(doc["uri"]), frames)
         elif name == "resource":
             uri = found_uri(f"file://localhost{path_of_resource(doc)}", frames)
             doc |= {"root": "/", "resource_path": str(path_of(uri))[1:]}
         yield name, doc
-    if lines[-1]:
-        logger.warning("the last line of %s is incomplete and was left out", path)
 
 
 def find_records(folder: str | os.PathLike[str]) -> dict[str, Path]:
@@ -215,7 +252,10 @@ def path_of_resource(doc: Mapping[str, Any]) -> Path:
 @contextlib.contextmanager
 def hold(path: str | os.PathLike[str]) -> Iterator[bool]:
     """Hold a record as its writer does; yield False where a living process holds it already."""
-    descriptor = os.open(path, os.O_RDWR)
+    try:
+        descriptor = os.open(path, os.O_RDWR)  # as NFS wants it for a lock
+    except OSError:
+        descriptor = os.open(path, os.O_RDONLY)  # a disk that may only be read
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -234,6 +274,18 @@ def is_being_written(path: str | os.PathLike[str]) -> bool:
 
 def _encode(name: str, doc: Mapping[str, Any]) -> bytes:
     return json.dumps([name, dict(doc)], default=_plain, separators=(",", ":")).encode() + b"\n"
+
+
+def _decode(line: bytes, uids: set[Any]) -> Document | None:
+    """Return the document of a line; None for what is none, or refers to one not in `uids`."""
+    try:
+        name, doc = json.loads(line)
+        if not all(doc[key] in uids for key in PARENTS if key in doc):
+            return None
+        uids.add(doc.get("uid"))
+    except (ValueError, TypeError, AttributeError):
+        return None
+    return name, doc
 
 
 def _plain(value: object) -> object:

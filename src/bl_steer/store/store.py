@@ -217,13 +217,25 @@ class Store:
         """Complete the catalogue from the records: after a crash, a full disk, a lost server.
 
         Runs that are being written, here or in another process, are left alone. To call it again
-        changes nothing.
+        changes nothing. A run that cannot be brought in is named in the log, and the others go on.
 
         Returns
         -------
         uids of the runs that were written
         """
-        return [uid for uid, path in find_records(self.record_dir).items() if self._mend(uid, path)]
+        written = []
+        for uid, path in find_records(self.record_dir).items():
+            try:
+                written += [uid] * self._mend(uid, path)
+            except Exception as error:
+                logger.warning(
+                    "run %s could not be brought into the catalogue (%s: %s); it opens from its "
+                    "record",
+                    uid,
+                    type(error).__name__,
+                    str(error).partition("\n")[0],
+                )
+        return written
 
     def close(self) -> None:
         """Finish what is queued and let go of files, threads and connections."""

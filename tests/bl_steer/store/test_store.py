@@ -159,11 +159,39 @@ def test_torn_last_line_is_left_out(tmp_path, caplog):
     assert "incomplete" in caplog.text
 
 
-def test_garbage_in_the_midst_of_a_record_is_named(tmp_path):
+def test_garbage_in_the_midst_of_a_record_is_left_out_with_what_refers_to_it(tmp_path, caplog):
     path = tmp_path / "x.jsonl"
-    path.write_bytes(b'["start",{}]\n\0\0\0\n["stop",{}]\n')
-    with pytest.raises(StoreError, match=r"got b'.*' in line 2 of .*x\.jsonl; remove that line"):
-        list(read_record(path))
+    descriptor, event = '["descriptor",{"uid":"d"}]', '["event",{"descriptor":"lost"}]'
+    lines = ['["start",{"uid":"a"}]', "\0\0\0", descriptor, event, descriptor, "7", '["stop",{}]']
+    path.write_text("\n".join([*lines, '["sto']))
+    assert [name for name, _ in read_record(path)] == ["start", "descriptor", "stop"]
+    (warning,) = [record.getMessage() for record in caplog.records]
+    assert warning == (
+        f"3 damaged lines (from line 2) and an incomplete last line of {path}; the rest was read"
+    )
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.data())
+def test_zeros_anywhere_in_a_record_cost_no_more_than_the_lines_that_they_cover(
+    tmp_path_factory, data
+):
+    record = RecordWriter(tmp_path_factory.mktemp("record"))
+    record("start", START)
+    record("descriptor", {"uid": "d", "run_start": UID, "name": "primary"})
+    for number in range(5):
+        record("event", {"descriptor": "d", "uid": f"e{number}", "seq_num": number})
+    record.close()
+    path = record.path(UID)
+    whole, raw = list(read_record(path)), bytearray(path.read_bytes())
+    first_event = raw.index(b'["event"')
+    begin = data.draw(st.integers(first_event, len(raw) - 1))
+    end = data.draw(st.integers(begin + 1, len(raw)))
+    raw[begin:end] = bytes(end - begin)
+    path.write_bytes(raw)
+    n_before = raw.count(b"\n", 0, begin)
+    n_after = max(0, raw.count(b"\n", end) - 1)  # the first of these ends a damaged line
+    assert list(read_record(path)) == [*whole[:n_before], *whole[len(whole) - n_after :]]
 
 
 def test_missing_record_is_named(tmp_path):
