@@ -50,6 +50,9 @@ RUNS_SPEC = "CatalogOfBlueskyRuns"
 BUSY_S = 30.0
 """How long to wait for another process that is writing."""
 
+OPENING_S = 120.0
+"""How long to wait for another process that is opening the store: busy, it takes half a minute."""
+
 ANSWER_S = 10.0
 """How long a server may take to answer at all."""
 
@@ -294,7 +297,7 @@ def _one_line(error: BaseException) -> str:
 def _one_at_a_time(path: Path) -> Iterator[None]:
     """Keep a second process from making the same catalogue at the same time."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    deadline = time.monotonic() + BUSY_S
+    deadline = time.monotonic() + OPENING_S
     try:
         while True:
             try:
@@ -303,7 +306,7 @@ def _one_at_a_time(path: Path) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() > deadline:
                     raise StoreError(
-                        f"the store must be free to be opened within {BUSY_S:g} s, got {path} "
+                        f"the store must be free to be opened within {OPENING_S:g} s, got {path} "
                         "held by another process, perhaps a stopped one; end that process"
                     ) from error
             time.sleep(0.02)

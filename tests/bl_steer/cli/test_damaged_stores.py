@@ -195,7 +195,8 @@ def test_runs_are_read_from_their_records_where_the_catalogue_cannot_be_opened(
     trouble: Callable[[Path], contextlib.AbstractContextManager[None]],
     reason: str,
 ) -> None:
-    monkeypatch.setattr(catalogue, "BUSY_S", 0.3)
+    for patience in ("BUSY_S", "OPENING_S"):
+        monkeypatch.setattr(catalogue, patience, 0.3)
     path = record_of(data)
     with trouble(data):
         out, err = told(capsys, "runs", "--data", str(data))
