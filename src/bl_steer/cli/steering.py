@@ -128,46 +128,36 @@ def _demo(arguments: argparse.Namespace) -> Any:
 
 
 def _find(arguments: argparse.Namespace) -> Any:
-    agent = arguments.agent
-    if agent == "bayesian" and arguments.start == "random":
-        agent = "bayesian-random-start"
+    options = {
+        "seed": arguments.seed,
+        "budget": arguments.budget,
+        "target": arguments.target,
+        "agent": arguments.agent,
+        "data_dir": arguments.data,
+        "exposure_s": arguments.exposure_s,
+    }
+    if arguments.agent == "bayesian" and arguments.start == "random":
+        options["agent"] = "bayesian-random-start"
     if arguments.epics:
-        return _find_on_epics(arguments, agent)
+        return _find_on_epics(arguments, options)
     if arguments.prefix is not None or arguments.axes is not None:
         raise ValueError(
             f"--prefix and --axes must come with --epics, got {arguments.prefix or arguments.axes} "
             "without; add --epics"
         )
-    report = trials.find(
-        arguments.sample or DEFAULT_SAMPLE,
-        seed=arguments.seed,
-        budget=arguments.budget,
-        target=arguments.target,
-        agent=agent,
-        data_dir=arguments.data,
-        exposure_s=arguments.exposure_s,
-    )
+    report = trials.find(arguments.sample or DEFAULT_SAMPLE, **options)
     _print_found(report)
     _print_run(report)
     return report
 
 
-def _find_on_epics(arguments: argparse.Namespace, agent: str) -> Any:
+def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
     if arguments.sample is not None:
         raise ValueError(
             f"--sample must be left out with --epics, got {arguments.sample}; the sample is what "
             "stands in the beam there"
         )
-    report = trials.find_on_epics(
-        prefix=arguments.prefix,
-        axes=arguments.axes,
-        seed=arguments.seed,
-        budget=arguments.budget,
-        target=arguments.target,
-        agent=agent,
-        data_dir=arguments.data,
-        exposure_s=arguments.exposure_s,
-    )
+    report = trials.find_on_epics(prefix=arguments.prefix, axes=arguments.axes, **options)
     print(
         f"brightest     at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
         f"{report['best_value']:.4g} ± {report['best_sd']:.2g} counts\n"

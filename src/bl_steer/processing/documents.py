@@ -21,7 +21,7 @@ from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult, Table
 from bl_steer.store import Document
 
-__all__ = ["ARRAYS", "PLAN_NAME", "failure_documents", "result_documents"]
+__all__ = ["ARRAYS", "PLAN_NAME", "columns_of", "failure_documents", "result_documents"]
 
 PLAN_NAME = "analysis"
 ARRAYS = "arrays"
@@ -187,13 +187,19 @@ def _page(descriptor: Mapping[str, Any], data: dict[str, list[Any]], rows: int) 
 
 
 def _checked_table(name: str, table: Table) -> dict[str, NDArray[Any]]:
-    columns = {key: _column(np.asarray(column)) for key, column in table.items()}
+    columns = columns_of(name, table)
     _check_names(f"table {name!r}", [name, *columns])
     if name == ARRAYS or set(columns) & set(STAMPS) or any(k.startswith("ts_") for k in columns):
         raise ValueError(
             f"tables must not be called {ARRAYS!r} nor have columns 'seq_num', 'time' or 'ts_…', "
             f"which the stored form needs, got table {name!r} with {list(columns)}; rename it"
         )
+    return columns
+
+
+def columns_of(name: str, table: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
+    """Return a table's columns as arrays, texts as such; `ValueError` where they make no table."""
+    columns = {key: _column(np.asarray(column)) for key, column in table.items()}
     if len({column.shape for column in columns.values()}) > 1 or any(
         column.ndim != 1 or column.dtype.kind not in "biufU" for column in columns.values()
     ):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,27 +9,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor
 
+from bl_steer.analysis.model_folder import (
+    ModelError,
+    described_by_card,
+    hash_of,
+    read_model,
+    write_model,
+)
 from bl_steer.analysis.segmentation.networks import (
     CalibratedNetwork,
     SegmentationNetwork,
     build_network,
 )
 from bl_steer.analysis.segmentation.phases import Phases
-from bl_steer.files.atomic import draft_of
 from bl_steer.files.pixel_size import check_pixel_size
 
 __all__ = ["ModelError", "SegmentationModel"]
-
-WEIGHTS_FILE = "weights.safetensors"
-CARD_FILE = "card.json"
-
-
-class ModelError(ValueError):
-    """A model's folder cannot be read; the message names the file and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +62,8 @@ class SegmentationModel:
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``weights.safetensors`` and ``card.json`` into a folder, created if missing."""
-        path = Path(folder)
-        state = {key: value.contiguous() for key, value in self.network.state_dict().items()}
         identity = self._identity()
-        text = json.dumps({**identity, **self.card, **identity}, indent=2, ensure_ascii=False)
-        with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
-            # Both are complete before either is renamed, so that they belong together.
-            weights.write_bytes(save(state))
-            card.write_text(text + "\n", encoding="utf-8")
-        return path
+        return write_model(folder, {**identity, **self.card, **identity}, self.network.state_dict())
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -99,40 +86,14 @@ class SegmentationModel:
             When a file is missing or damaged, or the weights are not those of the card.
         """
         path = Path(folder)
-        try:
-            card = json.loads((path / CARD_FILE).read_text())
-            state = load_file(path / WEIGHTS_FILE)
-        except FileNotFoundError as error:
-            raise ModelError(
-                f"a model must be a folder with {WEIGHTS_FILE} and {CARD_FILE}, got {path}; train "
-                "one with 'bl-steer segment train'"
-            ) from error
-        except (OSError, ValueError, SafetensorError) as error:
-            raise ModelError(
-                f"a model's files must be sound, got {error} in {path}; copy or train it again"
-            ) from error
-        return cls._from_parts(path, card, state)
-
-    @classmethod
-    def _from_parts(cls, path: Path, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
-        try:
+        card, state = read_model(path, train="segment train")
+        with described_by_card(path):
             phases = Phases.from_list(card["phases"])
             network = build_network(card["network"], len(phases), widths=card["widths"])
             if card.get("calibrated", False):
                 network = CalibratedNetwork(network, len(phases))
             network.load_state_dict(state)
             check_pixel_size(card["pixel_size_nm"])
-        except (KeyError, RuntimeError, TypeError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"a model's card must describe its weights, got {reason!r} in {path}; copy or "
-                "train it again"
-            ) from error
-        if hash_of(state) != card.get("weights_sha256"):
-            raise ModelError(
-                f"a model's weights must be those of its card, got others in {path}; copy or train "
-                "it again"
-            )
         return cls(
             network=prepared(network),
             name=card["network"],
@@ -150,13 +111,3 @@ def prepared(network: SegmentationNetwork) -> SegmentationNetwork:
     # of `to` with a memory format alone.
     network.eval().requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
-
-
-def hash_of(state: Mapping[str, Tensor]) -> str:
-    """Return the sha256 of a network's state, whatever the order of its parts."""
-    digest = hashlib.sha256()
-    for key in sorted(state):
-        value = state[key].detach().cpu().contiguous()
-        digest.update(f"{key} {value.dtype} {tuple(value.shape)}\n".encode())
-        digest.update(value.numpy().tobytes())
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,15 +11,13 @@ from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor
 
-from bl_steer.analysis.segmentation.model import CARD_FILE, WEIGHTS_FILE, ModelError, hash_of
+from bl_steer.analysis.model_folder import described_by_card, hash_of, read_model, write_model
 from bl_steer.analysis.superresolution.checks import check_labels, check_slices
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
-from bl_steer.files.atomic import alone_in, draft_of, made_folder
+from bl_steer.files.atomic import alone_in, made_folder
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
 
@@ -77,14 +74,13 @@ class SuperResolutionModel:
 
     def _state(self) -> dict[str, Tensor]:
         return {
-            f"stages.{number}.{key}": value.contiguous()
+            f"stages.{number}.{key}": value
             for number, stage in enumerate(self.stages)
             for key, value in stage.state_dict().items()
         }
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``weights.safetensors`` and ``card.json`` into a folder, made if missing."""
-        path = Path(folder)
         identity = {
             "model": "super-resolution",
             "kind": self.kind,
@@ -94,12 +90,7 @@ class SuperResolutionModel:
             "deviation": self.deviation,
             "weights_sha256": self.weights_sha256,
         }
-        text = json.dumps({**identity, **self.card}, indent=2, ensure_ascii=False)
-        with draft_of(path / CARD_FILE) as card, draft_of(path / WEIGHTS_FILE) as weights:
-            # Both are whole before either takes its place, so that they belong together.
-            weights.write_bytes(save(self._state()))
-            card.write_text(text + "\n", encoding="utf-8")
-        return path
+        return write_model(folder, {**identity, **self.card}, self._state())
 
     @classmethod
     def load(cls, folder: str | os.PathLike[str]) -> Self:
@@ -111,23 +102,11 @@ class SuperResolutionModel:
             When a file is missing or damaged, or the weights are not those of the card.
         """
         path = Path(folder)
-        try:
-            card = json.loads((path / CARD_FILE).read_text())
-            state = load_file(path / WEIGHTS_FILE)
+        card, state = read_model(path, train="superres train")
+        with described_by_card(path):
             if card.get("model") != "super-resolution":
                 raise ValueError(f"a card of {card.get('network', 'another model')}")
             return cls._from_parts(card, state)
-        except FileNotFoundError as error:
-            raise ModelError(
-                f"a model must be a folder with {WEIGHTS_FILE} and {CARD_FILE}, got {path}; train "
-                "one with 'bl-steer superres train'"
-            ) from error
-        except (KeyError, OSError, RuntimeError, ValueError, SafetensorError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise ModelError(
-                f"a model's files must be sound and belong together, got {reason!r} in {path}; "
-                "copy or train it again"
-            ) from error
 
     @classmethod
     def _from_parts(cls, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
@@ -140,8 +119,6 @@ class SuperResolutionModel:
                 {key.removeprefix(prefix): v for key, v in state.items() if key.startswith(prefix)}
             )
             stages.append(stage.eval().requires_grad_(False))
-        if hash_of(state) != card["weights_sha256"]:
-            raise ValueError("weights that are not those of the card")
         return cls(tuple(stages), settings, card["mean"], card["deviation"], card)
 
 

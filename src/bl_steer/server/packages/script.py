@@ -28,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.processing.documents import columns_of
 from bl_steer.protocols import Inputs, Table
 from bl_steer.server.packages.manifest import Manifest, PackageError
 
@@ -155,21 +156,10 @@ def _table(name: str, table: Any) -> Table:
             f"the table {name!r} must be columns by name, got {type(table).__name__}; write it as "
             '{"column": values, …}'
         )
-    columns = {str(key): _column(np.asarray(column)) for key, column in table.items()}
-    if len({column.shape for column in columns.values()}) > 1 or any(
-        column.ndim != 1 or column.dtype.kind not in "biufU" for column in columns.values()
-    ):
-        got = {key: f"{column.dtype} {column.shape}" for key, column in columns.items()}
-        raise PackageError(
-            f"the table {name!r} must have columns of one length, of numbers or text, got {got}; "
-            "put anything else into arrays"
-        )
-    return columns
-
-
-def _column(column: NDArray[Any]) -> NDArray[Any]:
-    text = column.dtype.kind in "OT" and all(isinstance(value, str) for value in column.ravel())
-    return column.astype(str) if text else column
+    try:
+        return columns_of(name, {str(key): column for key, column in table.items()})
+    except ValueError as error:
+        raise PackageError(str(error)) from None
 
 
 def _array(name: str, array: Any) -> NDArray[Any]:
