@@ -1,9 +1,9 @@
-"""Steer to the brightest spot with devices that nobody here wrote, in a process of its own.
+"""Steer to the brightest spot with devices that nobody here wrote, in a process of their own.
 
-Each way to go is a function that returns a detector and two axes; `test_third_party`
-runs them beside their server and reads what they print.
+Each way to go is a function that returns a detector and two axes; `test_servers` runs those of a
+server one after the other beside it and reads what they print, a line each.
 
-Usage: clients.py NAME DATA_DIR DETECTOR_DIR
+Usage: clients.py DATA_DIR DETECTOR_DIR NAME …
 """
 
 from __future__ import annotations
@@ -154,10 +154,8 @@ def pvapy(detector_dir: str) -> list[list[int]]:
     return [[int(np.flatnonzero((images == f).all((1, 2)))[0]) for f in p] for p in frames]
 
 
-def main(name: str, data_dir: str, detector_dir: str) -> None:
-    if name == "pvapy":
-        print(json.dumps({"numbers": pvapy(detector_dir)}))
-        return
+def steer(name: str, data_dir: str, detector_dir: str) -> dict[str, Any]:
+    """Steer by one way, and tell what came of it."""
     run_engine = RunEngine({}, call_returns_result=True)
     with Store.open(data_dir, readable=[detector_dir]) as store:
         store.subscribe_to(run_engine)
@@ -166,14 +164,24 @@ def main(name: str, data_dir: str, detector_dir: str) -> None:
             find_hotspot(detector, axes, grid=GRID, budget=BUDGET, seed=1, **OPTIONS.get(name, {}))
         )
         run = open_run(store, done.run_start_uids[0])
-        report = {
+        return {
             "best": [done.plan_result.best_x, done.plan_result.best_y],
             "differing": differing_decisions(run),
             "source": run.steering["source"],
             "frames": None if run.frames is None else list(run.frames.shape),
             "points": run.n_points,
         }
-    print(json.dumps(report))
+
+
+def main(data_dir: str, detector_dir: str, *names: str) -> None:
+    for name in names:
+        folder = Path(detector_dir, name)
+        folder.mkdir()
+        if name == "pvapy":
+            report: dict[str, Any] = {"numbers": pvapy(str(folder))}
+        else:
+            report = steer(name, data_dir, str(folder))
+        print(json.dumps(report), flush=True)
 
 
 if __name__ == "__main__":

@@ -8,38 +8,22 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import random
 import select
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.simulators.epics.soft_ioc import free_ports
+
 HERE = Path(__file__).parent
 BRIGHTEST = [6.0, 3.0]
 N_POINTS = 14
-
-
-def free_ports(number: int) -> list[int]:
-    """Return ports of the loopback that nobody uses, below those that are given to anybody."""
-    ports: list[int] = []
-    candidates = iter(random.Random().sample(range(20_000, 30_000), 1_000))
-    with ExitStack() as stack:
-        while len(ports) < number:
-            port = next(candidates)
-            tcp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            with suppress(OSError):
-                tcp.bind(("127.0.0.1", port))
-                udp.bind(("127.0.0.1", port))
-                ports.append(port)
-    return ports
 
 
 def private_environment() -> dict[str, str]:
@@ -86,10 +70,13 @@ def serving(script: str, environment: dict[str, str], folder: Path) -> Iterator[
             process.wait(timeout=20)
 
 
-def run_client(name: str, environment: dict[str, str], folder: Path) -> tuple[int, str, str]:
-    """Run a way to steer; return its exit status and what it printed."""
-    (folder / "detector").mkdir()
-    command = [sys.executable, str(HERE / "clients.py"), name, "data", str(folder / "detector")]
+def run_client(
+    folder: Path, environment: dict[str, str], *names: str
+) -> tuple[int, list[dict[str, Any]], str]:
+    """Steer by some ways, in one process; return its exit status, reports and error output."""
+    detector = folder / "detector"
+    detector.mkdir(exist_ok=True)
+    command = [sys.executable, str(HERE / "clients.py"), "data", str(detector), *names]
     process = subprocess.Popen(
         command, cwd=folder, env=environment, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -100,7 +87,8 @@ def run_client(name: str, environment: dict[str, str], folder: Path) -> tuple[in
         finally:  # with what it may have started, such as a repeater
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, 9)
-    return process.returncode, printed, errors
+    lines = [line for line in printed.splitlines() if line.startswith("{")]
+    return process.returncode, [json.loads(line) for line in lines], errors
 
 
 def need(*modules: str) -> None:
@@ -109,37 +97,32 @@ def need(*modules: str) -> None:
             pytest.skip(f"{module} is not installed: pip install 'bl-steer[dev]'")
 
 
-def steered(name: str, script: str, folder: Path) -> dict[str, Any]:
-    environment = private_environment()
-    with serving(script, environment, folder):
-        status, printed, errors = run_client(name, environment, folder)
-    assert status == 0, printed + errors
+def steered(folder: Path, environment: dict[str, str], *names: str) -> list[dict[str, Any]]:
+    status, reports, errors = run_client(folder, environment, *names)
+    assert status == 0, errors
     assert "not complete in the catalogue" not in errors, errors
     assert "frames must lie where" not in errors, errors
-    report: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    assert report["best"] == BRIGHTEST
-    assert report["differing"] == []
-    assert report["points"] == N_POINTS
-    return report
+    for report in reports:
+        assert report["best"] == BRIGHTEST
+        assert report["differing"] == []
+        assert report["points"] == N_POINTS
+    return reports
 
 
-@pytest.mark.parametrize(("name", "n_frames"), [("sim", 1), ("pilatus", 3), ("eiger", 1)])
 def test_an_area_detector_with_its_hdf5_plugin_and_motor_records_find_the_brightest_spot(
-    name: str, n_frames: int, tmp_path: Path
-) -> None:
-    need("caproto", "epics")
-    report = steered(name, "areadetector_ioc.py", tmp_path)
-    assert report["source"] == {"kind": "frames", "detector": "det"}
-    assert report["frames"] == [N_POINTS, n_frames, 24, 32]
-
-
-def test_a_plugin_that_does_not_write_in_swmr_mode_is_told_so_at_the_first_point(
     tmp_path: Path,
 ) -> None:
     need("caproto", "epics")
     environment = private_environment()
+    n_frames = {"sim": 1, "pilatus": 3, "eiger": 1}
     with serving("areadetector_ioc.py", environment, tmp_path):
-        status, _, errors = run_client("no-swmr", environment, tmp_path)
+        reports = steered(tmp_path, environment, *n_frames)
+        # A plugin that does not write in SWMR mode is told so at the first point.
+        status, _, errors = run_client(tmp_path, environment, "no-swmr")
+    assert [report["source"] for report in reports] == [{"kind": "frames", "detector": "det"}] * 3
+    assert [report["frames"] for report in reports] == [
+        [N_POINTS, n, 24, 32] for n in n_frames.values()
+    ]
     assert status != 0
     assert "the frames of event 1 (det_image) must be readable within 5 s" in errors
     assert "(SWMR mode)" in errors
@@ -147,13 +130,17 @@ def test_a_plugin_that_does_not_write_in_swmr_mode_is_told_so_at_the_first_point
 
 def test_positioners_and_a_counter_of_a_softioc_find_the_brightest_spot(tmp_path: Path) -> None:
     need("softioc", "epics")
-    report = steered("softioc", "softioc_ioc.py", tmp_path)
+    environment = private_environment()
+    with serving("softioc_ioc.py", environment, tmp_path):
+        (report,) = steered(tmp_path, environment, "softioc")
     assert report["source"] == {"kind": "field", "key": "counter_counts"}
 
 
 def test_images_over_pv_access_find_the_brightest_spot(tmp_path: Path) -> None:
     need("p4p")
-    report = steered("pva", "ntndarray_server.py", tmp_path)
+    environment = private_environment()
+    with serving("ntndarray_server.py", environment, tmp_path):
+        (report,) = steered(tmp_path, environment, "pva")
     assert report["source"] == {"kind": "frames", "detector": "det"}
     assert report["frames"] == [N_POINTS, 1, 24, 32]
 
@@ -172,12 +159,12 @@ def test_each_image_that_pvapys_simulated_detector_sends_is_stored_in_its_order(
     )  # fmt: skip
     with process:
         try:
-            status, printed, errors = run_client("pvapy", environment, tmp_path)
+            status, reports, errors = run_client(tmp_path, environment, "pvapy")
         finally:
             process.terminate()
             process.wait(timeout=20)
-    assert status == 0, printed + errors
-    numbers = json.loads(printed.splitlines()[-1])["numbers"]
+    assert status == 0, errors
+    numbers = reports[0]["numbers"]
     assert len(numbers) == 4
     for first, second, third in numbers:
         assert (second - first) % 8 == (third - second) % 8 == 1
