@@ -6,17 +6,19 @@ detector. Detectors of this package are `devices.frames_file.FramesDevice` and n
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
+from bl_steer.settings import Settings
 from devices.frames_file import DetectorError, FramesFile
 
 __all__ = ["FramesWriter"]
 
-DEFAULT_DIR = Path("bl_steer_data/frames")
+logger = logging.getLogger(__name__)
 
 
 class FramesWriter:
@@ -25,8 +27,8 @@ class FramesWriter:
     Parameters
     ----------
     detector : has a method ``frames``: the latest frames, shape (n_frames, H, W) or (H, W)
-    frames_dir : folder for the HDF5 files; a session sets that of its store, else it is
-        ``bl_steer_data/frames``
+    frames_dir : folder for the HDF5 files; a session sets that of its store. Without either it is
+        ``frames`` in ``BL_STEER_DATA_DIR``, ``./bl_steer_data`` by default, and the log says so
 
     Notes
     -----
@@ -41,11 +43,19 @@ class FramesWriter:
         self.frames_dir = frames_dir
         self._detector = detector
         self._file: FramesFile | None = None
+        self._folder = frames_dir
         self._shape: tuple[int, ...] | None = None
 
     def stage(self) -> list[Any]:
         """Be ready; the file is opened by the first frame, which says its shape."""
         self._shape = None
+        self._folder = self.frames_dir or Settings().data_dir / "frames"
+        logger.log(
+            logging.WARNING if self.frames_dir is None else logging.INFO,
+            "%s keeps its frames in memory: they are written to %s",
+            self._detector.name,
+            Path(self._folder).absolute(),
+        )
         return [self]
 
     def unstage(self) -> list[Any]:
@@ -107,7 +117,7 @@ class FramesWriter:
         if self._file is None:
             self._file = FramesFile(
                 self._detector.name,
-                self.frames_dir or DEFAULT_DIR,
+                self._folder,
                 shape=frames.shape,
                 dtype=frames.dtype,
             )

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
+from bl_steer.plotting.runs import label_of, unit_of
 from bl_steer.progress import Bar
 from bl_steer.runs import Exposure, Points, Readout, read_outcomes
 from bl_steer.steering import predicted_map
@@ -83,7 +84,8 @@ class Progress(_Watcher):
     def event(self, stream: str, data: Document) -> None:
         """Count a measured point; show the best so far."""
         if stream == "primary":
-            done, total = self._bar.done + 1, self._bar.total
+            # A rocking scan in steps has several events a point, with its number.
+            done, total = data.get("point", self._bar.done) + 1, self._bar.total
             # More than planned when a dead frame was measured again.
             self._bar.show(done, None if total is None else max(done, total))
         elif "n_missing" in data:  # the result of slices
@@ -133,7 +135,8 @@ class LiveMap(_Watcher):
     def start(self, doc: Document) -> None:
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
-        self._settings = settings if "target" in settings else None
+        self._settings = settings if "agent" in settings else None
+        self._start = doc
         # By the number of the point: a run that carries another on begins with a later one.
         self._positions: dict[int, list[float]] = dict(
             enumerate(settings.get("resumed_positions", ()))
@@ -193,10 +196,9 @@ class LiveMap(_Watcher):
         measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
         noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")
-        values = sd = np.zeros(len(space.points))
-        if done:
-            values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
+        values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
         over = "best_value" in data
+        along = ", largest along z" if len(space.names) == 3 else ""
         plot_map(
             space,
             values,
@@ -206,7 +208,9 @@ class LiveMap(_Watcher):
             outcomes=outcomes,
             best=_at(data, "best_") if done else None,
             coming=None if over else _at(data),
-            title=f"{self._settings['target']}: {len(done)} points",
+            title=f"{self._settings['target']}: {len(done)} points{along}",
+            unit=unit_of(self._start),
+            label=label_of(self._start),
         )
         return figure
 

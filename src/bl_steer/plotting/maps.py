@@ -24,6 +24,7 @@ __all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress"]
 
 COLOURS = "viridis"
 PLANES = (("x", "y"), ("x", "z"), ("y", "z"))
+INTENSITY = "intensity (counts)"
 UNIT_NAMES = {"um": "µm", "deg": "°"}
 
 
@@ -40,7 +41,7 @@ def plot_map(
     limits: tuple[float, float] | None = None,
     title: str = "",
     unit: str = "um",
-    label: str = "intensity (counts)",
+    label: str = INTENSITY,
     plane: tuple[str, str] = ("x", "y"),
 ) -> Axes:
     """Draw `values` over the candidate points: a curve on one axis, a map on two.
@@ -51,7 +52,7 @@ def plot_map(
     ----------
     space : the points; a regular grid is drawn as pixels, scattered points as dots; forbidden
         zones are hatched
-    values : shape (n,)
+    values : shape (n,); NaN where nothing is known
     sd : shape (n,), drawn as a band of two on one axis
     measured : shape (m, d), drawn as white dots
     outcomes : shape (m,), their heights on one axis; by default they lie on the curve
@@ -65,14 +66,19 @@ def plot_map(
     name = UNIT_NAMES.get(unit, unit)
     if len(space.names) == 1:
         _plot_curve(ax, space, values, sd, measured, outcomes, best, coming)
+        ends = space.bounds[:, 0]
+        margin = 0.03 * float(np.ptp(ends)) or 0.5
         ax.set(xlabel=f"x ({name})", ylabel=label, title=title)
+        ax.set(xlim=(ends[0] - margin, ends[1] + margin))
         return ax
     if len(space.names) == 3:
         columns = [space.names.index(axis) for axis in plane]
         space, values = _projected(space, values, columns)
         measured = None if measured is None else measured[:, columns]
         best, coming = (p if p is None else [p[c] for c in columns] for p in (best, coming))
-    low, high = limits or (float(np.nanmin(values)), float(np.nanmax(values)))
+    known = np.isfinite(values).any()
+    colour = "white" if known else "0.4"  # of what is drawn over the colours
+    low, high = limits or ((np.nanmin(values), np.nanmax(values)) if known else (0.0, 1.0))
     if space.shape is None or min(space.shape) == 1:  # a line has no pixels to fill
         drawn: ScalarMappable = ax.scatter(
             space.points[:, 0],
@@ -89,8 +95,9 @@ def plot_map(
         drawn = ax.pcolormesh(
             x, y, values.reshape(space.shape), cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
         )
-    beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape
-    ax.figure.colorbar(drawn, cax=beside, label=label)
+    if known:
+        beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape
+        ax.figure.colorbar(drawn, cax=beside, label=label)
     if measured is not None and len(measured):
         ax.scatter(
             measured[:, 0],
@@ -102,10 +109,10 @@ def plot_map(
             zorder=3,
         )
     if coming is not None:
-        ax.plot(*coming, marker="x", ms=9, mew=2, color="white", zorder=4)
+        ax.plot(*coming, marker="x", ms=9, mew=2, color=colour, zorder=4)
     if best is not None:
         _mark(ax, best)
-    _hatch(ax, space)
+    _hatch(ax, space, colour)
     width, height = space.bounds[1] - space.bounds[0]
     # An axis of another kind, a photon energy beside a position, would leave a slit.
     alike = min(width, height) == 0 or 0.1 < width / height < 10
@@ -121,10 +128,11 @@ def plot_prediction(
     *,
     measured: Array,
     outcomes: Array,
-    best: Sequence[float],
+    best: Sequence[float] | None,
     n_start: int | None = None,
     target: str = "",
     unit: str = "um",
+    label: str = INTENSITY,
 ) -> Figure:
     """Draw what was predicted from a few points, how well it is known, and the way there.
 
@@ -138,6 +146,7 @@ def plot_prediction(
     best : shape (d,), the spot that is reported
     n_start : where the start design ends and the search begins
     target : what was maximised
+    label : of its values
     """
     d = len(space.names)
     planes = {1: [PLANES[0]], 2: [PLANES[0]], 3: PLANES}[d]
@@ -155,14 +164,15 @@ def plot_prediction(
             outcomes=outcomes,
             best=best,
             unit=unit,
+            label=label,
             plane=plane,
             title=f"predicted from {len(measured)} points{along}",
         )
     if d > 1:
         along = ", largest along z" if d == 3 else ""
         title = f"uncertainty (one sd){along}"
-        plot_map(space, sd, ax=panels[-2], measured=measured, unit=unit, title=title)
-    plot_progress(np.fmax.accumulate(outcomes), n_start=n_start, ax=panels[-1])
+        plot_map(space, sd, ax=panels[-2], measured=measured, unit=unit, label=label, title=title)
+    plot_progress(np.fmax.accumulate(outcomes), n_start=n_start, ax=panels[-1], label=label)
     panels[-1].set_title(target)
     return figure
 
@@ -173,7 +183,7 @@ def plot_figure_1(
     predicted: Array,
     *,
     measured: Array,
-    best: Sequence[float],
+    best: Sequence[float] | None,
     true_best: Sequence[float] | None = None,
     mapped_title: str = "measured point by point",
     unit: str = "um",
@@ -221,7 +231,11 @@ def plot_figure_1(
 
 
 def plot_progress(
-    best_so_far: Array, *, n_start: int | None = None, ax: Axes | None = None
+    best_so_far: Array,
+    *,
+    n_start: int | None = None,
+    ax: Axes | None = None,
+    label: str = INTENSITY,
 ) -> Axes:
     """Draw the best value so far against the number of measurements.
 
@@ -241,7 +255,8 @@ def plot_progress(
             fontsize=8,
             color="0.4",
         )
-    ax.set(xlabel="measurements", ylabel="best intensity so far (counts)")
+    name, bracket, unit = label.partition(" (")
+    ax.set(xlabel="measurements", ylabel=f"best {name} so far{bracket}{unit}")
     return ax
 
 
@@ -258,7 +273,8 @@ def _plot_curve(
     order = np.argsort(space.points[:, 0])
     x, curve = space.points[order, 0], values[order]
     ax.plot(x, curve, color="C0", zorder=2)
-    if sd is not None:
+    ax.margins(y=0.1)  # room for the letter A
+    if sd is not None and np.isfinite(sd).any():
         band = 2.0 * sd[order]
         ax.fill_between(x, curve - band, curve + band, color="C0", alpha=0.2, lw=0, label="± 2 sd")
         ax.legend(loc="best", frameon=False)
@@ -268,7 +284,10 @@ def _plot_curve(
     if coming is not None:
         ax.axvline(coming[0], color="0.4", ls=":", lw=1.2)
     if best is not None:
-        _mark(ax, (best[0], float(np.interp(best[0], x, curve))))
+        height = float(np.interp(best[0], x, curve))
+        if np.isnan(height) and outcomes is not None:  # before there is a curve
+            height = float(np.max(outcomes))
+        _mark(ax, (best[0], height))
     for zone in space.forbidden:
         inside = zone.contains(x[:, None])
         for i in np.flatnonzero(inside):
@@ -283,17 +302,17 @@ def _projected(space: Space, values: Array, columns: list[int]) -> tuple[Space, 
         return Space(space.points[order][:, columns], None, space.pitch), values[order]
     (dropped,) = set(range(3)) - set(columns)
     # The shape is (n_z, n_y, n_x): column c of the points runs along axis 2 - c.
-    mesh = np.nanmax(values.reshape(space.shape), axis=2 - dropped)
+    mesh = np.fmax.reduce(values.reshape(space.shape), axis=2 - dropped)
     if columns[0] > columns[1]:
         mesh = mesh.T
     return Space.grid(*(space.axis(space.names[c]) for c in columns)), mesh.ravel()
 
 
-def _hatch(ax: Axes, space: Space) -> None:
+def _hatch(ax: Axes, space: Space, colour: str) -> None:
     style: dict[str, Any] = {
         "fill": False,
         "hatch": "///",
-        "edgecolor": "white",
+        "edgecolor": colour,
         "linewidth": 0.8,
         "zorder": 2,
     }

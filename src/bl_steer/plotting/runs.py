@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -10,13 +12,21 @@ from numpy.typing import NDArray
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.features import make_feature
-from bl_steer.plotting.maps import plot_figure_1, plot_map, plot_prediction
+from bl_steer.plotting.maps import INTENSITY, plot_figure_1, plot_map, plot_prediction
 from bl_steer.protocols import Array
 from bl_steer.runs import Run
 from bl_steer.steering import predicted_map
 from bl_steer.steering.decision import brightest
 
-__all__ = ["check_figure", "draw_figure_1", "draw_run", "map_outcomes", "measured_outcomes"]
+__all__ = [
+    "check_figure",
+    "draw_figure_1",
+    "draw_run",
+    "label_of",
+    "map_outcomes",
+    "measured_outcomes",
+    "unit_of",
+]
 
 
 def measured_outcomes(run: Run) -> tuple[Array, Array]:
@@ -77,7 +87,7 @@ def draw_figure_1(steered: Run, mapped: Run) -> Figure:
         measured=measured,
         best=_reported(steered, measured, outcomes, noise_ratios),
         true_best=tuple(space.points[int(np.nanargmax(full))]),
-        unit=_unit(steered),
+        unit=unit_of(steered.start),
     )
 
 
@@ -107,15 +117,10 @@ def draw_run(run: Run) -> Figure:
             map_outcomes(run, "total"),
             ax=figure.subplots(),
             title=f"total counts, {run.n_points} points",
-            unit=_unit(run),
+            unit=unit_of(run.start),
         )
         return figure
     measured, outcomes = measured_outcomes(run)
-    if len(outcomes) < 2:
-        raise ValueError(
-            "a steered run must have at least 2 outcomes for a prediction, got "
-            f"{len(outcomes)} in {run.uid}; its values are in open_run(…).result"
-        )
     noise_ratios = _noise_ratios(run)
     mean, sd = predicted_map(run.steering, measured, outcomes, noise_ratios)
     return plot_prediction(
@@ -127,12 +132,17 @@ def draw_run(run: Run) -> Figure:
         best=_reported(run, measured, outcomes, noise_ratios),
         n_start=_n_start(run),
         target=run.steering["target"],
-        unit=_unit(run),
+        unit=unit_of(run.start),
+        label=label_of(run.start),
     )
 
 
-def _reported(run: Run, measured: Array, outcomes: Array, noise_ratios: Array) -> list[float]:
+def _reported(
+    run: Run, measured: Array, outcomes: Array, noise_ratios: Array
+) -> list[float] | None:
     result = run.result
+    if not len(outcomes):  # of a run that ended before its only point was judged
+        return None
     if result is not None:
         return [float(result[f"best_{n}"]) for n in AXIS_NAMES if f"best_{n}" in result]
     best, _ = brightest(outcomes, noise_ratios)
@@ -144,8 +154,15 @@ def _n_start(run: Run) -> int | None:
     return reasons.count("start") or None
 
 
-def _unit(run: Run) -> str:
-    return str(run.start.get("sample", {}).get("unit", "um"))
+def unit_of(start: Mapping[str, Any]) -> str:
+    """Return the unit of a run's axes, by its start document."""
+    return str(start.get("sample", {}).get("unit", "um"))
+
+
+def label_of(start: Mapping[str, Any]) -> str:
+    """Return what the values of a run are called: counts, or the number that was steered on."""
+    source = start.get("steering", {}).get("source", {})
+    return str(source["key"]) if source.get("kind") == "field" else INTENSITY
 
 
 def check_figure(path: Path) -> None:

@@ -28,6 +28,7 @@ from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, open_analysis
 from bl_steer.runs import Run, export_run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
+from bl_steer.session.frames_folder import FramesFolder
 from bl_steer.session.instruments import Instrument, film
 from bl_steer.session.reports import report_of
 from bl_steer.session.run_engine import end_run_engine, make_run_engine
@@ -47,7 +48,8 @@ class Session:
 
     Parameters
     ----------
-    store : where runs go, and the frames of detectors that have no folder yet
+    store : where runs go, and the frames of detectors that have no folder yet, of the instrument
+        or staged in a run
     instrument : devices and sample, or the devices by name alone
     progress : show a progress bar
     analyses : carry out what runs ask for with ``md={"analyses": ["components"]}``
@@ -75,13 +77,8 @@ class Session:
         self.instrument = instrument
         self.db = store.catalog
         self.devices = dict(instrument.devices)
-        self._writers = [
-            device
-            for device in self.devices.values()
-            if getattr(device, "frames_dir", store) is None
-        ]
-        for device in self._writers:
-            device.frames_dir = store.frames_dir
+        self._frames_folder = FramesFolder(store.frames_dir)
+        self._frames_folder.give(self.devices.values())
         self._close_store = close_store
         self._watching: list[int] = []
         self._analyses = BackgroundAnalyses(store, show=progress)
@@ -89,6 +86,7 @@ class Session:
         if diffractometer := instrument.devices.get("diffractometer"):
             self.RE.preprocessors.append(Baseline([diffractometer]))
         self.RE.preprocessors.append(StopReasons(self.RE))
+        self.RE.preprocessors.append(self._frames_folder)
         if progress:
             self.watch(plotting.Progress())
         if analyses:
@@ -233,8 +231,7 @@ class Session:
             self.RE.unsubscribe(self._watching.pop())
         self._stop_if_paused()
         self._analyses.close(wait_s)
-        for device in self._writers:  # another session may open the instrument
-            device.frames_dir = None
+        self._frames_folder.take_back()  # another session may open the instrument
         if self._close_store:
             self.store.close()
         end_run_engine(self.RE)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from bl_steer.agents import Space, make_agent
+from bl_steer.agents.bayesian import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, has_gap
@@ -106,9 +107,12 @@ def predicted_map(
     Returns
     -------
     mean, sd : shape (n_cells,) each, counts; of the run's own model where its agent has one, else
-        of the default agent's
+        of the default agent's; NaN where there are too few outcomes for a model
     """
     space = Space.from_dict(settings["grid"])
+    if len(outcomes) < MIN_OUTCOMES:
+        unknown = np.full(len(space.points), np.nan)
+        return unknown, unknown
     seed = int(settings["seed"])
     try:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])

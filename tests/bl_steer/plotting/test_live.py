@@ -17,7 +17,9 @@ from bl_steer.plotting.live import LiveMap, Progress
 from bl_steer.plotting.runs import measured_outcomes
 from bl_steer.steering import predicted_map
 from plans import find_hotspot, map_sample
+from plans.stubs import rocking_scan
 from simulators.film.beamline import SimulatedBeamline
+from tests.conftest import Documents
 
 
 class Terminal(io.StringIO):
@@ -105,6 +107,55 @@ def test_a_live_map_that_fails_is_logged_and_the_run_goes_on(
         result = RE(find_hotspot(beamline.det, beamline.stage, grid=coarse_grid, budget=3))
     assert result.exit_status == "success"
     assert "the run itself goes on" in caplog.text
+
+
+def seen(documents: list[Any]) -> tuple[list[Figure], str]:
+    """Show a live map and a bar each beginning of a run that ends with a decision or its result."""
+    figures: list[Figure] = []
+    text = io.StringIO()
+    ends = [n + 1 for n, (name, doc) in enumerate(documents) if "outcomes" in doc.get("data", ())]
+    for end in ends:
+        watching = [LiveMap(figures.append), Progress(text)]
+        for name, doc in [*documents[:end], ("stop", {})]:
+            for watcher in watching:
+                watcher(name, doc)
+    return figures, text.getvalue()
+
+
+GRIDS = {
+    1: {"x": np.linspace(0.0, 10.0, 7)},
+    2: {"x": np.linspace(0.0, 10.0, 7), "y": np.linspace(0.0, 1.0, 5)},
+    3: {axis: np.linspace(0.0, 2.0, 3) for axis in "xyz"},
+}
+
+
+@pytest.mark.parametrize("n_axes", [1, 2, 3])
+def test_each_state_of_a_run_is_drawn_from_its_first_decision_on(
+    RE: RunEngine, documents: Documents, caplog: pytest.LogCaptureFixture, n_axes: int
+) -> None:
+    axes = [SynAxis(name=name) for name in "abc"[:n_axes]]
+    det = SynSignal(name="det", func=lambda: 7.0 - sum(axis.position for axis in axes))
+    grid = {name: list(values) for name, values in GRIDS[n_axes].items()}
+    forbidden = [{"box": [[1.2, 1.2], [1.4, 1.4]]}] if n_axes == 2 else []
+    RE(find_hotspot(det, axes, grid=grid, budget=4, forbidden=forbidden))
+    figures, text = seen(documents.all)
+    assert not caplog.records
+    titles = [figure.axes[0].get_title().split(",")[0] for figure in figures]
+    assert titles == [f"field:det: {n} points" for n in (0, 1, 2, 3, 4)]
+    panel = figures[0].axes[0]
+    assert panel.get_xlim()[0] <= 0.0 < GRIDS[n_axes]["x"][-1] <= panel.get_xlim()[1]
+    assert "4/4 pt (100 %), reported: " in text
+
+
+def test_a_rocking_scan_counts_points_and_not_its_steps(
+    RE: RunEngine, beamline: SimulatedBeamline, coarse_grid: Space
+) -> None:
+    text = Terminal()
+    RE.subscribe(Progress(text))
+    scan = rocking_scan(beamline.diffractometer.eta, -1.0, 1.0, 3)
+    RE(map_sample(beamline.det, beamline.stage, points=[(0, 0), (30, 30)], per_point=scan))
+    assert "2/2" in text.getvalue()
+    assert "3/" not in text.getvalue()
 
 
 def test_a_map_run_has_a_bar_but_no_live_map(

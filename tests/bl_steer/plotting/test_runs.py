@@ -64,9 +64,11 @@ def test_a_stored_run_is_drawn_alone(runs: tuple[Run, Run, Run], which: int) -> 
     assert len([axes for axes in figure.axes if axes.get_xlabel() == "x (µm)"]) == 2 - which
 
 
-def test_a_run_of_one_point_cannot_be_predicted_and_says_so(runs: tuple[Run, Run, Run]) -> None:
-    with pytest.raises(ValueError, match="at least 2 outcomes for a prediction, got 1"):
-        draw_run(runs[2])
+def test_a_run_of_one_point_is_drawn_without_a_prediction(runs: tuple[Run, Run, Run]) -> None:
+    predicted, uncertainty, progress = draw_run(runs[2]).axes  # no colour bar: nothing is known
+    assert predicted.get_title() == "predicted from 1 points"
+    assert np.isnan(uncertainty.collections[0].get_array().filled(np.nan)).all()
+    assert len(progress.lines[0].get_xdata()) == 1
 
 
 def test_a_line_of_points_is_drawn_with_colour() -> None:
