@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-import logging
+import socket
 import threading
-import time
+from typing import Any
 
 import caproto
 from caproto.sync import repeater
 
 __all__ = ["start_repeater"]
 
-START_S = 1.0
 
-logger = logging.getLogger(__name__)
+class _AnsweredSocket:
+    """A socket whose empty datagrams read as the request to register that they are.
+
+    EPICS' own clients register so. caproto's repeater takes them in, but confirms only written
+    requests; a client that gets no answer for a minute complains on the terminal.
+    """
+
+    def __init__(self, bound: socket.socket) -> None:
+        self._socket = bound
+
+    def recvfrom(self, size: int) -> tuple[bytes, Any]:
+        """Return the next datagram, and who sent it."""
+        message, sender = self._socket.recvfrom(size)
+        return message or bytes(caproto.RepeaterRegisterRequest("0.0.0.0")), sender
+
+    def sendto(self, message: bytes, address: tuple[str, int]) -> int:
+        """Send a datagram."""
+        return self._socket.sendto(message, address)
 
 
 def start_repeater() -> None:
@@ -22,13 +38,14 @@ def start_repeater() -> None:
     Before the first device: Channel Access looks for a program that does it, and complains on the
     terminal that there is none.
     """
-    port = caproto.get_environment_variables()["EPICS_CA_REPEATER_PORT"]
-    threading.Thread(target=repeater.run, daemon=True, name="CA repeater").start()
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        try:
-            repeater.check_for_running_repeater(("0.0.0.0", port)).close()
-        except repeater.RepeaterAlreadyRunning:
-            return
-        time.sleep(0.005)
-    logger.warning("the port %s of the Channel Access repeater could not be taken", port)
+    address = ("0.0.0.0", caproto.get_environment_variables()["EPICS_CA_REPEATER_PORT"])
+    try:
+        bound = repeater.check_for_running_repeater(address)
+    except repeater.RepeaterAlreadyRunning:
+        return
+    threading.Thread(
+        target=repeater._run_repeater,  # `run` takes no socket
+        args=(_AnsweredSocket(bound), address),
+        daemon=True,
+        name="CA repeater",
+    ).start()
