@@ -10,6 +10,8 @@ __all__ = ["FileFormatError", "listed"]
 SHOWN = 8
 """Names in a message, each of `WIDTH` letters at most."""
 WIDTH = 20
+MOST = 90
+"""Letters, after which no name is added."""
 
 
 class FileFormatError(Exception):
@@ -28,5 +30,9 @@ def listed(names: Iterable[str]) -> str:
     'none'
     """
     names = list(names)
-    shown = ", ".join(repr(name[:WIDTH]) for name in names[:SHOWN])
-    return (shown + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")) or "none"
+    shown: list[str] = []
+    for name in names[:SHOWN]:
+        if sum(map(len, shown)) < MOST:
+            shown.append(repr(name[:WIDTH]))
+    more = len(names) - len(shown)
+    return (", ".join(shown) + (f" and {more} more" if more else "")) or "none"

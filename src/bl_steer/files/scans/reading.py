@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bl_steer.files.errors import FileFormatError
-from bl_steer.files.scans import angles_npz, rasx, xrdml, zips
+from bl_steer.files.scans import angles_npz, brml, nexus, rasx, spec, xrdml, zips
 from bl_steer.files.scans.checks import checked
 from bl_steer.files.scans.scan import Scan
 from bl_steer.files.scans.xml_text import parse_xml
@@ -15,7 +15,7 @@ from bl_steer.files.signatures import content_of
 
 __all__ = ["SCAN_FORMATS", "open_scan"]
 
-SCAN_FORMATS = "xrdml, rasx, or .npz of angles"
+SCAN_FORMATS = "xrdml, rasx, brml, SPEC, NeXus/HDF5, or .npz of angles"
 """What is read, in words."""
 HEAD = 4096
 NAME = 80
@@ -47,11 +47,11 @@ def open_scan(path: str | Path) -> Scan:
         return checked(_reader(path)(path))
     except FileFormatError as error:
         raise ValueError(f"{path.name[-NAME:]} {error}") from error.__cause__
-    except (OSError, MemoryError) as error:
-        reason = str(getattr(error, "strerror", None) or error or "out of memory")
+    except Exception as error:  # parsers and HDF5 fail in any way on damaged files
+        reason = str(getattr(error, "strerror", None) or error) or type(error).__name__
         raise ValueError(
-            f"{path.name[-NAME:]} must be readable, got {' '.join(reason.split())[:120]!r}; copy "
-            "it anew, or give a file that you may read"
+            f"{path.name[-NAME:]} must be whole and readable, got a fault "
+            f"({' '.join(reason.split())[:100]}); copy it anew, or give a file that you may read"
         ) from error
 
 
@@ -74,6 +74,8 @@ def _zip_reader(path: Path) -> Callable[[Path], Scan]:
     names = zips.member_names(path)
     if rasx.is_rasx(names):
         return rasx.read_rasx
+    if brml.is_brml(names):
+        return brml.read_brml
     if any(name.endswith(".npy") for name in names):
         return angles_npz.read_angles
     raise FileFormatError(
@@ -94,5 +96,7 @@ def _xml_reader(path: Path) -> Scan:
 
 _SIGNATURES: Mapping[re.Pattern[bytes], Callable[[Path], Scan]] = {
     re.compile(rb"(\xef\xbb\xbf)?\s*<|\xff\xfe<\0|\xfe\xff\0<"): _xml_reader,
+    re.compile(rb"\x89HDF\r\n\x1a\n"): nexus.read_nexus,
+    re.compile(rb"#[FS] "): spec.read_spec,
 }
 """How files begin, with what reads them."""

@@ -74,3 +74,77 @@ def rasx(path: Path, *steps: Mapping[str, str], without: str = "") -> Path:
                     archive.writestr(name, text)
         archive.writestr("root.xml", "<Root />")
     return path
+
+
+SPEC = """#F scan.spec
+#E 1700000000
+#D Mon Nov 20 10:00:00 2023
+#O0 Delta  Eta  Chi  Phi
+#O1 Nu  Mu  Sample X
+"""
+SPEC_SCAN = """
+#S {number} ascan  eta 20 22 2 1
+#D Mon Nov 20 10:00:00 2023
+#T 1  (Seconds)
+#G3 {ub}
+#G4 0 0 0 {wavelength} 0 0
+#P0 40 20 90 0
+#P1 0 {mu} 3.5
+#N 7
+#L {columns}
+{rows}
+"""
+COLUMNS = "Eta  H  K  L  Seconds  Monitor  Detector"
+ROWS = "20 2 2 0 1 1000 5\n21 2 2 0 1 1001 50\n22 2 2 0 1 999 5"
+
+
+def spec(path: Path, *scans: Mapping[str, str]) -> Path:
+    """Write scans of three points; each mapping replaces parts of a sound one."""
+    text = SPEC
+    for number, scan in enumerate(scans, start=1):
+        sound = {
+            "number": str(number),
+            "ub": "1.15691 0 0 0 1.15691 0 0 0 1.15691",
+            "wavelength": "1.3",
+            "mu": "0",
+            "columns": COLUMNS,
+            "rows": ROWS,
+        }
+        text += SPEC_SCAN.format(**{**sound, **scan})
+    path.write_text(text)
+    return path
+
+
+BRML = """<?xml version="1.0" encoding="utf-8"?>
+<RawData xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"><FixedInformation>
+<Instrument><WaveLengthAlpha1 Value="1.540600" /></Instrument>
+<Drives><InfoData LogicName="Chi"><Position Value="0.5" Unit="deg" /></InfoData>
+<InfoData LogicName="X"><Position Value="12" Unit="mm" /></InfoData></Drives></FixedInformation>
+<DataRoutes><DataRoute RouteFlag="{flag}">
+{rows}
+<DataViews>
+<RawDataView xsi:type="FixedRawDataView" Start="0" Length="1" LogicName="MeasuredTime" />
+<RawDataView xsi:type="FixedRawDataView" Start="1" Length="1" LogicName="AbsorptionFactor" />
+<RawDataView xsi:type="VaryingRawDataView" Start="2" Length="2"><Varying>
+<FieldDefinitions FieldName="TwoTheta" AxisId="TwoTheta" />
+<FieldDefinitions FieldName="Theta" AxisId="Theta" /></Varying></RawDataView>
+<RawDataView xsi:type="RecordedRawDataView" Start="4" Length="1">
+<Recording LogicName="Temperature" /></RawDataView>
+<RawDataView xsi:type="RecordedRawDataView" Start="5" Length="{length}">
+<Recording LogicName="ScanCounter" /></RawDataView>
+</DataViews></DataRoute></DataRoutes></RawData>"""
+DATUM = "<Datum>0.5,1,{two_theta},{theta},25,{counts}</Datum>"
+
+
+def brml(path: Path, *scans: Mapping[str, str]) -> Path:
+    """Write scans of three rows; each mapping replaces parts of a sound one."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("Experiment0/DataContainer.xml", "<DataContainer />")
+        for number, scan in enumerate(scans):
+            rows = "".join(
+                DATUM.format(two_theta=60 + step, theta=30 + number, counts=(3, 30, 3)[step])
+                for step in range(3)
+            )
+            parts = {"flag": "Measured", "rows": rows, "length": "1"} | dict(scan)
+            archive.writestr(f"Experiment0/RawData{number}.xml", BRML.format(**parts))
+    return path
