@@ -1,9 +1,11 @@
 from .analysis import ComponentParams as ComponentParams
 from .analysis import MapComponents as MapComponents
 from .factorisation import Factorisation as Factorisation
+from .factorisation import compare_ranks as compare_ranks
 from .factorisation import component_table as component_table
 from .factorisation import factorise as factorise
 from .factorisation import point_table as point_table
 from .figures import draw_maps as draw_maps
 from .figures import draw_patterns as draw_patterns
+from .figures import draw_ranks as draw_ranks
 from .figures import plot_component as plot_component

@@ -41,6 +41,12 @@ class ComponentParams(BaseModel):
         description="Names a component of interest as in the target nmf:K@REF, e.g. "
         "x=0.45,R=0.9,tilt=0; empty for none",
     )
+    max_components: int = Field(
+        0,
+        ge=0,
+        le=32,
+        description="Compare 1 to so many components by count splitting; 0 to leave that out",
+    )
     n_bootstrap: int = Field(
         1000, ge=100, le=100_000, description="Resamplings for the interval of each share"
     )
@@ -91,7 +97,7 @@ class MapComponents:
             )
         x, y = plane_of(run)
         patterns = run.patterns()
-        usable = ~np.isnan(patterns).any(axis=1)
+        usable = np.isfinite(patterns).any(axis=1)
         arrays = {"patterns": patterns[usable], "x": x[usable], "y": y[usable]}
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
@@ -107,8 +113,9 @@ class MapComponents:
         Returns
         -------
         result : tables ``components`` (a row each: share and its interval, peak, likeness to the
-            reference) and ``points`` (x, y, coefficients ``c0`` … in counts of the component's
-            brightest pixel, and the unexplained share of the pattern); arrays ``components``
+            reference), ``points`` (x, y, coefficients ``c0`` … in counts of the component's
+            brightest pixel, and the unexplained share of the pattern) and, with `max_components`,
+            ``ranks`` (`bl_steer.analysis.components.ranks.rank_table`); arrays ``components``
             (K, H, W), highest value 1, and ``residual`` (H, W), the mean of pattern minus fit,
             counts
 
@@ -128,11 +135,22 @@ class MapComponents:
         table = components.component_table(fit, axes, params)
         report(2, STEPS)
         points = components.point_table(fit, arrays)
+        ranks = components.compare_ranks(fit, params) if params.max_components else None
         report(STEPS, STEPS)
         maps = fit.components.reshape(-1, *axes.shape)
         residual = (fit.patterns - fit.fitted).mean(axis=0).reshape(axes.shape)
+        tables, figures = {"components": table, "points": points}, {}
+        notes = [*warnings_for(table, params), *fit_warnings(fit, axes)]
+        if ranks is not None:
+            tables["ranks"] = ranks
+            figures["ranks"] = lambda: components.draw_ranks(ranks)
+        elif params.max_components:
+            notes.append(
+                "the number of components cannot be compared, as the patterns are no counts; give "
+                "patterns that are whole numbers, or multiples of one number at each point"
+            )
         return AnalysisResult(
-            tables={"components": table, "points": points},
+            tables=tables,
             arrays={"components": maps, "residual": residual},
             provenance=provenance_of(
                 self,
@@ -147,6 +165,7 @@ class MapComponents:
             figures={
                 "maps": lambda: components.draw_maps(table, points, unit=unit),
                 "patterns": lambda: components.draw_patterns(table, maps, axes),
+                **figures,
             },
-            warnings=[*inputs.notes, *warnings_for(table, params), *fit_warnings(fit, axes)],
+            warnings=[*inputs.notes, *notes],
         )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.components.analysis import ComponentParams
 from bl_steer.analysis.components.nmf import count_weights, factorise_nonnegative
+from bl_steer.analysis.components.ranks import rank_table, whole_counts
 from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
@@ -22,7 +23,7 @@ from bl_steer.features.nnls import nonnegative_coefficients
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Array, Table
 
-__all__ = ["Factorisation", "component_table", "factorise", "point_table"]
+__all__ = ["Factorisation", "compare_ranks", "component_table", "factorise", "point_table"]
 
 INTERVAL = (2.5, 97.5)
 """Percentiles of the bootstrap interval: 95 %."""
@@ -40,6 +41,8 @@ class Factorisation:
     coefficients: Array
     cosines: Array
     """Likeness of each component to the reference; NaN without one."""
+    measured: NDArray[np.bool_] | None = None
+    """Cells that count, (n_points, n_pixels); None for all."""
     n_bad: int = 0
     """Hot and dead pixels that are left out."""
     n_zingers: int = 0
@@ -94,7 +97,16 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     spread[:, pixels] = components
     filled = np.where(np.isfinite(data), data, coefficients @ spread)
     n_bad = int((bad.hot | bad.dead).sum())
-    return Factorisation(filled, spread, coefficients, cosines, n_bad, int(zingers.sum()), left_out)
+    return Factorisation(
+        filled,
+        spread,
+        coefficients,
+        cosines,
+        np.asarray(np.isfinite(data)),
+        n_bad,
+        int(zingers.sum()),
+        left_out,
+    )
 
 
 def _weighted(
@@ -139,6 +151,17 @@ def component_table(fit: Factorisation, axes: FrameAxes, params: ComponentParams
         "reference_cosine": fit.cosines,
         "is_reference": is_reference,
     }
+
+
+def compare_ranks(fit: Factorisation, params: ComponentParams) -> Table | None:
+    """Return the misfit of 1 … `max_components` components, see `ranks`; None without counts."""
+    measured = np.isfinite(fit.patterns) if fit.measured is None else fit.measured
+    pixels = measured.any(axis=0)
+    counts = whole_counts(np.where(measured, fit.patterns, np.nan)[:, pixels])
+    if counts is None:
+        return None
+    with single_thread():
+        return rank_table(counts, min(params.max_components, *counts.shape), seed=params.seed)
 
 
 def _bootstrap(counts: Array, totals: Array, params: ComponentParams) -> tuple[Array, Array]:

@@ -14,7 +14,7 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.plotting.maps import COLOURS, plot_map
 from bl_steer.protocols import Table
 
-__all__ = ["draw_maps", "draw_patterns", "plot_component"]
+__all__ = ["draw_maps", "draw_patterns", "draw_ranks", "plot_component"]
 
 MAX_COLUMNS = 4
 PANEL = (3.9, 3.4)
@@ -49,6 +49,26 @@ def draw_patterns(table: Table, components: NDArray[np.float64], axes: FrameAxes
     figure, panels = _panels(len(components))
     for k, ax in enumerate(panels):
         plot_component(components[k], axes, ax=ax, title=_title(table, k))
+    return figure
+
+
+def draw_ranks(ranks: Table) -> Figure:
+    """Draw how the misfit to counts that were not fitted falls with the number of components.
+
+    Parameters
+    ----------
+    ranks : of `bl_steer.analysis.components.ranks.rank_table`
+    """
+    figure = Figure(figsize=PANEL, layout="constrained")
+    ax = figure.subplots()
+    ax.semilogy(ranks["n_components"], ranks["misfit"], "o-", color="0.3")
+    for name, marker, label in (("is_knee", "s", "knee"), ("is_least", "v", "least")):
+        chosen = ranks[name]
+        x, y = ranks["n_components"][chosen], ranks["misfit"][chosen]
+        ax.plot(x, y, marker, markersize=11, fillstyle="none", label=f"{label}: {x[0]}")
+    ax.set(xlabel="number of components", ylabel="misfit to the other half (noise = 1)")
+    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.legend(frameon=False)
     return figure
 
 
