@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from bl_steer.agents import Space
@@ -67,7 +68,7 @@ def draw_ranks(ranks: Table) -> Figure:
         x, y = ranks["n_components"][chosen], ranks["misfit"][chosen]
         ax.plot(x, y, marker, markersize=11, fillstyle="none", label=f"{label}: {x[0]}")
     ax.set(xlabel="number of components", ylabel="misfit to the other half (noise = 1)")
-    ax.xaxis.get_major_locator().set_params(integer=True)
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     ax.legend(frameon=False)
     return figure
 
