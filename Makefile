@@ -15,7 +15,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(( (3 * $(CORES) + 1)
 	--maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos kill soak model wheel clean
+.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos kill soak soak-steering model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -91,6 +91,9 @@ soak: venv ## ten minutes of the analysis server at work: memory of its processe
 
 bench-volume: venv ## super-resolve a stack larger than memory; kill it and go on
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/bench_volume.py
+
+soak-steering: venv ## 24 simulated hours of steering with faults: memory, open files and threads of a session
+	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak_steering.py
 
 model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem

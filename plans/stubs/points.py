@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
 from bluesky.protocols import Readable
@@ -33,6 +34,7 @@ from plans.stubs.detectors import (
     reduction_of,
 )
 from plans.stubs.messages import describe
+from plans.stubs.misgivings import Misgivings
 from plans.stubs.options import least_counts, versions
 from plans.stubs.paths import go_round, within_bounds
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
@@ -91,6 +93,7 @@ class PointReader:
         self.n_invalid = 0
         self.move_s = self.expose_s = math.nan
         self._number = PointNumber()
+        self._misgivings = Misgivings(self.detector, monitor)
         self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
         writers = [FramesWriter(d) for d in self.detectors if keeps_frames(d)]
         self.devices: list[Any] = [
@@ -104,14 +107,11 @@ class PointReader:
         check = getattr(self.per_point, "check", None)
         if check is not None:
             check()
-        self._live = LiveRun()
-        self._readout = Readout()
-        self._points = Points()
+        self._live, self._readout, self._points = LiveRun(), Readout(), Points()
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
         self._readbacks: list[str] = []
-        self._pending = False
-        self._last_exposed = math.nan
+        self._pending, self._last_exposed = False, math.nan
         self._tolerances: list[float] = []
         self._space: Space
 
@@ -175,6 +175,7 @@ class PointReader:
         self._nominal_counts = (
             self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
         )
+        watchful = resumes is None or bool(resumes.steering.get("watchful"))
         self._readout = Readout(
             field=self.field,
             monitor=self._monitor_key,
@@ -185,6 +186,7 @@ class PointReader:
             self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
             min_monitor=self.min_monitor,
+            watchful=watchful,
         )
         source = {"kind": "frames", "detector": self.detector.name}
         if self.field is not None:
@@ -206,6 +208,7 @@ class PointReader:
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
                 "nominal_counts": self._nominal_counts,
+                "watchful": watchful,
                 "resumes": None if resumes is None else resumes.uid,
             },
             "versions": versions(),
@@ -239,7 +242,8 @@ class PointReader:
 
         def followed() -> MsgGenerator[Any]:
             token = yield Msg("subscribe", None, self._live, "all")
-            yield from bpp.finalize_wrapper(run(), lambda: _unsubscribe(token))
+            forget = bps.null if token is None else partial(bps.unsubscribe, token)
+            yield from bpp.finalize_wrapper(run(), forget)
 
         prepare = getattr(self.per_point, "prepare", None)
         plan = followed() if prepare is None else prepare(self.detectors, followed())
@@ -288,6 +292,7 @@ class PointReader:
         )
         if self.result.pattern is None:
             self.n_invalid += 1
+        self._misgivings.tell(self.result)
         return self.result
 
     def _data(self, event: LiveEvent) -> Mapping[str, Any]:
@@ -342,8 +347,3 @@ class PointReader:
         key = getattr(self.per_point, "angle_key", None)
         axis = getattr(self.per_point, "axis", None)
         return str(key or readback_key(axis, {})) if key or axis is not None else None
-
-
-def _unsubscribe(token: Any) -> MsgGenerator[None]:
-    if token is not None:
-        yield Msg("unsubscribe", None, token)

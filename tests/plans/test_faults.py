@@ -81,7 +81,7 @@ MATRIX = {
         (f"repeat@{AT}-99",), error=DetectorDeadError, message="must show new frames, got those of"
     ),
     "detector drops a frame": Row((f"drop@{AT}",), repeated=(AT,), n_frames=5),
-    "pixels die": Row((f"dead-pixels@{AT}-99=0.05",)),
+    "pixels die": Row((f"dead-pixels@{AT}-99=0.05",), alarm=True),
     "pixels saturate": Row((f"saturate@{AT}=60",), alarm=True),
     "detector is lost": Row(
         (f"disconnect@{AT}=0.5",), error=DetectorError, message="det must answer while it exposes"
@@ -182,6 +182,33 @@ def test_a_fault_ends_as_the_matrix_says(
         assert re.search(row.message, run.stop["reason"])
         assert run.result["stop_reason"] == "interrupted"
     shaky.misbehave()
+
+
+def test_pixels_that_die_raise_the_alarm_and_are_told_once(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    shaky.misbehave("dead-pixels@5-99")
+    (uid,) = RE(search(shaky, budget=20)).run_start_uids
+    run = open_run(store, uid)
+    alarms = run.decisions["previous_alarm"]
+    assert not alarms[:6].any()
+    assert alarms[-1]
+    assert "must count with all its pixels" in caplog.text
+    assert differing_decisions(run) == []
+
+
+def test_a_beam_that_was_never_seen_is_unverified(
+    RE: RunEngine, shaky: SimulatedBeamline, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    counts = SynSignal(name="chamber", func=shaky.monitor.counts.get)  # without a nominal rate
+    for faults, is_dark in ((("dark@0-99",), True), ((), False)):
+        caplog.clear()
+        shaky.misbehave(*faults)
+        (uid,) = RE(search(shaky, monitor=counts, budget=12)).run_start_uids
+        run = open_run(store, uid)
+        assert run.decisions["previous_alarm"].any() == is_dark
+        assert ("the beam is unverified" in caplog.text) == is_dark
+        assert differing_decisions(run) == []
 
 
 class DoomedAxis(SynAxis):

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
 from bl_steer.protocols import Array
+from bl_steer.runs.pixels import Contrast, DeadPixels
 from bl_steer.runs.readout import Exposure, Readout
 
 __all__ = ["PointResult", "Points", "judge_points", "judge_sums", "usable"]
@@ -56,6 +57,9 @@ class PointResult:
     n_empty : points in a row without any count, up to this one, the one measured again included
     n_repeated : points in a row whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
+    n_dead_pixels : that counted before
+    unverified : all points so far may have been measured without beam: no number says what the
+        monitor counts with it, and their counts differ no more than by chance
     """
 
     pattern: Array | None
@@ -65,6 +69,13 @@ class PointResult:
     n_empty: int = 0
     n_repeated: int = 0
     saturated: bool = False
+    n_dead_pixels: int = 0
+    unverified: bool = False
+
+    @property
+    def alarm(self) -> bool:
+        """Whether something is wrong with the measurement that the pattern does not lose."""
+        return self.saturated or self.n_dead_pixels > 0 or self.unverified
 
 
 class Points:
@@ -78,6 +89,7 @@ class Points:
     min_monitor : least monitor counts of an exposure that can be used; by default a tenth of the
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
+    watchful : look for pixels that die, and for a beam that has been away all the time
 
     Notes
     -----
@@ -99,11 +111,16 @@ class Points:
         nominal_counts: float | None = None,
         min_monitor: float | None = None,
         suspicious: bool = True,
+        watchful: bool = True,
     ) -> None:
         self.reduction = reduction
         self.nominal_counts = nominal_counts
         self.min_monitor = min_monitor
         self._suspicious = suspicious
+        self._watchful = watchful
+        self._pixels = DeadPixels()
+        self._contrast = Contrast()
+        self._beam_came = False
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
         self._before: Array | None = None
         self._nominal_is_own = nominal_counts is None
@@ -127,6 +144,7 @@ class Points:
             nominal_counts=settings.get("nominal_counts"),
             min_monitor=0.0 if is_old else settings.get("min_monitor"),
             suspicious=suspicious and not is_old,
+            watchful=bool(settings.get("watchful", False)),
         )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
@@ -151,6 +169,7 @@ class Points:
                 return PointResult(None, problem, n_empty=n_empty, n_repeated=n_repeated)
         monitors = [e.monitor for e in exposures if e.monitor is not None]
         noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
+        watched = self._watch(exposures) if self._watchful else {}
         return PointResult(
             self._pattern(exposures),
             noise_ratio=noise_ratio,
@@ -158,7 +177,20 @@ class Points:
             n_empty=n_empty,
             n_repeated=n_repeated,
             saturated=any(_is_saturated(frame) for e in exposures for frame in e.frames),
+            **watched,
         )
+
+    def _watch(self, exposures: Sequence[Exposure]) -> dict[str, Any]:
+        """Return what the point's counts say together with those of the points before."""
+        if not _is_image(exposures[0]):
+            return {}
+        counts = sum(np.asarray(e.frames, dtype=float).sum(axis=0) for e in exposures)
+        is_blind = self._nominal_is_own and self.min_monitor is None and not self._beam_came
+        unverified = is_blind and exposures[0].monitor is not None
+        return {
+            "n_dead_pixels": self._pixels.take(np.asarray(counts)),
+            "unverified": self._contrast.is_chance(np.asarray(counts)) and unverified,
+        }
 
     def _compare(self, exposures: Sequence[Exposure]) -> str:
         """Return how the frames of any exposure are like those of the exposure before."""
@@ -204,6 +236,7 @@ class Points:
             del self._monitor_of[n]
         if withdrawn and len(self._monitor_of) == 1 and self._nominal_is_own:
             self.nominal_counts = monitor  # until now there was no beam that could be nominal
+        self._beam_came |= bool(withdrawn)
         usual = self._usual()
         steady = abs(monitor - usual) <= STEADY_BEAM * usual
         return 1.0 if steady else usual / monitor, withdrawn

@@ -131,7 +131,7 @@ class Steering:
             self._outcomes = np.append(self._outcomes, self.feature.transform(pattern[None]))
             self._ingest([len(self._positions) - 1])
         self._residual = float(self.feature.residual(pattern[None])[0])
-        self._alarm = result.saturated or (
+        self._alarm = result.alarm or (
             isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
         )
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)

@@ -76,3 +76,50 @@ def test_an_empty_point_is_measured_once_more_and_then_believed() -> None:
     results = [points.take([Exposure(f)]) for f in (frames(), nothing, nothing, nothing)]
     assert [result.problem for result in results] == ["", "empty", "", ""]
     assert [result.n_empty for result in results] == [0, 1, 2, 3]
+
+
+def peaks(n: int, rng: Any) -> Any:
+    """Return frames of a peak that wanders, on a background, beside a beam stop and a mask."""
+    rows, columns = np.mgrid[:24, :24]
+    middles = rng.uniform(8, 16, (n, 2, 1, 1))
+    distance = (rows - middles[:, 0]) ** 2 + (columns - middles[:, 1]) ** 2
+    rates = 0.3 + 50.0 * np.exp(-distance / 8.0)
+    rates[:, :, 3] *= 0.001
+    result = rng.poisson(rates).astype(float)
+    result[:, 20:, 20:] = 65535.0
+    return result
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_pixels_that_die_are_told_and_no_others(seed: int) -> None:
+    whole = peaks(60, np.random.default_rng(seed))
+    broken = whole.copy()
+    broken[30:, 9, 12] = broken[30:, 13, 8:15] = 0.0
+    broken[30:, 10, 10] = 20.0
+    for images, n_dead in ((whole, 0), (broken, 9)):
+        points = Points()
+        told = [points.take([Exposure(image[None])]).n_dead_pixels for image in images]
+        assert told[:31] == [0] * 31
+        assert told[-1] == n_dead
+
+
+def test_a_run_of_an_earlier_version_is_judged_as_it_was() -> None:
+    broken = peaks(60, np.random.default_rng(0))
+    broken[30:, 13, 8:15] = 0.0
+    points = Points.from_start({"steering": {"source": {"kind": "frames", "detector": "det"}}})
+    assert not any(points.take([Exposure(image[None])]).n_dead_pixels for image in broken)
+
+
+def test_a_beam_that_may_have_been_away_all_the_time_is_unverified() -> None:
+    def unverified(points: Points, contrast: float = 1.0) -> list[bool]:
+        means = [0.2, 0.2 * contrast] * 5
+        taken = [points.take([Exposure(frames(mean=m), 3.0 + m)]) for m in means]
+        return [result.unverified for result in taken]
+
+    assert unverified(Points()) == [False] * 7 + [True] * 3
+    assert not any(unverified(Points(), contrast=10.0)), "counts that differ are of a sample"
+    assert not any(unverified(Points(min_monitor=2.0)))
+    assert not any(unverified(Points(nominal_counts=3.0)))
+    points = Points()
+    judged(points, 0.003, 3.0, 3.0)
+    assert not any(unverified(points)), "it has come"

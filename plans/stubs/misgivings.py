@@ -1,0 +1,47 @@
+"""What a plan says, once, of a measurement that goes on though something is wrong with it."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from bl_steer.runs import PointResult
+
+__all__ = ["Misgivings"]
+
+logger = logging.getLogger(__name__)
+
+
+class Misgivings:
+    """Warn of what the results of points tell of detector and beam.
+
+    Parameters
+    ----------
+    detector, monitor : named in the warnings
+    """
+
+    def __init__(self, detector: Any, monitor: Any) -> None:
+        self._detector = detector
+        self._monitor = monitor
+        self._n_dead = 0
+        self._is_blind = False
+
+    def tell(self, result: PointResult) -> None:
+        """Warn where a result has more of it than those before."""
+        if result.n_dead_pixels > self._n_dead:
+            logger.warning(
+                "%s must count with all its pixels, got %d that counted before and do no more: "
+                "patterns before and after are not alike; mask them, and measure again",
+                self._detector.name,
+                result.n_dead_pixels,
+            )
+        if result.unverified and not self._is_blind:
+            logger.warning(
+                "the beam is unverified: no number says what %s counts with beam, and the frames "
+                "of %s differ no more than by chance; check beam and shutter, and give "
+                "min_monitor, the least counts that you take for beam",
+                self._monitor.name,
+                self._detector.name,
+            )
+        self._n_dead = max(self._n_dead, result.n_dead_pixels)
+        self._is_blind = result.unverified
