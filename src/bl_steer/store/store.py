@@ -69,6 +69,7 @@ class Store:
             batch_size=batch_size,
             on_done=self._record.release,
             check_frames=readable is None,
+            gives_up=readable is None,
         )
 
     @classmethod

@@ -38,6 +38,8 @@ class CatalogueWriter:
         run refers to, and warn where it cannot
     patience_s : how long a stop document waits for the catalogue, so that the run is there when
         the RunEngine returns; a slower catalogue is completed in the background
+    gives_up : leave a catalogue that does not answer when the writer is closed. One in this
+        process must not be closed while it works: its threads would never end
     """
 
     def __init__(
@@ -48,12 +50,14 @@ class CatalogueWriter:
         on_done: Callable[[str], None],
         check_frames: bool = False,
         patience_s: float = 10.0,
+        gives_up: bool = True,
     ) -> None:
         self._client = client
         self._batch_size = batch_size
         self._on_done = on_done
         self._check_frames = check_frames
         self._patience_s = patience_s
+        self._gives_up = gives_up
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._runs: dict[str, Any] = {}
         self._thread: threading.Thread | None = None
@@ -75,6 +79,9 @@ class CatalogueWriter:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join(self._patience_s)
+            if self._thread.is_alive() and not self._gives_up:
+                logger.warning("the catalogue is slow, and is waited for")
+                self._thread.join()
             if self._thread.is_alive():
                 logger.warning("the catalogue does not answer; Store.sync() will complete it")
             self._thread = None

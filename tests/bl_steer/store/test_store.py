@@ -5,6 +5,7 @@ import logging
 import os
 import resource
 import shutil
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -396,6 +397,25 @@ def test_store_that_outlives_another_of_its_folder_leaves_no_thread_behind(tmp_p
             assert len(looking.catalog) == 0
         assert len(store.catalog) == 0
     assert threads_left(before) == []
+
+
+def test_store_that_closes_waits_for_a_slow_catalogue(tmp_path, measure, monkeypatch, caplog):
+    """Tiled that is closed while it writes leaves threads that never end, nor does the process."""
+    before = set(threading.enumerate())
+    database = tmp_path / "catalogue.db"
+    with Store.open(tmp_path) as store:
+        monkeypatch.setattr(store._writer, "_patience_s", 0.1)
+        busy = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
+        busy.execute("BEGIN IMMEDIATE")
+        release = threading.Timer(2.0, busy.close)
+        release.start()
+        uid = measure(store, 1)
+        assert not release.finished.is_set()
+    release.join()
+    assert "the catalogue is slow, and is waited for" in caplog.text
+    assert threads_left(before) == []
+    with Store.open(tmp_path) as store:
+        assert store.catalog[uid].metadata["stop"]["exit_status"] == "success"
 
 
 def test_run_goes_to_a_facilitys_server(tmp_path, measure, caplog):
