@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import shutil
-import sqlite3
 import subprocess
 import sys
 import threading
@@ -30,6 +29,7 @@ from bl_steer.store import (
     is_being_written,
     read_record,
 )
+from bl_steer.store.writer import CatalogueWriter
 
 INSTRUMENT = Path(__file__).parents[1] / "minimal_instrument.py"
 _spec = importlib.util.spec_from_file_location("minimal_instrument", INSTRUMENT)
@@ -399,23 +399,34 @@ def test_store_that_outlives_another_of_its_folder_leaves_no_thread_behind(tmp_p
     assert threads_left(before) == []
 
 
-def test_store_that_closes_waits_for_a_slow_catalogue(tmp_path, measure, monkeypatch, caplog):
+@pytest.mark.parametrize("gives_up", [True, False])
+def test_slow_catalogue_in_this_process_is_waited_for_and_a_servers_is_not(caplog, gives_up):
     """Tiled that is closed while it writes leaves threads that never end, nor does the process."""
-    before = set(threading.enumerate())
-    database = tmp_path / "catalogue.db"
-    with Store.open(tmp_path) as store:
-        monkeypatch.setattr(store._writer, "_patience_s", 0.1)
-        busy = sqlite3.connect(database, isolation_level=None, check_same_thread=False)
-        busy.execute("BEGIN IMMEDIATE")
-        release = threading.Timer(2.0, busy.close)
-        release.start()
-        uid = measure(store, 1)
-        assert not release.finished.is_set()
-    release.join()
-    assert "the catalogue is slow, and is waited for" in caplog.text
-    assert threads_left(before) == []
-    with Store.open(tmp_path) as store:
-        assert store.catalog[uid].metadata["stop"]["exit_status"] == "success"
+    free, done = threading.Event(), []
+
+    def be_slow(uid):
+        free.wait()
+        done.append(uid)
+
+    class Freeing(logging.Handler):
+        def emit(self, record):
+            if "waited for" in record.getMessage():
+                free.set()
+
+    handler = Freeing()
+    writer_log = logging.getLogger("bl_steer.store.writer")
+    writer_log.addHandler(handler)
+    try:
+        writer = CatalogueWriter(
+            {}, batch_size=1, on_done=be_slow, patience_s=0.05, gives_up=gives_up
+        )
+        writer.put(UID, "stop", {})
+        writer.close()
+        assert done == ([] if gives_up else [UID])
+        assert ("Store.sync() will complete it" in caplog.text) == gives_up
+    finally:
+        free.set()
+        writer_log.removeHandler(handler)
 
 
 def test_run_goes_to_a_facilitys_server(tmp_path, measure, caplog):
