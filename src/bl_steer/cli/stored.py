@@ -16,7 +16,15 @@ from bl_steer.cli.options import Failed, Parser, data_option, json_option, print
 from bl_steer.cli.params import add_params, analysis_of, option_of, read_params
 from bl_steer.processing import find_analysis, is_analysis, stored_runs
 from bl_steer.progress import Bar
-from bl_steer.runs import RecordsAlone, Run, export_run, has_gap, list_runs, open_named
+from bl_steer.runs import (
+    RecordsAlone,
+    Run,
+    durations_of,
+    export_run,
+    has_gap,
+    list_runs,
+    open_named,
+)
 from bl_steer.steering import differing_decisions
 from bl_steer.store import Store, StoreError
 
@@ -137,7 +145,7 @@ def _show(arguments: argparse.Namespace) -> Any:
                 report["decisions_verified"] = run.n_complete  # up to the gap in the record
     steering = report.pop("steering")
     for key, value in {**report, **steering}.items():
-        print(f"{key:22}{value}")
+        print(f"{key:22}{durations_of(run) if key == 'durations' else value}")
     return {**report, "steering": steering}
 
 
@@ -180,6 +188,7 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "n_invalid": int((~run.valid).sum()),
         "steering": {k: v for k, v in run.steering.items() if k != "grid"},
         **result,
+        "durations": durations_of(run).to_dict(),
         "figure": None if figure is None else str(figure),
     }
 

@@ -1,5 +1,7 @@
 from .chains import has_gap as has_gap
 from .chains import sound_rows as sound_rows
+from .durations import Durations as Durations
+from .durations import durations_of as durations_of
 from .export import export_run as export_run
 from .frames import Frames as Frames
 from .frames import FrameSource as FrameSource

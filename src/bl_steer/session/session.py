@@ -11,7 +11,9 @@ What a session stands at is an `Instrument` of `bl_steer.session.instruments`.
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from functools import partial, wraps
@@ -26,7 +28,7 @@ from bluesky.utils import RunEngineInterrupted
 import plans
 from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, open_analysis
-from bl_steer.runs import Run, export_run, list_runs, open_run, open_to_resume
+from bl_steer.runs import Run, durations_of, export_run, list_runs, open_run, open_to_resume
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.frames_folder import FramesFolder
 from bl_steer.session.instruments import Instrument, film
@@ -38,6 +40,8 @@ from plans import stubs
 from simulators.film import Sample
 
 __all__ = ["Session", "open_session"]
+
+logger = logging.getLogger(__name__)
 
 ANALYSES_WAIT_S = 60.0
 """How long a session that closes waits for analyses, s."""
@@ -89,6 +93,7 @@ class Session:
         self.RE.preprocessors.append(self._frames_folder)
         if progress:
             self.watch(plotting.Progress())
+            self.watch(self._tell_durations)
         if analyses:
             self.watch(self._analyses.follow)
 
@@ -108,6 +113,17 @@ class Session:
             self._stop_if_paused()
             raise KeyboardInterrupt from None
         return result.run_start_uids[0], result.plan_result
+
+    def _tell_durations(self, name: str, doc: Mapping[str, Any]) -> None:
+        """Write what a steered run or a map spent its time on, when it is over."""
+        if name != "stop":
+            return
+        try:  # what only watches stops no run
+            run = Run.from_record(self.store.record_dir / f"{doc['run_start']}.jsonl")
+            if run.steering:
+                sys.stderr.write(f"{durations_of(run)}\n")
+        except Exception:
+            logger.exception("the summary of the run's time could not be made")
 
     def _stop_if_paused(self) -> None:
         if self.RE.state == "paused":

@@ -12,7 +12,7 @@ from typing import Any
 
 from bl_steer import plotting
 from bl_steer.features import DEFAULT_TARGET
-from bl_steer.runs import open_run
+from bl_steer.runs import durations_of, open_run
 from bl_steer.session import epics, open_session
 from bl_steer.trials.trial import Trial, agent_of, check_trial, replay_trials, steer
 from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
@@ -76,6 +76,7 @@ def find_on_epics(
                 exposure_s=exposure_s,
             )
         )
+        durations = durations_of(open_run(session.store, uid))
     return {
         "seed": seed,
         "best_x_um": hotspot.best_x,
@@ -86,6 +87,7 @@ def find_on_epics(
         "n_invalid": hotspot.n_invalid,
         "stop_reason": hotspot.stop_reason,
         "duration_s": time.monotonic() - began,
+        "durations": durations.to_dict(),
         "run_uid": uid,
     }
 
