@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.analysis.rsm.recorded import inputs_of_scan
+from bl_steer.analysis.rsm.recorded import inputs_of_scan, open_recorded
 from bl_steer.files import read_all
 from bl_steer.files.atomic import check_place
+from bl_steer.files.documents import are_documents
 from bl_steer.files.scans import Scan, open_scan
 from bl_steer.plotting import check_figure
 from bl_steer.processing.digest import digest_of
@@ -33,7 +34,7 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     ValueError
         When a file is no scan, or the scans do not belong together.
     """
-    scans = read_all(open_scan, paths)
+    scans = read_all(_open, map(Path, paths))
     names = [Path(path).name for path in paths]
     return inputs_of_scan(_merged(scans, names), {"files": [str(path) for path in paths]})
 
@@ -81,6 +82,13 @@ def map_files(
         "digest": digest_of(result),
         "duration_s": about["duration_s"],
     }
+
+
+def _open(path: Path) -> Scan:
+    """Return a scan of a file, or of a recorded run in one."""
+    if path.is_file() and are_documents(path):
+        return open_recorded(path)
+    return open_scan(path)
 
 
 def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:

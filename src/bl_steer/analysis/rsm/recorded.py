@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
+from bl_steer.files.documents import read_run_documents
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.scans import Scan
 from bl_steer.files.scans.checks import checked
@@ -18,7 +20,7 @@ from bl_steer.protocols import Array, Inputs
 from bl_steer.runs import Run
 from bl_steer.store import StoreError
 
-__all__ = ["inputs_of_run", "inputs_of_scan", "scan_of_run"]
+__all__ = ["inputs_of_run", "inputs_of_scan", "open_recorded", "scan_of_run"]
 
 ELSEWHERE = re.compile(r"mono|dcm|undulator|setpoint|offset|limit|^ts_|^time$|^seq_num$", re.I)
 """Keys that are no circle of the sample or detector, whatever their end says: a monochromator has
@@ -39,6 +41,26 @@ def inputs_of_run(run: Run) -> Inputs:
         return inputs_of_scan(checked(scan_of_run(run)), {"run": run.uid})
     except FileFormatError as error:
         raise ValueError(f"the run {run.uid[:8]} {error}") from error.__cause__
+
+
+def open_recorded(path: Path) -> Scan:
+    """Return the scan of a run in a file of its documents, JSON lines or msgpack.
+
+    Raises
+    ------
+    ValueError
+        When there is no such run, or it is no scan; one line of at most 300 characters.
+    """
+    try:
+        documents = read_run_documents(path)
+        return checked(scan_of_run(Run.from_documents(documents, where=path.name[-80:])))
+    except FileFormatError as error:
+        raise ValueError(f"{path.name[-80:]} {error}") from error.__cause__
+    except (KeyError, TypeError, StoreError) as error:
+        raise ValueError(
+            f"{path.name[-80:]} must hold a whole run, got a fault ({str(error)[:100]}); export it "
+            "anew"
+        ) from error
 
 
 def inputs_of_scan(scan: Scan, source: Mapping[str, Any]) -> Inputs:

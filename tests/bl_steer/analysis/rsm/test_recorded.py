@@ -1,0 +1,115 @@
+"""Recorded runs as maps: from their documents in files."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+
+from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams, inputs_from_files
+
+REAL = Path(__file__).parents[5] / "shared" / "data" / "documents" / "aps_usaxs_10runs.jsonl"
+UB = (2 * np.pi / 5.43104 * np.eye(3)).tolist()
+
+
+def documents(*, n=5, energy=8.0478, status="success", planned=5, two_theta=(87.0, 89.0)):
+    """Return a run of a linear detector's counter over omega and two-theta."""
+    keys = ["diffr_omega", "diffr_tth", "diffr_h", "diffr_k", "diffr_l", "counter"]
+    number = {"source": "sim", "dtype": "number", "shape": []}
+    uid, time = "run-1", 1.7e9
+    yield (
+        "start",
+        {"uid": uid, "time": time, "detectors": ["counter"], "num_points": planned}
+        | {"plan_name": "scan", "energy_kev": energy},
+    )
+    yield (
+        "descriptor",
+        {"uid": "d-1", "run_start": uid, "name": "primary", "time": time}
+        | {"data_keys": dict.fromkeys(keys, number), "hints": {}, "object_keys": {}}
+        | {"configuration": {"diffr": {"data": {"diffr_UB": UB}, "timestamps": {}}}},
+    )
+    for row, tth in enumerate(np.linspace(*two_theta, planned)[:n]):
+        values = [44.0 + 0.1 * row, float(tth), 2.0, 2.0, 4.0, 10 + row]
+        data = dict(zip(keys, values, strict=True))
+        yield (
+            "event",
+            {"descriptor": "d-1", "uid": f"e-{row}", "time": time + row, "seq_num": row + 1}
+            | {"data": data, "timestamps": dict.fromkeys(keys, time), "filled": {}},
+        )
+    yield (
+        "stop",
+        {"uid": "s-1", "run_start": uid, "time": time + 9, "exit_status": status}
+        | {"reason": "Ctrl-C" if status == "abort" else ""},
+    )
+
+
+def lines(path, items):
+    path.write_text("".join(f"{json.dumps({'name': n, 'doc': d})}\n" for n, d in items))
+    return path
+
+
+def packed(path, items):
+    path.write_bytes(b"".join(msgpack.packb(list(item)) for item in items))
+    return path
+
+
+@pytest.mark.parametrize("write", [lines, packed])
+def test_documents_in_a_file_tell_counts_angles_energy_and_hkl(write, tmp_path):
+    inputs = inputs_from_files([write(tmp_path / "run", documents())])
+    assert inputs.arrays["counts"].tolist() == [10, 11, 12, 13, 14]
+    assert inputs.arrays["two_theta"].tolist() == [87, 87.5, 88, 88.5, 89]
+    assert inputs.metadata["hkl"] == [2, 2, 4]
+    assert inputs.metadata["q_hkl"] == pytest.approx(2 * np.pi * np.sqrt(24) / 5.43104)
+    assert not inputs.notes
+    ReciprocalSpaceMap().run(inputs, RsmParams())
+
+
+def test_a_recorded_energy_that_contradicts_ub_and_two_theta_is_refused(tmp_path):
+    inputs = inputs_from_files([lines(tmp_path / "run", documents(energy=11.283))])
+    with pytest.raises(ValueError, match=r"got 11\.28 keV where hkl and two-theta tell 8\.\d+"):
+        ReciprocalSpaceMap().run(inputs, RsmParams())
+
+
+def test_an_aborted_run_is_mapped_as_far_as_it_got_and_said(tmp_path):
+    inputs = inputs_from_files([lines(tmp_path / "run", documents(n=3, status="abort"))])
+    assert len(inputs.arrays["counts"]) == 3
+    (note,) = inputs.notes
+    assert note == "the run did not end well (abort: Ctrl-C); the map holds 3 of 5 points"
+
+
+def test_a_run_without_points_and_broken_files_are_one_line(tmp_path):
+    cases = {
+        r"must hold points, got none \(abort: Ctrl-C\)": documents(n=0, status="abort"),
+        "must hold one run, got 2 start documents": [*documents(), *documents()],
+        "must hold one run, got 0 start documents": list(documents())[1:],
+    }
+    for told, items in cases.items():
+        with pytest.raises(ValueError, match=told) as refusal:
+            inputs_from_files([lines(tmp_path / "run", items)])
+        assert len(str(refusal.value)) <= 300
+    whole = lines(tmp_path / "run", documents()).read_text()
+    (tmp_path / "cut").write_text(whole[:-40])
+    with pytest.raises(ValueError, match="a document a line, got a fault in line 8"):
+        inputs_from_files([tmp_path / "cut"])
+
+
+def test_real_runs_without_circles_are_refused_one_by_one(tmp_path):
+    if not REAL.exists():
+        pytest.skip("the real documents are not at ../shared/data/documents")
+    with pytest.raises(ValueError, match="got 10 start documents"):
+        inputs_from_files([REAL])
+    runs = []
+    for line in REAL.read_text().splitlines():
+        if json.loads(line)["name"] == "start":
+            runs.append([])
+        runs[-1].append(line)
+    for number, run in enumerate(runs):
+        path = tmp_path / f"run_{number}.jsonl"
+        path.write_text("\n".join(run))
+        with pytest.raises(ValueError, match=" must ") as refusal:
+            inputs_from_files([path])
+        assert len(str(refusal.value)) <= 300
+        assert "\n" not in str(refusal.value)
