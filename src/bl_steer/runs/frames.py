@@ -121,6 +121,7 @@ class FrameSource:
                 _check_written(dataset, last)
             # One read of the span that is needed: HDF5's own fancy indexing is far slower.
             first = min(rows)
+            _check_within_file(dataset, range(first * n, last + 1), self.path)
             try:
                 block = dataset[first * n : last + 1].reshape(-1, n, *dataset.shape[1:])
             except OSError as error:
@@ -199,6 +200,17 @@ def _check_written(dataset: Any, row: int) -> None:
             f"row {row} must be written, got an empty place in {dataset.name} of "
             f"{dataset.file.filename}; see that the detector dropped no frame"
         )
+
+
+def _check_within_file(dataset: Any, rows: range, path: Path) -> None:
+    """Raise where rows lie beyond the end of a file that was cut: HDF5 may read zeros there."""
+    if dataset.chunks is None:
+        return
+    size, step = path.stat().st_size, dataset.chunks[0]
+    for row in range(rows.start // step * step, rows.stop, step):
+        chunk = dataset.id.get_chunk_info_by_coord((row, *[0] * (dataset.ndim - 1)))
+        if chunk.byte_offset is not None and chunk.byte_offset + chunk.size > size:
+            raise _unsound(OSError(f"its end at {size} bytes, before row {row}"), path)
 
 
 def _load(stem: Path, number: int) -> NDArray[Any]:
