@@ -22,6 +22,7 @@ from bl_steer.runs.tables import (
     PRIMARY,
     Parts,
     Table,
+    frames_in,
     parts_from_documents,
     parts_from_tiled,
     status_of,
@@ -302,18 +303,12 @@ class Run:
         """Return the frames of the events, in files, or as arrays in the events themselves."""
         if self.frames is not None:
             return self.frames
-        arrays = [
-            key
-            for key, column in self.primary.items()
-            if column.ndim in (2, 3) and column.dtype.kind in "biuf"
-        ]
-        arrays.sort(key=lambda key: not key.startswith(self._detector))
-        if not arrays:
+        frames = frames_in(self.primary, self._detector)
+        if frames is None:
             raise StoreError(
                 f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
             )
-        frames = self.primary[arrays[0]]
-        return frames.reshape(len(frames), 1, -1, frames.shape[-1])
+        return frames
 
     @property
     def _readout(self) -> Readout:

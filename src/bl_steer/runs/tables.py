@@ -18,6 +18,7 @@ from bl_steer.store import StoreError
 __all__ = [
     "Parts",
     "Table",
+    "frames_in",
     "parts_from_documents",
     "parts_from_tiled",
     "read_outcomes",
@@ -108,6 +109,23 @@ def with_outcomes(table: Table) -> Table:
     for row, known in zip(outcomes, rows, strict=True):
         row[: len(known)] = known
     return {**table, "outcomes": outcomes}
+
+
+def frames_in(table: Mapping[str, NDArray[Any]], detector: str) -> NDArray[Any] | None:
+    """Return the frames that the events themselves hold, (n_events, 1, H, W); the detector's first.
+
+    A vector is a frame of one row. None where there is no array.
+    """
+    arrays = [
+        key
+        for key, column in table.items()
+        if column.ndim in (2, 3) and column.dtype.kind in "biuf"
+    ]
+    arrays.sort(key=lambda key: not key.startswith(detector))
+    if not arrays:
+        return None
+    frames = table[arrays[0]]
+    return frames.reshape(len(frames), 1, -1, frames.shape[-1])
 
 
 def without_stamps(table: Table) -> Table:
