@@ -19,7 +19,7 @@ from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
-from bl_steer.agents.ledger import Ledger, believed, check_choice, check_settings
+from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import GridEnsembleGP
@@ -27,9 +27,6 @@ from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array, Explanation, Point
 
 __all__ = ["BayesianAgent", "Recommendation"]
-
-MIN_OUTCOMES = 2
-"""With fewer valid outcomes there is no scale to model; the start design goes on."""
 
 
 @dataclass(frozen=True)

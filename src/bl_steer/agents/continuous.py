@@ -23,16 +23,13 @@ from botorch.optim.optimize import optimize_acqf
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
-from bl_steer.agents.ledger import Ledger, check_settings
+from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, check_settings
 from bl_steer.agents.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation, Point
 
 __all__ = ["ContinuousAgent"]
-
-MIN_OUTCOMES = 2
-"""Standardize needs two outcomes."""
 
 
 class ContinuousAgent:

@@ -19,6 +19,7 @@ from bl_steer.protocols import Array, Explanation, Point
 
 __all__ = [
     "MAX_INVALID",
+    "MIN_OUTCOMES",
     "Entry",
     "Ledger",
     "PointId",
@@ -29,6 +30,8 @@ __all__ = [
 
 PointId = int | str
 
+MIN_OUTCOMES = 2
+"""Fewer outcomes can be neither scaled nor modelled."""
 MAX_INVALID = 3
 """A cell that gave this many invalid measurements is not suggested again."""
 

@@ -33,6 +33,7 @@ PART_OF_BEAM = 0.7
 LIT_PIXELS = 5
 """Pixels with counts that a row must have to be told from another."""
 SATURATED_PIXELS = 5
+GAP = 2**32 - 1
 BRIGHT = 50.0
 """Counts of a pixel above which it is unlikely that five have exactly the same, and no more."""
 RECENT = 5
@@ -283,9 +284,10 @@ def _likeness(frames: Array, before: Array) -> str:
 def _is_saturated(frame: Array) -> bool:
     """Return whether pixels stop at one value: `SATURATED_PIXELS` share the largest by no chance.
 
-    Frames whose pixels are mostly equal are those of a simulation without noise.
+    Frames whose pixels are mostly equal are those of a simulation without noise. Pixels at
+    2³² - 1 are a gap of the detector, or masked.
     """
-    top = frame.max()
+    top = frame.max(where=frame != GAP, initial=0)
     n = int((frame == top).sum())
     return bool(top >= BRIGHT and SATURATED_PIXELS <= n <= frame.size // 2)
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from bl_steer.agents import Space, make_agent
-from bl_steer.agents.bayesian import MIN_OUTCOMES
+from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, has_gap
