@@ -282,7 +282,8 @@ def _decode(line: bytes, uids: set[Any]) -> Document | None:
         name, doc = json.loads(line)
         if not all(doc[key] in uids for key in PARENTS if key in doc):
             return None
-        uids.add(doc.get("uid"))
+        if isinstance(doc.get("uid"), str):  # a page of events has many, to which nothing refers
+            uids.add(doc["uid"])
     except (ValueError, TypeError, AttributeError):
         return None
     return name, doc
