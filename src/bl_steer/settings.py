@@ -21,6 +21,8 @@ class Settings(BaseSettings):
     """Folder of the store: Tiled's catalogue, the records, the frames."""
     detector_folders: str = ""
     """Folders, parted by ``:``, where detectors write files of their own that runs refer to."""
+    log: Path | None = None
+    """File in which sessions log, a line of JSON a message; none by default."""
     instrument: Literal["beamline", "microscope", "fibsem"] = "beamline"
     """What `bl_steer.startup` opens a session on, simulated."""
     sample: str = "multi-domain"

@@ -32,9 +32,11 @@ from bl_steer.runs import Run, durations_of, export_run, list_runs, open_run, op
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.frames_folder import FramesFolder
 from bl_steer.session.instruments import Instrument, film
+from bl_steer.session.log import SessionLog
 from bl_steer.session.reports import report_of
 from bl_steer.session.run_engine import end_run_engine, make_run_engine
 from bl_steer.session.stop_reasons import StopReasons
+from bl_steer.settings import Settings
 from bl_steer.store import Store
 from plans import stubs
 from simulators.film import Sample
@@ -58,6 +60,7 @@ class Session:
     progress : show a progress bar
     analyses : carry out what runs ask for with ``md={"analyses": ["components"]}``
     close_store : close the store with the session
+    log_file : where to log, a line of JSON a message; see `bl_steer.session.log`
 
     Notes
     -----
@@ -74,6 +77,7 @@ class Session:
         progress: bool = True,
         analyses: bool = True,
         close_store: bool = False,
+        log_file: str | os.PathLike[str] | None = None,
     ) -> None:
         if not isinstance(instrument, Instrument):
             instrument = Instrument("your own devices", instrument)
@@ -96,6 +100,9 @@ class Session:
             self.watch(self._tell_durations)
         if analyses:
             self.watch(self._analyses.follow)
+        self._log = None if log_file is None else SessionLog(log_file)
+        if self._log is not None:
+            self.watch(self._log)
 
     def watch(self, callback: Callable[..., None]) -> None:
         """Subscribe what only watches; it is let go before the session closes."""
@@ -251,6 +258,8 @@ class Session:
         if self._close_store:
             self.store.close()
         end_run_engine(self.RE)
+        if self._log is not None:
+            self._log.close()
 
     def __enter__(self) -> Self:
         return self
@@ -267,6 +276,7 @@ def open_session(
     data_dir: str | os.PathLike[str] = "./bl_steer_data",
     readable: Iterable[str | os.PathLike[str]] | None = None,
     progress: bool = True,
+    log_file: str | os.PathLike[str] | None = None,
 ) -> Session:
     """Open a session on an instrument, with a store of its own.
 
@@ -278,6 +288,7 @@ def open_session(
     data_dir : folder of the store, made if it is missing
     readable : folders where detectors write files of their own, as for `Store.open`
     progress : show a progress bar
+    log_file : where to log, a line of JSON a message; by default ``BL_STEER_LOG``, or nowhere
     """
     settings = {"seed": seed, "exposure_s": exposure_s}
     options: dict[str, Any] = {name: v for name, v in settings.items() if v is not None}
@@ -290,4 +301,10 @@ def open_session(
             f"{instrument.title}; give {names} where it is made"
         )
     store = Store.open(data_dir, readable=readable)
-    return Session(store, instrument, progress=progress, close_store=True)
+    return Session(
+        store,
+        instrument,
+        progress=progress,
+        close_store=True,
+        log_file=Settings().log if log_file is None else log_file,
+    )
