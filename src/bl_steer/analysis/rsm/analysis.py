@@ -86,8 +86,8 @@ class ReciprocalSpaceMap:
         Returns
         -------
         result : table ``peaks``: q_par, q_perp, their widths and the common one, 1/Å, counts and
-            height; arrays ``map`` (q_perp, q_par), ``q_par``, ``q_perp`` (centres of the cells)
-            and ``n`` (counts that fell into each cell)
+            height; arrays ``map`` (q_perp, q_par), ``q_par``, ``q_perp`` (centres of the cells),
+            ``n`` (readings that fell into each cell) and ``counts`` (their sum, as stored)
 
         Raises
         ------
@@ -106,7 +106,13 @@ class ReciprocalSpaceMap:
             warnings.append("no peak stands out of the map; count longer, or look where it lies")
         return AnalysisResult(
             tables={"peaks": peaks},
-            arrays={"map": grid.mean, "q_par": grid.q_par, "q_perp": grid.q_perp, "n": grid.n},
+            arrays={
+                "map": grid.mean,
+                "q_par": grid.q_par,
+                "q_perp": grid.q_perp,
+                "n": grid.n,
+                "counts": grid.counts,
+            },
             provenance=provenance_of(
                 self,
                 params,

@@ -72,7 +72,7 @@ def map_files(
         "goniometer": about["goniometer"],
         "goniometer_digest": about["goniometer_digest"],
         "unit": about["unit"],
-        "counts": float(np.nansum(result.arrays["map"] * result.arrays["n"])),
+        "counts": float(result.arrays["counts"].sum()),
         "q_par": [float(result.arrays["q_par"][end]) for end in (0, -1)],
         "q_perp": [float(result.arrays["q_perp"][end]) for end in (0, -1)],
         "peaks": [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)],

@@ -87,6 +87,7 @@ def test_the_map_keeps_all_counts_and_marks_where_nothing_fell():
     n, mean = result.arrays["n"], result.arrays["map"]
     assert n.sum() == arrays["counts"].size
     assert np.nansum(mean * n) == pytest.approx(arrays["counts"].sum())
+    assert result.arrays["counts"].sum() == arrays["counts"].sum()
     assert np.array_equal(np.isnan(mean), n == 0)
     assert (n == 0).any()
 
