@@ -222,8 +222,6 @@ class GriddedMap:
 
     Attributes
     ----------
-    sums : shape of the grid, Σ I w s of each cell
-    n_pixels : shape of the grid, pixels that fell into each cell
     n_frames : frames added
     """
 
