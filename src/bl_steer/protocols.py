@@ -2,7 +2,8 @@
 
 An `Agent` says where to measure next, a `Feature` turns a measured pattern into the number that
 the agent maximises. Neither knows Bluesky. `bl_steer.steering.Steering` joins the two, and the
-plans drive it. The verbs ``suggest`` and ``ingest`` and the ``_id`` key are those of blop,
+plans drive it. What makes a pattern of frames is a `bl_steer.diffraction.Reduction`, beside its
+classes. The verbs ``suggest`` and ``ingest`` and the ``_id`` key are those of blop,
 bluesky-adaptive and Xopt, so an agent of theirs can be put in the place of ours.
 """
 

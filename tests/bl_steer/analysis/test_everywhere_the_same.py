@@ -8,8 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import bluesky.plans as bp
 import numpy as np
 import pytest
+from ophyd.sim import Syn2DGauss, SynAxis
 
 from bl_steer.agents import Space
 from bl_steer.analysis import (
@@ -25,7 +27,7 @@ from bl_steer.processing.input_files import write_exact_inputs
 from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import open_run
 from bl_steer.server.jobs.inputs import kinds
-from bl_steer.session import Session, fibsem, microscope, open_session
+from bl_steer.session import Instrument, Session, fibsem, microscope, open_session
 from bl_steer.store import Store
 
 LEARN_LITTLE = {"factor": 2, "blocks": 1, "channels": 4, "steps": 1}
@@ -34,6 +36,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "align-slices": {"smoothness_px": 2.0},
     "components": {"n_components": 3, "reference": "x=0.45"},
     "reconstruct": {**LEARN_LITTLE, "check": False, "interval_blocks": 2},
+    "rsm": {"energy_kev": 8.048, "cells": 12},
     "segment": {"model": "fibsem"},
     "structure": {"voxel_size_nm": [10.0, 16.0, 16.0], "n_bootstrap": 100},
     "superres": {**LEARN_LITTLE, "pitch_nm": 40.0},
@@ -45,6 +48,7 @@ OPTIONS = {
     "align-slices": "--smoothness-px 2",
     "components": "--n-components 3 --reference x=0.45",
     "reconstruct": f"{LITTLE} --no-check --interval-blocks 2",
+    "rsm": "--energy-kev 8.048 --cells 12",
     "segment": "--model fibsem",
     "structure": "--voxel-nm 10,16,16 --n-bootstrap 100",
     "superres": f"{LITTLE} --pitch-nm 40",
@@ -55,6 +59,7 @@ SENTENCES = {
     "align-slices": ["without tracking marks"],
     "components": [],
     "reconstruct": ["without tracking marks", "features thinner than the pitch"],
+    "rsm": [],
     "segment": ["magnification: "],
     "structure": ["thinner than wide", "intervals are too narrow", "is barely resolved"],
     "superres": ["times as long along z as in the plane"],
@@ -65,6 +70,7 @@ MEASURED_BY = {
     "align-slices": "slices",
     "components": "film",
     "reconstruct": "slices",
+    "rsm": "mesh",
     "segment": "specimen",
     "structure": "specimen",
     "superres": "slices",
@@ -101,6 +107,21 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     with open_session("smooth", seed=1, data_dir=folder, progress=False) as session:
         grid = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
         uid, _ = session.run(session.map_sample(grid=grid, md=requested(["advise", "components"])))
+        return analysed(session, folder, uid)
+
+
+@pytest.fixture(scope="module")
+def mesh(tmp_path_factory: pytest.TempPathFactory) -> Measured:
+    """A peak at omega 30°, two_theta 60° of a laboratory diffractometer, on a mesh of both."""
+    folder = tmp_path_factory.mktemp("mesh")
+    omega, two_theta = SynAxis(name="omega"), SynAxis(name="two_theta")
+    counter = Syn2DGauss(
+        "counter", omega, "omega", two_theta, "two_theta", center=(30, 60), Imax=1000, sigma=0.2
+    )
+    devices = {"omega": omega, "two_theta": two_theta, "counter": counter}
+    with open_session(Instrument("lab", devices), data_dir=folder, progress=False) as session:
+        plan = bp.grid_scan([counter], omega, 29.4, 30.6, 13, two_theta, 59.4, 60.6, 13)
+        (uid,) = session.RE(plan, **requested(["rsm"])).run_start_uids
         return analysed(session, folder, uid)
 
 
