@@ -42,7 +42,7 @@ def diffractometer(prefix: str = PREFIX) -> SurfaceDiffractometer:
     return SurfaceDiffractometer(f"{prefix}DIF:", name="diffractometer")
 
 
-def connect(devices: Iterable[Device], *, timeout_s: float = 5.0) -> None:
+def connect(devices: Iterable[Device], *, timeout_s: float = 10.0) -> None:
     """Wait until every process variable of `devices` answers.
 
     Raises

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import numpy as np
 from bluesky.protocols import Readable
@@ -242,8 +241,8 @@ class PointReader:
 
         def followed() -> MsgGenerator[Any]:
             token = yield Msg("subscribe", None, self._live, "all")
-            forget = bps.null if token is None else partial(bps.unsubscribe, token)
-            yield from bpp.finalize_wrapper(run(), forget)
+            # No plan of bluesky's: one that a halt leaves unused would warn.
+            yield from bpp.finalize_wrapper(run(), lambda: (yield Msg("unsubscribe", None, token)))
 
         prepare = getattr(self.per_point, "prepare", None)
         plan = followed() if prepare is None else prepare(self.detectors, followed())

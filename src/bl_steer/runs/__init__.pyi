@@ -19,4 +19,5 @@ from .points import Points as Points
 from .readout import Exposure as Exposure
 from .readout import Readout as Readout
 from .run import Run as Run
+from .signal import plane_of as plane_of
 from .tables import read_outcomes as read_outcomes

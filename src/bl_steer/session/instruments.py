@@ -114,7 +114,7 @@ def epics(
     *,
     prefix: str | None = None,
     settle_s: float = 0.5,
-    timeout_s: float = 5.0,
+    timeout_s: float = 10.0,
 ) -> Instrument:
     """Return the beamline of `devices.beamline`, once all its process variables answer.
 

@@ -22,7 +22,7 @@ CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "60"))
 """Runs of 20 suggestions each; `make fuzz` asks for more."""
 AXIS = np.arange(0.0, 35.0, 5.0)
 NAMES = ("x", "y", "z")
-coordinate = st.integers(-10, 40).map(float) | st.floats(-10, 40)
+coordinate = st.integers(-10, 40).map(float) | st.floats(-10, 40).map(lambda x: round(x, 6))
 
 
 def positions(d: int) -> st.SearchStrategy[Array]:

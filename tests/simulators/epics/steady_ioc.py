@@ -16,10 +16,7 @@ from simulators.film import sige_film
 from simulators.film.faults import Faults
 from simulators.film.sige_film import SigeFilm
 
-for name in ("DRIFT", "TOP_UP_LOSS", "DEAD_PROBABILITY", "ZINGER_PROBABILITY"):
-    setattr(sige_film, name, 0.0)
-
-
+QUIET = ("DRIFT", "TOP_UP_LOSS", "DEAD_PROBABILITY", "ZINGER_PROBABILITY")
 MOTORS: dict[str, MotorRecord] = {}
 """The IOC's motor records by name."""
 
@@ -48,6 +45,8 @@ async def log_positions(path: str) -> None:
 
 def main(prefix: str, speedup: str, log: str = "") -> None:
     ioc.MotorRecord = KnownMotor  # type: ignore[misc]
+    for quiet in QUIET:  # in this process alone
+        setattr(sige_film, quiet, 0.0)
     faults = Faults()
     channels = process_variables(
         SigeFilm("smooth", seed=1), prefix=prefix, speedup=float(speedup), exposure_s=1.0,

@@ -234,7 +234,7 @@ def test_a_truncated_file_is_refused(tmp_path, spectra, keep):
     whole = save(tmp_path, **spectra).read_bytes()
     path = tmp_path / "cut.npz"
     path.write_bytes(whole[: int(keep * len(whole)) if isinstance(keep, float) else keep])
-    with pytest.raises(ValueError, match=r"must be a whole \.npz file without pickled objects"):
+    with pytest.raises(ValueError, match=r"must be (a whole|an) \.npz file[ ,].*; save "):
         RecordedMap.load(path)
 
 
@@ -252,6 +252,6 @@ def test_a_file_that_is_no_npz_is_refused(tmp_path, spectra, kind):
         raw = bytearray(save(tmp_path, **spectra).read_bytes())
         raw[len(raw) // 2] ^= 0xFF
         path.write_bytes(bytes(raw))
-    with pytest.raises(ValueError, match=r"must be a whole \.npz file .*save it anew") as caught:
+    with pytest.raises(ValueError, match=r"must be (a whole|an) \.npz file[ ,].*; save ") as caught:
         RecordedMap.load(path)
     assert "\n" not in str(caught.value)

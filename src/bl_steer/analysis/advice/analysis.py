@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from bl_steer import runs
 from bl_steer.agents import AGENT_NAMES, Space, SpaceExhausted, make_agent
 from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.analysis import advice
@@ -30,7 +31,6 @@ from bl_steer.protocols import (
     Progress,
     Table,
 )
-from bl_steer.runs.signal import plane_of
 from bl_steer.steering.decision import brightest
 
 __all__ = ["AdviceParams", "SteeringAdvice"]
@@ -87,7 +87,7 @@ class SteeringAdvice:
                 f"advice must come from measured points, got none in run {run.uid}; choose a run "
                 "of map_sample or find_hotspot"
             )
-        x, y = plane_of(run)
+        x, y = runs.plane_of(run)
         arrays = {"x": x, "y": y, "value": run.patterns().sum(axis=1)}
         if (run.noise_ratios != 1.0).any():
             arrays["noise_ratio"] = run.noise_ratios

@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from bl_steer import runs
 from bl_steer.analysis import components
 from bl_steer.analysis.components.checks import (
     checked_arrays,
@@ -22,7 +23,6 @@ from bl_steer.analysis.components.checks import (
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.features import parse_reference
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
-from bl_steer.runs.signal import plane_of
 
 __all__ = ["ComponentParams", "MapComponents"]
 
@@ -95,7 +95,7 @@ class MapComponents:
                 f"components must come from a map with frames, got {run.n_points} points without "
                 f"in run {run.uid}; choose a run of map_sample or find_hotspot"
             )
-        x, y = plane_of(run)
+        x, y = runs.plane_of(run)
         patterns = run.patterns()
         usable = np.isfinite(patterns).any(axis=1)
         arrays = {"patterns": patterns[usable], "x": x[usable], "y": y[usable]}

@@ -115,7 +115,7 @@ BAD = [
         "v.tif --voxel-nm 1,1,1 --interval-blocks 0",
         "--interval-blocks: must be greater than or equal to 1, got '0'",
     ),
-    ("two.npz --voxel-nm 1,1,1", r"one array of three axes, or labels, got \['a', 'b'\]"),
+    ("two.npz --voxel-nm 1,1,1", r"one array of three axes, or labels, got 'a', 'b'"),
     ("nothing.tif --voxel-nm 1,1,1", "got 'nothing.tif', which does not exist"),
     ("empty --voxel-nm 1,1,1", r"JPEG or npy\), got none in empty; put them there"),
     ("broken.tif --voxel-nm 1,1,1", "must be whole and readable, got 'broken.tif'"),
