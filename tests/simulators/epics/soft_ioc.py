@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["free_ports", "private_environment", "run_client", "serving"]
+__all__ = ["PREFIX", "free_ports", "private_environment", "run_client", "serving"]
 
 PREFIX = "SIM:"
 LONGEST_S = 1200.0

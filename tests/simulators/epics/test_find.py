@@ -13,7 +13,7 @@ import pytest
 from bl_steer.cli import main
 from bl_steer.runs import Run, open_run
 from bl_steer.store import Store
-from tests.simulators.epics.soft_ioc import private_environment, run_client, serving
+from tests.simulators.epics.soft_ioc import PREFIX, private_environment, run_client, serving
 
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
 
@@ -39,7 +39,8 @@ def test_epics_and_the_beamline_in_process_give_the_same_points(
         "--data",
     ]
     with serving(tmp_path, environment, speedup=100.0):
-        client = run_client([*command, *steering, "epics", "--epics"], environment, folder=tmp_path)
+        at_the_ioc = [*steering, "epics", "--epics", "--prefix", PREFIX]
+        client = run_client([*command, *at_the_ioc], environment, folder=tmp_path)
     assert client.returncode == 0, client.stderr
     report = json.loads((tmp_path / "report.json").read_text())
     assert main([*steering, str(tmp_path / "here"), "--sample", "smooth"]) == 0
