@@ -154,7 +154,9 @@ def test_a_session_without_its_ioc_names_what_does_not_answer(
     done = run_client(command, environment, folder=tmp_path)
     line = done.stderr.splitlines()[-1]
     assert done.returncode == 2
-    assert line.startswith("bl-steer: every process variable must answer within 10 s, got no answer")
+    assert line.startswith(
+        "bl-steer: every process variable must answer within 10 s, got no answer"
+    )
     assert "NOBODY:DET:Acquire" in line
     assert "NOBODY:STG:X," in line
     assert not list(tmp_path.iterdir()), "no store is made for a session that never was"
