@@ -174,8 +174,9 @@ def test_a_stopped_circle_stays_where_it_is(RE: RunEngine, steady: SimulatedBeam
     def stopped() -> Any:
         yield from bps.mv(eta.velocity, 0.1)
         yield from bps.abs_set(eta, 10.0, group="turn")
-        yield from bps.trigger(det, wait=True)
+        yield from bps.trigger(det, group="exposure")
         yield from bps.stop(eta)
+        yield from bps.wait("exposure")
 
     RE(stopped())
     assert eta.position == pytest.approx(0.1 * 10.2)
