@@ -7,19 +7,19 @@ checkpoint lies before each, so that a pause repeats a leg from within its own b
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Mapping, Sequence
-from itertools import count
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import bluesky.plan_stubs as bps
 import numpy as np
+import scipy  # it loads .sparse when a way is sought
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError
-from plans.stubs.messages import carried_out
+from plans.stubs.messages import carried_out, think
 from plans.stubs.per_point import move_to
 
 __all__ = ["go_round", "guarded", "way_round", "within_bounds"]
@@ -30,8 +30,6 @@ MAX_NODES = 40_000
 """Crossings of lines among which a way is sought."""
 SLACK = 1e-9
 """Share of a grid's extent by which an optimiser may end beyond its edge."""
-
-Node = tuple[int, ...]
 
 
 def way_round(space: Space, start: Sequence[float], end: Sequence[float]) -> list[Array]:
@@ -60,9 +58,9 @@ def way_round(space: Space, start: Sequence[float], end: Sequence[float]) -> lis
     if space.zone_within(here.tolist(), there.tolist()) is None:
         return [there]
     for lines in _lines(space, here, there):
-        corners = _search(space, lines, here, there)
-        if corners:
-            return _shortened(space, corners)
+        crossings = _search(space, lines, here, there)
+        if crossings is not None:
+            return _shortened(space, crossings)
     raise StageError(
         f"there must be a way from {_written(here)} to {_written(there)} past the forbidden zones, "
         "got none within the grid's bounds; widen the grid, or make the zones smaller"
@@ -77,7 +75,13 @@ def go_round(
     if not space.forbidden or None in start:  # nobody answers, as in `bluesky.simulators`
         legs = [np.array(end, dtype=float)]
     else:
-        legs = way_round(space, [x for x in start if x is not None], end)
+        here = [x for x in start if x is not None]
+        # A search among many crossings takes a while, and a pause shall not wait for it.
+        executor = ThreadPoolExecutor(1, thread_name_prefix="think")
+        try:
+            legs = yield from think(executor, lambda: way_round(space, here, end))
+        finally:
+            executor.shutdown(wait=False)
     for leg in legs if to_the_end else legs[:-1]:
         yield from bps.checkpoint()
         yield from move_to(dict(zip(axes, leg.tolist(), strict=True)))
@@ -176,63 +180,51 @@ def _lines(space: Space, here: Array, there: Array) -> list[list[Array]]:
     return [few, all_of_them] if np.prod([len(v) for v in all_of_them]) <= MAX_NODES else [few]
 
 
-def _search(space: Space, lines: list[Array], here: Array, there: Array) -> list[Array]:
-    """Return the crossings of the shortest way along the lines, start included; none without one.
+def _search(space: Space, lines: list[Array], here: Array, there: Array) -> Array | None:
+    """Return the crossings of the shortest way along the lines, (n, d), start included.
+
+    None where there is no way.
 
     References
     ----------
     Dijkstra 1959, doi 10.1007/BF01386390.
     """
-
-    def at(node: Node) -> Array:
-        return np.array([line[i] for line, i in zip(lines, node, strict=True)])
-
-    def node_at(position: Array) -> Node:
-        return tuple(int(np.searchsorted(v, p)) for v, p in zip(lines, position, strict=True))
-
-    start, goal = node_at(here), node_at(there)
-    order = count()
-    waiting: list[tuple[float, int, Node, Node | None]] = [(0.0, next(order), start, None)]
-    came_from: dict[Node, Node | None] = {}
-    while waiting:
-        cost, _, node, before = heapq.heappop(waiting)
-        if node in came_from:
-            continue
-        came_from[node] = before
-        if node == goal:
-            return _traced(came_from, node, at)
-        for axis in range(len(lines)):
-            for step in (-1, 1):
-                near = (*node[:axis], node[axis] + step, *node[axis + 1 :])
-                if not 0 <= near[axis] < len(lines[axis]) or near in came_from:
-                    continue
-                a, b = at(node), at(near)
-                if space.zone_within(a.tolist(), b.tolist()) is None:
-                    further = cost + float(np.abs(b - a).sum())
-                    heapq.heappush(waiting, (further, next(order), near, node))
-    return []
+    shape = tuple(len(line) for line in lines)
+    crossings = np.stack(np.meshgrid(*lines, indexing="ij"), axis=-1).reshape(-1, len(lines))
+    number = np.arange(len(crossings)).reshape(shape)
+    before, after = [], []
+    for axis in range(len(lines)):
+        along = np.moveaxis(number, axis, 0)
+        before.append(along[:-1].ravel())
+        after.append(along[1:].ravel())
+    starts, ends = np.concatenate(before), np.concatenate(after)
+    free = space.free_boxes(crossings[starts], crossings[ends])
+    starts, ends = starts[free], ends[free]
+    lengths = np.abs(crossings[ends] - crossings[starts]).sum(axis=1)
+    graph = scipy.sparse.csr_array((lengths, (starts, ends)), shape=(number.size,) * 2)
+    first, last = (
+        int(number[tuple(np.searchsorted(v, p) for v, p in zip(lines, position, strict=True))])
+        for position in (here, there)
+    )
+    _, came_from = scipy.sparse.csgraph.dijkstra(
+        graph, directed=False, indices=first, return_predecessors=True
+    )
+    way = [last]
+    while way[-1] != first:
+        way.append(int(came_from[way[-1]]))
+        if way[-1] < 0:
+            return None
+    return np.asarray(crossings[way[::-1]])
 
 
-def _traced(came_from: Mapping[Node, Node | None], goal: Node, at: Any) -> list[Array]:
-    way: list[Array] = []
-    node: Node | None = goal
-    while node is not None:
-        way.append(at(node))
-        node = came_from[node]
-    return way[::-1]
-
-
-def _shortened(space: Space, corners: list[Array]) -> list[Array]:
+def _shortened(space: Space, crossings: Array) -> list[Array]:
     """Return the legs: each to the farthest crossing whose box is free."""
     legs, i = [], 0
-    while i < len(corners) - 1:
-        farthest = next(
-            j
-            for j in range(len(corners) - 1, i, -1)
-            if space.zone_within(corners[i].tolist(), corners[j].tolist()) is None
-        )
-        legs.append(corners[farthest])
-        i = farthest
+    while i < len(crossings) - 1:
+        further = crossings[i + 1 :]
+        free = space.free_boxes(np.broadcast_to(crossings[i], further.shape), further)
+        i += 1 + int(np.flatnonzero(free)[-1])  # the next crossing, at least
+        legs.append(crossings[i])
     return legs
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +12,14 @@ import bluesky.plan_stubs as bps
 import numpy as np
 import pytest
 from bluesky import RunEngine
+from bluesky.utils import RunEngineInterrupted
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from bl_steer.agents import Space
 from plans import find_hotspot, map_sample
 from plans.stubs.axes import StageError
-from plans.stubs.paths import way_round
+from plans.stubs.paths import go_round, way_round
 from simulators.film.beamline import SimulatedBeamline
 
 CASES = int(os.environ.get("BL_STEER_FUZZ_CASES", "30"))
@@ -75,6 +78,62 @@ def test_where_there_is_no_way_the_stage_is_not_moved() -> None:
         way_round(space, (0, 0), (30, 0))
     with pytest.raises(StageError, match=r"must stand outside .* got \(11, 3\) in .*by hand"):
         way_round(space, (11, 3), (30, 0))
+
+
+@dataclass(frozen=True, eq=False)
+class SlowSpace(Space):
+    """A space in which a way is sought until `go_on` is set."""
+
+    sought: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def free_boxes(self, starts: Any, ends: Any) -> Any:
+        self.sought.set()
+        self.go_on.wait(10.0)
+        return super().free_boxes(starts, ends)
+
+
+def test_pause_takes_effect_while_a_way_is_sought(
+    RE: RunEngine, beamline: SimulatedBeamline
+) -> None:
+    space = SlowSpace.grid(AXIS, AXIS).forbid(WALL)
+    axes = [beamline.stage.x, beamline.stage.y]
+
+    def ask() -> None:
+        space.sought.wait(10.0)
+        RE.request_pause()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    with pytest.raises(RunEngineInterrupted):
+        RE(go_round(space, axes, (30.0, 0.0)))
+    asking.join()
+    assert RE.state == "paused"
+    assert [axis.position for axis in axes] == [0.0, 0.0], "the pause waited for the way"
+    space.go_on.set()
+    RE.resume()
+    assert [axis.position for axis in axes] == [30.0, 0.0]
+
+
+@pytest.mark.parametrize("n_corners", [3, 40])
+def test_a_box_is_free_where_no_point_of_it_lies_in_a_polygon(n_corners: int) -> None:
+    rng = np.random.default_rng(n_corners)
+    turns = np.linspace(0.0, 2.0 * np.pi, n_corners, endpoint=False)
+    radii = rng.uniform(3.0, 14.0, n_corners)
+    corners = 15.0 + radii[:, None] * np.stack([np.cos(turns), np.sin(turns)], axis=1)
+    space = Space.grid(AXIS, AXIS).forbid([{"polygon": corners.tolist()}])
+    starts, ends = rng.uniform(0.0, 30.0, (2, 200, 2))
+    free = space.free_boxes(starts, ends)
+    assert 10 < free.sum() < 190
+    expected = [
+        space.in_no_zone(samples(start, end)).all()
+        and not ((corners >= np.minimum(start, end)) & (corners <= np.maximum(start, end)))
+        .all(axis=1)
+        .any()
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    assert not (free & ~np.array(expected)).any()
+    assert (free != expected).sum() < 6  # a sliver of a zone may lie between samples
 
 
 def followed(beamline: SimulatedBeamline) -> list[tuple[float, float]]:

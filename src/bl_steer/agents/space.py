@@ -237,7 +237,16 @@ class Space:
         """
         a, b = np.array(start, dtype=np.float64), np.array(end, dtype=np.float64)
         low, high = np.minimum(a, b), np.maximum(a, b)
-        return next((zone for zone in self.forbidden if zone.meets_box(low, high)), None)
+        boxes = low[None], high[None]
+        return next((zone for zone in self.forbidden if zone.meets_boxes(*boxes)[0]), None)
+
+    def free_boxes(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
+        """Return which boxes between positions, (n, d) each, no forbidden zone meets, (n,)."""
+        low, high = np.minimum(starts, ends), np.maximum(starts, ends)
+        free = np.ones(len(low), dtype=bool)
+        for zone in self.forbidden:
+            free &= ~zone.meets_boxes(low, high)
+        return free
 
     @property
     def names(self) -> tuple[str, ...]:

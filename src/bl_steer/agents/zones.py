@@ -12,7 +12,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, final
 
 import numpy as np
@@ -40,8 +39,8 @@ class Zone(ABC):
         """Return whether the straight way between two points, (d,) each, meets the zone."""
 
     @abstractmethod
-    def meets_box(self, low: Array, high: Array) -> bool:
-        """Return whether the zone meets the box between two corners, (d,) each.
+    def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
+        """Return which boxes between lower and upper corners, (n, d) each, the zone meets, (n,).
 
         What is moved on several axes at once runs on no straight line, but stays in such a box.
         """
@@ -83,12 +82,11 @@ class Box(Zone):
             first, last = max(first, enters), min(last, leaves)
         return first <= last
 
-    def meets_box(self, low: Array, high: Array) -> bool:
-        """Return whether the two boxes have a point in common."""
+    def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
+        """Return which boxes have a point in common with this one."""
         edge = _edge(self.low, self.high)
-        return bool(
-            (low <= np.array(self.high) + edge).all() and (high >= np.array(self.low) - edge).all()
-        )
+        meets = (low <= np.array(self.high) + edge) & (high >= np.array(self.low) - edge)
+        return np.asarray(meets.all(axis=1))
 
     def outline(self) -> Array:
         """Return the two corners."""
@@ -117,9 +115,9 @@ class Ball(Zone):
         (distance,) = _distances_to_segment(np.array([self.centre]), start, end)
         return bool(distance <= self.radius + _edge(self.centre, [self.radius]))
 
-    def meets_box(self, low: Array, high: Array) -> bool:
-        """Return whether the box's nearest point is no farther than the radius."""
-        return bool(self.contains(np.clip(np.array([self.centre]), low, high))[0])
+    def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
+        """Return of which boxes the nearest point is no farther than the radius."""
+        return self.contains(np.clip(np.array([self.centre]), low, high))
 
     def outline(self) -> Array:
         """Return two corners of the box around it."""
@@ -167,13 +165,13 @@ class Polygon(Zone):
             _segments_meet(start, end, a, b, edge) for a, b in self._sides()
         )
 
-    def meets_box(self, low: Array, high: Array) -> bool:
-        """Return whether a corner lies in the box, or the box's edge meets the polygon."""
-        corners = np.array(self.corners)
-        if ((corners >= low) & (corners <= high)).all(axis=1).any():
-            return True
-        ring = np.array([low, [high[0], low[1]], high, [low[0], high[1]], low])
-        return any(self.crossed_by(a, b) for a, b in pairwise(ring))
+    def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
+        """Return which boxes a side meets, or lie inside the polygon as wholes."""
+        meets = self.contains(low)
+        edge = _edge(*self.corners)
+        for a, b in self._sides():
+            meets |= _segment_meets_boxes(a, b, low - edge, high + edge)
+        return meets
 
     def outline(self) -> Array:
         """Return the corners."""
@@ -263,6 +261,20 @@ def _distances_to_segment(points: Array, a: Array, b: Array) -> Array:
     if length_squared > 0.0:
         share = np.clip((points - a) @ along / length_squared, 0.0, 1.0)
     return np.asarray(np.linalg.norm(points - a - share[:, None] * along, axis=1))
+
+
+def _segment_meets_boxes(a: Array, b: Array, low: Array, high: Array) -> NDArray[np.bool_]:
+    """Return which boxes, (n, d), have a share of the segment between all pairs of their faces."""
+    first, last = np.zeros(len(low)), np.ones(len(low))
+    meets = np.ones(len(low), dtype=bool)
+    for i, way in enumerate(b - a):
+        if way == 0.0:
+            meets &= (low[:, i] <= a[i]) & (a[i] <= high[:, i])
+            continue
+        shares = (low[:, i] - a[i]) / way, (high[:, i] - a[i]) / way
+        first = np.maximum(first, np.minimum(*shares))
+        last = np.minimum(last, np.maximum(*shares))
+    return np.asarray(meets & (first <= last))
 
 
 def _segments_meet(a: Array, b: Array, c: Array, d: Array, edge: float) -> bool:
