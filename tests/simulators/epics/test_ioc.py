@@ -100,7 +100,9 @@ def test_frames_of_a_sweep_over_channel_access_follow_the_circle(report: dict[st
     measured = np.array(swept["frames"]) / 10.0
     expected = min(curves.values(), key=lambda curve: np.abs(curve - measured).sum())
     assert expected.max() > 2.0 * expected.min()
-    np.testing.assert_allclose(measured, expected, rtol=0.1, atol=60.0)
+    off = np.abs(measured - expected) > 60.0 + 0.1 * expected
+    assert off.sum() <= 1  # a zinger: each frame has one in fifty
+    assert (measured[off] > expected[off]).all()
     encoder = np.array(swept["encoder"])
     moving = encoder[(encoder > -1.0) & (encoder < 1.0)]
     assert len(moving) > 8, "the readback follows the motion"
