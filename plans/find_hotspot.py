@@ -28,7 +28,7 @@ from bl_steer.protocols import Agent, Array
 from bl_steer.runs import Run
 from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering, catch_up
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_limits, grid_of
+from plans.stubs.axes import Axes, check_axes, grid_of
 from plans.stubs.messages import record, think
 from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
 from plans.stubs.per_point import PerPoint
@@ -184,7 +184,7 @@ def find_hotspot(
     if target is not None:
         parse_target(target)
     check_exposure(exposure_s, reader.detector)
-    check_limits(reader.axes, grid.bounds)
+    check_axes(reader.axes, grid)
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid)

@@ -20,7 +20,7 @@ from bl_steer.agents import Space
 from bl_steer.runs import PointResult, Run
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_limits, check_points, grid_of
+from plans.stubs.axes import Axes, check_axes, check_points, grid_of
 from plans.stubs.messages import think
 from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
 from plans.stubs.per_point import PerPoint
@@ -98,7 +98,7 @@ def map_sample(
         timeout_s=timeout_s,
     )
     check_exposure(exposure_s, reader.detector)
-    check_limits(reader.axes, grid.bounds)
+    check_axes(reader.axes, grid)
     points = options["points"]
     if points is not None:
         check_points(points, grid)

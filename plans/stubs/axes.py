@@ -18,6 +18,7 @@ __all__ = [
     "StageError",
     "axes_of",
     "axes_to_read",
+    "check_axes",
     "check_limits",
     "check_points",
     "default_grid",
@@ -119,6 +120,27 @@ def readback_key(axis: Any, description: Mapping[str, Any]) -> str:
         return str(axis.name)
     numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
     return str(numbers[0]) if numbers else str(axis.name)
+
+
+def check_axes(axes: Any, grid: Space) -> None:
+    """Refuse axes in another order than the grid's, or whose limits the grid goes beyond.
+
+    The first axis goes by the grid's ``x``, the second by ``y``, the third by ``z``. Axes whose
+    names, or the ends of them, are these letters in another order would be exchanged.
+
+    Raises
+    ------
+    ValueError
+        Naming the axes.
+    """
+    listed = _listed(axes)
+    check_limits(listed, grid.bounds)
+    ends = [axis.name.rpartition("_")[2] for axis in listed]
+    if ends != list(grid.names) and sorted(ends) == sorted(grid.names):
+        raise ValueError(
+            f"axes must stand in the order of the grid's {', '.join(grid.names)}, got "
+            f"{', '.join(axis.name for axis in listed)}; give them in that order"
+        )
 
 
 def check_limits(axes: Any, bounds: Array) -> None:

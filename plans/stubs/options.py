@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any
 
 import bluesky.plan_stubs as bps
@@ -16,6 +16,7 @@ from bl_steer.steering import carried_options
 
 __all__ = [
     "check_exposure",
+    "checked_timeout",
     "is_whole_number",
     "least_counts",
     "options_of",
@@ -94,7 +95,20 @@ def versions() -> dict[str, str]:
     return {"bl_steer": _version("bl-steer"), **{name: _version(name) for name in PACKAGES}}
 
 
-def least_counts(min_monitor: Any) -> float | None:
+def checked_timeout(timeout_s: Any) -> float | None:
+    """Return the time-out of each wait, s; refuse what is no time."""
+    if timeout_s is None:
+        return None
+    is_number = isinstance(timeout_s, Real) and not isinstance(timeout_s, bool)
+    if not is_number or not 0.0 < timeout_s < math.inf:
+        raise ValueError(
+            f"timeout_s must be a time above 0, s, got {timeout_s!r}; leave it out for one from "
+            "the devices' own numbers"
+        )
+    return float(timeout_s)
+
+
+def least_counts(min_monitor: Any, monitor: Any) -> float | None:
     """Return the least monitor counts of an exposure with beam; refuse what is no count."""
     if min_monitor is None:
         return None
@@ -102,6 +116,10 @@ def least_counts(min_monitor: Any) -> float | None:
         raise ValueError(
             f"min_monitor must be counts, 0 or more, got {min_monitor!r}; leave it out for a tenth "
             "of the run's usual counts"
+        )
+    if monitor is None:
+        raise ValueError(
+            f"min_monitor must come with a monitor, got {min_monitor!r} without; give monitor=…"
         )
     return float(min_monitor)
 

@@ -34,7 +34,7 @@ from plans.stubs.detectors import (
 )
 from plans.stubs.messages import describe
 from plans.stubs.misgivings import Misgivings
-from plans.stubs.options import least_counts, versions
+from plans.stubs.options import checked_timeout, least_counts, versions
 from plans.stubs.paths import go_round, within_bounds
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
 from plans.stubs.rows import PointNumber
@@ -84,9 +84,9 @@ class PointReader:
         self.axes = axes_of(axes)
         self.monitor = monitor
         self.per_point: Any = per_point_of(per_point)
-        self.timeout_s = timeout_s
+        self.timeout_s = checked_timeout(timeout_s)
         self.reduction = reduction or reduction_of(self.detector)
-        self.min_monitor = least_counts(min_monitor)
+        self.min_monitor = least_counts(min_monitor, monitor)
         self.target = target
         self.result: PointResult | None = None
         self.n_invalid = 0

@@ -287,3 +287,23 @@ def test_a_number_that_never_comes_ends_the_run_and_says_where(
     with pytest.raises(RuntimeError, match=r"valid frame or number, got 4 dead ones in a row at x"):
         RE(find_hotspot(silent, axes[0], grid=LINE))
     assert documents.stop["exit_status"] == "fail"
+
+
+@pytest.mark.parametrize("names", [("y", "x"), ("stage_y", "stage_x")])
+def test_axes_in_another_order_than_the_grids_are_refused(names: tuple[str, str]) -> None:
+    first, second = (SynAxis(name=name) for name in names)
+    with pytest.raises(ValueError, match=r"axes must stand in the order of the grid's x, y, got"):
+        list(find_hotspot(SynSignal(name="det", func=lambda: 1.0), [first, second], budget=2))
+
+
+@pytest.mark.parametrize("timeout_s", ["5", -1, 0, float("nan"), True])
+def test_what_is_no_time_out_is_refused_before_anything_moves(timeout_s: Any) -> None:
+    axes = [SynAxis(name="x"), SynAxis(name="y")]
+    with pytest.raises(ValueError, match=r"timeout_s must be a time above 0, s, got"):
+        list(find_hotspot(SynSignal(name="det", func=lambda: 1.0), axes, timeout_s=timeout_s))
+
+
+def test_least_counts_without_a_monitor_are_refused() -> None:
+    axes = [SynAxis(name="x"), SynAxis(name="y")]
+    with pytest.raises(ValueError, match=r"min_monitor must come with a monitor, got 5000"):
+        list(find_hotspot(SynSignal(name="det", func=lambda: 1.0), axes, min_monitor=5000))

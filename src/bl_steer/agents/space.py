@@ -1,8 +1,7 @@
 """Where the agents may measure: a frozen set of candidate points on one, two or three axes.
 
 Candidates are the user's grid cells (or any scattered points), because a loop that is not told
-the pitch spends a fifth of its shots on cells already measured. Loads no torch, so that plans and
-the command line can check a space before anything heavy starts.
+the pitch spends a fifth of its shots on cells already measured. Loads no torch.
 """
 
 from __future__ import annotations
@@ -242,11 +241,9 @@ class Space:
 
     def free_boxes(self, starts: Array, ends: Array) -> NDArray[np.bool_]:
         """Return which boxes between positions, (n, d) each, no forbidden zone meets, (n,)."""
-        low, high = np.minimum(starts, ends), np.maximum(starts, ends)
-        free = np.ones(len(low), dtype=bool)
-        for zone in self.forbidden:
-            free &= ~zone.meets_boxes(low, high)
-        return free
+        boxes = np.minimum(starts, ends), np.maximum(starts, ends)
+        met = [zone.meets_boxes(*boxes) for zone in self.forbidden]
+        return np.asarray(~np.any([np.zeros(len(starts), dtype=bool), *met], axis=0))
 
     @property
     def names(self) -> tuple[str, ...]:
