@@ -61,10 +61,11 @@ class BadPixels:
 def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which values stand for "nothing was measured here", in the shape of `frames`.
 
-    Of unsigned integers the largest one, of signed ones all below 0, of floating-point numbers
-    NaN and infinity. Numbers below 0 are measured where a background was taken off.
+    Of unsigned integers of 16 bits and more the largest one, of signed ones all below 0, of
+    floating-point numbers NaN and infinity. Numbers below 0 are measured where a background was
+    taken off.
     """
-    if frames.dtype.kind == "u":
+    if frames.dtype.kind == "u" and frames.dtype.itemsize > 1:
         return np.asarray(frames == np.iinfo(frames.dtype).max)
     if frames.dtype.kind == "i":
         return np.asarray(frames < 0)

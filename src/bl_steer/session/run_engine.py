@@ -79,7 +79,7 @@ def _begin_run(
         if analyses:
             check_requests(md)
         return _merge_start(sample, md)
-    except Exception:
+    except Exception:  # whatever refuses the run; it is raised on
         store.metadata.give_back(md.maps[-1]["scan_id"])
         raise
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.geometry import circle_angles
-from bl_steer.diffraction import Goniometer
+from bl_steer.diffraction import Goniometer, find_sentinels
 from bl_steer.files.scans import Scan
 from bl_steer.protocols import Array, Progress
 
@@ -164,7 +164,4 @@ def _scale(scan: Scan) -> Array:
 
 def _valid(counts: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which pixels hold counts, and no sentinel."""
-    valid = np.isfinite(counts) & (counts >= 0)
-    if counts.dtype.kind == "u" and counts.dtype.itemsize > 1:
-        valid &= counts != np.iinfo(counts.dtype).max
-    return np.asarray(valid)
+    return np.asarray(~find_sentinels(counts) & (counts >= 0))

@@ -190,9 +190,12 @@ def _frames(run: Run, n: int) -> tuple[NDArray[Any], slice, list[str]]:
 
 
 def _readable(run: Run) -> Iterator[NDArray[Any]]:
-    for row in range(len(run.frames or ())):
+    frames = run.frames
+    if frames is None:
+        return
+    for row in range(len(frames)):
         try:
-            yield np.asarray(run.frames[row])  # type: ignore[index]
+            yield np.asarray(frames[row])
         except (StoreError, OSError):
             return
 

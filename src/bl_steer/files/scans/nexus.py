@@ -271,8 +271,8 @@ def _triple(datasets: Mapping[str, h5py.Dataset]) -> tuple[float, float, float] 
     columns = [next(_named(datasets, (letter,)), None) for letter in "hkl"]
     if None in columns:
         return None
-    h, k, l = (float(np.mean(_read(column))) for column in columns)  # noqa: E741
-    return h, k, l
+    first, second, third = (float(np.mean(_read(column))) for column in columns)
+    return first, second, third
 
 
 def _text(value: Any) -> str:

@@ -156,8 +156,8 @@ def _energy(text: str) -> float | None:
 def _hkl(columns: Mapping[str, Array]) -> tuple[float, float, float] | None:
     if not {"H", "K", "L"} <= set(columns):
         return None
-    h, k, l = (float(np.mean(columns[name])) for name in "HKL")  # noqa: E741
-    return h, k, l
+    first, second, third = (float(np.mean(columns[name])) for name in "HKL")
+    return first, second, third
 
 
 def _length(text: str, hkl: tuple[float, float, float] | None) -> float | None:
