@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -104,6 +105,18 @@ class MotorAxis(EpicsMotor):
         if hasattr(self, "_stopped"):
             self._stopped.set()
         super().stop(success=success)
+
+    def clear_sub(self, cb: Any, event_type: str | None = None) -> None:
+        """End a subscription; see `ophyd.ophydobj.OphydObject.clear_sub`.
+
+        Ophyd walks through the subscriptions while the thread that tells of the move's end removes
+        some: the walk then fails, and the subscription stays.
+        """
+        for kind in self.event_types if event_type is None else [event_type]:
+            for token, subscribed in list(self._unwrapped_callbacks[kind].items()):
+                if subscribed == cb:
+                    with suppress(KeyError):  # removed meanwhile
+                        self.unsubscribe(token)
 
     def longest_move_s(self, position: float) -> float:
         """Return the time after which a move to `position` has failed, s."""

@@ -38,6 +38,8 @@ from plans.stubs.rows import Row
 __all__ = ["Hotspot", "find_hotspot"]
 
 DEFAULTS = {"budget": 48, "seed": 0, "agent": "bayesian"}
+MAX_BUDGET = 10_000
+"""Each decision records the outcomes of all points: the record grows with the square."""
 UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
 
 
@@ -101,7 +103,8 @@ def find_hotspot(
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
-    budget : number of measurements, repeats of dead frames included; 48 by default
+    budget : number of measurements, repeats of dead frames included; 48 by default, `MAX_BUDGET`
+        at most
     seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
@@ -154,10 +157,10 @@ def find_hotspot(
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
-    if not is_whole_number(budget) or budget < 1:
+    if not is_whole_number(budget) or not 1 <= budget <= MAX_BUDGET:
         raise ValueError(
-            f"budget must be a whole number of measurements, 1 or more, got {budget!r}; "
-            "try budget=48"
+            f"budget must be a whole number of measurements in 1 … {MAX_BUDGET}, got {budget!r}; "
+            "try budget=48, or plans.map_sample for every point of a grid"
         )
     if not is_whole_number(seed) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
         raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed!r}; try seed=0")

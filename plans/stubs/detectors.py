@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from bluesky.protocols import Readable
+from bluesky.protocols import Movable, Readable, Stoppable
 from bluesky.utils import separate_devices
 
 from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
@@ -188,8 +188,13 @@ def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
     Raises
     ------
     ValueError
-        When it reads no number.
+        When it reads no number, and for a motor, whose position counts nothing.
     """
+    if isinstance(monitor, Movable) and isinstance(monitor, Stoppable):
+        raise ValueError(
+            f"the monitor must count the beam, got the motor {monitor.name}; give the counter of "
+            "the beam"
+        )
     key = f"{monitor.name}_counts"
     hinted = hinted_keys(monitor)
     if key in description or not (hinted or description):

@@ -12,6 +12,7 @@ them. A fault of one measurement is over when the measurement is repeated.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 __all__ = ["KINDS", "Fault", "Faults"]
 
 MOTORS = ("x", "y", "mu", "eta", "chi", "phi", "nu", "delta")
+SHARE, POSITIVE = (0.0, 1.0), (0.0, math.inf)
 DARK_COUNTS = 0.2
 """Mean dark counts of a pixel and frame, without beam."""
 DARK_CURRENT = 0.001
@@ -37,6 +39,7 @@ class Kind:
     text: str
     devices: tuple[str, ...]
     size: float = 0.0
+    sizes: tuple[float, float] = (-math.inf, math.inf)
 
 
 KINDS = MappingProxyType(
@@ -48,20 +51,20 @@ KINDS = MappingProxyType(
         "tear": Kind("the lower half of a frame is of what it showed before", ("det",)),
         "repeat": Kind("the detector shows again what it showed before", ("det",)),
         "drop": Kind("a frame of a series, the middle one, is lost", ("det",)),
-        "dead-pixels": Kind("a share SIZE of the pixels counts nothing", ("det",), 0.05),
-        "saturate": Kind("pixels count up to SIZE", ("det",), 100.0),
+        "dead-pixels": Kind("a share SIZE of the pixels counts nothing", ("det",), 0.05, SHARE),
+        "saturate": Kind("pixels count up to SIZE", ("det",), 100.0, POSITIVE),
         "dump": Kind("no beam: monitor and detector count nothing", ("beam",)),
         "dark": Kind("no beam: dark current in the monitor, dark counts in the frames", ("beam",)),
         "mid-dump": Kind("the beam is lost in the midst of the exposure", ("beam",)),
-        "top-up": Kind("the flux, down by SIZE, is restored in the midst of it", ("beam",), 0.3),
+        "top-up": Kind("the flux, down by SIZE, is restored in the midst of it", ("beam",), 0.3, SHARE),
         "clock": Kind("the clock of the control system jumps by SIZE s", ("clock",), 3600.0),
-        "disconnect": Kind("no process variable answers for SIZE s", ("det", *MOTORS), 1.0),
+        "disconnect": Kind("no process variable answers for SIZE s", ("det", *MOTORS), 1.0, POSITIVE),
     }
 )
 """The kinds of fault by name."""
 
 WRITTEN = re.compile(
-    r"(?P<kind>[a-z-]+)@(?P<first>\d+)(-(?P<last>\d+))?(:(?P<device>\w+))?(=(?P<size>-?[\d.]+))?"
+    r"(?P<kind>[a-z-]+)@(?P<first>\d+)(-(?P<last>\d+))?(:(?P<device>\w+))?(=(?P<size>-?\d*\.?\d+))?"
 )
 
 
@@ -91,20 +94,26 @@ class Fault:
                 f"got {text!r}; kinds are {', '.join(KINDS)}"
             )
         kind = KINDS[parts["kind"]]
-        first = int(parts["first"])
+        first, last = int(parts["first"]), int(parts["last"] or parts["first"])
+        if last < first:
+            raise ValueError(
+                f"a fault must strike from a measurement to the same or a later one, got {text!r}; "
+                f"try {parts['kind']}@{last}-{first}"
+            )
         device = parts["device"] or kind.devices[0]
         if device not in kind.devices:
             raise ValueError(
                 f"{parts['kind']} must strike one of {', '.join(kind.devices)}, got {device!r} in "
                 f"{text!r}; choose one of these"
             )
-        return cls(
-            parts["kind"],
-            first,
-            int(parts["last"] or first),
-            device,
-            kind.size if parts["size"] is None else float(parts["size"]),
-        )
+        size = kind.size if parts["size"] is None else float(parts["size"])
+        low, high = kind.sizes
+        if not low <= size <= high:
+            raise ValueError(
+                f"{parts['kind']} must have a size in {low:g} … {high:g}, got {text!r}; try "
+                f"={kind.size:g}"
+            )
+        return cls(parts["kind"], first, last, device, size)
 
 
 class Faults:

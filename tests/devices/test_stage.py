@@ -42,6 +42,29 @@ def test_events_carry_both_positions_and_their_configuration(
     assert configuration["stage_x_motor_egu"] == "um"
 
 
+def test_a_subscription_ends_while_others_are_removed(beamline: SimulatedBeamline) -> None:
+    x = beamline.stage.x
+
+    class Watch:
+        """While it is looked for, the thread that tells of the move's end removes others."""
+
+        def __call__(self, **_: object) -> None:
+            pass
+
+        def __eq__(self, other: object) -> bool:
+            x._reset_sub(x._SUB_REQ_DONE)
+            return other is self
+
+        __hash__ = None  # type: ignore[assignment]
+
+    watch = Watch()
+    x.subscribe(watch, event_type=x.SUB_READBACK, run=False)
+    for _ in range(2):
+        x.subscribe(lambda **_: None, event_type=x._SUB_REQ_DONE, run=False)
+    x.clear_sub(watch)
+    assert not any(f is watch for f in x._unwrapped_callbacks[x.SUB_READBACK].values())
+
+
 def test_limit_switch_stops_the_run_and_names_the_axis(
     RE: RunEngine, beamline: SimulatedBeamline, documents: Any
 ) -> None:

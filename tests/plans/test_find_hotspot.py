@@ -425,7 +425,8 @@ def test_stop_in_the_middle_of_an_event_still_records_the_result(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"budget": 0}, "budget must be a whole number of measurements, 1 or more, got 0; try"),
+        ({"budget": 0}, "budget must be a whole number of measurements in 1 … 10000, got 0; try"),
+        ({"budget": 10**9}, "in 1 … 10000, got 1000000000; try budget=48, or plans.map_sample"),
         ({"budget": "6"}, "budget must be a whole number .*, got '6'; try budget=48"),
         ({"budget": 1.5}, "budget must be a whole number .*, got 1.5; try"),
         ({"budget": True}, "budget must be a whole number .*, got True; try"),
@@ -459,6 +460,12 @@ def test_what_cannot_work_is_refused_before_the_first_message(
     assert messages == []
     assert documents.all == []
     assert beamline.clock.elapsed_s == 0.0
+
+
+def test_a_motor_is_no_monitor(RE: RunEngine, beamline: SimulatedBeamline, documents: Any) -> None:
+    with pytest.raises(ValueError, match=r"the monitor must count the beam, got the motor stage_x"):
+        RE(search(beamline, monitor=beamline.stage.x))
+    assert documents.all == []
 
 
 def test_agent_that_is_none_is_refused_before_the_first_message(

@@ -52,6 +52,11 @@ def axis_values(name: str, written: Any) -> ArrayLike:
         number = written["num"]
         if isinstance(number, bool) or not isinstance(number, int | np.integer) or number < 1:
             raise ValueError(f"num of {name} must be a whole number from 1, got {number!r}; try 31")
+        if number == 1 and start != stop:
+            raise ValueError(
+                f"num of {name} must be 2 or more to reach from {start:g} to {stop:g}, got 1; try "
+                "31, or the same start and stop"
+            )
         return np.linspace(start, stop, _bounded(name, int(number)))
     step = _finite(f"step of {name}", written["step"])
     if step == 0.0 or (stop - start) / step < 0.0:

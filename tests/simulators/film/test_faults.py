@@ -58,6 +58,10 @@ def test_a_fault_is_read_as_it_is_written() -> None:
         ("stall", r"must be written KIND@N, .*got 'stall'; kinds are stall, lie"),
         ("melt@3", r"got 'melt@3'"),
         ("stall@3:det", r"stall must strike one of x, y, .*got 'det' in 'stall@3:det'; choose"),
+        ("dark@9-8", r"to the same or a later one, got 'dark@9-8'; try dark@8-9"),
+        ("dead-pixels@3=1.5", r"dead-pixels must have a size in 0 … 1, got .*; try =0.05"),
+        ("saturate@3=-5", r"saturate must have a size in 0 … inf, got 'saturate@3=-5'"),
+        ("lie@3=1.2.3", r"must be written KIND@N, .*got 'lie@3=1.2.3'"),
     ],
 )
 def test_what_is_no_fault_is_refused(text: str, message: str) -> None:
