@@ -190,7 +190,8 @@ def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
     ValueError
         When it reads no number, and for a motor, whose position counts nothing.
     """
-    if isinstance(monitor, Movable) and isinstance(monitor, Stoppable):
+    is_motor = isinstance(monitor, Movable) and isinstance(monitor, Stoppable)
+    if is_motor:
         raise ValueError(
             f"the monitor must count the beam, got the motor {monitor.name}; give the counter of "
             "the beam"
