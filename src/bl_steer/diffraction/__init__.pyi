@@ -18,6 +18,7 @@ from .presets import goniometer as goniometer
 from .reduction import Reduction as Reduction
 from .reduction import SummedFrames as SummedFrames
 from .scales import frame_scales as frame_scales
+from .sige import RELAXATION_RANGE as RELAXATION_RANGE
 from .sige import elastic_constants as elastic_constants
 from .sige import lattice_parameter as lattice_parameter
 from .sige import peak_position as peak_position

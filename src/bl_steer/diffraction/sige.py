@@ -14,10 +14,12 @@ from bl_steer.protocols import Array
 
 __all__ = [
     "A_SILICON",
+    "RELAXATION_RANGE",
     "elastic_constants",
     "lattice_parameter",
     "peak_position",
     "strained_lattice",
+    "tetragonal_lattice",
 ]
 
 A_SILICON = 5.43104
@@ -30,6 +32,10 @@ STIFFNESS_SI = (165.77, 63.93)
 """C11 and C12 of Si at 25 °C, GPa (McSkimin, Andreatch 1964)."""
 STIFFNESS_GE = (128.5, 48.3)
 """C11 and C12 of Ge at 25 °C, GPa (McSkimin, Andreatch 1963)."""
+GE_RANGE = (0.0, 1.0)
+RELAXATION_RANGE = (-0.1, 1.2)
+"""Above 1 by thermal strain (1.04 to 1.08 after full relaxation at 500 to 900 °C), below 0 where
+the substrate is strained itself."""
 
 
 def lattice_parameter(x_ge: ArrayLike) -> Array:
@@ -58,7 +64,7 @@ def lattice_parameter(x_ge: ArrayLike) -> Array:
     >>> lattice_parameter([0.45, 1.0]).round(5)
     array([5.52651, 5.65804])
     """
-    x = _fraction(x_ge, "Ge fraction x")
+    x = _within(x_ge, "Ge fraction x", GE_RANGE)
     return np.asarray(A_SILICON + LINEAR_TERM * x + BOWING_TERM * x**2)
 
 
@@ -83,7 +89,7 @@ def elastic_constants(x_ge: ArrayLike) -> tuple[Array, Array]:
     >>> [float(c) for c in elastic_constants(0.0)]
     [165.77, 63.93]
     """
-    x = _fraction(x_ge, "Ge fraction x")
+    x = _within(x_ge, "Ge fraction x", GE_RANGE)
     c11, c12 = (
         np.asarray(si + (ge - si) * x) for si, ge in zip(STIFFNESS_SI, STIFFNESS_GE, strict=True)
     )
@@ -96,8 +102,8 @@ def strained_lattice(x_ge: ArrayLike, relaxation: ArrayLike) -> tuple[Array, Arr
     Parameters
     ----------
     x_ge : Ge fraction, 0 … 1
-    relaxation : degree of relaxation R, 0 (in-plane lattice of the substrate) … 1 (cubic);
-        broadcasts with `x_ge`
+    relaxation : degree of relaxation R, 0 (in-plane lattice of the substrate) … 1 (cubic), and a
+        little beyond (`RELAXATION_RANGE`); broadcasts with `x_ge`
 
     Returns
     -------
@@ -106,7 +112,8 @@ def strained_lattice(x_ge: ArrayLike, relaxation: ArrayLike) -> tuple[Array, Arr
     Notes
     -----
     ``a_par = a_Si + R (a - a_Si)``, ``e_par = a_par / a - 1`` and, as no stress acts across the
-    surface, ``e_perp = -2 C12/C11 e_par``. Linear elasticity; thermal strain is left out.
+    surface, ``e_perp = -2 C12/C11 e_par``. Linear elasticity; the thermal strain of a film that was
+    grown hot is a part of R.
 
     References
     ----------
@@ -120,10 +127,16 @@ def strained_lattice(x_ge: ArrayLike, relaxation: ArrayLike) -> tuple[Array, Arr
     [5.43104, 5.59942]
     """
     x, r = np.broadcast_arrays(
-        _fraction(x_ge, "Ge fraction x"), _fraction(relaxation, "relaxation R")
+        _within(x_ge, "Ge fraction x", GE_RANGE),
+        _within(relaxation, "relaxation R", RELAXATION_RANGE),
     )
-    a = lattice_parameter(x)
-    c11, c12 = elastic_constants(x)
+    return tetragonal_lattice(x, r)
+
+
+def tetragonal_lattice(x: Array, r: Array) -> tuple[Array, Array]:
+    """Return what `strained_lattice` does, continued beyond all limits: for fits."""
+    a = A_SILICON + LINEAR_TERM * x + BOWING_TERM * x**2
+    c11, c12 = (si + (ge - si) * x for si, ge in zip(STIFFNESS_SI, STIFFNESS_GE, strict=True))
     a_par = A_SILICON + r * (a - A_SILICON)
     a_perp = a * (1.0 - 2.0 * c12 / c11 * (a_par / a - 1.0))
     return np.asarray(a_par), np.asarray(a_perp)
@@ -140,7 +153,7 @@ def peak_position(
     Parameters
     ----------
     x_ge : Ge fraction, 0 … 1
-    relaxation : degree of relaxation R, 0 … 1; broadcasts with `x_ge`
+    relaxation : degree of relaxation R, -.1 … 1.2; broadcasts with `x_ge`
     tilt_deg : rigid rotation of the lattice in the map's plane, degrees; positive leans the
         surface normal towards +q_par
     hkl : Miller indices; the map's plane holds [001] and the in-plane direction [h k 0]
@@ -166,11 +179,13 @@ def peak_position(
     return np.asarray(along * cosine + normal * sine), np.asarray(normal * cosine - along * sine)
 
 
-def _fraction(value: ArrayLike, name: str) -> Array:
+def _within(value: ArrayLike, name: str, limits: tuple[float, float]) -> Array:
     values = np.asarray(value, dtype=float)
-    outside = values[~((values >= 0.0) & (values <= 1.0))]
+    low, high = limits
+    outside = values[~((values >= low) & (values <= high))]
     if outside.size:
         raise ValueError(
-            f"{name} must lie in 0 … 1, got {outside.flat[0]:g}; write it as a fraction, e.g. 0.45"
+            f"{name} must lie in {low:g} … {high:g}, got {outside.flat[0]:g}; write it as a "
+            "fraction, e.g. 0.45"
         )
     return values

@@ -21,6 +21,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from bl_steer.diffraction import RELAXATION_RANGE
+
 __all__ = [
     "DEFAULT_TARGET",
     "Box",
@@ -47,15 +49,16 @@ class Peak:
     x_ge: float
     """Ge fraction, 0 … 1."""
     relaxation: float = 0.9
-    """Degree of plastic relaxation R, 0 (pseudomorphic on Si) … 1 (cubic)."""
+    """Degree of relaxation R, 0 (pseudomorphic on Si) … 1 (cubic); thermal strain makes it 1.08."""
     tilt_deg: float = 0.0
     """Rigid tilt of the lattice in the scattering plane, degrees."""
 
     def __post_init__(self) -> None:
-        for name, value in (("x", self.x_ge), ("R", self.relaxation)):
-            if not 0.0 <= value <= 1.0:
+        limits = {"x": (self.x_ge, 0.0, 1.0), "R": (self.relaxation, *RELAXATION_RANGE)}
+        for name, (value, low, high) in limits.items():
+            if not low <= value <= high:
                 raise ValueError(
-                    f"{name} of a reference must lie in 0 … 1, got {value:g}; "
+                    f"{name} of a reference must lie in {low:g} … {high:g}, got {value:g}; "
                     "write it as a fraction, e.g. x=0.45,R=0.9"
                 )
         if not abs(self.tilt_deg) <= 45.0:

@@ -11,6 +11,7 @@ from bl_steer.diffraction import (
     peak_position,
     strained_lattice,
 )
+from bl_steer.features import parse_reference
 
 A_SI, A_GE = 5.43104, 5.65785
 fractions = st.floats(0.0, 1.0)
@@ -100,5 +101,12 @@ def test_a_ge_fraction_outside_0_to_1_is_refused_with_its_value(x):
 
 
 def test_a_relaxation_in_percent_is_refused():
-    with pytest.raises(ValueError, match=r"relaxation R must lie in 0 … 1, got 90; "):
+    with pytest.raises(ValueError, match=r"relaxation R must lie in -0\.1 … 1\.2, got 90; "):
         strained_lattice(0.4, [0.9, 90.0])
+
+
+def test_a_film_that_thermal_strain_made_longer_than_relaxed_has_a_peak() -> None:
+    """Grown at 900 °C, x = .45: R = 1.08 by the expansion of Si and SiGe from there to 25 °C."""
+    a_par, a_perp = strained_lattice(0.45, 1.08)
+    assert a_par > lattice_parameter(0.45) > a_perp
+    assert str(parse_reference("x=0.45,R=1.08")) == "x=0.45,R=1.08,tilt=0"

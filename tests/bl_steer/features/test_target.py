@@ -67,7 +67,7 @@ def test_relaxation_and_tilt_have_defaults_and_ref_may_stand_before_the_referenc
         ("nmf:four@x=.4", r"components must be an integer above 0, got 'four'"),
         ("nmf:4@2", r"reference must be x=0\.45.*got '2'"),
         ("ref:x=45", r"x of a reference must lie in 0 … 1, got 45"),
-        ("ref:x=.4,R=2", r"R of a reference must lie in 0 … 1, got 2"),
+        ("ref:x=.4,R=2", r"R of a reference must lie in -0\.1 … 1\.2, got 2"),
         ("ref:x=.4,tilt=90", r"tilt of a reference must lie in -45 … 45 degrees, got 90"),
         ("ref:R=.9", r"must give the Ge fraction x, got 'R=\.9'"),
         ("ref:x=.4,x=.5", r"each once, got 'x=\.5'"),
