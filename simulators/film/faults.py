@@ -56,9 +56,13 @@ KINDS = MappingProxyType(
         "dump": Kind("no beam: monitor and detector count nothing", ("beam",)),
         "dark": Kind("no beam: dark current in the monitor, dark counts in the frames", ("beam",)),
         "mid-dump": Kind("the beam is lost in the midst of the exposure", ("beam",)),
-        "top-up": Kind("the flux, down by SIZE, is restored in the midst of it", ("beam",), 0.3, SHARE),
+        "top-up": Kind(
+            "the flux, down by SIZE, is restored in the midst of it", ("beam",), 0.3, SHARE
+        ),
         "clock": Kind("the clock of the control system jumps by SIZE s", ("clock",), 3600.0),
-        "disconnect": Kind("no process variable answers for SIZE s", ("det", *MOTORS), 1.0, POSITIVE),
+        "disconnect": Kind(
+            "no process variable answers for SIZE s", ("det", *MOTORS), 1.0, POSITIVE
+        ),
     }
 )
 """The kinds of fault by name."""

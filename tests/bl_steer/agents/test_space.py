@@ -175,7 +175,10 @@ def test_a_range_may_run_downwards() -> None:
         ({"x": {"start": 0, "stop": 1, "step": -1}}, "step of x must lead from 0 to 1, got -1"),
         ({"x": {"start": 0, "stop": None, "step": 1}}, "stop of x must be a finite .* got None"),
         ({"x": {"start": 0, "stop": 1e9, "step": 1e-9}}, "x must have at most 1000000 positions"),
-        ({"x": {"start": 0, "stop": 1, "num": 1}}, "num of x must be 2 or more to reach from 0 to 1"),
+        (
+            {"x": {"start": 0, "stop": 1, "num": 1}},
+            "num of x must be 2 or more to reach from 0 to 1",
+        ),
         ({"x": {"start": 0, "stop": 9, "num": 10**7}}, "at most 1000000 positions, got 10000000"),
         ({"x": ["left", "right"]}, r"x must be a list of numbers, got \['left', 'right'\]"),
     ],
