@@ -6,6 +6,12 @@ from .bad_pixels import find_bad_pixels as find_bad_pixels
 from .bad_pixels import find_sentinels as find_sentinels
 from .bad_pixels import find_zingers as find_zingers
 from .detector import Detector as Detector
+from .film_state import UNKNOWNS as UNKNOWNS
+from .film_state import FilmStates as FilmStates
+from .film_state import Reflection as Reflection
+from .film_state import film_of_peaks as film_of_peaks
+from .film_state import null_directions as null_directions
+from .film_state import positions as positions
 from .geometry import Circle as Circle
 from .geometry import Goniometer as Goniometer
 from .grid import QGrid as QGrid

@@ -1,0 +1,181 @@
+"""Fit the peaks of all patterns of a map at once: counts, positions and their covariance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from bl_steer.analysis.film.learning import learn_shapes
+from bl_steer.analysis.film.pattern_model import PatternModel, Patterns
+from bl_steer.analysis.film.pixels import PixelLattice, Reals
+from bl_steer.analysis.film.scoring import batches, fitted
+from bl_steer.analysis.film.shapes import PeakShape
+from bl_steer.analysis.film.starting import start_params
+from bl_steer.diffraction import FrameAxes
+from bl_steer.protocols import Array
+
+__all__ = ["PatternFit", "fit_patterns"]
+
+ROUNDS = 4
+"""Times that the shapes are learned anew."""
+LEARNING = 120
+"""Patterns that the shapes are learned from."""
+ITERATIONS = 30
+FIRST_ITERATIONS = 6
+"""Steps of the patterns and of each round of learning."""
+
+
+SIGNIFICANT = 3.0
+"""Standard deviations by which the deviations must be larger than their noise."""
+
+
+@dataclass(frozen=True)
+class PatternFit:
+    """Peaks of n patterns: K that move, and the substrate's, where there is one.
+
+    Parameters
+    ----------
+    counts : shape (n, K), in the patterns' unit
+    position : shape (n, K, 2), q_par and q_perp of the centroid, 1/Å
+    covariance : shape (n, K, 3, 3), of counts, q_par and q_perp, by noise and by the model's error
+    noise : shape (n, K, 3, 3), by noise alone
+    substrate : q_par and q_perp of the substrate's peak, 1/Å; NaN without one
+    substrate_counts, background : shape (n,), counts, and counts of a pixel
+    misfit : shape (n,), mean squared deviation over the noise: 1 where the model is right
+    model_error : standard deviation of the model's error, of the expected value
+    shapes : of the peaks
+    """
+
+    counts: Array
+    position: Array
+    covariance: Array
+    noise: Array
+    substrate: Array
+    substrate_counts: Array
+    background: Array
+    misfit: Array
+    model_error: float
+    shapes: tuple[PeakShape, ...]
+
+
+def fit_patterns(
+    patterns: Patterns,
+    axes: FrameAxes,
+    expected: Array,
+    *,
+    substrate: Array | None = None,
+    width: float,
+) -> PatternFit:
+    """Fit all patterns of a map, shapes and substrate in common.
+
+    Parameters
+    ----------
+    axes : of the frame, equally spaced
+    expected : shape (K, 2), q_par and q_perp of the peaks without a tilt, 1/Å
+    substrate : q_par and q_perp of the substrate's peak, 1/Å; None without one
+    width : standard deviation of a peak to begin with, 1/Å
+    """
+    pixels = PixelLattice.of(axes)
+    n_shapes = len(expected) + (substrate is not None)
+    shapes = [PeakShape.gaussian(width**2 * np.eye(2)) for _ in range(n_shapes)]
+    still = None if substrate is None else pixels.to_pixels(np.asarray(substrate))
+    model = PatternModel.of(shapes, still, pixels)
+    params = start_params(model, patterns, np.asarray(expected))
+    model, params = _learned(model, patterns, params)
+    params = fitted(model, patterns, params, iterations=ITERATIONS)
+    return _measured(model, patterns, params)
+
+
+def _learned(model: PatternModel, patterns: Patterns, params: Array) -> tuple[PatternModel, Array]:
+    """Return the model with its shapes, learned from points that are spread over the map."""
+    n = len(patterns)
+    chosen = np.unique(np.linspace(0, n - 1, min(n, LEARNING)).astype(int))
+    own, params = patterns.part(chosen), params.copy()
+    for _ in range(ROUNDS):
+        params[chosen] = fitted(model, own, params[chosen], iterations=FIRST_ITERATIONS)
+        model = learn_shapes(model, own, params[chosen])
+    return model, params
+
+
+def _measured(model: PatternModel, patterns: Patterns, params: Array) -> PatternFit:
+    """Return positions with the covariance of noise and of the model's error.
+
+    Notes
+    -----
+    The model's error is a field over the frame, relative to the expected value, of one standard
+    deviation for the map, alike over the width of a peak (a Gaussian process, Kennedy & O'Hagan
+    2001, J. R. Stat. Soc. B 63, 425, doi 10.1111/1467-9868.00294). Its size is what the deviations
+    have beyond their noise, where the signal is above it.
+    """
+    roots = [_root(length, model) for length in model.pixels.shape]
+    parts = [
+        _uncertainty(model, patterns.part(rows), params[rows], roots)
+        for rows in batches(len(patterns))
+    ]
+    noise, spread, misfit, excess, chance, room = (
+        np.concatenate(values) for values in zip(*parts, strict=True)
+    )
+    is_certain = excess.sum() > SIGNIFICANT * np.sqrt(chance.sum()) and room.sum() > 0
+    variance = float(excess.sum() / room.sum()) if is_certain else 0.0
+    k = model.n_peaks
+    index = np.arange(3 * k).reshape(k, 3)
+    unit = np.array([1.0, *model.pixels.steps])
+
+    def of_peaks(covariance: Array) -> Array:
+        parts = covariance[:, index[:, :, None], index[:, None, :]]
+        return np.asarray(parts * unit[:, None] * unit)
+
+    still = np.full(2, np.nan) if model.substrate is None else model.pixels.to_q(model.substrate)
+    return PatternFit(
+        params[:, index[:, 0]],
+        model.pixels.to_q(params[:, index[:, 1:]]),
+        of_peaks(noise + variance * spread),
+        of_peaks(noise),
+        still,
+        params[:, -2] if model.substrate is not None else np.zeros(len(params)),
+        params[:, -1],
+        misfit,
+        float(np.sqrt(variance)),
+        model.shapes,
+    )
+
+
+def _uncertainty(
+    model: PatternModel, own: Patterns, params: Array, roots: list[Array]
+) -> tuple[Reals, ...]:
+    """Return the covariance by noise; that of a relative error of the model of 1; the misfit; what
+    the squares have in excess, its variance by chance, and what an error of 1 would make of it."""
+    expected, slopes = model.evaluate(params)
+    weights, n, p = own.weights(expected), *params.shape
+    left = own.values - expected
+
+    def information(weights: Reals) -> Array:
+        weighted = slopes * weights[:, None]
+        return np.asarray(np.matmul(weighted, slopes.transpose(0, 2, 1)), dtype=float)
+
+    a = information(weights)
+    a += (1e-9 * np.einsum("nii->ni", a).max(axis=1)[:, None, None] + 1e-12) * np.eye(p)
+    noise = np.linalg.inv(a)
+    fields = (slopes * (weights * expected)[:, None]).reshape(n, p, *model.pixels.shape)
+    fields = np.matmul(np.matmul(roots[0], fields), roots[1]).reshape(n, p, -1)
+    spread = noise @ np.matmul(fields, fields.transpose(0, 2, 1)).astype(float) @ noise
+    squares, signal = weights * left**2, weights * expected**2
+    counted = signal / (1.0 + signal)
+    in_fit = information(counted * weights)
+    excess = (counted * (squares - own.inside)).sum(axis=1, dtype=float)
+    excess += np.einsum("nij,nji->n", noise, in_fit)
+    chance = (counted**2 * (2.0 + 1.0 / np.maximum(signal, 1e-6))).sum(axis=1, dtype=float)
+    room = (counted * signal).sum(axis=1, dtype=float)
+    room -= np.einsum("nij,nji->n", spread, in_fit)
+    misfit = squares.sum(axis=1, dtype=float) / np.maximum(own.inside.sum(axis=1) - p, 1.0)
+    return noise, spread, misfit, excess, chance, room
+
+
+def _root(length: int, model: PatternModel) -> Array:
+    """Return the symmetric root of the correlation of the model's error along an axis."""
+    sizes = [np.linalg.det(s.covariance) ** 0.25 for s in model.shapes[: model.n_peaks]]
+    reach = float(np.mean(sizes)) / np.sqrt(model.pixels.area)
+    at = np.arange(length)
+    values, vectors = np.linalg.eigh(np.exp(-0.5 * ((at[:, None] - at) / reach) ** 2))
+    return np.asarray((vectors * np.sqrt(np.maximum(values, 0.0))) @ vectors.T, dtype=np.float32)
