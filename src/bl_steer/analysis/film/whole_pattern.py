@@ -26,8 +26,8 @@ FIRST_ITERATIONS = 6
 """Steps of the patterns and of each round of learning."""
 
 
-SIGNIFICANT = 3.0
-"""Standard deviations by which the deviations must be larger than their noise."""
+SIGNIFICANT = 1.5
+"""Standard deviations by which deviations must be larger than their noise, to be the model's."""
 
 
 @dataclass(frozen=True)
