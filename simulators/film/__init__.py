@@ -1,6 +1,7 @@
 """The simulated Si-Ge film, recorded maps, and the beamline that measures them.
 
-`SimulatedBeamline` carries any `Sample`: a `SigeFilm` of known truth, or a `RecordedMap`.
+`SimulatedBeamline` carries any `Sample`: a `SigeFilm` of known truth, which gives maps in q at
+once, the same as a `FilmOnDetector`, which gives frames along a rocking scan, or a `RecordedMap`.
 """
 
 import lazy_loader as lazy

@@ -1,4 +1,7 @@
 from .beamline import SimulatedBeamline as SimulatedBeamline
+from .film_on_detector import Effects as Effects
+from .film_on_detector import FilmOnDetector as FilmOnDetector
+from .pixel_detector import PixelDetector as PixelDetector
 from .recorded_map import Interpolation as Interpolation
 from .recorded_map import RecordedMap as RecordedMap
 from .sample import Sample as Sample

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from ophyd import Component, Device, Kind, Signal
 from ophyd.sim import make_fake_device
 
@@ -18,6 +19,7 @@ from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractomete
 from simulators.clock import VirtualClock
 from simulators.epics.fake_motor import FakeMotor, animate, disconnect
 from simulators.film.faults import Faults
+from simulators.film.film_on_detector import FilmOnDetector
 from simulators.film.sample import Sample
 
 __all__ = ["SimulatedBeamline"]
@@ -69,7 +71,8 @@ class SimulatedBeamline:
     motion, .9 s to settle, 10 s of exposure, .2 s to read out.
 
     Stage and circles move while the detector exposes, where a plan does not wait for them: each
-    frame sees where they are in its middle. The circle ``diffractometer.eta`` rocks the sample.
+    frame sees where they are in its middle. The circle ``diffractometer.eta`` rocks the sample; a
+    `simulators.film.FilmOnDetector` gives true frames instead of maps, which follow all circles.
 
     Parameters
     ----------
@@ -101,12 +104,18 @@ class SimulatedBeamline:
         )
         self.x, self.y = self._prepare_stage()
         self._prepare_detector(exposure_s)
+        # Which circles the sample's frames follow, and where they stand when a session begins.
+        aligned = sample.aligned if isinstance(sample, FilmOnDetector) else {"eta": ALIGNED_DEG}
         self.circles = {
             circle: self._animate(
-                getattr(self.diffractometer, circle), (-180.0, 180.0), ALIGNED_DEG, "deg"
+                getattr(self.diffractometer, circle),
+                (-180.0, 180.0),
+                aligned.get(circle, ALIGNED_DEG),
+                "deg",
             )
             for circle in self.diffractometer.component_names
         }
+        self._turning = [circle for circle in self.circles if circle in aligned]
 
     def misbehave(self, *faults: str) -> None:
         """Let things go wrong from now on; see `simulators.film.faults`. None ends it."""
@@ -170,17 +179,7 @@ class SimulatedBeamline:
         for shot in self._shots.of(det.file_path, det.n_points, self._where(begun), n_frames):
             begun_s, begun = clock.elapsed_s, clock.now
             clock.advance(begun + 0.5 * exposure_s)
-            x, y, eta = self._where(clock.now)
-            shots.append(
-                self.sample.expose(
-                    x,
-                    y,
-                    exposure_s=exposure_s,
-                    time_s=begun_s,
-                    shot=shot,
-                    rocking_deg=eta - ALIGNED_DEG,
-                )
-            )
+            shots.append(self._expose(self._where(clock.now), exposure_s, begun_s, shot))
             clock.advance(begun + exposure_s)
         clock.occupy(READOUT_S)
         now = clock.free()
@@ -202,10 +201,24 @@ class SimulatedBeamline:
             self.faults.next()
         return bool(hangs or lost)
 
-    def _where(self, time_s: float) -> tuple[float, float, float]:
-        """Return the stage's positions and the rocking circle's angle at a time."""
-        x, y, eta = (motor.position_at(time_s) for motor in (self.x, self.y, self.circles["eta"]))
-        return x, y, eta
+    def _expose(
+        self, where: tuple[float, ...], exposure_s: float, time_s: float, shot: int
+    ) -> tuple[NDArray[Any], float]:
+        x, y, *angles = where
+        if isinstance(self.sample, FilmOnDetector):
+            stand = dict(zip(self._turning, angles, strict=True))
+            return self.sample.expose(
+                x, y, exposure_s=exposure_s, time_s=time_s, shot=shot, angles=stand
+            )
+        turned = angles[0] - ALIGNED_DEG
+        return self.sample.expose(
+            x, y, exposure_s=exposure_s, time_s=time_s, shot=shot, rocking_deg=turned
+        )
+
+    def _where(self, time_s: float) -> tuple[float, ...]:
+        """Return the stage's positions and the angles of the circles that matter, at a time."""
+        circles = (self.circles[name] for name in self._turning)
+        return tuple(motor.position_at(time_s) for motor in (self.x, self.y, *circles))
 
     def duration_s(self, path: Array, *, exposure_s: float) -> float:
         """Return the simulated time that measuring along `path`, shape (n, 2), takes."""

@@ -136,6 +136,15 @@ class FilmFields:
         """Tilt of the Si-rich matrix, degrees."""
         return self._domains(x, y)
 
+    @property
+    def n_domains(self) -> int:
+        """Number of tilt domains."""
+        return len(self._domains.tilts)
+
+    def of_domains(self, values: Array, x: Array, y: Array) -> Array:
+        """Return a value that each domain has, (n_domains,), with the borders of its tilt."""
+        return self._domains.spread(values, x, y)
+
     def thickness(self, x: Array, y: Array) -> Array:
         """Film thickness relative to its mean."""
         return np.asarray(1.0 + 0.02 * self._texture[3](x, y))
@@ -171,13 +180,17 @@ class _Domains:
         n = int(rng.integers(*settings.n_domains, endpoint=True))
         self._domain_centres = rng.uniform(0.0, EXTENT_UM, (n, 2))
         side = rng.permutation(np.arange(n) % 3 - 1)
-        self._tilts = settings.domain_tilt_deg * (side + 0.04 * rng.standard_normal(n))
+        self.tilts = settings.domain_tilt_deg * (side + 0.04 * rng.standard_normal(n))
         self._border = settings.domain_border_um
 
     def __call__(self, x: Array, y: Array) -> Array:
+        return self.spread(self.tilts, x, y)
+
+    def spread(self, values: Array, x: Array, y: Array) -> Array:
+        """Return a value that each domain has, (n_domains,), over x and y."""
         nearness = -_distances(x, y, self._domain_centres) / self._border
         weights = np.exp(nearness - nearness.max(axis=1, keepdims=True))
-        return np.asarray(weights @ self._tilts / weights.sum(axis=1))
+        return np.asarray(weights @ values / weights.sum(axis=1))
 
 
 def _positions_apart(n: int, apart_um: float, rng: np.random.Generator) -> Array:

@@ -158,7 +158,7 @@ class SigeFilm:
         if shot < 0:
             raise ValueError(f"shot must be 0 or above, got {shot}; count exposures from 0")
         rng = np.random.default_rng([self.seed, 2, shot])
-        beam = self._beam(time_s + 0.5 * exposure_s)
+        beam = self.beam(time_s + 0.5 * exposure_s)
         monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
         seen = beam * np.exp(self.settings.flicker * rng.standard_normal())
         rates = self.rates(np.array([x]), np.array([y]), rocking_deg=rocking_deg).ravel()
@@ -170,8 +170,8 @@ class SigeFilm:
             frame[:] = 0.0
         return frame.reshape(self.axes.shape), monitor
 
-    def _beam(self, time_s: float) -> float:
-        """Return the flux relative to nominal."""
+    def beam(self, time_s: float) -> float:
+        """Return the flux relative to nominal, some time after the start, s."""
         drift = DRIFT * np.sin(2.0 * np.pi * time_s / DRIFT_PERIOD_S + self._drift_phase)
         since_top_up = (time_s / TOP_UP_PERIOD_S + self._top_up_phase) % 1.0
         return float((1.0 + drift) * (1.0 - TOP_UP_LOSS * since_top_up))
@@ -182,29 +182,34 @@ class SigeFilm:
         step = FOOTPRINT_FWHM_UM / (2.0 * np.sqrt(2.0 * np.log(2.0)))
         nodes = step * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
         spots_x, spots_y = ((u[:, None] + nodes[:, i]).ravel() for i, u in enumerate((x, y)))
-        q, rate = self._peaks(spots_x, spots_y)
+        q, rate = self.peaks(spots_x, spots_y)
         if rocking_deg:
-            tilt = self._tilts(spots_x, spots_y)
+            tilt = self.tilts(spots_x, spots_y)
             rate = rate * rocking_factor(rocking_deg, tilt, q, ANGULAR_SIGMA * WIDTHS[:, 1])
         exponents = _coefficients(q, rate / len(nodes), self.axes) @ self._basis
         np.exp(exponents, out=exponents)
         total = exponents.reshape(len(x), -1, self._basis.shape[1]).sum(axis=1)
         return np.asarray(self.settings.flux * total + self.settings.background_rate)
 
-    def _peaks(self, x: Array, y: Array) -> tuple[Array, Array]:
+    def peaks(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Return positions q (n, 4, 2), 1/Å, and rates (n, 4), counts/s, of the four peaks."""
         f = self.fields
-        matrix_ge = f.matrix_ge(x, y)
         rich, film = f.rich_fraction(x, y), FILM_RATE * f.thickness(x, y)
         still = np.zeros_like(x)
-        ge = [still, *(matrix_ge + d for d in SUBLAYER_GE), f.rich_ge(x, y)]
         relaxation = [still, *(still + r for r in SUBLAYER_RELAXATION), f.rich_relaxation(x, y)]
-        q = peak_position(np.stack(ge, -1), np.stack(relaxation, -1), self._tilts(x, y))
+        q = peak_position(self.composition(x, y), np.stack(relaxation, -1), self.tilts(x, y))
         matrix = [film * (1.0 - rich) * share for share in SUBLAYER_SHARE]
         rates = [still + SUBSTRATE_RATE, *matrix, film * rich]
         return np.stack(q, axis=-1), np.stack(rates, axis=-1)
 
-    def _tilts(self, x: Array, y: Array) -> Array:
+    def composition(self, x: Array, y: Array) -> Array:
+        """Return the Ge fractions (n, 4) of substrate, lower and upper matrix, and Ge-rich."""
+        f = self.fields
+        matrix_ge = f.matrix_ge(x, y)
+        ge = [np.zeros_like(x), *(matrix_ge + d for d in SUBLAYER_GE), f.rich_ge(x, y)]
+        return np.stack(ge, axis=-1)
+
+    def tilts(self, x: Array, y: Array) -> Array:
         """Return the tilts (n, 4) of the four populations, degrees."""
         matrix = self.fields.matrix_tilt_deg(x, y)
         tilts = [np.zeros_like(x), matrix, matrix, self.fields.rich_tilt_deg(x, y)]

@@ -72,7 +72,7 @@ def test_quadratic_form_equals_the_gaussians_written_out(x, y):
     widths = np.array([[0.70, 0.55], [1.10, 1.05], [1.15, 1.10], [1.06, 1.08]]) * [0.005, 0.0095]
     expected = np.full(qx.shape, 0.05)
     for dx, dy in ((-step, -step), (-step, step), (step, -step), (step, step)):
-        q, rates = film._peaks(np.array([x + dx]), np.array([y + dy]))
+        q, rates = film.peaks(np.array([x + dx]), np.array([y + dy]))
         for centre, rate, (radial, angular) in zip(q[0], rates[0], widths, strict=True):
             u = centre / np.linalg.norm(centre)
             along = (qx - centre[0]) * u[0] + (qz - centre[1]) * u[1]
@@ -86,7 +86,7 @@ def test_quadratic_form_equals_the_gaussians_written_out(x, y):
 def test_no_peak_leaves_the_window(seed):
     film = SigeFilm(seed=seed)
     x, y = film.grid
-    _, rates = film._peaks(x, y)
+    _, rates = film.peaks(x, y)
     seen = film.rates(x, y).sum(axis=(1, 2)) - 0.05 * 33 * 33
     np.testing.assert_allclose(seen, rates.sum(axis=1), rtol=0.02)
 
@@ -94,7 +94,7 @@ def test_no_peak_leaves_the_window(seed):
 def test_the_ge_rich_peak_gives_about_4000_counts_a_second_on_its_hill():
     for seed in range(5):
         film = SigeFilm("smooth", seed=seed)
-        assert 3200 < film._peaks(*film.grid)[1][:, 3].max() < 4800
+        assert 3200 < film.peaks(*film.grid)[1][:, 3].max() < 4800
 
 
 def test_every_seed_is_another_film_and_the_same_seed_the_same():
@@ -113,7 +113,7 @@ def test_the_true_map_follows_the_ge_rich_fraction(preset):
 
 def test_the_ge_rich_population_is_near_the_reference_and_never_equal_to_it():
     film = SigeFilm(seed=1)
-    q = film._peaks(*film.grid)[0][:, 3]
+    q = film.peaks(*film.grid)[0][:, 3]
     distance = np.linalg.norm(q - np.array(peak_position(0.45, 0.9)), axis=1)
     assert 0.0 < distance.min() < 0.002
     assert 0.0005 < np.median(distance) < 0.005
@@ -193,7 +193,7 @@ def test_hot_pixels_stay_in_their_place():
     hot = film._hot.reshape(33, 33)
     assert np.count_nonzero(hot) == 3
     frame, _ = film.expose(60.0, 75.0, exposure_s=1000.0, time_s=0.0, shot=1)
-    excess = frame - 1000.0 * film._beam(500.0) * spot(film)
+    excess = frame - 1000.0 * film.beam(500.0) * spot(film)
     np.testing.assert_allclose(excess[hot > 0], 1000.0 * hot[hot > 0], rtol=0.2)
     assert np.median(np.abs(excess[hot == 0])) < 20.0
 
@@ -216,14 +216,14 @@ def test_zingers_and_dead_frames_come_as_often_as_stated():
 def test_the_beam_drifts_by_three_per_cent_and_is_topped_up():
     film = SigeFilm(seed=2)
     times = np.arange(0.0, 10800.0, 10.0)
-    beam = np.array([film._beam(t) for t in times])
+    beam = np.array([film.beam(t) for t in times])
     assert 0.05 < np.ptp(beam) < 0.08
     assert np.diff(beam).max() > 0.007
     assert np.count_nonzero(np.diff(beam) > 0.005) == pytest.approx(60, abs=1)
     monitors = [
         film.expose(0.0, 0.0, exposure_s=10.0, time_s=t, shot=0)[1] / 1e7 for t in times[::100]
     ]
-    np.testing.assert_allclose(monitors, [film._beam(t + 5.0) for t in times[::100]], rtol=2e-3)
+    np.testing.assert_allclose(monitors, [film.beam(t + 5.0) for t in times[::100]], rtol=2e-3)
 
 
 def test_a_frame_scales_with_the_exposure_time():
