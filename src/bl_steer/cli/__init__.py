@@ -35,6 +35,7 @@ COMMANDS = {
     "session": ("session", "an IPython session at the beamline"),
     "ioc": ("session", "serve a simulated film over Channel Access"),
     "rsm": ("rsm", "reciprocal-space map of scans, with its peaks; leaves a picture"),
+    "map-film": ("film", "composition, relaxation and tilt of a film at each point of a map"),
     "segment": ("segment", "split micrographs into phases; train models for it"),
     "structure": (
         "volumes",

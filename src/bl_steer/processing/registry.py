@@ -25,6 +25,7 @@ BUILT_IN = {
     "advise": "bl_steer.analysis.advice:SteeringAdvice",
     "align-slices": "bl_steer.analysis.slices.analysis:AlignSlices",
     "components": "bl_steer.analysis.components:MapComponents",
+    "film": "bl_steer.analysis.film:FilmMap",
     "reconstruct": "bl_steer.analysis.reconstruction.analysis:Reconstruct",
     "rsm": "bl_steer.analysis.rsm:ReciprocalSpaceMap",
     "segment": "bl_steer.analysis.segmentation.analysis:SegmentMicrographs",

@@ -35,6 +35,7 @@ PARAMS: dict[str, dict[str, Any]] = {
     "advise": {"pitch": 30.0, "n_points": 3},
     "align-slices": {"smoothness_px": 2.0},
     "components": {"n_components": 3, "reference": "x=0.45"},
+    "film": {"peaks": "x=0.18;x=0.45", "assume": "R=0.9"},
     "reconstruct": {**LEARN_LITTLE, "check": False, "interval_blocks": 2},
     "rsm": {"energy_kev": 8.048, "cells": 12},
     "segment": {"model": "fibsem"},
@@ -47,6 +48,7 @@ OPTIONS = {
     "advise": "--pitch 30 --n-points 3",
     "align-slices": "--smoothness-px 2",
     "components": "--n-components 3 --reference x=0.45",
+    "film": "--peaks x=0.18;x=0.45 --assume R=0.9",
     "reconstruct": f"{LITTLE} --no-check --interval-blocks 2",
     "rsm": "--energy-kev 8.048 --cells 12",
     "segment": "--model fibsem",
@@ -58,6 +60,7 @@ SENTENCES = {
     "advise": ["1 points without a finite", "Nothing is left"],
     "align-slices": ["without tracking marks"],
     "components": [],
+    "film": ["cannot be told apart by (0 2 2) alone", "assumed: R=0.9"],
     "reconstruct": ["without tracking marks", "features thinner than the pitch"],
     "rsm": [],
     "segment": ["magnification: "],
@@ -69,6 +72,7 @@ MEASURED_BY = {
     "advise": "film",
     "align-slices": "slices",
     "components": "film",
+    "film": "film",
     "reconstruct": "slices",
     "rsm": "mesh",
     "segment": "specimen",
@@ -106,7 +110,9 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Measured:
     folder = tmp_path_factory.mktemp("film")
     with open_session("smooth", seed=1, data_dir=folder, progress=False) as session:
         grid = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
-        uid, _ = session.run(session.map_sample(grid=grid, md=requested(["advise", "components"])))
+        uid, _ = session.run(
+            session.map_sample(grid=grid, md=requested(["advise", "components", "film"]))
+        )
         return analysed(session, folder, uid)
 
 

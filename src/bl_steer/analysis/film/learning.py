@@ -61,8 +61,7 @@ def _shared_slopes(model: PatternModel, params: Array) -> Reals:
         core *= (model.pixels.area * params[:, 3 * k, None]).astype(np.float32)
         blocks += [core * correction for correction in corrections]
     if model.substrate is not None:
-        _, right, down = model.tables[-1].at(model.substrate[None])
-        blocks += [-params[:, -2:-1].astype(np.float32) * slope.ravel() for slope in (right, down)]
+        blocks += [-params[:, -2:-1].astype(np.float32) * slope for slope in model.still[1:]]
     return np.stack(blocks)
 
 

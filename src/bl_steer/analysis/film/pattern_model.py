@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -28,11 +28,13 @@ class Patterns:
     values : 0 where nothing was measured
     inside : 1 where something was measured, else 0
     variance : where it is known; None for that of counts, the expected value
+    scale : shape (n, 1), the variance over the expected value; 1 for counts
     """
 
     values: Reals
     inside: Reals
     variance: Reals | None = None
+    scale: Reals | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -40,7 +42,8 @@ class Patterns:
     def part(self, rows: slice | NDArray[np.int_]) -> Patterns:
         """Return some of the patterns."""
         variance = None if self.variance is None else self.variance[rows]
-        return replace(self, values=self.values[rows], inside=self.inside[rows], variance=variance)
+        scale = None if self.scale is None else self.scale[rows]
+        return Patterns(self.values[rows], self.inside[rows], variance, scale)
 
     @property
     def floor(self) -> Reals:
@@ -49,10 +52,15 @@ class Patterns:
         least = np.maximum(np.float32(FLOOR) * mean, np.float32(1e-6))
         return np.asarray(least)[:, None]
 
+    def without(self, marked: NDArray[np.bool_]) -> Patterns:
+        """Return the patterns with pixels left out, (n_pixels,) or (n, n_pixels)."""
+        inside = np.where(marked, np.float32(0.0), self.inside)
+        return Patterns(self.values, inside, self.variance, self.scale)
+
     def weights(self, expected: Reals) -> Reals:
         """Return one over the variance, 0 where nothing was measured."""
         noise = np.maximum(expected, self.floor) if self.variance is None else self.variance
-        return np.asarray(self.inside / noise)
+        return np.asarray(self.inside / (noise if self.scale is None else noise * self.scale))
 
     def loss(self, expected: Reals) -> Array:
         """Return the deviance of counts, or the weighted squares, (n,), but for a constant."""
@@ -80,12 +88,18 @@ class PatternModel:
     substrate: Array | None
     pixels: PixelLattice
     tables: tuple[ShapeTable, ...]
+    still: Reals
+    """The substrate's peak of one count, and its slopes along columns and rows, (3, n_pixels)."""
 
     @classmethod
     def of(cls, shapes: Sequence[PeakShape], substrate: Array | None, pixels: PixelLattice) -> Self:
         """Return the model with its tables."""
-        tables = tuple(ShapeTable(shape, pixels) for shape in shapes)
-        return cls(tuple(shapes), substrate, pixels, tables)
+        moving = shapes if substrate is None else shapes[:-1]
+        tables = tuple(ShapeTable(shape, pixels) for shape in moving)
+        still = np.zeros((3, pixels.n), dtype=np.float32)
+        if substrate is not None:
+            still[:] = shapes[-1].image(pixels, substrate)
+        return cls(tuple(shapes), substrate, pixels, tables, still)
 
     @property
     def n_peaks(self) -> int:
@@ -119,7 +133,7 @@ class PatternModel:
             value *= counts
             expected += value
         if self.substrate is not None:
-            still = self.tables[-1].at(self.substrate[None])[0][0]
+            still = self.still[0].reshape(self.pixels.shape)
             slopes[:, -2] = still
             expected += single[:, -2] * still
         slopes[:, -1] = 1.0

@@ -86,6 +86,23 @@ class PeakShape:
                 factor += core.dtype.type(coefficient) * correction
         return np.asarray(core * factor)
 
+    def image(self, pixels: PixelLattice, place: Array) -> Array:
+        """Return a peak of one count, and its slopes along columns and rows, (3, n_pixels).
+
+        Parameters
+        ----------
+        place : shape (2,), its column and row
+        """
+
+        def at(column: float, row: float) -> Reals:
+            offset = pixels.mesh() - pixels.to_q(place + np.array([column, row]))
+            return pixels.area * self.density(offset[:, 0], offset[:, 1])
+
+        step = 0.5 / PHASES
+        right = (at(-step, 0.0) - at(step, 0.0)) / (2.0 * step)
+        down = (at(0.0, -step) - at(0.0, step)) / (2.0 * step)
+        return np.stack([at(0.0, 0.0), right, down])
+
 
 class ShapeTable:
     """A shape at any place of a frame, from a table of `PHASES` places within a pixel.

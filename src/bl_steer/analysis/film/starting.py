@@ -36,7 +36,7 @@ def start_params(model: PatternModel, patterns: Patterns, expected: Array) -> Ar
         for table, place in zip(model.tables, places, strict=False)
     ]
     if model.substrate is not None:
-        images.append(model.tables[-1].at(model.substrate[None])[0].reshape(1, -1))
+        images.append(model.still[:1])
     images.append(np.ones((1, model.pixels.n), dtype=np.float32))
     first = np.cumsum([0, *map(len, images)])
     every = np.concatenate(images)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.analysis.film.learning import learn_shapes
+from bl_steer.analysis.film.outliers import hot_pixels, spikes
 from bl_steer.analysis.film.pattern_model import PatternModel, Patterns
 from bl_steer.analysis.film.pixels import PixelLattice, Reals
 from bl_steer.analysis.film.scoring import batches, fitted
@@ -26,6 +28,8 @@ FIRST_ITERATIONS = 6
 """Steps of the patterns and of each round of learning."""
 
 
+NORMAL_MAD = 1.4826
+"""Standard deviation of a normal distribution over its median absolute deviation."""
 SIGNIFICANT = 1.5
 """Standard deviations by which deviations must be larger than their noise, to be the model's."""
 
@@ -44,6 +48,8 @@ class PatternFit:
     substrate_counts, background : shape (n,), counts, and counts of a pixel
     misfit : shape (n,), mean squared deviation over the noise: 1 where the model is right
     model_error : standard deviation of the model's error, of the expected value
+    expected : shape (n, n_pixels), what the fit makes of the patterns
+    left_out : shape (n, n_pixels), pixels that are brighter than any peak: hot ones and zingers
     shapes : of the peaks
     """
 
@@ -56,6 +62,8 @@ class PatternFit:
     background: Array
     misfit: Array
     model_error: float
+    expected: Array
+    left_out: NDArray[np.bool_]
     shapes: tuple[PeakShape, ...]
 
 
@@ -66,6 +74,7 @@ def fit_patterns(
     *,
     substrate: Array | None = None,
     width: float,
+    are_counts: bool = True,
 ) -> PatternFit:
     """Fit all patterns of a map, shapes and substrate in common.
 
@@ -75,6 +84,8 @@ def fit_patterns(
     expected : shape (K, 2), q_par and q_perp of the peaks without a tilt, 1/Å
     substrate : q_par and q_perp of the substrate's peak, 1/Å; None without one
     width : standard deviation of a peak to begin with, 1/Å
+    are_counts : of patterns that are none, and have no variance, the noise is taken from what the
+        fit leaves: by its median, which neither a wrong model nor a few spikes move far
     """
     pixels = PixelLattice.of(axes)
     n_shapes = len(expected) + (substrate is not None)
@@ -82,20 +93,48 @@ def fit_patterns(
     still = None if substrate is None else pixels.to_pixels(np.asarray(substrate))
     model = PatternModel.of(shapes, still, pixels)
     params = start_params(model, patterns, np.asarray(expected))
-    model, params = _learned(model, patterns, params)
+    inside = patterns.inside
+    model, patterns, params = _learned(model, patterns, params)
     params = fitted(model, patterns, params, iterations=ITERATIONS)
-    return _measured(model, patterns, params)
+    spoiled = spikes(model, patterns, params)
+    rows = np.flatnonzero(spoiled.any(axis=1))
+    if len(rows):
+        patterns = patterns.without(spoiled)
+        again = fitted(model, patterns.part(rows), params[rows], iterations=ITERATIONS)
+        params[rows] = again
+    left_out = (inside > 0) & (patterns.inside == 0)
+    if not are_counts and patterns.variance is None:
+        patterns = replace(patterns, scale=_noise_scale(model, patterns, params))
+    return replace(_measured(model, patterns, params), left_out=left_out)
 
 
-def _learned(model: PatternModel, patterns: Patterns, params: Array) -> tuple[PatternModel, Array]:
-    """Return the model with its shapes, learned from points that are spread over the map."""
+def _noise_scale(model: PatternModel, patterns: Patterns, params: Array) -> Reals:
+    """Return the variance over the expected value of each pattern, (n, 1)."""
+    scales = []
+    for rows in batches(len(patterns)):
+        own = patterns.part(rows)
+        expected = model.evaluate(params[rows])[0]
+        deviation = np.abs(own.values - expected) * np.sqrt(own.weights(expected))
+        deviation = np.where(own.inside > 0, deviation, np.nan)
+        scales.append((NORMAL_MAD * np.nanmedian(deviation, axis=1, keepdims=True)) ** 2)
+    return np.asarray(np.maximum(np.concatenate(scales), np.float32(1e-12)))
+
+
+def _learned(
+    model: PatternModel, patterns: Patterns, params: Array
+) -> tuple[PatternModel, Patterns, Array]:
+    """Return the model with its shapes, learned from points that are spread over the map, and the
+    patterns without the hot pixels that they show."""
     n = len(patterns)
     chosen = np.unique(np.linspace(0, n - 1, min(n, LEARNING)).astype(int))
     own, params = patterns.part(chosen), params.copy()
     for _ in range(ROUNDS):
         params[chosen] = fitted(model, own, params[chosen], iterations=FIRST_ITERATIONS)
+        own = own.without(spikes(model, own, params[chosen]))
+        hot = hot_pixels(model, own, params[chosen])
+        own, patterns = own.without(hot), patterns.without(hot)
         model = learn_shapes(model, own, params[chosen])
-    return model, params
+    return model, patterns, params
 
 
 def _measured(model: PatternModel, patterns: Patterns, params: Array) -> PatternFit:
@@ -113,7 +152,7 @@ def _measured(model: PatternModel, patterns: Patterns, params: Array) -> Pattern
         _uncertainty(model, patterns.part(rows), params[rows], roots)
         for rows in batches(len(patterns))
     ]
-    noise, spread, misfit, excess, chance, room = (
+    noise, spread, misfit, excess, chance, room, expected = (
         np.concatenate(values) for values in zip(*parts, strict=True)
     )
     is_certain = excess.sum() > SIGNIFICANT * np.sqrt(chance.sum()) and room.sum() > 0
@@ -137,6 +176,8 @@ def _measured(model: PatternModel, patterns: Patterns, params: Array) -> Pattern
         params[:, -1],
         misfit,
         float(np.sqrt(variance)),
+        expected,
+        patterns.inside == 0,
         model.shapes,
     )
 
@@ -145,7 +186,8 @@ def _uncertainty(
     model: PatternModel, own: Patterns, params: Array, roots: list[Array]
 ) -> tuple[Reals, ...]:
     """Return the covariance by noise; that of a relative error of the model of 1; the misfit; what
-    the squares have in excess, its variance by chance, and what an error of 1 would make of it."""
+    the squares have in excess, its variance by chance, and what an error of 1 would make of it; the
+    expected patterns."""
     expected, slopes = model.evaluate(params)
     weights, n, p = own.weights(expected), *params.shape
     left = own.values - expected
@@ -169,7 +211,7 @@ def _uncertainty(
     room = (counted * signal).sum(axis=1, dtype=float)
     room -= np.einsum("nij,nji->n", spread, in_fit)
     misfit = squares.sum(axis=1, dtype=float) / np.maximum(own.inside.sum(axis=1) - p, 1.0)
-    return noise, spread, misfit, excess, chance, room
+    return noise, spread, misfit, excess, chance, room, expected
 
 
 def _root(length: int, model: PatternModel) -> Array:

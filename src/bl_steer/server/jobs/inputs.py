@@ -25,6 +25,7 @@ IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".zip")
 SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
+MAPS = (".npz",)
 POINTS = (".csv", ".tsv", ".txt", ".npz")
 ZIPPED = ".zip"
 MAX_MEMBERS = 100_000
@@ -103,6 +104,7 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
     "superres": (InputKind(SLICES, most=1000), _read_slices),
     "structure": (InputKind(STACKS), lambda paths: structure.inputs_from_file(paths[0])),
     "components": (InputKind(POINTS), lambda paths: map_inputs(paths[0])),
+    "film": (InputKind(MAPS), lambda paths: map_inputs(paths[0])),
     "advise": (InputKind(POINTS), lambda paths: point_inputs(paths[0])),
 }
 

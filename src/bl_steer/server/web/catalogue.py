@@ -25,13 +25,14 @@ from bl_steer.server.packages.parameters import params_model
 
 __all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "builtin_entry", "package_entry"]
 
-ORDER = ("segment", "structure", "superres", "components", "advise")
+ORDER = ("segment", "structure", "superres", "components", "film", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
 ADVANCED = {
     "segment": {"precision", "tile_px", "model"},
     "structure": {"directions", "blocks", "n_bootstrap", "max_lag_nm", "seed"},
     "superres": {"blocks", "channels", "steps", "seed", "keep_fractions"},
     "components": {"seed", "n_bootstrap"},
+    "film": {"assume", "significance"},
     "advise": {"seed"},
 }
 

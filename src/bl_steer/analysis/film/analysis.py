@@ -1,0 +1,161 @@
+"""Composition, relaxation and tilt of a film at each point of a map, from its peaks.
+
+`bl_steer.analysis.components` splits a map without a model; here a peak is a crystal.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Any, ClassVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from bl_steer.analysis import film
+from bl_steer.analysis.film.recorded import inputs_of_run
+from bl_steer.analysis.film.written import (
+    assumed_from_text,
+    peaks_from_text,
+    reflections_from_text,
+    written_assumptions,
+    written_peaks,
+)
+from bl_steer.analysis.provenance import provenance_of
+from bl_steer.processing.single_thread import single_thread
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
+
+__all__ = ["FilmMap", "FilmParams"]
+
+
+class FilmParams(BaseModel):
+    """What the analysis of a film can be told."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hkl: str = Field(
+        "0,2,2",
+        description="Reflection of each map, parted by semicolons; 0,2,2;0,-2,2 is one and the "
+        "same with the sample turned by 180°",
+    )
+    peaks: str = Field(
+        "",
+        description="Where the film's peaks are about, e.g. x=0.18;x=0.45,R=0.9; empty: where they "
+        "stand out of the mean pattern",
+    )
+    substrate: bool = Field(
+        True, description="The substrate's peak is in the map: fit it, and align on it"
+    )
+    assume: str = Field(
+        "",
+        description="What is known beforehand, e.g. R=0.9+-0.05 or tilt=0; empty: R=0.9+-0.05 "
+        "where the reflections do not tell, else nothing",
+    )
+    significance: float = Field(
+        7.0,
+        ge=3.0,
+        description="Counts of a peak over their error, below which nothing is said of the film",
+    )
+
+    @field_validator("hkl")
+    @classmethod
+    def _are_reflections(cls, text: str) -> str:
+        reflections_from_text(text)
+        return text.replace(" ", "")
+
+    @field_validator("peaks")
+    @classmethod
+    def _are_peaks(cls, text: str) -> str:
+        return written_peaks(peaks_from_text(text))
+
+    @field_validator("assume")
+    @classmethod
+    def _are_assumptions(cls, text: str) -> str:
+        return written_assumptions(assumed_from_text(text))
+
+
+class FilmMap:
+    """A fit of the peaks of all patterns of a map, and what they say of the film.
+
+    Notes
+    -----
+    *Peaks.* Those of the film move from point to point, the substrate's stays; shapes are those of
+    the map (`bl_steer.analysis.film.shapes`). A position is the centroid of a peak. Errors are
+    those of the counts and of the model (`bl_steer.analysis.film.whole_pattern`). Hot, dead and
+    stuck pixels and zingers are left out, as in `components`.
+
+    *Zero.* With the substrate's peak, q is turned and stretched so that it lies where Si does.
+
+    *Film.* One least squares of all maps (`bl_steer.diffraction.film_of_peaks`). One map tells two
+    numbers of each peak, and x, relaxation and tilt are three: then something is assumed, and the
+    direction that is not told is a row of the table ``null``.
+    """
+
+    name: ClassVar[str] = "film"
+    version: ClassVar[str] = "1"
+    Params: ClassVar[type[BaseModel]] = FilmParams
+
+    def inputs_of(self, run: Any) -> Inputs:
+        """Return a stored map's valid points: patterns, x, y, and the pixels' qx and qz."""
+        return inputs_of_run(run)
+
+    def run(
+        self, inputs: Inputs, params: FilmParams, progress: Progress | None = None
+    ) -> AnalysisResult:
+        """Fit one or more maps of the same points.
+
+        Parameters
+        ----------
+        inputs : arrays ``patterns`` (n, n_pixels), ``qx``, ``qz`` and, where it is known,
+            ``variance`` (n, n_pixels); of further maps ``patterns_2``, ``qx_2``, …; ``x``, ``y``
+
+        Returns
+        -------
+        result : tables ``points`` (a row for each point and peak, errors are standard deviations),
+            ``peaks`` (a row for each peak: medians) and ``null`` (what no reflection tells);
+            array ``residual`` (n_maps, H, W), the mean of pattern minus fit
+
+        Raises
+        ------
+        ValueError
+            When the inputs are no maps in q, or tell no film.
+        """
+        began = perf_counter()
+        report = progress or (lambda done, total: None)
+        reflections = reflections_from_text(params.hkl)
+        with single_thread():
+            maps, notes = film.checked_maps(inputs, reflections)
+            steps = len(maps) + 1
+            report(0, steps)
+            expected = film.expected_peaks(maps[0], reflections[0], params)
+            fits = []
+            for number, (one, reflection) in enumerate(zip(maps, reflections, strict=True), 1):
+                fits.append(film.fit_map(one, reflection, expected, params))
+                report(number, steps)
+            told = film.film_told(fits, reflections, expected, params)
+            x, y = (np.asarray(inputs.arrays[axis], dtype=float) for axis in ("x", "y"))
+            tables = film.film_tables(x, y, fits, told, params.significance)
+        report(steps, steps)
+        unit = str(inputs.metadata.get("unit", "um"))
+        warnings = [*inputs.notes, *notes, *film.fit_warnings(maps, fits, told, params)]
+        residual = film.mean_residuals(maps, fits)
+        return AnalysisResult(
+            tables=tables,
+            arrays={"residual": residual},
+            provenance=provenance_of(
+                self,
+                params,
+                inputs,
+                began,
+                unit=unit,
+                assumed=written_assumptions(told.assumed),
+                rotation_deg=[fit.rotation_deg for fit in fits],
+                stretch=[fit.stretch for fit in fits],
+                model_error=[fit.peaks.model_error for fit in fits],
+            ),
+            figures={
+                "maps": lambda: film.draw_film(tables, unit=unit),
+                "profile": lambda: film.draw_profile(tables, unit=unit),
+                "patterns": lambda: film.draw_fits(maps, residual),
+            },
+            warnings=warnings,
+        )

@@ -1,0 +1,158 @@
+"""What must hold of maps before a film is fitted to them, and what a user should know of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
+from bl_steer.analysis.film.recorded import suffix
+from bl_steer.analysis.film.written import written_assumptions
+from bl_steer.diffraction import FrameAxes, Reflection
+from bl_steer.protocols import Array, Inputs
+
+if TYPE_CHECKING:  # a circle: the analysis imports its checks
+    from bl_steer.analysis.film.analysis import FilmParams
+    from bl_steer.analysis.film.map_fit import MapFit
+    from bl_steer.analysis.film.told import Told
+
+__all__ = ["checked_maps", "fit_warnings"]
+
+FEWEST_POINTS = 5
+FEWEST_PIXELS = 8
+"""Along each axis."""
+UNEVEN = 0.01
+"""Of a step, by which pixels may be out of their places."""
+LEFT_OUT = 0.01
+"""Share of the counts above which it is said that they were left out."""
+MISALIGNED_DEG = 0.01
+WRONG_MODEL = 0.02
+
+
+def checked_maps(
+    inputs: Inputs, reflections: Sequence[Reflection]
+) -> tuple[list[MapOfPatterns], list[str]]:
+    """Return the map of each reflection, and what to know of them.
+
+    Raises
+    ------
+    ValueError
+        When one is missing, has another shape, no axes of q, or no counts.
+    """
+    n_maps = sum(name.startswith("patterns") for name in inputs.arrays)
+    if n_maps != len(reflections):
+        raise ValueError(
+            f"each map must have its reflection, got {n_maps} maps and "
+            f"{len(reflections)} reflections ({', '.join(map(str, reflections))}); give hkl of "
+            "each map, parted by semicolons"
+        )
+    arrays = {key: np.asarray(value, dtype=float) for key, value in inputs.arrays.items()}
+    for name in ("x", "y"):
+        if name not in arrays or not np.isfinite(arrays[name]).all():
+            raise ValueError(
+                f"points must have finite x and y, got {name} "
+                f"{'with NaN or infinity' if name in arrays else 'missing'}; give the place of each"
+            )
+    maps, notes = [], []
+    for number in range(n_maps):
+        end = suffix(number)
+        axes = _checked_axes(arrays, end, str(inputs.metadata.get("axis_unit", "1/Å")))
+        values = _checked_patterns(arrays, end, axes)
+        variance = arrays.get(f"variance{end}")
+        if variance is not None and variance.shape != values.shape:
+            raise ValueError(
+                f"variance{end} must have the shape of patterns{end}, got {variance.shape} for "
+                f"{values.shape}; give that of each pixel, or none"
+            )
+        one = map_of_patterns(values, axes, variance)
+        maps.append(one)
+        name = f"map {number + 1}: " if n_maps > 1 else ""
+        if one.left_out > LEFT_OUT:
+            notes.append(
+                f"{name}bad pixels and zingers with {100 * one.left_out:.1f} % of all counts are "
+                "left out"
+            )
+        if not one.is_counted and variance is None:
+            notes.append(
+                f"{name}the patterns are no counts: their noise is taken from what the fit leaves"
+            )
+    return maps, notes
+
+
+def _checked_axes(arrays: dict[str, Array], end: str, unit: str) -> FrameAxes:
+    qx, qz = (arrays.get(f"{name}{end}", np.empty(0)) for name in ("qx", "qz"))
+    if not (len(qx) and len(qz)) or unit != "1/Å":
+        raise ValueError(
+            f"a map must have axes of q in 1/Å, got {'none' if unit == '1/Å' else unit} for "
+            f"patterns{end}; reduce the frames to q first, or give qx{end} and qz{end}"
+        )
+    for name, axis in ((f"qx{end}", qx), (f"qz{end}", qz)):
+        if axis.ndim != 1 or len(axis) < FEWEST_PIXELS:
+            raise ValueError(
+                f"{name} must have at least {FEWEST_PIXELS} pixels, got {axis.size}; a peak is "
+                "fitted in both directions of q"
+            )
+        steps = np.diff(axis)
+        step = (axis[-1] - axis[0]) / (len(axis) - 1)
+        if not np.isfinite(steps).all() or not np.abs(steps - step).max() <= UNEVEN * abs(step):
+            raise ValueError(
+                f"{name} must be equally spaced, got steps of {steps.min():.4g} to "
+                f"{steps.max():.4g} 1/Å; put the patterns on an even grid of q"
+            )
+    return FrameAxes(qx, qz)
+
+
+def _checked_patterns(arrays: dict[str, Array], end: str, axes: FrameAxes) -> Array:
+    values, n = arrays[f"patterns{end}"], arrays["x"].size
+    shape = (n, axes.shape[0] * axes.shape[1])
+    if arrays["x"].shape != arrays["y"].shape or values.shape != shape:
+        raise ValueError(
+            f"patterns{end} must have a row for each point and a value for each pixel, got shape "
+            f"{values.shape} for {n} points of {axes.shape[0]} x {axes.shape[1]} pixels; give the "
+            "patterns of these points and axes"
+        )
+    if n < FEWEST_POINTS:
+        raise ValueError(
+            f"a map must have at least {FEWEST_POINTS} valid points, got {n}; the shapes of the "
+            "peaks are learned from all points together"
+        )
+    if np.isinf(values).any() or not np.isfinite(values).any(axis=1).all():
+        raise ValueError(
+            f"patterns{end} must hold finite numbers, got infinity, or a point without any; leave "
+            "out the points of dead frames (NaN stands for cells where nothing was measured)"
+        )
+    if not np.nansum(np.maximum(values, 0.0)) > 0:
+        raise ValueError(
+            f"patterns{end} must hold counts, got a sum of {np.nansum(values):g}; check that the "
+            "beam was on, and the background that was taken off"
+        )
+    return values
+
+
+def fit_warnings(
+    maps: Sequence[MapOfPatterns], fits: Sequence[MapFit], told: Told, params: FilmParams
+) -> list[str]:
+    """Say what is not told, what was assumed, and how far the errors hold."""
+    texts = list(told.sentences)
+    if told.assumed:
+        texts.append(f"assumed: {written_assumptions(told.assumed)}; the errors hold if that does")
+    if not params.substrate:
+        texts.append(
+            "the zero of the angles is not checked on a substrate: .01° is worth .009 in R and "
+            ".007° in the tilt"
+        )
+    for number, fit in enumerate(fits, 1):
+        name = f"map {number}: " if len(fits) > 1 else ""
+        if abs(fit.rotation_deg) > MISALIGNED_DEG:
+            texts.append(
+                f"{name}q was turned by {fit.rotation_deg:+.3f}° and stretched by "
+                f"{100 * (fit.stretch - 1):+.3f} %, so that the substrate's peak lies where Si does"
+            )
+        if fit.peaks.model_error > WRONG_MODEL:
+            texts.append(
+                f"{name}the patterns deviate from the fit by {100 * fit.peaks.model_error:.0f} % "
+                "beyond their noise, which is in the errors; look at the figure of the fits"
+            )
+    return texts

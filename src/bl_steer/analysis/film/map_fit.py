@@ -1,0 +1,132 @@
+"""The peaks of one map on the true axes of q: fitted, aligned on the substrate, in its unit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bl_steer.analysis.film.expected import place_of
+from bl_steer.analysis.film.map_of_patterns import MapOfPatterns
+from bl_steer.analysis.film.told import Told, film_from
+from bl_steer.analysis.film.whole_pattern import PatternFit, fit_patterns
+from bl_steer.analysis.film.written import assumed_from_text
+from bl_steer.diffraction import Reflection
+from bl_steer.protocols import Array
+
+if TYPE_CHECKING:  # a circle: the analysis imports the fit
+    from bl_steer.analysis.film.analysis import FilmParams
+
+__all__ = ["MapFit", "film_told", "fit_map", "mean_residuals"]
+
+WIDTH = 0.0018
+"""Standard deviation of a peak to begin with, of the length of its q."""
+
+
+@dataclass(frozen=True)
+class MapFit:
+    """The peaks of a map.
+
+    Parameters
+    ----------
+    peaks : in counts, or in the patterns' unit where they are none; positions are aligned
+    expected : shape (n, n_pixels), what the fit makes of the patterns, in their unit
+    rotation_deg, stretch : that brought the substrate's peak to where it lies; 0 and 1 without one
+    """
+
+    peaks: PatternFit
+    expected: Array
+    rotation_deg: float
+    stretch: float
+
+
+def fit_map(
+    one: MapOfPatterns, reflection: Reflection, expected: Array, params: FilmParams
+) -> MapFit:
+    """Fit a map.
+
+    Parameters
+    ----------
+    expected : shape (K, 2), x and R of the film's peaks
+    """
+    still = place_of(np.array([[0.0, 1.0]]), reflection)[0]
+    start = place_of(expected, reflection)
+    peaks = fit_patterns(
+        one.patterns,
+        one.axes,
+        start,
+        substrate=still if params.substrate else None,
+        width=WIDTH * float(np.linalg.norm(start[0])),
+        are_counts=one.is_counted,
+    )
+    model = peaks.expected * one.unit[:, None]
+    if not one.is_counted:
+        peaks = replace(
+            peaks,
+            counts=peaks.counts * one.unit[:, None],
+            covariance=_scaled(peaks.covariance, one.unit),
+            noise=_scaled(peaks.noise, one.unit),
+        )
+    if not params.substrate:
+        return MapFit(peaks, model, 0.0, 1.0)
+    return _aligned(peaks, still, model)
+
+
+def film_told(
+    fits: Sequence[MapFit],
+    reflections: Sequence[Reflection],
+    expected: Array,
+    params: FilmParams,
+) -> Told:
+    """Return the film of each peak, at each point.
+
+    Parameters
+    ----------
+    expected : shape (K, 2), x and R of the film's peaks
+    """
+    n_peaks = fits[0].peaks.counts.shape[1]
+    q = [np.stack([fit.peaks.position[:, k] for fit in fits], axis=1) for k in range(n_peaks)]
+    errors = [
+        np.stack([fit.peaks.covariance[:, k, 1:, 1:] for fit in fits], axis=1)
+        for k in range(n_peaks)
+    ]
+    state = np.append(expected[-1], np.zeros(3))
+    return film_from(q, errors, reflections, assumed_from_text(params.assume), state)
+
+
+def mean_residuals(maps: Sequence[MapOfPatterns], fits: Sequence[MapFit]) -> Array:
+    """Return the mean of pattern minus fit of each map, (n_maps, H, W); 0 where all is left out."""
+    images = []
+    for one, fit in zip(maps, fits, strict=True):
+        left = np.where(fit.peaks.left_out, np.nan, one.values - fit.expected)
+        measured = np.maximum(np.isfinite(left).sum(axis=0), 1)
+        images.append((np.nansum(left, axis=0) / measured).reshape(one.axes.shape))
+    return np.stack(images)
+
+
+def _aligned(peaks: PatternFit, still: Array, model: Array) -> MapFit:
+    """Return the peaks turned and stretched so that the substrate's lies at `still`."""
+    measured = peaks.substrate
+    stretch = float(np.linalg.norm(still) / np.linalg.norm(measured))
+    angle = np.arctan2(still[0], still[1]) - np.arctan2(measured[0], measured[1])
+    c, s = np.cos(angle), np.sin(angle)
+    turn = stretch * np.array([[c, s], [-s, c]])
+    whole = np.eye(3)
+    whole[1:, 1:] = turn
+    aligned = replace(
+        peaks,
+        position=peaks.position @ turn.T,
+        covariance=whole @ peaks.covariance @ whole.T,
+        noise=whole @ peaks.noise @ whole.T,
+        substrate=turn @ measured,
+    )
+    return MapFit(aligned, model, float(np.degrees(angle)), stretch)
+
+
+def _scaled(covariance: Array, unit: Array) -> Array:
+    """Return the covariance with the counts in their unit."""
+    factor = np.ones((len(unit), 1, 3))
+    factor[:, 0, 0] = unit
+    return np.asarray(covariance * factor[:, :, :, None] * factor[:, :, None, :])
