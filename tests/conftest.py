@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import fastapi.routing
 import numpy as np
 import pytest
 import tiled.server.app
@@ -40,6 +41,28 @@ def shared_routes(*arguments: Any) -> Any:
 
 # Tiled builds the routes of its API anew for each store, a second of work; they are all alike.
 tiled.server.app.get_router = shared_routes
+
+make_dependants = fastapi.routing._build_dependant_with_parameterless_dependencies
+dependants: dict[Any, Any] = {}
+
+
+def shared_dependants(
+    *, path: str, call: Callable[..., Any], dependencies: Sequence[Any]
+) -> tuple[Any, Any, bool]:
+    needed = [
+        (d.dependency, d.use_cache, d.scope, d.max_concurrency, *(getattr(d, "scopes", None) or ()))
+        for d in dependencies
+    ]
+    key = (path, call, *needed)
+    if key not in dependants:
+        dependants[key] = make_dependants(path=path, call=call, dependencies=dependencies)
+    dependant, body, embeds = dependants[key]
+    return dependant, list(body), embeds
+
+
+# FastAPI takes the signatures of all functions of an application apart for its first request, a
+# third of a second for each store; they are those of the store before.
+fastapi.routing._build_dependant_with_parameterless_dependencies = shared_dependants
 
 
 class Documents:

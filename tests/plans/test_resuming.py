@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,10 +29,28 @@ COARSE = Space.grid(np.linspace(0.0, 150.0, 3), np.linspace(0.0, 150.0, 3))
 QUICK = {"budget": 8, "grid": GRID, "target": "total", "seed": 3}
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with an undisturbed run of `QUICK`."""
+    folder = tmp_path_factory.mktemp("finished")
+    with open_session("smooth", seed=1, data_dir=folder, progress=False) as opened:
+        opened.run(opened.find_hotspot(**QUICK))
+    return folder
+
+
 @pytest.fixture
-def session(tmp_path: Path) -> Iterator[Session]:
-    with open_session("smooth", seed=1, data_dir=tmp_path, progress=False) as opened:
+def session(finished: Path, tmp_path: Path) -> Iterator[Session]:
+    """A session on a copy of that store."""
+    shutil.copytree(finished, tmp_path / "data")
+    with open_session("smooth", seed=1, data_dir=tmp_path / "data", progress=False) as opened:
         yield opened
+
+
+@pytest.fixture
+def uid(finished: Path) -> str:
+    """The undisturbed run."""
+    (record,) = (finished / "record").glob("*.jsonl")
+    return record.stem
 
 
 def cut(session: Session, uid: str, keep: Callable[[list[Any]], int]) -> Run:
@@ -71,9 +90,8 @@ def same_up_to(run: Run, undisturbed: Run, last: int) -> bool:
 
 @pytest.mark.parametrize("lines", [1, 3, 9, 14, 15, 16, 17, 18, 19, 26, 31])
 def test_run_is_carried_on_with_the_decision_of_an_undisturbed_one(
-    session: Session, lines: int
+    session: Session, uid: str, lines: int
 ) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
     undisturbed, died = open_run(session.store, uid), cut(session, uid, lambda _: lines)
     n = died.n_points
 
@@ -91,9 +109,8 @@ def test_run_is_carried_on_with_the_decision_of_an_undisturbed_one(
 
 
 def test_point_in_flight_is_named_and_measured_once(
-    session: Session, caplog: pytest.LogCaptureFixture
+    session: Session, uid: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
     died = cut(session, uid, after("decisions", 5))
     x, y = (float(died.decisions[name][4]) for name in "xy")
 
@@ -105,8 +122,7 @@ def test_point_in_flight_is_named_and_measured_once(
     assert (run.decisions["x"][4], run.decisions["point"].tolist()) == (x, list(range(8)))
 
 
-def test_resumed_run_that_dies_too_is_resumed(session: Session) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
+def test_resumed_run_that_dies_too_is_resumed(session: Session, uid: str) -> None:
     first = cut(session, uid, after("primary", 3))
     second_uid, _ = session.run(session.find_hotspot(resumes=first))
     second = cut(session, second_uid, after("primary", 2))
@@ -174,9 +190,8 @@ def test_map_is_carried_on(session: Session, points: int) -> None:
     ],
 )
 def test_options_that_contradict_the_run_are_refused_by_name(
-    session: Session, options: dict[str, Any], message: str
+    session: Session, uid: str, options: dict[str, Any], message: str
 ) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
     died = cut(session, uid, after("primary", 2))
     before = len(list_runs(session.store))
     with pytest.raises(ResumeError, match=message):
@@ -184,11 +199,10 @@ def test_options_that_contradict_the_run_are_refused_by_name(
     assert len(list_runs(session.store)) == before
 
 
-def test_what_cannot_be_resumed_is_refused(session: Session) -> None:
+def test_what_cannot_be_resumed_is_refused(session: Session, uid: str) -> None:
     det, stage = session.devices["det"], session.devices["stage"]
     with pytest.raises(ResumeError, match="must be a run, got 'ab12'; open it with open_run"):
         session.RE(find_hotspot(det, stage, resumes="ab12"))  # type: ignore[arg-type]
-    uid, _ = session.run(session.find_hotspot(**QUICK))
     with pytest.raises(
         ResumeError, match=r"points left to measure, got .* all its 8; give a budget"
     ):
@@ -224,8 +238,9 @@ def test_resumed_run_stays_out_of_the_forbidden_zones(
         assert space.zone_between(spot, spot) is None, spot
 
 
-def test_live_map_and_bar_of_a_resumed_run_count_the_points_before(session: Session) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
+def test_live_map_and_bar_of_a_resumed_run_count_the_points_before(
+    session: Session, uid: str
+) -> None:
     first = cut(session, uid, after("primary", 3))
     second_uid, _ = session.run(session.find_hotspot(resumes=first))
     died = cut(session, second_uid, after("primary", 2))
@@ -306,8 +321,7 @@ def test_agent_of_a_users_own_is_fed_with_what_was_measured(session: Session) ->
     np.testing.assert_allclose(sorted(agent.told.values()), sorted(run.result["outcomes"]))
 
 
-def test_run_whose_decisions_come_out_elsewhere_is_not_resumed(session: Session) -> None:
-    uid, _ = session.run(session.find_hotspot(**QUICK))
+def test_run_whose_decisions_come_out_elsewhere_is_not_resumed(session: Session, uid: str) -> None:
     died = cut(session, uid, after("primary", 4))
     died.streams["decisions"]["x"][2] += 10.0
     with pytest.raises(ResumeError, match="must come out as recorded, got point 2 at"):

@@ -121,15 +121,15 @@ def test_rocking_scan_takes_one_exposure_a_frame(
     assert beamline.monitor.counts.get() == pytest.approx(3e7, rel=0.05)
 
 
-def test_map_of_961_points_takes_the_time_that_is_foretold(RE: RunEngine, tmp_path: Path) -> None:
-    places = np.linspace(0.0, 150.0, 31)
+def test_map_takes_the_time_that_is_foretold(RE: RunEngine, tmp_path: Path) -> None:
+    places = np.linspace(0.0, 45.0, 10)
     grid = Space.grid(places, places)
-    sample = RecordedMap(*np.meshgrid(places, places), np.ones((31, 31)), unit="um")
+    sample = RecordedMap(*np.meshgrid(places, places), np.ones((10, 10)), unit="um")
     beamline = SimulatedBeamline(sample, frames_dir=tmp_path)
-    assert RE(map_sample(beamline.det, beamline.stage, grid=grid)).plan_result == 961
+    assert RE(map_sample(beamline.det, beamline.stage, grid=grid)).plan_result == 100
     foretold = beamline.duration_s(grid.snake(), exposure_s=10.0)
     assert beamline.clock.elapsed_s == pytest.approx(foretold)
-    assert foretold == pytest.approx(961 * 11.2 - 0.1)
+    assert foretold == pytest.approx(100 * 11.2 - 0.1)
 
 
 def test_timestamps_and_sim_clock_are_simulated_time(
