@@ -22,7 +22,8 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space, SpaceExhausted
-from bl_steer.diffraction import Reduction
+from bl_steer.diffraction import GriddedFrames, Reduction
+from bl_steer.diffraction.recorded import record_of
 from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
 from bl_steer.runs import Run
@@ -202,6 +203,8 @@ def find_hotspot(
         "exposure_s": exposure_s,
         "reduction": None if reduction is None else type(reduction).__name__,
     }
+    if isinstance(reduction, GriddedFrames):
+        settings["reduction_settings"] = record_of(reduction)
     steering = build_steering(
         settings, reader.axes_of_pattern(), agent=None if isinstance(agent, str) else agent
     )

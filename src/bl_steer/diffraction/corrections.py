@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import zlib
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,7 @@ from bl_steer.diffraction.directions import unit_vector
 from bl_steer.diffraction.geometry import Goniometer
 from bl_steer.protocols import Array
 
-__all__ = ["UNPOLARISED", "PixelWeights"]
+__all__ = ["UNPOLARISED", "PixelWeights", "unpack_mask"]
 
 UNPOLARISED = "unpolarised"
 
@@ -31,6 +33,7 @@ class PixelWeights:
     Attributes
     ----------
     used : shape (n_pixels,), False where a pixel is left out; None where none is
+    mask_bits : the mask as text, which `unpack_mask` reads; None without one
 
     Notes
     -----
@@ -55,6 +58,7 @@ class PixelWeights:
     ) -> None:
         shape = goniometer.detector.shape
         self.used: NDArray[np.bool_] | None = None
+        self.mask_bits: str | None = None
         self._fixed: Array | None = None
         self._beam = unit_vector(goniometer.beam)
         self._settings: dict[str, Any] = {
@@ -75,6 +79,8 @@ class PixelWeights:
                 )
             self.used = ~masked.astype(bool).ravel()
             self._settings["mask"] = _sha256(self.used)
+            bits = np.packbits(masked.astype(bool).ravel()).tobytes()
+            self.mask_bits = base64.b64encode(zlib.compress(bits)).decode()
         if flat is not None:
             efficiency = _of_shape(flat, shape, "flat field").astype(float).ravel()
             good = np.isfinite(efficiency) & (efficiency > 0)
@@ -106,6 +112,29 @@ class PixelWeights:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-compatible data; mask and flat field by their sha256."""
         return dict(self._settings)
+
+
+def unpack_mask(text: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Return the mask that `PixelWeights.mask_bits` holds, True where a pixel is not used.
+
+    Raises
+    ------
+    ValueError
+        When the text holds no mask of this shape.
+    """
+    n = int(np.prod(shape, dtype=int))
+    try:
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(text)), dtype=np.uint8)
+    except (ValueError, zlib.error) as error:
+        raise ValueError(
+            f"a recorded mask must be packed as text, got {text[:40]!r} ({error}); give the mask"
+        ) from error
+    if len(bits) != -(-n // 8):
+        raise ValueError(
+            f"a recorded mask must have the shape {shape} of the detector, got {8 * len(bits)} "
+            "pixels; give the mask"
+        )
+    return np.unpackbits(bits, count=n).astype(bool).reshape(shape)
 
 
 def _of_shape(values: ArrayLike, shape: tuple[int, ...], what: str) -> NDArray[Any]:

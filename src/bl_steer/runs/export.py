@@ -8,8 +8,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from bl_steer.diffraction import GriddedFrames
 from bl_steer.runs.csv_tables import write_csv
 from bl_steer.runs.nexus import FRAMES, write_nexus
+from bl_steer.runs.nexus_maps import gridded_of
 from bl_steer.runs.run import Run
 
 __all__ = ["export_run"]
@@ -23,6 +25,7 @@ def export_run(
     *,
     frames: str = "copy",
     force: bool = False,
+    reduction: GriddedFrames | None = None,
 ) -> list[Path]:
     """Write a run into a NeXus file or into CSV tables; return the files.
 
@@ -33,11 +36,14 @@ def export_run(
     frames : in a NeXus file ``"copy"``, ``"link"`` (a virtual dataset that refers to the
         detector's files, which must stay where they are) or ``"none"``
     force : write over files that are there
+    reduction : to a grid in reciprocal space: the NeXus file then holds the map of each point, the
+        mask and the goniometer. By default that of the run, where it was steered on such maps
 
     Raises
     ------
     ValueError
-        For another ending, or another word for the frames.
+        For another ending, another word for the frames, or a run whose maps were divided by a flat
+        field, which it does not store.
     FileExistsError
         When a file is there already.
     bl_steer.store.StoreError
@@ -52,4 +58,5 @@ def export_run(
         raise ValueError(
             f"an export must end in {', '.join(NEXUS)} or .csv, got {path}; try {path.stem}.nxs"
         )
-    return [write_nexus(run, path, frames=frames, force=force)]
+    gridded = gridded_of(run) if reduction is None else reduction
+    return [write_nexus(run, path, frames=frames, force=force, reduction=gridded)]

@@ -22,9 +22,12 @@ import h5py
 import numpy as np
 
 import bl_steer
+from bl_steer.diffraction import GriddedFrames
 from bl_steer.files.atomic import draft_of
 from bl_steer.runs.csv_tables import check_new
 from bl_steer.runs.frames import Frames
+from bl_steer.runs.nexus_groups import TEXT, new_group, new_note, new_plot
+from bl_steer.runs.nexus_maps import write_maps
 from bl_steer.runs.run import Run
 from bl_steer.runs.signal import Signal, is_readable, map_of, signal_of, units_of
 from bl_steer.runs.tables import PRIMARY, read_outcomes
@@ -33,10 +36,16 @@ from bl_steer.store import StoreError
 __all__ = ["FRAMES", "write_nexus"]
 
 FRAMES = ("copy", "link", "none")
-TEXT = h5py.string_dtype("utf-8")
 
 
-def write_nexus(run: Run, path: Path, *, frames: str = "copy", force: bool = False) -> Path:
+def write_nexus(
+    run: Run,
+    path: Path,
+    *,
+    frames: str = "copy",
+    force: bool = False,
+    reduction: GriddedFrames | None = None,
+) -> Path:
     """Write a run into a NeXus file; see `bl_steer.runs.export_run`."""
     check_new(path, force=force)
     with draft_of(path) as draft, h5py.File(draft, "w") as file:
@@ -47,11 +56,11 @@ def write_nexus(run: Run, path: Path, *, frames: str = "copy", force: bool = Fal
             file_time=datetime.now().astimezone().isoformat(),
             creator=f"bl_steer {bl_steer.__version__}",
         )
-        _write_entry(_group(file, "entry", "NXentry"), run, frames)
+        _write_entry(new_group(file, "entry", "NXentry"), run, frames, reduction)
     return path
 
 
-def _write_entry(entry: Any, run: Run, frames: str) -> None:
+def _write_entry(entry: Any, run: Run, frames: str, reduction: GriddedFrames | None) -> None:
     start, stop = run.start, run.stop or {}
     about = {
         "title": _title(run),
@@ -72,17 +81,20 @@ def _write_entry(entry: Any, run: Run, frames: str) -> None:
     for name in ("start", "stop"):
         _write_document(entry, f"{name}_document", getattr(run, name))
     if isinstance(start.get("sample"), Mapping):
-        sample = _group(entry, "sample", "NXsample")
+        sample = new_group(entry, "sample", "NXsample")
         for key, value in start["sample"].items():
             _write(sample, str(key), value)
-    instrument = _group(entry, "instrument", "NXinstrument")
+    instrument = new_group(entry, "instrument", "NXinstrument")
     instrument["name"] = str(start.get("instrument") or start.get("beamline_id") or "unknown")
     devices = _write_devices(entry, instrument, run)
-    images = _write_frames(devices, instrument, run, frames)
+    detector = _detector(devices, instrument, run)
+    images = _write_frames(detector, run, frames)
+    if reduction is not None:
+        write_maps(entry, detector, run, reduction)
     _write_plots(entry, run, images)
     for stream in run.streams:
         if stream != PRIMARY:
-            _write_stream(_group(entry, _name(entry, stream), "NXcollection"), run, stream)
+            _write_stream(new_group(entry, _name(entry, stream), "NXcollection"), run, stream)
 
 
 def _write_devices(entry: Any, instrument: Any, run: Run) -> dict[str, Any]:
@@ -95,7 +107,7 @@ def _write_devices(entry: Any, instrument: Any, run: Run) -> dict[str, Any]:
         if not is_readable(key) or key in ("seq_num", "time"):
             continue
         if key in run.axis_keys:
-            positioner = _group(instrument, _name(instrument, key), "NXpositioner")
+            positioner = new_group(instrument, _name(instrument, key), "NXpositioner")
             positioner["name"] = key
             _write(positioner, "value", column, units=units_of(run, key), name_of=key)
             continue
@@ -105,7 +117,7 @@ def _write_devices(entry: Any, instrument: Any, run: Run) -> dict[str, Any]:
             home = instrument
             if device == monitor:
                 kind, home = "NXmonitor", entry
-            devices[device] = _group(home, _name(home, device), kind)
+            devices[device] = new_group(home, _name(home, device), kind)
         group = devices[device]
         _write(group, key, column, units=units_of(run, key), name_of=key)
         if device == monitor and key == run.steering.get("monitor_key", f"{monitor}_counts"):
@@ -117,16 +129,22 @@ def _write_devices(entry: Any, instrument: Any, run: Run) -> dict[str, Any]:
     return devices
 
 
-def _write_frames(devices: dict[str, Any], instrument: Any, run: Run, frames: str) -> Any:
-    """Write the frames of the points below their detector; return the dataset, if there is one."""
-    if run.frames is None or frames == "none" or not len(run.frames):
+def _detector(devices: dict[str, Any], instrument: Any, run: Run) -> Any:
+    """Return the group of the detector whose frames a run took; None for a run without frames."""
+    if run.frames is None:
         return None
     name = str((run.start.get("detectors") or ["det"])[0])
     source = run.steering.get("source") or {}
     name = str(source.get("detector") or name)
-    group = devices.get(name)
-    if group is None:
-        group = _group(instrument, _name(instrument, name), "NXdetector")
+    if name not in devices:
+        devices[name] = new_group(instrument, _name(instrument, name), "NXdetector")
+    return devices[name]
+
+
+def _write_frames(group: Any, run: Run, frames: str) -> Any:
+    """Write the frames of the points below their detector; return the dataset, if there is one."""
+    if run.frames is None or frames == "none" or not len(run.frames):
+        return None
     try:
         data = _linked(group, run.frames) if frames == "link" else _copied(group, run.frames)
     except StoreError as error:
@@ -178,7 +196,7 @@ def _write_plots(entry: Any, run: Run, images: Any) -> None:
     signal = signal_of(run)
     if signal is None:
         if images is not None:
-            group = _plot(entry, "data", "frames", [".", ".", ".", "."])
+            group = new_plot(entry, "data", "frames", [".", ".", ".", "."])
             group["frames"] = h5py.SoftLink(images.name)
             entry.attrs["default"] = "data"
         return
@@ -187,7 +205,7 @@ def _write_plots(entry: Any, run: Run, images: Any) -> None:
     entry.attrs["default"] = "data"
     if grid is None:
         return
-    group = _plot(entry, "map", _plain(signal.key), list(grid.axes))
+    group = new_plot(entry, "map", _plain(signal.key), list(grid.axes))
     _write(group, signal.key, grid.values, units=units_of(run, signal.key), name_of=signal.key)
     for name, coordinates in grid.axes.items():
         key = run.axis_keys["xyz".index(name)]
@@ -198,22 +216,12 @@ def _write_plots(entry: Any, run: Run, images: Any) -> None:
 
 def _write_points(entry: Any, run: Run, signal: Signal) -> None:
     names = [_plain(key) for key in signal.positions]
-    group = _plot(entry, "data", _plain(signal.key), names[:1])
+    group = new_plot(entry, "data", _plain(signal.key), names[:1])
     _write(group, signal.key, signal.values, units=units_of(run, signal.key), name_of=signal.key)
     for name, (key, values) in zip(names, signal.positions.items(), strict=True):
         _write(group, key, values, units=units_of(run, key), name_of=key)
         group.attrs[f"{name}_indices"] = 0  # all axes of a signal along the points
     group["title"] = _title(run)
-
-
-def _plot(entry: Any, name: str, signal: str, axes: list[str]) -> Any:
-    group = _group(entry, name, "NXdata")
-    group.attrs["signal"] = signal
-    group.attrs.create("axes", axes, dtype=TEXT)
-    for i, axis in enumerate(axes):
-        if axis != ".":
-            group.attrs[f"{axis}_indices"] = i
-    return group
 
 
 def _write_stream(group: Any, run: Run, stream: str) -> None:
@@ -229,9 +237,7 @@ def _write_stream(group: Any, run: Run, stream: str) -> None:
 def _write_document(entry: Any, name: str, document: Mapping[str, Any] | None) -> None:
     if document is None:
         return
-    note = _group(entry, name, "NXnote")
-    note["type"] = "application/json"
-    note["data"] = json.dumps(document, default=str)
+    new_note(entry, name, document)
 
 
 def _write(group: Any, key: str, value: Any, *, units: str = "", name_of: str = "") -> None:
@@ -248,12 +254,6 @@ def _write(group: Any, key: str, value: Any, *, units: str = "", name_of: str = 
         group[name].attrs["units"] = units
     if name_of:
         group[name].attrs["long_name"] = f"{name_of} ({units})" if units else name_of
-
-
-def _group(parent: Any, name: str, kind: str) -> Any:
-    group = parent.create_group(name)
-    group.attrs["NX_class"] = kind
-    return group
 
 
 def _plain(key: str) -> str:

@@ -1,0 +1,52 @@
+"""A reduction to a grid as a run's start document holds it, mask included, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import ArrayLike
+
+from bl_steer.diffraction.corrections import unpack_mask
+from bl_steer.diffraction.geometry import Goniometer
+from bl_steer.diffraction.grid import QGrid
+from bl_steer.diffraction.gridded import GriddedFrames
+
+__all__ = ["record_of", "reduction_of_record"]
+
+
+def record_of(gridded: GriddedFrames) -> dict[str, Any]:
+    """Return `GriddedFrames.to_dict` with its digest and the mask itself, JSON-compatible."""
+    return {
+        **gridded.to_dict(),
+        "mask_bits": gridded.weights.mask_bits,
+        "digest": gridded.digest,
+    }
+
+
+def reduction_of_record(
+    record: Mapping[str, Any], *, flat: ArrayLike | None = None
+) -> GriddedFrames:
+    """Return the reduction of `record_of`; a flat field is not recorded, and must be given.
+
+    Raises
+    ------
+    ValueError
+        When it is not the one that was recorded.
+    """
+    goniometer, bits = Goniometer.from_dict(record["goniometer"]), record["mask_bits"]
+    gridded = GriddedFrames(
+        goniometer,
+        QGrid.from_dict(record["grid"]),
+        angles=record["angles"],
+        mask=None if bits is None else unpack_mask(bits, goniometer.detector.shape),
+        flat=flat,
+        solid_angle=record["solid_angle"],
+        polarisation=record["polarisation"],
+    )
+    if gridded.digest != record["digest"]:
+        raise ValueError(
+            f"a reduction must be the recorded one, of digest {record['digest'][:8]}, got "
+            f"{gridded.digest[:8]}; give the flat field that the run was reduced with"
+        )
+    return gridded

@@ -1,0 +1,144 @@
+"""The maps in reciprocal space of a run that was reduced on a grid, in its NeXus file."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+
+from bl_steer.diffraction import FrameAxes, GriddedFrames, GriddedMap
+from bl_steer.diffraction.recorded import record_of, reduction_of_record
+from bl_steer.protocols import Array
+from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
+from bl_steer.runs.nexus_groups import TEXT, new_group, new_note, new_plot
+from bl_steer.runs.points import PointResult, Points, judge_points, usable
+from bl_steer.runs.readout import Readout
+from bl_steer.runs.run import Run
+from bl_steer.store import StoreError
+
+__all__ = ["gridded_of", "write_maps"]
+
+AXES = {2: ["q_perp", "q_par"], 3: ["q_perp", "q_across", "q_par"]}
+CELLS = {
+    "mean": "mean of each cell, counts at the nominal beam; NaN where no pixel fell",
+    "sum": "sum of each cell, counts at the nominal beam",
+    "count": "pixels that fell into each cell",
+    "variance": "variance of the mean of each cell by counting",
+    "mask": "1 where no pixel fell into the cell",
+}
+
+
+def gridded_of(run: Run) -> GriddedFrames | None:
+    """Return the reduction that a run was steered with; None where it was no grid's.
+
+    Raises
+    ------
+    ValueError
+        When it took a flat field, which is not recorded.
+    """
+    record = run.steering.get("reduction_settings")
+    return None if record is None else reduction_of_record(record)
+
+
+def write_maps(entry: Any, detector: Any, run: Run, gridded: GriddedFrames) -> None:
+    """Write the maps of the points, the mask of the pixels, and the goniometer.
+
+    Points that could not be used have empty maps. One point is in memory at a time.
+    """
+    if run.frames is None:
+        raise StoreError(
+            f"maps must be made of frames, got a run without any ({run.uid}); export it without "
+            "a reduction"
+        )
+    axes = AXES[len(gridded.grid.shape)]
+    group = new_plot(entry, "maps", "mean", ["point", *axes])
+    group.attrs.create("auxiliary_signals", [name for name in CELLS if name != "mean"], dtype=TEXT)
+    group["title"] = "maps in reciprocal space, point by point"
+    group["point"] = np.arange(run.n_points)
+    for name, centres in zip(axes, gridded.grid.centres, strict=True):
+        group[name] = centres
+        group[name].attrs.update(units="1/angstrom", long_name=f"{name} (1/Å, with 2π)")
+    for key, column in zip(run.axis_keys, run.positions.T, strict=True):
+        name = f"position_{key}"
+        group[name] = column
+        group.attrs[f"{name}_indices"] = 0
+    shape = (run.n_points, *gridded.grid.shape)
+    types = {"count": np.int64, "mask": np.uint8}
+    for name, text in CELLS.items():
+        data = group.create_dataset(
+            name,
+            shape,
+            types.get(name, np.float64),
+            chunks=(1, *shape[1:]),
+            compression="gzip",
+            shuffle=True,
+            fillvalue={"mean": np.nan, "variance": np.nan, "mask": 1}.get(name, 0),
+        )
+        data.attrs["long_name"] = text
+    keeper = _Keeper(gridded)
+    results = _fill(group, run, keeper)
+    for point in np.flatnonzero(~usable(results)):  # a later point may withdraw an earlier one
+        for name in CELLS:
+            group[name][point] = group[name].fillvalue
+    process = new_group(entry, "reduction", "NXprocess")
+    process["program"], process["digest"] = "bl_steer", gridded.digest
+    new_note(process, "settings", record_of(gridded))
+    write_goniometer(entry, detector, gridded.goniometer, _angles(run, gridded))
+    shape_of_frame = gridded.goniometer.detector.shape
+    used = gridded.weights.used
+    mask = np.zeros(shape_of_frame, dtype=bool) if used is None else ~used.reshape(shape_of_frame)
+    write_pixel_mask(detector, mask)
+
+
+class _Keeper:
+    """The reduction, which keeps the map that it made last."""
+
+    def __init__(self, gridded: GriddedFrames) -> None:
+        self._gridded = gridded
+        self._map: GriddedMap | None = None
+
+    def take(self) -> GriddedMap | None:
+        """Return the map of the point that was reduced since the last call, if one was."""
+        taken, self._map = self._map, None
+        return taken
+
+    @property
+    def axes(self) -> FrameAxes:
+        return self._gridded.axes
+
+    def reduce(self, frames: Array, *, scales: Array, angles: Array | None = None) -> Array:
+        self._map = self._gridded.begin()
+        self._map.add(frames, angles=angles, scale=scales)
+        return self._map.mean.ravel()
+
+
+def _fill(group: Any, run: Run, keeper: _Keeper) -> list[PointResult]:
+    points, readout = Points.from_start(run.start, keeper), Readout.from_start(run.start)
+    results = []
+    for number, events in enumerate(run.events_of):
+        results += judge_points(points, readout, run.primary, [events], run.frames)
+        point = keeper.take()
+        if point is None:
+            continue
+        cells = {
+            "mean": point.mean,
+            "sum": point.sums,
+            "count": point.n_pixels,
+            "variance": point.variance,
+            "mask": point.n_pixels == 0,
+        }
+        for name, values in cells.items():
+            group[name][number] = values
+    return results
+
+
+def _angles(run: Run, gridded: GriddedFrames) -> dict[str, Any]:
+    """Return the angles of all circles; of the one that turned, of each frame in its order."""
+    angles: dict[str, Any] = dict(gridded.angles)
+    column = run.primary.get(Readout.from_start(run.start).angles or "")
+    rocked = gridded.goniometer.rocked
+    if column is not None and rocked not in angles:
+        parts = [json.loads(v) if isinstance(v, str) else [v] for v in column.tolist()]
+        angles[rocked] = np.concatenate([np.atleast_1d(part) for part in parts])
+    return angles
