@@ -25,7 +25,7 @@ def add_rsm(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--figure", type=Path, metavar="PNG", help="where the picture goes; FILE_rsm.png by default"
     )
-    out_option(parser, None, "write peaks (CSV) and the map")
+    out_option(parser, None, "write peaks (CSV) and the map (.npy, NeXus)")
     add_params(parser, RsmParams)
 
 

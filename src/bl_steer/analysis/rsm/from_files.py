@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.rsm.nexus import write_map
 from bl_steer.analysis.rsm.recorded import inputs_of_scan, open_recorded
 from bl_steer.files import read_all
 from bl_steer.files.atomic import check_place
@@ -47,7 +48,7 @@ def map_files(
     out: Path | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Make one map of scans; with `figure`, draw it there; with `out`, write tables and arrays.
+    """Make one map of scans; with `figure`, draw it there; with `out`, write files of the result.
 
     Returns
     -------
@@ -63,7 +64,9 @@ def map_files(
     result = analysis.run(inputs, settings, progress)
     if figure is not None:
         result.figures["map"]().savefig(figure, dpi=150)
-    written = [] if out is None else write_result(result, out)
+    written = []
+    if out is not None:
+        written = [*write_result(result, out), write_map(result, inputs, settings, out / "map.nxs")]
     table, about = result.tables["peaks"], result.provenance
     columns = [column.tolist() for column in table.values()]
     return {
