@@ -18,8 +18,8 @@ from simulators.film import SigeFilm
 class TurnedFilm(SigeFilm):
     """The same film with phi turned by 180°: what leaned to the right leans to the left."""
 
-    def _tilts(self, x: Array, y: Array) -> Array:
-        return -super()._tilts(x, y)
+    def tilts(self, x: Array, y: Array) -> Array:
+        return -super().tilts(x, y)
 
 
 class TwoMaps(NamedTuple):
@@ -47,7 +47,7 @@ def film_maps(preset: str, exposure_s: float, seed: int = 1) -> TwoMaps:
         x, y = film.grid
         counts = rng.poisson(film.rates(x, y).reshape(len(x), -1) * exposure_s)
         patterns.append(counts.astype(float))
-        q, rates = film._peaks(x, y)
+        q, rates = film.peaks(x, y)
         matrix.append(np.average(q[:, 1:3], axis=1, weights=rates[0, 1:3]))
         fits.append(fit_counts(counts, film.axes))
     fields = film.fields
