@@ -46,23 +46,24 @@ def write_goniometer(
     instrument = entry["instrument"]
     note = new_note(instrument, "goniometer", goniometer.to_dict())
     note["digest"] = goniometer.digest
-    beam = instrument.get("beam") or new_group(instrument, "beam", "NXbeam")
+    photons = instrument.get("beam") or new_group(instrument, "beam", "NXbeam")
     for name, value, unit in (
         ("incident_energy", goniometer.energy_kev, "keV"),
         ("incident_wavelength", goniometer.wavelength, "angstrom"),
     ):
-        beam[name] = value
-        beam[name].attrs["units"] = unit
+        photons[name] = value
+        photons[name].attrs["units"] = unit
     sample = entry.get("sample") or new_group(entry, "sample", "NXsample")
     turns = new_group(sample, "transformations", "NXtransformations")
     sample["depends_on"] = _write_circles(turns, goniometer.sample, angles)
     turns = new_group(detector, "transformations", "NXtransformations")
     last = _write_circles(turns, goniometer.arm, angles)
-    away = _write_step(
-        turns, "distance", goniometer.detector.distance_mm, unit_vector(goniometer.beam), last
-    )
-    detector["depends_on"] = away
-    _write_pixels(detector, goniometer.detector, away)
+    pixels = goniometer.detector
+    if pixels.shape:  # the distance of a point detector does not matter
+        beam = unit_vector(goniometer.beam)
+        last = _write_step(turns, "distance", pixels.distance_mm, beam, last)
+        _write_pixels(detector, pixels, last)
+    detector["depends_on"] = last
 
 
 def write_pixel_mask(detector: Any, mask: NDArray[np.bool_]) -> None:
@@ -88,8 +89,6 @@ def _write_circles(group: Any, circles: Iterable[Circle], angles: Mapping[str, A
 
 
 def _write_pixels(detector: Any, pixels: Detector, away: str) -> None:
-    if not pixels.shape:
-        return
     directions = [unit_vector(direction) for direction in pixels.directions]
     sizes, centre = np.array(pixels.pixel_size_mm), np.array(pixels.beam_centre)
     names = {"x": -1, "y": 0} if len(sizes) == 2 else {"x": 0}
