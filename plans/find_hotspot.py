@@ -31,7 +31,13 @@ from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steer
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
 from plans.stubs.messages import record, think
-from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
+from plans.stubs.options import (
+    check_exposure,
+    is_whole_number,
+    options_of,
+    rules_of,
+    set_exposure,
+)
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
@@ -199,6 +205,7 @@ def find_hotspot(
         "seed": int(seed),
         "budget": int(budget),
         "grid": grid.to_dict(),
+        **rules_of(resumes),
         "noise_per_point": resumes is None or resumes.steering.get("noise_per_point", False),
         "exposure_s": exposure_s,
         "reduction": None if reduction is None else type(reduction).__name__,
@@ -264,6 +271,13 @@ def _steer(
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
 
+    def record_mask() -> MsgGenerator[None]:
+        mask_row.value = steering.new_mask()
+        if mask_row.value is not None:
+            reader.misgivings.tell_mask(mask_row.value)
+            yield from record([mask_row], "masks")
+
+    mask_row = Row("mask")
     for number in range(steering.n_observed, steering.budget):
         try:
             decision = yield from think(executor, thought)
@@ -271,8 +285,10 @@ def _steer(
             return
         row.value = decision
         yield from record([row], "decisions")
+        yield from record_mask()
         yield from reader.measure([getattr(decision, name) for name in names], number)
     yield from think(executor, observe)  # of the last point
+    yield from record_mask()
 
 
 def _summarise(steering: Steering, reader: PointReader) -> Hotspot:

@@ -6,8 +6,12 @@ import logging
 from typing import Any
 
 from bl_steer.runs import PointResult
+from bl_steer.steering import Mask
 
 __all__ = ["Misgivings"]
+
+SHARE = 0.01
+"""Share of all counts above which it is told that they are left out."""
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +29,7 @@ class Misgivings:
         self._monitor = monitor
         self._n_dead = 0
         self._is_blind = False
+        self._masked_share = SHARE
 
     def tell(self, result: PointResult) -> None:
         """Warn where a result has more of it than those before."""
@@ -45,3 +50,17 @@ class Misgivings:
             )
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
+
+    def tell_mask(self, mask: Mask) -> None:
+        """Warn where more counts are left out than was told before, twice as many at least."""
+        if mask.masked_share > self._masked_share:
+            logger.warning(
+                "%.1f %% of the counts of %s are left out: hot pixels among %d cells that do not "
+                "count, and %d spikes; mask the pixels in the detector if they are, and look at "
+                "the stream masks if a peak one pixel wide may be among them",
+                100.0 * mask.masked_share,
+                self._detector.name,
+                mask.n_left_out,
+                mask.n_spikes,
+            )
+            self._masked_share = 2.0 * mask.masked_share

@@ -20,6 +20,7 @@ __all__ = [
     "is_whole_number",
     "least_counts",
     "options_of",
+    "rules_of",
     "set_exposure",
     "versions",
 ]
@@ -47,6 +48,15 @@ def options_of(
     if resumes is not None:
         return carried_options(resumes, plan, given)
     return {name: defaults.get(name) if v is None else v for name, v in given.items()}
+
+
+def rules_of(resumes: Run | None) -> dict[str, bool]:
+    """Return by which rules points are judged: today's, or those of a run that is carried on.
+
+    A start document without one is of a version that did not have it.
+    """
+    names = ("watchful", "masks")
+    return {name: resumes is None or bool(resumes.steering.get(name)) for name in names}
 
 
 def is_whole_number(value: object) -> bool:

@@ -34,7 +34,7 @@ from plans.stubs.detectors import (
 )
 from plans.stubs.messages import describe
 from plans.stubs.misgivings import Misgivings
-from plans.stubs.options import checked_timeout, least_counts, versions
+from plans.stubs.options import checked_timeout, least_counts, rules_of, versions
 from plans.stubs.paths import go_round, within_bounds
 from plans.stubs.per_point import PerPoint, expose_at, saved_once
 from plans.stubs.rows import PointNumber
@@ -92,7 +92,7 @@ class PointReader:
         self.n_invalid = 0
         self.move_s = self.expose_s = math.nan
         self._number = PointNumber()
-        self._misgivings = Misgivings(self.detector, monitor)
+        self.misgivings = Misgivings(self.detector, monitor)
         self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
         writers = [FramesWriter(d) for d in self.detectors if keeps_frames(d)]
         self.devices: list[Any] = [
@@ -174,7 +174,7 @@ class PointReader:
         self._nominal_counts = (
             self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
         )
-        watchful = resumes is None or bool(resumes.steering.get("watchful"))
+        rules = rules_of(resumes)
         self._readout = Readout(
             field=self.field,
             monitor=self._monitor_key,
@@ -185,7 +185,7 @@ class PointReader:
             self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
             min_monitor=self.min_monitor,
-            watchful=watchful,
+            **rules,
         )
         source = {"kind": "frames", "detector": self.detector.name}
         if self.field is not None:
@@ -207,7 +207,7 @@ class PointReader:
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
                 "nominal_counts": self._nominal_counts,
-                "watchful": watchful,
+                **rules,
                 "resumes": None if resumes is None else resumes.uid,
             },
             "versions": versions(),
@@ -291,7 +291,7 @@ class PointReader:
         )
         if self.result.pattern is None:
             self.n_invalid += 1
-        self._misgivings.tell(self.result)
+        self.misgivings.tell(self.result)
         return self.result
 
     def _data(self, event: LiveEvent) -> Mapping[str, Any]:

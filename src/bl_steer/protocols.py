@@ -37,6 +37,7 @@ __all__ = [
     "Explanation",
     "Feature",
     "Inputs",
+    "LearnsNoise",
     "Point",
     "PredictsMap",
     "Progress",
@@ -195,6 +196,15 @@ class RaisesAlarm(Protocol):
 
     def alarm(self, patterns: Array) -> NDArray[np.bool_]:
         """Return whether each pattern does: (n_points, n_pixels) to (n_points,)."""
+        ...
+
+
+@runtime_checkable
+class LearnsNoise(Protocol):
+    """A feature that makes use of what the reduction knows of a pattern's noise."""
+
+    def learn_noise(self, patterns: Array, variances: Array) -> None:
+        """Take patterns and their variances, both (n_new, n_pixels), before `partial_fit` does."""
         ...
 
 

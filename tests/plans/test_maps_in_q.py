@@ -19,6 +19,7 @@ from bl_steer.diffraction import (
     goniometer,
     peak_position,
 )
+from bl_steer.steering import differing_decisions
 from plans import find_hotspot
 from plans.stubs.per_point import rocking_scan
 
@@ -26,12 +27,15 @@ MIDDLE = {"mu": 2.0, "eta": 0.0, "chi": 0.0, "phi": 0.0, "nu": 24.88, "delta": 2
 SURFACE = goniometer(
     "4S+2D", detector=Detector((32, 32), ("z-", "x+"), (0.88, 0.88), 600.0, (15.5, 15.5))
 ).facing(MIDDLE)
-GRID = QGrid((2.25, 2.375, 26), (2.25, 2.375, 26), in_plane="along")
+GRID = QGrid((2.0, 2.375, 76), (2.0, 2.375, 76), in_plane="along")
 LEFT, RIGHT = (np.array(peak_position(0.0, 1.0, tilt)) for tilt in (-0.5, 0.5))
 
 
 class Camera:
-    """A detector in memory: frames of a film whose domains tilt left at x = 20, right at 80."""
+    """A detector in memory: frames of a film whose domains tilt left at x = 20, right at 80.
+
+    Between its two chips is a gap.
+    """
 
     name, parent, hints = "camera", None, {"fields": []}
 
@@ -47,7 +51,9 @@ class Camera:
             share = np.exp(-0.5 * ((self._x.position - x) / 12.0) ** 2)
             apart = (along - q_par) ** 2 + (normal - q_perp) ** 2 + across**2
             frame += height * share * np.exp(-0.5 * apart / 0.006**2)
-        return self._rng.poisson(frame + 0.02)[None]
+        counts = self._rng.poisson(frame + 0.02).astype(np.uint32)
+        counts[20] = 2**32 - 1
+        return counts[None]
 
     def read(self) -> OrderedDict[str, Any]:
         return OrderedDict()
@@ -67,7 +73,7 @@ def test_a_domain_tilted_to_one_side_is_found_beside_one_tilted_to_the_other(
     monkeypatch.chdir(tmp_path)  # frames of a detector that stores none go below it
     stage, mu = SynAxis(name="x"), SynAxis(name="mu", value=2.0)
     fixed = {name: angle for name, angle in MIDDLE.items() if name != "mu"}
-    reduction = GriddedFrames(SURFACE, GRID, angles=fixed, empty=0.0)
+    reduction = GriddedFrames(SURFACE, GRID, angles=fixed)
     box = np.stack([peak - 0.012, peak + 0.012], axis=1).ravel()
     plan = find_hotspot(
         Camera(SURFACE, stage, mu),
@@ -81,3 +87,8 @@ def test_a_domain_tilted_to_one_side_is_found_beside_one_tilted_to_the_other(
     assert abs(RE(plan).plan_result.best_x - x) <= 10.0
     patterns = [result.pattern for result in documents.run.results(reduction)]
     assert [pattern.shape for pattern in patterns] == [(GRID.n_cells,)] * 12
+    assert 0.1 < np.isnan(patterns).mean() < 0.8, "cells in which no pixel fell"
+    assert np.nanmax(patterns) < 1000.0, "the gap counts nothing"
+    assert differing_decisions(documents.run, reduction) == []
+    mask = documents.run.streams["masks"]
+    assert int(mask["n_left_out"][-1]) >= int(np.isnan(patterns).any(axis=0).sum())

@@ -21,6 +21,8 @@ from .orientation import Orientation as Orientation
 from .orientation import find_orientation as find_orientation
 from .presets import PRESETS as PRESETS
 from .presets import goniometer as goniometer
+from .reduction import MeasuresNoise as MeasuresNoise
+from .reduction import Pattern as Pattern
 from .reduction import Reduction as Reduction
 from .reduction import SummedFrames as SummedFrames
 from .scales import frame_scales as frame_scales

@@ -16,7 +16,14 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 
-__all__ = ["BadPixels", "find_bad_pixels", "find_sentinels", "find_zingers"]
+__all__ = [
+    "BadPixels",
+    "around",
+    "find_bad_pixels",
+    "find_sentinels",
+    "find_zingers",
+    "usual_counts",
+]
 
 N_BLOCKS = 24
 """Blocks of frames whose means are compared, so that what one frame shows does not count."""
@@ -31,6 +38,8 @@ HOT_ERRORS = 5.0
 ZINGER_RATIO = 3.0
 ZINGER_QUANTA = 15.0
 """A zinger is above three times what it is compared with, and this many counts."""
+FULL_COUNTERS = (2.0**32 - 1.0, 2.0**32)
+"""The largest number of 32 bits, and what it becomes in a `float32`."""
 USUAL = 0.99
 """Quantile over the frames that says what a pixel may show."""
 
@@ -62,14 +71,14 @@ def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which values stand for "nothing was measured here", in the shape of `frames`.
 
     Of unsigned integers of 16 bits and more the largest one, of signed ones all below 0, of
-    floating-point numbers NaN and infinity. Numbers below 0 are measured where a background was
-    taken off.
+    floating-point numbers NaN, infinity and 2³² - 1, which an integer was before. Numbers below 0
+    are measured where a background was taken off.
     """
     if frames.dtype.kind == "u" and frames.dtype.itemsize > 1:
         return np.asarray(frames == np.iinfo(frames.dtype).max)
     if frames.dtype.kind == "i":
         return np.asarray(frames < 0)
-    return np.asarray(~np.isfinite(frames))
+    return np.asarray(~np.isfinite(frames) | np.isin(frames, FULL_COUNTERS))
 
 
 def find_bad_pixels(frames: Any) -> BadPixels:
@@ -122,44 +131,61 @@ def find_bad_pixels(frames: Any) -> BadPixels:
     if np.isfinite(quantum):  # at least what counting makes of so few
         error = np.maximum(error, np.sqrt(quantum * np.maximum(mean, quantum / n) / n))
     hot = _hot(usual, error, stuck)
-    beside = _of_neighbours(usual, hot | stuck, np.nanmedian)
-    counting = beside > HOT_ERRORS * _of_neighbours(error, hot | stuck, np.nanmax)
+    beside = around(usual, hot | stuck, np.nanmedian)
+    counting = beside > HOT_ERRORS * around(error, hot | stuck, np.nanmax)
     dead = ~(hot | stuck) & (blocks.max(axis=0) == 0) & counting
     total = float(mean.sum())
     return BadPixels(hot, dead, stuck, float(mean[hot].sum()) / total if total > 0 else 0.0)
 
 
-def find_zingers(frames: Array) -> NDArray[np.bool_]:
+def usual_counts(frames: Array) -> Array:
+    """Return what each pixel may show: the 99th percentile of frames, the second of a few, (H, W).
+
+    Parameters
+    ----------
+    frames : shape (n_frames, H, W), two or more; NaN where nothing was measured
+    """
+    rank = max(2, round((1.0 - USUAL) * len(frames)))
+    return np.asarray(-np.partition(np.nan_to_num(-frames, nan=np.inf), rank - 1, axis=0)[rank - 1])
+
+
+def find_zingers(
+    frames: Array, *, usual: Array | None = None, count: Array | float | None = None
+) -> NDArray[np.bool_]:
     """Return which counts a cosmic ray left, shape (n_frames, H, W).
 
     Parameters
     ----------
     frames : shape (n_frames, H, W), of neighbouring angles or of spots of one map; NaN where
         nothing was measured
+    usual : shape (H, W), `usual_counts` of the frames that these are compared with; by default of
+        these themselves, ten at least
+    count : what one count is worth, of all pixels or each; by default the smallest value above 0
 
     Returns
     -------
-    zingers : none in fewer than ten frames, nor in fewer than three rows or columns
+    zingers : none among fewer than ten frames, nor in fewer than three rows or columns
 
     Notes
     -----
     A value x is one where x > 3 max(p, b) + 15 u: it stands out in space, b being its brightest
     neighbour in the frame, and in time, p being the 99th percentile of its pixel over the frames
-    (the second largest value, in a few). u is the smallest value above 0, one count of frames that
-    were not scaled.
+    (the second largest value, in a few). u is one count.
     """
     n, height, width = frames.shape
     zingers = np.zeros(frames.shape, dtype=bool)
-    if n < FEWEST_FRAMES or min(height, width) < 3 or not (frames > 0).any():
+    if min(height, width) < 3 or not (frames > 0).any():
         return zingers
-    quantum = float(frames[frames > 0].min())
-    rank = max(2, round((1.0 - USUAL) * n))
-    usual = -np.partition(np.nan_to_num(-frames, nan=np.inf), rank - 1, axis=0)[rank - 1]
-    limit = ZINGER_RATIO * np.maximum(usual, 0.0) + ZINGER_QUANTA * quantum
+    if usual is None:
+        if n < FEWEST_FRAMES:
+            return zingers
+        usual = usual_counts(frames)
+    margin = ZINGER_QUANTA * (float(frames[frames > 0].min()) if count is None else count)
+    limit = ZINGER_RATIO * np.maximum(usual, 0.0) + margin
     for number in np.flatnonzero((frames > limit).any(axis=(1, 2))):
         frame = frames[number]
-        beside = _of_neighbours(frame, np.isnan(frame), np.nanmax)
-        stands_out = frame > ZINGER_RATIO * beside + ZINGER_QUANTA * quantum
+        beside = around(frame, np.isnan(frame), np.nanmax)
+        stands_out = frame > ZINGER_RATIO * beside + margin
         zingers[number] = (frame > limit) & stands_out
     return zingers
 
@@ -169,9 +195,9 @@ def _hot(usual: Array, error: Array, stuck: NDArray[np.bool_]) -> NDArray[np.boo
     hot = np.zeros(usual.shape, dtype=bool)
     while True:
         out = hot | stuck
-        beside = _of_neighbours(usual, out, np.nanmax)
-        margin = HOT_ERRORS * _of_neighbours(error, out, np.nanmax)
-        beyond = _of_neighbours(usual, out, np.nanmax, reach=2)
+        beside = around(usual, out, np.nanmax)
+        margin = HOT_ERRORS * around(error, out, np.nanmax)
+        beyond = around(usual, out, np.nanmax, reach=2)
         has_flank = beside > HOT_RATIO * beyond + margin
         found = hot | (~stuck & ~has_flank & (usual > HOT_RATIO * beside + margin))
         if (found == hot).all():
@@ -179,14 +205,22 @@ def _hot(usual: Array, error: Array, stuck: NDArray[np.bool_]) -> NDArray[np.boo
         hot = found
 
 
-def _of_neighbours(
+def around(
     values: Array, out: NDArray[np.bool_], reduce: Callable[..., Any], reach: int = 1
 ) -> Array:
-    """Return a statistic of the pixels that are in, at this distance; 0 where there is none."""
+    """Return a statistic of each pixel's neighbours, shape (H, W); 0 where there is none.
+
+    Parameters
+    ----------
+    values : shape (H, W)
+    out : shape (H, W), pixels that are no neighbours
+    reduce : the statistic, such as `numpy.nanmedian`
+    reach : distance of the neighbours
+    """
     height, width = values.shape
     padded = np.pad(np.where(out, np.nan, values), reach, constant_values=np.nan)
     side = range(2 * reach + 1)
-    around = [
+    neighbours = [
         padded[i : i + height, j : j + width]
         for i in side
         for j in side
@@ -194,4 +228,4 @@ def _of_neighbours(
     ]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # no neighbour at all
-        return np.asarray(np.nan_to_num(reduce(np.stack(around), axis=0), nan=0.0))
+        return np.asarray(np.nan_to_num(reduce(np.stack(neighbours), axis=0), nan=0.0))

@@ -19,6 +19,7 @@ from bl_steer.diffraction.axes import FrameAxes
 from bl_steer.diffraction.corrections import PixelWeights
 from bl_steer.diffraction.geometry import Goniometer
 from bl_steer.diffraction.grid import QGrid
+from bl_steer.diffraction.reduction import Pattern
 from bl_steer.protocols import Array
 
 __all__ = ["GriddedFrames", "GriddedMap"]
@@ -147,10 +148,21 @@ class GriddedFrames:
         ValueError
             When frames, scales or angles do not fit.
         """
+        return self.measure(frames, scales=scales, angles=angles).values
+
+    def measure(
+        self,
+        frames: Array,
+        *,
+        scales: Array,
+        angles: ArrayLike | Mapping[str, ArrayLike] | None = None,
+    ) -> Pattern:
+        """Return what `reduce` returns, with its variance: NaN where no pixel fell."""
         point = self.begin()
         point.add(frames, angles=angles, scale=scales)
         mean = point.mean.ravel()
-        return mean if np.isnan(self.empty) else np.where(np.isnan(mean), self.empty, mean)
+        values = mean if np.isnan(self.empty) else np.where(np.isnan(mean), self.empty, mean)
+        return Pattern(values, point.variance.ravel(), "counts")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that a map depends on as JSON-compatible data; masks by their sha256."""

@@ -6,14 +6,32 @@ diffractometer takes the angles as well.
 
 from __future__ import annotations
 
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 
 from bl_steer.diffraction.axes import FrameAxes
 from bl_steer.protocols import Array
 
-__all__ = ["Reduction", "SummedFrames"]
+__all__ = ["MeasuresNoise", "Pattern", "Reduction", "SummedFrames"]
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The pattern of a point, and what the reduction knows of it.
+
+    Parameters
+    ----------
+    values : shape (n_pixels,), in `unit`; NaN where nothing was measured
+    variance : shape (n_pixels,), in `unit` squared; None where it is not known
+    unit : ``"counts"`` at the nominal beam, ``"counts/s"``, or ``"arbitrary"``: then no root of a
+        value is its noise
+    """
+
+    values: Array
+    variance: Array | None = None
+    unit: Literal["counts", "counts/s", "arbitrary"] = "arbitrary"
 
 
 class Reduction(Protocol):
@@ -25,11 +43,11 @@ class Reduction(Protocol):
         ...
 
     def reduce(self, frames: Array, *, scales: Array, angles: Array | None = None) -> Array:
-        """Return the pattern of a point, shape (n_pixels,), counts at the nominal beam.
+        """Return the pattern of a point, shape (n_pixels,), NaN in cells without a measurement.
 
         Parameters
         ----------
-        frames : shape (n_frames, H, W), counts as the detector gave them
+        frames : shape (n_frames, H, W), counts as the detector gave them; NaN where it gave none
         scales : shape (n_frames,), factor of each frame to the nominal beam
         angles : shape (n_frames,), angle of the circle that turned, degrees; None where none did
 
@@ -38,6 +56,15 @@ class Reduction(Protocol):
         ValueError
             When the frames do not fit the reduction.
         """
+        ...
+
+
+@runtime_checkable
+class MeasuresNoise(Protocol):
+    """A reduction that knows the variance and the unit of its patterns."""
+
+    def measure(self, frames: Array, *, scales: Array, angles: Array | None = None) -> Pattern:
+        """Return what `Reduction.reduce` returns, with its variance and unit."""
         ...
 
 
@@ -64,7 +91,7 @@ class SummedFrames:
         return self._axes
 
     def reduce(self, frames: Array, *, scales: Array, angles: Array | None = None) -> Array:
-        """Return Σ scale · frame, row by row; the angles do not matter."""
+        """Return Σ scale · frame, row by row, NaN where a frame lacks a pixel, at any angles."""
         if frames.shape[1:] != self.axes.shape:
             raise ValueError(
                 f"frames must have the shape {self.axes.shape} of the axes of their pixels, got "
@@ -73,3 +100,11 @@ class SummedFrames:
         if (scales == scales[0]).all():
             return np.asarray(frames.sum(axis=0).ravel() * scales[0])
         return np.asarray(np.tensordot(scales, frames, axes=1).ravel())
+
+    def measure(self, frames: Array, *, scales: Array, angles: Array | None = None) -> Pattern:
+        """Return the pattern with the variance of its counts, Σ scale² · frame."""
+        return Pattern(
+            self.reduce(frames, scales=scales, angles=angles),
+            self.reduce(frames, scales=np.square(scales), angles=angles),
+            "counts",
+        )

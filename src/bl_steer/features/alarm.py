@@ -17,13 +17,14 @@ from bl_steer.protocols import Array
 __all__ = ["ResidualAlarm", "unexplained_share"]
 
 
-def unexplained_share(patterns: Array, fitted: Array) -> Array:
+def unexplained_share(patterns: Array, fitted: Array, count: Array | float = 1.0) -> Array:
     """Return how much of each pattern is neither fitted nor counting noise.
 
     Parameters
     ----------
-    patterns : x, shape (n_points, n_pixels), counts
+    patterns : x, shape (n_points, n_pixels)
     fitted : y, the same shape
+    count : c, the value of one count, of all pixels or each
 
     Returns
     -------
@@ -31,11 +32,11 @@ def unexplained_share(patterns: Array, fitted: Array) -> Array:
 
     Notes
     -----
-    sqrt(max(0, |x - y|² - Σx)) / |x|: Σx is the expected square of Poisson noise. Values that are
-    no counts are treated as if they were; where they are much below 1 the share is 0.
+    sqrt(max(0, |x - y|² - Σcx)) / |x|: Σcx is the expected square of Poisson noise. Of values that
+    are no counts, c is next to 0.
     """
     norm = np.einsum("np,np->n", patterns, patterns)
-    excess = ((patterns - fitted) ** 2).sum(axis=1) - patterns.sum(axis=1)
+    excess = ((patterns - fitted) ** 2).sum(axis=1) - (patterns * count).sum(axis=1)
     share = np.sqrt(np.maximum(excess, 0.0) / np.where(norm > 0, norm, 1.0))
     return np.asarray(np.minimum(share, 1.0), dtype=float)
 
@@ -52,7 +53,9 @@ class ResidualAlarm:
     With s the smoothing by (1, 2, 1)/4 along both axes, twice, and u = rms s(x - y) over the
     patterns of the latest fit, the surprise of a pattern is
 
-        max over pixels of s(x - y) / (u + mean(u)/2 + sqrt(max(s(y), 1))).
+        max over pixels of s(x - y) / (u + mean(u)/2 + sqrt(max(c s(y), c²))),
+
+    c being the value of one count.
 
     The alarm is raised above 1.5 times the 90th percentile of the latest 50 new patterns, taken
     before the basis has learned from them, within 5 … 20; 10 until ten have been observed.
@@ -73,9 +76,10 @@ class ResidualAlarm:
         """Take the surprises of new patterns, (n_new,): they set the threshold."""
         self._observed.extend(float(surprise) for surprise in surprises)
 
-    def surprise(self, patterns: Array, fitted: Array) -> Array:
+    def surprise(self, patterns: Array, fitted: Array, count: Array | float = 1.0) -> Array:
         """Return the surprise of each pattern: (n_points, n_pixels) twice to (n_points,)."""
-        noise = np.sqrt(np.maximum(_smooth(fitted, self._shape), 1.0))
+        noise = np.sqrt(np.maximum(_smooth(fitted, self._shape) * count, np.square(count)))
+        noise = np.maximum(noise, np.finfo(float).tiny)
         surprises = _smooth(patterns - fitted, self._shape) / (self._usual + noise)
         return np.asarray(surprises.max(axis=1), dtype=float)
 

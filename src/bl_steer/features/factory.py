@@ -12,7 +12,7 @@ from bl_steer.protocols import Feature
 __all__ = ["make_feature"]
 
 
-def make_feature(target: str, axes: FrameAxes, *, seed: int = 0) -> Feature:
+def make_feature(target: str, axes: FrameAxes, *, seed: int = 0, masks: bool = True) -> Feature:
     """Build the feature for a target on given frames.
 
     Parameters
@@ -20,6 +20,8 @@ def make_feature(target: str, axes: FrameAxes, *, seed: int = 0) -> Feature:
     target : the written form, see `bl_steer.features.target`
     axes : the frame's pixels
     seed : of features that learn
+    masks : judge cells and spikes by all patterns together (`bl_steer.features.memory`); False for
+        runs of earlier versions, which refused NaN and judged each pattern alone
 
     Raises
     ------
@@ -35,9 +37,11 @@ def make_feature(target: str, axes: FrameAxes, *, seed: int = 0) -> Feature:
     """
     parsed = parse_target(target)
     if parsed.roi is not None:
-        return RoiFeature(parsed.roi, axes)
+        return RoiFeature(parsed.roi, axes, masks=masks)
     if parsed.reference is None:
-        return TotalFeature(axes) if parsed.kind == "total" else MapFeature(axes, parsed)
+        if parsed.kind == "total":
+            return TotalFeature(axes, masks=masks)
+        return MapFeature(axes, parsed)
     if parsed.n_components is None:
-        return ReferenceFeature(parsed.reference, axes)
-    return NMFFeature(parsed.n_components, parsed.reference, axes, seed=seed)
+        return ReferenceFeature(parsed.reference, axes, masks=masks)
+    return NMFFeature(parsed.n_components, parsed.reference, axes, seed=seed, masks=masks)

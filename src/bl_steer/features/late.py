@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.factory import make_feature
+from bl_steer.features.memory import PatternMemory, memory_of
 from bl_steer.features.target import parse_target
-from bl_steer.protocols import Array, Feature, RaisesAlarm
+from bl_steer.protocols import Array, Feature, LearnsNoise, RaisesAlarm
 
 __all__ = ["LateFeature"]
 
@@ -23,10 +24,12 @@ class LateFeature:
     ----------
     target : the written form
     axes : called for the coordinates of the pixels once there is a pattern
+    masks : as `make_feature` takes it
     """
 
-    def __init__(self, target: str, axes: Callable[[], FrameAxes]) -> None:
+    def __init__(self, target: str, axes: Callable[[], FrameAxes], *, masks: bool = True) -> None:
         self.target = str(parse_target(target))
+        self._masks = masks
         self._axes = axes
         self._feature: Feature | None = None
 
@@ -45,8 +48,18 @@ class LateFeature:
             When the target does not fit the frame.
         """
         if self._feature is None:
-            self._feature = make_feature(self.target, self._axes())
+            self._feature = make_feature(self.target, self._axes(), masks=self._masks)
         return self._feature
+
+    @property
+    def memory(self) -> PatternMemory | None:
+        """What the patterns so far tell together; None before the first."""
+        return memory_of(self._feature)
+
+    def learn_noise(self, patterns: Array, variances: Array) -> None:
+        """Take the variances of patterns, both (n_new, n_pixels)."""
+        if isinstance(self.feature, LearnsNoise):
+            self.feature.learn_noise(patterns, variances)
 
     def partial_fit(self, patterns: Array) -> Self:
         """Learn from newly measured patterns, shape (n_new, n_pixels)."""

@@ -21,19 +21,17 @@ from sklearn.exceptions import ConvergenceWarning
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.alarm import ResidualAlarm, unexplained_share
+from bl_steer.features.hals import REFERENCE_WEIGHT, count_weights, weighted_factors
+from bl_steer.features.memory import PatternMemory
 from bl_steer.features.nnls import nonnegative_coefficients
 from bl_steer.features.reference import matched_filter, reference_pattern
-from bl_steer.features.roi import checked_patterns
+from bl_steer.features.roi import checked_patterns, is_blind
 from bl_steer.features.spikes import without_spikes
 from bl_steer.features.target import Reference, Target
 from bl_steer.protocols import Array
 
 __all__ = ["NMFFeature", "propose"]
 
-REFERENCE_WEIGHT = 0.2
-"""Squared norm of the reference's own row, as a share of that of all patterns. Without that row a
-rare phase has no component of its own in most fits; at .05 in one of five on simulated films with
-small hills, at .1 in one of fifty, at .2 in all (10 films, 10 to 100 patterns each)."""
 SHARED_COSINE = 0.15
 """Components more like the reference than this count as parts of it; those of other Si-Ge peaks
 have .05 to .1."""
@@ -53,10 +51,12 @@ class NMFFeature:
     axes : the frame's pixels
     seed : of the factorisation's start
     n_start : patterns before the first fit; at least 2K are waited for
+    masks : as `bl_steer.features.make_feature` takes it
 
     Attributes
     ----------
-    version : 0 before the first fit, then the number of fits
+    version : 0 before the first fit, then the number of fits; and how often, beside these, it has
+        changed which cells and counts of earlier patterns count
     components_ : shape (n_components, n_pixels), each with highest value 1; before the first fit
         the reference alone
     n_features_in_ : pixels of a pattern
@@ -67,25 +67,27 @@ class NMFFeature:
 
     Notes
     -----
-    *Fit.* scikit-learn's coordinate descent from an NNDSVD start, at `n_start` patterns and then
-    whenever their number has grown by a fifth (by five at least). Each fit starts afresh from all
-    patterns, so that a basis depends on these alone and not on the fits before it. The reference
-    is one more row of the data, its weight 20 % of all patterns' squared norm: the phase has a
-    component of its own even before it is found, and takes its true shape as its patterns outweigh
-    that row.
+    *Fit.* Over the cells that count (`bl_steer.features.memory`), each weighted by its noise
+    (`bl_steer.features.hals`), at `n_start` patterns and then whenever their number has grown by a
+    fifth (by five at least). Each fit starts afresh from all patterns, so that a basis depends on
+    these alone and not on the fits before it. The reference is one more row of the data, its weight
+    20 % of all patterns' squared norm: the phase has a component of its own even before it is
+    found, and takes its true shape as its patterns outweigh that row. Without `masks` it is
+    scikit-learn's coordinate descent from an NNDSVD start, without weights.
 
-    *Outcome.* With w the exact non-negative coefficients of pattern x, r the reference and "other"
-    the components that do not share it (cosine < .15),
+    *Outcome.* With w the exact non-negative coefficients of pattern x in the same weights, r the
+    reference and "other" the components that do not share it (cosine < .15),
 
         max(0, <x - Σ_other w_k h_k, r> / <r, r>),
 
     the counts in the reference's brightest pixel. It is the coordinate update of hierarchical
     alternating least squares with r for the anchored component, so its units and scale are the
-    same in all versions, in version 0 too (the matched filter). What no component explains stays
-    in. Where the fit has lost the reference, the outcome is the matched filter.
+    same in all versions, before the first fit too (the matched filter). What no component explains
+    stays in. Where the fit has lost the reference, the outcome is the matched filter.
 
-    *Rules for bad data.* Negative values count as 0; lone bright pixels are replaced
-    (`bl_steer.features.spikes`); NaNs are an error.
+    *Rules for bad data.* Negative values count as 0; cells that were not measured at some point
+    (NaN, a counter's largest number), hot and dead ones are left out, spikes replaced. Without
+    `masks` lone bright pixels are replaced (`bl_steer.features.spikes`), and NaN is an error.
 
     References
     ----------
@@ -102,9 +104,11 @@ class NMFFeature:
         *,
         seed: int = 0,
         n_start: int = 10,
+        masks: bool = True,
     ) -> None:
         self.target = str(Target("nmf", reference=reference, n_components=n_components))
         self.version = 0
+        self.memory = PatternMemory(axes.shape) if masks else None
         self.n_components = n_components
         self.axes = axes
         self.seed = seed
@@ -121,33 +125,49 @@ class NMFFeature:
         self._patterns: list[Array] = []
         self._n_seen = 0
         self._next_fit = max(n_start, 2 * n_components)
+        self._is_fitted = False
+        self._columns = np.ones(self.n_features_in_)
         self._alarm = ResidualAlarm(axes.shape)
+
+    def learn_noise(self, patterns: Array, variances: Array) -> None:
+        """Take the variances of patterns, both (n_new, n_pixels)."""
+        if self.memory is not None:
+            self.memory.learn_noise(patterns, variances)
 
     def partial_fit(self, patterns: Array) -> Self:
         """Take newly measured patterns, (n_new, n_pixels), and fit anew when it is time."""
-        values = self._prepared(patterns)
-        if self.version:
-            self._alarm.observe(self._alarm.surprise(values, self._fitted(values)))
-        self._patterns.append(values)
+        values = self._checked(patterns)
+        before = 0 if self.memory is None else self.memory.version
+        if self.memory is None:
+            values = self._prepared(values)
+            self._patterns.append(values)
+        else:
+            self.memory.take(values)
+            values = self._prepared(values)
+        if self._is_fitted:
+            self._alarm.observe(self._surprise(values))
         self._n_seen += len(values)
         if self._n_seen >= self._next_fit:
             self._next_fit = max(self._n_seen + 5, -(-6 * self._n_seen // 5))
-            self._fit(np.concatenate(self._patterns))
+            self._fit()
+            self.version += 1
+        elif self.memory is not None and self.memory.version > before:
+            self.version += 1
         return self
 
     def transform(self, patterns: Array) -> Array:
         """Return the outcomes, (n_points,), counts in the reference's brightest pixel."""
-        values = self._prepared(patterns)
+        values, reference = self._prepared(patterns), self.pattern * self._usable
         if self.anchor_ is None:
-            return matched_filter(values, self.pattern)
+            return matched_filter(values, reference)
         others = np.where(self._cosines() < SHARED_COSINE, 1.0, 0.0)
-        heights = matched_filter(self.components_, self.pattern) * others
-        explained = nonnegative_coefficients(values, self.components_) @ heights
-        return np.maximum(matched_filter(values, self.pattern) - explained, 0.0)
+        heights = matched_filter(self.components_, reference) * others
+        explained = self._coefficients(values) @ heights
+        return np.maximum(matched_filter(values, reference) - explained, 0.0)
 
     def coefficients(self, patterns: Array) -> Array:
         """Return the non-negative coefficients of the current components: (n_points, K)."""
-        return nonnegative_coefficients(self._prepared(patterns), self.components_)
+        return self._coefficients(self._prepared(patterns))
 
     def residual(self, patterns: Array) -> Array:
         """Return the share of each pattern that the basis leaves unexplained, 0 … 1: (n_points,).
@@ -155,47 +175,92 @@ class NMFFeature:
         Zero before the first fit. See `bl_steer.features.alarm.unexplained_share`.
         """
         values = self._prepared(patterns)
-        if not self.version:
+        if not self._is_fitted:
             return np.zeros(len(values))
-        return unexplained_share(values, self._fitted(values))
+        return unexplained_share(values, self._fitted(values), self._count)
 
     def alarm(self, patterns: Array) -> NDArray[np.bool_]:
-        """Return which patterns hold what the basis has not seen: (n_points,).
+        """Return whether each pattern holds what the basis has not seen: (n_points,).
 
-        An unseen phase, or a peak that walks out of its pattern. Never before the first fit. See
-        `bl_steer.features.alarm.ResidualAlarm` for the rule.
+        Never before the first fit, but where most of the reference lies in cells that do not
+        count. See `bl_steer.features.alarm.ResidualAlarm`.
         """
         values = self._prepared(patterns)
-        if not self.version:
-            return np.zeros(len(values), dtype=bool)
-        surprises = self._alarm.surprise(values, self._fitted(values))
-        return np.asarray(surprises > self._alarm.threshold, dtype=bool)
+        blind = is_blind(self.pattern, self._usable)
+        if not self._is_fitted:
+            return np.full(len(values), blind)
+        return np.asarray((self._surprise(values) > self._alarm.threshold) | blind, dtype=bool)
+
+    @property
+    def _usable(self) -> NDArray[np.bool_]:
+        everything = np.ones(self.n_features_in_, dtype=bool)
+        return everything if self.memory is None else self.memory.usable
+
+    @property
+    def _count(self) -> Array | float:
+        return 1.0 if self.memory is None else self.memory.count
+
+    def _checked(self, patterns: Array) -> Array:
+        return checked_patterns(patterns, self.n_features_in_, gaps=self.memory is not None)
 
     def _prepared(self, patterns: Array) -> Array:
-        values = np.maximum(checked_patterns(patterns, self.n_features_in_), 0.0)
-        return without_spikes(values, self.axes.shape)
+        values = self._checked(patterns)
+        if self.memory is None:
+            return without_spikes(np.maximum(values, 0.0), self.axes.shape)
+        return np.maximum(self.memory.cleaned(values), 0.0)
+
+    def _surprise(self, values: Array) -> Array:
+        return self._alarm.surprise(values, self._fitted(values), self._count)
+
+    def _coefficients(self, values: Array) -> Array:
+        usable = self._usable / self._columns
+        return nonnegative_coefficients(values / self._columns, self.components_ * usable)
 
     def _fitted(self, values: Array) -> Array:
-        fitted: Array = nonnegative_coefficients(values, self.components_) @ self.components_
+        fitted: Array = self._coefficients(values) @ (self.components_ * self._usable)
         return fitted
 
     def _cosines(self) -> Array:
-        norms = np.linalg.norm(self.components_, axis=1) * np.linalg.norm(self.pattern)
+        reference = self.pattern * self._usable
+        norms = np.linalg.norm(self.components_, axis=1) * np.linalg.norm(reference)
         return np.asarray(
-            self.components_ @ self.pattern / np.where(norms > 0, norms, 1.0), dtype=float
+            self.components_ @ reference / np.where(norms > 0, norms, 1.0), dtype=float
         )
 
-    def _fit(self, patterns: Array) -> None:
-        weight = np.sqrt(REFERENCE_WEIGHT) * np.linalg.norm(patterns)
-        # The reference joins as one more pattern: it draws a component to itself without fixing it.
-        named = weight * self.pattern / np.linalg.norm(self.pattern)
-        self.components_ = propose(np.vstack([patterns, named]), self.n_components, seed=self.seed)
-        self.version += 1
+    def _fit(self) -> None:
+        if self.memory is None:
+            patterns = np.concatenate(self._patterns)
+            weight = np.sqrt(REFERENCE_WEIGHT) * np.linalg.norm(patterns)
+            named = weight * self.pattern / np.linalg.norm(self.pattern)
+            rows = np.vstack([patterns, named])
+            self.components_ = propose(rows, self.n_components, seed=self.seed)
+        else:
+            patterns = self._prepared(self.memory.patterns)
+            self._factorise(patterns)
+        self._is_fitted = True
         self._alarm.learn(patterns, self._fitted(patterns))
         cosines = self._cosines()
         self.anchor_cosine_ = float(cosines.max())
         is_anchored = self.anchor_cosine_ >= MIN_COSINE
         self.anchor_ = int(cosines.argmax()) if is_anchored else None
+
+    def _factorise(self, patterns: Array) -> None:
+        """Fit the cells that count, each weighted by its noise."""
+        usable = self._usable
+        values, count = patterns[:, usable], np.broadcast_to(self._count, usable.shape)[usable]
+        self.components_ = np.zeros((self.n_components, self.n_features_in_))
+        if not values.any() or values.shape[1] < self.n_components:
+            return
+        _, self.components_[:, usable] = weighted_factors(
+            values,
+            self.n_components,
+            reference=self.pattern[usable],
+            count=count,
+            prior=1.0,
+            seed=self.seed,
+        )
+        self._columns = np.ones(self.n_features_in_)
+        self._columns[usable] = count_weights(values * count, count**2)[1]
 
 
 def propose(patterns: Array, n_components: int, *, seed: int = 0) -> Array:

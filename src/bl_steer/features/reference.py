@@ -66,7 +66,7 @@ def matched_filter(patterns: Array, pattern: Array) -> Array:
     Parameters
     ----------
     patterns : shape (n_points, n_pixels), normalised counts
-    pattern : shape (n_pixels,), highest value 1
+    pattern : shape (n_pixels,), highest value 1, 0 in cells that do not count
 
     Returns
     -------
@@ -77,21 +77,21 @@ def matched_filter(patterns: Array, pattern: Array) -> Array:
     <x, r> / <r, r>: the best linear estimate of the height of a known shape in white noise
     (Turin, IRE Trans. Inf. Theory 6 (1960) 311, doi 10.1109/TIT.1960.1057571).
     """
-    return np.asarray(patterns @ pattern / (pattern @ pattern), dtype=float)
+    return np.asarray(patterns @ pattern / (float(pattern @ pattern) or 1.0), dtype=float)
 
 
 class ReferenceFeature(LinearFeature):
-    """Outcome = matched filter with a frozen reference pattern; the version stays 0.
+    """Outcome = matched filter with a frozen reference pattern, over the cells that count.
 
     The residual is 0 by definition: one reference is not meant to explain the matrix and the
     substrate, so that the share which it leaves unexplained says nothing. For an alarm on unseen
     phases take ``nmf:K@REF``.
     """
 
-    def __init__(self, reference: Reference, axes: FrameAxes) -> None:
+    def __init__(self, reference: Reference, axes: FrameAxes, *, masks: bool = True) -> None:
         self.pattern = reference_pattern(reference, axes)
-        weights = self.pattern / (self.pattern @ self.pattern)
-        super().__init__(str(Target("ref", reference=reference)), weights, axes.shape)
+        target = str(Target("ref", reference=reference))
+        super().__init__(target, self.pattern, axes.shape, masks=masks, is_height=True)
 
 
 def freeze(path: str | Path, pattern: Array, axes: FrameAxes) -> Path:

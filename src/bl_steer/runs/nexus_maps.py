@@ -10,9 +10,10 @@ import numpy as np
 from bl_steer.diffraction import FrameAxes, GriddedFrames, GriddedMap
 from bl_steer.diffraction.recorded import record_of, reduction_of_record
 from bl_steer.protocols import Array
+from bl_steer.runs.judging import judge_points, usable
 from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
 from bl_steer.runs.nexus_groups import TEXT, new_group, new_note, new_plot
-from bl_steer.runs.points import PointResult, Points, judge_points, usable
+from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.run import Run
 from bl_steer.store import StoreError

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from bl_steer.diffraction import find_sentinels
 from bl_steer.protocols import Array
+from bl_steer.runs.readout import Exposure
 
-__all__ = ["Contrast", "DeadPixels"]
+__all__ = ["Contrast", "DeadPixels", "split_gaps"]
 
 FEW = 8
 """Points among which there must be something to tell apart, or there may be no beam."""
@@ -22,6 +27,33 @@ BRIGHT = 10.0
 """Counts that two exposures share by chance once in 11 times, √(4π · 10), at the most."""
 FROZEN = 17
 """Points in a row with one number of such counts: by chance once in 11¹⁶, 10¹⁶ times."""
+CONSTANT = 10
+"""Points after which a pixel of `BRIGHT` counts that never changed is taken for a gap: by chance
+once in 11⁹ times."""
+LEAST_SIDE = 4
+"""Pixels along the smallest block that is followed."""
+DARK_POINTS = 3
+"""Points in a row at which a block must be dark."""
+
+
+def split_gaps(exposures: Sequence[Exposure]) -> tuple[list[Exposure], list[Exposure]]:
+    """Return exposures to judge, 0 where nothing was measured, and to reduce, with NaN there.
+
+    One with a frame of which no pixel was measured is not sound.
+    """
+    judged, measured = [], []
+    for exposure in exposures:
+        absent = find_sentinels(exposure.frames)
+        if absent.any():
+            is_sound = exposure.sound and not absent.all(axis=(1, 2)).any()
+            exposure = replace(exposure, sound=is_sound)
+            frames = np.where(absent, np.nan, exposure.frames)
+            measured.append(replace(exposure, frames=frames))
+            judged.append(replace(exposure, frames=np.where(absent, 0, exposure.frames)))
+        else:
+            measured.append(exposure)
+            judged.append(exposure)
+    return judged, measured
 
 
 class DeadPixels:
@@ -33,10 +65,28 @@ class DeadPixels:
     `EXPECTED` since it last did: the lesser of its neighbours on both sides, times its own share of
     these until then. It is also dead where it shows one number of counts at `FROZEN` points in a
     row while its neighbours go on. What never counted, or never changed, is a mask and no fault.
+
+    Within a block of dead pixels no neighbour goes on, see `DeadBlocks`.
+
+    Parameters
+    ----------
+    blocks : look for blocks too
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, blocks: bool = False) -> None:
         self._before: Array | None = None
+        self._n = 0
+        self._blocks = DeadBlocks() if blocks else None
+
+    @property
+    def stuck(self) -> NDArray[np.bool_] | None:
+        """Pixels that have shown one number at all of `CONSTANT` points or more, (H, W), or None.
+
+        Where all pixels are so, nothing is known.
+        """
+        if self._before is None or self._n < CONSTANT or not self._varied.any():
+            return None
+        return np.asarray(~self._varied & (self._before >= BRIGHT))
 
     def take(self, counts: Array) -> int:
         """Return how many pixels are dead, by the next point too.
@@ -46,10 +96,11 @@ class DeadPixels:
         counts : shape (H, W), of the point, as the detector gave them
         """
         if self._before is None or self._before.shape != counts.shape:
-            self._before = None
+            self._before, self._n = None, 0
             self._counted, self._beside, self._missed = np.zeros((3, *counts.shape))
             self._frozen = np.zeros(counts.shape, dtype=np.int64)
             self._varied = np.zeros(counts.shape, dtype=bool)
+        self._n += 1
         beside = _beside(np.maximum(counts, 0.0))
         lit = counts > 0
         self._missed += beside
@@ -66,7 +117,55 @@ class DeadPixels:
         known = (self._counted >= EXPECTED) & (self._beside >= EXPECTED)
         share = np.minimum(self._counted, self._beside) / np.maximum(self._beside, 1.0)
         dark = known & (share * self._missed >= EXPECTED)
-        return int((dark | (self._frozen >= FROZEN)).sum())
+        dead = dark | (self._frozen >= FROZEN)
+        if self._blocks is not None:
+            dead |= self._blocks.take(counts) & (self._counted > 0)
+        return int(dead.sum())
+
+
+class DeadBlocks:
+    """Follow squares of pixels from point to point, of 4, 8, 16, … along a side.
+
+    Notes
+    -----
+    A block is dead where it counts nothing at `DARK_POINTS` points in a row or more, though with
+    the least that it ever counted, at `CONSTANT` points or more, it should have counted `EXPECTED`
+    at these. A block that was dark before may be dark again. Points without any count do not tell.
+    """
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+
+    def take(self, counts: Array) -> NDArray[np.bool_]:
+        """Return which pixels lie in dead blocks, of a point's counts, both (H, W)."""
+        if self._shape != counts.shape:
+            self._shape, self._n = counts.shape, 0
+            n_sides = max(0, int(np.log2(max(min(counts.shape) // LEAST_SIDE, 1)))) + 1
+            self._sides = [LEAST_SIDE * 2**k for k in range(n_sides)]
+            self._least = [np.full(_sums(counts, side).shape, np.inf) for side in self._sides]
+            self._dark = [np.zeros(least.shape, dtype=int) for least in self._least]
+        dead = np.zeros(counts.shape, dtype=bool)
+        if not counts.any():
+            return dead
+        self._n += 1
+        for side, least, dark in zip(self._sides, self._least, self._dark, strict=True):
+            sums = _sums(counts, side)
+            is_dark = sums == 0
+            least[~is_dark] = np.where(dark > 0, 0.0, np.minimum(least, sums))[~is_dark]
+            dark[:] = np.where(is_dark, dark + 1, 0)
+            told = (dark >= DARK_POINTS) & (self._n - dark >= CONSTANT)
+            # Infinity is the least of a block that never counted: it is a mask.
+            told &= np.where(np.isfinite(least), least, 0.0) * dark >= EXPECTED
+            if told.any():
+                spread = np.repeat(np.repeat(told, side, axis=0), side, axis=1)
+                dead |= spread[: counts.shape[0], : counts.shape[1]]
+        return dead
+
+
+def _sums(counts: Array, side: int) -> Array:
+    """Return the sums of the blocks; those at the far edges may be smaller."""
+    rows = np.add.reduceat(counts, np.arange(0, counts.shape[0], side), axis=0)
+    return np.asarray(np.add.reduceat(rows, np.arange(0, counts.shape[1], side), axis=1))
 
 
 class Contrast:

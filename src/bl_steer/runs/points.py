@@ -9,21 +9,17 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
-from bl_steer.diffraction import FrameAxes, Reduction, SummedFrames
+from bl_steer.diffraction import FrameAxes, MeasuresNoise, Pattern, Reduction, SummedFrames
 from bl_steer.protocols import Array
-from bl_steer.runs.pixels import Contrast, DeadPixels
-from bl_steer.runs.readout import Exposure, Readout
+from bl_steer.runs.pixels import Contrast, DeadPixels, split_gaps
+from bl_steer.runs.readout import Exposure
 
-__all__ = ["PointResult", "Points", "judge_points", "judge_sums", "usable"]
+__all__ = ["PointResult", "Points"]
 
-BLOCK = 64
-"""Points whose frames are in memory at a time."""
 LOW_BEAM = 0.1
 """Share of the usual monitor count below which there was no beam to speak of."""
 NO_BEAM = 0.01
@@ -48,8 +44,12 @@ class PointResult:
 
     Parameters
     ----------
-    pattern : shape (n_pixels,), counts at the nominal beam; None where the point cannot be used
-    problem : why it cannot: "frames" (the detector says so, or they are not finite), "beam" (none
+    pattern : shape (n_pixels,), counts at the nominal beam; None where the point cannot be used.
+        With masks, NaN in cells that were not measured
+    variance : shape (n_pixels,), of the pattern; None where the reduction does not know it
+    unit : of the pattern, as `bl_steer.diffraction.Pattern` has it
+    problem : why it cannot: "frames" (the detector says so, or they are not finite; with masks, a
+        frame, or more than half of the cells that there were, not measured), "beam" (none
         on the monitor, or, the first time, far more, or too little for a series), or, the first
         time, "empty" (no counts at all), "repeated" or "torn" (all or some rows are those of the
         exposure before); "" where it can
@@ -72,6 +72,8 @@ class PointResult:
     saturated: bool = False
     n_dead_pixels: int = 0
     unverified: bool = False
+    variance: Array | None = None
+    unit: str = "arbitrary"
 
     @property
     def alarm(self) -> bool:
@@ -91,6 +93,8 @@ class Points:
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
+    masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
+        cells that were not measured, and look for blocks of pixels that die
 
     Notes
     -----
@@ -113,13 +117,16 @@ class Points:
         min_monitor: float | None = None,
         suspicious: bool = True,
         watchful: bool = True,
+        masks: bool = True,
     ) -> None:
         self.reduction = reduction
         self.nominal_counts = nominal_counts
         self.min_monitor = min_monitor
         self._suspicious = suspicious
         self._watchful = watchful
-        self._pixels = DeadPixels()
+        self._masks = masks
+        self._most_cells = 0
+        self._pixels = DeadPixels(blocks=masks)
         self._contrast = Contrast()
         self._beam_came = False
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
@@ -146,11 +153,15 @@ class Points:
             min_monitor=0.0 if is_old else settings.get("min_monitor"),
             suspicious=suspicious and not is_old,
             watchful=bool(settings.get("watchful", False)),
+            masks=bool(settings.get("masks", False)),
         )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
+        measured = exposures
+        if self._masks and _is_image(exposures[0]):
+            exposures, measured = split_gaps(exposures)
         likeness = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
             return PointResult(None, "frames")
@@ -171,8 +182,15 @@ class Points:
         monitors = [e.monitor for e in exposures if e.monitor is not None]
         noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
         watched = self._watch(exposures) if self._watchful else {}
+        pattern = self._pattern(measured)
+        n_cells = int(np.isfinite(pattern.values).sum())
+        self._most_cells = max(self._most_cells, n_cells)
+        is_torso = self._masks and 2 * n_cells < self._most_cells
         return PointResult(
-            self._pattern(exposures),
+            None if is_torso else pattern.values,
+            "frames" if is_torso else "",
+            variance=pattern.variance,
+            unit=pattern.unit,
             noise_ratio=noise_ratio,
             withdrawn=withdrawn,
             n_empty=n_empty,
@@ -242,7 +260,7 @@ class Points:
         steady = abs(monitor - usual) <= STEADY_BEAM * usual
         return 1.0 if steady else usual / monitor, withdrawn
 
-    def _pattern(self, exposures: Sequence[Exposure]) -> Array:
+    def _pattern(self, exposures: Sequence[Exposure]) -> Pattern:
         if self.nominal_counts is None:
             self.nominal_counts = exposures[0].monitor
         scales = np.concatenate([np.full(len(e.frames), self._scale(e)) for e in exposures])
@@ -250,11 +268,12 @@ class Points:
         angles = [e.angles for e in exposures if e.angles is not None]
         if self.reduction is None:
             self.reduction = SummedFrames(FrameAxes.channels((frames.shape[1], frames.shape[2])))
-        return self.reduction.reduce(
-            frames,
-            scales=scales,
-            angles=np.concatenate(angles) if len(angles) == len(exposures) else None,
-        )
+        turned = np.concatenate(angles) if len(angles) == len(exposures) else None
+        if self._masks and (stuck := self._pixels.stuck) is not None:
+            frames[:, stuck] = np.nan
+        if self._masks and isinstance(self.reduction, MeasuresNoise):
+            return self.reduction.measure(frames, scales=scales, angles=turned)
+        return Pattern(self.reduction.reduce(frames, scales=scales, angles=turned))
 
     def _scale(self, exposure: Exposure) -> float:
         if exposure.monitor is None or self.nominal_counts is None:
@@ -290,61 +309,3 @@ def _is_saturated(frame: Array) -> bool:
     top = frame.max(where=frame != GAP, initial=0)
     n = int((frame == top).sum())
     return bool(top >= BRIGHT and SATURATED_PIXELS <= n <= frame.size // 2)
-
-
-def judge_points(
-    points: Points,
-    readout: Readout,
-    table: Mapping[str, NDArray[Any]],
-    events_of: Sequence[NDArray[np.int_]],
-    frames: Any,
-) -> list[PointResult]:
-    """Judge points of a stored run.
-
-    Parameters
-    ----------
-    points : judges them
-    readout : which columns of the table hold what
-    table : the run's stream ``primary``, by column
-    events_of : rows of the table that belong to each point
-    frames : of the events, shape (n_events, n_frames, H, W), read block by block; None where a
-        number is steered on
-    """
-    results = []
-    for first in range(0, len(events_of), BLOCK):
-        block = events_of[first : first + BLOCK]
-        rows = np.concatenate(block)
-        stacks = {} if frames is None else dict(zip(rows, frames[rows], strict=True))
-        for events in block:
-            exposures = [
-                readout.exposure(
-                    {k: column[row] for k, column in table.items()}, partial(stacks.get, row)
-                )
-                for row in events
-            ]
-            results.append(points.take(exposures))
-    return results
-
-
-def judge_sums(
-    start: Mapping[str, Any],
-    readout: Readout,
-    table: Mapping[str, NDArray[Any]],
-    events_of: Sequence[NDArray[np.int_]],
-    total: str,
-) -> list[PointResult]:
-    """Judge points of a stored run whose frames are gone by their sums, the column `total`.
-
-    No frame can then be told from the one before.
-    """
-    points = Points.from_start(start, suspicious=False)
-    totals = table[total]
-    images = np.stack([totals, np.zeros(len(totals))], axis=1)[:, None, None]
-    return judge_points(points, readout, table, events_of, images)
-
-
-def usable(results: Sequence[PointResult]) -> NDArray[np.bool_]:
-    """Return which points gave a pattern that no later one withdrew, shape (n,)."""
-    mask = np.array([result.pattern is not None for result in results], dtype=bool)
-    mask[[point for result in results for point in result.withdrawn]] = False
-    return mask

@@ -16,7 +16,8 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.points import PointResult, Points, judge_points, judge_sums, usable
+from bl_steer.runs.judging import judge_points, judge_sums, usable
+from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.tables import (
     PRIMARY,

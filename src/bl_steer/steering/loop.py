@@ -17,18 +17,21 @@ import numpy as np
 from bl_steer import features
 from bl_steer.agents import AXIS_NAMES, Space, SpaceExhausted, make_agent
 from bl_steer.diffraction import FrameAxes
+from bl_steer.features.memory import memory_of
 from bl_steer.protocols import (
     Agent,
     Array,
     ExplainsDecisions,
     Explanation,
     Feature,
+    LearnsNoise,
     Point,
     RaisesAlarm,
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
 from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest
+from bl_steer.steering.masks import Mask, mask_of
 from bl_steer.steering.suggestions import next_suggestion
 
 __all__ = ["MAX_RETAKES", "Steering", "build_steering", "check_alive"]
@@ -82,6 +85,7 @@ class Steering:
         self._alarm = False
         self._learning_s = (0.0, 0.0)
         self._exhausted = False
+        self._mask_version = 0
 
     @property
     def n_observed(self) -> int:
@@ -122,6 +126,8 @@ class Steering:
         self._measured_as.append(self._n_observed - 1)
         wall, cpu = time.perf_counter(), time.thread_time()
         version = self.feature.version
+        if result.variance is not None and isinstance(self.feature, LearnsNoise):
+            self.feature.learn_noise(pattern[None], result.variance[None])
         self.feature.partial_fit(pattern[None])
         if self.feature.version != version:
             # A new basis gives every earlier point another outcome: the agent gets them all again.
@@ -205,6 +211,14 @@ class Steering:
             self._ids.add(identity)
             self._pending = {"_id": identity, **position}
             self._explanation = Explanation(reason="agent")
+
+    def new_mask(self) -> Mask | None:
+        """Return what of the patterns does not count, if that has changed since the last call."""
+        memory = memory_of(self.feature)
+        if memory is None or memory.version == self._mask_version:
+            return None
+        self._mask_version = memory.version
+        return mask_of(memory, self._n_observed)
 
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""
@@ -296,8 +310,9 @@ def build_steering(
 
     Parameters
     ----------
-    settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``, and
-        ``grid`` as `Space.from_dict` takes it
+    settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
+        ``grid`` as `Space.from_dict` takes it, and ``masks`` as `make_feature` does; without, as
+        in runs of earlier versions, each pattern is judged alone
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -306,10 +321,11 @@ def build_steering(
     if agent is None:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
     target = str(settings["target"])
+    masks = bool(settings.get("masks", False))
     feature: Feature = (
-        features.LateFeature(target, axes)
+        features.LateFeature(target, axes, masks=masks)
         if callable(axes)
-        else features.make_feature(target, axes)
+        else features.make_feature(target, axes, masks=masks)
     )
     return Steering(
         agent,

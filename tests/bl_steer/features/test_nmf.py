@@ -77,11 +77,11 @@ def test_fits_come_whenever_the_patterns_have_grown_by_a_fifth() -> None:
     assert feature.version == len(fits)
 
 
-def test_everything_at_once_equals_batch_nmf_of_scikit_learn() -> None:
+def test_everything_at_once_without_masks_equals_batch_nmf_of_scikit_learn() -> None:
     from sklearn.decomposition import NMF
 
     patterns, _ = mixed(40, seed=2)
-    feature = NMFFeature(4, GE_RICH, FRAME, seed=7).partial_fit(patterns)
+    feature = NMFFeature(4, GE_RICH, FRAME, seed=7, masks=False).partial_fit(patterns)
     named = np.sqrt(0.2) * np.linalg.norm(patterns) * feature.pattern
     rows = np.vstack([patterns, named / np.linalg.norm(feature.pattern)])
     model = NMF(4, init="nndsvda", tol=1e-4, max_iter=200, random_state=7).fit(rows)
@@ -112,13 +112,14 @@ def test_same_calls_give_the_same_state_bit_for_bit() -> None:
 
 def test_all_is_non_negative_and_negative_values_count_as_zero() -> None:
     patterns, _ = mixed(30, seed=5)
-    feature = NMFFeature(4, GE_RICH, FRAME).partial_fit(patterns - 3.0)
+    feature = NMFFeature(4, GE_RICH, FRAME, masks=False).partial_fit(patterns - 3.0)
     assert feature.components_.min() >= 0
     assert feature.coefficients(patterns).min() >= 0
     assert feature.transform(patterns).min() >= 0
     share = feature.residual(patterns)
     assert ((share >= 0) & (share <= 1)).all()
-    clipped = NMFFeature(4, GE_RICH, FRAME).partial_fit(np.maximum(patterns - 3.0, 0.0))
+    clipped = NMFFeature(4, GE_RICH, FRAME, masks=False)
+    clipped.partial_fit(np.maximum(patterns - 3.0, 0.0))
     np.testing.assert_array_equal(feature.components_, clipped.components_)
 
 

@@ -52,20 +52,27 @@ def test_roi_sums_the_counts_of_pixel_centres_inside() -> None:
 
 
 def test_zinger_does_not_reach_a_two_dimensional_outcome() -> None:
-    frame = np.random.default_rng(0).poisson(2.0, (1, 33 * 33)).astype(float)
-    hit = frame.copy()
-    hit[0, 500] = 5000.0
+    frames = np.random.default_rng(0).poisson(2.0, (10, 33 * 33)).astype(float)
+    hit = frames.copy()
+    hit[3, 500] = 5000.0
     for target in ("total", "roi:2.24,2.345,2.24,2.345", "ref:x=0.45"):
-        feature = make_feature(target, FRAME)
-        np.testing.assert_allclose(feature.transform(hit), feature.transform(frame), rtol=0.01)
+        for feature in (
+            make_feature(target, FRAME).partial_fit(hit),
+            make_feature(target, FRAME, masks=False),
+        ):
+            np.testing.assert_allclose(feature.transform(hit), feature.transform(frames), rtol=0.01)
 
 
 def test_nan_and_wrong_shape_are_refused() -> None:
     feature = make_feature("total", SPECTRUM)
     bad = np.zeros((3, 131))
     bad[1, 5] = np.nan
+    assert feature.transform(bad).tolist() == [0.0, 0.0, 0.0]
     with pytest.raises(ValueError, match=r"must be finite, got NaN or infinity in row 1; measure"):
-        feature.transform(bad)
+        make_feature("total", SPECTRUM, masks=False).transform(bad)
+    bad[1] = np.nan
+    with pytest.raises(ValueError, match=r"must hold finite numbers, got none in row 1; measure"):
+        feature.partial_fit(bad)
     with pytest.raises(ValueError, match=r"shape \(n_points, 131\), got \(1, 131, 1\); flatten"):
         feature.partial_fit(np.zeros((1, 131, 1)))
 

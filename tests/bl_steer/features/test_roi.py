@@ -78,7 +78,7 @@ def test_linear_features_learn_nothing_and_expect_everything() -> None:
 
 
 def test_a_zinger_counts_nothing() -> None:
-    feature = TotalFeature(FrameAxes.channels((5, 5)))
+    feature = TotalFeature(FrameAxes.channels((5, 5)), masks=False)
     frame = np.full((1, 25), 2.0)
     struck = frame.copy()
     struck[0, 12] = 5000.0

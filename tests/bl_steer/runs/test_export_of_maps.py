@@ -13,7 +13,7 @@ from bluesky import RunEngine
 
 from bl_steer.diffraction import GriddedFrames, QGrid
 from bl_steer.runs import Run, export_run
-from bl_steer.runs.points import usable
+from bl_steer.runs.judging import usable
 from plans import find_hotspot
 from plans.stubs.per_point import rocking_scan, rocking_sweep
 from simulators.film import FilmOnDetector, SigeFilm, SimulatedBeamline

@@ -123,3 +123,50 @@ def test_a_beam_that_may_have_been_away_all_the_time_is_unverified() -> None:
     points = Points()
     judged(points, 0.003, 3.0, 3.0)
     assert not any(unverified(points)), "it has come"
+
+
+def images(n: int) -> Any:
+    return RNG.poisson(6.0, (n, 1, 16, 16)).astype(np.uint32)
+
+
+def test_a_gap_is_no_count_and_leaves_no_alarm() -> None:
+    points, stack = Points(), images(30)
+    stack[:, :, 5] = 2**32 - 1
+    results = [points.take([Exposure(frame)]) for frame in stack]
+    for result, frame in zip(results, stack, strict=True):
+        assert result.pattern is not None
+        pattern = result.pattern.reshape(16, 16)
+        assert np.isnan(pattern[5]).all()
+        np.testing.assert_array_equal(np.delete(pattern, 5, 0), np.delete(frame[0], 5, 0))
+        assert (result.unit, result.problem, result.alarm) == ("counts", "", False)
+        np.testing.assert_array_equal(result.variance, result.pattern)
+
+
+def test_a_gap_in_another_type_is_told_by_ten_points() -> None:
+    points, stack = Points(), images(12).astype(np.int32)
+    stack[:, :, 5] = 65535
+    last = [points.take([Exposure(frame)]).pattern for frame in stack][-1]
+    assert last is not None
+    assert np.isnan(last.reshape(16, 16)[5]).all()
+    assert np.isfinite(np.delete(last.reshape(16, 16), 5, 0)).all()
+
+
+def test_a_frame_that_was_not_measured_is_dead_and_a_torso_too() -> None:
+    points, (first, nothing, torso, last) = Points(), images(4).astype(float)
+    nothing[:] = np.nan
+    torso[:, :9] = np.nan
+    problems = [points.take([Exposure(f)]).problem for f in (first, nothing, torso, last)]
+    assert problems == ["", "frames", "frames", ""]
+
+
+@pytest.mark.parametrize("rows", [slice(0, 8), slice(4, 8)], ids=["half", "inside"])
+def test_a_block_that_dies_is_told_in_whole_and_dim_frames_are_not(rows: slice) -> None:
+    points, stack = Points(), images(40)
+    stack[20:, :, rows, 4:12] = 0
+    told = [points.take([Exposure(frame)]).n_dead_pixels for frame in stack]
+    assert told[19] == 0
+    n_rows = len(range(16)[rows])
+    assert told[25] == 8 * n_rows
+    dim = Points()
+    shown = RNG.poisson(0.05, (60, 1, 16, 16))
+    assert not any(dim.take([Exposure(frame)]).n_dead_pixels for frame in shown)

@@ -88,7 +88,10 @@ class SteeringAdvice:
                 "of map_sample or find_hotspot"
             )
         x, y = runs.plane_of(run)
-        arrays = {"x": x, "y": y, "value": run.patterns().sum(axis=1)}
+        patterns = run.patterns()
+        measured = np.isfinite(patterns).any(axis=1)  # a cell may be NaN, and a dead point is
+        value = np.where(measured, np.nansum(patterns, axis=1), np.nan)
+        arrays = {"x": x, "y": y, "value": value}
         if (run.noise_ratios != 1.0).any():
             arrays["noise_ratio"] = run.noise_ratios
         unit = str(run.start.get("sample", {}).get("unit", "um"))

@@ -65,7 +65,7 @@ class MapComponents:
     *Fit.* Negative values count as 0. Pixels that are hot or dead, and zingers, as told by all
     patterns together (`bl_steer.diffraction.find_bad_pixels`, `find_zingers`), are left out, as are
     cells that are NaN. Rows and columns are weighted by their noise
-    (`bl_steer.analysis.components.nmf`). A reference is one more row while fitting, as in
+    (`bl_steer.features.hals`). A reference is one more row while fitting, as in
     `bl_steer.features.NMFFeature`, so that a rare phase gets a component of its own. The
     coefficients of all points are then the exact non-negative least-squares solution.
 

@@ -13,13 +13,11 @@ import sklearn.decomposition  # noqa: F401  before single_thread, which limits w
 from numpy.typing import NDArray
 
 from bl_steer.analysis.components.analysis import ComponentParams
-from bl_steer.analysis.components.nmf import count_weights, factorise_nonnegative
 from bl_steer.analysis.components.ranks import rank_table, whole_counts
 from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
-from bl_steer.features.nmf import REFERENCE_WEIGHT
-from bl_steer.features.nnls import nonnegative_coefficients
+from bl_steer.features.hals import weighted_factors
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Array, Table
 
@@ -86,7 +84,9 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     reference = None
     if params.reference:
         reference = reference_pattern(parse_reference(params.reference), axes)[pixels]
-    components, coefficients = _weighted(data[:, pixels], params, reference)
+    coefficients, components = weighted_factors(
+        data[:, pixels], params.n_components, reference=reference, seed=params.seed
+    )
     order = np.argsort(-coefficients.sum(axis=0) * components.sum(axis=1), kind="stable")
     components, coefficients = components[order], coefficients[:, order]
     cosines = np.full(len(components), np.nan)
@@ -107,28 +107,6 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
         int(zingers.sum()),
         left_out,
     )
-
-
-def _weighted(
-    patterns: Array, params: ComponentParams, reference: Array | None
-) -> tuple[Array, Array]:
-    """Return components (K, n_pixels), highest value 1, and coefficients (n_points, K)."""
-    rows, columns = count_weights(patterns)
-    weighted = patterns / rows[:, None] / columns
-    data: NDArray[np.float64] = weighted
-    if reference is not None:
-        # One more row, as in NMFFeature: a rare phase gets a component of its own.
-        row = reference / columns
-        norm = float(np.sqrt(np.nansum(weighted**2)))
-        row = np.sqrt(REFERENCE_WEIGHT) * norm * row / max(float(np.linalg.norm(row)), 1e-300)
-        data = np.vstack([weighted, row])
-    fitted, components = factorise_nonnegative(data, params.n_components, seed=params.seed)
-    filled = np.where(np.isfinite(weighted), weighted, (fitted @ components)[: len(weighted)])
-    coefficients = nonnegative_coefficients(filled, components) * rows[:, None]
-    components = components * columns
-    heights = components.max(axis=1)
-    heights = np.where(heights > 0, heights, 1.0)
-    return components / heights[:, None], coefficients * heights
 
 
 def component_table(fit: Factorisation, axes: FrameAxes, params: ComponentParams) -> Table:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bl_steer.analysis.components.nmf import count_weights, factorise_nonnegative
+from bl_steer.features.hals import count_weights, factorise_nonnegative
 from bl_steer.protocols import Array, Table
 
 __all__ = ["knee_of", "rank_table", "whole_counts"]

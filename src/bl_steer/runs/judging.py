@@ -1,0 +1,79 @@
+"""The points of a stored run, judged as the plan judged them.
+
+`bl_steer.runs.points` has the rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.runs.points import PointResult, Points
+from bl_steer.runs.readout import Readout
+
+__all__ = ["judge_points", "judge_sums", "usable"]
+
+BLOCK = 64
+"""Points whose frames are in memory at a time."""
+
+
+def judge_points(
+    points: Points,
+    readout: Readout,
+    table: Mapping[str, NDArray[Any]],
+    events_of: Sequence[NDArray[np.int_]],
+    frames: Any,
+) -> list[PointResult]:
+    """Judge points of a stored run.
+
+    Parameters
+    ----------
+    points : judges them
+    readout : which columns of the table hold what
+    table : the run's stream ``primary``, by column
+    events_of : rows of the table that belong to each point
+    frames : of the events, shape (n_events, n_frames, H, W), read block by block; None where a
+        number is steered on
+    """
+    results = []
+    for first in range(0, len(events_of), BLOCK):
+        block = events_of[first : first + BLOCK]
+        rows = np.concatenate(block)
+        stacks = {} if frames is None else dict(zip(rows, frames[rows], strict=True))
+        for events in block:
+            exposures = [
+                readout.exposure(
+                    {k: column[row] for k, column in table.items()}, partial(stacks.get, row)
+                )
+                for row in events
+            ]
+            results.append(points.take(exposures))
+    return results
+
+
+def judge_sums(
+    start: Mapping[str, Any],
+    readout: Readout,
+    table: Mapping[str, NDArray[Any]],
+    events_of: Sequence[NDArray[np.int_]],
+    total: str,
+) -> list[PointResult]:
+    """Judge points of a stored run whose frames are gone by their sums, the column `total`.
+
+    No frame can then be told from the one before.
+    """
+    points = Points.from_start(start, suspicious=False)
+    totals = table[total]
+    images = np.stack([totals, np.zeros(len(totals))], axis=1)[:, None, None]
+    return judge_points(points, readout, table, events_of, images)
+
+
+def usable(results: Sequence[PointResult]) -> NDArray[np.bool_]:
+    """Return which points gave a pattern that no later one withdrew, shape (n,)."""
+    mask = np.array([result.pattern is not None for result in results], dtype=bool)
+    mask[[point for result in results for point in result.withdrawn]] = False
+    return mask

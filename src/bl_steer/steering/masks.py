@@ -1,0 +1,45 @@
+"""What of the patterns does not count, as a run records it: a row of the stream ``masks``.
+
+The mask is told by the patterns alone (`bl_steer.features.memory`), so that a replay finds the
+same; the row is for whoever reads the run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+
+from bl_steer.features.memory import PatternMemory
+
+__all__ = ["Mask", "mask_of"]
+
+
+@dataclass(frozen=True)
+class Mask:
+    """What does not count once a number of points has been measured; a row for each change."""
+
+    points: int
+    """Points measured so far."""
+    n_left_out: int
+    """Cells of the pattern that do not count: not measured at some point, hot, dead or stuck."""
+    n_spikes: int
+    """Counts of single patterns that are taken for spikes."""
+    masked_share: float
+    """Share of all counts so far that lies in hot cells and spikes, 0 … 1."""
+    left_out: str
+    """The cells as JSON, ``[[first, number], …]`` of the pattern row by row."""
+
+
+def mask_of(memory: PatternMemory, points: int) -> Mask:
+    """Return the row for what a feature leaves out after so many points."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~memory.usable, [False]]).astype(int)))
+    first, end = edges[::2], edges[1::2]
+    return Mask(
+        points=points,
+        n_left_out=int((~memory.usable).sum()),
+        n_spikes=memory.n_spikes,
+        masked_share=memory.masked_share,
+        left_out=json.dumps(np.stack([first, end - first], axis=1).tolist()),
+    )
