@@ -106,6 +106,7 @@ class FilmOnDetector:
     the volume of reciprocal space that a pixel in the middle of the detector sweeps while the
     `rocked` circle turns by `SCAN_DEG`, so that a whole scan counts what the map of the fast mode
     counts in the same time. Pixels at the edge of the detector see less, by their solid angle.
+    A turn of 180° about the normal brings the reflection on the other side; there are no more.
     Refraction, absorption and multiple scattering are left out.
 
     Examples
@@ -180,9 +181,11 @@ class FilmOnDetector:
         stand = self._stand(rocking_deg, angles)
         turns, offsets = self.goniometer.matrices(self.goniometer.angle_table(stand))
         frame = self.goniometer.reference_frame
-        places = Surroundings(self._directions @ (frame @ turns[0]).T + frame @ offsets[0])
+        q = self._directions @ (frame @ turns[0]).T + frame @ offsets[0]
+        side = -1.0 if q[:, 0].mean() < 0.0 else 1.0
+        places = Surroundings(q * [side, side, 1.0])
         spots = zip(np.atleast_1d(x).astype(float), np.atleast_1d(y).astype(float), strict=True)
-        frames = [self._density(*spot, places, stand) for spot in spots]
+        frames = [self._density(*spot, places, stand, side) for spot in spots]
         background = self.film.settings.background_rate * np.prod(self.film.axes.shape)
         photons = np.reshape(frames, (-1, *self.axes.shape)) * self._volume
         return np.asarray(photons + background / self._solid_angle.size * self._solid_angle)
@@ -225,25 +228,31 @@ class FilmOnDetector:
         return stand
 
     def _density(
-        self, x: float, y: float, places: Surroundings, stand: Mapping[str, float]
+        self, x: float, y: float, places: Surroundings, stand: Mapping[str, float], side: float
     ) -> Array:
-        """Return what a spot scatters into a unit of reciprocal space, counts/s Å³."""
+        """Return what a spot scatters into a unit of reciprocal space, counts/s Å³.
+
+        Behind the normal, with `side` -1, lies the reflection that a turn of 180° about it brings
+        to where this one was: seen from there, what leans to the right leans to the left.
+        """
         effects, film = self.effects, self.film
         turned = stand[self.goniometer.rocked] - self.aligned[self.goniometer.rocked]
         nodes, lit = self._lit(stand)
         drift = np.array(effects.drift_um_per_deg) * turned
         xs, ys = np.array([[x], [y]]) + drift[:, None] + nodes.T
         q, rates = film.peaks(xs, ys)
+        if side < 0.0:
+            q = _leaning(q, -2.0 * film.tilts(xs, ys))
         power = np.ones_like(rates)
         if effects.structure_factor:
             power = _scattering_power(film.composition(xs, ys))
         rates = film.settings.flux * rates * power / len(xs)
-        total = self._film(xs, ys, q[:, 1:], lit * rates[:, 1:]).density(
+        total = self._film(xs, ys, q[:, 1:], lit * rates[:, 1:], side).density(
             places, tails=effects.tails
         )
         return total + self._substrate(places, q[0, 0], float(rates[:, 0].sum()))
 
-    def _film(self, x: Array, y: Array, q: Array, rates: Array) -> MosaicPeaks:
+    def _film(self, x: Array, y: Array, q: Array, rates: Array, side: float) -> MosaicPeaks:
         """Return the peaks of the three populations of the film at n places, (n, 3, …)."""
         fields, effects = self.film.fields, self.effects
         across, twist, mosaic = (
@@ -257,7 +266,7 @@ class FilmOnDetector:
             q.reshape(-1, 2),
             np.stack([radial, angular, out_of_plane], axis=-1).reshape(-1, 3),
             rates.ravel(),
-            (effects.tilt_across_deg * across[:, None] * FOLLOWS).ravel(),
+            (side * effects.tilt_across_deg * across[:, None] * FOLLOWS).ravel(),
             (effects.twist_deg * twist[:, None] * FOLLOWS).ravel(),
         )
 
@@ -318,6 +327,13 @@ def _surface(shape: tuple[int, int]) -> Goniometer:
     pixel = (DETECTOR_MM / height, DETECTOR_MM / width)
     middle = ((height - 1) / 2, (width - 1) / 2)
     return preset("4S+2D", detector=Detector(shape, ("z-", "x+"), pixel, DISTANCE_MM, middle))
+
+
+def _leaning(q: Array, tilt_deg: Array) -> Array:
+    """Return positions (…, 2) that lean further towards +q_par, as `peak_position` has it."""
+    cosine, sine = np.cos(np.radians(tilt_deg)), np.sin(np.radians(tilt_deg))
+    par, perp = q[..., 0], q[..., 1]
+    return np.stack([par * cosine + perp * sine, perp * cosine - par * sine], axis=-1)
 
 
 def _scattering_power(x_ge: Array) -> Array:

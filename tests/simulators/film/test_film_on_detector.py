@@ -181,6 +181,27 @@ def test_a_twist_moves_peaks_across_the_map_and_leaves_the_map_as_it_is() -> Non
     np.testing.assert_allclose(moved[1], means[0][0] * np.radians(twist) * share, rtol=0.1)
 
 
+def test_half_a_turn_about_the_normal_shows_tilts_with_the_other_sign() -> None:
+    film = film_of(replace(Effects.none(), substrate_gain=0.0))
+    x, y = film.grid
+    spot = int(film.film.fields.matrix_tilt_deg(x, y).argmax())
+    place = x[[spot]], y[[spot]]
+    _, rates = film.film.peaks(*place)
+    tilt = film.film.tilts(*place)
+    leans = []
+    for phi in (0.0, 180.0):
+        frames = np.concatenate([film.rates(*place, angles={"mu": mu, "phi": phi}) for mu in MUS])
+        stand = {**ALIGNED, "phi": phi}
+        along, across, normal = SURFACE.facing(stand).components(SURFACE.q({**stand, "mu": MUS}))
+        weights = frames - background(film) * film._solid_angle
+        par = np.average(np.hypot(along, across), weights=weights)
+        leans.append(np.degrees(np.arctan2(par, np.average(normal, weights=weights))))
+        assert weights.sum() > 1000.0
+    expected = np.average(tilt[0, 1:], weights=rates[0, 1:])
+    assert expected > 0.1
+    np.testing.assert_allclose(leans[0] - leans[1], 2.0 * expected, rtol=0.1)
+
+
 @pytest.mark.parametrize(
     ("effects", "ratio"),
     [
