@@ -212,12 +212,9 @@ def find_hotspot(
     }
     if isinstance(reduction, GriddedFrames):
         settings["reduction_settings"] = record_of(reduction)
-    steering = build_steering(
-        settings, reader.axes_of_pattern(), agent=None if isinstance(agent, str) else agent
-    )
-    hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
-
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
+    own_agent = None if isinstance(agent, str) else agent
+    hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     def finish() -> MsgGenerator[None]:
         hotspot = yield from think(executor, lambda: _summarise(steering, reader))
@@ -241,6 +238,10 @@ def find_hotspot(
         yield from run()
 
     try:
+        # Off the loop: the first agent of a process loads its libraries, which takes seconds.
+        steering: Steering = yield from think(
+            executor, lambda: build_steering(settings, reader.axes_of_pattern(), agent=own_agent)
+        )
         yield from reader.prepared(whole)
     finally:
         executor.shutdown(wait=False)  # a halt does not wait for a thought

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import sys
 from collections import ChainMap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from bluesky import RunEngine
+from bluesky.utils import DefaultDuringTask
 
 from bl_steer.processing import check_requests
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
@@ -20,18 +21,22 @@ BLUESKYS_OWN = frozenset({"scan_id", "versions"})
 """Reserved keys that the RunEngine itself puts into ``RE.md``."""
 
 
-def make_run_engine(store: Store, sample: Mapping[str, Any], *, analyses: bool) -> RunEngine:
+def make_run_engine(
+    store: Store, sample: Mapping[str, Any], *, analyses: bool, at_rest: Callable[[], None]
+) -> RunEngine:
     """Return a RunEngine that stores its runs and counts on in the store's scan ids.
 
     Parameters
     ----------
     sample : what is known of it, for the start document of each run
     analyses : refuse runs that ask for analyses that do not exist
+    at_rest : called, in the thread of whoever called RE, before it returns
     """
     metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
     run_engine = RunEngine(
         metadata,
         call_returns_result=not _serves_queue(),
+        during_task=_AtRest(at_rest),
         scan_id_source=store.metadata.next_scan_id,
         md_validator=_no_check,
         md_normalizer=partial(_begin_run, store, sample, analyses),
@@ -40,6 +45,24 @@ def make_run_engine(store: Store, sample: Mapping[str, Any], *, analyses: bool) 
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine
+
+
+class _AtRest(DefaultDuringTask):
+    """Do what is to be done before the prompt is back; the RunEngine's loop waits for none of it.
+
+    Parameters
+    ----------
+    then : does it
+    """
+
+    def __init__(self, then: Callable[[], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._then = then
+
+    def block(self, blocking_event: Any) -> None:
+        """Wait until the plan is over, or paused."""
+        super().block(blocking_event)  # type: ignore[no-untyped-call]
+        self._then()
 
 
 def end_run_engine(run_engine: RunEngine) -> None:

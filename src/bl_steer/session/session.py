@@ -90,14 +90,18 @@ class Session:
         self._close_store = close_store
         self._watching: list[int] = []
         self._analyses = BackgroundAnalyses(store, show=progress)
-        self.RE = make_run_engine(store, instrument.sample, analyses=analyses)
+        self._over: list[str] = []
+        """Runs that are over and not summed up yet."""
+        self.RE = make_run_engine(
+            store, instrument.sample, analyses=analyses, at_rest=self._at_rest
+        )
         if diffractometer := instrument.devices.get("diffractometer"):
             self.RE.preprocessors.append(Baseline([diffractometer]))
         self.RE.preprocessors.append(StopReasons(self.RE))
         self.RE.preprocessors.append(self._frames_folder)
         if progress:
             self.watch(plotting.Progress())
-            self.watch(self._tell_durations)
+            self.watch(self._note_end)
         if analyses:
             self.watch(self._analyses.follow)
         self._log = None if log_file is None else SessionLog(log_file)
@@ -121,16 +125,21 @@ class Session:
             raise KeyboardInterrupt from None
         return result.run_start_uids[0], result.plan_result
 
-    def _tell_durations(self, name: str, doc: Mapping[str, Any]) -> None:
-        """Write what a steered run or a map spent its time on, when it is over."""
-        if name != "stop":
-            return
-        try:  # what only watches stops no run
-            run = Run.from_record(self.store.record_dir / f"{doc['run_start']}.jsonl")
-            if run.steering:
-                sys.stderr.write(f"{durations_of(run)}\n")
-        except Exception:
-            logger.exception("the summary of the run's time could not be made")
+    def _note_end(self, name: str, doc: Mapping[str, Any]) -> None:
+        if name == "stop":
+            self._over.append(doc["run_start"])
+
+    def _at_rest(self) -> None:
+        """Let the catalogue have what was measured; write what the runs spent their time on."""
+        self.store.settle()
+        while self._over:
+            uid = self._over.pop(0)
+            try:  # what only watches stops no run
+                run = Run.from_record(self.store.record_dir / f"{uid}.jsonl")
+                if run.steering:
+                    sys.stderr.write(f"{durations_of(run)}\n")
+            except Exception:
+                logger.exception("the summary of the run's time could not be made")
 
     def _stop_if_paused(self) -> None:
         if self.RE.state == "paused":

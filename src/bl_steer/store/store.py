@@ -56,7 +56,7 @@ class Store:
         batch_size: int = BATCH_SIZE,
     ) -> None:
         self.path = path
-        self.catalog = catalog
+        self._catalog = catalog
         self.metadata = RunMetadata(path / "metadata.json")
         """For ``RunEngine(store.metadata)``: scan ids go on counting from session to session."""
         self._close_catalog = close_catalog
@@ -150,6 +150,16 @@ class Store:
             readable=None,
             batch_size=batch_size,
         )
+
+    @property
+    def catalog(self) -> Any:
+        """Tiled's client of the runs, once it has every run that is over."""
+        self.settle()
+        return self._catalog
+
+    def settle(self) -> None:
+        """Wait until the catalogue has every run that is over, 10 s at most; the log says more."""
+        self._writer.settle()
 
     @property
     def record_dir(self) -> Path:

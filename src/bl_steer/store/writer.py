@@ -36,8 +36,8 @@ class CatalogueWriter:
     on_done : called with a run's uid when its last document was dealt with
     check_frames : see after each run whether the catalogue's server can read the files that the
         run refers to, and warn where it cannot
-    patience_s : how long a stop document waits for the catalogue, so that the run is there when
-        the RunEngine returns; a slower catalogue is completed in the background
+    patience_s : how long `settle` and `close` wait; a slower catalogue is completed in the
+        background
     gives_up : leave a catalogue that does not answer when the writer is closed. One in this
         process must not be closed while it works: its threads would never end
     """
@@ -61,17 +61,27 @@ class CatalogueWriter:
         self._queue: queue.SimpleQueue[_Item | None] = queue.SimpleQueue()
         self._runs: dict[str, Any] = {}
         self._thread: threading.Thread | None = None
+        self._latest_stop: _Item | None = None
 
     def put(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
-        """Queue a document; for a stop document, wait until the catalogue has the run."""
+        """Queue a document: the RunEngine's loop waits for nothing, or a pause would too."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="catalogue", daemon=True)
             self._thread.start()
         item = _Item(uid, name, dict(doc))
         self._queue.put(item)
-        if name == "stop" and not item.done.wait(self._patience_s):
+        if name == "stop":
+            self._latest_stop = item
+
+    def settle(self) -> None:
+        """Wait until the catalogue has every run that is over, as far as patience goes."""
+        item = self._latest_stop
+        if item is None or threading.current_thread() is self._thread:
+            return
+        if not item.done.wait(self._patience_s):
+            self._latest_stop = None  # waited for once
             logger.warning(
-                "run %s is still on its way into the catalogue; its record is complete", uid
+                "run %s is still on its way into the catalogue; its record is complete", item.uid
             )
 
     def close(self) -> None:
