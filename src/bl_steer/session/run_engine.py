@@ -41,7 +41,7 @@ def make_run_engine(
         md_validator=_no_check,
         md_normalizer=partial(_begin_run, store, sample, analyses),
     )
-    store.subscribe_to(run_engine)
+    store.subscribe_to(run_engine, waits=False)
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine

@@ -57,6 +57,7 @@ class Store:
     ) -> None:
         self.path = path
         self._catalog = catalog
+        self._waits_at_stop = True
         self.metadata = RunMetadata(path / "metadata.json")
         """For ``RunEngine(store.metadata)``: scan ids go on counting from session to session."""
         self._close_catalog = close_catalog
@@ -185,9 +186,19 @@ class Store:
         self._record(name, doc)
         self._warn_of_unreadable(name, doc)
         self._writer.put(self._routes.run_of(name, doc), name, doc)
+        if name == "stop" and self._waits_at_stop:
+            self.settle()
 
-    def subscribe_to(self, run_engine: Any) -> int:
-        """Subscribe to a RunEngine; return the token for ``RE.unsubscribe``."""
+    def subscribe_to(self, run_engine: Any, *, waits: bool = True) -> int:
+        """Subscribe to a RunEngine; return the token for ``RE.unsubscribe``.
+
+        Parameters
+        ----------
+        waits : let a stop document wait until the catalogue has the run, so that it is there for
+            everybody when RE returns. The RunEngine's loop waits too, and with it a pause: a
+            session says no, and calls `settle` when RE is about to return
+        """
+        self._waits_at_stop = waits
         return int(run_engine.subscribe(self))
 
     def add_run(self, documents: Iterable[Document]) -> str:

@@ -64,7 +64,7 @@ class CatalogueWriter:
         self._latest_stop: _Item | None = None
 
     def put(self, uid: str, name: str, doc: Mapping[str, Any]) -> None:
-        """Queue a document: the RunEngine's loop waits for nothing, or a pause would too."""
+        """Queue a document, and wait for nothing; see `settle`."""
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="catalogue", daemon=True)
             self._thread.start()
