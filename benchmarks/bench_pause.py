@@ -6,7 +6,7 @@ Each run is paused at moments drawn over its wall-clock time, and resumed, `PAUS
 simulated film no time passes in motion and exposure: pauses meet messages, documents, files and
 decisions. With ophyd.sim's axes and over Channel Access (a soft IOC on the loopback, started here)
 motion and exposure take real time. A pause waits until what moves has come to rest: the IOC's
-motors need up to their acceleration time, .1 s.
+motors need up to their acceleration time, .1 s. Exposures last .5 s there.
 """
 
 from __future__ import annotations
@@ -66,13 +66,13 @@ def paused_s(session: Session, plan: Callable[[], Any], n_pauses: int) -> list[f
                     resumed.wait()
                     resumed.clear()
 
-    engine.state_hook = watch
+    engine.state_hook = watch  # type: ignore[assignment]
     resumed = threading.Event()
     requests = threading.Thread(target=request)
     requests.start()
     try:
         while len(taken) < n_pauses:
-            _run(engine, plan(), paused, resumed)
+            _run(engine, plan(), resumed, lambda: len(taken) >= n_pauses)
     finally:
         over.set()
         resumed.set()
@@ -81,24 +81,28 @@ def paused_s(session: Session, plan: Callable[[], Any], n_pauses: int) -> list[f
     return taken[:n_pauses]
 
 
-def _run(engine: Any, plan: Any, paused: threading.Event, resumed: threading.Event) -> None:
-    """Run a plan to its end, through all pauses."""
+def _run(engine: Any, plan: Any, resumed: threading.Event, is_enough: Callable[[], bool]) -> None:
+    """Run a plan through all pauses, to its end or to the last pause."""
     go_on: Callable[[], Any] = lambda: engine(plan)  # noqa: E731
     while True:
         try:
             go_on()
         except RunEngineInterrupted:
             time.sleep(0.01)  # the other thread looks at its clock
+            if is_enough():
+                engine.abort()
+                resumed.set()
+                return
             resumed.set()
             go_on = engine.resume
         else:
             return
 
 
-def film_plans(session: Session) -> dict[str, Callable[[], Any]]:
+def film_plans(session: Session, **exposure: float) -> dict[str, Callable[[], Any]]:
     devices = session.devices
     det, stage, eta = devices["det"], devices["stage"], devices["diffractometer"].eta
-    options: dict[str, Any] = {"monitor": devices["monitor"]}
+    options: dict[str, Any] = {"monitor": devices["monitor"], **exposure}
 
     def steered(turn: Any = None, **more: Any) -> Any:
         point = None if turn is None else turn(eta, -1, 1, 41)
@@ -137,7 +141,11 @@ def report(session: Session, plans: dict[str, Callable[[], Any]], n_pauses: int)
 def over_channel_access(n_pauses: int, folder: str) -> None:
     """Measure against the IOC of this environment."""
     with open_session(epics(prefix=PREFIX), data_dir=folder, progress=False) as session:
-        report(session, {f"CA, {k}": v for k, v in film_plans(session).items()}, n_pauses)
+        report(
+            session,
+            {f"CA, {k}": v for k, v in film_plans(session, exposure_s=0.5).items()},
+            n_pauses,
+        )
 
 
 def measure_over_channel_access(n_pauses: int, folder: str) -> None:
