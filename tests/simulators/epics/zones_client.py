@@ -24,7 +24,9 @@ class Enough(Exception):
 
 def main(prefix: str, data_dir: str) -> None:
     """Steer in two parts."""
-    with open_session(epics(prefix=prefix), data_dir=data_dir, progress=False) as session:
+    with open_session(
+        epics(prefix=prefix, settle_s=0.02), data_dir=data_dir, progress=False
+    ) as session:
         measured: list[str] = []
 
         def count(name: str, doc: dict[str, Any]) -> None:
