@@ -24,7 +24,7 @@ import simulators
 
 ROOTS = (bl_steer, devices, plans, simulators)
 MAX_LINES = 350
-HEAVY = {"torch", "botorch", "gpytorch", "sklearn", "matplotlib"}
+HEAVY = {"torch", "botorch", "gpytorch", "sklearn", "matplotlib", "scipy.signal", "scipy.stats"}
 SOURCES = sorted(path for root in ROOTS for path in Path(str(root.__file__)).parent.rglob("*.py"))
 PLAN_MODULES = [
     "plans",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy  # imports scipy.signal, a second of work, when it is needed
 from numpy.typing import NDArray
-from scipy.signal.windows import hann
 
 from bl_steer.protocols import Array
 
@@ -30,7 +30,7 @@ def log_sharpness(image: NDArray[Any]) -> float:
     in the working distance.
     """
     grey = np.asarray(image, dtype=np.float64)
-    window = np.outer(*(hann(n) for n in grey.shape))
+    window = np.outer(*(scipy.signal.windows.hann(n) for n in grey.shape))
     power = np.abs(np.fft.fft2((grey - grey.mean()) * window)) ** 2
     y, x = (np.fft.fftfreq(n) for n in grey.shape)
     off_axes = (np.abs(y)[:, None] > AXES) & (np.abs(x) > AXES)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy  # imports scipy.signal, a second of work, when it is needed
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
-from scipy.signal.windows import tukey
 from skimage.registration import phase_cross_correlation
 
 from bl_steer.protocols import Array
@@ -131,5 +131,5 @@ def _details(image: NDArray[Any]) -> Array:
     """Return the details of an image, fading out at its rim."""
     grey = np.asarray(image, dtype=np.float64)
     details = gaussian_filter(grey, FINE_PX) - gaussian_filter(grey, COARSE_PX)
-    rows, columns = (tukey(n, TAPER) for n in grey.shape)
+    rows, columns = (scipy.signal.windows.tukey(n, TAPER) for n in grey.shape)
     return np.asarray(details * rows[:, None] * columns)
