@@ -1,4 +1,4 @@
-"""The simulated microscope at a prompt: by the command, and by the startup module."""
+"""The simulated microscope at a prompt; `test_simulated` opens one by the startup module."""
 
 from __future__ import annotations
 
@@ -17,28 +17,21 @@ print("all done:", session.wait_for_analyses(300.0))
 print("phases:", *open_analysis(-1).tables["sample"]["phase"])
 print("raw run:", open_run(-2).start["plan_name"], len(list_runs()))
 """
-ROUTES = {
-    "command": (["-m", "bl_steer", "session", "--microscope", "--seed", "1"], TYPED + "exit\n"),
-    "startup": (["-c", "from bl_steer.startup import *\nprint(banner)" + TYPED], ""),
-}
 
 
-@pytest.mark.parametrize("route", ROUTES)
 def test_micrographs_are_taken_and_segmented_at_the_prompt(
-    route: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arguments, typed = ROUTES[route]
     done = subprocess.run(
-        [sys.executable, *arguments],
+        [sys.executable, "-m", "bl_steer", "session", "--microscope", "--seed", "1"],
         cwd=tmp_path,
-        input=typed,
+        input=TYPED + "exit\n",
         capture_output=True,
         text=True,
         timeout=500,
         check=False,
         env={
             **os.environ,
-            "BL_STEER_INSTRUMENT": "microscope",
             "IPYTHONDIR": str(tmp_path / "ipython"),
             "OMP_NUM_THREADS": "1",
         },

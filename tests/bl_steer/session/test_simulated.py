@@ -33,11 +33,18 @@ def test_the_environment_says_which_sample_and_seed(
     assert "seed 4" in simulated(name, seed=4).title
 
 
+STARTUP = """
+from bl_steer.startup import *
+print(banner)
+print("all done:", session.wait_for_analyses(1.0), len(list_runs()), callable(open_analysis))
+"""
+
+
 @pytest.mark.parametrize("route", ["command", "startup"])
 def test_a_fibsem_stands_at_the_prompt(route: str, tmp_path: Path) -> None:
     arguments, typed = {
         "command": (["-m", "bl_steer", "session", "--fibsem", "--sample", "network"], "exit\n"),
-        "startup": (["-c", "from bl_steer.startup import *\nprint(banner)"], ""),
+        "startup": (["-c", STARTUP], ""),
     }[route]
     done = subprocess.run(
         [sys.executable, *arguments],
@@ -57,3 +64,4 @@ def test_a_fibsem_stands_at_the_prompt(route: str, tmp_path: Path) -> None:
     specimen = "network" if route == "command" else "grains"
     assert f"simulated FIB-SEM, specimen '{specimen}', seed 0" in done.stdout
     assert "devices: sem, mill" in done.stdout
+    assert route == "command" or "all done: True 0 True" in done.stdout
