@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.diffraction import find_sentinels
+from bl_steer.protocols import Array
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 
-__all__ = ["judge_points", "judge_sums", "usable"]
+__all__ = ["counts_of", "judge_points", "judge_sums", "usable"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
@@ -77,3 +79,9 @@ def usable(results: Sequence[PointResult]) -> NDArray[np.bool_]:
     mask = np.array([result.pattern is not None for result in results], dtype=bool)
     mask[[point for result in results for point in result.withdrawn]] = False
     return mask
+
+
+def counts_of(frames: Any, events_of: Sequence[NDArray[np.int_]]) -> Array:
+    """Return the counts of each point's frames, shape (n,), gaps of the detector left out."""
+    stacks = (frames[rows] for rows in events_of)
+    return np.array([float(np.sum(s, where=~find_sentinels(s))) for s in stacks], dtype=float)

@@ -16,7 +16,7 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.judging import judge_points, judge_sums, usable
+from bl_steer.runs.judging import counts_of, judge_points, judge_sums, usable
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.tables import (
@@ -187,10 +187,9 @@ class Run:
     def total(self) -> Array:
         """Counts of each point, shape (n,); of the field that was steered on where one was."""
         key = self._readout.field or f"{self._detector}_total"
-        frames = self.frames
-        if key in self.primary or frames is None:  # if neither, the error that names it
+        if key in self.primary or self.frames is None:  # if neither, the error that names it
             return self._column(key, each=np.sum)
-        return np.array([float(np.sum(frames[rows])) for rows in self.events_of])
+        return counts_of(self.frames, self.events_of)
 
     @property
     def monitor(self) -> Array:
@@ -276,8 +275,8 @@ class Run:
     def patterns(self) -> Array:
         """Return the pattern of each point, shape (n, n_pixels), counts at the nominal beam.
 
-        A point without a pattern (dead frames, no beam, as a later point may show) is a row of
-        NaN. A number that was steered on is a pattern of one pixel.
+        A point without a pattern (dead frames, no beam, as a later point may show) is a row of NaN,
+        as are cells that were not measured. A number that was steered on is a pattern of one pixel.
 
         Raises
         ------
