@@ -29,9 +29,7 @@ def maps_of(film: FilmOnDetector) -> GriddedFrames:
     frames = [film.expose(x, y, exposure_s=1.0, time_s=0.0, shot=i)[0] for i, (x, y) in spots]
     mask = ~find_bad_pixels(np.stack(frames)).usable
     window = (2.24, 2.345, 33)
-    return GriddedFrames(
-        film.goniometer, QGrid(window, window), angles=film.fixed, mask=mask, empty=0.0
-    )
+    return GriddedFrames(film.goniometer, QGrid(window, window), angles=film.fixed, mask=mask)
 
 
 def find(
@@ -60,7 +58,7 @@ def find(
 def test_point_a_is_found_from_frames_of_rocking_scans(
     film: FilmOnDetector, RE: RunEngine, tmp_path: Path
 ) -> None:
-    best = find(film, rocking_scan, 11, {"budget": 16}, RE, tmp_path, 1.0)
+    best = find(film, rocking_scan, 11, {"budget": 20}, RE, tmp_path, 1.0)
     rich = film.film.fields.rich_fraction
     assert rich(*np.array(best)[:, None])[0] > 0.95 * rich(*film.grid).max()
 
