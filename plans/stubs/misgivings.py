@@ -54,13 +54,12 @@ class Misgivings:
     def tell_mask(self, mask: Mask) -> None:
         """Warn where more counts are left out than was told before, twice as many at least."""
         if mask.masked_share > self._masked_share:
+            parts = {"pixels that do not count": mask.n_left_out, "spikes": mask.n_spikes}
             logger.warning(
-                "%.1f %% of the counts of %s are left out: hot pixels among %d cells that do not "
-                "count, and %d spikes; mask the pixels in the detector if they are, and look at "
-                "the stream masks if a peak one pixel wide may be among them",
+                "%.1f %% of the counts of %s are left out, as those of %s; where a peak one pixel "
+                "wide may be among them, look at the stream masks",
                 100.0 * mask.masked_share,
                 self._detector.name,
-                mask.n_left_out,
-                mask.n_spikes,
+                " and ".join(f"{n} {what}" for what, n in parts.items() if n),
             )
             self._masked_share = 2.0 * mask.masked_share
