@@ -188,8 +188,7 @@ class AnalysisRunner:
 
     def _execute(self, request: Request) -> list[Document] | None:
         def report(done: int, total: int) -> None:
-            if self._watch is not None:
-                self._watch.progress(request, done, total)
+            self._tell(lambda watch: watch.progress(request, done, total))
 
         if self._executor is None:
             return None
@@ -212,9 +211,18 @@ class AnalysisRunner:
         reason = str(documents[-1][1].get("reason", ""))
         if reason:
             logger.warning("analysis %r of run %s: %s", request.name, request.raw_uid, reason)
-        if self._watch is not None:
-            self._watch.finished(request, uid, reason)
+        self._tell(lambda watch: watch.finished(request, uid, reason))
         future.set_result(uid)
+
+    def _tell(self, tell: Callable[[Watch], None]) -> None:
+        """Tell who watches; where that fails, as with a terminal that is gone, no analysis does."""
+        if self._watch is None:
+            return
+        try:
+            tell(self._watch)
+        except Exception:
+            self._watch = None
+            logger.warning("analyses go on unseen", exc_info=True)
 
     def _forget(self, future: Future[str]) -> None:
         with self._lock:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 from collections import ChainMap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 from bluesky import RunEngine
-from bluesky.utils import DefaultDuringTask
+from bluesky.utils import SigintHandler
 
 from bl_steer.processing import check_requests
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
@@ -30,13 +31,22 @@ def make_run_engine(
     ----------
     sample : what is known of it, for the start document of each run
     analyses : refuse runs that ask for analyses that do not exist
-    at_rest : called, in the thread of whoever called RE, before it returns
+    at_rest : called, in the thread of whoever called RE, before it returns; Ctrl-C interrupts it
     """
+
+    @contextmanager
+    def then_at_rest(_: RunEngine) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            at_rest()
+
     metadata: Any = store.metadata  # a mapping that lasts; Bluesky asks for a dict, and needs none
     run_engine = RunEngine(
         metadata,
         call_returns_result=not _serves_queue(),
-        during_task=_AtRest(at_rest),
+        # Bluesky's, which takes Ctrl-C for a pause, is left before ours is.
+        context_managers=[then_at_rest, SigintHandler],
         scan_id_source=store.metadata.next_scan_id,
         md_validator=_no_check,
         md_normalizer=partial(_begin_run, store, sample, analyses),
@@ -45,24 +55,6 @@ def make_run_engine(
     # One line for a failed run is enough: the exception itself reaches whoever called RE.
     logging.getLogger("bluesky").setLevel(logging.CRITICAL)
     return run_engine
-
-
-class _AtRest(DefaultDuringTask):
-    """Do what is to be done before the prompt is back; the RunEngine's loop waits for none of it.
-
-    Parameters
-    ----------
-    then : does it
-    """
-
-    def __init__(self, then: Callable[[], None]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._then = then
-
-    def block(self, blocking_event: Any) -> None:
-        """Wait until the plan is over, or paused."""
-        super().block(blocking_event)  # type: ignore[no-untyped-call]
-        self._then()
 
 
 def end_run_engine(run_engine: RunEngine) -> None:

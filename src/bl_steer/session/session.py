@@ -123,6 +123,8 @@ class Session:
         except RunEngineInterrupted:
             self._stop_if_paused()
             raise KeyboardInterrupt from None
+        if self.RE.deferred_pause_requested:  # by a Ctrl-C after the run's last checkpoint
+            raise KeyboardInterrupt
         return result.run_start_uids[0], result.plan_result
 
     def _note_end(self, name: str, doc: Mapping[str, Any]) -> None:

@@ -102,6 +102,26 @@ def test_one_that_does_not_get_on_is_ended(
     runner.close()
 
 
+class GoneTerminal:
+    """Nobody is there any more to be told."""
+
+    def progress(self, request: Request, done: int, total: int) -> None:
+        raise BrokenPipeError
+
+    def finished(self, request: Request, uid: str, reason: str) -> None:
+        raise BrokenPipeError
+
+
+def test_an_analysis_goes_on_where_nobody_can_be_told(
+    store: Store, process: LocalProcess, measured: Measure, own_analyses: Place
+) -> None:
+    runner = AnalysisRunner(store, make=lambda: process, watch=GoneTerminal())
+    future = runner.submit(Request(measured(), own_analyses("SumCounts")))
+    assert open_analysis(store, future.result(60)).tables["sum"]["total"] == [6.5]
+    assert runner.wait(1.0)
+    runner.close()
+
+
 def test_what_gets_on_may_take_long() -> None:
     process = subprocess.Popen(["sleep", "600"], text=True)
     patience = _Patience(process, 0.5)

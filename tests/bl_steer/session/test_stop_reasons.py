@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,32 @@ def plan_of(session: Session, name: str) -> Any:
     if name == "count":
         return bp.count([session.devices["monitor"]], num=3)
     return getattr(session, name)(grid=GRID)
+
+
+def test_ctrl_c_after_the_last_checkpoint_ends_the_script_and_not_the_run(session: Session) -> None:
+    def plan() -> MsgGenerator[None]:
+        yield from bp.count([session.devices["monitor"]])
+        yield from bps.wait_for([session.RE._request_pause_coro], defer=True)
+
+    with pytest.raises(KeyboardInterrupt):
+        session.run(plan())
+    assert open_run(session.store, -1).status == "success"
+    session.run(bp.count([session.devices["monitor"]]))
+
+
+def test_ctrl_c_while_the_catalogue_is_waited_for_is_heard(tmp_path: Path) -> None:
+    with open_session(film("smooth"), data_dir=tmp_path, progress=False) as session:
+        settle = session.store.settle
+
+        def settle_and_interrupt() -> None:
+            settle()
+            signal.raise_signal(signal.SIGINT)
+
+        session.store.settle = settle_and_interrupt  # type: ignore[method-assign]
+        with pytest.raises(KeyboardInterrupt):
+            session.run(bp.count([session.devices["monitor"]]))
+        del session.store.settle
+        assert open_run(session.store, -1).status == "success"
 
 
 @pytest.mark.parametrize("name", ["find_hotspot", "map_sample", "count"])
