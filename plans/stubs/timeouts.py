@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ class _Task:
     msg: Msg
     allowed_s: float
     status: Any
+    told: threading.Event
+    """Set when the RunEngine, too, has been told of the end: a device that is lost may need seconds
+    from one to the other."""
 
 
 class WaitTimeoutError(TimeoutError):
@@ -93,11 +97,15 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
             raise _named(failure, waited) from failure
         # What answers with no status, as most that are staged, is done.
         if msg.command in _MUST and (answer is None or hasattr(answer, "done")):
-            task = _Task(msg, allowed, answer)
+            task = _Task(msg, allowed, answer, threading.Event())
+            if hasattr(answer, "add_callback"):
+                answer.add_callback(lambda _: task.told.set())  # after the RunEngine's own
+            else:
+                task.told.set()
             if group is not None:
                 under_way.setdefault(group, []).append(task)
             if answer is not None:
-                begun[:] = [*(other for other in begun if not other.status.done), task]
+                begun[:] = [*(other for other in begun if not other.told.is_set()), task]
         return answer
 
     return (yield from carried_out(plan, send))
@@ -110,7 +118,7 @@ def _ended(tasks: Sequence[_Task]) -> MsgGenerator[None]:
         if not task.status.done and hasattr(task.msg.obj, "stop"):
             with suppress(Exception):  # it may be as lost
                 yield from bps.stop(task.msg.obj)
-    while patience_s > STOP_S - LATE_S or not all(task.status.done for task in tasks):
+    while patience_s > STOP_S - LATE_S or not all(task.told.is_set() for task in tasks):
         if patience_s < 0.0:
             break
         patience_s -= POLL_S

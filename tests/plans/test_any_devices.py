@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from bl_steer.analysis.advice.analysis import SteeringAdvice
 from bl_steer.plotting.runs import draw_run, map_outcomes
 from bl_steer.steering import differing_decisions
 from plans import find_hotspot, map_sample
+from plans.stubs.axes import StageError
 from plans.stubs.timeouts import WaitTimeoutError
 
 GRID = {"x": list(range(0, 101, 10)), "y": {"start": 0, "stop": 100, "num": 11}}
@@ -241,6 +244,55 @@ def test_of_all_that_is_waited_for_the_one_that_does_not_end_is_named(
     plan = find_hotspot(counter, axes, monitor=monitor, grid=GRID, budget=2, timeout_s=0.3)
     with pytest.raises(WaitTimeoutError, match=problem):
         RE(plan)
+
+
+class Lost(Status):
+    """Of a device that is lost: from its failure until that is told it takes some time."""
+
+    late_s = 0.0
+
+    def _handle_failure(self) -> None:
+        time.sleep(self.late_s)
+
+
+class LostAxis(SynAxis):
+    """Its moves fail where `told` is a list, and are noted there when that has been told."""
+
+    late_s = 0.0
+    told: list[str] | None = None
+
+    def set(self, value: float) -> Any:
+        if self.told is None:
+            return super().set(value)
+        status = Lost(self)
+        status.late_s = self.late_s
+        status.add_callback(lambda _: self.told.append(self.name))
+        threading.Timer(0.05, status.set_exception, [RuntimeError(f"{self.name} is lost")]).start()
+        return status
+
+
+def test_the_result_is_recorded_when_all_that_failed_together_has_told_so(
+    RE: RunEngine, documents: Any
+) -> None:
+    x, y = LostAxis(name="x"), LostAxis(name="y")
+    y.late_s = 0.6
+    told: list[str] = []
+
+    def count() -> float:
+        if len(documents.events("primary")) == 2:
+            x.told = y.told = told
+        return 1.0
+
+    told_at_result: list[str] = []
+
+    def look(name: str, doc: dict[str, Any]) -> None:
+        if name == "event" and "best_x" in doc["data"]:
+            told_at_result.extend(told)
+
+    counter = SynSignal(func=count, name="counter")
+    with pytest.raises(StageError, match="got x is lost; check"):
+        RE(find_hotspot(counter, [x, y], grid=GRID, budget=6), look)
+    assert told_at_result == ["x", "y"]
 
 
 def test_an_array_within_the_events_is_no_number(
