@@ -70,7 +70,9 @@ MATRIX = {
         (f"limit@{AT}:x",), error=StageError, message="check its limit switches"
     ),
     "motor is lost": Row(
-        (f"disconnect@{AT}:x=0.5",), error=StageError, message="stage_x must answer while it moves"
+        (f"disconnect@{AT}:x=0.5",),
+        error=StageError,
+        message="stage_[xy] must answer while it moves",
     ),
     "detector times out": Row(
         (f"hang@{AT}",), error=DetectorError, message="det must end .* got none ended"
