@@ -61,7 +61,7 @@ def shared_dependants(
 
 
 # FastAPI takes the signatures of all functions of an application apart for its first request, a
-# third of a second for each store; they are those of the store before.
+# sixth of a second for each store; they are those of the store before.
 fastapi.routing._build_dependant_with_parameterless_dependencies = shared_dependants
 
 
