@@ -20,6 +20,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,8 @@ ENVIRONMENT = {
 
 def paused_s(session: Session, plan: Callable[[], Any], n_pauses: int) -> list[float]:
     """Return how long each of `n_pauses` pauses took, s; runs follow each other until then."""
-    engine, rng, taken = session.RE, random.Random(0), list[float]()
+    engine: Any = session.RE
+    rng, taken = random.Random(0), list[float]()
     paused, over = threading.Event(), threading.Event()
 
     def watch(state: str, _: str) -> None:
@@ -66,7 +68,7 @@ def paused_s(session: Session, plan: Callable[[], Any], n_pauses: int) -> list[f
                     resumed.wait()
                     resumed.clear()
 
-    engine.state_hook = watch  # type: ignore[assignment]
+    engine.state_hook = watch
     resumed = threading.Event()
     requests = threading.Thread(target=request)
     requests.start()
@@ -83,7 +85,7 @@ def paused_s(session: Session, plan: Callable[[], Any], n_pauses: int) -> list[f
 
 def _run(engine: Any, plan: Any, resumed: threading.Event, is_enough: Callable[[], bool]) -> None:
     """Run a plan through all pauses, to its end or to the last pause."""
-    go_on: Callable[[], Any] = lambda: engine(plan)  # noqa: E731
+    go_on: Callable[[], Any] = partial(engine, plan)
     while True:
         try:
             go_on()
