@@ -22,12 +22,14 @@ from bl_steer.diffraction import goniometer as preset
 from bl_steer.protocols import Array
 from simulators.film.mosaic_peaks import MosaicPeaks, Surroundings, crystal_peak
 from simulators.film.pixel_detector import PixelDetector
+from simulators.film.sample import check_exposure, checked_places
 from simulators.film.sige_film import (
     ANGULAR_SIGMA,
     FOOTPRINT_FWHM_UM,
     RADIAL_SIGMA,
     WIDTHS,
     SigeFilm,
+    footprint_nodes,
 )
 
 __all__ = ["ALIGNED", "Effects", "FilmOnDetector"]
@@ -41,7 +43,6 @@ DETECTOR_MM = 28.16
 DISTANCE_MM = 600.0
 SCAN_DEG = 2.0
 """A rocking scan over so much counts as many photons as a map of the fast mode in the same time."""
-FWHM_PER_SIGMA = 2.0 * np.sqrt(2.0 * np.log(2.0))
 FOLLOWS = np.array([1.0, 1.0, 0.1])
 """How far lower and upper matrix and the Ge-rich population lean with their domain: relaxed grains
 follow it little."""
@@ -184,7 +185,7 @@ class FilmOnDetector:
         q = self._directions @ (frame @ turns[0]).T + frame @ offsets[0]
         side = -1.0 if q[:, 0].mean() < 0.0 else 1.0
         places = Surroundings(q * [side, side, 1.0])
-        spots = zip(np.atleast_1d(x).astype(float), np.atleast_1d(y).astype(float), strict=True)
+        spots = zip(*checked_places(x, y), strict=True)
         frames = [self._density(*spot, places, stand, side) for spot in spots]
         background = self.film.settings.background_rate * np.prod(self.film.axes.shape)
         photons = np.reshape(frames, (-1, *self.axes.shape)) * self._volume
@@ -210,15 +211,9 @@ class FilmOnDetector:
         shot : number of the exposure; the noise follows it and the film's seed
         rocking_deg, angles : as for `rates`
         """
-        if not 0.0 < exposure_s < np.inf or shot < 0:
-            raise ValueError(
-                f"an exposure must be positive and its shot 0 or above, got {exposure_s:g} s and "
-                f"shot {shot}; give e.g. 1 s, and count exposures from 0"
-            )
+        check_exposure(exposure_s, shot)
         rng = np.random.default_rng([self.film.seed, 6, shot])
-        beam = self.film.beam(time_s + 0.5 * exposure_s)
-        monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
-        seen = beam * np.exp(self.film.settings.flicker * rng.standard_normal())
+        seen, monitor = self.film.flux_seen(exposure_s, time_s, rng)
         (rates,) = self.rates(np.array([x]), np.array([y]), rocking_deg=rocking_deg, angles=angles)
         return self.detector.count(seen * rates, exposure_s, rng), monitor
 
@@ -290,9 +285,7 @@ class FilmOnDetector:
         if height := self.effects.beam_height_um:
             incidence = self._incidence(stand)
             length, lit = height / incidence, self._aligned_incidence / incidence
-        # Two Gauss-Hermite nodes a direction, as the fast mode has them.
-        signs = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
-        return signs * np.array([width, length]) / FWHM_PER_SIGMA, lit
+        return footprint_nodes(width, length), lit
 
     def _incidence(self, stand: Mapping[str, float]) -> float:
         """Return the sine of the angle between beam and surface."""

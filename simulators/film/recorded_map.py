@@ -18,6 +18,7 @@ from scipy.spatial import KDTree
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.maps import checked_clip, checked_stride, read_map
 from bl_steer.protocols import Array
+from simulators.film.sample import check_exposure, checked_places
 
 __all__ = ["Interpolation", "RecordedMap"]
 
@@ -148,12 +149,7 @@ class RecordedMap:
 
     def rates(self, x: Array, y: Array, *, rocking_deg: float = 0.0) -> Array:
         """Return the recorded values at the positions, (n, H, W), as recorded at any angle."""
-        x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
-        if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
-            raise ValueError(
-                f"x and y must be finite and of one length, got shapes {x.shape} and {y.shape}; "
-                "give one finite x and y for each place"
-            )
+        x, y = checked_places(x, y)
         if self.interpolation == "nearest":
             nearest = self._lookup.query(np.stack([x, y], axis=1))[1]
             return np.asarray(self._frames[nearest], dtype=float)
@@ -175,10 +171,7 @@ class RecordedMap:
         `time_s`, `shot` and `rocking_deg` change nothing: there is no drift, no noise but the
         recorded one, and no angle but that of the record.
         """
-        if not 0.0 < exposure_s < np.inf:
-            raise ValueError(
-                f"exposure_s must be positive and finite, got {exposure_s:g} s; give e.g. 10 s"
-            )
+        check_exposure(exposure_s, shot)
         return self.rates(np.array([x]), np.array([y]))[0], self.nominal_monitor * exposure_s
 
     def _build_lookup(self) -> Any:

@@ -1,4 +1,4 @@
-"""What every simulated sample answers: the contract between samples and the simulated beamline.
+"""What every simulated sample answers, and may be asked: the contract with the simulated beamline.
 
 `simulators.film.sige_film.SigeFilm` computes it from physics,
 `simulators.film.recorded_map.RecordedMap` looks it up in a recorded map.
@@ -14,7 +14,28 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array
 
-__all__ = ["Sample"]
+__all__ = ["Sample", "check_exposure", "checked_places"]
+
+
+def checked_places(x: Array, y: Array) -> tuple[Array, Array]:
+    """Return positions as arrays (n,)."""
+    x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
+    if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
+        raise ValueError(
+            f"x and y must be finite and of one length, got shapes {x.shape} and {y.shape}; give "
+            "one finite x and y for each place"
+        )
+    return x, y
+
+
+def check_exposure(exposure_s: float, shot: int) -> None:
+    """Refuse an exposure that no detector can make."""
+    if not 0.0 < exposure_s < np.inf:
+        raise ValueError(
+            f"exposure_s must be positive and finite, got {exposure_s:g} s; give e.g. 10 s"
+        )
+    if shot < 0:
+        raise ValueError(f"shot must be 0 or above, got {shot}; count exposures from 0")
 
 
 class Sample(Protocol):

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, peak_position
 from bl_steer.protocols import Array
-from simulators.film.film_fields import EXTENT_UM, PRESETS, FilmFields
+from simulators.film.film_fields import EXTENT_UM, FWHM_PER_SIGMA, PRESETS, FilmFields
 from simulators.film.rocking import rocking_factor
+from simulators.film.sample import check_exposure, checked_places
 from simulators.seeds import seed_problems
 
 __all__ = ["PRESETS", "SigeFilm"]
@@ -121,12 +122,7 @@ class SigeFilm:
         x, y : shape (n,), positions, µm
         rocking_deg : of the circle that rocks the film, from where it was aligned
         """
-        x, y = np.atleast_1d(np.asarray(x, float)), np.atleast_1d(np.asarray(y, float))
-        if x.shape != y.shape or x.ndim != 1 or not np.isfinite([x, y]).all():
-            raise ValueError(
-                f"x and y must be finite and of one length, got shapes {x.shape} and {y.shape}, "
-                "µm; give one finite x and y for each spot"
-            )
+        x, y = checked_places(x, y)
         batches = range(0, len(x), BATCH)
         frames = [self._draw(x[i : i + BATCH], y[i : i + BATCH], rocking_deg) for i in batches]
         return np.concatenate(frames).reshape(-1, *self.axes.shape)
@@ -151,16 +147,9 @@ class SigeFilm:
         shot : number of the exposure; the noise follows it and the seed
         rocking_deg : as for `rates`
         """
-        if not 0.0 < exposure_s < np.inf:
-            raise ValueError(
-                f"exposure_s must be positive and finite, got {exposure_s:g} s; give e.g. 10 s"
-            )
-        if shot < 0:
-            raise ValueError(f"shot must be 0 or above, got {shot}; count exposures from 0")
+        check_exposure(exposure_s, shot)
         rng = np.random.default_rng([self.seed, 2, shot])
-        beam = self.beam(time_s + 0.5 * exposure_s)
-        monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
-        seen = beam * np.exp(self.settings.flicker * rng.standard_normal())
+        seen, monitor = self.flux_seen(exposure_s, time_s, rng)
         rates = self.rates(np.array([x]), np.array([y]), rocking_deg=rocking_deg).ravel()
         frame = rng.poisson((seen * rates + self._hot) * exposure_s).astype(float)
         if rng.uniform() < ZINGER_PROBABILITY:
@@ -176,11 +165,17 @@ class SigeFilm:
         since_top_up = (time_s / TOP_UP_PERIOD_S + self._top_up_phase) % 1.0
         return float((1.0 + drift) * (1.0 - TOP_UP_LOSS * since_top_up))
 
+    def flux_seen(
+        self, exposure_s: float, time_s: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
+        """Return the flux that reaches the film, relative to nominal, and the monitor's counts."""
+        beam = self.beam(time_s + 0.5 * exposure_s)
+        monitor = float(rng.poisson(self.nominal_monitor * beam * exposure_s))
+        return beam * float(np.exp(self.settings.flicker * rng.standard_normal())), monitor
+
     def _draw(self, x: Array, y: Array, rocking_deg: float) -> Array:
         """Return rates (n, pixels): the mean over the beam's footprint of all peaks."""
-        # Two Gauss-Hermite nodes a direction lie at one standard deviation, with equal weights.
-        step = FOOTPRINT_FWHM_UM / (2.0 * np.sqrt(2.0 * np.log(2.0)))
-        nodes = step * np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+        nodes = footprint_nodes(FOOTPRINT_FWHM_UM, FOOTPRINT_FWHM_UM)
         spots_x, spots_y = ((u[:, None] + nodes[:, i]).ravel() for i, u in enumerate((x, y)))
         q, rate = self.peaks(spots_x, spots_y)
         if rocking_deg:
@@ -214,6 +209,15 @@ class SigeFilm:
         matrix = self.fields.matrix_tilt_deg(x, y)
         tilts = [np.zeros_like(x), matrix, matrix, self.fields.rich_tilt_deg(x, y)]
         return np.stack(tilts, axis=-1)
+
+
+def footprint_nodes(width_um: float, length_um: float) -> Array:
+    """Return spots that stand for a Gaussian footprint of this full width at half maximum, (4, 2).
+
+    Two Gauss-Hermite nodes a direction lie at one standard deviation, with equal weights.
+    """
+    signs = np.array([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
+    return np.asarray(signs * np.array([width_um, length_um]) / FWHM_PER_SIGMA)
 
 
 def _quadratic_basis(axes: FrameAxes) -> Array:

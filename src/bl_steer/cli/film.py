@@ -11,9 +11,10 @@ from bl_steer.analysis.film import FilmParams, map_film
 from bl_steer.cli.options import (
     Parser,
     data_option,
+    figure_option,
     json_option,
     out_option,
-    print_row,
+    print_ending,
     print_warnings,
 )
 from bl_steer.cli.params import add_params, read_params
@@ -41,9 +42,7 @@ def add_map_film(parser: Parser, argv: Sequence[str]) -> None:
         help="maps of the same points, a reflection or azimuth each, as --hkl has them: uid, the "
         "beginning of one, scan id, or -1 for the latest run",
     )
-    parser.add_argument(
-        "--figure", type=Path, metavar="PNG", help="where the maps go; UID_film.png by default"
-    )
+    figure_option(parser, "where the maps go; UID_film.png by default")
     out_option(parser, None, "write tables (CSV) and all figures")
     add_params(parser, FilmParams)
 
@@ -67,8 +66,5 @@ def _map_film(arguments: argparse.Namespace) -> Any:
             if peak[f"{name}_error"] == peak[f"{name}_error"]:  # not NaN
                 values = (peak[name], peak[f"{name}_spread"], peak[f"{name}_error"])
                 print(f"    {label:16}" + "".join(f"{value:10.4f}" for value in values))
-    print_row("figure", report["figure"])
-    for path in report["written"]:
-        print_row("results", path)
-    print_row("digest", report["digest"])
+    print_ending(report)
     return report

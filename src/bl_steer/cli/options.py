@@ -26,10 +26,12 @@ __all__ = [
     "check_json",
     "command",
     "data_option",
+    "figure_option",
     "group",
     "json_option",
     "out_option",
     "print_columns",
+    "print_ending",
     "print_row",
     "print_warnings",
     "server_folder_option",
@@ -183,6 +185,11 @@ def out_option(parser: Parser, default: str | None, text: str = "folder of the r
     parser.add_argument("--out", type=Path, default=path, metavar="DIR", help=text)
 
 
+def figure_option(parser: Parser, text: str, default: Path | None = None) -> None:
+    """Let the user say where the picture goes."""
+    parser.add_argument("--figure", type=Path, metavar="PNG", default=default, help=text)
+
+
 def server_folder_option(parser: Parser) -> None:
     """Let the operator say which server of this machine is meant."""
     parser.add_argument(
@@ -193,6 +200,14 @@ def server_folder_option(parser: Parser) -> None:
 def print_row(name: str, value: Any) -> None:
     """Print a line of a report."""
     print(f"{name:14}{value}")
+
+
+def print_ending(report: Mapping[str, Any]) -> None:
+    """Print what a command on an analysis has written, and the digest."""
+    print_row("figure", report["figure"])
+    for path in report["written"]:
+        print_row("results", path)
+    print_row("digest", report["digest"])
 
 
 def print_warnings(report: Mapping[str, Any]) -> None:

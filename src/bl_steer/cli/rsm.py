@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.analysis.rsm import RsmParams, map_files
-from bl_steer.cli.options import Parser, json_option, out_option, print_row, print_warnings
+from bl_steer.cli.options import (
+    Parser,
+    figure_option,
+    json_option,
+    out_option,
+    print_ending,
+    print_row,
+    print_warnings,
+)
 from bl_steer.cli.params import add_params, read_params
 from bl_steer.files.scans import SCAN_FORMATS
 from bl_steer.progress import Bar
@@ -22,9 +30,7 @@ def add_rsm(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "files", nargs="+", type=Path, metavar="FILE", help=f"scans of one map: {SCAN_FORMATS}"
     )
-    parser.add_argument(
-        "--figure", type=Path, metavar="PNG", help="where the picture goes; FILE_rsm.png by default"
-    )
+    figure_option(parser, "where the picture goes; FILE_rsm.png by default")
     out_option(parser, None, "write peaks (CSV) and the map (.npy, NeXus)")
     add_params(parser, RsmParams)
 
@@ -50,8 +56,5 @@ def _rsm(arguments: argparse.Namespace) -> Any:
             f"  {number}  q_par {peak['q_par']:9.5f}  q_perp {peak['q_perp']:9.5f}  width "
             f"{peak['width']:.5f}  {peak['counts']:.6g} counts"
         )
-    print_row("figure", report["figure"])
-    for path in report["written"]:
-        print_row("results", path)
-    print_row("digest", report["digest"])
+    print_ending(report)
     return report

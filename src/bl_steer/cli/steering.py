@@ -14,6 +14,7 @@ from bl_steer.cli.options import (
     Parser,
     axes_option,
     data_option,
+    figure_option,
     json_option,
     out_option,
     prefix_option,
@@ -41,7 +42,7 @@ def add_demo(parser: Parser, argv: Sequence[str]) -> None:
     parser.add_argument(
         "--seed", type=int, default=DEMO_SEED, help="seed of the film and of the agent"
     )
-    parser.add_argument("--figure", type=Path, default=Path("point_A.png"), help="PNG to write")
+    figure_option(parser, "PNG to write", Path("point_A.png"))
 
 
 def add_find(parser: Parser, argv: Sequence[str]) -> None:

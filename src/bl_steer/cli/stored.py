@@ -12,7 +12,14 @@ from typing import Any
 
 from bl_steer import plotting
 from bl_steer.agents import AGENT_NAMES
-from bl_steer.cli.options import Failed, Parser, data_option, json_option, print_columns
+from bl_steer.cli.options import (
+    Failed,
+    Parser,
+    data_option,
+    figure_option,
+    json_option,
+    print_columns,
+)
 from bl_steer.cli.params import add_params, analysis_of, option_of, read_params
 from bl_steer.processing import find_analysis, is_analysis, stored_runs
 from bl_steer.progress import Bar
@@ -49,7 +56,7 @@ def add_show(parser: Parser, argv: Sequence[str]) -> None:
     json_option(parser, _show)
     data_option(parser)
     parser.add_argument("uid", help=RUN_HELP)
-    parser.add_argument("--figure", type=Path, help="PNG to write; UID.png by default")
+    figure_option(parser, "PNG to write; UID.png by default")
     parser.add_argument(
         "--verify", action="store_true", help="repeat every decision from the record"
     )

@@ -21,12 +21,10 @@ from typing import Any
 import h5py
 import numpy as np
 
-import bl_steer
 from bl_steer.diffraction import GriddedFrames
-from bl_steer.files.atomic import draft_of
 from bl_steer.runs.csv_tables import check_new
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.nexus_groups import TEXT, new_group, new_note, new_plot
+from bl_steer.runs.nexus_groups import TEXT, new_group, new_nexus, new_note, new_plot
 from bl_steer.runs.nexus_maps import write_maps
 from bl_steer.runs.run import Run
 from bl_steer.runs.signal import Signal, is_readable, map_of, signal_of, units_of
@@ -48,15 +46,8 @@ def write_nexus(
 ) -> Path:
     """Write a run into a NeXus file; see `bl_steer.runs.export_run`."""
     check_new(path, force=force)
-    with draft_of(path) as draft, h5py.File(draft, "w") as file:
-        file.attrs.update(
-            NX_class="NXroot",
-            default="entry",
-            file_name=path.name,
-            file_time=datetime.now().astimezone().isoformat(),
-            creator=f"bl_steer {bl_steer.__version__}",
-        )
-        _write_entry(new_group(file, "entry", "NXentry"), run, frames, reduction)
+    with new_nexus(path) as entry:
+        _write_entry(entry, run, frames, reduction)
     return path
 
 

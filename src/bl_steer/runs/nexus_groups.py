@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import h5py
 
-__all__ = ["TEXT", "new_group", "new_note", "new_plot"]
+import bl_steer
+from bl_steer.files.atomic import draft_of
+from bl_steer.protocols import Array
+
+__all__ = ["TEXT", "new_group", "new_map_in_q", "new_nexus", "new_note", "new_plot"]
 
 TEXT = h5py.string_dtype("utf-8")
+
+
+@contextmanager
+def new_nexus(path: Path) -> Iterator[Any]:
+    """Write a file in place of one that is there; yield its ``NXentry``."""
+    with draft_of(path) as draft, h5py.File(draft, "w") as file:
+        file.attrs.update(
+            NX_class="NXroot",
+            default="entry",
+            file_name=path.name,
+            file_time=datetime.now().astimezone().isoformat(),
+            creator=f"bl_steer {bl_steer.__version__}",
+        )
+        yield new_group(file, "entry", "NXentry")
 
 
 def new_group(parent: Any, name: str, kind: str) -> Any:
@@ -28,6 +49,18 @@ def new_plot(entry: Any, name: str, signal: str, axes: list[str]) -> Any:
     for i, axis in enumerate(axes):
         if axis != ".":
             group.attrs[f"{axis}_indices"] = i
+    return group
+
+
+def new_map_in_q(
+    entry: Any, name: str, signals: Sequence[str], axes: Mapping[str, Array], *, over: str = ""
+) -> Any:
+    """Return a new plot of the first of `signals` over axes of q, 1/Å, for each of `over`."""
+    group = new_plot(entry, name, signals[0], [*[over] * bool(over), *axes])
+    group.attrs.create("auxiliary_signals", signals[1:], dtype=TEXT)
+    for axis, centres in axes.items():
+        group[axis] = centres
+        group[axis].attrs.update(units="1/angstrom", long_name=f"{axis} (1/Å, with 2π)")
     return group
 
 

@@ -12,7 +12,7 @@ from bl_steer.diffraction.recorded import record_of, reduction_of_record
 from bl_steer.protocols import Array
 from bl_steer.runs.judging import judge_points, usable
 from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
-from bl_steer.runs.nexus_groups import TEXT, new_group, new_note, new_plot
+from bl_steer.runs.nexus_groups import new_group, new_map_in_q, new_note
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.run import Run
@@ -52,14 +52,10 @@ def write_maps(entry: Any, detector: Any, run: Run, gridded: GriddedFrames) -> N
             f"maps must be made of frames, got a run without any ({run.uid}); export it without "
             "a reduction"
         )
-    axes = AXES[len(gridded.grid.shape)]
-    group = new_plot(entry, "maps", "mean", ["point", *axes])
-    group.attrs.create("auxiliary_signals", [name for name in CELLS if name != "mean"], dtype=TEXT)
+    axes = dict(zip(AXES[len(gridded.grid.shape)], gridded.grid.centres, strict=True))
+    group = new_map_in_q(entry, "maps", list(CELLS), axes, over="point")
     group["title"] = "maps in reciprocal space, point by point"
     group["point"] = np.arange(run.n_points)
-    for name, centres in zip(axes, gridded.grid.centres, strict=True):
-        group[name] = centres
-        group[name].attrs.update(units="1/angstrom", long_name=f"{name} (1/Å, with 2π)")
     for key, column in zip(run.axis_keys, run.positions.T, strict=True):
         name = f"position_{key}"
         group[name] = column

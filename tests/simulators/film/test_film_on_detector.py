@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import bluesky.plan_stubs as bps
 import numpy as np
@@ -263,12 +264,13 @@ def test_the_beamline_exposes_frames_at_the_angles_where_its_circles_stand(
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"exposure_s": 0.0, "shot": 0}, "got 0 s and shot 0"),
-        ({"exposure_s": 1.0, "shot": -1}, "got 1 s and shot -1"),
+        ({"exposure_s": 0.0, "shot": 0}, "exposure_s must be positive and finite, got 0 s; give"),
+        ({"exposure_s": 1.0, "shot": -1}, "shot must be 0 or above, got -1; count"),
+        ({"x": np.nan, "exposure_s": 1.0, "shot": 0}, "x and y must be finite"),
         ({"exposure_s": 1.0, "shot": 0, "angles": {"omega": 1.0}}, "omega"),
     ],
 )
-def test_impossible_exposures_are_refused(settings: dict[str, float], message: str) -> None:
+def test_impossible_exposures_are_refused(settings: dict[str, Any], message: str) -> None:
     film = FilmOnDetector(SigeFilm("smooth", seed=1), shape=(32, 32))
     with pytest.raises(ValueError, match=message):
-        film.expose(0.0, 0.0, time_s=0.0, **settings)
+        film.expose(**({"x": 0.0, "y": 0.0, "time_s": 0.0} | settings))

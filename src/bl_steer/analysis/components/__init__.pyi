@@ -1,4 +1,3 @@
-from .analysis import ComponentParams as ComponentParams
 from .analysis import MapComponents as MapComponents
 from .factorisation import Factorisation as Factorisation
 from .factorisation import compare_ranks as compare_ranks
@@ -9,3 +8,4 @@ from .figures import draw_maps as draw_maps
 from .figures import draw_patterns as draw_patterns
 from .figures import draw_ranks as draw_ranks
 from .figures import plot_component as plot_component
+from .params import ComponentParams as ComponentParams

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bl_steer.analysis.components.factorisation import Factorisation
+from bl_steer.analysis.components.params import ComponentParams
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, Inputs, Table
-
-if TYPE_CHECKING:  # a circle: the analysis imports its checks
-    from bl_steer.analysis.components.analysis import ComponentParams
-    from bl_steer.analysis.components.factorisation import Factorisation
 
 __all__ = ["checked_arrays", "checked_axes", "fit_warnings", "warnings_for"]
 

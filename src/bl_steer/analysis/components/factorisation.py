@@ -12,7 +12,7 @@ import numpy as np
 import sklearn.decomposition  # noqa: F401  before single_thread, which limits what is loaded
 from numpy.typing import NDArray
 
-from bl_steer.analysis.components.analysis import ComponentParams
+from bl_steer.analysis.components.params import ComponentParams
 from bl_steer.analysis.components.ranks import rank_table, whole_counts
 from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
 from bl_steer.features import parse_reference, reference_pattern

@@ -1,5 +1,4 @@
 from .analysis import FilmMap as FilmMap
-from .analysis import FilmParams as FilmParams
 from .checks import checked_maps as checked_maps
 from .checks import fit_warnings as fit_warnings
 from .expected import expected_peaks as expected_peaks
@@ -11,6 +10,7 @@ from .map_fit import film_told as film_told
 from .map_fit import fit_map as fit_map
 from .map_fit import mean_residuals as mean_residuals
 from .map_of_patterns import MapOfPatterns as MapOfPatterns
+from .params import FilmParams as FilmParams
 from .pattern_model import Patterns as Patterns
 from .recorded import inputs_of_run as inputs_of_run
 from .recorded import inputs_of_runs as inputs_of_runs

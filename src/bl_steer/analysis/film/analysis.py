@@ -9,68 +9,17 @@ from time import perf_counter
 from typing import Any, ClassVar
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel
 
 from bl_steer.analysis import film
+from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import inputs_of_run
-from bl_steer.analysis.film.written import (
-    assumed_from_text,
-    peaks_from_text,
-    reflections_from_text,
-    written_assumptions,
-    written_peaks,
-)
+from bl_steer.analysis.film.written import reflections_from_text, written_assumptions
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
-__all__ = ["FilmMap", "FilmParams"]
-
-
-class FilmParams(BaseModel):
-    """What the analysis of a film can be told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hkl: str = Field(
-        "0,2,2",
-        description="Reflection of each map, parted by semicolons; 0,2,2;0,-2,2 is one and the "
-        "same with the sample turned by 180°",
-    )
-    peaks: str = Field(
-        "",
-        description="Where the film's peaks are about, e.g. x=0.18;x=0.45,R=0.9; empty: where they "
-        "stand out of the mean pattern",
-    )
-    substrate: bool = Field(
-        True, description="The substrate's peak is in the map: fit it, and align on it"
-    )
-    assume: str = Field(
-        "",
-        description="What is known beforehand, e.g. R=0.9+-0.05 or tilt=0; empty: R=0.9+-0.05 "
-        "where the reflections do not tell, else nothing",
-    )
-    significance: float = Field(
-        7.0,
-        ge=3.0,
-        description="Counts of a peak over their error, below which nothing is said of the film",
-    )
-
-    @field_validator("hkl")
-    @classmethod
-    def _are_reflections(cls, text: str) -> str:
-        reflections_from_text(text)
-        return text.replace(" ", "")
-
-    @field_validator("peaks")
-    @classmethod
-    def _are_peaks(cls, text: str) -> str:
-        return written_peaks(peaks_from_text(text))
-
-    @field_validator("assume")
-    @classmethod
-    def _are_assumptions(cls, text: str) -> str:
-        return written_assumptions(assumed_from_text(text))
+__all__ = ["FilmMap"]
 
 
 class FilmMap:

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bl_steer.analysis.film.map_fit import MapFit
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
+from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import suffix
+from bl_steer.analysis.film.told import Told
 from bl_steer.analysis.film.written import written_assumptions
 from bl_steer.diffraction import FrameAxes, Reflection
 from bl_steer.protocols import Array, Inputs
-
-if TYPE_CHECKING:  # a circle: the analysis imports its checks
-    from bl_steer.analysis.film.analysis import FilmParams
-    from bl_steer.analysis.film.map_fit import MapFit
-    from bl_steer.analysis.film.told import Told
 
 __all__ = ["checked_maps", "fit_warnings"]
 

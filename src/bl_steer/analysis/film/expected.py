@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage, signal
 
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns
+from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.written import MOST_PEAKS, peaks_from_text
 from bl_steer.diffraction import Reflection, positions
 from bl_steer.protocols import Array
-
-if TYPE_CHECKING:  # a circle: the analysis imports what it expects
-    from bl_steer.analysis.film.analysis import FilmParams
 
 __all__ = ["expected_peaks", "place_of"]
 

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bl_steer.analysis.film.expected import place_of
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns
+from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.told import Told, film_from
 from bl_steer.analysis.film.whole_pattern import PatternFit, fit_patterns
 from bl_steer.analysis.film.written import assumed_from_text
 from bl_steer.diffraction import Reflection
 from bl_steer.protocols import Array
-
-if TYPE_CHECKING:  # a circle: the analysis imports the fit
-    from bl_steer.analysis.film.analysis import FilmParams
 
 __all__ = ["MapFit", "film_told", "fit_map", "mean_residuals"]
 

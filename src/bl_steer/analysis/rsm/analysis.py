@@ -6,50 +6,21 @@
 from __future__ import annotations
 
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel
 
 from bl_steer.analysis import rsm
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.rsm.checks import checked_energy, scan_of_inputs
 from bl_steer.analysis.rsm.geometry import goniometer_of
 from bl_steer.analysis.rsm.gridding import Samples, gridded
+from bl_steer.analysis.rsm.params import RsmParams
 from bl_steer.analysis.rsm.peaks import find_peaks
 from bl_steer.analysis.rsm.recorded import inputs_of_run
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
-__all__ = ["ReciprocalSpaceMap", "RsmParams"]
-
-
-class RsmParams(BaseModel):
-    """What a reciprocal-space map can be told."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    cells: int | None = Field(
-        None,
-        ge=8,
-        le=2000,
-        description="Cells of the map along each axis; by default some four counts fall into each",
-    )
-    n_peaks: int = Field(5, ge=1, le=100, description="Peaks to list, the highest first")
-    goniometer: Literal["auto", "omega-2theta", "four-circle", "4S+2D", "psic"] = Field(
-        "auto", description="Circles and their axes; auto: by the circles that the file names"
-    )
-    energy_kev: float | None = Field(
-        None, gt=0, description="Of the photons, keV, in place of what the file says"
-    )
-    angle_unit: Literal["deg", "rad"] = Field("deg", description="Of angles in the file")
-    pixel_size_mm: float | None = Field(None, gt=0, description="Of an area or linear detector")
-    distance_mm: float | None = Field(None, gt=0, description="From sample to detector")
-    beam_row: float | None = Field(
-        None, description="Pixel that the primary beam hits with the arm at zero"
-    )
-    beam_column: float | None = Field(None, description="As beam_row; a linear detector's channel")
-    directions: str = Field(
-        "", description="Ways in which rows and columns count, e.g. z-,x+; the preset's by default"
-    )
+__all__ = ["ReciprocalSpaceMap"]
 
 
 class ReciprocalSpaceMap:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.rsm.params import RsmParams
 from bl_steer.files.scans import CIRCLES, Scan
 from bl_steer.protocols import Inputs
-
-if TYPE_CHECKING:  # a circle: the analysis imports its checks
-    from bl_steer.analysis.rsm.analysis import RsmParams
 
 __all__ = ["checked_energy", "scan_of_inputs"]
 

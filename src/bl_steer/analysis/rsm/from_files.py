@@ -11,13 +11,9 @@ import numpy as np
 from bl_steer.analysis.rsm.nexus import write_map
 from bl_steer.analysis.rsm.recorded import inputs_of_scan, open_recorded
 from bl_steer.files import read_all
-from bl_steer.files.atomic import check_place
 from bl_steer.files.documents import are_documents
 from bl_steer.files.scans import Scan, open_scan
-from bl_steer.plotting import check_figure
-from bl_steer.processing.digest import digest_of
-from bl_steer.processing.registry import find_analysis, make_params
-from bl_steer.processing.result_folder import write_result
+from bl_steer.processing.reporting import report_on, rows_of
 from bl_steer.protocols import Inputs, Progress
 
 __all__ = ["inputs_from_files", "map_files"]
@@ -54,21 +50,17 @@ def map_files(
     -------
     report : JSON-compatible; ``peaks`` is a list, the highest first
     """
-    if figure is not None:
-        check_figure(figure)
+    result, inputs, settings, ending = report_on(
+        "rsm",
+        lambda: inputs_from_files(paths),
+        params,
+        figure=figure,
+        out=out,
+        progress=progress,
+    )
     if out is not None:
-        check_place(out)
-    analysis = find_analysis("rsm")
-    settings = make_params(analysis, params)
-    inputs = inputs_from_files(paths)
-    result = analysis.run(inputs, settings, progress)
-    if figure is not None:
-        result.figures["map"]().savefig(figure, dpi=150)
-    written = []
-    if out is not None:
-        written = [*write_result(result, out), write_map(result, inputs, settings, out / "map.nxs")]
-    table, about = result.tables["peaks"], result.provenance
-    columns = [column.tolist() for column in table.values()]
+        ending["written"].append(str(write_map(result, inputs, settings, out / "map.nxs")))
+    about = result.provenance
     return {
         "files": [str(path) for path in paths],
         "energy_kev": about["energy_kev"],
@@ -78,12 +70,8 @@ def map_files(
         "counts": float(result.arrays["counts"].sum()),
         "q_par": [float(result.arrays["q_par"][end]) for end in (0, -1)],
         "q_perp": [float(result.arrays["q_perp"][end]) for end in (0, -1)],
-        "peaks": [dict(zip(table, row, strict=True)) for row in zip(*columns, strict=True)],
-        "figure": None if figure is None else str(figure),
-        "written": [str(file) for file in written],
-        "warnings": list(result.warnings),
-        "digest": digest_of(result),
-        "duration_s": about["duration_s"],
+        "peaks": rows_of(result.tables["peaks"]),
+        **ending,
     }
 
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.rsm.params import RsmParams
 from bl_steer.diffraction import Detector, Goniometer, goniometer
 from bl_steer.files.scans import Scan
 from bl_steer.protocols import Array
-
-if TYPE_CHECKING:  # a circle: the analysis imports the geometry
-    from bl_steer.analysis.rsm.analysis import RsmParams
 
 __all__ = ["circle_angles", "goniometer_of"]
 

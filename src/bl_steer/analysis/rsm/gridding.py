@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.geometry import circle_angles
-from bl_steer.diffraction import Goniometer, find_sentinels
+from bl_steer.diffraction import Goniometer, QGrid, find_sentinels
 from bl_steer.files.scans import Scan
 from bl_steer.protocols import Array, Progress
 
@@ -38,24 +38,29 @@ class Grid:
 
     Parameters
     ----------
-    q_par, q_perp : shapes (n_par,), (n_perp,), centres of the cells, 1/Å
+    cells : on which it is
     mean : shape (n_perp, n_par); NaN where nothing fell
     counts, n : sums of the counts, and how many fell into each cell, of the same shape
     """
 
-    q_par: Array
-    q_perp: Array
+    cells: QGrid
     mean: Array
     counts: Array
     n: NDArray[np.int_]
 
-    def cells(self, q_par: Array, q_perp: Array) -> NDArray[np.intp]:
-        """Return the cell of each point, counted row by row."""
-        column, row = (
-            np.clip(np.rint((q - axis[0]) / (axis[1] - axis[0])), 0, len(axis) - 1).astype(np.intp)
-            for q, axis in ((q_par, self.q_par), (q_perp, self.q_perp))
-        )
-        return np.asarray(row * len(self.q_par) + column)
+    @property
+    def q_par(self) -> Array:
+        """Centres of the cells, 1/Å."""
+        return self.cells.centres[1]
+
+    @property
+    def q_perp(self) -> Array:
+        """Centres of the cells, 1/Å."""
+        return self.cells.centres[0]
+
+    def cells_of(self, block: Block) -> NDArray[np.intp]:
+        """Return the cell of each count, counted row by row."""
+        return self.cells.cells(block.q_par, block.q_par, block.q_perp)[1]
 
 
 class Samples:
@@ -128,18 +133,17 @@ def gridded(samples: Samples, cells: int | None, progress: Progress | None = Non
             f"{np.maximum(high - low, 0.0).round(6).tolist()} 1/Å of them; scan two circles, or "
             "one with a linear or area detector"
         )
-    par, perp = (np.linspace(a, b, cells) for a, b in zip(low, high, strict=True))
-    shape = (cells, cells)
-    sums, counts, n = np.zeros(cells * cells), np.zeros(cells * cells), np.zeros(cells * cells)
-    grid = Grid(par, perp, sums.reshape(shape), counts.reshape(shape), n.reshape(shape).astype(int))
+    spans = [(float(a), float(b), cells) for a, b in zip(low, high, strict=True)]
+    grid = QGrid(spans[0], spans[1], in_plane="along")
+    totals = np.zeros((3, grid.n_cells))
     for done, block in enumerate(samples, start=1):
-        cell = grid.cells(block.q_par, block.q_perp)
-        sums += np.bincount(cell, block.intensity, cells * cells)
-        counts += np.bincount(cell, block.counts, cells * cells)
-        n += np.bincount(cell, minlength=cells * cells)
+        cell = grid.cells(block.q_par, block.q_par, block.q_perp)[1]
+        for total, values in zip(totals, (block.intensity, block.counts, None), strict=True):
+            total += np.bincount(cell, values, grid.n_cells)
         report(done, len(samples))
+    sums, counts, n = totals.reshape(3, *grid.shape)
     mean = np.divide(sums, n, out=np.full_like(sums, np.nan), where=n > 0)
-    return Grid(par, perp, mean.reshape(shape), counts.reshape(shape), n.reshape(shape).astype(int))
+    return Grid(grid, mean, counts, n.astype(int))
 
 
 def _scale(scan: Scan) -> Array:

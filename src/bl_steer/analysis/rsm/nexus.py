@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
 
-import h5py
 import numpy as np
-from pydantic import BaseModel
 
-import bl_steer
 from bl_steer.analysis.rsm.checks import scan_of_inputs
 from bl_steer.analysis.rsm.geometry import circle_angles
+from bl_steer.analysis.rsm.params import RsmParams
 from bl_steer.diffraction import Goniometer, find_sentinels
-from bl_steer.files.atomic import draft_of
 from bl_steer.protocols import AnalysisResult, Inputs
 from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
-from bl_steer.runs.nexus_groups import TEXT, new_group, new_plot
-
-if TYPE_CHECKING:  # a circle: the analysis imports its checks
-    from bl_steer.analysis.rsm.analysis import RsmParams
+from bl_steer.runs.nexus_groups import TEXT, new_group, new_map_in_q, new_nexus
 
 __all__ = ["write_map"]
 
 
-def write_map(result: AnalysisResult, inputs: Inputs, params: BaseModel, path: Path) -> Path:
+def write_map(result: AnalysisResult, inputs: Inputs, params: RsmParams, path: Path) -> Path:
     """Write the result of the analysis ``rsm`` into a NeXus file, in place of one that is there.
 
     Parameters
@@ -33,35 +25,24 @@ def write_map(result: AnalysisResult, inputs: Inputs, params: BaseModel, path: P
     inputs, params : that the result was made of
     """
     arrays, about = result.arrays, result.provenance
-    scan = scan_of_inputs(inputs, cast("RsmParams", params))
+    scan = scan_of_inputs(inputs, params)
     goniometer = Goniometer.from_dict(about["goniometer"])
-    with draft_of(path) as draft, h5py.File(draft, "w") as file:
-        file.attrs.update(
-            NX_class="NXroot",
-            default="entry",
-            file_name=path.name,
-            file_time=datetime.now().astimezone().isoformat(),
-            creator=f"bl_steer {bl_steer.__version__}",
-        )
-        entry = new_group(file, "entry", "NXentry")
+    with new_nexus(path) as entry:
         entry.attrs["default"] = "map"
         entry["title"] = "reciprocal-space map"
         entry.create_dataset("files", data=inputs.source.get("files", []), dtype=TEXT)
-        group = new_plot(entry, "map", "mean", ["q_perp", "q_par"])
-        group.attrs.create("auxiliary_signals", ["sum", "count", "mask"], dtype=TEXT)
         cells = {
             "mean": (arrays["map"], f"mean intensity ({about['unit']}); NaN where nothing fell"),
             "sum": (arrays["counts"], "sum of the counts, as stored"),
             "count": (arrays["n"], "readings that fell into each cell"),
             "mask": ((arrays["n"] == 0).astype(np.uint8), "1 where none did"),
         }
+        axes = {name: arrays[name] for name in ("q_perp", "q_par")}
+        group = new_map_in_q(entry, "map", list(cells), axes)
         for name, (values, text) in cells.items():
             group[name] = values
             group[name].attrs["long_name"] = text
         group["mean"].attrs["units"] = about["unit"]
-        for name in ("q_perp", "q_par"):
-            group[name] = arrays[name]
-            group[name].attrs.update(units="1/angstrom", long_name=f"{name} (1/Å, with 2π)")
         peaks = new_group(entry, "peaks", "NXcollection")
         for name, column in result.tables["peaks"].items():
             peaks[name] = column

@@ -80,7 +80,7 @@ def _measured(
     """Return a peak by the counts within a region; None where they are too few."""
     inside = []
     for block in samples:
-        near = region.ravel()[grid.cells(block.q_par, block.q_perp)]
+        near = region.ravel()[grid.cells_of(block)]
         inside.append(
             np.stack([v[near] for v in (block.q_par, block.q_perp, block.intensity, block.counts)])
         )
