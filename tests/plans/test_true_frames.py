@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 
+from bl_steer.analysis.film import inputs_of_run
 from bl_steer.diffraction import GriddedFrames, QGrid, find_bad_pixels
+from bl_steer.steering import differing_decisions
 from plans import find_hotspot
 from plans.stubs.per_point import rocking_scan, rocking_sweep
 from simulators.film import FilmOnDetector, SigeFilm, SimulatedBeamline
@@ -53,6 +55,21 @@ def find(
     )
     result = RE(plan).plan_result
     return result.best_x, result.best_y
+
+
+def test_a_run_on_maps_of_frames_is_verified_and_reduced_by_its_record_alone(
+    film: FilmOnDetector, RE: RunEngine, tmp_path: Path, documents: Any
+) -> None:
+    find(film, rocking_scan, 5, {"budget": 5}, RE, tmp_path, 1.0)
+    run = documents.run
+    assert differing_decisions(run) == []
+    assert run.axes.shape == (33, 33)
+    assert run.axes.unit == "1/Å"
+    again = [result.pattern for result in run.results(maps_of(film))]
+    np.testing.assert_array_equal(run.patterns(), again)
+    inputs = inputs_of_run(run)
+    np.testing.assert_array_equal(inputs.arrays["qx"], np.linspace(2.24, 2.345, 33))
+    assert inputs.arrays["patterns"].shape == (5, 33 * 33)
 
 
 def test_point_a_is_found_from_frames_of_rocking_scans(

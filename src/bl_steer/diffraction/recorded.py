@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from bl_steer.diffraction.corrections import unpack_mask
@@ -21,6 +22,7 @@ def record_of(gridded: GriddedFrames) -> dict[str, Any]:
         **gridded.to_dict(),
         "mask_bits": gridded.weights.mask_bits,
         "digest": gridded.digest,
+        "empty": gridded.empty if np.isfinite(gridded.empty) else None,
     }
 
 
@@ -43,6 +45,7 @@ def reduction_of_record(
         flat=flat,
         solid_angle=record["solid_angle"],
         polarisation=record["polarisation"],
+        empty=np.nan if record.get("empty") is None else record["empty"],
     )
     if gridded.digest != record["digest"]:
         raise ValueError(

@@ -18,6 +18,7 @@ from .points import PointResult as PointResult
 from .points import Points as Points
 from .readout import Exposure as Exposure
 from .readout import Readout as Readout
+from .reductions import gridded_of as gridded_of
 from .run import Run as Run
 from .signal import plane_of as plane_of
 from .tables import read_outcomes as read_outcomes

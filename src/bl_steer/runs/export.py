@@ -11,7 +11,7 @@ from pathlib import Path
 from bl_steer.diffraction import GriddedFrames
 from bl_steer.runs.csv_tables import write_csv
 from bl_steer.runs.nexus import FRAMES, write_nexus
-from bl_steer.runs.nexus_maps import gridded_of
+from bl_steer.runs.reductions import gridded_of
 from bl_steer.runs.run import Run
 
 __all__ = ["export_run"]
@@ -58,5 +58,5 @@ def export_run(
         raise ValueError(
             f"an export must end in {', '.join(NEXUS)} or .csv, got {path}; try {path.stem}.nxs"
         )
-    gridded = gridded_of(run) if reduction is None else reduction
+    gridded = gridded_of(run.start) if reduction is None else reduction
     return [write_nexus(run, path, frames=frames, force=force, reduction=gridded)]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bl_steer.diffraction import FrameAxes, GriddedFrames, GriddedMap
-from bl_steer.diffraction.recorded import record_of, reduction_of_record
+from bl_steer.diffraction.recorded import record_of
 from bl_steer.protocols import Array
 from bl_steer.runs.judging import judge_points, usable
 from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
@@ -18,7 +18,7 @@ from bl_steer.runs.readout import Readout
 from bl_steer.runs.run import Run
 from bl_steer.store import StoreError
 
-__all__ = ["gridded_of", "write_maps"]
+__all__ = ["write_maps"]
 
 AXES = {2: ["q_perp", "q_par"], 3: ["q_perp", "q_across", "q_par"]}
 CELLS = {
@@ -28,18 +28,6 @@ CELLS = {
     "variance": "variance of the mean of each cell by counting",
     "mask": "1 where no pixel fell into the cell",
 }
-
-
-def gridded_of(run: Run) -> GriddedFrames | None:
-    """Return the reduction that a run was steered with; None where it was no grid's.
-
-    Raises
-    ------
-    ValueError
-        When it took a flat field, which is not recorded.
-    """
-    record = run.steering.get("reduction_settings")
-    return None if record is None else reduction_of_record(record)
 
 
 def write_maps(entry: Any, detector: Any, run: Run, gridded: GriddedFrames) -> None:

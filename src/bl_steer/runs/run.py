@@ -19,6 +19,7 @@ from bl_steer.runs.frames import Frames
 from bl_steer.runs.judging import counts_of, judge_points, judge_sums, usable
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
+from bl_steer.runs.reductions import own_reduction, recorded_axes
 from bl_steer.runs.tables import (
     PRIMARY,
     Parts,
@@ -204,13 +205,13 @@ class Run:
 
     @property
     def qx(self) -> Array:
-        """In-plane momentum transfer of a frame's columns, 1/Å, shape (W,); empty if unknown."""
-        return self._coordinates("qx")
+        """In-plane momentum transfer of a pattern's columns, 1/Å, shape (W,); empty if unknown."""
+        return self._q_axes.qx
 
     @property
     def qz(self) -> Array:
-        """Out-of-plane momentum transfer of a frame's rows, 1/Å, shape (H,); empty if unknown."""
-        return self._coordinates("qz")
+        """Out-of-plane momentum transfer of a pattern's rows, 1/Å, shape (H,); empty if unknown."""
+        return self._q_axes.qz
 
     @property
     def time(self) -> Array:
@@ -238,12 +239,11 @@ class Run:
 
     @property
     def axes(self) -> FrameAxes:
-        """Coordinates of a frame's pixels; channels where the run does not say."""
+        """Coordinates of a pattern's pixels; channels where the run does not say."""
         if self._readout.field is not None:
             return FrameAxes.channels((1, 1))
         if len(self.qx) and len(self.qz):
-            unit = str(self.configuration.get(f"{self._detector}_q_unit", "1/Å"))
-            return FrameAxes(self.qx, self.qz, unit)
+            return self._q_axes
         height, width = self._frames().shape[-2:]
         return FrameAxes.channels((height, width))
 
@@ -254,7 +254,8 @@ class Run:
 
         Parameters
         ----------
-        reduction : that the run was steered with; by default the sum of a point's frames
+        reduction : by default the grid in q that the run was steered with, or else the sum of a
+            point's frames
         judge : judges the points that were measured to their end, and can go on with others; by
             default one that judges all points as the plan did
 
@@ -263,13 +264,16 @@ class Run:
         StoreError
             When the run stored no frames, or they are not where its documents say.
         """
-        if reduction is None and judge is None and self._results:
+        is_own = reduction is None and judge is None
+        if is_own and self._results:
             return list(self._results)
         events_of = self.events_of if judge is None else self.events_of[: self.n_complete]
         frames = None if self._readout.field is not None or not events_of else self._frames()
+        if is_own and frames is not None:
+            reduction = own_reduction(self.start)
         points = judge or Points.from_start(self.start, reduction)
         results = judge_points(points, self._readout, self.primary, events_of, frames)
-        self._results.extend(results if reduction is None and judge is None else ())
+        self._results.extend(results if is_own else ())
         return results
 
     def patterns(self) -> Array:
@@ -303,12 +307,7 @@ class Run:
         """Return the frames of the events, in files, or as arrays in the events themselves."""
         if self.frames is not None:
             return self.frames
-        frames = frames_in(self.primary, self._detector)
-        if frames is None:
-            raise StoreError(
-                f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
-            )
-        return frames
+        return frames_in(self.primary, self._detector, self.uid)
 
     @property
     def _readout(self) -> Readout:
@@ -327,8 +326,9 @@ class Run:
     def _detector(self) -> str:
         return str((self.start.get("detectors") or ["det"])[0])
 
-    def _coordinates(self, axis: str) -> Array:
-        return np.asarray(self.configuration.get(f"{self._detector}_{axis}", ()), dtype=float)
+    @property
+    def _q_axes(self) -> FrameAxes:
+        return recorded_axes(self.start, self.configuration, self._detector)
 
     def _column(
         self,

@@ -111,10 +111,15 @@ def with_outcomes(table: Table) -> Table:
     return {**table, "outcomes": outcomes}
 
 
-def frames_in(table: Mapping[str, NDArray[Any]], detector: str) -> NDArray[Any] | None:
+def frames_in(table: Mapping[str, NDArray[Any]], detector: str, uid: str) -> NDArray[Any]:
     """Return the frames that the events themselves hold, (n_events, 1, H, W); the detector's first.
 
-    A vector is a frame of one row. None where there is no array.
+    A vector is a frame of one row.
+
+    Raises
+    ------
+    StoreError
+        When there is no array; names the run, `uid`.
     """
     arrays = [
         key
@@ -123,7 +128,9 @@ def frames_in(table: Mapping[str, NDArray[Any]], detector: str) -> NDArray[Any] 
     ]
     arrays.sort(key=lambda key: not key.startswith(detector))
     if not arrays:
-        return None
+        raise StoreError(
+            f"patterns must come from frames, got a run without any ({uid}); use `total`"
+        )
     frames = table[arrays[0]]
     return frames.reshape(len(frames), 1, -1, frames.shape[-1])
 

@@ -17,7 +17,7 @@ from bl_steer.agents import Space, make_agent
 from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
-from bl_steer.runs import PointResult, Run, has_gap
+from bl_steer.runs import PointResult, Run, gridded_of, has_gap
 from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
 from bl_steer.steering.loop import build_steering
 
@@ -51,13 +51,16 @@ def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[in
 
     Parameters
     ----------
-    reduction : that the run was steered with, where it had one of its own
+    reduction : that the run was steered with, where it had one of its own; a grid in q is in the
+        record
 
     Raises
     ------
     ValueError
         For another reduction than the run names in its start document.
     """
+    if reduction is None:
+        reduction = gridded_of(run.start)
     name = None if reduction is None else type(reduction).__name__
     recorded = run.steering.get("reduction", name)
     if name != recorded:

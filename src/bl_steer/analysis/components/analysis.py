@@ -74,7 +74,7 @@ class MapComponents:
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
         unit = str(run.start.get("sample", {}).get("unit", "um"))
-        shape = list(run.frames.shape[2:])
+        shape = list(run.axes.shape)
         return Inputs(arrays, {"unit": unit, "frame_shape": shape}, {"run": run.uid})
 
     def run(
