@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fastapi.routing
 import numpy as np
 import pytest
 import tiled.server.app
 import torch
 from bluesky import RunEngine
 from event_model import DocumentNames, schema_validators
+from fastapi.dependencies import utils as dependency_utils
 
 from bl_steer.agents import Space
 from bl_steer.runs import Run
@@ -42,27 +42,20 @@ def shared_routes(*arguments: Any) -> Any:
 # Tiled builds the routes of its API anew for each store, a second of work; they are all alike.
 tiled.server.app.get_router = shared_routes
 
-make_dependants = fastapi.routing._build_dependant_with_parameterless_dependencies
-dependants: dict[Any, Any] = {}
+get_dependant = dependency_utils.get_dependant
+dependants: dict[tuple[Any, ...], Any] = {}
 
 
-def shared_dependants(
-    *, path: str, call: Callable[..., Any], dependencies: Sequence[Any]
-) -> tuple[Any, Any, bool]:
-    needed = [
-        (d.dependency, d.use_cache, d.scope, d.max_concurrency, *(getattr(d, "scopes", None) or ()))
-        for d in dependencies
-    ]
-    key = (path, call, *needed)
+def remembered_dependant(**options: Any) -> Any:
+    key = tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in options.items())
     if key not in dependants:
-        dependants[key] = make_dependants(path=path, call=call, dependencies=dependencies)
-    dependant, body, embeds = dependants[key]
-    return dependant, list(body), embeds
+        dependants[key] = get_dependant(**options)
+    return dependants[key]
 
 
-# FastAPI takes the signatures of all functions of an application apart for its first request, a
-# sixth of a second for each store; they are those of the store before.
-fastapi.routing._build_dependant_with_parameterless_dependencies = shared_dependants
+# FastAPI takes the signatures of what a request depends on apart at each request to Tiled, a
+# quarter of the time of a test with a store.
+dependency_utils.get_dependant = remembered_dependant
 
 
 class Documents:
