@@ -30,11 +30,8 @@ from plans.stubs.axes import StageError
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.faults import KINDS
 from simulators.film.sige_film import SigeFilm
-from tests.plans.fault_matrix import AT, MATRIX
+from tests.plans.fault_matrix import AT, BUDGET, LONGEST_S, MATRIX
 
-BUDGET = 7
-LONGEST_S = 30.0
-"""With time-outs of 2 s; the rest is what a busy computer needs."""
 GRID = Space.grid(np.linspace(0.0, 150.0, 6), np.linspace(0.0, 150.0, 6))
 
 

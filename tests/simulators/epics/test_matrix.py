@@ -19,7 +19,7 @@ import pytest
 from bl_steer.runs import Run, open_run
 from bl_steer.steering import DetectorDeadError, differing_decisions
 from bl_steer.store import Store
-from tests.plans.test_faults import AT, BUDGET, LONGEST_S, MATRIX
+from tests.plans.fault_matrix import AT, BUDGET, LONGEST_S, MATRIX
 from tests.simulators.epics.soft_ioc import private_environment, run_client
 
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")

@@ -1,4 +1,8 @@
 from .analysis import MapComponents as MapComponents
+from .checks import checked_arrays as checked_arrays
+from .checks import checked_axes as checked_axes
+from .checks import fit_warnings as fit_warnings
+from .checks import warnings_for as warnings_for
 from .factorisation import Factorisation as Factorisation
 from .factorisation import compare_ranks as compare_ranks
 from .factorisation import component_table as component_table

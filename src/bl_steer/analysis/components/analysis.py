@@ -14,12 +14,6 @@ from pydantic import BaseModel
 
 from bl_steer import runs
 from bl_steer.analysis import components
-from bl_steer.analysis.components.checks import (
-    checked_arrays,
-    checked_axes,
-    fit_warnings,
-    warnings_for,
-)
 from bl_steer.analysis.components.params import ComponentParams
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
@@ -99,8 +93,8 @@ class MapComponents:
         began = perf_counter()
         report = progress or (lambda done, total: None)
         unit = str(inputs.metadata.get("unit", "um"))
-        arrays = checked_arrays(inputs)
-        axes = checked_axes(inputs, arrays)
+        arrays = components.checked_arrays(inputs)
+        axes = components.checked_axes(inputs, arrays)
         report(0, STEPS)
         fit = components.factorise(arrays["patterns"], axes, params)
         report(1, STEPS)
@@ -112,7 +106,7 @@ class MapComponents:
         maps = fit.components.reshape(-1, *axes.shape)
         residual = (fit.patterns - fit.fitted).mean(axis=0).reshape(axes.shape)
         tables, figures = {"components": table, "points": points}, {}
-        notes = [*warnings_for(table, params), *fit_warnings(fit, axes)]
+        notes = [*components.warnings_for(table, params), *components.fit_warnings(fit, axes)]
         if ranks is not None:
             tables["ranks"] = ranks
             figures["ranks"] = lambda: components.draw_ranks(ranks)

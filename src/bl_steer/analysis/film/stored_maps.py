@@ -8,7 +8,7 @@ from typing import Any
 
 from bl_steer import runs
 from bl_steer.analysis.film.recorded import inputs_of_runs
-from bl_steer.processing.reporting import report_on, rows_of
+from bl_steer.analysis.reporting import report_on, rows_of
 from bl_steer.protocols import Inputs, Progress
 from bl_steer.store import Store
 

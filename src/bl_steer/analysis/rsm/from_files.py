@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from bl_steer.analysis.reporting import report_on, rows_of
 from bl_steer.analysis.rsm.nexus import write_map
 from bl_steer.analysis.rsm.recorded import inputs_of_scan, open_recorded
 from bl_steer.files import read_all
 from bl_steer.files.documents import are_documents
 from bl_steer.files.scans import Scan, open_scan
-from bl_steer.processing.reporting import report_on, rows_of
 from bl_steer.protocols import Inputs, Progress
 
 __all__ = ["inputs_from_files", "map_files"]
