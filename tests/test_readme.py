@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from bl_steer.cli import main
+from tests import fork_server
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
@@ -36,7 +38,11 @@ LINKS = re.compile(r"\]\(([^)#\s]+)(?:#[^)\s]*)?\)")
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 
 
-def run(command: list[str], folder: Path) -> str:
+def run(
+    command: list[str],
+    folder: Path,
+    start: Callable[..., subprocess.CompletedProcess[str]] = fork_server.run,
+) -> str:
     """Run a command in an empty folder, with ours first on the path; return what it printed."""
     environment = {
         **{key: value for key, value in os.environ.items() if not key.startswith("BL_STEER_")},
@@ -44,8 +50,14 @@ def run(command: list[str], folder: Path) -> str:
         "MPLBACKEND": "Agg",
         "OMP_NUM_THREADS": "1",
     }
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    done = start(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
@@ -85,7 +97,7 @@ def test_the_commands_of_the_readme_run(tmp_path: Path) -> None:
         f"for line in {SHELL.splitlines()!r}:\n"
         "    assert main(shlex.split(line)[1:]) == 0, line\n"
     )
-    printed = run([sys.executable, "commands.py"], tmp_path)
+    printed = run([sys.executable, "commands.py"], tmp_path, subprocess.run)
     assert re.search(r"decisions_that_differ\s+\[\]", printed)
     assert (tmp_path / "found.json").exists()
 

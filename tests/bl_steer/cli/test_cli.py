@@ -22,6 +22,7 @@ from bl_steer.analysis.segmentation import TILE_PX
 from bl_steer.cli import main, make_parser
 from bl_steer.cli.options import Parser, write_json
 from bl_steer.server.settings import ServerSettings
+from tests import fork_server
 
 FIND_KEYS = [
     "preset", "seed", "grid_points", "n_measured", "n_distinct", "n_to_found", "n_to_95",
@@ -35,11 +36,10 @@ REPLAY_KEYS = {
 
 
 def bl_steer(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
+    return fork_server.run(
         [sys.executable, "-m", "bl_steer", *arguments],
         cwd=folder,
         capture_output=True,
-        text=True,
         timeout=900,
         env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg"},
         check=False,
@@ -257,9 +257,9 @@ def test_ctrl_c_keeps_what_was_measured(bl_steer_here: Callable[..., int], tmp_p
     import signal
     import time
 
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [sys.executable, "-m", "bl_steer", "find", "--budget", "900"],
-        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+        cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     record = tmp_path / "bl_steer_data" / "record"
