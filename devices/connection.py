@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 from ophyd import Device
 from ophyd.status import StatusBase
-from ophyd.utils.errors import InvalidState
+from ophyd.utils.errors import DisconnectedError, InvalidState
 
-__all__ = ["fail", "fail_when_lost", "silent_records"]
+__all__ = ["fail", "fail_when_lost", "quieten_lost_statuses", "silent_records", "stop_if_connected"]
 
 
 def silent_records(device: Device) -> str:
@@ -18,6 +19,27 @@ def silent_records(device: Device) -> str:
     signals = [walk.item for walk in device.walk_signals()]
     names = [getattr(s, "pvname", device.prefix) for s in signals if not s.connected]
     return ", ".join(dict.fromkeys(name.split(".")[0] for name in names))
+
+
+def quieten_lost_statuses() -> None:
+    """Let ophyd keep the tracebacks to itself that it logs of statuses without a connection.
+
+    What a plan waits for says in a line which records are lost. Behind it each move has a status of
+    ophyd's own, which ends later and reads the position of a motor that does not answer.
+    """
+    for name in ("ophyd", "ophyd.objects"):
+        logging.getLogger(name).addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, DisconnectedError | InvalidState)
+
+
+def stop_if_connected(signal: Any) -> None:
+    """Write 0 to what a device is stopped by; a control system that is gone stops nothing."""
+    if signal.connected:
+        signal.put(0, wait=False)
 
 
 def fail(status: StatusBase, error: Exception) -> None:

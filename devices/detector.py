@@ -16,6 +16,7 @@ from ophyd import Component, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus
 
 from bl_steer.diffraction import FrameAxes
+from devices.connection import stop_if_connected
 from devices.exposure import Exposures
 from devices.frames_file import DetectorError, FramesDevice
 from devices.setting import Setting
@@ -95,7 +96,7 @@ class AreaDetector(FramesDevice):
 
     def stop(self, *, success: bool = False) -> None:
         """End an exposure that is under way."""
-        self.acquire.put(0, wait=False)
+        stop_if_connected(self.acquire)
         super().stop(success=success)
 
     def _store(self) -> None:

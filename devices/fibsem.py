@@ -10,6 +10,7 @@ from __future__ import annotations
 from ophyd import Component, Device, EpicsSignal, EpicsSignalRO, Kind
 from ophyd.status import DeviceStatus, SubscriptionStatus
 
+from devices.connection import stop_if_connected
 from devices.exposure import falling_edge
 from devices.sem import ScanningElectronMicroscope
 from devices.setting import Setting
@@ -104,5 +105,5 @@ class IonMill(Device):
 
     def stop(self, *, success: bool = False) -> None:
         """Blank the ion beam; a cut that is not finished counts as not done."""
-        self.start.put(0, wait=False)
+        stop_if_connected(self.start)
         super().stop(success=success)

@@ -104,7 +104,8 @@ class MotorAxis(EpicsMotor):
         """Stop the motor where it is."""
         if hasattr(self, "_stopped"):
             self._stopped.set()
-        super().stop(success=success)
+        if self.motor_stop.connected:  # a control system that is gone stops nothing
+            super().stop(success=success)
 
     def clear_sub(self, cb: Any, event_type: str | None = None) -> None:
         """End a subscription; see `ophyd.ophydobj.OphydObject.clear_sub`.

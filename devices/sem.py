@@ -12,6 +12,7 @@ from typing import Any
 from ophyd import Component, EpicsSignal, EpicsSignalRO, Kind, Signal
 from ophyd.status import DeviceStatus
 
+from devices.connection import stop_if_connected
 from devices.exposure import Exposures
 from devices.frames_file import FramesDevice
 from devices.setting import Setting
@@ -86,7 +87,7 @@ class ScanningElectronMicroscope(FramesDevice):
 
     def stop(self, *, success: bool = False) -> None:
         """End a scan that is under way."""
-        self.acquire.put(0, wait=False)
+        stop_if_connected(self.acquire)
         super().stop(success=success)
 
     def _store(self) -> None:

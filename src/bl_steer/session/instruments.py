@@ -15,6 +15,7 @@ from typing import Any
 from bl_steer.diffraction import FrameAxes
 from bl_steer.settings import Settings
 from devices import beamline
+from devices.connection import quieten_lost_statuses
 from simulators import electron
 from simulators import film as films
 from simulators.clock import VirtualClock
@@ -142,6 +143,7 @@ def epics(
         from devices.repeater import start_repeater
 
         start_repeater()
+    quieten_lost_statuses()
     devices = (
         beamline.area_detector(axes, prefix=prefix),
         beamline.sample_stage(prefix, settle_s=settle_s),

@@ -208,3 +208,4 @@ def test_a_killed_ioc_is_reported_with_the_device_that_was_in_use(
     assert killed["seconds"] < 15.0
     assert killed["n_points"] == 2
     assert "the baseline could not be read at the end of the run" in misfortunes["stderr"]
+    assert "Traceback" not in misfortunes["stderr"]
