@@ -58,6 +58,12 @@ def remembered_dependant(**options: Any) -> Any:
 dependency_utils.get_dependant = remembered_dependant
 
 
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Look for doctests in no script that a test starts: that would import it."""
+    is_script = collection_path.suffix == ".py" and not collection_path.name.startswith("test_")
+    return True if is_script else None
+
+
 class Documents:
     """The documents of the latest run, in their order, each checked against its schema."""
 

@@ -88,7 +88,7 @@ def same_up_to(run: Run, undisturbed: Run, last: int) -> bool:
     )
 
 
-@pytest.mark.parametrize("lines", [1, 3, 9, 14, 15, 16, 17, 18, 19, 26, 31])
+@pytest.mark.parametrize("lines", [1, 9, 15, 16, 17, 31])
 def test_run_is_carried_on_with_the_decision_of_an_undisturbed_one(
     session: Session, uid: str, lines: int
 ) -> None:
@@ -157,7 +157,7 @@ def test_incomplete_rocking_scan_is_repeated_whole(session: Session, steps: bool
     assert differing_decisions(run) == []
 
 
-@pytest.mark.parametrize("points", [0, 1, 5])
+@pytest.mark.parametrize("points", [0, 5])
 def test_map_is_carried_on(session: Session, points: int) -> None:
     uid, _ = session.run(session.map_sample(grid=COARSE))
     undisturbed = open_run(session.store, uid)
