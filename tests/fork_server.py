@@ -227,6 +227,10 @@ def become(start: Start) -> None:
         os.chdir(start.folder)
     os.environ.clear()
     os.environ.update(start.environment)
+    if "PYTHONUNBUFFERED" in start.environment:
+        sys.stdout.reconfigure(write_through=True)  # type: ignore[union-attr]
+    further = start.environment.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [folder for folder in further if folder and folder not in sys.path]
     sys.modules["numpy"].random.seed()
     if "OPHYD_CONTROL_LAYER" not in os.environ:
         sys.modules["ophyd"].set_cl()
@@ -235,6 +239,8 @@ def become(start: Start) -> None:
 def execute(words: list[str]) -> None:
     """Do what ``python WORDS`` does."""
     main = sys.modules["__main__"] = types.ModuleType("__main__")
+    while words[0] in ("-P", "-X"):  # neither matters to what is forked
+        words = words[1 + (words[0] == "-X") :]
     if words[0] == "-m":
         sys.path[0] = os.getcwd()
         sys.argv[:] = words[1:]

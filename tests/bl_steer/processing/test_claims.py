@@ -18,6 +18,7 @@ import pytest
 from bl_steer.analysis import Request, pending_analyses
 from bl_steer.processing.claims import Claims
 from bl_steer.store import Store
+from tests import fork_server
 
 ANALYSIS = """
 import time
@@ -69,7 +70,7 @@ def place(tmp_path: Path) -> Path:
 
 def start(place: Path, *arguments: str) -> subprocess.Popen[str]:
     path = os.pathsep.join([str(place), *sys.path])
-    return subprocess.Popen(
+    return fork_server.Popen(
         [sys.executable, *arguments],
         cwd=place,
         text=True,

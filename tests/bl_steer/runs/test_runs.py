@@ -11,6 +11,7 @@ from bluesky import RunEngine
 
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
 from bl_steer.store import RecordWriter, Store, StoreError, find_records
+from tests import fork_server
 
 INSTRUMENT = Path(__file__).parents[1] / "minimal_instrument.py"
 _spec = importlib.util.spec_from_file_location("minimal_instrument", INSTRUMENT)
@@ -193,7 +194,7 @@ def test_empty_store_and_empty_run_have_no_points(tmp_path):
 def killed(tmp_path_factory):
     """A folder whose measurement was killed at its fourth point, as seen before and after."""
     folder = tmp_path_factory.mktemp("killed")
-    child = subprocess.Popen(
+    child = fork_server.Popen(
         [sys.executable, INSTRUMENT, folder, "100000"], stdout=subprocess.PIPE, text=True
     )
     try:

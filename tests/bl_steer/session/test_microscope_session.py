@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from bl_steer.cli import main
+from tests import fork_server
 
 TYPED = """
 RE(take_micrographs(sem, stage, fields=[(0, 0)], analyses=["segment"]))
@@ -22,7 +22,7 @@ print("raw run:", open_run(-2).start["plan_name"], len(list_runs()))
 def test_micrographs_are_taken_and_segmented_at_the_prompt(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-m", "bl_steer", "session", "--microscope", "--seed", "1"],
         cwd=tmp_path,
         input=TYPED + "exit\n",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
@@ -13,6 +12,7 @@ import pytest
 from bl_steer.cli.session import INSTRUMENTS
 from bl_steer.session import SIMULATED, simulated
 from bl_steer.settings import Settings
+from tests import fork_server
 
 
 def test_the_command_line_and_the_environment_offer_every_simulated_instrument() -> None:
@@ -46,7 +46,7 @@ def test_a_fibsem_stands_at_the_prompt(route: str, tmp_path: Path) -> None:
         "command": (["-m", "bl_steer", "session", "--fibsem", "--sample", "network"], "exit\n"),
         "startup": (["-c", STARTUP], ""),
     }[route]
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, *arguments],
         cwd=tmp_path,
         input=typed,

@@ -28,6 +28,7 @@ from bl_steer.session import fibsem, open_session
 from bl_steer.session.reports import true_volume
 from bl_steer.session.slice_and_view import CAP_PX, STATE_FILE, recorded_options
 from bl_steer.store import Store
+from tests import fork_server
 
 PARAMS = {"factor": 2, "blocks": 1, "channels": 4, "steps": 3, "interval_blocks": 2}
 
@@ -284,7 +285,7 @@ def take(
 def test_ctrl_c_says_how_to_go_on(tmp_path: Path) -> None:
     data = tmp_path / "data"
     command = f"slice-and-view --simulate --pitch-nm 40 --edge-px 112 --slices 40 --data {data}"
-    child = subprocess.Popen(
+    child = fork_server.Popen(
         [sys.executable, "-m", "bl_steer", *command.split(), "--out", str(tmp_path / "report")],
         stderr=subprocess.PIPE,
         text=True,

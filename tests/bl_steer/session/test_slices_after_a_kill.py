@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -15,6 +14,7 @@ from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.protocols import Inputs
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
 from bl_steer.session import Session, fibsem, open_session
+from tests import fork_server
 
 N_SLICES, PITCH_NM = 5, 100.0
 CHILD = """
@@ -41,7 +41,7 @@ def n_recorded(folder: Path) -> int:
 
 
 def kill_after(n_slices: int, folder: Path) -> None:
-    child = subprocess.Popen(
+    child = fork_server.Popen(
         [sys.executable, "-c", CHILD, str(folder), str(Path(__file__).parent)],
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )

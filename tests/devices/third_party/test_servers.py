@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests import fork_server
 from tests.simulators.epics.soft_ioc import free_ports
 
 HERE = Path(__file__).parent
@@ -52,7 +53,7 @@ def private_environment() -> dict[str, str]:
 @contextmanager
 def serving(script: str, environment: dict[str, str], folder: Path) -> Iterator[None]:
     """Run a server until it is done with."""
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         [sys.executable, str(HERE / script)], cwd=folder, env=environment, text=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
     )  # fmt: skip
@@ -77,7 +78,7 @@ def run_client(
     detector = folder / "detector"
     detector.mkdir(exist_ok=True)
     command = [sys.executable, str(HERE / "clients.py"), "data", str(detector), *names]
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         command, cwd=folder, env=environment, text=True, start_new_session=True,
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

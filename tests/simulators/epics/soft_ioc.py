@@ -18,6 +18,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tests import fork_server
+
 __all__ = ["PREFIX", "free_ports", "private_environment", "run_client", "serving"]
 
 PREFIX = "SIM:"
@@ -72,7 +74,7 @@ def run_client(
     command: list[str], environment: dict[str, str], *, typed: str = "", folder: Path
 ) -> subprocess.CompletedProcess[str]:
     """Run a client; fail where it leaves a process behind, such as a repeater, and end that."""
-    process = subprocess.Popen(
+    process = fork_server.Popen(
         command, cwd=folder, env=environment, text=True, start_new_session=True,
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip

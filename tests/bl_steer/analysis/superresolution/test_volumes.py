@@ -17,6 +17,7 @@ from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.sections import Running
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
+from tests import fork_server
 
 FACTOR = 4
 
@@ -85,7 +86,7 @@ zarr_volume.super_resolve_zarr(*sys.argv[1:4], progress=lambda *step: print(*ste
 
 
 def run_child(model: Path, source: Path, target: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return fork_server.Popen(
         [sys.executable, "-c", CHILD, str(model), str(source), str(target)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -17,6 +17,7 @@ from bl_steer.analysis.segmentation import FIBSEM_PHASES, paint
 from bl_steer.analysis.segmentation.networks import NETWORKS
 from bl_steer.analysis.segmentation.training import TrainingSet, TrainingSettings, train
 from bl_steer.cli import main
+from tests import fork_server
 
 SMALL = """
 import sys
@@ -48,7 +49,7 @@ def workdir(tmp_path: Path) -> Path:
 
 
 def start(workdir: Path, out: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+    return fork_server.Popen(
         [sys.executable, "-c", SMALL, *COMMAND.format(out=out).split()],
         cwd=workdir,
         stdout=subprocess.PIPE,

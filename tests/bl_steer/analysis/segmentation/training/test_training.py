@@ -22,6 +22,7 @@ from bl_steer.analysis.segmentation.training import (
 )
 from bl_steer.analysis.segmentation.training import loop as module
 from bl_steer.analysis.segmentation.training.loop import class_weights
+from tests import fork_server
 
 SETTINGS = TrainingSettings(
     widths=(4, 6), steps=8, batch=2, patch_px=32, evaluate_every=3, learning_rate=0.01
@@ -101,7 +102,7 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
     long = SETTINGS.model_copy(update={"steps": 400, "patience": 1000})
     here = [str(folder) for folder in Path(__file__).parents[:2]]
     code = CHILD.format(here=here, folder=str(tmp_path))
-    child = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+    child = fork_server.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
     checkpoint = tmp_path / "checkpoint.pt"
     deadline = time.monotonic() + 120
     while not checkpoint.exists() and child.poll() is None and time.monotonic() < deadline:
@@ -109,7 +110,7 @@ def test_a_training_killed_at_any_time_resumes_and_ends_the_same(
     time.sleep(0.3)  # somewhere in a step or in the midst of writing
     child.send_signal(signal.SIGKILL)
     _, errors = child.communicate()
-    assert child.returncode == -signal.SIGKILL, errors.decode()
+    assert child.returncode == -signal.SIGKILL, errors
 
     def steps_to(training: Training, step: int) -> dict[str, torch.Tensor]:
         while training.step < step:
