@@ -13,6 +13,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -67,7 +68,9 @@ class Bench:
     def serve(self) -> None:
         """Start the IOC, in the place of one that has been killed."""
         self._ioc.close()
-        process = self._ioc.enter_context(serving(self.folder, speedup=SPEEDUP, steady=True))
+        process = self._ioc.enter_context(
+            serving(self.folder, speedup=SPEEDUP, steady=True, start=subprocess.Popen)
+        )
         self.pid = process.pid
 
     def kill(self) -> None:

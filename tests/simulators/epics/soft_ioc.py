@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -120,6 +120,7 @@ def serving(
     speedup: float,
     steady: bool = False,
     log: Path | None = None,
+    start: Callable[..., subprocess.Popen[str]] = fork_server.Popen,
 ) -> Iterator[subprocess.Popen[str]]:
     """Serve the smooth film, seed 1, from a process of its own; it may be killed meanwhile.
 
@@ -128,12 +129,13 @@ def serving(
     folder : to run in
     steady : without faults of the film's own: its beam does not age, no frame is lost by chance
     log : file for where the stage has been, of a steady one
+    start : what starts the process
     """
     command: list[Any] = [sys.executable, "-m", "bl_steer", "ioc", "--sample", "smooth",
                           "--seed", "1", "--prefix", PREFIX, "--speedup", speedup]  # fmt: skip
     if steady:
         command = [sys.executable, STEADY, PREFIX, speedup, *([] if log is None else [log])]
-    with subprocess.Popen(
+    with start(
         list(map(str, command)), cwd=folder, env=environment, text=True, stdout=subprocess.PIPE
     ) as process:
         try:
