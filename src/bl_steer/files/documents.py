@@ -77,7 +77,10 @@ def _json_lines(path: Path) -> Iterator[Any]:
 def _unpacked(path: Path) -> Iterator[Any]:
     with path.open("rb") as file:
         try:
-            yield from msgpack.Unpacker(file, object_hook=_array, strict_map_key=False)
+            unpacker = msgpack.Unpacker(file, object_hook=_array, strict_map_key=False)
+            yield from unpacker
+            if unpacker.tell() < path.stat().st_size:  # it ends without a word in half an object
+                raise ValueError(f"half a document behind byte {unpacker.tell()}")
         except (ValueError, msgpack.exceptions.UnpackException) as error:
             raise FileFormatError(
                 f"must hold whole msgpack, got a fault ({str(error)[:60]}); copy it anew"

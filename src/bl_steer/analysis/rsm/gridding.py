@@ -152,7 +152,7 @@ def _scale(scan: Scan) -> Array:
     factors = (
         (scan.attenuation, 1.0),
         (scan.count_time_s, -1.0),
-        (None if scan.monitor is None else scan.monitor / np.mean(scan.monitor), -1.0),
+        (None if scan.monitor is None else scan.monitor / _mean(scan.monitor), -1.0),
     )
     for values, power in factors:
         if values is not None:
@@ -164,6 +164,11 @@ def _scale(scan: Scan) -> Array:
         if scan.has_angle_a_channel and scale.shape[1] > 1
         else (np.repeat(scale, scan.counts.shape[1], axis=0) if scan.has_angle_a_channel else scale)
     )
+
+
+def _mean(monitor: Array) -> float:
+    """Return the mean over the points that had beam."""
+    return float(np.mean(monitor[np.isfinite(monitor) & (monitor > 0)]))
 
 
 def _valid(counts: NDArray[Any]) -> NDArray[np.bool_]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.diffraction import find_sentinels
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.documents import read_run_documents
 from bl_steer.files.errors import FileFormatError, listed
@@ -25,7 +26,10 @@ __all__ = ["inputs_of_run", "inputs_of_scan", "open_recorded", "scan_of_run"]
 ELSEWHERE = re.compile(r"mono|dcm|undulator|setpoint|offset|limit|^ts_|^time$|^seq_num$", re.I)
 """Keys that are no circle of the sample or detector, whatever their end says: a monochromator has
 a theta, too."""
+ATTENUATORS = re.compile(r"atten|transm|absorb|filter", re.I)
 COUNT_TIME = re.compile(r"(count|exposure|acquire)_time$", re.I)
+SAME_ENERGY = 1e-4
+"""Relative; an undulator's energy moves by less from point to point."""
 FACTORS = ("count_time_s", "attenuation", "monitor")
 
 
@@ -110,8 +114,14 @@ def scan_of_run(run: Run) -> Scan:
         hkl=None if h is None else (float(h[0]), float(h[1]), float(h[2])),
         q_hkl=None if h is None else _length(h, run.configuration),
         count_time_s=np.full(len(counts), float(times[0])) if _is_time(times) else None,
-        notes=[*notes, *counted],
+        notes=[*notes, *counted, *_weakened(primary)],
     )
+
+
+def _weakened(primary: Mapping[str, NDArray[Any]]) -> list[str]:
+    """Say which columns may tell an attenuation, whose meaning nobody wrote down."""
+    names = [key for key in primary if ATTENUATORS.search(key)]
+    return [f"counts are not corrected for {listed(names)}; check what they mean"] if names else []
 
 
 def _ending(run: Run) -> str:
@@ -164,7 +174,21 @@ def _counts(
             "'detectors' of the start document"
         )
     counts = usable[(chosen or arrays)[0]]
+    if counts.ndim == 4:
+        added, notes = _added_up(counts)
+        return added, slice(n), notes
     return counts.reshape(n, *[size for size in counts.shape[1:] if size > 1]), slice(n), []
+
+
+def _added_up(stack: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
+    """Return frames (n, H, W) of frames (n, n_a_point, H, W), and what to know of them."""
+    if stack.shape[1] == 1:
+        return stack[:, 0], []
+    # A sentinel in one of them would be none any more in their sum.
+    valid = ~find_sentinels(stack)
+    total: NDArray[Any] = stack.sum(axis=1, where=valid, dtype=float)
+    total[~valid.all(axis=1)] = np.nan
+    return total, [f"{stack.shape[1]} frames a point are added up"]
 
 
 def _frames(run: Run, n: int) -> tuple[NDArray[Any], slice, list[str]]:
@@ -181,12 +205,8 @@ def _frames(run: Run, n: int) -> tuple[NDArray[Any], slice, list[str]]:
             f"{len(frames)} frames for {n} points are there; the map holds the first "
             f"{len(frames)} points"
         )
-    stack = np.stack(frames)
-    if stack.shape[1] > 1:
-        notes.append(f"{stack.shape[1]} frames a point are added up")
-        summed: NDArray[Any] = stack.sum(axis=1)
-        return summed, slice(len(frames)), notes
-    return stack[:, 0], slice(len(frames)), notes
+    counts, added = _added_up(np.stack(frames))
+    return counts, slice(len(frames)), [*notes, *added]
 
 
 def _readable(run: Run) -> Iterator[NDArray[Any]]:
@@ -208,7 +228,13 @@ def _energy(run: Run) -> float | None:
     for stream in ("primary", "baseline"):
         for key, column in run.streams.get(stream, {}).items():
             unit = (run.data_keys.get(stream, {}).get(key) or {}).get("units") or ""
-            if energy := _energy_of(key, np.ravel(column)[:1], unit):
+            values = np.ravel(column)
+            if energy := _energy_of(key, values[:1], unit):
+                if stream == "primary" and np.ptp(values) > SAME_ENERGY * abs(values[0]):
+                    raise FileFormatError(
+                        f"must be of one energy, got {key[-40:]} from {values.min():g} to "
+                        f"{values.max():g}; map the points of each energy by themselves"
+                    )
                 return energy
     for key, value in run.configuration.items():
         if isinstance(value, int | float) and (energy := _energy_of(key, np.array([value]), "")):

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees
+from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
 from bl_steer.files.scans.scan import Scan
 from bl_steer.protocols import Array
@@ -22,6 +22,7 @@ __all__ = ["read_angles"]
 COUNTS = ("counts", "intensity", "frames", "patterns")
 ENERGY = ("energy_kev", "energy_keV", "energy")
 WAVELENGTH = ("wavelength_A", "wavelength")
+FACTORS = ("count_time_s", "attenuation", "monitor")
 DETECTOR = ("pixel_size_mm", "distance_mm", "beam_centre")
 
 
@@ -51,18 +52,15 @@ def read_angles(path: Path, **_: str) -> Scan:
     angles: dict[str, Array] = {}
     notes: list[str] = []
     for key, circle in circles.items():
-        if circle in angles:
-            raise FileFormatError(
-                f"must hold each circle once, got {circle} again as {key!r}; leave out the one"
-            )
         values, said = in_degrees(circle, arrays[key], unit)
-        angles[circle] = _for_points(values, counts, circle)
+        put_circle(angles, circle, _for_points(values, counts, circle), key)
         notes += said
     factors: dict[str, Any] = {
-        key: _for_points(_numbers(arrays, key), counts, key)
-        for key in ("count_time_s", "attenuation", "monitor")
-        if key in arrays
+        key: _for_points(_numbers(arrays, key), counts, key) for key in FACTORS if key in arrays
     }
+    known = {name, *circles, *FACTORS, *DETECTOR, *ENERGY, *WAVELENGTH, "angle_unit", "hkl"}
+    if unknown := sorted(set(arrays) - known):
+        notes.append(f"arrays of other names are left out: {listed(unknown)}")
     return Scan(
         counts,
         angles,

@@ -39,7 +39,13 @@ def read_brml(path: Path) -> Scan:
         When there are no rows, no angles, or a detector's channels without their angles.
     """
     with MemberReader(path) as members:
-        numbered = {int(m[1]): name for name in members.names if (m := MEMBER.fullmatch(name))}
+        matches = [m for name in members.names if (m := MEMBER.fullmatch(name))]
+        numbered = {int(m[1]): m[0] for m in matches}
+        if len(numbered) < len(matches):
+            raise FileFormatError(
+                f"must hold one experiment, got {len(matches)} scans with {len(numbered)} numbers; "
+                "save each as a file of its own"
+            )
         parts, energies = [], []
         for number, name in sorted(numbered.items()):
             root = parse_xml(members.read(name), name)
@@ -56,7 +62,10 @@ def read_brml(path: Path) -> Scan:
 
 
 def _rows(route: Element, root: Element, number: int) -> dict[str, Any] | None:
-    rows = [numbers(datum.text, f"a row of scan {number}") for datum in route.iterfind("Datum")]
+    rows = [
+        numbers(datum.text, f"a row of scan {number}", commas=True)
+        for datum in route.iterfind("Datum")
+    ]
     if not rows:
         return None
     if len({len(row) for row in rows}) > 1:

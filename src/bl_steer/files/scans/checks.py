@@ -54,6 +54,11 @@ def checked(scan: Scan) -> Scan:
                 f"must have a positive {name}, got {np.unique(factors)[:3].tolist()}; correct it, "
                 "or leave it out"
             )
+    if scan.attenuation is not None and (scan.attenuation < 1.0).any():
+        raise FileFormatError(
+            f"must have an attenuation of at least 1, got {np.nanmin(scan.attenuation):g}; give 1 "
+            "/ transmission, by which the beam was weakened"
+        )
     return replace(scan, notes=[*scan.notes, *chain(_standing(scan), _odd(scan))])
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from bl_steer.files.errors import FileFormatError
 from bl_steer.protocols import Array
 
-__all__ = ["CIRCLES", "circle_of", "in_degrees", "in_unit"]
+__all__ = ["CIRCLES", "circle_of", "in_degrees", "in_unit", "put_circle"]
 
 CIRCLES = {
     "omega": ("omega", "om", "theta", "th", "thetas"),
@@ -85,6 +85,22 @@ def in_degrees(circle: str, values: Any, unit: Any = "") -> tuple[Array, tuple[s
     if factor == 1.0:
         return angles, ()
     return angles, (f"{circle} was stored in {stated}, and is taken in degrees",)
+
+
+def put_circle(angles: dict[str, Array], circle: str, values: Array, name: str) -> None:
+    """Put the angles of a circle beside those of the others.
+
+    Raises
+    ------
+    FileFormatError
+        When it is there already, by another name and with other angles.
+    """
+    if circle in angles and not np.array_equal(angles[circle], values, equal_nan=True):
+        raise FileFormatError(
+            f"must hold each circle once, got {circle} again as {name[:40]!r} with other angles; "
+            "leave out the one"
+        )
+    angles[circle] = values
 
 
 def in_unit(wanted: str, value: float, unit: Any, what: str) -> float:

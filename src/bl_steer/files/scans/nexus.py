@@ -6,6 +6,7 @@ counts, circles by their motors' names, energy, distance and pixel size by NeXus
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ MAX_OBJECTS = 20_000
 SIGNALS = ("counts", "frames", "images", "image", "data", "intensity", "detector")
 ELSEWHERE = ("monochromator", "mono", "dcm", "source", "undulator", "insertion_device")
 """Groups whose angles are not those of the diffractometer: a monochromator has a theta, too."""
+SAME = 1e-4
+"""Relative, of energies and distances at all points; an undulator's energy moves by less."""
 TIMES = ("count_time", "exposure_time", "frame_time")
 
 
@@ -151,12 +154,18 @@ def _read(dataset: h5py.Dataset) -> Any:
         folder = Path(dataset.file.filename).parent
         files = sorted({source.file_name for source in dataset.virtual_sources()} - {"."})
         missing = [f for f in files if not (folder / f).exists()]
+        missing = missing or _without_data(dataset, folder)
         if missing:
             raise FileFormatError(
                 f"must have the sources of its virtual dataset {name} beside it, got {len(missing)}"
                 f" of {len(files)} missing, such as {missing[0][-60:]!r}; copy them, too: without "
                 "them HDF5 reads zeros"
             )
+    elif unwritten := _unwritten(dataset):
+        raise FileFormatError(
+            f"must have all of {name} written, got {unwritten}; its writer may have died: save the "
+            "frames that are there, with their angles, as a file of their own"
+        )
     if dataset.size * dataset.dtype.itemsize > MAX_BYTES:
         raise FileFormatError(
             f"must hold at most {MAX_BYTES / 2**30:.0f} GiB, got shape {dataset.shape} in {name}; "
@@ -171,6 +180,30 @@ def _read(dataset: h5py.Dataset) -> Any:
         ) from error
     # (n, 1, H, W), as some detectors' writers have it.
     return array[:, 0] if array.ndim == 4 and array.shape[1] == 1 else array
+
+
+def _without_data(dataset: h5py.Dataset, folder: Path) -> list[str]:
+    """Return the sources that are there, but do not hold the dataset that is referred to."""
+    missing = []
+    for source in dataset.virtual_sources():
+        if source.file_name == ".":
+            continue
+        with h5py.File(folder / source.file_name, "r", locking=False) as file:
+            if source.dset_name not in file:
+                missing.append(f"{source.file_name}:{source.dset_name}")
+    return missing
+
+
+def _unwritten(dataset: h5py.Dataset) -> str:
+    """Say how much was never written, which HDF5 reads as zeros; nothing where all was."""
+    if dataset.external or not dataset.size:
+        return ""
+    if dataset.chunks is None:
+        return "" if dataset.id.get_storage_size() else "none of it"
+    parts = zip(dataset.shape, dataset.chunks, strict=True)
+    planned = math.prod(-(-size // chunk) for size, chunk in parts)
+    written = dataset.id.get_num_chunks()
+    return "" if written >= planned else f"{written} of {planned} chunks"
 
 
 def _angles(
@@ -207,7 +240,13 @@ def _named(datasets: Mapping[str, h5py.Dataset], names: tuple[str, ...]) -> Iter
 
 def _number(datasets: Mapping[str, h5py.Dataset], unit: str, *names: str) -> float | None:
     for dataset in _named(datasets, names):
-        value = float(np.ravel(_read(dataset))[0])
+        values = np.ravel(_read(dataset))
+        value = float(values[0])
+        if np.ptp(values) > SAME * abs(value):
+            raise FileFormatError(
+                f"must have one {names[0]}, got {values.min():g} to {values.max():g}; give the "
+                "points of each as a file of their own"
+            )
         if np.isfinite(value) and value > 0:
             stated = dataset.attrs.get("units", "")
             # NeXus' distances are in m where nothing is said.

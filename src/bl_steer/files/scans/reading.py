@@ -97,6 +97,6 @@ def _xml_reader(path: Path) -> Scan:
 _SIGNATURES: Mapping[re.Pattern[bytes], Callable[[Path], Scan]] = {
     re.compile(rb"(\xef\xbb\xbf)?\s*<|\xff\xfe<\0|\xfe\xff\0<"): _xml_reader,
     re.compile(rb"\x89HDF\r\n\x1a\n"): nexus.read_nexus,
-    re.compile(rb"#[FS] "): spec.read_spec,
+    re.compile(rb"(\xef\xbb\xbf)?#[FS] "): spec.read_spec,
 }
 """How files begin, with what reads them."""

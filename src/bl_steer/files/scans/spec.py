@@ -13,7 +13,7 @@ import numpy as np
 
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.scans.circles import circle_of
+from bl_steer.files.scans.circles import circle_of, in_degrees, put_circle
 from bl_steer.files.scans.scan import Scan
 from bl_steer.protocols import Array
 
@@ -23,6 +23,8 @@ COUNTERS = ("det", "detector", "counts", "roi1", "roi", "apd", "pilatus", "scint
 """What the column of counts is called, the most certain first; else it is the last column."""
 MONITORS = ("monitor", "mon", "i0", "ic0", "ion")
 TIMES = ("seconds", "sec", "time_s", "exptime")
+SAME_WAVELENGTH = 1e-4
+ATTENUATORS = re.compile(r"atten|transm|absorb|filter", re.I)
 SEPARATED = re.compile(r"\s{2,}|\t")
 
 
@@ -34,14 +36,16 @@ def read_spec(path: Path) -> Scan:
     FileFormatError
         When there is no scan with points, or the scans differ.
     """
-    text = path.read_bytes().decode("utf-8", errors="replace")
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
     if "\n#S " not in f"\n{text}":
         raise FileFormatError("must hold scans (#S), got a header alone; give the whole file")
     header, *scans = re.split(r"(?m)^#S ", text)
     names = _motor_names(header)
     tables, empty, aborted = [], 0, 0
     for body in scans:
-        table, was_aborted = _table(body, names or _motor_names(body))
+        # A new header may stand within a scan, or, where a session began anew, behind its points.
+        table, was_aborted = _table(body, _motor_names(body.partition("\n#L ")[0]) or names)
+        names = _motor_names(body) or names
         aborted += was_aborted
         if table is None:
             empty += 1
@@ -52,7 +56,10 @@ def read_spec(path: Path) -> Scan:
             f"must hold points, got {len(scans)} scans without any; they were broken off"
         )
     columns = _joined(tables)
-    angles = {circle: v for name, v in columns.items() if (circle := circle_of(name))}
+    angles: dict[str, Array] = {}
+    for name, values in columns.items():
+        if circle := circle_of(name):
+            put_circle(angles, circle, values, name)
     counts = _counts(columns)
     hkl = _hkl(columns)
     notes = []
@@ -60,6 +67,8 @@ def read_spec(path: Path) -> Scan:
         notes.append(f"{empty} of {len(scans)} scans hold no points, {aborted} were aborted")
     if any(re.search(r"(?m)^@A", body) for body in scans):
         notes.append("spectra (@A) are left out; the map is of the counter's column")
+    if weakened := [name for name in columns if ATTENUATORS.search(name)]:
+        notes.append(f"counts are not corrected for {listed(weakened)}; check what they mean")
     return Scan(
         columns[counts],
         angles,
@@ -89,6 +98,11 @@ def _table(body: str, names: Sequence[str]) -> tuple[dict[str, Array] | None, bo
     if label is None:
         raise FileFormatError(f"must name its columns (#L), got none in scan {number}; add them")
     columns = SEPARATED.split(label[1].strip())
+    if twice := {name for name in columns if columns.count(name) > 1}:
+        raise FileFormatError(
+            f"must name each column once, got {listed(sorted(twice))} again in scan {number}; "
+            "rename one of them"
+        )
     short = [row for row in rows if len(row) != len(columns)]
     # A writer that died leaves half a line at the end.
     rows = rows[:-1] if short == rows[-1:] and len(rows) > 1 else rows
@@ -103,11 +117,16 @@ def _table(body: str, names: Sequence[str]) -> tuple[dict[str, Array] | None, bo
         )
     table: dict[str, Array] = dict(zip(columns, values.T, strict=True))
     positions = " ".join(re.findall(r"(?m)^#P\d+ (.*)$", body)).split()
+    if positions and len(positions) != len(names):
+        raise FileFormatError(
+            f"must have a position (#P) for each motor (#O), got {len(positions)} for "
+            f"{len(names)} in scan {number}; part the motors' names by two blanks"
+        )
     scanned = {circle_of(column) for column in columns}
-    for name, position in zip(names, positions, strict=False):
+    for name, position in zip(names if positions else (), positions, strict=True):
         circle = circle_of(name)
         if circle is not None and circle not in scanned:
-            table[circle] = np.full(len(values), float(position))
+            table[circle] = np.full(len(values), float(in_degrees(circle, position)[0]))
             scanned.add(circle)
     return table, aborted
 
@@ -143,14 +162,23 @@ def _first(columns: Mapping[str, Array], names: Sequence[str]) -> Array | None:
 def _energy(text: str) -> float | None:
     """Return the energy by the wavelength, the last number of #G4 in SPEC's geometries."""
     for pattern in (r"(?m)^#UXRD wavelength\s+(\S+)", r"(?m)^#G4 (?:\S+ ){3}(\S+)"):
-        if match := re.search(pattern, text):
-            try:
-                wavelength = float(match[1])
-            except ValueError:
-                continue
-            if 0.02 < wavelength < 100:
-                return HC_KEV_ANGSTROM / wavelength
+        stated = [_number(match) for match in re.findall(pattern, text)]
+        wavelengths = [value for value in stated if 0.02 < value < 100]
+        if wavelengths and max(wavelengths) > (1.0 + SAME_WAVELENGTH) * min(wavelengths):
+            raise FileFormatError(
+                f"must hold scans of one wavelength, got {min(wavelengths):g} to "
+                f"{max(wavelengths):g} Å; save those of one as a file of their own"
+            )
+        if wavelengths:
+            return HC_KEV_ANGSTROM / wavelengths[0]
     return None
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        return float("nan")
 
 
 def _hkl(columns: Mapping[str, Array]) -> tuple[float, float, float] | None:

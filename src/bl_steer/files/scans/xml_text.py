@@ -49,18 +49,21 @@ def text_at(root: ElementTree.Element, path: str, default: str = "") -> str:
     return (root.findtext(path) or default).strip()
 
 
-def numbers(text: str | None, what: str) -> Array:
-    """Return the numbers of a text, parted by blanks or commas.
+def numbers(text: str | None, what: str, *, commas: bool = False) -> Array:
+    """Return the numbers of a text, parted by blanks; with `commas`, by these.
+
+    A comma between blanks is a decimal one, which some programs write by the user's language.
 
     Raises
     ------
     FileFormatError
         When it holds anything else.
     """
-    words = (text or "").replace(",", " ").split()
+    words = (text or "").replace(",", " " if commas else ",").split()
     try:
         return np.array(words, dtype=float)
     except ValueError as error:
         raise FileFormatError(
-            f"must have numbers as {what}, got {(text or '').strip()[:40]!r}; save it anew"
+            f"must have numbers as {what}, got {(text or '').strip()[:40]!r}; save it anew, "
+            "with points and no commas in numbers"
         ) from error

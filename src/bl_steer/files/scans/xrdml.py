@@ -15,7 +15,7 @@ import numpy as np
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.scans.cell import length_of_hkl
-from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit
+from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit, put_circle
 from bl_steer.files.scans.joining import joined, per_point
 from bl_steer.files.scans.scan import Scan
 from bl_steer.files.scans.xml_text import numbers, parse_xml, text_at
@@ -24,6 +24,7 @@ from bl_steer.protocols import Array
 __all__ = ["read_xrdml", "scan_of_xrdml"]
 
 FULL = "Completed"
+A_SECOND = ("cps", "counts/s", "countspersecond", "1/s")
 
 
 def read_xrdml(path: Path, **_: str) -> Scan:
@@ -82,8 +83,10 @@ def _profile(scan: Element, number: int) -> dict[str, Any] | None:
         circle = circle_of(positions.get("axis", ""))
         if circle is not None:
             values = _positions(positions, len(counts), number, broken_off=broken_off)
-            angles[circle], said = in_degrees(circle, values, positions.get("unit"))
+            in_deg, said = in_degrees(circle, values, positions.get("unit"))
+            put_circle(angles, circle, in_deg, positions.get("axis", ""))
             notes += said
+    a_second = stored[0].get("unit", "counts").lower().replace(" ", "") in A_SECOND
     factors = data.find("beamAttenuationFactors")
     attenuation = None
     if factors is not None and what == "counts":
@@ -91,9 +94,9 @@ def _profile(scan: Element, number: int) -> dict[str, Any] | None:
     return {
         "counts": counts,
         "angles": angles,
-        "count_time_s": _count_time(data, len(counts), number),
+        "count_time_s": None if a_second else _count_time(data, len(counts), number),
         "attenuation": attenuation,
-        "corrected": ("attenuation",) if what == "intensities" else (),
+        "corrected": ("attenuation",) * (what == "intensities") + ("time",) * a_second,
         "notes": notes,
     }
 
@@ -104,8 +107,7 @@ def _positions(element: Element, n: int, number: int, *, broken_off: bool) -> Ar
     fixed = element.findtext("commonPosition")
     listed = element.findtext("listPositions")
     if fixed is not None:
-        values = numbers(fixed, axis)
-        return np.full(n, values[0]) if values.size else values
+        return per_point(numbers(fixed, axis), n, axis)
     if listed is not None:
         values = numbers(listed, axis)
         return values[:n] if broken_off else values

@@ -5,55 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import msgpack
 import numpy as np
 import pytest
 
 from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams, inputs_from_files
+from tests.bl_steer.analysis.rsm.recorded import documents, lines, packed
 
 REAL = Path(__file__).parents[5] / "shared" / "data" / "documents" / "aps_usaxs_10runs.jsonl"
-UB = (2 * np.pi / 5.43104 * np.eye(3)).tolist()
-
-
-def documents(*, n=5, energy=8.0478, status="success", planned=5, two_theta=(87.0, 89.0)):
-    """Return a run of a linear detector's counter over omega and two-theta."""
-    keys = ["diffr_omega", "diffr_tth", "diffr_h", "diffr_k", "diffr_l", "counter"]
-    number = {"source": "sim", "dtype": "number", "shape": []}
-    uid, time = "run-1", 1.7e9
-    yield (
-        "start",
-        {"uid": uid, "time": time, "detectors": ["counter"], "num_points": planned}
-        | {"plan_name": "scan", "energy_kev": energy},
-    )
-    yield (
-        "descriptor",
-        {"uid": "d-1", "run_start": uid, "name": "primary", "time": time}
-        | {"data_keys": dict.fromkeys(keys, number), "hints": {}, "object_keys": {}}
-        | {"configuration": {"diffr": {"data": {"diffr_UB": UB}, "timestamps": {}}}},
-    )
-    for row, tth in enumerate(np.linspace(*two_theta, planned)[:n]):
-        values = [44.0 + 0.1 * row, float(tth), 2.0, 2.0, 4.0, 10 + row]
-        data = dict(zip(keys, values, strict=True))
-        yield (
-            "event",
-            {"descriptor": "d-1", "uid": f"e-{row}", "time": time + row, "seq_num": row + 1}
-            | {"data": data, "timestamps": dict.fromkeys(keys, time), "filled": {}},
-        )
-    yield (
-        "stop",
-        {"uid": "s-1", "run_start": uid, "time": time + 9, "exit_status": status}
-        | {"reason": "Ctrl-C" if status == "abort" else ""},
-    )
-
-
-def lines(path, items):
-    path.write_text("".join(f"{json.dumps({'name': n, 'doc': d})}\n" for n, d in items))
-    return path
-
-
-def packed(path, items):
-    path.write_bytes(b"".join(msgpack.packb(list(item)) for item in items))
-    return path
 
 
 @pytest.mark.parametrize("write", [lines, packed])
@@ -113,3 +71,25 @@ def test_real_runs_without_circles_are_refused_one_by_one(tmp_path):
             inputs_from_files([path])
         assert len(str(refusal.value)) <= 300
         assert "\n" not in str(refusal.value)
+
+
+def test_a_gap_stays_a_gap_where_the_frames_of_a_point_are_added_up(tmp_path):
+    frames = np.arange(24, dtype=np.uint32).reshape(2, 3, 4)
+    frames[0, 1, 1] = 2**32 - 1
+    array = {b"nd": True, b"type": "<u4", b"data": frames.tobytes(), b"shape": [2, 3, 4]}
+    key = {"source": "sim", "dtype": "array", "shape": [2, 3, 4]}
+    items = [(name, dict(doc)) for name, doc in documents()]
+    for name, doc in items:
+        if name == "start":
+            doc["detectors"] = ["det"]
+        elif name == "descriptor":
+            doc["data_keys"] = doc["data_keys"] | {"det": key}
+        elif name == "event":
+            doc["data"]["det"] = array
+            doc["timestamps"] = doc["timestamps"] | {"det": 0.0}
+    inputs = inputs_from_files([packed(tmp_path / "run", items)])
+    expected = frames.sum(axis=0, dtype=float)
+    expected[1, 1] = np.nan
+    assert len(inputs.arrays["counts"]) == 5
+    np.testing.assert_array_equal(inputs.arrays["counts"][2], expected)
+    assert inputs.notes == ["2 frames a point are added up"]

@@ -211,3 +211,14 @@ def test_a_broken_file_is_one_line_of_the_command(tmp_path, capsys):
     assert line.startswith("bl-steer: a.xrdml must hold scans")
     assert "\n" not in line
     assert len(line) <= 300
+
+
+def test_points_without_beam_do_not_change_what_the_others_are_divided_by():
+    arrays = mesh(width=0.02)
+    monitor = np.full(len(arrays["counts"]), 100.0)
+    whole = result_of(arrays | {"monitor": monitor}).arrays["map"]
+    monitor[3], monitor[7] = 0.0, np.nan
+    dark = result_of(arrays | {"monitor": monitor})
+    both = np.isfinite(whole) & np.isfinite(dark.arrays["map"]) & (whole > 0.1 * np.nanmax(whole))
+    assert both.any()
+    assert np.median(dark.arrays["map"][both] / whole[both]) == pytest.approx(1.0, abs=1e-9)

@@ -119,20 +119,6 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize("kind", BROKEN)
-def test_one_clear_line_says_what_is_broken(kind, tmp_path):
-    write, told = BROKEN[kind]
-    path = tmp_path / ("scan_with_a_long_name_" * 8)
-    write(path)
-    with pytest.raises(ValueError, match=told) as refusal:
-        open_scan(path)
-    line = str(refusal.value)
-    assert "\n" not in line
-    assert len(line) <= 300
-    assert " must " in line
-    assert "; " in line
-
-
 def test_a_file_that_is_not_there_is_told(tmp_path):
     with pytest.raises(FileNotFoundError, match="got none there"):
         open_scan(tmp_path / "scan.xrdml")
