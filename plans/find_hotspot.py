@@ -22,8 +22,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space, SpaceExhausted
-from bl_steer.diffraction import GriddedFrames, Reduction
-from bl_steer.diffraction.recorded import record_of
+from bl_steer.diffraction import Reduction
 from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
 from bl_steer.runs import Run
@@ -79,7 +78,7 @@ def find_hotspot(
     detectors: Readable[Any] | Sequence[Readable[Any]],
     axes: Axes,
     *,
-    per_point: PerPoint | Mapping[str, Any] | None = None,
+    per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
     target: str | None = None,
     budget: int | None = None,
@@ -90,7 +89,7 @@ def find_hotspot(
     agent_options: Mapping[str, Any] | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
-    reduction: Reduction | None = None,
+    reduction: Reduction | Sequence[Reduction] | None = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
     move_to_best: bool = False,
@@ -104,7 +103,9 @@ def find_hotspot(
     detectors : one Bluesky device or several, synchronous or not; the first is steered on
     axes : one to three movable devices, or a stage with ``x``, ``y`` and perhaps ``z``
     per_point : a stub that measures a point, see `plans.stubs.per_point`; or as
-        `plans.stubs.written` has it, ``{"name": "rocking_scan", …}``; by default one exposure
+        `plans.stubs.written` has it, ``{"name": "rocking_scan", …}``; by default one exposure. A
+        list of rocking scans at several settings of other circles (``at``) carries out all at each
+        point, and steers on the first
     monitor : counts the beam, which patterns are normalised by; without one they are taken as they
         are
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
@@ -124,7 +125,8 @@ def find_hotspot(
     min_monitor : least monitor counts of an exposure with beam; by default a tenth of the run's
         median
     reduction : frames and angles to a pattern (`bl_steer.diffraction.Reduction`); by default the
-        sum of a point's frames
+        sum of a point's frames. With several scans one for each, or one for all, of which
+        `GriddedFrames` is turned to each scan's circles
     timeout_s : of each wait; by default from the devices' own velocity and exposure time
     resumes : a run of this plan that was broken off; its points and settings count, and the budget
         goes on. Only a larger `budget` may be given with it
@@ -189,6 +191,7 @@ def find_hotspot(
         also_read=also_read,
         min_monitor=options["min_monitor"],
         reduction=reduction,
+        resumes=resumes,
         timeout_s=timeout_s,
     )
     if target is not None:
@@ -208,10 +211,7 @@ def find_hotspot(
         **rules_of(resumes),
         "noise_per_point": resumes is None or resumes.steering.get("noise_per_point", False),
         "exposure_s": exposure_s,
-        "reduction": None if reduction is None else type(reduction).__name__,
     }
-    if isinstance(reduction, GriddedFrames):
-        settings["reduction_settings"] = record_of(reduction)
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
     own_agent = None if isinstance(agent, str) else agent
     hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns

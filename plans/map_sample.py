@@ -17,6 +17,7 @@ from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import Space
+from bl_steer.diffraction import Reduction
 from bl_steer.runs import PointResult, Run
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
@@ -33,7 +34,7 @@ def map_sample(
     detectors: Readable[Any] | Sequence[Readable[Any]],
     axes: Axes,
     *,
-    per_point: PerPoint | Mapping[str, Any] | None = None,
+    per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
     target: str | None = None,
     points: Sequence[Sequence[float]] | None = None,
@@ -43,6 +44,7 @@ def map_sample(
     max_retakes: int | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
+    reduction: Reduction | Sequence[Reduction] | None = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
     also_read: Sequence[Readable[Any]] = (),
@@ -55,7 +57,7 @@ def map_sample(
     detectors, axes, per_point, monitor, grid, forbidden : as for `plans.find_hotspot`
     target : what will be made of the points; by default frames where there are some, else a number
     points : positions (x, y, …) to measure in their order, instead of the grid's
-    exposure_s, min_monitor, timeout_s, also_read, md : likewise
+    exposure_s, min_monitor, reduction, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, as by default, instead of travelling back
     max_retakes : of a point whose frames are dead, 3 by default
     resumes : a run of this plan that was broken off; its points and settings count
@@ -95,6 +97,8 @@ def map_sample(
         per_point=per_point,
         also_read=also_read,
         min_monitor=options["min_monitor"],
+        reduction=reduction,
+        resumes=resumes,
         timeout_s=timeout_s,
     )
     check_exposure(exposure_s, reader.detector)

@@ -25,15 +25,25 @@ from bluesky.protocols import NamedMovable, Readable, Triggerable
 from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
 
 from bl_steer.protocols import Array
-from plans.stubs.axes import StageError, check_limits
+from plans.stubs.axes import StageError, check_limits, readback_key
 from plans.stubs.messages import carried_out, record
 from plans.stubs.series import Encoder, FrameAngles, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
-__all__ = ["PerPoint", "expose_at", "rocking_scan", "rocking_sweep", "saved_once"]
+__all__ = [
+    "PerPoint",
+    "angle_key_of",
+    "described",
+    "expose_at",
+    "rocking_scan",
+    "rocking_sweep",
+    "saved_once",
+]
 
 Position = Mapping[Any, float]
 """Where each axis, a movable device, is sent, in its units."""
+At = Mapping[Any, float] | Sequence[Any]
+"""Where circles stand, in their units."""
 PerPoint = Callable[[Sequence[Readable[Any]], Position], MsgGenerator[Any]]
 
 
@@ -99,6 +109,8 @@ class rocking_scan:
     axis : the circle that turns
     start, stop : first and last angle, in its units
     n : number of exposures
+    at : where other circles stand meanwhile, ``{circle: angle}`` or pairs of both; a list of scans
+        that differ in it makes several at each point (`plans.stubs.several_scans`)
 
     Examples
     --------
@@ -109,14 +121,16 @@ class rocking_scan:
     start: float
     stop: float
     n: int
+    at: At = ()
     several_events: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _check_angles(self)
+        object.__setattr__(self, "at", _standing(self.at, self.axis))
 
     def check(self) -> None:
-        """Refuse angles beyond the circle's limits."""
-        _check_circle(self.axis, (self.start, self.stop))
+        """Refuse angles beyond the circles' limits."""
+        _check_circles(self)
 
     def describe(self) -> dict[str, Any]:
         """Return what the start document says of the scan."""
@@ -126,10 +140,10 @@ class rocking_scan:
         self, detectors: Sequence[Readable[Any]], position: Position
     ) -> MsgGenerator[None]:
         """Measure one point."""
-        devices: list[Any] = [*detectors, *position, self.axis]
+        devices: list[Any] = [*detectors, *position, *(c for c, _ in self.at), self.axis]
         angles = np.linspace(self.start, self.stop, self.n).tolist()
         yield from bps.checkpoint()
-        yield from move_to({**position, self.axis: angles[0]})
+        yield from move_to({**position, **dict(self.at), self.axis: angles[0]})
         for angle in angles:
             yield from bps.checkpoint()
             yield from move_to({self.axis: angle})
@@ -150,6 +164,7 @@ class rocking_sweep:
     n : number of frames
     detector : takes the series; the first of the plan's detectors by default. Its number of frames
         is ``n_frames`` or, in EPICS areaDetector, ``cam.num_images``
+    at : where other circles stand meanwhile, as for `rocking_scan`
     """
 
     axis: NamedMovable[float]
@@ -157,17 +172,19 @@ class rocking_sweep:
     stop: float
     n: int
     detector: Any = None
+    at: At = ()
     several_events: ClassVar[bool] = False
     _row: FrameAngles = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         _check_angles(self)
+        object.__setattr__(self, "at", _standing(self.at, self.axis))
         # One object for all events: a stream has one of a name.
         object.__setattr__(self, "_row", FrameAngles(self.angle_key))
 
     def check(self) -> None:
-        """Refuse angles beyond the circle's limits, and a circle without a velocity."""
-        _check_circle(self.axis, (self.start, self.stop))
+        """Refuse angles beyond the circles' limits, and a circle without a velocity."""
+        _check_circles(self)
         if not hasattr(self.axis, "velocity"):
             raise ValueError(
                 f"the circle of a sweep must have a velocity to set, got {self.axis.name} without "
@@ -195,7 +212,7 @@ class rocking_sweep:
 
         def measure() -> MsgGenerator[None]:
             yield from bps.checkpoint()
-            yield from move_to({**position, self.axis: self.start})
+            yield from move_to({**position, **dict(self.at), self.axis: self.start})
             speed = abs(self.stop - self.start) / (self.n * exposure_s)
             yield from bps.mv(axis.velocity, speed)
             encoder.begin()
@@ -210,7 +227,8 @@ class rocking_sweep:
             finally:
                 encoder.end()
             row.angles, row.source = self._angles(encoder, detector, exposure_s)
-            yield from record([*separate_devices([*detectors, *position]), row], "primary")
+            devices: list[Any] = [*detectors, *position, *(circle for circle, _ in self.at)]
+            yield from record([*separate_devices(devices), row], "primary")
 
         def restore() -> MsgGenerator[None]:
             yield from bps.mv(axis.velocity, usual_speed)
@@ -248,8 +266,23 @@ def _check_angles(scan: rocking_scan | rocking_sweep) -> None:
         raise ValueError(f"n must be a whole number of frames, 2 or more, got {scan.n}; try n=41")
 
 
-def _check_circle(axis: Any, angles: tuple[float, float]) -> None:
-    check_limits(axis, np.array([[min(angles)], [max(angles)]]))
+def _check_circles(scan: rocking_scan | rocking_sweep) -> None:
+    for axis, *angles in ((scan.axis, scan.start, scan.stop), *scan.at):
+        check_limits(axis, np.array([[min(angles)], [max(angles)]]))
+
+
+def _standing(at: Any, turned: Any) -> tuple[tuple[Any, float], ...]:
+    """Return where circles stand as pairs, of a mapping or pairs, as JSON has them, too."""
+    pairs = tuple(at.items() if isinstance(at, Mapping) else at or ())
+    for pair in pairs:
+        circle, angle = pair if isinstance(pair, list | tuple) and len(pair) == 2 else (pair, None)
+        is_angle = isinstance(angle, int | float) and np.isfinite(angle)
+        if not isinstance(circle, NamedMovable) or circle is turned or not is_angle:
+            raise ValueError(
+                f"at must say where circles other than {turned.name} stand, got {circle!r} at "
+                f"{angle!r}; try at={{diffractometer.phi: 180}}"
+            )
+    return tuple((circle, float(angle)) for circle, angle in pairs)
 
 
 def _any(device: Any) -> Any:
@@ -264,7 +297,20 @@ def _described(scan: rocking_scan | rocking_sweep) -> dict[str, Any]:
         "start": float(scan.start),
         "stop": float(scan.stop),
         "n": int(scan.n),
-    }
+    } | ({"at": {circle.name: angle for circle, angle in scan.at}} if scan.at else {})
+
+
+def described(per_point: Any) -> dict[str, Any]:
+    """Return what the start document says of a stub: what it says itself, or its name."""
+    describe = getattr(per_point, "describe", None)
+    name = getattr(per_point, "__name__", type(per_point).__name__)
+    return {"name": name} if describe is None else dict(describe())
+
+
+def angle_key_of(per_point: Any) -> str | None:
+    """Return the data key of the angle that a stub turns a circle to; None where none turns."""
+    key, axis = getattr(per_point, "angle_key", None), getattr(per_point, "axis", None)
+    return str(key or readback_key(axis, {})) if key or axis is not None else None
 
 
 def saved_once(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:

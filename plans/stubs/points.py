@@ -30,14 +30,15 @@ from plans.stubs.detectors import (
     keeps_frames,
     monitor_key,
     number_of,
-    reduction_of,
 )
 from plans.stubs.messages import describe
 from plans.stubs.misgivings import Misgivings
 from plans.stubs.options import checked_timeout, least_counts, rules_of, versions
 from plans.stubs.paths import go_round, within_bounds
-from plans.stubs.per_point import PerPoint, expose_at, saved_once
-from plans.stubs.rows import PointNumber
+from plans.stubs.per_point import PerPoint, angle_key_of, described, expose_at, saved_once
+from plans.stubs.reductions import Reductions
+from plans.stubs.rows import EventNumber
+from plans.stubs.several_scans import SETTING
 from plans.stubs.timeouts import bounded, exposure_s_of
 from plans.stubs.written import per_point_of
 
@@ -56,7 +57,8 @@ class PointReader:
     per_point : measures a point, also written as `plans.stubs.written.per_point_of` takes it
     also_read : devices to read with every point
     min_monitor : least monitor counts of an exposure with beam
-    reduction : frames to a pattern
+    reduction : frames to a pattern, see `plans.stubs.reductions`
+    resumes : run to carry on
     timeout_s : of each wait
 
     Attributes
@@ -73,10 +75,11 @@ class PointReader:
         *,
         monitor: Any = None,
         target: str | None = None,
-        per_point: PerPoint | Mapping[str, Any] | None = None,
+        per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
         also_read: Sequence[Readable[Any]] = (),
         min_monitor: float | None = None,
-        reduction: Reduction | None = None,
+        reduction: Reduction | Sequence[Reduction] | None = None,
+        resumes: Run | None = None,
         timeout_s: float | None = None,
     ) -> None:
         self.detectors = detectors_of(detectors)
@@ -85,13 +88,14 @@ class PointReader:
         self.monitor = monitor
         self.per_point: Any = per_point_of(per_point)
         self.timeout_s = checked_timeout(timeout_s)
-        self.reduction = reduction or reduction_of(self.detector)
+        self.reductions = Reductions(reduction, self.per_point, self.detector, resumes)
+        self.reduction = self.reductions.first
         self.min_monitor = least_counts(min_monitor, monitor)
         self.target = target
         self.result: PointResult | None = None
         self.n_invalid = 0
         self.move_s = self.expose_s = math.nan
-        self._number = PointNumber()
+        self._number = EventNumber("point")
         self.misgivings = Misgivings(self.detector, monitor)
         self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
         writers = [FramesWriter(d) for d in self.detectors if keeps_frames(d)]
@@ -179,7 +183,8 @@ class PointReader:
             field=self.field,
             monitor=self._monitor_key,
             valid=f"{self.detector.name}_valid",
-            angles=self._angle_key(),
+            angles=angle_key_of(self.per_point),
+            setting=SETTING if hasattr(self.per_point, "scans") else None,
         )
         self._points = Points(
             self.reduction if self.field is None else None,
@@ -190,8 +195,6 @@ class PointReader:
         source = {"kind": "frames", "detector": self.detector.name}
         if self.field is not None:
             source = {"kind": "field", "key": self.field}
-        describe_ = getattr(self.per_point, "describe", None)
-        name = getattr(self.per_point, "__name__", type(self.per_point).__name__)
         document = {
             "plan_name": plan_name,
             "detectors": [detector.name for detector in self.detectors],
@@ -200,9 +203,11 @@ class PointReader:
             "hints": {"dimensions": [([key], "primary") for key in self._readbacks]},
             "steering": {
                 **settings,
+                **self.reductions.to_dict(),
                 "source": source,
-                "per_point": {"name": name} if describe_ is None else describe_(),
+                "per_point": described(self.per_point),
                 "angle_key": self._readout.angles,
+                **({} if self._readout.setting is None else {"setting_key": SETTING}),
                 "monitor": None if self.monitor is None else self.monitor.name,
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
@@ -341,8 +346,3 @@ class PointReader:
         rate = getattr(self.monitor, "nominal_rate", None)
         seconds = exposure_s_of(self.detector)
         return None if rate is None or math.isnan(seconds) else float(rate.get()) * seconds
-
-    def _angle_key(self) -> str | None:
-        key = getattr(self.per_point, "angle_key", None)
-        axis = getattr(self.per_point, "axis", None)
-        return str(key or readback_key(axis, {})) if key or axis is not None else None

@@ -13,7 +13,7 @@ import numpy as np
 
 from bl_steer.agents import AXIS_NAMES
 
-__all__ = ["PointNumber", "Row"]
+__all__ = ["EventNumber", "Row"]
 
 
 class Row:
@@ -91,24 +91,29 @@ def _kind(value: Any) -> dict[str, Any]:
     return {"dtype": "string", "shape": []}
 
 
-class PointNumber:
-    """The number of the point that is measured, as a readable: it goes into each of its events."""
+class EventNumber:
+    """A number that goes into each event, such as that of the point that is measured.
+
+    Parameters
+    ----------
+    name : of the readable, and its data key
+    """
 
     parent: ClassVar[None] = None
     hints: ClassVar[dict[str, Any]] = {"fields": []}
-    name = "point"
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.value = 0
 
     def read(self) -> dict[str, Any]:
         """Return the number."""
-        return {"point": {"value": self.value, "timestamp": time.time()}}
+        return {self.name: {"value": self.value, "timestamp": time.time()}}
 
     def describe(self) -> dict[str, Any]:
         """Describe it."""
         entry = {"source": "bl_steer:plan", "dtype": "integer", "dtype_numpy": "<i8", "shape": []}
-        return {"point": entry}
+        return {self.name: entry}
 
     def read_configuration(self) -> dict[str, Any]:
         """Return no configuration."""

@@ -11,6 +11,7 @@ from typing import Any
 from bluesky.protocols import NamedMovable
 
 from plans.stubs.per_point import PerPoint, expose_at, rocking_scan, rocking_sweep
+from plans.stubs.several_scans import several_scans
 
 __all__ = ["per_point_of"]
 
@@ -27,7 +28,7 @@ def per_point_of(written: Any) -> PerPoint:
     ----------
     written : a stub; None or ``"expose_at"``; or a mapping such as
         ``{"name": "rocking_scan", "axis": diffractometer.eta, "start": -1, "stop": 1, "n": 41}``,
-        in which the queue server has put the device in place of its name
+        in which the queue server has put the device in place of its name; or a list of scans
 
     Raises
     ------
@@ -38,6 +39,9 @@ def per_point_of(written: Any) -> PerPoint:
     """
     if written is None or written == "expose_at":
         return expose_at
+    if isinstance(written, list | tuple):
+        scans = [per_point_of(scan) for scan in written]
+        return scans[0] if len(scans) == 1 else several_scans(tuple(scans))  # type: ignore[arg-type]
     if isinstance(written, Mapping):
         return _scan({str(key): value for key, value in written.items()})
     if not callable(written):
@@ -60,10 +64,10 @@ def _scan(written: dict[str, Any]) -> PerPoint:
             "out for one exposure"
         )
     missing = {"axis", "start", "stop", "n"} - written.keys()
-    unknown = written.keys() - {"axis", "start", "stop", "n", "detector"}
+    unknown = written.keys() - {"axis", "start", "stop", "n", "detector", "at"}
     if missing or unknown:
         raise ValueError(
-            "per_point must have name, axis, start, stop and n, and detector if need be, got "
+            "per_point must have name, axis, start, stop and n, and detector or at if need be, got "
             f"{', '.join(map(repr, written))}; mend {', '.join(sorted(missing | unknown))}"
         )
     if not isinstance(written["axis"], NamedMovable):

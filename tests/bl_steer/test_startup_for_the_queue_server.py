@@ -22,6 +22,7 @@ ANYTHING = {"allowed_plans": [None], "allowed_devices": [":?.*:depth=5"]}
 MARKS = {"rows": [0, 40], "straight": [0, 60]}
 ROCKING = {"name": "rocking_scan", "axis": "diffractometer.eta", "start": -1, "stop": 1, "n": 41}
 GRID = {"x": {"start": 0, "stop": 150, "num": 31}, "y": [0, 5, 10.5]}
+AZIMUTHS = [{**ROCKING, "at": [["diffractometer.phi", phi]]} for phi in (0, 180)]
 
 
 class Queue:
@@ -106,6 +107,7 @@ def test_every_plan_is_described_with_its_types(queue: Queue) -> None:
     [
         ("find_hotspot", ["det", "stage"], {"monitor": "monitor", "budget": 3, "grid": GRID}),
         ("find_hotspot", [["det"], ["stage.x", "stage.y"]], {"per_point": ROCKING}),
+        ("find_hotspot", ["det", "stage"], {"per_point": AZIMUTHS}),
         ("find_hotspot", ["det", "stage"], {"forbidden": [{"box": [[0, 0], [5, 5]]}]}),
         ("map_sample", ["det", "stage"], {"grid": GRID, "exposure_s": 1, "md": {"a": [1]}}),
         ("map_sample", ["det", "stage"], {"grid": GRID, "points": [[0, 5]], "snake": False}),
@@ -122,6 +124,15 @@ def test_circle_of_a_rocking_scan_is_named_as_a_part_of_a_device(queue: Queue) -
     prepared = queue.prepared("find_hotspot", "det", "stage", per_point=ROCKING)
     eta = queue.namespace["diffractometer"].eta
     assert per_point_of(prepared["kwargs"]["per_point"]) == rocking_scan(eta, -1, 1, 41)
+
+
+def test_circles_of_several_scans_are_named_in_pairs_with_their_angles(queue: Queue) -> None:
+    prepared = queue.prepared("map_sample", "det", "stage", per_point=AZIMUTHS)
+    circles = queue.namespace["diffractometer"]
+    stub: Any = per_point_of(prepared["kwargs"]["per_point"])
+    assert stub.scans == tuple(
+        rocking_scan(circles.eta, -1, 1, 41, at={circles.phi: phi}) for phi in (0.0, 180.0)
+    )
 
 
 def test_micrographs_and_slices_are_taken_with_json(tmp_path: Path) -> None:

@@ -56,7 +56,7 @@ class PixelWeights:
         solid_angle: bool = False,
         polarisation: str | None = None,
     ) -> None:
-        shape = goniometer.detector.shape
+        shape = self._shape = goniometer.detector.shape
         self.used: NDArray[np.bool_] | None = None
         self.mask_bits: str | None = None
         self._fixed: Array | None = None
@@ -90,6 +90,12 @@ class PixelWeights:
         if solid_angle:
             cosine = (goniometer.directions() @ self._beam).ravel()
             self._fixed = (1.0 if self._fixed is None else self._fixed) / cosine**3
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """Pixels that are not used, shape of a frame."""
+        used = np.ones(self._shape, dtype=bool) if self.used is None else self.used
+        return np.asarray(~used.reshape(self._shape))
 
     def of(self, pixels: NDArray[np.intp], arm: Array, directions: Array) -> Array | None:
         """Return the weights of pixels; None where all are 1.

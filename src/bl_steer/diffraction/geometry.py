@@ -258,6 +258,25 @@ class Goniometer:
         q = np.atleast_2d(self.q(angles, self.detector.beam_centre)).mean(axis=0)
         return replace(self, in_plane=tuple(float(v) for v in q))
 
+    def turned(self, before: Mapping[str, float], after: Mapping[str, float]) -> Self:
+        """Return the goniometer with `in_plane` where it was in the laboratory.
+
+        With the sample turned by 180° about its normal the other side of it faces the beam, and
+        q_par is counted along that.
+
+        Parameters
+        ----------
+        before, after : angles of the sample's circles, degrees; 0 where they are not named
+        """
+        old, new = (
+            self._turn(self.sample, np.array([[angles.get(c.name, 0.0) for c in self.sample]]))[0]
+            for angles in (before, after)
+        )
+        if np.array_equal(old, new):
+            return self
+        along = new.T @ old @ self.reference_frame[0]
+        return replace(self, in_plane=tuple(float(v) for v in along))
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as JSON-compatible data, as it stands in a start document."""
         data = {f.name: getattr(self, f.name) for f in fields(self)}

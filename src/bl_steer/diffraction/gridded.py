@@ -7,15 +7,17 @@
 from __future__ import annotations
 
 import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from copy import copy
+from functools import partial
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bl_steer.canonical import canonical_json
 from bl_steer.diffraction.axes import FrameAxes
+from bl_steer.diffraction.cell_table import Cells, CellTable
 from bl_steer.diffraction.corrections import PixelWeights
 from bl_steer.diffraction.geometry import Goniometer
 from bl_steer.diffraction.grid import QGrid
@@ -27,18 +29,6 @@ __all__ = ["GriddedFrames", "GriddedMap"]
 BLOCK_PIXELS = 2**18
 """Pixels that are worked on at a time: frames of point and linear detectors go together."""
 TABLE_BYTES = 256 * 2**20
-
-
-class _Cells(NamedTuple):
-    """Which pixels of a block of frames lie in which cells, and with what weight."""
-
-    pixels: NDArray[np.integer[Any]]
-    cells: NDArray[np.integer[Any]]
-    weights: Array | None
-
-    @property
-    def n_bytes(self) -> int:
-        return sum(array.nbytes for array in self if array is not None)
 
 
 class GriddedFrames:
@@ -108,10 +98,8 @@ class GriddedFrames:
             goniometer, mask=mask, flat=flat, solid_angle=solid_angle, polarisation=polarisation
         )
         self.empty = empty
-        self._table_bytes = table_bytes
         self._directions = np.ascontiguousarray(goniometer.directions().reshape(-1, 3).T)
-        self._table: OrderedDict[bytes, _Cells] = OrderedDict()
-        self._bytes_held = 0
+        self._table = CellTable(table_bytes)
 
     @property
     def axes(self) -> FrameAxes:
@@ -122,6 +110,18 @@ class GriddedFrames:
     def notes(self) -> tuple[str, ...]:
         """What whoever uses the maps should know."""
         return self.goniometer.notes
+
+    def at(self, angles: Mapping[str, float]) -> Self:
+        """Return the reduction of frames that are taken with circles at other angles, degrees.
+
+        The direction of q_par turns with them, see `Goniometer.turned`: a reflection that a turn by
+        180° brings to where another one was lies at the same q_par.
+        """
+        other, angles = copy(self), {**self.angles, **angles}
+        other.goniometer = self.goniometer.turned(self.angles, angles)
+        other.angles = angles
+        other._table = CellTable(self._table.n_bytes)
+        return other
 
     def begin(self) -> GriddedMap:
         """Return an empty map, to which frames are added as they come."""
@@ -194,26 +194,15 @@ class GriddedFrames:
             )
         return np.broadcast_to(table, (n_frames, table.shape[1]))
 
-    def blocks(self, table: Array) -> Iterator[tuple[slice, _Cells]]:
+    def blocks(self, table: Array) -> Iterator[tuple[slice, Cells]]:
         """Yield frames that go together, and in which cells their pixels lie."""
         size = max(1, BLOCK_PIXELS // self._directions.shape[1])
         for first in range(0, len(table), size):
             block = slice(first, min(first + size, len(table)))
-            yield block, self._cells(np.ascontiguousarray(table[block]))
+            angles = np.ascontiguousarray(table[block])
+            yield block, self._table.cells(angles.tobytes(), partial(self._compute, angles))
 
-    def _cells(self, table: Array) -> _Cells:
-        key = table.tobytes()
-        if key in self._table:
-            self._table.move_to_end(key)
-            return self._table[key]
-        cells = self._compute(table)
-        self._table[key] = cells
-        self._bytes_held += cells.n_bytes
-        while self._bytes_held > self._table_bytes:
-            self._bytes_held -= self._table.popitem(last=False)[1].n_bytes
-        return cells
-
-    def _compute(self, table: Array) -> _Cells:
+    def _compute(self, table: Array) -> Cells:
         turns, offsets = self.goniometer.matrices(table)
         frame = self.goniometer.reference_frame
         components = (frame @ turns) @ self._directions
@@ -226,7 +215,7 @@ class GriddedFrames:
             pixels, cells = pixels[keep], cells[keep]
         weights = self.weights.of(pixels, self.goniometer.arm_turns(table), self._directions)
         small = np.min_scalar_type(self.grid.n_cells)
-        return _Cells(pixels.astype(np.uint32), cells.astype(small), weights)
+        return Cells(pixels.astype(np.uint32), cells.astype(small), weights)
 
 
 class GriddedMap:
@@ -316,7 +305,7 @@ class GriddedMap:
             )
         return frames
 
-    def _add(self, counts: NDArray[Any], block: _Cells, scales: Array) -> None:
+    def _add(self, counts: NDArray[Any], block: Cells, scales: Array) -> None:
         n_cells = len(self._sums)
         pixels, cells, weights = block
         values = counts.take(pixels).astype(float)

@@ -19,6 +19,8 @@ from .points import Points as Points
 from .readout import Exposure as Exposure
 from .readout import Readout as Readout
 from .reductions import gridded_of as gridded_of
+from .reductions import reductions_of as reductions_of
+from .reductions import scans_of as scans_of
 from .run import Run as Run
 from .signal import plane_of as plane_of
 from .tables import read_outcomes as read_outcomes

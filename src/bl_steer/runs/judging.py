@@ -17,7 +17,7 @@ from bl_steer.protocols import Array
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 
-__all__ = ["counts_of", "judge_points", "judge_sums", "usable"]
+__all__ = ["counts_of", "judge_points", "judge_sums", "patterns_of", "usable"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
@@ -79,6 +79,15 @@ def usable(results: Sequence[PointResult]) -> NDArray[np.bool_]:
     mask = np.array([result.pattern is not None for result in results], dtype=bool)
     mask[[point for result in results for point in result.withdrawn]] = False
     return mask
+
+
+def patterns_of(results: Sequence[PointResult]) -> Array:
+    """Return the patterns of points, shape (n, n_pixels), a row of NaN where there is none."""
+    pairs = zip(results, usable(results), strict=True)
+    patterns = [result.pattern if good else None for result, good in pairs]
+    n_pixels = max((len(pattern) for pattern in patterns if pattern is not None), default=0)
+    rows = [np.full(n_pixels, np.nan) if pattern is None else pattern for pattern in patterns]
+    return np.array(rows).reshape(len(rows), n_pixels)
 
 
 def counts_of(frames: Any, events_of: Sequence[NDArray[np.int_]]) -> Array:

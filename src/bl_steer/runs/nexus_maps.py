@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bl_steer.runs.nexus_geometry import write_goniometer, write_pixel_mask
 from bl_steer.runs.nexus_groups import new_group, new_map_in_q, new_note
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
+from bl_steer.runs.reductions import gridded_of, scans_of
 from bl_steer.runs.run import Run
 from bl_steer.store import StoreError
 
@@ -33,15 +35,28 @@ CELLS = {
 def write_maps(entry: Any, detector: Any, run: Run, gridded: GriddedFrames) -> None:
     """Write the maps of the points, the mask of the pixels, and the goniometer.
 
-    Points that could not be used have empty maps. One point is in memory at a time.
+    Points that could not be used have empty maps. One point is in memory at a time. Of points with
+    several scans, the second one's maps are in ``maps_2``, and so on.
     """
     if run.frames is None:
         raise StoreError(
             f"maps must be made of frames, got a run without any ({run.uid}); export it without "
             "a reduction"
         )
+    scans = scans_of(run)
+    each = [gridded, *(gridded_of(run.start, scan.setting) for scan in scans[1:])]
+    used = [own for own in each if own is not None]
+    for scan, own in zip(scans, used, strict=False):
+        _write_scan(entry, scan, own)
+    write_goniometer(entry, detector, gridded.goniometer, _angles(run, used))
+    write_pixel_mask(detector, gridded.weights.mask)
+
+
+def _write_scan(entry: Any, run: Run, gridded: GriddedFrames) -> None:
+    """Write the maps of a scan, and how they were made."""
+    end = f"_{run.setting + 1}" if run.setting else ""
     axes = dict(zip(AXES[len(gridded.grid.shape)], gridded.grid.centres, strict=True))
-    group = new_map_in_q(entry, "maps", list(CELLS), axes, over="point")
+    group = new_map_in_q(entry, f"maps{end}", list(CELLS), axes, over="point")
     group["title"] = "maps in reciprocal space, point by point"
     group["point"] = np.arange(run.n_points)
     for key, column in zip(run.axis_keys, run.positions.T, strict=True):
@@ -66,14 +81,9 @@ def write_maps(entry: Any, detector: Any, run: Run, gridded: GriddedFrames) -> N
     for point in np.flatnonzero(~usable(results)):  # a later point may withdraw an earlier one
         for name in CELLS:
             group[name][point] = group[name].fillvalue
-    process = new_group(entry, "reduction", "NXprocess")
+    process = new_group(entry, f"reduction{end}", "NXprocess")
     process["program"], process["digest"] = "bl_steer", gridded.digest
     new_note(process, "settings", record_of(gridded))
-    write_goniometer(entry, detector, gridded.goniometer, _angles(run, gridded))
-    shape_of_frame = gridded.goniometer.detector.shape
-    used = gridded.weights.used
-    mask = np.zeros(shape_of_frame, dtype=bool) if used is None else ~used.reshape(shape_of_frame)
-    write_pixel_mask(detector, mask)
 
 
 class _Keeper:
@@ -99,7 +109,8 @@ class _Keeper:
 
 
 def _fill(group: Any, run: Run, keeper: _Keeper) -> list[PointResult]:
-    points, readout = Points.from_start(run.start, keeper), Readout.from_start(run.start)
+    points = Points.from_start(run.start, keeper, setting=run.setting)
+    readout = Readout.from_start(run.start)
     results = []
     for number, events in enumerate(run.events_of):
         results += judge_points(points, readout, run.primary, [events], run.frames)
@@ -118,12 +129,19 @@ def _fill(group: Any, run: Run, keeper: _Keeper) -> list[PointResult]:
     return results
 
 
-def _angles(run: Run, gridded: GriddedFrames) -> dict[str, Any]:
-    """Return the angles of all circles; of the one that turned, of each frame in its order."""
-    angles: dict[str, Any] = dict(gridded.angles)
-    column = run.primary.get(Readout.from_start(run.start).angles or "")
-    rocked = gridded.goniometer.rocked
-    if column is not None and rocked not in angles:
+def _angles(run: Run, each: Sequence[GriddedFrames]) -> dict[str, Any]:
+    """Return the angles of all circles; of those that moved, of each frame in its order."""
+    readout, rocked = Readout.from_start(run.start), each[0].goniometer.rocked
+    n_frames = [1] * len(run.primary["seq_num"])
+    angles: dict[str, Any] = {}
+    column = run.primary.get(readout.angles or "")
+    if column is not None and rocked not in each[0].angles:
         parts = [json.loads(v) if isinstance(v, str) else [v] for v in column.tolist()]
         angles[rocked] = np.concatenate([np.atleast_1d(part) for part in parts])
+        n_frames = [len(part) for part in parts]
+    settings = np.asarray(run.primary.get(readout.setting or "", np.zeros(len(n_frames))), int)
+    for circle, angle in each[0].angles.items():
+        stands = np.array([own.angles[circle] for own in each])
+        moved = (stands != angle).any()
+        angles[circle] = np.repeat(stands[settings], n_frames) if moved else angle
     return angles

@@ -93,6 +93,7 @@ class Points:
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
+    setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
         cells that were not measured, and look for blocks of pixels that die
 
@@ -118,7 +119,9 @@ class Points:
         suspicious: bool = True,
         watchful: bool = True,
         masks: bool = True,
+        setting: int = 0,
     ) -> None:
+        self._setting = setting
         self.reduction = reduction
         self.nominal_counts = nominal_counts
         self.min_monitor = min_monitor
@@ -142,6 +145,7 @@ class Points:
         reduction: Reduction | None = None,
         *,
         suspicious: bool = True,
+        setting: int = 0,
     ) -> Self:
         """Judge as the plan did that wrote this start document."""
         settings = start.get("steering", {})
@@ -154,6 +158,7 @@ class Points:
             suspicious=suspicious and not is_old,
             watchful=bool(settings.get("watchful", False)),
             masks=bool(settings.get("masks", False)),
+            setting=setting,
         )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
@@ -182,6 +187,9 @@ class Points:
         monitors = [e.monitor for e in exposures if e.monitor is not None]
         noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
         watched = self._watch(exposures) if self._watchful else {}
+        measured = [e for e in measured if e.setting == self._setting]
+        if not measured:  # the run ended before this scan
+            return PointResult(None, "frames")
         pattern = self._pattern(measured)
         n_cells = int(np.isfinite(pattern.values).sum())
         self._most_cells = max(self._most_cells, n_cells)

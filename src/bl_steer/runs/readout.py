@@ -27,12 +27,14 @@ class Exposure:
     monitor : monitor counts during the exposure; None without a monitor
     sound : False where the detector itself says that its frames are not
     angles : shape (n_frames,), angle of the circle that turns, degrees; None where none does
+    setting : number of the scan that it belongs to, where a point has several
     """
 
     frames: Array
     monitor: float | None = None
     sound: bool = True
     angles: Array | None = None
+    setting: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,12 +47,14 @@ class Readout:
     monitor : key of the monitor's counts; None without a monitor
     valid : key of the detector's own verdict on its frames, where it gives one
     angles : key of the angle of the circle that turns; None where none does
+    setting : key of the number of the scan; None where a point has one
     """
 
     field: str | None = None
     monitor: str | None = None
     valid: str | None = None
     angles: str | None = None
+    setting: str | None = None
 
     @classmethod
     def from_start(cls, start: Mapping[str, Any]) -> Self:
@@ -64,6 +68,7 @@ class Readout:
             monitor=settings.get("monitor_key", f"{monitor}_counts" if monitor else None),
             valid=f"{source.get('detector', detector)}_valid",
             angles=settings.get("angle_key"),
+            setting=settings.get("setting_key"),
         )
 
     def exposure(self, data: Mapping[str, Any], frames: Callable[[], Any]) -> Exposure:
@@ -87,6 +92,7 @@ class Readout:
             self._monitor(data),
             bool(data.get(self.valid, 1) > 0) if self.valid is not None else True,
             self._angles(data, len(stack)),
+            0 if self.setting is None else int(self._number(data, self.setting)),
         )
 
     def _monitor(self, data: Mapping[str, Any]) -> float | None:

@@ -16,7 +16,7 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.judging import counts_of, judge_points, judge_sums, usable
+from bl_steer.runs.judging import counts_of, judge_points, judge_sums, patterns_of, usable
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import Readout
 from bl_steer.runs.reductions import own_reduction, recorded_axes
@@ -53,6 +53,7 @@ class Run:
     configuration : of the devices of the primary stream, as ``{"det_exposure_time": …}``
     frames : of the points, (n, n_frames, H, W), read on access; None where the run stored none
     data_keys : of each stream, as its descriptor describes them: units, shape, device
+    setting : number of the scan whose maps it shows, where a point has several; see `scans_of`
     record : its write-ahead record, beside which those of its store lie; None where it has none
     """
 
@@ -63,6 +64,7 @@ class Run:
     frames: Frames | None = None
     data_keys: dict[str, dict[str, Any]] = field(default_factory=dict)
     record: Path | None = None
+    setting: int = 0
     _results: list[PointResult] = field(default_factory=list, repr=False, compare=False)
 
     @classmethod
@@ -270,8 +272,8 @@ class Run:
         events_of = self.events_of if judge is None else self.events_of[: self.n_complete]
         frames = None if self._readout.field is not None or not events_of else self._frames()
         if is_own and frames is not None:
-            reduction = own_reduction(self.start)
-        points = judge or Points.from_start(self.start, reduction)
+            reduction = own_reduction(self.start, self.setting)
+        points = judge or Points.from_start(self.start, reduction, setting=self.setting)
         results = judge_points(points, self._readout, self.primary, events_of, frames)
         self._results.extend(results if is_own else ())
         return results
@@ -287,12 +289,7 @@ class Run:
         StoreError
             When the run stored no frames, or they are not where its documents say.
         """
-        results = self.results()
-        pairs = zip(results, usable(results), strict=True)
-        patterns = [result.pattern if good else None for result, good in pairs]
-        n_pixels = max((len(pattern) for pattern in patterns if pattern is not None), default=0)
-        rows = [np.full(n_pixels, np.nan) if pattern is None else pattern for pattern in patterns]
-        return np.array(rows).reshape(len(rows), n_pixels)
+        return patterns_of(self.results())
 
     def _judged(self) -> list[PointResult]:
         """Return `results`; of frames that are gone, those of their sums."""
@@ -328,7 +325,7 @@ class Run:
 
     @property
     def _q_axes(self) -> FrameAxes:
-        return recorded_axes(self.start, self.configuration, self._detector)
+        return recorded_axes(self.start, self.setting, self.configuration, self._detector)
 
     def _column(
         self,

@@ -131,6 +131,7 @@ def _check_same_devices(run: Run, start: Mapping[str, Any]) -> None:
                 ("reduction", None),
             )
         },
+        "the reductions' settings": [_digests(s["steering"]) for s in (run.start, start)],
     }
     if problems := [
         f"{name} must be that of the run to resume, {before}, got {now}; give the same again"
@@ -138,6 +139,11 @@ def _check_same_devices(run: Run, start: Mapping[str, Any]) -> None:
         if before != now
     ]:
         raise ResumeError("; ".join(problems))
+
+
+def _digests(settings: Mapping[str, Any]) -> list[str]:
+    records = [settings.get("reduction_settings"), *settings.get("further_reductions", ())]
+    return [record["digest"][:8] for record in records if record is not None]
 
 
 def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from bl_steer.analysis import film
 from bl_steer.analysis.film.params import FilmParams
-from bl_steer.analysis.film.recorded import inputs_of_run
+from bl_steer.analysis.film.recorded import inputs_of_runs
 from bl_steer.analysis.film.written import reflections_from_text, written_assumptions
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.processing.single_thread import single_thread
@@ -44,8 +44,11 @@ class FilmMap:
     Params: ClassVar[type[BaseModel]] = FilmParams
 
     def inputs_of(self, run: Any) -> Inputs:
-        """Return a stored map's valid points: patterns, x, y, and the pixels' qx and qz."""
-        return inputs_of_run(run)
+        """Return a stored map's valid points: patterns, x, y, and the pixels' qx and qz.
+
+        Of a run with several scans at each point, those of each as a map.
+        """
+        return inputs_of_runs([run])
 
     def run(
         self, inputs: Inputs, params: FilmParams, progress: Progress | None = None

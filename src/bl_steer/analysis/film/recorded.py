@@ -56,12 +56,14 @@ def inputs_of_run(run: Any) -> Inputs:
 def inputs_of_runs(stored: Sequence[Any]) -> Inputs:
     """Return several maps of the same points, each of a reflection or azimuth, as inputs of one.
 
+    A run whose points have several scans gives as many maps.
+
     Raises
     ------
     ValueError
         When a run is no such map, or has too few points of the first.
     """
-    parts = [inputs_of_run(run) for run in stored]
+    parts = [inputs_of_run(scan) for run in stored for scan in runs.scans_of(run)]
     first = parts[0]
     if len(parts) == 1:
         return first

@@ -1,0 +1,118 @@
+"""How the frames of each scan of a point become a pattern, and what the start document says of it.
+
+What a detector says of its own frames is in `plans.stubs.detectors`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bl_steer.diffraction import GriddedFrames, Reduction
+from bl_steer.diffraction.recorded import record_of
+from bl_steer.runs import Run, reductions_of
+from plans.stubs.detectors import reduction_of
+
+__all__ = ["Reductions"]
+
+
+class Reductions:
+    """The reduction of each scan of a point; the first is steered on.
+
+    Parameters
+    ----------
+    written : one for all scans, of which a `GriddedFrames` is turned to where each scan has its
+        circles, or one for each; by default that of the run to resume, or the detector's own
+    per_point : measures a point, see `plans.stubs.per_point`
+    detector : the first one
+    resumes : run to carry on
+
+    Raises
+    ------
+    ValueError
+        When they are not as many as the scans, or are for other angles.
+    """
+
+    def __init__(
+        self,
+        written: Reduction | Sequence[Reduction] | None,
+        per_point: Any,
+        detector: Any,
+        resumes: Run | None = None,
+    ) -> None:
+        self.name = None if written is None else type(_first(written)).__name__
+        if written is None and isinstance(resumes, Run):
+            written = reductions_of(resumes.start)
+        if written is None:
+            written = reduction_of(detector)
+        scans = getattr(per_point, "scans", (per_point,))
+        self.each = _of_each(written, scans)
+
+    @property
+    def first(self) -> Reduction | None:
+        """What is steered on; None where the frames themselves have to tell."""
+        first: Reduction | None = self.each[0]
+        return first
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what the start document says of them."""
+        if not isinstance(self.first, GriddedFrames):
+            return {"reduction": self.name}
+        records = [record_of(gridded) for gridded in self.each]
+        return {"reduction": type(self.first).__name__, "reduction_settings": records[0]} | (
+            {"further_reductions": records[1:]} if len(records) > 1 else {}
+        )
+
+
+def _first(written: Any) -> Any:
+    return written[0] if isinstance(written, list | tuple) and written else written
+
+
+def _of_each(written: Any, scans: Sequence[Any]) -> list[Any]:
+    if not isinstance(written, list | tuple):
+        return [
+            written.at(_angles(written, scan)) if isinstance(written, GriddedFrames) else written
+            for scan in scans
+        ]
+    if len(written) != len(scans):
+        raise ValueError(
+            f"reductions must be one for each of the {len(scans)} scans of a point, got "
+            f"{len(written)}; give a list as long as that of the scans"
+        )
+    if len({isinstance(reduction, GriddedFrames) for reduction in written}) > 1:
+        raise ValueError(
+            "reductions must be all GriddedFrames, or none, got "
+            f"{', '.join(type(reduction).__name__ for reduction in written)}; give one kind"
+        )
+    for number, (reduction, scan) in enumerate(zip(written, scans, strict=True)):
+        if isinstance(reduction, GriddedFrames):
+            _check_angles(reduction, _angles(reduction, scan), number)
+    return list(written)
+
+
+def _angles(gridded: GriddedFrames, scan: Any) -> Mapping[str, float]:
+    """Return where a scan has its circles, by the names that they have in the goniometer."""
+    angles = {}
+    for device, angle in getattr(scan, "at", ()):
+        # A circle's device is called as its parent and it: diffractometer_phi, or with - or .
+        circle = re.split(r"[-_.]", device.name)[-1]
+        if circle not in gridded.goniometer.circles:
+            raise ValueError(
+                f"circles of a scan must be of the goniometer, "
+                f"{', '.join(gridded.goniometer.circles)}, got {device.name}; name its circle so, "
+                "or leave it out of the scan"
+            )
+        angles[circle] = float(angle)
+    return angles
+
+
+def _check_angles(gridded: GriddedFrames, angles: Mapping[str, float], number: int) -> None:
+    for circle, angle in angles.items():
+        own = gridded.angles.get(circle)
+        if own is None or abs(own - angle) > 1e-6:
+            raise ValueError(
+                f"reduction {number + 1} must be for the angles of its scan, {circle} = {angle:g}°,"
+                f" got {'none' if own is None else f'{own:g}°'}; make it with gridded.at("
+                f"{{'{circle}': {angle:g}}}), or give one reduction for all scans"
+            )
