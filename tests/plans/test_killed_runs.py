@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from pathlib import Path
+
+from tests import fork_server
 
 PROOF = Path(__file__).parents[2] / "benchmarks" / "kill_steering.py"
 
 
 def test_run_that_is_killed_twice_loses_no_point_and_measures_none_twice() -> None:
     words = [sys.executable, str(PROOF), "--kills", "2", "--cases", "reference"]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=600, check=False)
+    done = fork_server.run(words, capture_output=True, timeout=600)
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert report["problems"] == []

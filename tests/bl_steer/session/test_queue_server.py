@@ -28,6 +28,7 @@ from bl_steer.session import (
     steer_through_queue,
 )
 from bl_steer.steering import Decision, SuggestionError
+from tests import fork_server
 
 REDIS = shutil.which("redis-server")
 GRID = {"x": {"start": 0, "stop": 150, "num": 11}, "y": {"start": 0, "stop": 150, "num": 11}}
@@ -74,10 +75,11 @@ class QueueServer:
             "BL_STEER_SAMPLE": "smooth",
             "BL_STEER_SEED": "1",
             "QSERVER_ZMQ_CONTROL_ADDRESS": self.address,
+            "OPHYD_CONTROL_LAYER": "dummy",  # the manager forks its worker, and may have no thread
         }
         self._processes = [
-            subprocess.Popen(
-                [str(shutil.which(command, path=self.environment["PATH"])), *options, *more],
+            (fork_server.Popen if command.startswith("start") else subprocess.Popen)(
+                [*self.words(command), *options, *more],
                 cwd=folder,
                 env=self.environment,
                 stdout=self._log,
@@ -86,6 +88,11 @@ class QueueServer:
             for (command, *options), more in zip(started, ports, strict=True)
         ]
         self.queue = RunQueue(self.address, timeout_s=180.0)
+
+    def words(self, command: str) -> list[str]:
+        """Return what starts a command of the page; all but Redis are of Python."""
+        path = str(shutil.which(command, path=self.environment["PATH"]))
+        return [path] if command == "redis-server" else [sys.executable, path]
 
     def until(self, reached: Callable[[dict[str, Any]], bool], seconds: float = 180.0) -> None:
         deadline = time.monotonic() + seconds
@@ -150,8 +157,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QueueServer]:
 
 
 @pytest.fixture(autouse=True)
-def _empty_queue(server: QueueServer) -> None:
-    server.queue.call("queue_clear")
+def _empty_queue(request: pytest.FixtureRequest) -> None:
+    if "server" in request.fixturenames:
+        request.getfixturevalue("server").queue.call("queue_clear")
 
 
 def steering(server: QueueServer, **options: Any) -> Any:
@@ -351,13 +359,12 @@ def test_fifteen_lines_steer_devices_of_ophyd_sim(tmp_path: Path) -> None:
     try:
         server.until(lambda s: s["manager_state"] == "idle")
         for line in (line for line in SHELL if not line.endswith("&")):
-            told = subprocess.run(
-                shlex.split(line),
+            command, *options = shlex.split(line)
+            told = fork_server.run(
+                [*server.words(command), *options],
                 cwd=tmp_path,
                 env=environment,
                 capture_output=True,
-                text=True,
-                check=False,
             )
             printed = told.stdout
             # 3: on a busy machine the answer may take more than the 2 s that qserver waits for it.
@@ -385,5 +392,5 @@ def test_like_plan_of_somebody_else_stays_in_the_queue(server: QueueServer) -> N
 
 def test_silent_server_is_told_with_its_address() -> None:
     address = f"tcp://127.0.0.1:{free_port()}"
-    with RunQueue(address) as queue, pytest.raises(QueueError, match=address):
+    with RunQueue(address, timeout_s=1.0) as queue, pytest.raises(QueueError, match=address):
         queue.call("status")
