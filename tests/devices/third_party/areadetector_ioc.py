@@ -167,7 +167,7 @@ def main() -> None:
     channels = Served()
     readbacks = []
     for axis in ("x", "y"):
-        motor = FakeMotor(prefix=f"STAGE:{axis}", velocity=20.0, tick_rate_hz=50.0)
+        motor = FakeMotor(prefix=f"STAGE:{axis}", velocity=500.0, tick_rate_hz=200.0)
         channels.update(motor.pvdb)
         readbacks.append(motor.motor.field_inst.user_readback_value)
     Detector(channels, *readbacks)
