@@ -33,6 +33,7 @@ from plans.stubs.messages import record, think
 from plans.stubs.options import (
     check_exposure,
     is_whole_number,
+    mask_option,
     options_of,
     rules_of,
     set_exposure,
@@ -90,6 +91,7 @@ def find_hotspot(
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     reduction: Reduction | Sequence[Reduction] | None = None,
+    mask: Any = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
     move_to_best: bool = False,
@@ -127,6 +129,8 @@ def find_hotspot(
     reduction : frames and angles to a pattern (`bl_steer.diffraction.Reduction`); by default the
         sum of a point's frames. With several scans one for each, or one for all, of which
         `GriddedFrames` is turned to each scan's circles
+    mask : of the detector's pixels, an array of a frame's shape or a file, True or not 0 where a
+        pixel is not to be used; it is stored with the run
     timeout_s : of each wait; by default from the devices' own velocity and exposure time
     resumes : a run of this plan that was broken off; its points and settings count, and the budget
         goes on. Only a larger `budget` may be given with it
@@ -162,6 +166,7 @@ def find_hotspot(
         agent_options=agent_options,
         exposure_s=exposure_s,
         min_monitor=min_monitor,
+        mask=mask_option(mask),
     )
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
     exposure_s = options["exposure_s"]
@@ -191,6 +196,7 @@ def find_hotspot(
         also_read=also_read,
         min_monitor=options["min_monitor"],
         reduction=reduction,
+        mask=options["mask"],
         resumes=resumes,
         timeout_s=timeout_s,
     )

@@ -23,7 +23,13 @@ from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, check_points, grid_of
 from plans.stubs.messages import think
-from plans.stubs.options import check_exposure, is_whole_number, options_of, set_exposure
+from plans.stubs.options import (
+    check_exposure,
+    is_whole_number,
+    mask_option,
+    options_of,
+    set_exposure,
+)
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 
@@ -45,6 +51,7 @@ def map_sample(
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     reduction: Reduction | Sequence[Reduction] | None = None,
+    mask: Any = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
     also_read: Sequence[Readable[Any]] = (),
@@ -57,7 +64,7 @@ def map_sample(
     detectors, axes, per_point, monitor, grid, forbidden : as for `plans.find_hotspot`
     target : what will be made of the points; by default frames where there are some, else a number
     points : positions (x, y, …) to measure in their order, instead of the grid's
-    exposure_s, min_monitor, reduction, timeout_s, also_read, md : likewise
+    exposure_s, min_monitor, reduction, mask, timeout_s, also_read, md : likewise
     snake : turn round at the end of each row, as by default, instead of travelling back
     max_retakes : of a point whose frames are dead, 3 by default
     resumes : a run of this plan that was broken off; its points and settings count
@@ -86,6 +93,7 @@ def map_sample(
         max_retakes=max_retakes,
         exposure_s=exposure_s,
         min_monitor=min_monitor,
+        mask=mask_option(mask),
     )
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
@@ -98,6 +106,7 @@ def map_sample(
         also_read=also_read,
         min_monitor=options["min_monitor"],
         reduction=reduction,
+        mask=options["mask"],
         resumes=resumes,
         timeout_s=timeout_s,
     )

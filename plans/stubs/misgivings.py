@@ -29,10 +29,18 @@ class Misgivings:
         self._monitor = monitor
         self._n_dead = 0
         self._is_blind = False
-        self._masked_share = SHARE
+        self._masked_share = self._share_of_mask = SHARE
 
     def tell(self, result: PointResult) -> None:
         """Warn where a result has more of it than those before."""
+        if result.masked_share > self._share_of_mask:
+            logger.warning(
+                "%.1f %% of the counts of a point of %s lie in pixels of the mask, and do not "
+                "count; where these are no hot pixels, look at the mask's orientation",
+                100.0 * result.masked_share,
+                self._detector.name,
+            )
+            self._share_of_mask = max(2.0 * result.masked_share, SHARE)
         if result.n_dead_pixels > self._n_dead:
             logger.warning(
                 "%s must count with all its pixels, got %d that counted before and do no more: "

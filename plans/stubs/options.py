@@ -11,6 +11,8 @@ from typing import Any
 import bluesky.plan_stubs as bps
 from bluesky.utils import MsgGenerator
 
+from bl_steer.diffraction.recorded import mask_record
+from bl_steer.files import read_pixel_mask
 from bl_steer.runs import Run
 from bl_steer.steering import carried_options
 
@@ -19,6 +21,7 @@ __all__ = [
     "checked_timeout",
     "is_whole_number",
     "least_counts",
+    "mask_option",
     "options_of",
     "rules_of",
     "set_exposure",
@@ -48,6 +51,11 @@ def options_of(
     if resumes is not None:
         return carried_options(resumes, plan, given)
     return {name: defaults.get(name) if v is None else v for name, v in given.items()}
+
+
+def mask_option(mask: Any) -> dict[str, Any] | None:
+    """Return a mask of pixels, an array or a file, as the start document has it."""
+    return None if mask is None else mask_record(read_pixel_mask(mask))
 
 
 def rules_of(resumes: Run | None) -> dict[str, bool]:

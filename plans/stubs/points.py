@@ -58,7 +58,7 @@ class PointReader:
     also_read : devices to read with every point
     min_monitor : least monitor counts of an exposure with beam
     reduction : frames to a pattern, see `plans.stubs.reductions`
-    resumes : run to carry on
+    mask, resumes : of pixels, as the start document has it, and a run to carry on
     timeout_s : of each wait
 
     Attributes
@@ -79,6 +79,7 @@ class PointReader:
         also_read: Sequence[Readable[Any]] = (),
         min_monitor: float | None = None,
         reduction: Reduction | Sequence[Reduction] | None = None,
+        mask: Mapping[str, Any] | None = None,
         resumes: Run | None = None,
         timeout_s: float | None = None,
     ) -> None:
@@ -88,7 +89,7 @@ class PointReader:
         self.monitor = monitor
         self.per_point: Any = per_point_of(per_point)
         self.timeout_s = checked_timeout(timeout_s)
-        self.reductions = Reductions(reduction, self.per_point, self.detector, resumes)
+        self.reductions = Reductions(reduction, self.per_point, self.detector, resumes, mask)
         self.reduction = self.reductions.first
         self.min_monitor = least_counts(min_monitor, monitor)
         self.target = target
@@ -190,6 +191,7 @@ class PointReader:
             self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
             min_monitor=self.min_monitor,
+            mask=self.reductions.mask,
             **rules,
         )
         source = {"kind": "frames", "detector": self.detector.name}

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bl_steer.diffraction import GriddedFrames, Reduction
-from bl_steer.diffraction.recorded import record_of
+from bl_steer.diffraction.recorded import mask_of_record, record_of
 from bl_steer.runs import Run, reductions_of
 from plans.stubs.detectors import reduction_of
 
@@ -27,6 +27,7 @@ class Reductions:
     per_point : measures a point, see `plans.stubs.per_point`
     detector : the first one
     resumes : run to carry on
+    mask : of pixels that are not to be used in any, see `bl_steer.diffraction.recorded.mask_record`
 
     Raises
     ------
@@ -40,7 +41,10 @@ class Reductions:
         per_point: Any,
         detector: Any,
         resumes: Run | None = None,
+        mask: Mapping[str, Any] | None = None,
     ) -> None:
+        self.mask = mask_of_record(mask)
+        self._mask = {} if mask is None else {"mask": dict(mask)}
         self.name = None if written is None else type(_first(written)).__name__
         if written is None and isinstance(resumes, Run):
             written = reductions_of(resumes.start)
@@ -48,6 +52,7 @@ class Reductions:
             written = reduction_of(detector)
         scans = getattr(per_point, "scans", (per_point,))
         self.each = _of_each(written, scans)
+        self._check_mask()
 
     @property
     def first(self) -> Reduction | None:
@@ -55,14 +60,30 @@ class Reductions:
         first: Reduction | None = self.each[0]
         return first
 
+    def _check_mask(self) -> None:
+        if self.mask is None or self.first is None:  # then the first frame tells
+            return
+        if isinstance(self.first, GriddedFrames):
+            shape = self.first.goniometer.detector.shape
+        else:
+            shape = self.first.axes.shape
+        if tuple(self.mask.shape) != tuple(shape):
+            raise ValueError(
+                f"the mask must have the shape {tuple(shape)} of the frames, got "
+                f"{self.mask.shape}; cut it to the detector's region"
+            )
+
     def to_dict(self) -> dict[str, Any]:
         """Return what the start document says of them."""
         if not isinstance(self.first, GriddedFrames):
-            return {"reduction": self.name}
+            return {"reduction": self.name, **self._mask}
         records = [record_of(gridded) for gridded in self.each]
-        return {"reduction": type(self.first).__name__, "reduction_settings": records[0]} | (
-            {"further_reductions": records[1:]} if len(records) > 1 else {}
-        )
+        return {
+            "reduction": type(self.first).__name__,
+            "reduction_settings": records[0],
+            **({"further_reductions": records[1:]} if len(records) > 1 else {}),
+            **self._mask,
+        }
 
 
 def _first(written: Any) -> Any:

@@ -10,6 +10,8 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+import numpy as np
+
 from bl_steer import plotting
 from bl_steer.agents import AGENT_NAMES
 from bl_steer.cli.options import (
@@ -32,7 +34,7 @@ from bl_steer.runs import (
     list_runs,
     open_named,
 )
-from bl_steer.steering import differing_decisions
+from bl_steer.steering import differences
 from bl_steer.store import Store, StoreError
 
 __all__ = ["add_analyse", "add_export", "add_runs", "add_show"]
@@ -147,7 +149,9 @@ def _show(arguments: argparse.Namespace) -> Any:
         _check_verifiable(run, verify=arguments.verify)
         report = _draw(run, arguments.figure) if run.steering else _tell(run, arguments.figure)
         if arguments.verify:
-            report["decisions_that_differ"] = differing_decisions(run)
+            differing = differences(run)
+            report["decisions_that_differ"] = differing.decisions
+            report["masks_that_differ"] = differing.masks
             if has_gap(run.streams):
                 report["decisions_verified"] = run.n_complete  # up to the gap in the record
     steering = report.pop("steering")
@@ -193,11 +197,21 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "reason": run.reason,
         "n_points": run.n_points,
         "n_invalid": int((~run.valid).sum()),
-        "steering": {k: v for k, v in run.steering.items() if k != "grid"},
+        "steering": {k: v for k, v in run.steering.items() if k not in ("grid", "mask")},
+        **_mask(run),
         **result,
         "durations": durations_of(run).to_dict(),
         "figure": None if figure is None else str(figure),
     }
+
+
+def _mask(run: Run) -> dict[str, Any]:
+    """Return how many pixels a run was told not to use, and the share of the counts in them."""
+    record = run.steering.get("mask")
+    if record is None:
+        return {}
+    shares = [r.masked_share for r in run.results() if r.pattern is not None]
+    return {"masked_pixels": record["n_masked"], "masked_share": float(np.mean(shares or [0.0]))}
 
 
 def _tell(run: Run, figure: Path | None) -> dict[str, Any]:

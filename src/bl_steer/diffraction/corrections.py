@@ -79,8 +79,7 @@ class PixelWeights:
                 )
             self.used = ~masked.astype(bool).ravel()
             self._settings["mask"] = _sha256(self.used)
-            bits = np.packbits(masked.astype(bool).ravel()).tobytes()
-            self.mask_bits = base64.b64encode(zlib.compress(bits)).decode()
+            self.mask_bits = pack_mask(masked.astype(bool))
         if flat is not None:
             efficiency = _of_shape(flat, shape, "flat field").astype(float).ravel()
             good = np.isfinite(efficiency) & (efficiency > 0)
@@ -118,6 +117,11 @@ class PixelWeights:
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-compatible data; mask and flat field by their sha256."""
         return dict(self._settings)
+
+
+def pack_mask(mask: NDArray[np.bool_]) -> str:
+    """Return a mask as text, which `unpack_mask` reads."""
+    return base64.b64encode(zlib.compress(np.packbits(mask.ravel()).tobytes())).decode()
 
 
 def unpack_mask(text: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:

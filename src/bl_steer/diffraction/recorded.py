@@ -1,19 +1,20 @@
-"""A reduction to a grid as a run's start document holds it, mask included, and back."""
+"""A reduction to a grid, and a mask of pixels, as a run's start document holds them, and back."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
-from bl_steer.diffraction.corrections import unpack_mask
+from bl_steer.diffraction.corrections import pack_mask, unpack_mask
 from bl_steer.diffraction.geometry import Goniometer
 from bl_steer.diffraction.grid import QGrid
 from bl_steer.diffraction.gridded import GriddedFrames
 
-__all__ = ["record_of", "reduction_of_record"]
+__all__ = ["mask_of_record", "mask_record", "record_of", "reduction_of_record"]
 
 
 def record_of(gridded: GriddedFrames) -> dict[str, Any]:
@@ -53,3 +54,32 @@ def reduction_of_record(
             f"{gridded.digest[:8]}; give the flat field that the run was reduced with"
         )
     return gridded
+
+
+def mask_record(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """Return a mask, (H, W), True where a pixel is not used, JSON-compatible."""
+    return {
+        "n_masked": int(mask.sum()),
+        "shape": list(mask.shape),
+        "sha256": hashlib.sha256(np.ascontiguousarray(mask).tobytes()).hexdigest(),
+        "bits": pack_mask(mask),
+    }
+
+
+def mask_of_record(record: Mapping[str, Any] | None) -> NDArray[np.bool_] | None:
+    """Return the mask of `mask_record`; None of None.
+
+    Raises
+    ------
+    ValueError
+        When it is not the one that was recorded.
+    """
+    if record is None:
+        return None
+    mask = unpack_mask(record["bits"], tuple(record["shape"]))
+    if mask_record(mask)["sha256"] != record["sha256"]:
+        raise ValueError(
+            f"a recorded mask must have the sha256 of its record, {record['sha256'][:8]}, got "
+            f"{mask_record(mask)['sha256'][:8]}: the record is damaged; give the mask"
+        )
+    return mask

@@ -6,6 +6,7 @@ from .images import read_micrographs as read_micrographs
 from .many import read_all as read_all
 from .maps import MapFile as MapFile
 from .maps import read_map as read_map
+from .pixel_masks import read_pixel_mask as read_pixel_mask
 from .points import map_inputs as map_inputs
 from .points import point_inputs as point_inputs
 from .points import read_table as read_table

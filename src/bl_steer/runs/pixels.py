@@ -16,7 +16,7 @@ from bl_steer.diffraction import find_sentinels
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import Exposure
 
-__all__ = ["Contrast", "DeadPixels", "split_gaps"]
+__all__ = ["Contrast", "DeadPixels", "share_of_counts", "split_gaps"]
 
 FEW = 8
 """Points among which there must be something to tell apart, or there may be no beam."""
@@ -36,14 +36,22 @@ DARK_POINTS = 3
 """Points in a row at which a block must be dark."""
 
 
-def split_gaps(exposures: Sequence[Exposure]) -> tuple[list[Exposure], list[Exposure]]:
+def split_gaps(
+    exposures: Sequence[Exposure], mask: NDArray[np.bool_] | None = None
+) -> tuple[list[Exposure], list[Exposure]]:
     """Return exposures to judge, 0 where nothing was measured, and to reduce, with NaN there.
 
     One with a frame of which no pixel was measured is not sound.
+
+    Parameters
+    ----------
+    mask : shape (H, W), True where pixels are not to be used: as if they measured nothing
     """
     judged, measured = [], []
     for exposure in exposures:
         absent = find_sentinels(exposure.frames)
+        if mask is not None:
+            absent = absent | mask
         if absent.any():
             is_sound = exposure.sound and not absent.all(axis=(1, 2)).any()
             exposure = replace(exposure, sound=is_sound)
@@ -54,6 +62,15 @@ def split_gaps(exposures: Sequence[Exposure]) -> tuple[list[Exposure], list[Expo
             measured.append(exposure)
             judged.append(exposure)
     return judged, measured
+
+
+def share_of_counts(exposures: Sequence[Exposure], mask: NDArray[np.bool_]) -> float:
+    """Return the share of all counts that lies in masked pixels, 0 … 1."""
+    masked = total = 0.0
+    for exposure in exposures:
+        counts = np.where(find_sentinels(exposure.frames), 0, exposure.frames)
+        masked, total = masked + float(counts[:, mask].sum()), total + float(counts.sum())
+    return masked / total if total > 0 else 0.0
 
 
 class DeadPixels:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, MeasuresNoise, Pattern, Reduction, SummedFrames
+from bl_steer.diffraction.recorded import mask_of_record
 from bl_steer.protocols import Array
-from bl_steer.runs.pixels import Contrast, DeadPixels, split_gaps
+from bl_steer.runs.pixels import Contrast, DeadPixels, share_of_counts, split_gaps
 from bl_steer.runs.readout import Exposure
 
 __all__ = ["PointResult", "Points"]
@@ -59,6 +61,7 @@ class PointResult:
     n_repeated : points in a row whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
     n_dead_pixels : that counted before
+    masked_share : of the point's counts that lie in the pixels of the run's mask, 0 … 1
     unverified : all points so far may have been measured without beam: no number says what the
         monitor counts with it, and their counts differ no more than by chance
     """
@@ -74,6 +77,7 @@ class PointResult:
     unverified: bool = False
     variance: Array | None = None
     unit: str = "arbitrary"
+    masked_share: float = 0.0
 
     @property
     def alarm(self) -> bool:
@@ -93,6 +97,7 @@ class Points:
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
+    mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
         cells that were not measured, and look for blocks of pixels that die
@@ -119,8 +124,10 @@ class Points:
         suspicious: bool = True,
         watchful: bool = True,
         masks: bool = True,
+        mask: NDArray[np.bool_] | None = None,
         setting: int = 0,
     ) -> None:
+        self._mask = mask
         self._setting = setting
         self.reduction = reduction
         self.nominal_counts = nominal_counts
@@ -158,15 +165,19 @@ class Points:
             suspicious=suspicious and not is_old,
             watchful=bool(settings.get("watchful", False)),
             masks=bool(settings.get("masks", False)),
+            mask=mask_of_record(settings.get("mask")),
             setting=setting,
         )
 
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
+        share = 0.0
         measured = exposures
         if self._masks and _is_image(exposures[0]):
-            exposures, measured = split_gaps(exposures)
+            if self._mask is not None:
+                share = self._masked_share(exposures)
+            exposures, measured = split_gaps(exposures, self._mask)
         likeness = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
             return PointResult(None, "frames")
@@ -199,6 +210,7 @@ class Points:
             "frames" if is_torso else "",
             variance=pattern.variance,
             unit=pattern.unit,
+            masked_share=share,
             noise_ratio=noise_ratio,
             withdrawn=withdrawn,
             n_empty=n_empty,
@@ -206,6 +218,15 @@ class Points:
             saturated=any(_is_saturated(frame) for e in exposures for frame in e.frames),
             **watched,
         )
+
+    def _masked_share(self, exposures: Sequence[Exposure]) -> float:
+        mask, shape = self._mask, exposures[0].frames.shape[1:]
+        if mask is None or mask.shape != shape:
+            raise ValueError(
+                f"the mask must have the shape {shape} of the frames, got "
+                f"{None if mask is None else mask.shape}; cut it to the detector's region"
+            )
+        return share_of_counts(exposures, mask)
 
     def _watch(self, exposures: Sequence[Exposure]) -> dict[str, Any]:
         """Return what the point's counts say together with those of the points before."""

@@ -7,6 +7,8 @@ from .loop import Steering as Steering
 from .loop import build_steering as build_steering
 from .loop import check_alive as check_alive
 from .masks import Mask as Mask
+from .replays import Differences as Differences
+from .replays import differences as differences
 from .replays import differing_decisions as differing_decisions
 from .replays import predicted_map as predicted_map
 from .replays import recorded_decision as recorded_decision

@@ -218,7 +218,12 @@ class Steering:
         if memory is None or memory.version == self._mask_version:
             return None
         self._mask_version = memory.version
-        return mask_of(memory, self._n_observed)
+        return self.mask()
+
+    def mask(self) -> Mask | None:
+        """Return what of the patterns so far does not count; None where all does."""
+        memory = memory_of(self.feature)
+        return None if memory is None else mask_of(memory, self._n_observed)
 
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""

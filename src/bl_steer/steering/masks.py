@@ -7,13 +7,15 @@ same; the row is for whoever reads the run.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from bl_steer.features.memory import PatternMemory
 
-__all__ = ["Mask", "mask_of"]
+__all__ = ["Mask", "mask_of", "recorded_masks"]
 
 
 @dataclass(frozen=True)
@@ -43,3 +45,10 @@ def mask_of(memory: PatternMemory, points: int) -> Mask:
         masked_share=memory.masked_share,
         left_out=json.dumps(np.stack([first, end - first], axis=1).tolist()),
     )
+
+
+def recorded_masks(table: Mapping[str, Any]) -> dict[int, Mask]:
+    """Return the rows of a run's stream ``masks``, by how many points had been measured."""
+    columns = [table[name].tolist() for name in Mask.__dataclass_fields__] if table else []
+    rows = [Mask(*row) for row in zip(*columns, strict=True)]
+    return {row.points: row for row in rows}

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,8 +20,16 @@ from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, gridded_of, has_gap
 from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
 from bl_steer.steering.loop import build_steering
+from bl_steer.steering.masks import recorded_masks
 
-__all__ = ["differing_decisions", "predicted_map", "recorded_decision", "replay"]
+__all__ = [
+    "Differences",
+    "differences",
+    "differing_decisions",
+    "predicted_map",
+    "recorded_decision",
+    "replay",
+]
 
 
 def replay(
@@ -42,12 +50,29 @@ def replay(
             steering.observe(result)
 
 
+class Differences(NamedTuple):
+    """Where a stored run, decided again, is not as it was recorded."""
+
+    decisions: list[int]
+    """Points whose decisions differ."""
+    masks: list[int]
+    """Numbers of points after which something else of the patterns does not count."""
+
+
 def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[int]:
     """Decide again on a stored run; return the points whose decisions differ from its record.
 
-    Empty on the machine and with the constraints that the run was made on. Elsewhere the last
-    bits of the numbers may differ; the cells are the same. Where the record has a gap, only the
-    points before it can be decided again.
+    See `differences`, which compares what does not count as well.
+    """
+    return differences(run, reduction).decisions
+
+
+def differences(run: Run, reduction: Reduction | None = None) -> Differences:
+    """Decide again on a stored run, and compare decisions and masks with its record.
+
+    Nothing differs on the machine and with the constraints that the run was made on. Elsewhere the
+    last bits of the numbers may differ; the cells are the same. Where the record has a gap, only
+    the points before it can be decided again.
 
     Parameters
     ----------
@@ -71,13 +96,20 @@ def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[in
     table, results = run.decisions, run.results(reduction)
     if has_gap(run.streams):
         results = results[: run.n_complete]
-    axes = run.axes if reduction is None else reduction.axes
-    again = replay(run.steering, axes, results)
-    return [
-        point
-        for point, decision in enumerate(again)
-        if not same_decision(decision, recorded_decision(table, point))
-    ]
+    steering = build_steering(run.steering, run.axes if reduction is None else reduction.axes)
+    masks, told = recorded_masks(run.streams.get("masks", {})), Differences([], [])
+    for point in range(len(results) + 1):
+        # What is new after a point is recorded before the next one; a resumed run says it again.
+        is_new = steering.new_mask() is not None
+        if (is_new or point in masks) and masks.get(point) != steering.mask():
+            told.masks.append(point)
+        if point == len(results):
+            return told
+        if not same_decision(steering.decide(), recorded_decision(table, point)):
+            told.decisions.append(point)
+        with suppress(DetectorDeadError):  # it ended the run, which may have been carried on
+            steering.observe(results[point])
+    return told
 
 
 def recorded_decision(table: Mapping[str, Any], point: int) -> Decision:

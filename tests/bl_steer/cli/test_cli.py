@@ -93,7 +93,7 @@ def test_runs_lists_it_and_show_draws_it_and_repeats_its_decisions_in_another_pr
     options = ("--verify", "--figure", "a.png", "--json", "show.json")
     assert bl_steer_here(folder, "show", uid, *options) == 0
     shown = json.loads((folder / "show.json").read_text())
-    assert shown["decisions_that_differ"] == []
+    assert shown["decisions_that_differ"] == shown["masks_that_differ"] == []
     assert (shown["best_x"], shown["best_y"]) == (report["best_x_um"], report["best_y_um"])
     assert (folder / "a.png").stat().st_size > 10_000
 

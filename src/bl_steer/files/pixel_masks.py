@@ -1,0 +1,73 @@
+"""Which pixels of a detector are not to be used, as an array or a file of a user has it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bl_steer.files.images import read_colours
+
+__all__ = ["read_pixel_mask"]
+
+
+def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bool_]:
+    """Return a mask, (H, W), True where a pixel is not to be used: where it is True or not 0.
+
+    Parameters
+    ----------
+    source : an array, or a file: .npy, .npz with one array or one that is called ``mask``, or an
+        image
+
+    Raises
+    ------
+    FileNotFoundError
+        When there is no such file.
+    ValueError
+        When it holds no mask of an area, or leaves no pixel.
+    """
+    is_file = isinstance(source, str | os.PathLike)
+    name = f" in {Path(source).name}" if is_file else ""  # type: ignore[arg-type]
+    values = _read(Path(source)) if is_file else np.asarray(source)  # type: ignore[arg-type]
+    if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise ValueError(
+            f"a mask must be an array (rows, columns), True where a pixel is not to be used, got "
+            f"{values.dtype} of shape {values.shape}{name}; give one of the frames' shape"
+        )
+    mask = np.asarray(values != 0)
+    if mask.all():
+        raise ValueError(
+            f"a mask must leave pixels, got all {mask.size} masked{name}; True or 1 is for pixels "
+            "that are not to be used: turn it round"
+        )
+    return mask
+
+
+def _read(path: Path) -> NDArray[Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f"the file of a mask must exist, got {str(path)!r}; check the path")
+    if path.suffix.lower() not in (".npy", ".npz"):
+        return np.asarray(read_colours(path))
+    try:
+        # numpy leaves a file open that it cannot read, unless it is opened here.
+        with open(path, "rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
+            names = list(loaded)
+            name = "mask" if "mask" in names else names[0] if len(names) == 1 else None
+            if name is not None:
+                return np.asarray(loaded[name])
+    except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:
+        raise ValueError(
+            f"a mask must be an array in a file of numpy, got {path.name} ({error}); save it with "
+            "numpy.save"
+        ) from error
+    raise ValueError(
+        f"a mask must be the only array of its file, or called mask, got {', '.join(names)} in "
+        f"{path.name}; save it with numpy.save"
+    )
