@@ -122,6 +122,24 @@ def has_frames(detector: Any, description: Mapping[str, Any]) -> bool:
     )
 
 
+def check_frames(detector: Any, description: Mapping[str, Any], target: str) -> None:
+    """Refuse a target of frames with a detector that takes none, of two dimensions at most."""
+    if has_frames(detector, description):
+        return
+    number = number_of(detector, description)
+    if number is None:
+        read = [f"{key!r} of {len(e.get('shape', ()))} axes" for key, e in description.items()]
+        raise ValueError(
+            f"the detector must read a number, or frames of one or two axes, got "
+            f"{', '.join(read) or 'nothing'} of {detector.name}; give another detector first, or "
+            "name a number with target='field:KEY'"
+        )
+    raise ValueError(
+        f"target {target} must have frames, got {detector.name} without any; "
+        f"try target='field:{number}', or a detector that stores its frames"
+    )
+
+
 def check_field(field: str, keys: Mapping[str, Any]) -> None:
     """Refuse to steer on a data key that holds no number; of an image in a file it is the sum.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from bl_steer.runs import PointResult
@@ -30,6 +31,7 @@ class Misgivings:
         self._n_dead = 0
         self._is_blind = False
         self._masked_share = self._share_of_mask = SHARE
+        self._n_overflowed = 0
 
     def tell(self, result: PointResult) -> None:
         """Warn where a result has more of it than those before."""
@@ -56,8 +58,29 @@ class Misgivings:
                 self._monitor.name,
                 self._detector.name,
             )
+        if result.n_overflowed > self._n_overflowed:
+            logger.warning(
+                "%s must count without overflow, got %d pixels with a full counter: what they "
+                "counted is set to the most that a pixel has shown, and is more; expose for a "
+                "shorter time, or attenuate the beam",
+                self._detector.name,
+                result.n_overflowed,
+            )
+        self._n_overflowed = max(self._n_overflowed, 2 * result.n_overflowed)
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
+
+    def tell_default(self, target: str, hinted: Sequence[str]) -> None:
+        """Warn where a number is steered on though the detector hints at others too."""
+        others = [key for key in hinted if target != f"field:{key}"]
+        if target.startswith("field:") and others:
+            logger.warning(
+                "%s hints at several numbers, and the first is steered on, %s; name another with "
+                "target='field:KEY': %s",
+                self._detector.name,
+                target,
+                ", ".join(others),
+            )
 
     def tell_mask(self, mask: Mask) -> None:
         """Warn where more counts are left out than was told before, twice as many at least."""

@@ -22,11 +22,11 @@ import bluesky.plan_stubs as bps
 import numpy as np
 from bluesky.preprocessors import finalize_wrapper
 from bluesky.protocols import NamedMovable, Readable, Triggerable
-from bluesky.utils import FailedStatus, Msg, MsgGenerator, separate_devices
+from bluesky.utils import FailedStatus, MsgGenerator, separate_devices
 
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError, check_limits, readback_key
-from plans.stubs.messages import carried_out, record
+from plans.stubs.messages import record
 from plans.stubs.series import Encoder, FrameAngles, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
@@ -37,7 +37,6 @@ __all__ = [
     "expose_at",
     "rocking_scan",
     "rocking_sweep",
-    "saved_once",
 ]
 
 Position = Mapping[Any, float]
@@ -311,21 +310,3 @@ def angle_key_of(per_point: Any) -> str | None:
     """Return the data key of the angle that a stub turns a circle to; None where none turns."""
     key, axis = getattr(per_point, "angle_key", None), getattr(per_point, "axis", None)
     return str(key or readback_key(axis, {})) if key or axis is not None else None
-
-
-def saved_once(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
-    """Let a pause repeat no event that a stub of a user's own has saved.
-
-    From ``create`` to ``save`` nothing is replayed, and a checkpoint follows.
-    """
-
-    def send(msg: Msg) -> MsgGenerator[Any]:
-        if msg.command == "create":
-            yield Msg("rewindable", None, False)
-        answer = yield msg
-        if msg.command in ("save", "drop"):
-            yield Msg("rewindable", None, True)
-            yield Msg("checkpoint")
-        return answer
-
-    return (yield from carried_out(plan, send))

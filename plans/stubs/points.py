@@ -21,6 +21,7 @@ from devices.frames_writer import FramesWriter
 from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
 from plans.stubs.detectors import (
     check_field,
+    check_frames,
     check_keys,
     check_readable,
     default_target,
@@ -34,8 +35,9 @@ from plans.stubs.detectors import (
 from plans.stubs.messages import describe
 from plans.stubs.misgivings import Misgivings
 from plans.stubs.options import checked_timeout, least_counts, rules_of, versions
+from plans.stubs.own_stubs import check_recorded, check_stub, saved_once, started
 from plans.stubs.paths import go_round, within_bounds
-from plans.stubs.per_point import PerPoint, angle_key_of, described, expose_at, saved_once
+from plans.stubs.per_point import PerPoint, angle_key_of, described, expose_at
 from plans.stubs.reductions import Reductions
 from plans.stubs.rows import EventNumber
 from plans.stubs.several_scans import SETTING
@@ -108,9 +110,7 @@ class PointReader:
             *writers,
         ]
         check_readable(self.devices)
-        check = getattr(self.per_point, "check", None)
-        if check is not None:
-            check()
+        getattr(self.per_point, "check", lambda: check_stub(self.per_point))()
         self._live, self._readout, self._points = LiveRun(), Readout(), Points()
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
@@ -145,26 +145,17 @@ class PointReader:
         if self.target is None:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)
+            self.misgivings.tell_default(self.target, hinted_keys(self.detector))
         self.field = parse_target(self.target).key
-        number = number_of(self.detector, own)
         if self.target in ("total", "map") and not has_frames(self.detector, own):
-            self.field = number  # a point detector has one pixel
+            self.field = number_of(self.detector, own)  # a point detector has one pixel
         complete = all(described[d.name] for d in self.detectors)
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field in keys or (self.field is not None and complete and self.field not in hinted):
             check_field(self.field, keys)
         known = complete or not hinted
-        if self.field is None and known and not has_frames(self.detector, own):
-            if number is None:
-                raise ValueError(
-                    f"the detector must read a number or frames, got "
-                    f"{', '.join(map(repr, own)) or 'nothing'} of {self.detector.name}; give "
-                    "another detector first, or name a number with target='field:KEY'"
-                )
-            raise ValueError(
-                f"target {self.target} must have frames, got {self.detector.name} without any; "
-                f"try target='field:{number}', or a detector that stores its frames"
-            )
+        if self.field is None and known:
+            check_frames(self.detector, own, self.target)
         self._tolerances = [0.5 * space.pitch] * len(self.axes)
         self._space = space
 
@@ -260,7 +251,7 @@ class PointReader:
         self._number.value = number
         where = dict(zip(self.axes, map(float, position), strict=True))
         devices = [*self.devices, *([self._number] if self._numbered else [])]
-        stub = self.per_point(devices, where)
+        stub = started(self.per_point, devices, where)
         if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
             stub = saved_once(stub)
         yield from within_bounds(stub, self._space, self.axes, position)
@@ -290,6 +281,7 @@ class PointReader:
         self._pending, self.result = False, None
         events = self._live.take()
         if not events:
+            check_recorded(self.per_point, has_begun=self._live.has_begun)
             return None
         self._take_times(events)
         self._check_place(events[0])
@@ -340,7 +332,8 @@ class PointReader:
             if isinstance(here, int | float) and abs(here - there) > tolerance:
                 raise StageError(
                     f"{axis.name} must be where it was sent, {there:g}, got {here:g} in {key!r}; "
-                    "check the encoder, and that setpoint and readback have one unit"
+                    "check the encoder, that setpoint and readback have one unit, "
+                    "and that the grid's points are steps of the axis"
                 )
 
     def _nominal(self) -> float | None:

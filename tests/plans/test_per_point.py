@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import bluesky.plan_stubs as bps
 import numpy as np
 import pytest
 from bluesky import RunEngine
@@ -98,3 +99,35 @@ def test_angles_beyond_the_circles_limits_are_refused_before_anything_moves(
     with pytest.raises(ValueError, match="diffractometer_eta must stay within its limits -180"):
         RE(search(beamline, scan, grid=coarse_grid))
     assert not documents.all
+
+
+def records_nothing(detectors: Any, position: Any) -> Any:
+    for axis, target in position.items():
+        yield from bps.mv(axis, target)
+
+
+def records_elsewhere(detectors: Any, position: Any) -> Any:
+    yield from bps.trigger_and_read(detectors, name="elsewhere")
+
+
+def is_no_plan(detectors: Any, position: Any) -> None:
+    records_nothing(detectors, position)
+
+
+@pytest.mark.parametrize(
+    ("per_point", "message"),
+    [
+        (records_nothing, r"an event in the stream 'primary' at each point, got none of records_n"),
+        (records_elsewhere, r"stream 'primary' at each point, got none of records_elsewhere; end"),
+        (is_no_plan, "per_point must give a plan, got None of is_no_plan; write it with 'yield"),
+        (lambda detectors: None, r"per_point must take \(detectors, position\), got <lambda>: too"),
+    ],
+)
+@pytest.mark.parametrize("plan", [find_hotspot, map_sample])
+def test_a_stub_that_measures_nothing_is_named(
+    RE: RunEngine, beamline: SimulatedBeamline, plan: Any, per_point: Any, message: str
+) -> None:
+    grid = {"x": [0.0, 75.0], "y": [75.0]}
+    options = {"budget": 2} if plan is find_hotspot else {}
+    with pytest.raises((TypeError, ValueError), match=message):
+        RE(plan(beamline.det, beamline.stage, grid=grid, per_point=per_point, **options))

@@ -20,6 +20,7 @@ __all__ = [
     "BadPixels",
     "around",
     "find_bad_pixels",
+    "find_overflows",
     "find_sentinels",
     "find_zingers",
     "usual_counts",
@@ -79,6 +80,18 @@ def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     if frames.dtype.kind == "i":
         return np.asarray(frames < 0)
     return np.asarray(~np.isfinite(frames) | np.isin(frames, FULL_COUNTERS))
+
+
+def find_overflows(frames: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values are those of a counter that is full, in the shape of `frames`.
+
+    The largest unsigned integer of 16 bits and more, as floating-point numbers 2³² - 1. The gaps
+    of a detector hold the same: a pixel that counts in other frames is none, see
+    `bl_steer.runs.pixels.Overflows`.
+    """
+    if frames.dtype.kind == "u" and frames.dtype.itemsize > 1:
+        return np.asarray(frames == np.iinfo(frames.dtype).max)
+    return np.asarray(np.isin(frames, FULL_COUNTERS))
 
 
 def find_bad_pixels(frames: Any) -> BadPixels:

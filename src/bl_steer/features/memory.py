@@ -7,6 +7,8 @@ versions were steered.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -112,6 +114,17 @@ class PatternMemory:
         self.usable = self._measured & ~self._bad
         if not (np.array_equal(before, self.usable) and np.array_equal(spikes, self._spikes)):
             self.version += 1
+
+    def forget(self, rows: Sequence[int]) -> None:
+        """Leave patterns out that turned out not to have been measured as they seemed.
+
+        Parameters
+        ----------
+        rows : of `patterns`; what counts is judged anew when the next pattern is taken
+        """
+        left = np.delete(self.patterns, rows, axis=0)
+        self._patterns = [left]
+        self._measured = ~find_sentinels(left).any(axis=0)
 
     def cleaned(self, patterns: Array) -> Array:
         """Return patterns, (n_points, n_pixels), without spikes, and 0 where a cell is not usable.

@@ -65,6 +65,11 @@ class LiveRun:
             self._take_events(unpack_event_page(page))
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the run's start document has come: without a RunEngine it never does."""
+        return self._start is not None
+
+    @property
     def external_keys(self) -> list[str]:
         """Data keys whose data lie in files."""
         return [key for key, description in self.keys.items() if description.get("external")]

@@ -28,7 +28,7 @@ from bl_steer.runs.nexus_groups import TEXT, new_group, new_nexus, new_note, new
 from bl_steer.runs.nexus_maps import write_maps
 from bl_steer.runs.run import Run
 from bl_steer.runs.signal import Signal, is_readable, map_of, signal_of, units_of
-from bl_steer.runs.tables import PRIMARY, read_outcomes
+from bl_steer.runs.tables import PRIMARY, with_outcomes
 from bl_steer.store import StoreError
 
 __all__ = ["FRAMES", "write_nexus"]
@@ -217,11 +217,9 @@ def _write_points(entry: Any, run: Run, signal: Signal) -> None:
 
 def _write_stream(group: Any, run: Run, stream: str) -> None:
     """Write a stream other than that of the points, such as the decisions, as it is."""
-    for key, column in run.streams[stream].items():
+    for key, column in with_outcomes(run.streams[stream]).items():
         if not is_readable(key):
             continue
-        if key == "outcomes":
-            column = np.stack([read_outcomes(text) for text in column])
         _write(group, key, column, units=units_of(run, key, stream), name_of=key)
 
 

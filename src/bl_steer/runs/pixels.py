@@ -12,11 +12,11 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.diffraction import find_sentinels
+from bl_steer.diffraction import find_overflows, find_sentinels
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import Exposure
 
-__all__ = ["Contrast", "DeadPixels", "share_of_counts", "split_gaps"]
+__all__ = ["Contrast", "DeadPixels", "Overflows", "share_of_counts", "split_gaps"]
 
 FEW = 8
 """Points among which there must be something to tell apart, or there may be no beam."""
@@ -30,6 +30,9 @@ FROZEN = 17
 CONSTANT = 10
 """Points after which a pixel of `BRIGHT` counts that never changed is taken for a gap: by chance
 once in 11⁹ times."""
+FEW_FULL = 5
+"""Points at the start of a run that may all have a pixel's counter full; more have a gap there that
+goes, as when a mask is changed."""
 LEAST_SIDE = 4
 """Pixels along the smallest block that is followed."""
 DARK_POINTS = 3
@@ -71,6 +74,61 @@ def share_of_counts(exposures: Sequence[Exposure], mask: NDArray[np.bool_]) -> f
         counts = np.where(find_sentinels(exposure.frames), 0, exposure.frames)
         masked, total = masked + float(counts[:, mask].sum()), total + float(counts.sum())
     return masked / total if total > 0 else 0.0
+
+
+class Overflows:
+    """Tell the full counters of pixels from the gaps of a detector, which hold the same number.
+
+    Notes
+    -----
+    A pixel that has counted in any frame so far is no gap. Where its counter is full, it takes the
+    most that a pixel has counted so far: less than was there, and more than any other pixel shows,
+    so that a search still finds the way.
+    """
+
+    def __init__(self) -> None:
+        self._shape: tuple[int, ...] = ()
+        self._late: set[int] = set()
+
+    def take(
+        self, number: int, exposures: Sequence[Exposure], mask: NDArray[np.bool_] | None = None
+    ) -> tuple[list[Exposure], NDArray[np.bool_]]:
+        """Return the exposures of a point, full counters told apart, and in which pixels, (H, W).
+
+        Parameters
+        ----------
+        number : of the point, from 0
+        mask : pixels that are left out, (H, W)
+        """
+        used = True if mask is None else ~mask
+        full = [find_overflows(exposure.frames) & used for exposure in exposures]
+        counts = [~find_sentinels(exposure.frames) & used for exposure in exposures]
+        if self._shape != full[0].shape[1:]:
+            self._shape = full[0].shape[1:]
+            self._counted, self._was_full = np.zeros((2, *self._shape), dtype=bool)
+            self._most = 0.0
+        counted = self._counted | np.any([c.any(axis=0) for c in counts], axis=0)
+        if number <= FEW_FULL and (self._was_full & counted).any():
+            self._late.update(range(number))
+        self._counted = counted
+        for exposure, is_count in zip(exposures, counts, strict=True):
+            highest = np.max(exposure.frames, where=is_count, initial=0)
+            self._most = max(self._most, float(highest))
+        overflows = [pixels & counted for pixels in full]
+        seen = np.asarray(np.any([pixels.any(axis=0) for pixels in overflows], axis=0))
+        self._was_full |= np.any([pixels.any(axis=0) for pixels in full], axis=0)
+        self._was_full &= ~counted
+        if not seen.any():
+            return list(exposures), seen
+        return [
+            replace(e, frames=np.where(pixels, e.frames.dtype.type(self._most), e.frames))
+            for e, pixels in zip(exposures, overflows, strict=True)
+        ], seen
+
+    def seen_late(self) -> tuple[int, ...]:
+        """Return, once, the points at which pixels overflowed that were taken for gaps then."""
+        late, self._late = tuple(sorted(self._late)), set()
+        return late
 
 
 class DeadPixels:

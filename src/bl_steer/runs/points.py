@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes, MeasuresNoise, Pattern, Reduction, SummedFrames
 from bl_steer.diffraction.recorded import mask_of_record
 from bl_steer.protocols import Array
-from bl_steer.runs.pixels import Contrast, DeadPixels, share_of_counts, split_gaps
+from bl_steer.runs.pixels import Contrast, DeadPixels, Overflows, share_of_counts, split_gaps
 from bl_steer.runs.readout import Exposure
 
 __all__ = ["PointResult", "Points"]
@@ -56,10 +56,12 @@ class PointResult:
         time, "empty" (no counts at all), "repeated" or "torn" (all or some rows are those of the
         exposure before); "" where it can
     noise_ratio : variance of the outcome's noise, in units of that at the run's usual beam
-    withdrawn : earlier points, by their number, that turn out to have been measured without beam
+    withdrawn : earlier points, by their number, that turn out to have been measured without beam,
+        or with pixels that overflowed
     n_empty : points in a row without any count, up to this one, the one measured again included
     n_repeated : points in a row whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
+    n_overflowed : pixels whose counter was full; the pattern has the most that one counted there
     n_dead_pixels : that counted before
     masked_share : of the point's counts that lie in the pixels of the run's mask, 0 … 1
     unverified : all points so far may have been measured without beam: no number says what the
@@ -78,11 +80,12 @@ class PointResult:
     variance: Array | None = None
     unit: str = "arbitrary"
     masked_share: float = 0.0
+    n_overflowed: int = 0
 
     @property
     def alarm(self) -> bool:
         """Whether something is wrong with the measurement that the pattern does not lose."""
-        return self.saturated or self.n_dead_pixels > 0 or self.unverified
+        return self.saturated or max(self.n_overflowed, self.n_dead_pixels) > 0 or self.unverified
 
 
 class Points:
@@ -137,6 +140,7 @@ class Points:
         self._masks = masks
         self._most_cells = 0
         self._pixels = DeadPixels(blocks=masks)
+        self._overflows = Overflows()
         self._contrast = Contrast()
         self._beam_came = False
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
@@ -172,11 +176,13 @@ class Points:
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
-        share = 0.0
+        share, n_overflowed = 0.0, 0
         measured = exposures
         if self._masks and _is_image(exposures[0]):
             if self._mask is not None:
                 share = self._masked_share(exposures)
+            exposures, overflowed = self._overflows.take(number, exposures, self._mask)
+            n_overflowed = int(overflowed.sum())
             exposures, measured = split_gaps(exposures, self._mask)
         likeness = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
@@ -212,7 +218,8 @@ class Points:
             unit=pattern.unit,
             masked_share=share,
             noise_ratio=noise_ratio,
-            withdrawn=withdrawn,
+            withdrawn=tuple(sorted({*withdrawn, *self._overflows.seen_late()})),
+            n_overflowed=n_overflowed,
             n_empty=n_empty,
             n_repeated=n_repeated,
             saturated=any(_is_saturated(frame) for e in exposures for frame in e.frames),

@@ -16,6 +16,13 @@ from bl_steer.protocols import Array
 
 __all__ = ["Exposure", "Readout"]
 
+FULL = frozenset(
+    float(limit)
+    for bits in (32, 64)
+    for limit in (2**bits - 1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
+)
+"""The ends of what integers of 32 and 64 bits hold: a counter that shows one has overflowed."""
+
 
 @dataclass(frozen=True)
 class Exposure:
@@ -85,7 +92,10 @@ class Readout:
             When a key is missing, or what it holds is no number.
         """
         if self.field is not None:
-            return Exposure(np.full((1, 1, 1), self._number(data, self.field)), self._monitor(data))
+            number = self._number(data, self.field)
+            return Exposure(
+                np.full((1, 1, 1), number), self._monitor(data), sound=number not in FULL
+            )
         stack = np.asarray(frames())
         return Exposure(
             stack.reshape(-1, *stack.shape[-2:]),

@@ -143,10 +143,12 @@ class Steering:
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
 
     def _withdraw(self, points: Sequence[int]) -> None:
-        """Take back the outcomes of points that were measured without beam after all."""
+        """Take back the outcomes of points that were not measured as they seemed."""
         stays = [i for i, point in enumerate(self._measured_as) if point not in points]
         gone = [i for i, point in enumerate(self._measured_as) if point in points]
         self.agent.ingest([{**self._positions[i], "objective": float("nan")} for i in gone])
+        if (memory := memory_of(self.feature)) is not None:
+            memory.forget(gone)
         self._patterns = [self._patterns[i] for i in stays]
         self._positions = [self._positions[i] for i in stays]
         self._measured_as = [self._measured_as[i] for i in stays]
@@ -295,7 +297,7 @@ def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]
     if n_invalid > MAX_RETAKES:
         raise DetectorDeadError(
             f"the detector must give a valid frame or number, got {n_invalid} dead ones in a row "
-            f"at {spot}; check detector, shutter and beam"
+            f"at {spot}, not finite or a full counter; check detector, shutter and beam"
         )
     if result.n_empty > MAX_EMPTY:
         raise DetectorDeadError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import json
 import shutil
@@ -146,6 +147,18 @@ def test_decisions_and_result_are_collections(runs: dict[str, Run], tmp_path: Pa
         positioner = file["entry/instrument/stage_x"]
         assert positioner.attrs["NX_class"] == "NXpositioner"
         assert positioner["value"][:].tolist() == run.x.tolist()
+
+
+def test_decisions_of_a_budget_that_grew_are_exported(runs: dict[str, Run], tmp_path: Path) -> None:
+    run = copy.deepcopy(runs["find"])
+    first, *later = run.streams["decisions"]["outcomes"]
+    longer = [json.dumps([*json.loads(text), None]) for text in later]
+    run.streams["decisions"]["outcomes"] = np.array([first, *longer])
+    (path,) = export_run(run, tmp_path / "grown.nxs")
+    with h5py.File(path) as file:
+        outcomes = file["entry/decisions/outcomes"][:]
+    assert outcomes.shape == (1 + len(later), len(json.loads(first)) + 1)
+    assert np.isnan(outcomes[0, -1])
 
 
 def test_an_unfinished_run_is_exported_as_far_as_it_went(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bl_steer.runs import Exposure, Points
+from bl_steer.runs import Exposure, Points, Readout
 
 RNG = np.random.default_rng(0)
 
@@ -170,3 +170,55 @@ def test_a_block_that_dies_is_told_in_whole_and_dim_frames_are_not(rows: slice) 
     dim = Points()
     shown = RNG.poisson(0.05, (60, 1, 16, 16))
     assert not any(dim.take([Exposure(frame)]).n_dead_pixels for frame in shown)
+
+
+def counted(value: float, *, dtype: str = "uint32") -> Exposure:
+    """A frame whose peak of four pixels counts `value`, beside a gap in the detector."""
+    frame = RNG.poisson(20.0, (1, 8, 9)).astype(dtype)
+    frame[:, 2:4, 2:4] = value
+    frame[:, :, 7] = np.iinfo("uint32").max
+    return Exposure(frame)
+
+
+@pytest.mark.parametrize("dtype", ["uint32", "float64"])
+def test_a_pixel_whose_counter_is_full_has_the_most_that_was_counted(dtype: str) -> None:
+    points, full = Points(), np.iinfo("uint32").max
+    results = [points.take([counted(value, dtype=dtype)]) for value in (300, 700, full, 300)]
+    assert [result.n_overflowed for result in results] == [0, 0, 4, 0]
+    assert [result.alarm for result in results] == [False, False, True, False]
+    pattern = results[2].pattern
+    assert pattern is not None
+    image = pattern.reshape(8, 9)
+    assert (image[2:4, 2:4] == 700).all()
+    assert np.isnan(image[:, 7]).all(), "a gap never counts"
+    assert image[:, :7][~np.isin(np.arange(8), (2, 3))].max() < 60
+
+
+def test_a_counter_that_is_full_at_the_first_point_is_no_gap() -> None:
+    points, full = Points(), np.iinfo("uint32").max
+    first, second, third = (points.take([counted(value)]) for value in (full, full, 300))
+    assert (first.n_overflowed, second.n_overflowed, third.n_overflowed) == (0, 0, 0)
+    assert third.withdrawn == (0, 1)
+    assert points.take([counted(300)]).withdrawn == ()
+
+
+def test_a_gap_that_counts_at_last_withdraws_nothing() -> None:
+    points, full = Points(), np.iinfo("uint32").max
+    for _ in range(6):
+        points.take([counted(full)])
+    assert points.take([counted(300)]).withdrawn == ()
+
+
+def test_a_counter_may_be_full_in_some_frames_of_a_series() -> None:
+    series = [counted(value).frames for value in (100, 400, np.iinfo("uint32").max, 200)]
+    result = Points().take([Exposure(np.concatenate(series))])
+    assert result.n_overflowed == 4
+    assert result.pattern is not None
+    assert (result.pattern.reshape(8, 9)[2:4, 2:4] == 100 + 400 + 400 + 200).all()
+
+
+@pytest.mark.parametrize("limit", [2**32 - 1, -(2**31), 2**63 - 1])
+def test_a_number_of_a_full_counter_is_none(limit: int) -> None:
+    readout = Readout(field="counts")
+    assert not readout.exposure({"counts": limit}, list).sound
+    assert readout.exposure({"counts": 65535}, list).sound

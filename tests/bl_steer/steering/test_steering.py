@@ -209,5 +209,7 @@ def test_an_error_names_the_position_on_the_axes_that_there_are() -> None:
     steering.decide()
     for _ in range(3):
         steering.observe(None)
-    with pytest.raises(DetectorDeadError, match=r"in a row at x = \d; check detector"):
+    with pytest.raises(
+        DetectorDeadError, match=r"in a row at x = \d, not finite or a full counter; check detector"
+    ):
         steering.observe(None)
