@@ -124,7 +124,7 @@ class PatternMemory:
         """
         left = np.delete(self.patterns, rows, axis=0)
         self._patterns = [left]
-        self._measured = ~find_sentinels(left).any(axis=0)
+        self._measured = np.asarray(~find_sentinels(left).any(axis=0))
 
     def cleaned(self, patterns: Array) -> Array:
         """Return patterns, (n_points, n_pixels), without spikes, and 0 where a cell is not usable.

@@ -210,6 +210,6 @@ def test_an_error_names_the_position_on_the_axes_that_there_are() -> None:
     for _ in range(3):
         steering.observe(None)
     with pytest.raises(
-        DetectorDeadError, match=r"in a row at x = \d, not finite or a full counter; check detector"
+        DetectorDeadError, match=r"in a row at x = \d, not finite or a full counter"
     ):
         steering.observe(None)
