@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
@@ -167,14 +168,26 @@ def check_limits(axes: Any, bounds: Array) -> None:
     for axis, (low, high) in zip(listed, bounds.T, strict=True):
         limits = getattr(axis, "limits", None)
         if not isinstance(limits, Sequence) or len(limits) != 2 or not limits[0] < limits[1]:
-            continue
-        if low < limits[0] or high > limits[1] or math.isnan(low) or math.isnan(high):
+            problems += [why for end in (low, high) if (why := _refusal(axis, float(end)))]
+        elif low < limits[0] or high > limits[1] or math.isnan(low) or math.isnan(high):
             problems.append(
                 f"{axis.name} must stay within its limits {limits[0]:g} … {limits[1]:g}, "
                 f"got {low:g} … {high:g}"
             )
     if problems:
         raise ValueError("; ".join(problems) + "; choose a smaller grid or move the limits")
+
+
+def _refusal(axis: Any, position: float) -> str:
+    """Return why an axis that names no limits would not go to a position; empty where it would."""
+    check = getattr(axis, "check_value", None)
+    if check is None or inspect.iscoroutinefunction(check):  # asked in an event loop, at each move
+        return ""
+    try:
+        check(position)
+    except Exception as error:  # an axis may refuse by any error
+        return f"{axis.name} must go to {position:g}, got {error or type(error).__name__}"
+    return ""
 
 
 def check_points(points: Sequence[Sequence[float]], space: Space) -> None:

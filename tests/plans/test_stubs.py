@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from bluesky.utils import Msg, RunEngineInterrupted
+from ophyd.sim import SynAxis
 from ophyd_async.core import init_devices
 from ophyd_async.sim import PatternGenerator, SimStage
 
@@ -160,6 +161,19 @@ def test_run_that_is_aborted_during_a_thought_leaves_no_task_in_the_loop(RE: Run
 
 def axis(name: str, limits: Any) -> Any:
     return SimpleNamespace(name=name, limits=limits)
+
+
+def up_to_five(position: float) -> None:
+    if position > 5.0:
+        raise RuntimeError("the cable is too short")
+
+
+def test_an_axis_that_refuses_by_its_own_check_is_named_before_anything_moves() -> None:
+    mx = SynAxis(name="mx")
+    mx.check_value = up_to_five
+    check_limits(mx, Space.grid([0.0, 5.0]).bounds)
+    with pytest.raises(ValueError, match="mx must go to 10, got the cable is too short; choose a"):
+        check_limits(mx, Space.grid([0.0, 10.0]).bounds)
 
 
 @pytest.mark.parametrize("limits", [None, (), (0.0, 0.0), (-1.0, 11.0)])

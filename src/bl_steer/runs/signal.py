@@ -113,7 +113,9 @@ def units_of(run: Run, key: str, stream: str = PRIMARY) -> str:
     """Return the units of a column, empty where the run does not say."""
     if key == "time" or key.startswith("ts_"):
         return "s"
-    return str(run.data_keys.get(stream, {}).get(key, {}).get("units") or "")
+    described = run.data_keys.get(stream, {}).get(key, {}).get("units")
+    motor = key.removesuffix("_user_setpoint")
+    return str(described or run.configuration.get(f"{motor}_motor_egu") or "")
 
 
 def is_number(column: Any) -> bool:

@@ -196,6 +196,9 @@ def test_csv_holds_names_then_units_then_the_numbers(runs: dict[str, Run], tmp_p
     files = {path.stem: path for path in export_run(run, tmp_path / "run.csv")}
     assert set(files) == {"run", "run_baseline", "run_decisions", "run_result", "run_map"}
     assert b"\r\n" in files["run"].read_bytes()
+    with files["run"].open(newline="") as stream:
+        names, units, *_ = csv.reader(stream)
+    assert units[names.index("stage_x")] == units[names.index("stage_y_user_setpoint")] == "um"
     with files["run_decisions"].open(newline="") as stream:
         names, units, *rows = csv.reader(stream)
     assert units[names.index("think_s")] == "s"
