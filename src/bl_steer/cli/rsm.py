@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,9 @@ from bl_steer.files.scans import SCAN_FORMATS
 from bl_steer.progress import Bar
 
 __all__ = ["add_rsm"]
+
+OBLONG = 1.2
+"""From which ratio of its widths on a peak has two of them."""
 
 
 def add_rsm(parser: Parser, argv: Sequence[str]) -> None:
@@ -54,7 +57,15 @@ def _rsm(arguments: argparse.Namespace) -> Any:
     for number, peak in enumerate(report["peaks"], start=1):
         print(
             f"  {number}  q_par {peak['q_par']:9.5f}  q_perp {peak['q_perp']:9.5f}  width "
-            f"{peak['width']:.5f}  {peak['counts']:.6g} counts"
+            f"{peak['width']:.5f}{_axes(peak)}  {peak['counts']:.6g} counts"
         )
     print_ending(report)
     return report
+
+
+def _axes(peak: Mapping[str, float]) -> str:
+    """Return the widths of an oblong peak's axes, and which way the longer one lies."""
+    major, minor = peak["width_major"], peak["width_minor"]
+    if major < OBLONG * minor:
+        return ""
+    return f" ({major:.5f} × {minor:.5f}, {peak['tilt_deg']:.0f}°)"

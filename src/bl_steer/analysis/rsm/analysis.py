@@ -37,12 +37,13 @@ class ReciprocalSpaceMap:
     the largest number of an unsigned type) are left out.
 
     *Peaks.* Maxima of the map, smoothed by a cell, that stand out by a factor of 2 against the way
-    to any higher one, and by 5 standard deviations of their counts. Position and width are of the
-    counts above half of the height, around the maximum; `bl_steer.analysis.rsm.peaks` says how.
+    to any higher one, and by 5 standard deviations of all counts around them. Position and full
+    widths at half maximum are those of the pseudo-Voigt profile, round or not, that fits the
+    upper part of the peak in the map: `bl_steer.analysis.rsm.widths`.
     """
 
     name: ClassVar[str] = "rsm"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = RsmParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -56,8 +57,8 @@ class ReciprocalSpaceMap:
 
         Returns
         -------
-        result : table ``peaks``: q_par, q_perp, their widths and the common one, 1/Å, counts and
-            height; arrays ``map`` (q_perp, q_par), ``q_par``, ``q_perp`` (centres of the cells),
+        result : table ``peaks``: q_par, q_perp and widths, 1/Å, tilt, counts and height;
+            arrays ``map`` (q_perp, q_par), ``q_par``, ``q_perp`` (centres of the cells),
             ``n`` (readings that fell into each cell) and ``counts`` (their sum, as stored)
 
         Raises
@@ -73,6 +74,7 @@ class ReciprocalSpaceMap:
         grid = gridded(samples, params.cells, progress)
         peaks = find_peaks(samples, grid, params.n_peaks)
         warnings = [*inputs.notes, *energy_notes, *notes, *goniometer.notes, *samples.notes]
+        warnings += grid.notes
         if not len(peaks["q_par"]):
             warnings.append("no peak stands out of the map; count longer, or look where it lies")
         return AnalysisResult(

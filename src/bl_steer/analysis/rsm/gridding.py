@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.rsm.coverage import FEWEST, HOLES, coverage
 from bl_steer.analysis.rsm.geometry import circle_angles
 from bl_steer.diffraction import Goniometer, QGrid, find_sentinels
 from bl_steer.files.scans import Scan
@@ -16,7 +17,7 @@ from bl_steer.protocols import Array, Progress
 
 __all__ = ["Block", "Grid", "Samples", "gridded"]
 
-FEWEST, MOST = 33, 201
+MOST = 201
 """Cells along an axis, where nobody says how many."""
 BLOCK = 1 << 20
 """Pixels that are turned into q at a time."""
@@ -24,12 +25,22 @@ BLOCK = 1 << 20
 
 @dataclass(frozen=True)
 class Block:
-    """Counts and where they lie: all of shape (m,); q in 1/Å, intensity in the samples' unit."""
+    """Counts and where they lie: all of shape (m,); q in 1/Å.
+
+    ``q_across`` is at right angles to the scattering plane, along which the map is projected;
+    ``scale`` makes intensities, in the samples' unit, of counts.
+    """
 
     q_par: Array
     q_perp: Array
+    q_across: Array
     counts: Array
-    intensity: Array
+    scale: Array
+
+    @property
+    def intensity(self) -> Array:
+        """In the samples' unit."""
+        return self.counts * self.scale
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,31 @@ class Grid:
     cells : on which it is
     mean : shape (n_perp, n_par); NaN where nothing fell
     counts, n : sums of the counts, and how many fell into each cell, of the same shape
+    exposure : counts that a uniform intensity of 1 would have given in each cell
+    steps : (along q_par, along q_perp), cells that the steps of the scan and the pixels need to
+        leave none of them empty, 1 or more: 1 unless the cells are finer
+    holes : share of the measured area into which nothing fell, 0 … 1
     """
 
     cells: QGrid
     mean: Array
     counts: Array
     n: NDArray[np.int_]
+    exposure: Array
+    steps: tuple[float, float] = (1.0, 1.0)
+    holes: float = 0.0
+
+    @property
+    def notes(self) -> list[str]:
+        """What to know of the cells."""
+        if self.holes <= HOLES:
+            return []
+        par, perp = (int(n / s) for n, s in zip(self.mean.shape[::-1], self.steps, strict=True))
+        return [
+            f"the cells are finer than the scan's steps and pixels: {100 * self.holes:.0f} % of "
+            f"the measured area hold none; take --cells {max(min(par, perp), FEWEST)} or leave it "
+            "out"
+        ]
 
     @property
     def q_par(self) -> Array:
@@ -96,31 +126,56 @@ class Samples:
 
     def __iter__(self) -> Iterator[Block]:
         self._masked = 0
-        counts = self._scan.counts.reshape(len(self._angles), -1)
         directions = self._goniometer.directions().reshape(-1, 3)
-        for first in range(0, len(counts), self._step):
+        counts = self._scan.counts.reshape(len(self._angles), -1)
+        for first, (along, across, normal) in zip(
+            range(0, len(counts), self._step), self._in_q(directions), strict=True
+        ):
             rows = slice(first, first + self._step)
-            turns, offsets = self._goniometer.matrices(self._angles[rows])
-            q = directions @ turns.transpose(0, 2, 1) + offsets[:, None, :]
-            along, _, normal = self._goniometer.components(q)
             scale = np.broadcast_to(self._scale[rows], counts[rows].shape)
             valid = _valid(counts[rows]) & np.isfinite(scale)
             self._masked += int(valid.size - np.count_nonzero(valid))
             measured = counts[rows][valid].astype(float)
-            yield Block(along[valid], normal[valid], measured, measured * scale[valid])
+            yield Block(along[valid], normal[valid], across[valid], measured, scale[valid])
+
+    def positions(self) -> Iterator[tuple[Array, Array]]:
+        """Yield q_par and q_perp of pixels, also of those that hold no counts.
+
+        Of an area detector those of a line in the scattering plane: the others lie a little beside
+        it in the map, and fill cells that hold nothing of a peak.
+        """
+        for along, _, normal in self._in_q(self._in_plane()):
+            yield along.ravel(), normal.ravel()
+
+    def _in_plane(self) -> Array:
+        """Return the directions of pixels at one place across the plane, (n, 3)."""
+        directions = self._goniometer.directions()
+        if directions.ndim < 3 or min(directions.shape[:2]) < 2:
+            return directions.reshape(-1, 3)
+        turn = self._goniometer.matrices(self._angles[len(self._angles) // 2][None])[0][0]
+        across = self._goniometer.components(directions @ turn.T)[1]
+        step = max(np.abs(np.diff(across, axis=axis)).max() for axis in (0, 1))
+        return np.asarray(directions[np.abs(across - np.median(across)) <= 0.5 * step])
+
+    def _in_q(self, directions: Array) -> Iterator[tuple[Array, Array, Array]]:
+        """Yield q_par, q_across and q_perp of frames that go together, (n_frames, n_pixels)."""
+        for first in range(0, len(self._angles), self._step):
+            turns, offsets = self._goniometer.matrices(self._angles[first : first + self._step])
+            q = directions @ turns.transpose(0, 2, 1) + offsets[:, None, :]
+            yield self._goniometer.components(q)
 
 
 def gridded(samples: Samples, cells: int | None, progress: Progress | None = None) -> Grid:
     """Return the mean intensity on `cells` × `cells` cells that span all counts.
 
-    By default there are as many as give each four counts, within `FEWEST` and `MOST`.
+    By default there are as many as give each four counts, within `FEWEST` and `MOST`, and no more
+    along q_par and q_perp than the steps of the scan and the pixels fill.
 
     Raises
     ------
     ValueError
         When no counts are left, or all lie on one q.
     """
-    cells = cells or int(np.clip(np.sqrt(samples.size / 4), FEWEST, MOST))
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     report = progress or (lambda done, total: None)
     for block in samples:
@@ -133,17 +188,25 @@ def gridded(samples: Samples, cells: int | None, progress: Progress | None = Non
             f"{np.maximum(high - low, 0.0).round(6).tolist()} 1/Å of them; scan two circles, or "
             "one with a linear or area detector"
         )
-    spans = [(float(a), float(b), cells) for a, b in zip(low, high, strict=True)]
+    fell = coverage(samples.positions(), low, high)
+    most = int(np.clip(np.sqrt(samples.size / 4), FEWEST, MOST))
+    filled = fell.finest(cells or most)
+    n_par, n_perp = (cells, cells) if cells else filled
+    ranges = zip(low.tolist(), high.tolist(), (n_par, n_perp), strict=True)
+    spans = [(first, last, n) for first, last, n in ranges]
     grid = QGrid(spans[0], spans[1], in_plane="along")
-    totals = np.zeros((3, grid.n_cells))
+    totals = np.zeros((4, grid.n_cells))
     for done, block in enumerate(samples, start=1):
         cell = grid.cells(block.q_par, block.q_par, block.q_perp)[1]
-        for total, values in zip(totals, (block.intensity, block.counts, None), strict=True):
+        columns = (block.intensity, block.counts, 1.0 / block.scale, None)
+        for total, values in zip(totals, columns, strict=True):
             total += np.bincount(cell, values, grid.n_cells)
         report(done, len(samples))
-    sums, counts, n = totals.reshape(3, *grid.shape)
+    sums, counts, exposure, n = totals.reshape(4, *grid.shape)
     mean = np.divide(sums, n, out=np.full_like(sums, np.nan), where=n > 0)
-    return Grid(grid, mean, counts, n.astype(int))
+    steps = (n_par / filled[0], n_perp / filled[1])
+    holes = fell.holes((n_par, n_perp), filled)
+    return Grid(grid, mean, counts, n.astype(int), exposure, steps, holes)
 
 
 def _scale(scan: Scan) -> Array:

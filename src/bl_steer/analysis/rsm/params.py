@@ -18,7 +18,7 @@ class RsmParams(BaseModel):
         None,
         ge=8,
         le=2000,
-        description="Cells of the map along each axis; by default some four counts fall into each",
+        description="Cells of the map along each axis; by default as many as its steps fill",
     )
     n_peaks: int = Field(5, ge=1, le=100, description="Peaks to list, the highest first")
     goniometer: Literal["auto", "omega-2theta", "four-circle", "4S+2D", "psic"] = Field(

@@ -9,50 +9,67 @@ from skimage.measure import label
 from skimage.morphology import reconstruction
 
 from bl_steer.analysis.rsm.gridding import Grid, Samples
+from bl_steer.analysis.rsm.widths import shape_of
 from bl_steer.protocols import Array, Table
 
 __all__ = ["find_peaks"]
 
 SMOOTHING = 1.0
-"""Standard deviation, cells."""
+"""Standard deviation, cells that the steps of the scan fill."""
 STANDS_OUT = 2.0
 """Factor between a peak and the highest pass to a higher one."""
 SIGNIFICANT = 5.0
 """Standard deviations of the counts within a peak."""
-GAP = 2
-"""Cells; an empty one between counts that lie further apart than cells was measured, too."""
-ABOVE_HALF = 1.0 - np.log(2.0)
-"""Variance along an axis of the part of a round Gaussian above half its height, in units of σ²:
-``½ E[r²] = 1 - ln 2``, as ∫₀^{ln 2} 2u e⁻ᵘ du / ∫₀^{ln 2} e⁻ᵘ du = 2 (1 - ln 2)."""
-FWHM = 2.0 * np.sqrt(2.0 * np.log(2.0))
-NAMES = ("q_par", "q_perp", "width", "width_par", "width_perp", "counts", "height")
+REACH = 2
+"""Cells around those above half height whose counts a peak is measured by, too."""
+NAMES = (
+    "q_par",
+    "q_perp",
+    "width",
+    "width_par",
+    "width_perp",
+    "width_major",
+    "width_minor",
+    "tilt_deg",
+    "counts",
+    "height",
+)
 
 
 def find_peaks(samples: Samples, grid: Grid, n_peaks: int) -> Table:
     """Return the peaks, the highest first: a column (n,) for each of `NAMES`.
 
-    Widths are full widths at half maximum, 1/Å: ``width`` the diameter of the circle that has the
-    area above half height, the others those of a Gaussian along q_par and q_perp with the second
-    moments found there. Counts as stored, above half height; height in the samples' unit.
+    Places and widths, 1/Å, are of the peak in the map, as `bl_steer.analysis.rsm.widths` has them.
+    Counts as stored, above half height; height in the samples' unit.
     """
     smooth = _smoothed(grid)
     background = float(np.median(smooth[grid.n > 0]))
-    rows: list[dict[str, float]] = []
+    regions = []
     for row, column in _maxima(smooth, background):
-        region = _above_half(smooth, (row, column), background)
-        peak = _measured(samples, grid, region, background)
-        if peak is not None:
-            rows.append(peak)
+        above = _above_half(smooth, (row, column), background)
+        near = _around(above, grid)
+        ring = _around(near, grid) & ~near & (grid.n > 0)
+        beside = max(background, float(np.median(smooth[ring]))) if ring.any() else background
+        if _stands_out(grid, above, beside):
+            regions.append(near)
+    rows = [
+        _measured(inside, grid, background)
+        for inside in _samples_of(samples, grid, regions)
+        if inside.shape[1]
+    ]
     rows.sort(key=lambda peak: -peak["height"])
     return {name: np.array([peak[name] for peak in rows[:n_peaks]]) for name in NAMES}
 
 
 def _smoothed(grid: Grid) -> Array:
     """Return the map smoothed over the cells into which something fell; 0 far from any."""
-    filled = np.nan_to_num(grid.mean)
-    weight = ndimage.gaussian_filter((grid.n > 0).astype(float), SMOOTHING, mode="constant")
-    smooth = ndimage.gaussian_filter(filled, SMOOTHING, mode="constant")
-    return np.asarray(np.divide(smooth, weight, out=np.zeros_like(smooth), where=weight > 0.05))
+    deviations = [SMOOTHING * step for step in grid.steps[::-1]]
+    # Readings weigh alike: a cell with one of them is no less noisy than it is.
+    weight = ndimage.gaussian_filter(grid.n.astype(float), deviations, mode="constant")
+    sums = np.nan_to_num(grid.mean) * grid.n
+    smooth = ndimage.gaussian_filter(sums, deviations, mode="constant")
+    least = 0.05 * float(np.median(weight[grid.n > 0]))
+    return np.asarray(np.divide(smooth, weight, out=np.zeros_like(smooth), where=weight > least))
 
 
 def _maxima(smooth: Array, background: float) -> list[tuple[int, int]]:
@@ -71,47 +88,49 @@ def _maxima(smooth: Array, background: float) -> list[tuple[int, int]]:
 def _above_half(smooth: Array, peak: tuple[int, int], background: float) -> NDArray[np.bool_]:
     """Return the cells around a maximum above half its height over the background."""
     parts = label(smooth >= 0.5 * (smooth[peak] + background), connectivity=1)
-    return np.asarray(ndimage.binary_dilation(parts == parts[peak], iterations=2))
+    return np.asarray(parts == parts[peak])
 
 
-def _measured(
-    samples: Samples, grid: Grid, region: NDArray[np.bool_], background: float
-) -> dict[str, float] | None:
-    """Return a peak by the counts within a region; None where they are too few."""
-    inside = []
-    for block in samples:
-        near = region.ravel()[grid.cells_of(block)]
-        inside.append(
-            np.stack([v[near] for v in (block.q_par, block.q_perp, block.intensity, block.counts)])
-        )
-    par, perp, intensity, counts = np.concatenate(inside, axis=1)
+def _around(region: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
+    """Return a region with the cells within `REACH` of it."""
+    sizes = [2 * int(np.ceil(REACH * step)) + 1 for step in grid.steps[::-1]]
+    return np.asarray(ndimage.maximum_filter(region, sizes))
+
+
+def _stands_out(grid: Grid, region: NDArray[np.bool_], background: float) -> bool:
+    """Return whether a region's counts are more than what is around gives in the same time.
+
+    All counts of the cells are summed: those of bright pixels alone would always be more.
+    """
+    total = float(grid.counts[region].sum())
+    expected = background * float(grid.exposure[region].sum())
+    return total > 0 and total - expected >= SIGNIFICANT * np.sqrt(total)
+
+
+def _samples_of(samples: Samples, grid: Grid, regions: list[NDArray[np.bool_]]) -> list[Array]:
+    """Return q_par, q_perp, q_across, intensity and counts of each region, (5, n)."""
+    parts: list[list[Array]] = [[] for _ in regions]
+    flat = [region.ravel() for region in regions]
+    for block in samples if regions else ():
+        cells = grid.cells_of(block)
+        columns = (block.q_par, block.q_perp, block.q_across, block.intensity, block.counts)
+        for part, region in zip(parts, flat, strict=True):
+            near = region[cells]
+            part.append(np.stack([values[near] for values in columns]))
+    return [np.concatenate(part, axis=1) for part in parts]
+
+
+def _measured(inside: Array, grid: Grid, background: float) -> dict[str, float]:
+    """Return a peak by the counts within its region."""
+    par, perp, across, intensity, counts = inside
     height = _height(intensity)
     above = intensity >= background + 0.5 * (height - background)
-    total = float(counts[above].sum())
-    rate = float(intensity[above].sum())
-    if rate <= 0 or total <= 0:
-        return None
-    # Counts that the background alone would have given in the same time.
-    expected = total * background * np.count_nonzero(above) / rate
-    if total - expected < SIGNIFICANT * np.sqrt(total):
-        return None
-    # One count stands for the area between its neighbours: also right where a sharp peak has only
-    # a row of counts, whose second moments across the row are zero.
-    cell = (grid.q_par[1] - grid.q_par[0]) * (grid.q_perp[1] - grid.q_perp[0])
-    measured = ndimage.binary_closing(np.pad(grid.n > 0, GAP), iterations=GAP)[GAP:-GAP, GAP:-GAP]
-    area = np.count_nonzero(above) * cell * np.count_nonzero(region & measured) / len(par)
-    weights = intensity[above] - background
-    centre = np.array([np.average(q[above], weights=weights) for q in (par, perp)])
-    deviations = np.stack([par[above], perp[above]]) - centre[:, None]
-    covariance = (deviations * weights) @ deviations.T / weights.sum() / ABOVE_HALF
-    width_par, width_perp = FWHM * np.sqrt(np.diag(covariance))
+    # Pixels beside the scattering plane see nothing of the peak, and lie elsewhere in the map.
+    slab = (across >= across[above].min()) & (across <= across[above].max())
+    shape = shape_of(par[slab], perp[slab], intensity[slab], background=background)
     return {
-        "q_par": float(centre[0]),
-        "q_perp": float(centre[1]),
-        "width": float(np.sqrt(4.0 / np.pi * area)),
-        "width_par": float(width_par),
-        "width_perp": float(width_perp),
-        "counts": total,
+        **shape._asdict(),
+        "counts": float(counts[above].sum()),
         "height": height,
     }
 
