@@ -1,5 +1,6 @@
 from .analysis import FilmMap as FilmMap
 from .checks import checked_maps as checked_maps
+from .checks import faint_peaks as faint_peaks
 from .checks import fit_warnings as fit_warnings
 from .expected import expected_peaks as expected_peaks
 from .figures import draw_film as draw_film

@@ -40,7 +40,7 @@ class FilmMap:
     """
 
     name: ClassVar[str] = "film"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = FilmParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -89,6 +89,7 @@ class FilmMap:
         report(steps, steps)
         unit = str(inputs.metadata.get("unit", "um"))
         warnings = [*inputs.notes, *notes, *film.fit_warnings(maps, fits, told, params)]
+        warnings += film.faint_peaks(tables["peaks"], params.significance)
         residual = film.mean_residuals(maps, fits)
         return AnalysisResult(
             tables=tables,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bl_steer.analysis.film.expected import place_of
 from bl_steer.analysis.film.map_fit import MapFit
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
 from bl_steer.analysis.film.params import FilmParams
@@ -13,9 +14,9 @@ from bl_steer.analysis.film.recorded import suffix
 from bl_steer.analysis.film.told import Told
 from bl_steer.analysis.film.written import written_assumptions
 from bl_steer.diffraction import FrameAxes, Reflection
-from bl_steer.protocols import Array, Inputs
+from bl_steer.protocols import Array, Inputs, Table
 
-__all__ = ["checked_maps", "fit_warnings"]
+__all__ = ["checked_maps", "faint_peaks", "fit_warnings"]
 
 FEWEST_POINTS = 5
 FEWEST_PIXELS = 8
@@ -26,6 +27,8 @@ LEFT_OUT = 0.01
 """Share of the counts above which it is said that they were left out."""
 MISALIGNED_DEG = 0.01
 WRONG_MODEL = 0.02
+LOPSIDED = 0.003
+"""In x, between a peak's centroid and its maximum."""
 
 
 def checked_maps(
@@ -152,4 +155,32 @@ def fit_warnings(
                 f"{name}the patterns deviate from the fit by {100 * fit.peaks.model_error:.0f} % "
                 "beyond their noise, which is in the errors; look at the figure of the fits"
             )
+        texts += [f"{name}{text}" for text in _lopsided(fit, told, number - 1)]
     return texts
+
+
+def faint_peaks(peaks: Table, significance: float) -> list[str]:
+    """Say which peaks are clear at no point, so that nothing is told by them."""
+    return [
+        f"peak {k} tells no film at any point: its counts are less than {significance:g} times "
+        "their error everywhere; look at the figure of the fits, count longer, or leave out the "
+        "cells around a substrate peak that is narrower than a pixel (--no-substrate)"
+        for k, n in zip(peaks["peak"].tolist(), peaks["n_points"].tolist(), strict=True)
+        if not n
+    ]
+
+
+def _lopsided(fit: MapFit, told: Told, number: int) -> Iterator[str]:
+    """Say which peaks have their maximum off their centroid, and what that is in composition."""
+    for k, states in enumerate(told.states):
+        x = float(np.nanmedian(states.values[:, 0]))
+        ends = place_of(np.array([[x, 0.9], [x + 0.01, 0.9]]), told.reflections[number])
+        lengths = np.linalg.norm(ends, axis=1)
+        way = fit.peaks.shapes[k].to_maximum
+        in_x = 0.01 * float(way @ ends[0] / lengths[0]) / float(lengths[1] - lengths[0])
+        if abs(in_x) > LOPSIDED:
+            yield (
+                f"peak {k} has a tail to one side: its maximum is off its centroid by "
+                f"{float(np.linalg.norm(way)):.4f} 1/Å, {abs(in_x):.4f} in x, which is in the "
+                "errors; look at the figure of the fits"
+            )

@@ -58,6 +58,7 @@ def fit_map(
         width=WIDTH * float(np.linalg.norm(start[0])),
         are_counts=one.is_counted,
     )
+    peaks = _with_sides(peaks)
     model = peaks.expected * one.unit[:, None]
     if not one.is_counted:
         peaks = replace(
@@ -68,7 +69,7 @@ def fit_map(
         )
     if not params.substrate:
         return MapFit(peaks, model, 0.0, 1.0)
-    return _aligned(peaks, still, model)
+    return _aligned(peaks, still, model, np.array(one.pixels.steps))
 
 
 def film_told(
@@ -103,8 +104,34 @@ def mean_residuals(maps: Sequence[MapOfPatterns], fits: Sequence[MapFit]) -> Arr
     return np.stack(images)
 
 
-def _aligned(peaks: PatternFit, still: Array, model: Array) -> MapFit:
-    """Return the peaks turned and stretched so that the substrate's lies at `still`."""
+def _with_sides(peaks: PatternFit) -> PatternFit:
+    """Return the peaks with the way from centroid to maximum in their errors.
+
+    A peak with a tail to one side is that of no single crystal, and nobody knows which of the two
+    is the film's: the error reaches from one to the other.
+    """
+    ways = np.stack([shape.to_maximum for shape in peaks.shapes[: peaks.counts.shape[1]]])
+    covariance = peaks.covariance.copy()
+    covariance[:, :, 1:, 1:] += ways[:, :, None] * ways[:, None, :]
+    return replace(peaks, covariance=covariance)
+
+
+def _error_of_substrate(peaks: PatternFit, steps: Array) -> Array:
+    """Return the covariance of the substrate's place, (2, 2), 1/Å²: by counts, by its own sides,
+    and, where it is narrower than a pixel, by not knowing where in the pixel it lies."""
+    shape = peaks.shapes[-1]
+    way, total = shape.to_maximum, float(np.maximum(peaks.substrate_counts, 0.0).sum())
+    unresolved = np.diag(shape.covariance) < (0.5 * steps) ** 2
+    within = np.diag(np.where(unresolved, steps**2 / 12.0, 0.0))
+    return np.asarray(shape.covariance / max(total, 1.0) + np.outer(way, way) + within)
+
+
+def _aligned(peaks: PatternFit, still: Array, model: Array, steps: Array) -> MapFit:
+    """Return the peaks turned and stretched so that the substrate's lies at `still`.
+
+    Where the substrate's peak is off, all others are off by as much, in the ratio of their q:
+    ``p (1 + δ / s)`` in complex numbers.
+    """
     measured = peaks.substrate
     stretch = float(np.linalg.norm(still) / np.linalg.norm(measured))
     angle = np.arctan2(still[0], still[1]) - np.arctan2(measured[0], measured[1])
@@ -112,10 +139,16 @@ def _aligned(peaks: PatternFit, still: Array, model: Array) -> MapFit:
     turn = stretch * np.array([[c, s], [-s, c]])
     whole = np.eye(3)
     whole[1:, 1:] = turn
+    ratio = (peaks.position @ [1.0, 1j]) / (measured @ [1.0, 1j])
+    moves = np.array([[ratio.real, -ratio.imag], [ratio.imag, ratio.real]])
+    moves = np.moveaxis(moves, (0, 1), (-2, -1))
+    covariance = peaks.covariance.copy()
+    error = _error_of_substrate(peaks, steps)
+    covariance[:, :, 1:, 1:] += moves @ error @ moves.swapaxes(-2, -1)
     aligned = replace(
         peaks,
         position=peaks.position @ turn.T,
-        covariance=whole @ peaks.covariance @ whole.T,
+        covariance=whole @ covariance @ whole.T,
         noise=whole @ peaks.noise @ whole.T,
         substrate=turn @ measured,
     )

@@ -19,6 +19,8 @@ HALO = 2.5
 """Widths of the halo over those of the Gaussian."""
 N_CORRECTIONS = 13
 """Of second order (3, which change the widths), third (4) and fourth order (5), and the halo."""
+REACH, FINE = 2, 50
+"""Standard deviations within which a peak has its maximum, and steps in each of them."""
 LARGEST_STEP = 2.0
 """Factor by which one correction may change a variance."""
 
@@ -85,6 +87,14 @@ class PeakShape:
             if coefficient:
                 factor += core.dtype.type(coefficient) * correction
         return np.asarray(core * factor)
+
+    @property
+    def to_maximum(self) -> Array:
+        """Return the way from the centroid to the maximum, (2,), 1/Å: 0 for an even shape."""
+        root = np.linalg.cholesky(self.covariance)
+        steps = np.linspace(-REACH, REACH, 2 * REACH * FINE + 1)
+        at = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2) @ root.T
+        return np.asarray(at[np.argmax(self.density(at[:, 0], at[:, 1]))])
 
     def image(self, pixels: PixelLattice, place: Array) -> Array:
         """Return a peak of one count, and its slopes along columns and rows, (3, n_pixels).

@@ -137,6 +137,55 @@ def test_peaks_that_are_too_faint_say_nothing_of_the_film(measured: Measured) ->
     assert np.isfinite(points["x_ge"][own][~faint]).all()
 
 
+def lopsided(tail: float, *, still: float = 3000.0, sigma: float = 0.004) -> tuple[Inputs, Any]:
+    """Return a map of a peak with a share of its counts in a tail towards more Ge, and the x."""
+    axis = np.linspace(2.24, 2.345, 33)
+    mesh = np.stack(FrameAxes(axis, axis.copy()).mesh(), axis=-1)
+    x = np.linspace(0.28, 0.32, 20)
+
+    def gaussian(centre: Any, sigma: float) -> Any:
+        density = np.exp(-0.5 * ((mesh - centre) ** 2).sum(axis=1) / sigma**2)
+        return density * (axis[1] - axis[0]) ** 2 / (2.0 * np.pi * sigma**2)
+
+    drawn = []
+    substrate = still * gaussian(peak_position(0.0, 1.0), sigma)
+    for ge in x:
+        centre = np.array(peak_position(ge, 0.9))
+        beside = centre * (1.0 - 0.014 / np.linalg.norm(centre))
+        film = (1.0 - tail) * gaussian(centre, 0.006) + tail * gaussian(beside, 0.009)
+        drawn.append(20_000 * film + substrate + 0.5)
+    patterns = np.random.default_rng(0).poisson(drawn).astype(float)
+    arrays = {"patterns": patterns, "x": np.arange(20.0), "y": np.zeros(20), "qx": axis, "qz": axis}
+    return Inputs(arrays, {}, {}), x
+
+
+@pytest.mark.parametrize("tail", [0.0, 0.1, 0.2])
+def test_a_tail_to_one_side_is_told_and_in_the_intervals(tail: float) -> None:
+    inputs, x = lopsided(tail)
+    result = FilmMap().run(inputs, FilmParams(assume="R=0.9"))
+    points = result.tables["points"]
+    off = np.abs(points["x_ge"] - x)
+    assert (off < 1.96 * points["x_ge_error"]).mean() > 0.85
+    assert np.median(points["x_ge_error"]) < (0.02 if tail else 0.0006)
+    told = [w for w in result.warnings if "tail to one side: its maximum is off its centroid" in w]
+    assert len(told) == (1 if tail else 0)
+
+
+def test_a_faint_substrate_makes_the_zero_of_the_angles_uncertain() -> None:
+    params = FilmParams(assume="R=0.9")
+    results = [FilmMap().run(lopsided(0.0, still=n)[0], params) for n in (3000.0, 20.0)]
+    bright, faint = (np.median(r.tables["points"]["tilt_deg_error"]) for r in results)
+    assert faint > 1.5 * bright
+
+
+def test_a_substrate_that_no_shape_fits_is_told_where_nothing_is_left() -> None:
+    result = FilmMap().run(lopsided(0.0, sigma=0.0012)[0], FilmParams(assume="R=0.9"))
+    assert not np.isfinite(result.tables["points"]["x_ge"]).any()
+    assert any(
+        "tells no film at any point: its counts are less than 7" in w for w in result.warnings
+    )
+
+
 def small_map(**changes: Any) -> Inputs:
     """Return a map of one peak at 8 points."""
     axis = np.linspace(2.24, 2.345, 33)
