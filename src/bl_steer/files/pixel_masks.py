@@ -7,12 +7,24 @@ from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
+import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bl_steer.files.images import read_colours
 
-__all__ = ["read_pixel_mask"]
+__all__ = ["bad_pixels_of", "read_pixel_mask"]
+
+REJECTED = 0xFFFF
+"""Bits of ``NXdetector/pixel_mask`` for which a pixel is left out (gap, dead, hot, noisy, masked by
+the user, …); those above tell what does not forbid its use, such as a virtual pixel."""
+
+
+def bad_pixels_of(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which pixels are not to be used, of a mask of any type: bits of NeXus, or 0 and 1."""
+    if values.dtype.kind in "iu":
+        return np.asarray(values.astype(np.int64) & REJECTED != 0)
+    return np.asarray(values != 0)
 
 
 def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bool_]:
@@ -20,8 +32,8 @@ def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bo
 
     Parameters
     ----------
-    source : an array, or a file: .npy, .npz with one array or one that is called ``mask``, or an
-        image
+    source : an array, or a file: .npy, .npz with one array or one that is called ``mask``, NeXus or
+        HDF5 with a ``pixel_mask``, or an image
 
     Raises
     ------
@@ -38,7 +50,7 @@ def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bo
             f"a mask must be an array (rows, columns), True where a pixel is not to be used, got "
             f"{values.dtype} of shape {values.shape}{name}; give one of the frames' shape"
         )
-    mask = np.asarray(values != 0)
+    mask = bad_pixels_of(values)
     if mask.all():
         raise ValueError(
             f"a mask must leave pixels, got all {mask.size} masked{name}; True or 1 is for pixels "
@@ -50,6 +62,8 @@ def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bo
 def _read(path: Path) -> NDArray[Any]:
     if not path.is_file():
         raise FileNotFoundError(f"the file of a mask must exist, got {str(path)!r}; check the path")
+    if h5py.is_hdf5(path):
+        return _read_hdf5(path)
     if path.suffix.lower() not in (".npy", ".npz"):
         return np.asarray(read_colours(path))
     try:
@@ -71,3 +85,29 @@ def _read(path: Path) -> NDArray[Any]:
         f"a mask must be the only array of its file, or called mask, got {', '.join(names)} in "
         f"{path.name}; save it with numpy.save"
     )
+
+
+def _read_hdf5(path: Path) -> NDArray[Any]:
+    """Return the only dataset of a file that is called ``pixel_mask`` or ``mask``."""
+    masks: dict[str, h5py.Dataset] = {}
+
+    def keep(name: str, item: Any) -> None:
+        if name.rpartition("/")[2] in ("pixel_mask", "mask") and isinstance(item, h5py.Dataset):
+            masks[name] = item
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(keep)
+            arrays = {str(item.name): np.asarray(item[()]) for item in masks.values()}
+    except (OSError, RuntimeError) as error:
+        raise ValueError(
+            f"a mask must be readable, got a fault in {path.name} ({error}); save it "
+            "with numpy.save"
+        ) from error
+    if len(arrays) != 1:
+        raise ValueError(
+            f"a mask must be the only pixel_mask of its file, got {len(arrays)} in {path.name}; "
+            "save it with numpy.save"
+        )
+    (values,) = arrays.values()
+    return values[0] if values.ndim == 3 and len(values) == 1 else values

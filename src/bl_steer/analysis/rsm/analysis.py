@@ -5,9 +5,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from time import perf_counter
 from typing import Any, ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from bl_steer.analysis import rsm
@@ -34,7 +37,7 @@ class ReciprocalSpaceMap:
 
     *Intensity.* ``counts · attenuation / (count time · relative monitor)``, mean over the counts
     that fall into a cell, NaN where none did. Pixels that hold a sentinel (negative, not finite,
-    the largest number of an unsigned type) are left out.
+    the largest number of an unsigned type) or are masked are left out.
 
     *Peaks.* Maxima of the map, smoothed by a cell, that stand out by a factor of 2 against the way
     to any higher one, and by 5 standard deviations of all counts around them. Position and full
@@ -88,7 +91,7 @@ class ReciprocalSpaceMap:
             },
             provenance=provenance_of(
                 self,
-                params,
+                params.model_dump(mode="json") | {"mask": _digest(scan.mask)},
                 inputs,
                 began,
                 energy_kev=energy,
@@ -99,3 +102,8 @@ class ReciprocalSpaceMap:
             figures={"map": lambda: rsm.draw_rsm(grid, peaks, unit=samples.unit)},
             warnings=warnings,
         )
+
+
+def _digest(mask: NDArray[np.bool_] | None) -> str:
+    """Return the sha256 of a mask, wherever its file is; nothing without one."""
+    return "" if mask is None else hashlib.sha256(np.packbits(mask).tobytes()).hexdigest()

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.params import RsmParams
+from bl_steer.files import read_pixel_mask
 from bl_steer.files.scans import CIRCLES, Scan
 from bl_steer.protocols import Inputs
 
@@ -57,8 +59,23 @@ def scan_of_inputs(inputs: Inputs, params: RsmParams) -> Scan:
         q_hkl=facts.get("q_hkl"),
         detector=facts.get("detector", {}),
         corrected=facts.get("corrected", ()),
+        mask=_mask(arrays.get("mask"), counts, params.mask),
         **known,
     )
+
+
+def _mask(own: Any, counts: NDArray[Any], path: str) -> NDArray[np.bool_] | None:
+    """Return the pixels that are not to be used, by the scan and by a file of the user."""
+    masks = [] if own is None else [np.asarray(own, dtype=bool)]
+    if path:
+        masks.append(read_pixel_mask(path))
+    for mask in masks:
+        if mask.shape not in (counts.shape[1:], counts.shape):
+            raise ValueError(
+                f"a mask must have the shape of the frames, {counts.shape[1:]}, got {mask.shape}; "
+                "give the mask of this detector"
+            )
+    return np.asarray(sum(masks[1:], masks[0]) != 0) if masks else None
 
 
 def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.analysis.reporting import report_on, rows_of
 from bl_steer.analysis.rsm.nexus import write_map
@@ -101,6 +102,7 @@ def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
         np.concatenate([part.counts for part in parts]),
         {c: np.concatenate([part.angles[c] for part in parts]) for c in first.angles},
         energy_kev=first.energy_kev,
+        mask=_masks(parts),
         detector=first.detector,
         corrected=first.corrected,
         notes=[
@@ -109,6 +111,19 @@ def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
             for note in scan.notes
         ],
         **factors,
+    )
+
+
+def _masks(scans: Sequence[Scan]) -> NDArray[np.bool_] | None:
+    """Return the mask of all scans, one for each of their frames where they differ."""
+    masks = [scan.mask for scan in scans]
+    if all(mask is None for mask in masks):
+        return None
+    return np.concatenate(
+        [
+            np.broadcast_to(False if mask is None else mask, scan.counts.shape)
+            for mask, scan in zip(masks, scans, strict=True)
+        ]
     )
 
 
@@ -152,6 +167,7 @@ def _flat(scan: Scan) -> Scan:
         scan.counts.ravel(),
         {circle: spread(values) for circle, values in scan.angles.items()},
         energy_kev=scan.energy_kev,
+        mask=None if scan.mask is None else np.broadcast_to(scan.mask, scan.counts.shape).ravel(),
         corrected=scan.corrected,
         **factors,
     )

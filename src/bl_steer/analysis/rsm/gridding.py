@@ -19,6 +19,7 @@ __all__ = ["Block", "Grid", "Samples", "gridded"]
 
 MOST = 201
 """Cells along an axis, where nobody says how many."""
+POSITIVE = ("monitor", "count_time_s", "attenuation")
 BLOCK = 1 << 20
 """Pixels that are turned into q at a time."""
 
@@ -100,7 +101,12 @@ class Samples:
         self._scan, self._goniometer = scan, goniometer
         self._angles = goniometer.angle_table(circle_angles(scan, goniometer))
         self._scale = _scale(scan)
-        self._masked = 0
+        self._usable = (
+            None
+            if scan.mask is None
+            else ~np.broadcast_to(scan.mask, scan.counts.shape).reshape(len(self._angles), -1)
+        )
+        self._lost = 0
         in_time = scan.count_time_s is not None or "time" in scan.corrected
         self.unit = "counts/s" if in_time else "counts"
 
@@ -112,10 +118,22 @@ class Samples:
     @property
     def notes(self) -> list[str]:
         """What was left out."""
-        if not self._masked:
-            return []
-        share = 100.0 * self._masked / self._scan.counts.size
-        return [f"{self._masked} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out"]
+        notes = []
+        if self._usable is not None:
+            masked = self._usable.size - np.count_nonzero(self._usable)
+            notes.append(f"the mask leaves out {100.0 * masked / self.size:.2g} % of the pixels")
+        if dark := [name for name in POSITIVE if _without(self._scan, name)]:
+            n = max(_without(self._scan, name) for name in dark)
+            notes.append(
+                f"{n} of {self._scan.n_points} points have no positive {' or '.join(dark)}, and "
+                "are out; the beam may have been away"
+            )
+        if self._lost:
+            share = 100.0 * self._lost / self.size
+            notes.append(
+                f"{self._lost} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out"
+            )
+        return notes
 
     def __len__(self) -> int:
         return -(-len(self._angles) // self._step)
@@ -125,7 +143,7 @@ class Samples:
         return max(1, BLOCK // self._goniometer.detector.n_pixels)
 
     def __iter__(self) -> Iterator[Block]:
-        self._masked = 0
+        self._lost = 0
         directions = self._goniometer.directions().reshape(-1, 3)
         counts = self._scan.counts.reshape(len(self._angles), -1)
         for first, (along, across, normal) in zip(
@@ -133,8 +151,11 @@ class Samples:
         ):
             rows = slice(first, first + self._step)
             scale = np.broadcast_to(self._scale[rows], counts[rows].shape)
-            valid = _valid(counts[rows]) & np.isfinite(scale)
-            self._masked += int(valid.size - np.count_nonzero(valid))
+            usable = np.isfinite(scale)
+            if self._usable is not None:
+                usable &= self._usable[rows]
+            valid = usable & _valid(counts[rows])
+            self._lost += int(np.count_nonzero(usable) - np.count_nonzero(valid))
             measured = counts[rows][valid].astype(float)
             yield Block(along[valid], normal[valid], across[valid], measured, scale[valid])
 
@@ -227,6 +248,14 @@ def _scale(scan: Scan) -> Array:
         if scan.has_angle_a_channel and scale.shape[1] > 1
         else (np.repeat(scale, scan.counts.shape[1], axis=0) if scan.has_angle_a_channel else scale)
     )
+
+
+def _without(scan: Scan, name: str) -> int:
+    """Return how many points have no positive value of a factor."""
+    values = getattr(scan, name)
+    if values is None:
+        return 0
+    return int(np.count_nonzero(~(values.reshape(len(values), -1) > 0).any(axis=1)))
 
 
 def _mean(monitor: Array) -> float:

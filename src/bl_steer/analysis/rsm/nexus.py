@@ -53,5 +53,7 @@ def write_map(result: AnalysisResult, inputs: Inputs, params: RsmParams, path: P
         )
         write_goniometer(entry, detector, goniometer, circle_angles(scan, goniometer))
         if scan.counts.ndim == 3:
-            write_pixel_mask(detector, np.asarray(find_sentinels(scan.counts).all(axis=0)))
+            lost = find_sentinels(scan.counts)
+            lost = lost if scan.mask is None else lost | scan.mask
+            write_pixel_mask(detector, np.asarray(lost.all(axis=0)))
     return path

@@ -34,6 +34,11 @@ class RsmParams(BaseModel):
         None, description="Pixel that the primary beam hits with the arm at zero"
     )
     beam_column: float | None = Field(None, description="As beam_row; a linear detector's channel")
+    mask: str = Field(
+        "",
+        description="File of pixels that are not to be used, besides the mask in the scan's own: "
+        "npy, npz, NeXus or an image of the frames' shape, where it is not 0",
+    )
     directions: str = Field(
         "", description="Ways in which rows and columns count, e.g. z-,x+; the preset's by default"
     )

@@ -72,7 +72,8 @@ def inputs_of_scan(scan: Scan, source: Mapping[str, Any]) -> Inputs:
     factors = {name: getattr(scan, name) for name in FACTORS}
     return Inputs(
         {"counts": scan.counts, **scan.angles}
-        | {name: values for name, values in factors.items() if values is not None},
+        | {name: values for name, values in factors.items() if values is not None}
+        | ({} if scan.mask is None else {"mask": scan.mask}),
         {
             "energy_kev": scan.energy_kev,
             "hkl": None if scan.hkl is None else list(scan.hkl),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
 from bl_steer.files.scans.scan import Scan
@@ -23,6 +24,7 @@ COUNTS = ("counts", "intensity", "frames", "patterns")
 ENERGY = ("energy_kev", "energy_keV", "energy")
 WAVELENGTH = ("wavelength_A", "wavelength")
 FACTORS = ("count_time_s", "attenuation", "monitor")
+MASKS = ("mask", "pixel_mask")
 DETECTOR = ("pixel_size_mm", "distance_mm", "beam_centre")
 
 
@@ -32,7 +34,8 @@ def read_angles(path: Path, **_: str) -> Scan:
     ``counts`` may be called intensity, frames or patterns; circles as in
     `bl_steer.files.scans.CIRCLES`, in degrees or in ``angle_unit``. Optional: ``energy_kev`` or
     ``wavelength_A``, ``hkl``, ``count_time_s``, ``attenuation``, ``monitor``, and of the detector
-    ``pixel_size_mm``, ``distance_mm`` and ``beam_centre`` (row, column).
+    ``pixel_size_mm``, ``distance_mm``, ``beam_centre`` (row, column), and ``mask`` or
+    ``pixel_mask``, True or not 0 where a pixel is not to be used.
 
     Raises
     ------
@@ -58,7 +61,7 @@ def read_angles(path: Path, **_: str) -> Scan:
     factors: dict[str, Any] = {
         key: _for_points(_numbers(arrays, key), counts, key) for key in FACTORS if key in arrays
     }
-    known = {name, *circles, *FACTORS, *DETECTOR, *ENERGY, *WAVELENGTH, "angle_unit", "hkl"}
+    known = {name, *circles, *FACTORS, *MASKS, *DETECTOR, *ENERGY, *WAVELENGTH, "angle_unit", "hkl"}
     if unknown := sorted(set(arrays) - known):
         notes.append(f"arrays of other names are left out: {listed(unknown)}")
     return Scan(
@@ -66,6 +69,7 @@ def read_angles(path: Path, **_: str) -> Scan:
         angles,
         energy_kev=_energy(arrays),
         hkl=_hkl(arrays),
+        mask=next((bad_pixels_of(arrays[key]) for key in MASKS if key in arrays), None),
         detector={key: _numbers(arrays, key).tolist() for key in DETECTOR if key in arrays},
         notes=notes,
         **factors,

@@ -46,6 +46,16 @@ def checked(scan: Scan) -> Scan:
                 f"must have {circle} within ±{MAX_DEGREES:g} degrees, got {largest:g}; leave out "
                 "the points without an angle, and give no steps or positions"
             )
+    if scan.mask is not None and scan.mask.shape not in (scan.counts.shape[1:], scan.counts.shape):
+        raise FileFormatError(
+            f"must have a mask of the shape of its frames, {scan.counts.shape[1:]}, got "
+            f"{scan.mask.shape}; save the mask of this detector, or leave it out"
+        )
+    if scan.mask is not None and scan.mask.all():
+        raise FileFormatError(
+            f"must leave pixels that are not masked, got all {scan.mask.size} masked; True or 1 is "
+            "for pixels that are not to be used: turn the mask round"
+        )
     _check_energy(scan.energy_kev)
     for name in ("count_time_s", "attenuation", "monitor"):
         factors = getattr(scan, name)

@@ -13,10 +13,12 @@ from typing import Any
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import MAX_BYTES
 from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit
 from bl_steer.files.scans.scan import Scan
 from bl_steer.protocols import Array
@@ -63,6 +65,7 @@ def read_nexus(path: Path) -> Scan:
             count_time_s=_per_frame(datasets, TIMES, n),
             monitor=_monitor(datasets, n),
             attenuation=_attenuation(datasets, n),
+            mask=_mask(datasets, signal, counts.shape),
             detector=facts,
             notes=[*notes, *seen],
         )
@@ -304,6 +307,19 @@ def _attenuation(datasets: Mapping[str, h5py.Dataset], n: int) -> Array | None:
     if transmission is None:
         return None
     return np.asarray(1.0 / np.where(transmission > 0, transmission, np.nan))
+
+
+def _mask(
+    datasets: Mapping[str, h5py.Dataset], signal: h5py.Dataset, shape: tuple[int, ...]
+) -> NDArray[np.bool_] | None:
+    """Return the mask beside the counts, else one of their shape, else any, which is refused."""
+    masks = [d for path, d in datasets.items() if path.rpartition("/")[2].lower() == "pixel_mask"]
+    if not masks:
+        return None
+    beside = signal.parent.name
+    best = max(masks, key=lambda d: (d.parent.name == beside, d.shape[-2:] == shape[-2:]))
+    bad = bad_pixels_of(_read(best))
+    return bad[0] if bad.ndim == 3 and len(bad) == 1 else bad
 
 
 def _triple(datasets: Mapping[str, h5py.Dataset]) -> tuple[float, float, float] | None:

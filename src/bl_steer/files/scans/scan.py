@@ -29,6 +29,7 @@ class Scan:
     q_hkl : length of hkl in reciprocal space, 1/Å, with 2π, by the file's own cell or UB matrix
     count_time_s, attenuation, monitor : shape (n,), or of the shape of counts; factors by which
         the beam was weakened; None where the file does not say
+    mask : shape of a frame or of counts, True where a pixel is not to be used; None without one
     detector : what the file tells: ``pixel_size_mm``, ``distance_mm``, ``beam_centre``
     corrected : what the counts were divided or multiplied by already: ``"attenuation"``, ``"time"``
     notes : what a user should know, one sentence each
@@ -42,6 +43,7 @@ class Scan:
     count_time_s: Array | None = None
     attenuation: Array | None = None
     monitor: Array | None = None
+    mask: NDArray[np.bool_] | None = None
     detector: Mapping[str, Any] = field(default_factory=dict)
     corrected: Sequence[str] = ()
     notes: Sequence[str] = ()

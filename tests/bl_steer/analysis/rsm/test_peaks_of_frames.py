@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
-from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams
+from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams, map_files
 from bl_steer.diffraction import Detector, goniometer
+from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import Inputs
 
 SHAPE, CENTRE = (64, 48), [31.0, 23.0]
@@ -91,3 +93,50 @@ def test_cells_finer_than_the_steps_are_told_with_how_many_to_take():
     cells = int(warning.split("--cells ")[1].split()[0])
     again = result_of(frames("four-circle"), cells=cells).warnings
     assert not [w for w in again if "finer" in w]
+
+
+def hot(arrays):
+    """The frames with a hot pixel, and the mask that tells it."""
+    mask = np.zeros(SHAPE, dtype=bool)
+    mask[5, 40] = True
+    counts = arrays["counts"].copy()
+    counts[:, mask] = 50_000
+    return arrays | {"counts": counts}, mask
+
+
+def test_masked_pixels_are_left_out_and_their_share_is_told(tmp_path):
+    arrays, mask = hot(frames("4S+2D"))
+    assert result_of(arrays).tables["peaks"]["height"][0] == pytest.approx(50_000)
+    np.save(tmp_path / "mask.npy", mask)
+    own = result_of(arrays | {"mask": mask})
+    of_user = result_of(arrays, mask=str(tmp_path / "mask.npy"))
+    for result in (own, of_user):
+        assert result.tables["peaks"]["q_par"][0] == pytest.approx(2.31382, abs=1e-4)
+        assert "the mask leaves out 0.033 % of the pixels" in result.warnings
+    assert digest_of(own) == digest_of(of_user)
+    np.save(tmp_path / "other.npy", mask[:, :9])
+    with pytest.raises(ValueError, match=r"shape of the frames, \(64, 48\), got \(64, 9\)"):
+        result_of(arrays, mask=str(tmp_path / "other.npy"))
+
+
+def test_masks_of_scans_go_into_their_map_and_its_file(tmp_path):
+    arrays, mask = hot(frames("4S+2D"))
+    facts = {"energy_kev": 10.0, **{k: np.array(v) for k, v in FACTS.items()}}
+    for name, rows in (("a", slice(0, 20)), ("b", slice(20, None))):
+        part = {key: values[rows] for key, values in arrays.items()}
+        np.savez(tmp_path / f"{name}.npz", mask=mask, **part, **facts)
+    report = map_files([tmp_path / "a.npz", tmp_path / "b.npz"], params={}, out=tmp_path / "out")
+    assert report["peaks"][0]["q_par"] == pytest.approx(2.31382, abs=1e-4)
+    with h5py.File(tmp_path / "out" / "map.nxs") as file:
+        written = file["entry/instrument/detector/pixel_mask"][()]
+    np.testing.assert_array_equal(written != 0, mask)
+
+
+def test_points_without_beam_are_told_as_such():
+    arrays = frames("4S+2D")
+    monitor = np.full(41, 100.0)
+    monitor[30] = 0.0
+    result = result_of(arrays | {"monitor": monitor})
+    (told,) = [text for text in result.warnings if "beam" in text]
+    assert told.startswith("1 of 41 points have no positive monitor, and are out")
+    assert not [text for text in result.warnings if "hold no counts" in text]
