@@ -29,7 +29,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-__all__ = ["Popen", "run"]
+__all__ = ["PIPE", "Popen", "run"]
+
+PIPE = subprocess.PIPE
 
 # Nothing that talks to a control system or starts a thread when it is imported.
 LOADED = (
@@ -239,7 +241,8 @@ def become(start: Start) -> None:
 def execute(words: list[str]) -> None:
     """Do what ``python WORDS`` does."""
     main = sys.modules["__main__"] = types.ModuleType("__main__")
-    while words[0] in ("-P", "-X"):  # neither matters to what is forked
+    while words[0] in ("-B", "-P", "-X"):  # the others do not matter to what is forked
+        sys.dont_write_bytecode |= words[0] == "-B"
         words = words[1 + (words[0] == "-X") :]
     if words[0] == "-m":
         sys.path[0] = os.getcwd()

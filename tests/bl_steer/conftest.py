@@ -11,12 +11,14 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
+from bl_steer.processing import local_process
 from bl_steer.protocols import Array
 from bl_steer.slicing import TrackingMarks
 from bl_steer.store import Document, Store
 from simulators.electron.fibsem import SimulatedFibSem, View
 from simulators.electron.slice_faults import SliceFaults
 from simulators.electron.tracking_marks import NotchedCap
+from tests import fork_server
 
 PITCH_NM, PIXEL_NM = 100.0, 10.0
 
@@ -62,6 +64,14 @@ def make_run(md: dict[str, Any] | None = None, *, status: str | None = "success"
 def raw_run() -> Callable[..., list[Document]]:
     """Return the documents of a raw run."""
     return make_run
+
+
+@pytest.fixture(scope="module")
+def forked_worker() -> Iterator[None]:
+    """Let the process beside a measurement start with everything loaded."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(local_process, "subprocess", fork_server)
+        yield
 
 
 @pytest.fixture

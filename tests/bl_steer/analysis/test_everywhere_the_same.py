@@ -30,6 +30,8 @@ from bl_steer.server.jobs.inputs import kinds
 from bl_steer.session import Instrument, Session, fibsem, microscope, open_session
 from bl_steer.store import Store
 
+pytestmark = pytest.mark.usefixtures("forked_worker")
+
 LEARN_LITTLE = {"factor": 2, "blocks": 1, "channels": 4, "steps": 1}
 PARAMS: dict[str, dict[str, Any]] = {
     "advise": {"pitch": 30.0, "n_points": 3},

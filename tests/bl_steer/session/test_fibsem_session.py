@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from bl_steer.analysis import analyses_of, open_analysis
 from bl_steer.runs import open_run
 from bl_steer.session import fibsem, open_session
+
+pytestmark = pytest.mark.usefixtures("forked_worker")
 
 
 def test_run_of_slices_gets_its_aligned_stack(tmp_path: Path) -> None:

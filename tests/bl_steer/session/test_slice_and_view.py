@@ -30,6 +30,8 @@ from bl_steer.session.slice_and_view import CAP_PX, STATE_FILE, recorded_options
 from bl_steer.store import Store
 from tests import fork_server
 
+pytestmark = pytest.mark.usefixtures("forked_worker")
+
 PARAMS = {"factor": 2, "blocks": 1, "channels": 4, "steps": 3, "interval_blocks": 2}
 
 

@@ -5,7 +5,6 @@ import logging
 import os
 import resource
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -30,6 +29,7 @@ from bl_steer.store import (
     read_record,
 )
 from bl_steer.store.writer import CatalogueWriter
+from tests import fork_server
 
 INSTRUMENT = Path(__file__).parents[1] / "minimal_instrument.py"
 _spec = importlib.util.spec_from_file_location("minimal_instrument", INSTRUMENT)
@@ -475,7 +475,7 @@ print(len(table), float(table["stage_y"].iloc[-1]), *run.y)
 assert (run.frames[1] == Run.from_record(sys.argv[3]).frames[1]).all()
 """
     record = store.record_dir / f"{second}.jsonl"
-    done = subprocess.run(
+    done = fork_server.run(
         [sys.executable, "-c", script, store.path, first[:8], record],
         capture_output=True,
         text=True,

@@ -31,6 +31,8 @@ from bl_steer.processing.runner import AnalysisRunner
 from bl_steer.protocols import Inputs
 from bl_steer.session import microscope, open_session
 
+pytestmark = pytest.mark.usefixtures("forked_worker")
+
 torch.manual_seed(0)
 MODEL = SegmentationModel(
     prepared(build_network("segnet", 3, widths=(4, 6))), "segnet", (4, 6), FIBSEM_PHASES, 10.0

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.cli import main
 from bl_steer.files import planes
 from bl_steer.protocols import Inputs
+from tests import fork_server
 
 VOXEL = ("--pitch-nm", "40", "--pixel-size-nm", "10")
 LIMITED = """
@@ -223,7 +223,7 @@ def test_a_full_disk_names_the_file_and_leaves_no_part_of_it(
     stack, out = tmp_path / f"stack{suffix}", tmp_path / "out"
     save = zarr.save_array if suffix == ".zarr" else np.save
     save(str(stack), labels[::4])
-    child = subprocess.run(
+    child = fork_server.run(
         [sys.executable, "-B", "-c", LIMITED, "superres", "run", str(stack), *VOXEL,
          "--model", str(tmp_path / "model"), "--out", str(out)],
         capture_output=True, text=True, check=False,
