@@ -37,8 +37,8 @@ class Misgivings:
         """Warn where a result has more of it than those before."""
         if result.masked_share > self._share_of_mask:
             logger.warning(
-                "%.1f %% of the counts of a point of %s lie in pixels of the mask, and do not "
-                "count; where these are no hot pixels, look at the mask's orientation",
+                "%.1f %% of the counts of a point of %s lie in pixels of the mask, hot pixels and "
+                "cosmic rays, and do not count; where there is a mask, look at its orientation",
                 100.0 * result.masked_share,
                 self._detector.name,
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +79,26 @@ def test_point_a_is_found_from_frames_of_rocking_scans(
     best = find(film, rocking_scan, 11, {"budget": 20}, RE, tmp_path, 1.0)
     rich = film.film.fields.rich_fraction
     assert rich(*np.array(best)[:, None])[0] > 0.95 * rich(*film.grid).max()
+
+
+def test_hot_pixels_that_nobody_masked_are_left_out_before_the_grid(
+    film: FilmOnDetector, RE: RunEngine, tmp_path: Path, documents: Any
+) -> None:
+    beamline = SimulatedBeamline(film, frames_dir=tmp_path, exposure_s=1.0)
+    window = (2.24, 2.345, 33)
+    maps = GriddedFrames(film.goniometer, QGrid(window, window), angles=film.fixed)
+    scan = rocking_sweep(beamline.diffractometer.mu, 1.0, 3.0, 41)
+    options: dict[str, Any] = {"target": "total", "grid": GRID, "budget": 3}
+    RE(find_hotspot(beamline.det, beamline.stage, per_point=scan, reduction=maps, **options))
+    run = documents.run
+    known = GriddedFrames(maps.goniometer, maps.grid, angles=maps.angles, mask=film.detector.hot)
+    masked = np.array([result.pattern for result in run.results(known)])
+    as_taken = {**run.start, "steering": {**run.steering, "rays": False}}
+    raw = replace(run, start=as_taken, _results=[]).patterns()
+    excess = np.nansum(raw - masked, axis=1)
+    assert excess.sum() > 1000.0, "a hot pixel is in the map"
+    assert np.abs(np.nansum(run.patterns() - masked, axis=1)).sum() < 0.05 * excess.sum()
+    assert differing_decisions(run) == []
 
 
 @pytest.mark.parametrize("tilt", [-0.3, 0.3])

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from copy import copy
 from functools import partial
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -71,6 +71,9 @@ class GriddedFrames:
     >>> float(point.mean[1, 1]), int(point.n_pixels[1, 1]), float(point.variance[1, 1])
     (8.0, 2, 4.0)
     """
+
+    takes_raw_frames: ClassVar[bool] = True
+    """So what of them does not count has to be told before (`bl_steer.runs.raw_frames`)."""
 
     def __init__(
         self,

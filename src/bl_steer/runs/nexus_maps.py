@@ -89,6 +89,8 @@ def _write_scan(entry: Any, run: Run, gridded: GriddedFrames) -> None:
 class _Keeper:
     """The reduction, which keeps the map that it made last."""
 
+    takes_raw_frames = True
+
     def __init__(self, gridded: GriddedFrames) -> None:
         self._gridded = gridded
         self._map: GriddedMap | None = None

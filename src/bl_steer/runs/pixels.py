@@ -16,7 +16,7 @@ from bl_steer.diffraction import find_overflows, find_sentinels
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import Exposure
 
-__all__ = ["Contrast", "DeadPixels", "Overflows", "share_of_counts", "split_gaps"]
+__all__ = ["Contrast", "DeadPixels", "Overflows", "likeness", "share_of_counts", "split_gaps"]
 
 FEW = 8
 """Points among which there must be something to tell apart, or there may be no beam."""
@@ -33,6 +33,8 @@ once in 11⁹ times."""
 FEW_FULL = 5
 """Points at the start of a run that may all have a pixel's counter full; more have a gap there that
 goes, as when a mask is changed."""
+LIT_PIXELS = 5
+"""Pixels with counts that a row must have to be told from another."""
 LEAST_SIDE = 4
 """Pixels along the smallest block that is followed."""
 DARK_POINTS = 3
@@ -65,6 +67,21 @@ def split_gaps(
             measured.append(exposure)
             judged.append(exposure)
     return judged, measured
+
+
+def likeness(frames: Array, before: Array) -> str:
+    """Return "repeated" or "torn" where frames, or some rows of one, are those before, or "".
+
+    Rows count in which `LIT_PIXELS` count: three in a row are equal by chance in one frame of 10⁹.
+    """
+    if not frames.any():
+        return ""
+    lit = (frames != 0).sum(axis=2) >= LIT_PIXELS
+    same = (frames == before).all(axis=2)
+    if same.all():
+        return "repeated"
+    equal = same & lit
+    return "torn" if (equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any() else ""
 
 
 def share_of_counts(exposures: Sequence[Exposure], mask: NDArray[np.bool_]) -> float:

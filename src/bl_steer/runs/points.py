@@ -17,7 +17,15 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes, MeasuresNoise, Pattern, Reduction, SummedFrames
 from bl_steer.diffraction.recorded import mask_of_record
 from bl_steer.protocols import Array
-from bl_steer.runs.pixels import Contrast, DeadPixels, Overflows, share_of_counts, split_gaps
+from bl_steer.runs.pixels import (
+    Contrast,
+    DeadPixels,
+    Overflows,
+    likeness,
+    share_of_counts,
+    split_gaps,
+)
+from bl_steer.runs.raw_frames import RawFrames
 from bl_steer.runs.readout import Exposure
 
 __all__ = ["PointResult", "Points"]
@@ -28,8 +36,6 @@ NO_BEAM = 0.01
 """Share of the nominal beam that an ion chamber's dark current stays below."""
 PART_OF_BEAM = 0.7
 """Share of the usual count below which the beam may have been lost during a series of frames."""
-LIT_PIXELS = 5
-"""Pixels with counts that a row must have to be told from another."""
 SATURATED_PIXELS = 5
 GAP = 2**32 - 1
 BRIGHT = 50.0
@@ -63,7 +69,8 @@ class PointResult:
     saturated : some pixels seem to count no further
     n_overflowed : pixels whose counter was full; the pattern has the most that one counted there
     n_dead_pixels : that counted before
-    masked_share : of the point's counts that lie in the pixels of the run's mask, 0 … 1
+    masked_share : of the point's counts that lie in the pixels of the run's mask, or in hot pixels
+        and cosmic rays of raw frames, 0 … 1
     unverified : all points so far may have been measured without beam: no number says what the
         monitor counts with it, and their counts differ no more than by chance
     """
@@ -100,6 +107,7 @@ class Points:
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
+    rays : look for bad pixels and cosmic rays in the raw frames of rocking scans, before a grid
     mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
@@ -127,10 +135,12 @@ class Points:
         suspicious: bool = True,
         watchful: bool = True,
         masks: bool = True,
+        rays: bool = True,
         mask: NDArray[np.bool_] | None = None,
         setting: int = 0,
     ) -> None:
         self._mask = mask
+        self._raw = RawFrames() if rays else None
         self._setting = setting
         self.reduction = reduction
         self.nominal_counts = nominal_counts
@@ -169,6 +179,7 @@ class Points:
             suspicious=suspicious and not is_old,
             watchful=bool(settings.get("watchful", False)),
             masks=bool(settings.get("masks", False)),
+            rays=bool(settings.get("rays", False)),
             mask=mask_of_record(settings.get("mask")),
             setting=setting,
         )
@@ -184,15 +195,15 @@ class Points:
             exposures, overflowed = self._overflows.take(number, exposures, self._mask)
             n_overflowed = int(overflowed.sum())
             exposures, measured = split_gaps(exposures, self._mask)
-        likeness = self._compare(exposures)
+        alike = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
             return PointResult(None, "frames")
         if not all(self._has_beam(e.monitor) for e in exposures):
             return PointResult(None, "beam")
         seen = {
             "empty": _is_image(exposures[0]) and not any(e.frames.any() for e in exposures),
-            "repeated": likeness == "repeated",
-            "torn": likeness == "torn",
+            "repeated": alike == "repeated",
+            "torn": alike == "torn",
             "beam": any(self._is_odd(e) for e in exposures),
         }
         for problem, is_so in seen.items():
@@ -207,7 +218,7 @@ class Points:
         measured = [e for e in measured if e.setting == self._setting]
         if not measured:  # the run ended before this scan
             return PointResult(None, "frames")
-        pattern = self._pattern(measured)
+        pattern, left_out = self._pattern(measured)
         n_cells = int(np.isfinite(pattern.values).sum())
         self._most_cells = max(self._most_cells, n_cells)
         is_torso = self._masks and 2 * n_cells < self._most_cells
@@ -216,7 +227,7 @@ class Points:
             "frames" if is_torso else "",
             variance=pattern.variance,
             unit=pattern.unit,
-            masked_share=share,
+            masked_share=share + (1.0 - share) * left_out,
             noise_ratio=noise_ratio,
             withdrawn=tuple(sorted({*withdrawn, *self._overflows.seen_late()})),
             n_overflowed=n_overflowed,
@@ -249,14 +260,14 @@ class Points:
 
     def _compare(self, exposures: Sequence[Exposure]) -> str:
         """Return how the frames of any exposure are like those of the exposure before."""
-        likeness = ""
+        answer = ""
         if not (self._suspicious and _is_image(exposures[0])):
-            return likeness
+            return answer
         for exposure in exposures:
             if self._before is not None and self._before.shape == exposure.frames.shape:
-                likeness = likeness or _likeness(exposure.frames, self._before)
+                answer = answer or likeness(exposure.frames, self._before)
             self._before = exposure.frames
-        return likeness
+        return answer
 
     def _is_odd(self, exposure: Exposure) -> bool:
         """Return whether the beam seems to have come only now, or to have gone in a series."""
@@ -296,7 +307,8 @@ class Points:
         steady = abs(monitor - usual) <= STEADY_BEAM * usual
         return 1.0 if steady else usual / monitor, withdrawn
 
-    def _pattern(self, exposures: Sequence[Exposure]) -> Pattern:
+    def _pattern(self, exposures: Sequence[Exposure]) -> tuple[Pattern, float]:
+        """Return the pattern of exposures, and the share of their counts that was left out."""
         if self.nominal_counts is None:
             self.nominal_counts = exposures[0].monitor
         scales = np.concatenate([np.full(len(e.frames), self._scale(e)) for e in exposures])
@@ -307,9 +319,12 @@ class Points:
         turned = np.concatenate(angles) if len(angles) == len(exposures) else None
         if self._masks and (stuck := self._pixels.stuck) is not None:
             frames[:, stuck] = np.nan
+        left_out = 0.0
+        if self._raw is not None and getattr(self.reduction, "takes_raw_frames", False):
+            left_out = self._raw.clean(frames)
         if self._masks and isinstance(self.reduction, MeasuresNoise):
-            return self.reduction.measure(frames, scales=scales, angles=turned)
-        return Pattern(self.reduction.reduce(frames, scales=scales, angles=turned))
+            return self.reduction.measure(frames, scales=scales, angles=turned), left_out
+        return Pattern(self.reduction.reduce(frames, scales=scales, angles=turned)), left_out
 
     def _scale(self, exposure: Exposure) -> float:
         if exposure.monitor is None or self.nominal_counts is None:
@@ -319,21 +334,6 @@ class Points:
 
 def _is_image(exposure: Exposure) -> bool:
     return bool(exposure.frames[0].size > 1)
-
-
-def _likeness(frames: Array, before: Array) -> str:
-    """Return "repeated" or "torn" where frames, or some rows of one, are those before, or "".
-
-    Rows count in which `LIT_PIXELS` count: three in a row are equal by chance in one frame of 10⁹.
-    """
-    if not frames.any():
-        return ""
-    lit = (frames != 0).sum(axis=2) >= LIT_PIXELS
-    same = (frames == before).all(axis=2)
-    if same.all():
-        return "repeated"
-    equal = same & lit
-    return "torn" if (equal[:, 2:] & equal[:, 1:-1] & equal[:, :-2]).any() else ""
 
 
 def _is_saturated(frame: Array) -> bool:
