@@ -8,13 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.params import RsmParams
+from bl_steer.diffraction import find_bad_pixels, find_sentinels
 from bl_steer.files import read_pixel_mask
 from bl_steer.files.scans import CIRCLES, Scan
 from bl_steer.protocols import Inputs
 
-__all__ = ["checked_energy", "scan_of_inputs"]
+__all__ = ["checked_energy", "hot_pixels", "scan_of_inputs"]
 
 FACTORS = ("count_time_s", "attenuation", "monitor")
+MOST_FRAMES = 64
+"""Of which hot pixels are told."""
 ENERGY_TOLERANCE = 0.03
 """Of what hkl and two-theta say; a film is strained by less, a wrong energy is off by more."""
 
@@ -76,6 +79,26 @@ def _mask(own: Any, counts: NDArray[Any], path: str) -> NDArray[np.bool_] | None
                 "give the mask of this detector"
             )
     return np.asarray(sum(masks[1:], masks[0]) != 0) if masks else None
+
+
+def hot_pixels(scan: Scan) -> list[str]:
+    """Say which pixels count in all frames: what one draws through the map looks like a peak."""
+    if scan.kind != "area":
+        return []
+    some = scan.counts[:: -(-len(scan.counts) // MOST_FRAMES)]
+    hot = find_bad_pixels(some).hot
+    if scan.mask is not None:
+        hot = hot & ~scan.mask.reshape(-1, *hot.shape).all(axis=0)
+    if not hot.any():
+        return []
+    counts = np.where(find_sentinels(some), 0, some).sum(axis=0, dtype=float)
+    row, column = np.argwhere(hot)[np.argmax(counts[hot])]
+    return [
+        f"{np.count_nonzero(hot)} pixels are hot in all frames, with "
+        f"{100.0 * counts[hot].sum() / max(counts.sum(), 1.0):.2g} % of the counts, such as row "
+        f"{row}, column {column}: each draws a line through the map, and may look like a peak; "
+        "leave them out with --mask"
+    ]
 
 
 def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:

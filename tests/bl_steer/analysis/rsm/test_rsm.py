@@ -10,9 +10,10 @@ import pytest
 
 from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams, inputs_from_files
 from bl_steer.cli import main
-from bl_steer.diffraction import Detector, goniometer
+from bl_steer.diffraction import Detector, find_bad_pixels, goniometer
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import Inputs
+from simulators.film import FilmOnDetector, SigeFilm
 
 RSM = Path(__file__).parents[5] / "shared" / "data" / "rsm"
 K = 2 * np.pi * 8.0478 / 12.398419843320026
@@ -222,3 +223,31 @@ def test_points_without_beam_do_not_change_what_the_others_are_divided_by():
     both = np.isfinite(whole) & np.isfinite(dark.arrays["map"]) & (whole > 0.1 * np.nanmax(whole))
     assert both.any()
     assert np.median(dark.arrays["map"][both] / whole[both]) == pytest.approx(1.0, abs=1e-9)
+
+
+def test_pixels_that_are_hot_in_all_frames_are_named():
+    film = FilmOnDetector(SigeFilm("smooth", seed=1), shape=(64, 64))
+    mu = np.linspace(1.0, 3.0, 21)
+    frames = np.stack(
+        [
+            film.expose(75, 75, exposure_s=2, time_s=0, shot=n, rocking_deg=angle - 2.0)[0]
+            for n, angle in enumerate(mu)
+        ]
+    )
+    frames[:, 31, 20] = np.random.default_rng(0).poisson(40_000, len(mu))
+    detector = film.goniometer.detector
+    facts = {
+        "pixel_size_mm": list(detector.pixel_size_mm),
+        "distance_mm": detector.distance_mm,
+        "beam_centre": list(detector.beam_centre),
+    }
+    arrays = {"counts": frames, "mu": mu}
+    arrays |= {circle: np.full(len(mu), angle) for circle, angle in film.fixed.items()}
+    told = {}
+    for name in ("hot", "masked"):
+        result = result_of(arrays, {"energy_kev": 11.0, "detector": facts}, goniometer="4S+2D")
+        told[name] = [w for w in result.warnings if "hot in all frames" in w]
+        arrays["mask"] = ~find_bad_pixels(frames).usable
+    assert len(told["hot"]) == 1
+    assert "such as row 31, column 20: each draws a line" in told["hot"][0]
+    assert told["masked"] == []
