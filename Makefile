@@ -8,8 +8,9 @@ export MPLBACKEND = Agg
 # screen; what the queue server keeps its queue in.
 SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postgresql redis-server
 
-# Tests run side by side, one process a core; each process computes with one thread.
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=logical --maxprocesses=8 --dist=worksteal
+# Tests run side by side, one process more than cores, since some wait for others; each computes
+# with one thread. (nproc would say 1 where OMP_NUM_THREADS is 1.)
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
 .PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos kill soak soak-steering model wheel clean

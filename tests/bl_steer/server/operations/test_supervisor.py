@@ -17,6 +17,7 @@ import pytest
 import bl_steer
 from bl_steer.server.operations.supervisor import GRACE_S
 from bl_steer.server.sandbox.run import sandbox_problem
+from tests import fork_server
 
 FAMILY = """
 import os, signal, sys, time
@@ -152,12 +153,12 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
     words = ["-m", "bl_steer", "serve", "--folder", str(tmp_path), "--port", "0", "--workers", "1"]
     port = free_port()
     words[words.index("0")] = str(port)
-    server = subprocess.Popen(
+    server = fork_server.Popen(
         [sys.executable, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        # A server is without EPICS, whose threads would not be in the parts that it forks.
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "OPHYD_CONTROL_LAYER": "dummy"},
     )
     assert server.stdout is not None
     try:
@@ -175,10 +176,9 @@ def test_one_command_serves_and_ctrl_c_ends_all_of_it(tmp_path: Path) -> None:
             (tmp_path, "worker", "where a server is at work already with its part 'worker'"),
             (elsewhere, "web", f"in use' for 127.0.0.1:{port}; end what listens there"),
         ):
-            second = subprocess.run(
+            second = fork_server.run(
                 [sys.executable, *words, "--folder", str(folder), "--part", part],
                 capture_output=True,
-                text=True,
                 timeout=60.0,
             )
             assert second.returncode == 2

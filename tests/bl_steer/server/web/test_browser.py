@@ -8,7 +8,6 @@ import re
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -21,6 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests import fork_server
 
 PASSWORD = "correct horse battery"
 LONG_MS = 60_000
@@ -67,10 +68,11 @@ def server(mails: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tup
         "BL_STEER_SERVICE_SMTP_PORT": str(mails.port),
         "BL_STEER_SERVICE_POLL_S": "0.2",
         "BL_STEER_SERVICE_JOB_NICENESS": "0",  # a loaded machine does not let it wait for ever
+        "OPHYD_CONTROL_LAYER": "dummy",  # no threads of EPICS in what forks its parts
         "PYTHONUNBUFFERED": "1",
     }
     with open(folder / "log", "w+") as log:
-        process = subprocess.Popen(
+        process = fork_server.Popen(
             [sys.executable, "-m", "bl_steer", "serve"], env=environment, stdout=log, stderr=log
         )
         address = f"http://127.0.0.1:{port}"
