@@ -197,12 +197,26 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "reason": run.reason,
         "n_points": run.n_points,
         "n_invalid": int((~run.valid).sum()),
-        "steering": {k: v for k, v in run.steering.items() if k not in ("grid", "mask")},
+        "steering": _settings(run),
         **_mask(run),
         **result,
         "durations": durations_of(run).to_dict(),
         "figure": None if figure is None else str(figure),
     }
+
+
+def _settings(run: Run) -> dict[str, Any]:
+    """Return what a run was asked for, without its grid and the pixels of masks and flat fields."""
+
+    def told(record: Any) -> dict[str, Any]:
+        return {k: v for k, v in record.items() if k not in ("mask_bits", "flat_bits")}
+
+    settings = {k: v for k, v in run.steering.items() if k not in ("grid", "mask")}
+    if "reduction_settings" in settings:
+        settings["reduction_settings"] = told(settings["reduction_settings"])
+    if "further_reductions" in settings:
+        settings["further_reductions"] = [told(r) for r in settings["further_reductions"]]
+    return settings
 
 
 def _mask(run: Run) -> dict[str, Any]:

@@ -34,6 +34,7 @@ class PixelWeights:
     ----------
     used : shape (n_pixels,), False where a pixel is left out; None where none is
     mask_bits : the mask as text, which `unpack_mask` reads; None without one
+    flat_bits : the flat field as text, which `unpack_flat` reads; None without one
 
     Notes
     -----
@@ -59,6 +60,7 @@ class PixelWeights:
         shape = self._shape = goniometer.detector.shape
         self.used: NDArray[np.bool_] | None = None
         self.mask_bits: str | None = None
+        self.flat_bits: str | None = None
         self._fixed: Array | None = None
         self._beam = unit_vector(goniometer.beam)
         self._settings: dict[str, Any] = {
@@ -86,6 +88,7 @@ class PixelWeights:
             self.used = good if self.used is None else self.used & good
             self._fixed = 1.0 / np.where(good, efficiency, 1.0)
             self._settings["flat"] = _sha256(efficiency)
+            self.flat_bits = _pack_numbers(efficiency)
         if solid_angle:
             cosine = (goniometer.directions() @ self._beam).ravel()
             self._fixed = (1.0 if self._fixed is None else self._fixed) / cosine**3
@@ -145,6 +148,32 @@ def unpack_mask(text: str, shape: tuple[int, ...]) -> NDArray[np.bool_]:
             "pixels; give the mask"
         )
     return np.unpackbits(bits, count=n).astype(bool).reshape(shape)
+
+
+def _pack_numbers(values: Array) -> str:
+    small = values.astype(np.float32)  # half as much, where nothing is lost
+    numbers = small if np.array_equal(small, values, equal_nan=True) else values
+    return base64.b64encode(zlib.compress(numbers.tobytes())).decode()
+
+
+def unpack_flat(text: str, shape: tuple[int, ...]) -> Array:
+    """Return the flat field that `PixelWeights.flat_bits` holds.
+
+    Raises
+    ------
+    ValueError
+        When the text holds none of this shape.
+    """
+    n = int(np.prod(shape, dtype=int))
+    try:
+        content = zlib.decompress(base64.b64decode(text))
+        kind = {4 * n: np.float32, 8 * n: np.float64}[len(content)]
+    except (ValueError, zlib.error, KeyError) as error:
+        raise ValueError(
+            f"a recorded flat field must be packed as text and have the shape {shape} of the "
+            f"detector, got {text[:40]!r} ({error}); give the flat field"
+        ) from error
+    return np.frombuffer(content, dtype=kind).astype(float).reshape(shape)
 
 
 def _of_shape(values: ArrayLike, shape: tuple[int, ...], what: str) -> NDArray[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bl_steer.diffraction.corrections import pack_mask, unpack_mask
+from bl_steer.diffraction.corrections import pack_mask, unpack_flat, unpack_mask
 from bl_steer.diffraction.geometry import Goniometer
 from bl_steer.diffraction.grid import QGrid
 from bl_steer.diffraction.gridded import GriddedFrames
@@ -22,6 +22,7 @@ def record_of(gridded: GriddedFrames) -> dict[str, Any]:
     return {
         **gridded.to_dict(),
         "mask_bits": gridded.weights.mask_bits,
+        "flat_bits": gridded.weights.flat_bits,
         "digest": gridded.digest,
         "empty": gridded.empty if np.isfinite(gridded.empty) else None,
     }
@@ -30,7 +31,7 @@ def record_of(gridded: GriddedFrames) -> dict[str, Any]:
 def reduction_of_record(
     record: Mapping[str, Any], *, flat: ArrayLike | None = None
 ) -> GriddedFrames:
-    """Return the reduction of `record_of`; a flat field is not recorded, and must be given.
+    """Return the reduction of `record_of`; records of earlier versions need the flat field.
 
     Raises
     ------
@@ -38,6 +39,8 @@ def reduction_of_record(
         When it is not the one that was recorded.
     """
     goniometer, bits = Goniometer.from_dict(record["goniometer"]), record["mask_bits"]
+    if flat is None and (packed := record.get("flat_bits")) is not None:
+        flat = unpack_flat(packed, goniometer.detector.shape)
     gridded = GriddedFrames(
         goniometer,
         QGrid.from_dict(record["grid"]),

@@ -42,8 +42,8 @@ def export_run(
     Raises
     ------
     ValueError
-        For another ending, another word for the frames, or a run whose maps were divided by a flat
-        field, which it does not store.
+        For another ending, another word for the frames, or a run of an earlier version whose maps
+        were divided by a flat field, which it does not store.
     FileExistsError
         When a file is there already.
     bl_steer.store.StoreError

@@ -31,7 +31,7 @@ def gridded_of(start: Mapping[str, Any], setting: int = 0) -> GriddedFrames | No
     Raises
     ------
     ValueError
-        When it took a flat field, which is not recorded.
+        When it took a flat field that is not recorded, as by earlier versions.
     """
     record = _record(start, setting)
     return None if record is None else reduction_of_record(record)
@@ -48,7 +48,7 @@ def reductions_of(start: Mapping[str, Any]) -> list[GriddedFrames] | None:
     Raises
     ------
     ValueError
-        When one took a flat field, which is not recorded.
+        When one took a flat field that is not recorded, as by earlier versions.
     """
     if _record(start, 0) is None:
         return None
@@ -95,4 +95,4 @@ def _record(start: Mapping[str, Any], setting: int) -> Any:
 
 
 def _is_complete(record: Mapping[str, Any] | None) -> bool:
-    return record is None or record.get("flat") is None
+    return record is None or record.get("flat") is None or record.get("flat_bits") is not None

@@ -14,6 +14,7 @@ from bluesky import RunEngine
 from bl_steer.diffraction import GriddedFrames, QGrid
 from bl_steer.runs import Run, export_run
 from bl_steer.runs.judging import usable
+from bl_steer.steering import differing_decisions
 from plans import find_hotspot
 from plans.stubs.per_point import rocking_scan, rocking_sweep
 from simulators.film import FilmOnDetector, SigeFilm, SimulatedBeamline
@@ -134,11 +135,30 @@ def test_the_chains_of_turns_give_the_q_of_every_pixel(
     np.testing.assert_allclose(np.stack([-x, z, y], axis=-1), expected, atol=1e-9)
 
 
-def test_a_flat_field_which_no_run_stores_must_be_given(
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_a_flat_field_is_stored_with_the_run_and_used_from_there(
+    kind: Any, RE: RunEngine, documents: Any, tmp_path: Path
+) -> None:
+    flat = np.random.default_rng(0).uniform(0.5, 1.5, (24, 32)).astype(kind)
+    flat[3, 4] = np.nan
+    run = steered(RE, documents, tmp_path, rocking_sweep, maps(flat=flat))
+    (path,) = export_run(run, tmp_path / "run.nxs", frames="none")
+    expected = [result.pattern for result in run.results(maps(flat=flat))]
+    np.testing.assert_array_equal(run.patterns(), expected)
+    without = [result.pattern for result in run.results(maps())]
+    assert not np.allclose(without, expected)
+    assert differing_decisions(run) == []
+    with h5py.File(path) as file:
+        mean = np.nan_to_num(file["entry/maps/mean"][:]).reshape(3, -1)
+    np.testing.assert_array_equal(mean, expected)
+
+
+def test_a_flat_field_that_an_earlier_version_did_not_store_must_be_given(
     RE: RunEngine, documents: Any, tmp_path: Path
 ) -> None:
     flat = np.full((24, 32), 0.5)
     run = steered(RE, documents, tmp_path, rocking_sweep, maps(flat=flat))
+    del run.start["steering"]["reduction_settings"]["flat_bits"]
     with pytest.raises(ValueError, match="give the flat field"):
         export_run(run, tmp_path / "run.nxs")
     (path,) = export_run(run, tmp_path / "run.nxs", reduction=maps(flat=flat), frames="none")
