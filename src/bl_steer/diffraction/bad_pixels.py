@@ -19,6 +19,7 @@ from bl_steer.protocols import Array
 __all__ = [
     "BadPixels",
     "around",
+    "ceiling_of",
     "find_bad_pixels",
     "find_overflows",
     "find_sentinels",
@@ -41,6 +42,8 @@ ZINGER_QUANTA = 15.0
 """A zinger is above three times what it is compared with, and this many counts."""
 FULL_COUNTERS = (2.0**32 - 1.0, 2.0**32)
 """The largest number of 32 bits, and what it becomes in a `float32`."""
+CEILING = 2**16 - 1
+"""The largest number of 16 bits."""
 USUAL = 0.99
 """Quantile over the frames that says what a pixel may show."""
 
@@ -72,26 +75,46 @@ def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which values stand for "nothing was measured here", in the shape of `frames`.
 
     Of unsigned integers of 16 bits and more the largest one, of signed ones all below 0, of
-    floating-point numbers NaN, infinity and 2³² - 1, which an integer was before. Numbers below 0
-    are measured where a background was taken off.
+    floating-point numbers NaN and infinity; and 2³² - 1 of all wider types, into which a number of
+    32 bits was put. Numbers below 0 are measured where a background was taken off.
+    `ceiling_of` judges 65535, which a wider type may well count.
     """
-    if frames.dtype.kind == "u" and frames.dtype.itemsize > 1:
-        return np.asarray(frames == np.iinfo(frames.dtype).max)
+    full = find_overflows(frames)
     if frames.dtype.kind == "i":
-        return np.asarray(frames < 0)
-    return np.asarray(~np.isfinite(frames) | np.isin(frames, FULL_COUNTERS))
+        return np.asarray(full | (frames < 0))
+    return np.asarray(full | ~np.isfinite(frames)) if frames.dtype.kind == "f" else full
 
 
 def find_overflows(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which values are those of a counter that is full, in the shape of `frames`.
 
-    The largest unsigned integer of 16 bits and more, as floating-point numbers 2³² - 1. The gaps
-    of a detector hold the same: a pixel that counts in other frames is none, see
+    The largest unsigned integer of 16 bits and more, and 2³² - 1 of any wider type. The gaps of a
+    detector hold the same: a pixel that counts in other frames is none, see
     `bl_steer.runs.pixels.Overflows`.
     """
-    if frames.dtype.kind == "u" and frames.dtype.itemsize > 1:
-        return np.asarray(frames == np.iinfo(frames.dtype).max)
-    return np.asarray(np.isin(frames, FULL_COUNTERS))
+    kind, size = frames.dtype.kind, frames.dtype.itemsize
+    if kind == "f":
+        return np.asarray(np.isin(frames, FULL_COUNTERS))
+    full = np.zeros(frames.shape, dtype=bool)
+    if kind == "u" and size > 1:
+        full |= frames == np.iinfo(frames.dtype).max
+    if kind in "iu" and size > 4:
+        full |= frames == int(FULL_COUNTERS[0])
+    return full
+
+
+def ceiling_of(frames: NDArray[Any]) -> int | None:
+    """Return 65535 where it is a full counter of 16 bits, though the type holds more; else None.
+
+    It is where several values are just that, and none but sentinels is above: true counts do not
+    end there twice. To be judged by all frames of a measurement, not by each.
+    """
+    is_wide = frames.dtype.kind == "f" or (frames.dtype.kind in "iu" and frames.dtype.itemsize > 2)
+    if not is_wide or np.count_nonzero(frames == CEILING) < 2:
+        return None
+    above = frames > CEILING
+    above &= ~find_sentinels(frames)
+    return None if above.any() else CEILING
 
 
 def find_bad_pixels(frames: Any) -> BadPixels:

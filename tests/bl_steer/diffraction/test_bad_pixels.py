@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bl_steer.diffraction import find_bad_pixels, find_sentinels, find_zingers
+from bl_steer.diffraction import ceiling_of, find_bad_pixels, find_sentinels, find_zingers
 from bl_steer.protocols import Array
 from simulators.film.sige_film import SigeFilm
 
@@ -114,6 +114,10 @@ def test_gaps_and_dead_pixels_are_found() -> None:
         (np.array([0, 65535, 3], np.uint16), [False, True, False]),
         (np.array([0, 2**32 - 1], np.uint32), [False, True]),
         (np.array([-1, 0, -2], np.int32), [True, False, True]),
+        (np.array([2**32 - 1, 0, -1, 65535]), [True, False, True, False]),
+        (np.array([2**32 - 1, 2**64 - 1, 65535], np.uint64), [True, True, False]),
+        (np.array([2**32 - 1, 65535.0]), [True, False]),
+        (np.array([2**32 - 1, 7], np.float32), [True, False]),
         (np.array([-0.5, np.nan, np.inf]), [False, True, True]),
     ],
 )
@@ -121,6 +125,17 @@ def test_what_stands_for_nothing_goes_by_the_type(
     values: NDArray[np.generic], absent: list[bool]
 ) -> None:
     assert find_sentinels(values).tolist() == absent
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint32, np.int64, np.float32, float])
+def test_numbers_of_16_bits_in_a_wider_type_keep_their_ceiling(dtype: type) -> None:
+    counts = np.array([3, 65535, 40_000, 65535, 0])
+    assert ceiling_of(counts.astype(dtype)) == 65535
+    assert ceiling_of(np.where(counts == 3, 2**31 - 1, counts).astype(dtype)) is None
+    assert ceiling_of(counts[:3].astype(dtype)) is None
+    assert ceiling_of(counts.astype(np.uint16)) is None  # which find_sentinels tells
+    gap = np.append(counts.astype(float), 2.0**32 - 1)
+    assert ceiling_of(gap) == 65535
 
 
 def test_a_few_frames_and_spectra_are_left_alone() -> None:

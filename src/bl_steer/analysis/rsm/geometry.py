@@ -15,6 +15,8 @@ __all__ = ["circle_angles", "goniometer_of"]
 
 DIRECTIONS = {"area": "z-,x+", "linear": "z+"}
 """As in the presets; a linear detector of a laboratory lies along two-theta."""
+LENGTHS_MM = {"pixel_size_mm": (0.001, 5.0), "distance_mm": (5.0, 50_000.0)}
+"""Of detectors that there are: what lies outside was given in another unit."""
 NEAR_ZERO = 0.5
 """Degrees of chi that a laboratory's alignment takes."""
 
@@ -29,7 +31,15 @@ def goniometer_of(scan: Scan, energy_kev: float, params: RsmParams) -> tuple[Gon
     """
     moved = {c for c, angles in scan.angles.items() if np.ptp(angles) or np.abs(angles).max()}
     preset, notes = _preset(scan, params)
-    chosen = goniometer(preset, energy_kev=energy_kev, detector=_detector(scan, params))
+    detector = _detector(scan, params)
+    chosen = goniometer(preset, energy_kev=energy_kev, detector=detector)
+    pairs = zip(detector.beam_centre, detector.shape, strict=True)
+    if not all(-0.5 <= centre <= size - 0.5 for centre, size in pairs):
+        centre = ", ".join(f"{value:g}" for value in detector.beam_centre)
+        notes.append(
+            f"the beam centre ({centre}) lies outside the frames {detector.shape}; check it, rows "
+            "come before columns"
+        )
     if missing := [name for name in chosen.circles if name not in scan.angles]:
         notes.append(f"the file does not tell {', '.join(missing)} of {preset}: taken as 0°")
     unused = sorted(moved - set(chosen.circles) - {"phi"})
@@ -97,8 +107,25 @@ def _detector(scan: Scan, params: RsmParams) -> Detector:
             f"frames of an {kind} detector must come with its geometry, got none of "
             f"{', '.join(missing)} for pixels {shape}; give these options"
         )
+    for name, values in (("pixel_size_mm", size), ("distance_mm", distance)):
+        _check_length(name, np.ravel(values).astype(float))
     directions = (params.directions or DIRECTIONS[kind]).replace(" ", "").split(",")
     sizes = np.broadcast_to(np.ravel(size), len(shape)).tolist()
     return Detector(
         tuple(shape), tuple(directions), tuple(sizes), float(np.ravel(distance)[0]), tuple(centre)
+    )
+
+
+def _check_length(name: str, values: Array) -> None:
+    """Refuse a length that is none in mm, and say in which unit it would be one."""
+    low, high = LENGTHS_MM[name]
+    if ((values >= low) & (values <= high)).all():
+        return
+    value = float(values[(values < low) | ~(values <= high)][0])
+    units = {"µm": 1e-3, "m": 1e3}
+    meant = [f"{value * mm:g} mm" for mm in units.values() if low <= value * mm <= high]
+    hint = f"; {meant[0]} may be meant" if meant else ""
+    raise ValueError(
+        f"{name} must be {low:g} … {high:g}, got {value:g}{hint}: correct it, or give "
+        f"--{name.replace('_', '-')}"
     )

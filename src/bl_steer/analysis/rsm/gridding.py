@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.coverage import FEWEST, HOLES, coverage
 from bl_steer.analysis.rsm.geometry import circle_angles
-from bl_steer.diffraction import Goniometer, QGrid, find_sentinels
+from bl_steer.diffraction import Goniometer, QGrid, ceiling_of, find_sentinels
 from bl_steer.files.scans import Scan
 from bl_steer.protocols import Array, Progress
 
@@ -106,6 +106,7 @@ class Samples:
             if scan.mask is None
             else ~np.broadcast_to(scan.mask, scan.counts.shape).reshape(len(self._angles), -1)
         )
+        self._ceiling = ceiling_of(scan.counts)
         self._lost = 0
         in_time = scan.count_time_s is not None or "time" in scan.corrected
         self.unit = "counts/s" if in_time else "counts"
@@ -133,6 +134,11 @@ class Samples:
             notes.append(
                 f"{self._lost} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out"
             )
+        if self._ceiling is not None:
+            notes.append(
+                f"{self._ceiling}, the largest number of 16 bits, stands in several pixels and "
+                "nothing above it: taken for full counters or gaps, which are out"
+            )
         return notes
 
     def __len__(self) -> int:
@@ -155,6 +161,8 @@ class Samples:
             if self._usable is not None:
                 usable &= self._usable[rows]
             valid = usable & _valid(counts[rows])
+            if self._ceiling is not None:
+                valid &= counts[rows] != self._ceiling
             self._lost += int(np.count_nonzero(usable) - np.count_nonzero(valid))
             measured = counts[rows][valid].astype(float)
             yield Block(along[valid], normal[valid], across[valid], measured, scale[valid])

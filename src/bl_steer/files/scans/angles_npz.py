@@ -13,6 +13,7 @@ from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
+from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
 from bl_steer.files.scans.scan import Scan
@@ -93,6 +94,7 @@ def _numbers(arrays: Mapping[str, NDArray[Any]], name: str) -> Array:
 
 def _energy(arrays: Mapping[str, NDArray[Any]]) -> float | None:
     """Return the energy, keV; the only one, where there is one for each point."""
+    energies: dict[str, float] = {}
     for names, of_wavelength in ((ENERGY, False), (WAVELENGTH, True)):
         name = next((name for name in names if name in arrays), None)
         if name is None:
@@ -105,8 +107,9 @@ def _energy(arrays: Mapping[str, NDArray[Any]]) -> float | None:
                 if values.size
                 else f"must have one positive {name}, got none; leave it out"
             )
-        return HC_KEV_ANGSTROM / float(values[0]) if of_wavelength else float(values[0])
-    return None
+        value = float(values[0])
+        energies[f"{name} {value:g}"] = HC_KEV_ANGSTROM / value if of_wavelength else value
+    return agreed_energy(energies)
 
 
 def _hkl(arrays: Mapping[str, NDArray[Any]]) -> tuple[float, float, float] | None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.scans.scan import Scan
 
-__all__ = ["checked"]
+__all__ = ["agreed_energy", "checked"]
 
 MAX_DEGREES = 720.0
 """Beyond it, a number is a motor's steps, or a position in µm."""
 ENERGIES_KEV = (0.1, 500.0)
+HIGH_KEV = 60.0
+"""Above it, a wavelength may have been given in nm."""
+SAME_ENERGY = 0.01
+"""Relative, of an energy and a wavelength in one file; either may be rounded."""
 STANDS_STILL = 1e-6
 """Degrees; encoders' noise is more, and so is any step."""
 
@@ -72,6 +77,29 @@ def checked(scan: Scan) -> Scan:
     return replace(scan, notes=[*scan.notes, *chain(_standing(scan), _odd(scan))])
 
 
+def agreed_energy(energies: Mapping[str, float]) -> float | None:
+    """Return the energy, keV, of a file that tells it in one way or in two; None of none.
+
+    Parameters
+    ----------
+    energies : keV, by what the file says, the more direct way first
+
+    Raises
+    ------
+    FileFormatError
+        When they contradict each other.
+    """
+    if not energies:
+        return None
+    low, high = min(energies.values()), max(energies.values())
+    if high > low * (1 + SAME_ENERGY):
+        raise FileFormatError(
+            f"must tell one energy, got {' and '.join(energies)} ({low:.4g} and {high:.4g} keV); "
+            "leave out the wrong one"
+        )
+    return next(iter(energies.values()))
+
+
 def _check_counts(scan: Scan) -> None:
     counts = scan.counts
     if counts.dtype.kind not in "biuf":
@@ -109,6 +137,12 @@ def _odd(scan: Scan) -> Iterator[str]:
         yield (
             f"{name} is at most {np.abs(two_theta).max():.4g}, taken in degrees; if it is in "
             "radians, say so (--angle-unit rad)"
+        )
+    if scan.energy_kev is not None and scan.energy_kev > HIGH_KEV:
+        wavelength = HC_KEV_ANGSTROM / scan.energy_kev
+        yield (
+            f"the energy is {scan.energy_kev:.4g} keV, a wavelength of {wavelength:.4g} Å; if that "
+            f"was in nm, give --energy-kev {scan.energy_kev / 10:.4g}"
         )
     if not scan.counts.any():
         yield f"all counts of {scan.n_points} points are zero; the shutter may have been closed"

@@ -19,6 +19,7 @@ from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import MAX_BYTES
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
+from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit
 from bl_steer.files.scans.scan import Scan
 from bl_steer.protocols import Array
@@ -259,10 +260,11 @@ def _number(datasets: Mapping[str, h5py.Dataset], unit: str, *names: str) -> flo
 
 def _energy(datasets: Mapping[str, h5py.Dataset]) -> float | None:
     energy = _number(datasets, "keV", "incident_energy", "photon_energy", "energy")
-    if energy is not None:
-        return energy
     wavelength = _number(datasets, "Å", "incident_wavelength", "wavelength")
-    return None if wavelength is None else HC_KEV_ANGSTROM / wavelength
+    told = {} if energy is None else {f"energy {energy:g} keV": energy}
+    if wavelength is not None:
+        told[f"wavelength {wavelength:g} Å"] = HC_KEV_ANGSTROM / wavelength
+    return agreed_energy(told)
 
 
 def _detector(datasets: Mapping[str, h5py.Dataset]) -> tuple[dict[str, Any], list[str]]:

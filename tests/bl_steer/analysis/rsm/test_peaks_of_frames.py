@@ -140,3 +140,37 @@ def test_points_without_beam_are_told_as_such():
     (told,) = [text for text in result.warnings if "beam" in text]
     assert told.startswith("1 of 41 points have no positive monitor, and are out")
     assert not [text for text in result.warnings if "hold no counts" in text]
+
+
+@pytest.mark.parametrize("full", [65535, 2**32 - 1])
+@pytest.mark.parametrize("dtype", [np.int64, float])
+def test_full_counters_are_no_counts_whatever_the_type_they_are_stored_in(full, dtype):
+    arrays = frames("four-circle")
+    counts = np.where(arrays["counts"] > 2500, full, arrays["counts"])
+    n = np.count_nonzero(counts == full)
+    result = result_of(arrays | {"counts": counts.astype(dtype)})
+    assert result.arrays["counts"].sum() == arrays["counts"][counts != full].sum()
+    assert any(text.startswith(f"{n} pixels") for text in result.warnings)
+    assert any("largest number of 16 bits" in text for text in result.warnings) == (full == 65535)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        ({"pixel_size_mm": 172.0}, r"pixel_size_mm must be .*, got 172; 0\.172 mm may be meant"),
+        ({"pixel_size_mm": [172e-6] * 2}, r"got 0\.000172; 0\.172 mm may be meant"),
+        ({"distance_mm": 0.4}, r"distance_mm must be .*, got 0\.4; 400 mm may be meant"),
+    ],
+)
+def test_lengths_in_another_unit_are_refused_unless_the_user_gives_them(facts, told):
+    inputs = Inputs(frames("4S+2D"), {"energy_kev": 10.0, "detector": FACTS | facts})
+    with pytest.raises(ValueError, match=told):
+        ReciprocalSpaceMap().run(inputs, RsmParams())
+    right = RsmParams(pixel_size_mm=0.172, distance_mm=400.0)
+    assert len(ReciprocalSpaceMap().run(inputs, right).tables["peaks"]["q_par"]) == 1
+
+
+def test_a_beam_centre_outside_the_frames_is_told():
+    result = result_of(frames("4S+2D"), beam_row=23.0, beam_column=63.0)
+    (told,) = [text for text in result.warnings if "beam centre" in text]
+    assert told.startswith("the beam centre (23, 63) lies outside the frames (64, 48)")

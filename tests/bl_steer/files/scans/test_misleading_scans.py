@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import h5py
 import numpy as np
 import pytest
 
@@ -56,3 +57,26 @@ def test_big_endian_counts_and_angles_are_the_same_numbers(tmp_path):
     scan = open_scan(tmp_path / "a.npz")
     assert scan.counts.tolist() == [1, 2**31, 3]
     assert scan.angles["two_theta"].tolist() == [60.0, 61.0, 62.0]
+
+
+def test_an_energy_and_a_wavelength_that_disagree_are_refused_with_both(tmp_path):
+    arrays = {"counts": np.ones(3), "omega": np.arange(3.0), "tth": np.arange(3.0) + 60}
+    np.savez(tmp_path / "a.npz", energy_kev=10.0, wavelength_A=1.54, **arrays)
+    with pytest.raises(
+        ValueError, match=r"got energy_kev 10 and wavelength_A 1\.54 \(8\.051 and 10"
+    ):
+        open_scan(tmp_path / "a.npz")
+    np.savez(tmp_path / "b.npz", energy_kev=8.048, wavelength_A=1.5406, **arrays)
+    assert open_scan(tmp_path / "b.npz").energy_kev == 8.048
+    with h5py.File(tmp_path / "c.nxs", "w") as file:
+        for name, values in {**arrays, "energy": 10.0, "wavelength": 1.54}.items():
+            file[f"entry/{name}"] = values
+    with pytest.raises(ValueError, match=r"got energy 10 keV and wavelength 1\.54 Å"):
+        open_scan(tmp_path / "c.nxs")
+
+
+def test_a_wavelength_that_may_be_in_nm_is_told(tmp_path):
+    angles = {"omega": np.arange(3.0), "tth": np.arange(3.0) + 60}
+    np.savez(tmp_path / "a.npz", counts=np.ones(3), wavelength_A=0.12398, **angles)
+    (note,) = open_scan(tmp_path / "a.npz").notes
+    assert note.startswith("the energy is 100 keV, a wavelength of 0.124 Å; if that was in nm")
