@@ -44,10 +44,12 @@ def find_peaks(samples: Samples, grid: Grid, n_peaks: int) -> Table:
     """
     smooth = _smoothed(grid)
     background = float(np.median(smooth[grid.n > 0]))
-    regions = []
-    for row, column in _maxima(smooth, background):
+    regions: list[NDArray[np.bool_]] = []
+    for row, column in sorted(_maxima(smooth, background), key=lambda cell: -smooth[cell]):
         above = _above_half(smooth, (row, column), background)
         near = _around(above, grid)
+        for higher in regions:  # whose counts would be the highest ones here, too
+            near &= ~higher
         ring = _around(near, grid) & ~near & (grid.n > 0)
         beside = max(background, float(np.median(smooth[ring]))) if ring.any() else background
         if _stands_out(grid, above, beside):

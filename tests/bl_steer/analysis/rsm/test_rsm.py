@@ -226,8 +226,8 @@ def test_points_without_beam_do_not_change_what_the_others_are_divided_by():
 
 
 def test_pixels_that_are_hot_in_all_frames_are_named():
-    film = FilmOnDetector(SigeFilm("smooth", seed=1), shape=(64, 64))
-    mu = np.linspace(1.0, 3.0, 21)
+    film = FilmOnDetector(SigeFilm("smooth", seed=1), shape=(96, 96))
+    mu = np.linspace(1.0, 3.0, 41)
     frames = np.stack(
         [
             film.expose(75, 75, exposure_s=2, time_s=0, shot=n, rocking_deg=angle - 2.0)[0]
@@ -243,11 +243,15 @@ def test_pixels_that_are_hot_in_all_frames_are_named():
     }
     arrays = {"counts": frames, "mu": mu}
     arrays |= {circle: np.full(len(mu), angle) for circle, angle in film.fixed.items()}
-    told = {}
+    told, options = {}, {"goniometer": "4S+2D", "cells": 81}
     for name in ("hot", "masked"):
-        result = result_of(arrays, {"energy_kev": 11.0, "detector": facts}, goniometer="4S+2D")
+        result = result_of(arrays, {"energy_kev": 11.0, "detector": facts}, **options)
         told[name] = [w for w in result.warnings if "hot in all frames" in w]
         arrays["mask"] = ~find_bad_pixels(frames).usable
     assert len(told["hot"]) == 1
     assert "such as row 31, column 20: each draws a line" in told["hot"][0]
     assert told["masked"] == []
+    # The matrix' broad peak reaches to the substrate's sharp one, and is still where it is.
+    matrix = film.film.peaks(np.array([75.0]), np.array([75.0]))[0][0, 1:3].mean(axis=0)
+    places = np.stack([result.tables["peaks"][name] for name in ("q_par", "q_perp")], axis=1)
+    assert np.linalg.norm(places - matrix, axis=1).min() < 0.006
