@@ -158,7 +158,9 @@ class SimulatedBeamline:
         det.n_frames.sim_put(1)
         det.state.sim_put(0)
         det.busy.sim_put(0)
-        det.image.sim_put(np.zeros(self.sample.axes.shape))
+        # Files take the type of the image: gaps of true frames are below 0, which integers tell.
+        kind = np.int32 if isinstance(self.sample, FilmOnDetector) else np.float64
+        det.image.sim_put(np.zeros(self.sample.axes.shape, dtype=kind))
         det.acquire.sim_set_putter(self._acquire)
         self.monitor.nominal_rate.put(self.sample.nominal_monitor)
 

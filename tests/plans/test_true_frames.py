@@ -65,6 +65,7 @@ def test_a_run_on_maps_of_frames_is_verified_and_reduced_by_its_record_alone(
     run = documents.run
     assert differing_decisions(run) == []
     assert run.axes.shape == (33, 33)
+    assert np.asarray(run.frames).dtype == np.int32, "gaps are told by being below 0"
     assert run.axes.unit == "1/Å"
     again = [result.pattern for result in run.results(maps_of(film))]
     np.testing.assert_array_equal(run.patterns(), again)
