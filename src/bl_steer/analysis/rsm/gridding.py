@@ -107,7 +107,8 @@ class Samples:
             else ~np.broadcast_to(scan.mask, scan.counts.shape).reshape(len(self._angles), -1)
         )
         self._ceiling = ceiling_of(scan.counts)
-        self._lost = 0
+        self._lost = np.zeros(goniometer.detector.n_pixels, dtype=int)
+        self._counts = np.zeros(goniometer.detector.n_pixels, dtype=bool)
         in_time = scan.count_time_s is not None or "time" in scan.corrected
         self.unit = "counts/s" if in_time else "counts"
 
@@ -129,10 +130,15 @@ class Samples:
                 f"{n} of {self._scan.n_points} points have no positive {' or '.join(dark)}, and "
                 "are out; the beam may have been away"
             )
-        if self._lost:
-            share = 100.0 * self._lost / self.size
+        full = int(self._lost[self._counts].sum()) if self._scan.kind == "area" else 0
+        if lost := int(self._lost.sum()) - full:
+            share = 100.0 * lost / self.size
+            notes.append(f"{lost} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out")
+        if full:
             notes.append(
-                f"{self._lost} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out"
+                f"{full} readings of pixels that count in other frames are no counts, and are out: "
+                "where counters are full, a peak is cut off at its top, too low and too wide; "
+                "weaken the beam"
             )
         if self._ceiling is not None:
             notes.append(
@@ -149,7 +155,7 @@ class Samples:
         return max(1, BLOCK // self._goniometer.detector.n_pixels)
 
     def __iter__(self) -> Iterator[Block]:
-        self._lost = 0
+        self._lost[:] = 0
         directions = self._goniometer.directions().reshape(-1, 3)
         counts = self._scan.counts.reshape(len(self._angles), -1)
         for first, (along, across, normal) in zip(
@@ -163,7 +169,8 @@ class Samples:
             valid = usable & _valid(counts[rows])
             if self._ceiling is not None:
                 valid &= counts[rows] != self._ceiling
-            self._lost += int(np.count_nonzero(usable) - np.count_nonzero(valid))
+            self._lost += np.count_nonzero(usable & ~valid, axis=0)
+            self._counts |= valid.any(axis=0)
             measured = counts[rows][valid].astype(float)
             yield Block(along[valid], normal[valid], across[valid], measured, scale[valid])
 

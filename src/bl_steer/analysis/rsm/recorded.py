@@ -10,8 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.diffraction import find_sentinels
+from bl_steer.diffraction import Goniometer, find_sentinels
+from bl_steer.diffraction.corrections import unpack_mask
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
+from bl_steer.diffraction.recorded import mask_of_record
 from bl_steer.files.documents import read_run_documents
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.scans import Scan
@@ -108,6 +110,7 @@ def scan_of_run(run: Run) -> Scan:
     if run.status != "success":
         of = f" of {planned}" if isinstance(planned, int) else ""
         notes.append(f"the run did not end well ({_ending(run)}); the map holds {n}{of} points")
+    mask, left_out = _mask(run, counts.shape[1:])
     return Scan(
         counts,
         {circle: values[rows] for circle, values in angles.items()},
@@ -115,8 +118,22 @@ def scan_of_run(run: Run) -> Scan:
         hkl=None if h is None else (float(h[0]), float(h[1]), float(h[2])),
         q_hkl=None if h is None else _length(h, run.configuration),
         count_time_s=np.full(len(counts), float(times[0])) if _is_time(times) else None,
-        notes=[*notes, *counted, *_weakened(primary)],
+        mask=mask,
+        notes=[*notes, *counted, *left_out, *_weakened(primary)],
     )
+
+
+def _mask(run: Run, shape: tuple[int, ...]) -> tuple[NDArray[np.bool_] | None, list[str]]:
+    """Return the mask that a run was steered with, and what to know of it."""
+    steering = run.start.get("steering") or {}
+    mask = mask_of_record(steering.get("mask"))
+    reduction = steering.get("reduction_settings") or {}
+    if mask is None and reduction.get("mask_bits") is not None:
+        pixels = Goniometer.from_dict(reduction["goniometer"]).detector.shape
+        mask = unpack_mask(reduction["mask_bits"], pixels)
+    if mask is None or mask.shape == shape:
+        return mask, []
+    return None, [f"the run's mask of shape {mask.shape} is left out: the frames have {shape}"]
 
 
 def _weakened(primary: Mapping[str, NDArray[Any]]) -> list[str]:

@@ -140,4 +140,7 @@ def _fitted(
     precision = root.T @ root
     if not result.success or not np.linalg.cond(precision) < 1e8:
         return None
+    moved = result.x[1:3] - centre
+    if moved @ np.linalg.inv(half) @ moved > 1.0:  # to a higher peak beside this one
+        return None
     return np.asarray(np.linalg.inv(precision)), np.asarray(result.x[1:3])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bl_steer.analysis.rsm import ReciprocalSpaceMap, RsmParams, inputs_from_files
+from bl_steer.diffraction.recorded import mask_record
 from tests.bl_steer.analysis.rsm.recorded import documents, lines, packed
 
 REAL = Path(__file__).parents[5] / "shared" / "data" / "documents" / "aps_usaxs_10runs.jsonl"
@@ -93,3 +94,23 @@ def test_a_gap_stays_a_gap_where_the_frames_of_a_point_are_added_up(tmp_path):
     assert len(inputs.arrays["counts"]) == 5
     np.testing.assert_array_equal(inputs.arrays["counts"][2], expected)
     assert inputs.notes == ["2 frames a point are added up"]
+
+
+def test_the_mask_of_a_steered_run_is_that_of_its_map(tmp_path):
+    mask = np.zeros((3, 4), dtype=bool)
+    mask[1, 2] = True
+    (_, start), (_, descriptor), *rest = documents()
+    frames = {"source": "sim", "dtype": "array", "shape": [3, 4]}
+    descriptor = descriptor | {"data_keys": {**descriptor["data_keys"], "counter": frames}}
+    seen = {"counter": np.ones((3, 4)).tolist()}
+    events = [
+        (name, item | {"data": item["data"] | seen} if name == "event" else item)
+        for name, item in rest
+    ]
+    for record, told in ((mask, 0), (mask[:2], 1)):
+        steered = start | {"steering": {"mask": mask_record(record)}}
+        items = [("start", steered), ("descriptor", descriptor), *events]
+        inputs = inputs_from_files([lines(tmp_path / "run", items)])
+        assert len(inputs.notes) == told
+        assert ("mask" in inputs.arrays) == (not told)
+    assert inputs.notes[0].startswith("the run's mask of shape (2, 4) is left out")
