@@ -159,7 +159,7 @@ class Server:
 
     def start(self, start: Start, streams: list[int]) -> int:
         """Return the number of a new child of this process."""
-        body = pickle.dumps(start)
+        body = pickle.dumps(tuple(start))
         with self.lock:
             # It is forked twice: when the process between ends, its child becomes that of this one.
             self.become_reaper(1)
@@ -216,8 +216,7 @@ def serve(control: socket.socket) -> Start:
             for descriptor in (*streams, reading, writing):
                 os.close(descriptor)
             control.close()
-            start: Start = pickle.loads(body)
-            return start
+            return Start(*pickle.loads(body))
 
 
 def become(start: Start) -> None:
@@ -290,7 +289,9 @@ def end(status: int) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    own = sys.path.pop(0)  # the folder of the tests: `bl_steer` there would be taken for ours
     load()
+    sys.path.insert(0, own)
     request = serve(socket.socket(fileno=int(sys.argv[1])))
     become(request)
     end(status_of(request.words))
