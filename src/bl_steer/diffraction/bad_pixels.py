@@ -166,6 +166,7 @@ def find_bad_pixels(frames: Any) -> BadPixels:
     mean = np.where(stuck, 0.0, blocks.mean(axis=0))
     if np.isfinite(quantum):  # at least what counting makes of so few
         error = np.maximum(error, np.sqrt(quantum * np.maximum(mean, quantum / n) / n))
+        error = np.maximum(error, 0.5 * quantum * len(blocks) / n)  # block means go in such steps
     hot = _hot(usual, error, stuck)
     beside = around(usual, hot | stuck, np.nanmedian)
     counting = beside > HOT_ERRORS * around(error, hot | stuck, np.nanmax)

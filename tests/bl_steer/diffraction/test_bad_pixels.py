@@ -145,3 +145,11 @@ def test_a_few_frames_and_spectra_are_left_alone() -> None:
     spectra[:, 0, 50] = 1000.0
     assert find_bad_pixels(spectra).usable.all()
     assert not find_zingers(spectra).any()
+
+
+@pytest.mark.parametrize("mean", [0.02, 0.2, 1.0])
+def test_no_pixel_is_hot_by_chance_where_frames_count_next_to_nothing(mean: float) -> None:
+    frames = np.random.default_rng(1).poisson(mean, (61, 128, 96))
+    assert not find_bad_pixels(frames).hot.any()
+    frames[:, 40, 50] += np.random.default_rng(2).poisson(6.0, 61)
+    assert np.argwhere(find_bad_pixels(frames).hot).tolist() == [[40, 50]]
