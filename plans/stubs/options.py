@@ -63,7 +63,7 @@ def rules_of(resumes: Run | None) -> dict[str, bool]:
 
     A start document without one is of a version that did not have it.
     """
-    names = ("watchful", "masks", "rays")
+    names = ("watchful", "masks", "rays", "overflows")
     return {name: resumes is None or bool(resumes.steering.get(name)) for name in names}
 
 

@@ -1,4 +1,4 @@
-"""A film on which only those frames are lost that a test asks for."""
+"""A film that loses no frame unless a test asks for it, and two axes with a peak between them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ophyd.sim import Syn2DGauss, SynAxis
 
 from simulators.film.beamline import SimulatedBeamline
 from simulators.film.sige_film import SigeFilm
@@ -32,3 +33,14 @@ def _no_dead_frames_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
 def mortal(tmp_path: Path) -> SimulatedBeamline:
     """A beamline; put the numbers of dead shots into ``mortal.sample.dead``."""
     return SimulatedBeamline(MortalFilm("smooth", seed=1), frames_dir=tmp_path)
+
+
+@pytest.fixture
+def axes() -> tuple[SynAxis, SynAxis]:
+    return SynAxis(name="mx"), SynAxis(name="my")
+
+
+@pytest.fixture
+def counter(axes: tuple[SynAxis, SynAxis]) -> Any:
+    x, y = axes
+    return Syn2DGauss("counter", x, "mx", y, "my", center=(30, 70), Imax=1000, sigma=25)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from bluesky import RunEngine
 from ophyd import Device
-from ophyd.sim import Syn2DGauss, SynAxis, SynGauss, SynSignal, SynSignalWithRegistry
+from ophyd.sim import SynAxis, SynGauss, SynSignal, SynSignalWithRegistry
 
 from bl_steer.agents import Space
 from bl_steer.analysis.advice.analysis import SteeringAdvice
@@ -20,17 +20,6 @@ from plans import find_hotspot, map_sample
 
 GRID = {"x": list(range(0, 101, 10)), "y": {"start": 0, "stop": 100, "num": 11}}
 LINE = {"x": {"start": 0, "stop": 100, "step": 2}}
-
-
-@pytest.fixture
-def axes() -> tuple[SynAxis, SynAxis]:
-    return SynAxis(name="mx"), SynAxis(name="my")
-
-
-@pytest.fixture
-def counter(axes: tuple[SynAxis, SynAxis]) -> Any:
-    x, y = axes
-    return Syn2DGauss("counter", x, "mx", y, "my", center=(30, 70), Imax=1000, sigma=25)
 
 
 def test_a_point_detector_steers_two_motors_to_its_maximum(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from bluesky import RunEngine
-from ophyd.sim import Syn2DGauss, SynAxis, SynSignal
+from ophyd.sim import SynAxis, SynSignal
 from ophyd.status import Status
 
 from plans import find_hotspot
@@ -17,17 +17,6 @@ from plans.stubs.timeouts import WaitTimeoutError
 
 GRID = {"x": list(range(0, 101, 10)), "y": {"start": 0, "stop": 100, "num": 11}}
 LINE = {"x": {"start": 0, "stop": 100, "step": 2}}
-
-
-@pytest.fixture
-def axes() -> tuple[SynAxis, SynAxis]:
-    return SynAxis(name="mx"), SynAxis(name="my")
-
-
-@pytest.fixture
-def counter(axes: tuple[SynAxis, SynAxis]) -> Any:
-    x, y = axes
-    return Syn2DGauss("counter", x, "mx", y, "my", center=(30, 70), Imax=1000, sigma=25)
 
 
 class Endless(SynSignal):

@@ -42,9 +42,11 @@ def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bo
     ValueError
         When it holds no mask of an area, or leaves no pixel.
     """
-    is_file = isinstance(source, str | os.PathLike)
-    name = f" in {Path(source).name}" if is_file else ""  # type: ignore[arg-type]
-    values = _read(Path(source)) if is_file else np.asarray(source)  # type: ignore[arg-type]
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        name, values = f" in {path.name}", _read(path)
+    else:
+        name, values = "", np.asarray(source)
     if values.ndim != 2 or values.dtype.kind not in "biuf" or not np.isfinite(values).all():
         raise ValueError(
             f"a mask must be an array (rows, columns), True where a pixel is not to be used, got "

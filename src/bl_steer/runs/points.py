@@ -62,8 +62,7 @@ class PointResult:
         time, "empty" (no counts at all), "repeated" or "torn" (all or some rows are those of the
         exposure before); "" where it can
     noise_ratio : variance of the outcome's noise, in units of that at the run's usual beam
-    withdrawn : earlier points, by their number, that turn out to have been measured without beam,
-        or with pixels that overflowed
+    withdrawn : earlier points, by number, that had no beam after all, or pixels that overflowed
     n_empty : points in a row without any count, up to this one, the one measured again included
     n_repeated : points in a row whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
@@ -108,6 +107,7 @@ class Points:
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
     rays : look for bad pixels and cosmic rays in the raw frames of rocking scans, before a grid
+    overflows : tell full counters from gaps
     mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
@@ -136,6 +136,7 @@ class Points:
         watchful: bool = True,
         masks: bool = True,
         rays: bool = True,
+        overflows: bool = True,
         mask: NDArray[np.bool_] | None = None,
         setting: int = 0,
     ) -> None:
@@ -150,7 +151,7 @@ class Points:
         self._masks = masks
         self._most_cells = 0
         self._pixels = DeadPixels(blocks=masks)
-        self._overflows = Overflows()
+        self._overflows = Overflows() if overflows else None
         self._contrast = Contrast()
         self._beam_came = False
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
@@ -180,6 +181,7 @@ class Points:
             watchful=bool(settings.get("watchful", False)),
             masks=bool(settings.get("masks", False)),
             rays=bool(settings.get("rays", False)),
+            overflows=bool(settings.get("overflows", False)),
             mask=mask_of_record(settings.get("mask")),
             setting=setting,
         )
@@ -192,8 +194,9 @@ class Points:
         if self._masks and _is_image(exposures[0]):
             if self._mask is not None:
                 share = self._masked_share(exposures)
-            exposures, overflowed = self._overflows.take(number, exposures, self._mask)
-            n_overflowed = int(overflowed.sum())
+            if self._overflows is not None:
+                exposures, overflowed = self._overflows.take(number, exposures, self._mask)
+                n_overflowed = int(overflowed.sum())
             exposures, measured = split_gaps(exposures, self._mask)
         alike = self._compare(exposures)
         if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
@@ -229,7 +232,7 @@ class Points:
             unit=pattern.unit,
             masked_share=share + (1.0 - share) * left_out,
             noise_ratio=noise_ratio,
-            withdrawn=tuple(sorted({*withdrawn, *self._overflows.seen_late()})),
+            withdrawn=withdrawn + (self._overflows.seen_late() if self._overflows else ()),
             n_overflowed=n_overflowed,
             n_empty=n_empty,
             n_repeated=n_repeated,
