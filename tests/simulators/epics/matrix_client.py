@@ -27,13 +27,13 @@ import numpy as np
 from bluesky.suspenders import SuspendFloor
 from bluesky.utils import RunEngineInterrupted
 from ophyd import EpicsSignal
-from soft_ioc import PREFIX, serving
 
 import devices.detector
 import devices.frames_file
 import devices.motor
 from bl_steer.agents import Space
 from bl_steer.session import epics, open_session
+from tests.simulators.epics.soft_ioc import PREFIX, serving
 
 AT = 3
 """The measurement that goes wrong."""

@@ -25,6 +25,7 @@ from tests.simulators.epics.soft_ioc import private_environment, run_client
 pytest.importorskip("caproto", reason="the soft IOC is served by caproto: pip install caproto")
 
 CLIENT = Path(__file__).with_name("matrix_client.py")
+ROOT = Path(__file__).parents[3]
 SELECTION = ("motor is lost", "detector repeats a frame", "beam dumps to dark current")
 """Rows that are tried with each run of the tests."""
 OTHERS = ("Ctrl-C twice", "ring current is lost")
@@ -56,9 +57,8 @@ def report(folder: Path) -> dict[str, Any]:
         budget = 20 if row.error is DetectorDeadError else BUDGET
         jobs[name] = {"faults": row.faults, "n_frames": row.n_frames, "budget": budget}
     (folder / "jobs.json").write_text(json.dumps(jobs))
-    done = run_client(
-        [sys.executable, str(CLIENT), str(folder)], private_environment(folder), folder=folder
-    )
+    environment = {**private_environment(folder), "PYTHONPATH": str(ROOT)}
+    done = run_client([sys.executable, str(CLIENT), str(folder)], environment, folder=folder)
     assert done.returncode == 0, done.stdout + done.stderr
     print(done.stderr)
     report: dict[str, Any] = json.loads((folder / "report.json").read_text())
