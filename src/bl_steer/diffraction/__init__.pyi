@@ -3,7 +3,9 @@ from .alignment import align_on_peak as align_on_peak
 from .axes import FrameAxes as FrameAxes
 from .bad_pixels import BadPixels as BadPixels
 from .bad_pixels import ceiling_of as ceiling_of
+from .bad_pixels import find_absent as find_absent
 from .bad_pixels import find_bad_pixels as find_bad_pixels
+from .bad_pixels import find_flags as find_flags
 from .bad_pixels import find_overflows as find_overflows
 from .bad_pixels import find_sentinels as find_sentinels
 from .bad_pixels import find_zingers as find_zingers

@@ -20,7 +20,9 @@ __all__ = [
     "BadPixels",
     "around",
     "ceiling_of",
+    "find_absent",
     "find_bad_pixels",
+    "find_flags",
     "find_overflows",
     "find_sentinels",
     "find_zingers",
@@ -44,6 +46,8 @@ FULL_COUNTERS = (2.0**32 - 1.0, 2.0**32)
 """The largest number of 32 bits, and what it becomes in a `float32`."""
 CEILING = 2**16 - 1
 """The largest number of 16 bits."""
+FLAGS = (-1.0, -2.0)
+"""What detectors write into gaps and masked pixels."""
 USUAL = 0.99
 """Quantile over the frames that says what a pixel may show."""
 
@@ -85,6 +89,30 @@ def find_sentinels(frames: NDArray[Any]) -> NDArray[np.bool_]:
     return np.asarray(full | ~np.isfinite(frames)) if frames.dtype.kind == "f" else full
 
 
+def find_flags(frames: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which floating-point values are the -1 and -2 of integers, in the shape of `frames`.
+
+    They are where all numbers of the frames are whole, and none is below -2: where a background was
+    taken off, others are below 0 too.
+    """
+    below = frames < 0
+    if frames.dtype.kind != "f" or not below.any() or not np.isin(frames[below], FLAGS).all():
+        return np.zeros(frames.shape, dtype=bool)
+    is_whole = bool((frames == np.rint(frames)).all(where=np.isfinite(frames)))
+    return np.asarray(below & is_whole)
+
+
+def find_absent(frames: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return which values of a whole measurement are no counts, in the shape of `frames`.
+
+    Sentinels (`find_sentinels`), full counters of 16 bits in a wider type (`ceiling_of`), and the
+    flags of integers that became floating-point numbers (`find_flags`).
+    """
+    ceiling = ceiling_of(frames)
+    absent = find_sentinels(frames) | find_flags(frames)
+    return absent if ceiling is None else absent | (frames == ceiling)
+
+
 def find_overflows(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which values are those of a counter that is full, in the shape of `frames`.
 
@@ -117,7 +145,7 @@ def ceiling_of(frames: NDArray[Any]) -> int | None:
     return None if above.any() else CEILING
 
 
-def find_bad_pixels(frames: Any) -> BadPixels:
+def find_bad_pixels(frames: Any, *, thin: bool = False) -> BadPixels:
     """Judge the pixels of a detector by frames of different spots or angles.
 
     Parameters
@@ -144,7 +172,7 @@ def find_bad_pixels(frames: Any) -> BadPixels:
     """
     n, height, width = frames.shape
     none = np.zeros((height, width), dtype=bool)
-    if n < 3 or min(height, width) < 3:
+    if n < 3 or (min(height, width) < 3 and not thin):
         return BadPixels(none, none, none)
     means, first, constant = [], np.asarray(frames[0]), ~none
     lost = none.copy()

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from bl_steer import runs
 from bl_steer.analysis import components
 from bl_steer.analysis.components.params import ComponentParams
+from bl_steer.analysis.components.readings import lone_channels, what_is_no_count
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
@@ -28,7 +29,8 @@ class MapComponents:
 
     Notes
     -----
-    *Fit.* Negative values count as 0. Pixels that are hot or dead, and zingers, as told by all
+    *Fit.* Negative values count as 0, and sentinels as not measured
+    (`bl_steer.diffraction.find_absent`). Pixels that are hot or dead, and zingers, as told by all
     patterns together (`bl_steer.diffraction.find_bad_pixels`, `find_zingers`), are left out, as are
     cells that are NaN. Rows and columns are weighted by their noise
     (`bl_steer.features.hals`). A reference is one more row while fitting, as in
@@ -51,7 +53,7 @@ class MapComponents:
     """
 
     name: ClassVar[str] = "components"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = ComponentParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -106,7 +108,9 @@ class MapComponents:
         maps = fit.components.reshape(-1, *axes.shape)
         residual = (fit.patterns - fit.fitted).mean(axis=0).reshape(axes.shape)
         tables, figures = {"components": table, "points": points}, {}
-        notes = [*components.warnings_for(table, params), *components.fit_warnings(fit, axes)]
+        notes = what_is_no_count(np.asarray(inputs.arrays["patterns"]), arrays["patterns"])
+        notes += lone_channels(arrays["patterns"], axes)
+        notes += [*components.warnings_for(table, params), *components.fit_warnings(fit, axes)]
         if ranks is not None:
             tables["ranks"] = ranks
             figures["ranks"] = lambda: components.draw_ranks(ranks)

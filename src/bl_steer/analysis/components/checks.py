@@ -8,6 +8,8 @@ import numpy as np
 
 from bl_steer.analysis.components.factorisation import Factorisation
 from bl_steer.analysis.components.params import ComponentParams
+from bl_steer.analysis.components.ranks import whole_counts
+from bl_steer.analysis.components.readings import measured
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, Inputs, Table
 
@@ -15,8 +17,13 @@ __all__ = ["checked_arrays", "checked_axes", "fit_warnings", "warnings_for"]
 
 FEW_PIXELS = 10
 """A component of fewer pixels is likely to be a hot pixel or a spike that was overlooked."""
-LEFT_OUT = 0.01
-"""Share of the counts above which it is said that they were left out."""
+FEW_CHANNELS = 1.5
+"""The same of spectra, whose lines may be narrow."""
+EMPTY_POINTS = (
+    "leave out the points of dead frames (NaN stands for cells where nothing was measured)"
+)
+ALIKE = 1e-12
+"""Squared deviation from one pattern, of the squared values, that is none."""
 
 
 def checked_arrays(inputs: Inputs) -> dict[str, Array]:
@@ -25,7 +32,7 @@ def checked_arrays(inputs: Inputs) -> dict[str, Array]:
     Raises
     ------
     ValueError
-        When one is missing, has another shape or is not finite.
+        When one is missing, has another shape or is not finite, or the map has no counts.
     """
     missing = {"patterns", "x", "y"} - set(inputs.arrays)
     if missing:
@@ -44,12 +51,18 @@ def checked_arrays(inputs: Inputs) -> dict[str, Array]:
         raise ValueError(
             "x and y must be finite, got NaN or infinity; leave out points without a place"
         )
-    empty = np.flatnonzero(~np.isfinite(patterns).any(axis=1))
-    if len(empty) or np.isinf(patterns).any():
-        cause = f"point {empty[0]} without any" if len(empty) else "infinity"
+    if np.isfinite(patterns).any() and not np.nansum(np.maximum(patterns, 0.0)) > 0:
         raise ValueError(
-            f"patterns must hold finite numbers, got {cause}; leave out the points of dead frames "
-            "(NaN stands for cells where nothing was measured)"
+            f"patterns must hold counts, got a sum of {np.nansum(patterns):g}; check that the beam "
+            "was on, and the background that was taken off"
+        )
+    if np.isinf(patterns).any():
+        raise ValueError(f"patterns must hold finite numbers, got infinity; {EMPTY_POINTS}")
+    patterns = arrays["patterns"] = measured(np.asarray(inputs.arrays["patterns"]))
+    empty = np.flatnonzero(np.isnan(patterns).all(axis=1))
+    if len(empty):
+        raise ValueError(
+            f"patterns must hold finite numbers, got point {empty[0]} without any; {EMPTY_POINTS}"
         )
     return arrays
 
@@ -89,20 +102,49 @@ def warnings_for(table: Table, params: ComponentParams) -> list[str]:
 
 def fit_warnings(fit: Factorisation, axes: FrameAxes) -> list[str]:
     """Say what was left out, and which components are too small to be a peak."""
-    texts = []
-    if fit.left_out > LEFT_OUT:
-        texts.append(
-            f"{fit.n_bad} bad pixels and {fit.n_zingers} zingers, with {100 * fit.left_out:.1f} % "
-            "of all counts, are left out; a peak one pixel wide that never moves is among them"
-        )
-    if min(axes.shape) < 3:  # a line of a spectrum may be one channel wide
-        return texts
+    texts = [*fit.notes, *_alike(fit)]
+    is_thin = min(axes.shape) < 3
+    few, name = (FEW_CHANNELS, "channels") if is_thin else (FEW_PIXELS, "pixels")
     for number, component in enumerate(fit.components):
         squares = float((component**2).sum())
         n_pixels = float(component.sum()) ** 2 / squares if squares > 0 else 0.0
-        if n_pixels < FEW_PIXELS:
+        if not squares > 0:
+            texts.append(f"component {number} is empty; ask for fewer components")
+        elif n_pixels < few:
             texts.append(
-                f"component {number} covers {n_pixels:.1f} pixels, too few for a peak; look at its "
+                f"component {number} covers {n_pixels:.1f} {name}, too few for a peak; look at its "
                 "pattern, or ask for fewer components"
             )
     return texts
+
+
+def _alike(fit: Factorisation) -> list[str]:
+    """Say that all patterns are one, but for their counts.
+
+    Counts of patterns that are alike have Σ (x - e)²/e around (n - 1)(k - 1), e being the product
+    of the sums of row and column over that of all (Pearson's test of independence).
+    """
+    shown = fit.patterns.any(axis=0)
+    if fit.measured is not None:
+        shown &= fit.measured.all(axis=0)
+    values = fit.patterns[:, shown]
+    if len(fit.components) < 2 or not values.any():
+        return []
+    counts = whole_counts(values)
+    if counts is not None:
+        values = counts
+    values = values[values.any(axis=1)]
+    expected = values.sum(axis=1, keepdims=True) * values.sum(axis=0) / values.sum()
+    squares = (values - expected) ** 2
+    is_one = bool(squares.sum() <= ALIKE * (values**2).sum())
+    if counts is not None and not is_one:
+        free = (len(values) - 1) * (values.shape[1] - 1)
+        spread = np.sqrt((2.0 + 1.0 / expected).sum())
+        is_one = bool((squares / expected).sum() < free + 3.0 * spread)
+    if not is_one:
+        return []
+    return [
+        "the patterns of all points are alike, but for their counts and noise: they tell one "
+        f"component, and {len(fit.components)} share it at will; ask for one, or check that the "
+        "sample moved"
+    ]

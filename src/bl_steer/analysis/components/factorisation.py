@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.components.params import ComponentParams
 from bl_steer.analysis.components.ranks import rank_table, whole_counts
-from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
+from bl_steer.analysis.components.readings import readings_of
+from bl_steer.diffraction import FrameAxes
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
 from bl_steer.features.hals import weighted_factors
@@ -41,11 +42,8 @@ class Factorisation:
     """Likeness of each component to the reference; NaN without one."""
     measured: NDArray[np.bool_] | None = None
     """Cells that count, (n_points, n_pixels); None for all."""
-    n_bad: int = 0
-    """Hot and dead pixels that are left out."""
-    n_zingers: int = 0
-    left_out: float = 0.0
-    """Share of all counts that lies in hot pixels and zingers."""
+    notes: Sequence[str] = ()
+    """What was left out."""
 
     @property
     def fitted(self) -> Array:
@@ -63,13 +61,8 @@ def factorise(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fact
 
 
 def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Factorisation:
-    frames = np.maximum(patterns, 0.0).reshape(-1, *axes.shape)
-    bad = find_bad_pixels(frames)
-    zingers = find_zingers(frames)
-    outliers = zingers | bad.hot
-    total = float(np.nansum(frames))
-    left_out = float(np.nansum(frames[outliers])) / total if total > 0 else 0.0
-    data = np.where(zingers | ~bad.usable, np.nan, frames).reshape(patterns.shape)
+    readings = readings_of(patterns, axes)
+    data = readings.values
     pixels = np.asarray(np.isfinite(data).any(axis=0))
     if not pixels.any():
         raise ValueError(
@@ -96,16 +89,8 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     spread = np.zeros((len(components), len(pixels)))
     spread[:, pixels] = components
     filled = np.where(np.isfinite(data), data, coefficients @ spread)
-    n_bad = int((bad.hot | bad.dead).sum())
     return Factorisation(
-        filled,
-        spread,
-        coefficients,
-        cosines,
-        np.asarray(np.isfinite(data)),
-        n_bad,
-        int(zingers.sum()),
-        left_out,
+        filled, spread, coefficients, cosines, np.asarray(np.isfinite(data)), readings.notes
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from bl_steer.analysis.components.readings import measured, what_is_no_count
 from bl_steer.analysis.film.expected import place_of
 from bl_steer.analysis.film.map_fit import MapFit
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
@@ -23,8 +24,6 @@ FEWEST_PIXELS = 8
 """Along each axis."""
 UNEVEN = 0.01
 """Of a step, by which pixels may be out of their places."""
-LEFT_OUT = 0.01
-"""Share of the counts above which it is said that they were left out."""
 MISALIGNED_DEG = 0.01
 WRONG_MODEL = 0.02
 LOPSIDED = 0.003
@@ -59,7 +58,7 @@ def checked_maps(
     for number in range(n_maps):
         end = suffix(number)
         axes = _checked_axes(arrays, end, str(inputs.metadata.get("axis_unit", "1/Å")))
-        values = _checked_patterns(arrays, end, axes)
+        values = _checked_patterns(inputs, arrays, end, axes)
         variance = arrays.get(f"variance{end}")
         if variance is not None and variance.shape != values.shape:
             raise ValueError(
@@ -69,11 +68,8 @@ def checked_maps(
         one = map_of_patterns(values, axes, variance)
         maps.append(one)
         name = f"map {number + 1}: " if n_maps > 1 else ""
-        if one.left_out > LEFT_OUT:
-            notes.append(
-                f"{name}bad pixels and zingers with {100 * one.left_out:.1f} % of all counts are "
-                "left out"
-            )
+        said = what_is_no_count(np.asarray(inputs.arrays[f"patterns{end}"]), values)
+        notes += [f"{name}{text}" for text in (*said, *one.notes)]
         if not one.is_counted and variance is None:
             notes.append(
                 f"{name}the patterns are no counts: their noise is taken from what the fit leaves"
@@ -104,7 +100,7 @@ def _checked_axes(arrays: dict[str, Array], end: str, unit: str) -> FrameAxes:
     return FrameAxes(qx, qz)
 
 
-def _checked_patterns(arrays: dict[str, Array], end: str, axes: FrameAxes) -> Array:
+def _checked_patterns(inputs: Inputs, arrays: dict[str, Array], end: str, axes: FrameAxes) -> Array:
     values, n = arrays[f"patterns{end}"], arrays["x"].size
     shape = (n, axes.shape[0] * axes.shape[1])
     if arrays["x"].shape != arrays["y"].shape or values.shape != shape:
@@ -118,15 +114,18 @@ def _checked_patterns(arrays: dict[str, Array], end: str, axes: FrameAxes) -> Ar
             f"a map must have at least {FEWEST_POINTS} valid points, got {n}; the shapes of the "
             "peaks are learned from all points together"
         )
-    if np.isinf(values).any() or not np.isfinite(values).any(axis=1).all():
-        raise ValueError(
-            f"patterns{end} must hold finite numbers, got infinity, or a point without any; leave "
-            "out the points of dead frames (NaN stands for cells where nothing was measured)"
-        )
-    if not np.nansum(np.maximum(values, 0.0)) > 0:
+    counts = values if np.isfinite(values).any() else np.ones(1)
+    if not np.nansum(np.maximum(counts, 0.0)) > 0:
         raise ValueError(
             f"patterns{end} must hold counts, got a sum of {np.nansum(values):g}; check that the "
             "beam was on, and the background that was taken off"
+        )
+    if not np.isinf(values).any():
+        values = measured(np.asarray(inputs.arrays[f"patterns{end}"]))
+    if np.isinf(values).any() or np.isnan(values).all(axis=1).any():
+        raise ValueError(
+            f"patterns{end} must hold finite numbers, got infinity, or a point without any; leave "
+            "out the points of dead frames (NaN stands for cells where nothing was measured)"
         )
     return values
 

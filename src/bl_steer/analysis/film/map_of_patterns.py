@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bl_steer.analysis.components.ranks import whole_counts
+from bl_steer.analysis.components.readings import readings_of
 from bl_steer.analysis.film.pattern_model import Patterns
 from bl_steer.analysis.film.pixels import PixelLattice
-from bl_steer.diffraction import FrameAxes, find_bad_pixels, find_zingers
+from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array
 
 __all__ = ["MapOfPatterns", "map_of_patterns"]
@@ -27,7 +28,7 @@ class MapOfPatterns:
     unit : shape (n,), what one count is in `values`
     is_counted : whether they are counts
     axes, pixels : of the frame
-    left_out : share of all counts that lies in bad pixels and zingers
+    notes : what was left out
     """
 
     values: Array
@@ -36,7 +37,7 @@ class MapOfPatterns:
     is_counted: bool
     axes: FrameAxes
     pixels: PixelLattice
-    left_out: float
+    notes: Sequence[str]
 
     @property
     def mean(self) -> Array:
@@ -47,13 +48,8 @@ class MapOfPatterns:
 
 def map_of_patterns(values: Array, axes: FrameAxes, variance: Array | None) -> MapOfPatterns:
     """Return a map without its bad pixels, in counts where that is possible."""
-    frames = np.maximum(values, 0.0).reshape(-1, *axes.shape)
-    bad = find_bad_pixels(frames)
-    zingers: NDArray[np.bool_] = find_zingers(frames)
-    total = float(np.nansum(frames))
-    out = zingers | ~bad.usable
-    left_out = float(np.nansum(frames[zingers | bad.hot])) / total if total > 0 else 0.0
-    clean = np.where(out, np.nan, frames).reshape(values.shape)
+    readings = readings_of(values, axes)
+    clean = readings.values
     counts = None if variance is not None else whole_counts(np.maximum(clean, 0.0))
     unit = np.ones(len(values))
     if counts is not None:
@@ -73,5 +69,5 @@ def map_of_patterns(values: Array, axes: FrameAxes, variance: Array | None) -> M
         np.where(inside, scaled, 0.0).astype(np.float32), inside.astype(np.float32), known
     )
     return MapOfPatterns(
-        clean, patterns, unit, counts is not None, axes, PixelLattice.of(axes), left_out
+        clean, patterns, unit, counts is not None, axes, PixelLattice.of(axes), readings.notes
     )
