@@ -56,12 +56,12 @@ test: venv ## pytest, doctests included
 	$(PYTEST)
 
 fuzz: venv ## 2,000 requests and more made from the analysis server's description: none may break it; and 100,000 suggestions beside forbidden zones, and ways round them
-	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest tests/bl_steer/server/web/test_api.py -k made_from_the_description
-	BL_STEER_FUZZ_CASES=7000 $(BIN)/pytest tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
-	BL_STEER_FUZZ_CASES=2000 $(BIN)/pytest tests/plans/test_paths.py -k no_leg_of_a_way
+	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest --timeout=0 tests/bl_steer/server/web/test_api.py -k made_from_the_description
+	BL_STEER_FUZZ_CASES=7000 $(BIN)/pytest --timeout=0 tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
+	BL_STEER_FUZZ_CASES=2000 $(BIN)/pytest --timeout=0 tests/plans/test_paths.py -k no_leg_of_a_way
 
 faults: venv ## the whole matrix of faults, in process and over Channel Access (some five minutes)
-	BL_STEER_ALL_FAULTS=1 $(BIN)/pytest --durations=0 tests/plans/test_faults.py tests/simulators/epics/test_matrix.py
+	BL_STEER_ALL_FAULTS=1 $(BIN)/pytest --timeout=0 --durations=0 tests/plans/test_faults.py tests/simulators/epics/test_matrix.py
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -21,6 +22,8 @@ __all__ = [
     "made_folder",
     "write_whole",
 ]
+
+LINGERS_S = 2.0
 
 
 class UnwritableError(OSError):
@@ -162,7 +165,7 @@ def alone_in(folder: Path | None) -> Iterator[None]:
         raise UnwritableError.at(folder, error) from error
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(descriptor)
             # Whoever had the folder before may have taken it away since it was opened here.
             if not os.path.samestat(os.fstat(descriptor), os.stat(folder)):
                 raise BlockingIOError
@@ -174,6 +177,21 @@ def alone_in(folder: Path | None) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def _lock(descriptor: int) -> None:
+    """Lock a folder; raise BlockingIOError where another process keeps it.
+
+    A process that was killed just as it started a child holds its locks until the child has begun.
+    """
+    end = time.monotonic() + LINGERS_S
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > end:
+                raise
+            time.sleep(0.05)
 
 
 def _force_to_disk(path: Path) -> None:

@@ -213,6 +213,7 @@ def test_a_job_of_a_killed_worker_is_given_back_by_the_next_one_long_before_its_
     thread = threading.Thread(target=worker.run)
     thread.start()
     while (job := job_of(worker, job_id)).attempt == 1:
+        assert thread.is_alive()
         time.sleep(0.02)
     worker.stop()
     thread.join()
