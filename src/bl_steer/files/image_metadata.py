@@ -1,7 +1,8 @@
 """What an image file says about how it was recorded: pixel size, voltage, working distance.
 
 Every microscope writes it in a way of its own. Values come back under the names that catalogues
-use: ``pixel_size_nm``, ``accelerating_voltage_kV``, ``working_distance_mm``.
+use: ``pixel_size_nm``, ``accelerating_voltage_kV``, ``working_distance_mm``; of pixels that are no
+squares also ``pixel_height_nm``, which `notes_of_pixels` turns into words.
 """
 
 from __future__ import annotations
@@ -11,10 +12,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["of_picture", "of_sidecar", "of_tiff"]
+__all__ = ["notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
 """What a microscope can mean: 300 dpi of a printer would be a pixel of 85 µm."""
+SQUARE = 0.01
+"""Width and height of a pixel are equal to so much: a header rounds them."""
 
 _NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "pm": 1e-3,
        "mm": 1e6, "cm": 1e7, "m": 1e9, "å": 0.1, "angstrom": 0.1, "inch": 2.54e7}  # fmt: skip
@@ -27,8 +30,8 @@ def of_tiff(tif: Any) -> dict[str, float]:
     readings = [
         _thermo_fisher(_value(tags, 34682) or _value(tags, 34680)),
         _zeiss(_value(tags, 34118)),
-        _pixel(_ome(tif.pages[0].description)),
-        _pixel(_resolution(tags, (tif.imagej_metadata or {}).get("unit"))),
+        _pixel(*_ome(tif.pages[0].description)),
+        _pixel(*_resolution(tags, (tif.imagej_metadata or {}).get("unit"))),
     ]
     return _first(readings)
 
@@ -36,10 +39,22 @@ def of_tiff(tif: Any) -> dict[str, float]:
 def of_picture(info: Mapping[str, Any]) -> dict[str, float]:
     """Return the metadata in the ``info`` of a PNG, JPEG or BMP image of Pillow."""
     try:
-        dots_per_inch = float(info["dpi"][0])
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError):
+        width, height = (2.54e7 / float(dots_per_inch) for dots_per_inch in info["dpi"])
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
         return {}
-    return _pixel(2.54e7 / dots_per_inch if dots_per_inch > 0 else None)
+    return _pixel(width, height)
+
+
+def notes_of_pixels(metadata: dict[str, Any]) -> list[str]:
+    """Take the height of pixels that are no squares out of metadata; return what to say of it."""
+    height = metadata.pop("pixel_height_nm", None)
+    if height is None:
+        return []
+    return [
+        f"The pixels are {metadata['pixel_size_nm']:g} nm wide and {height:g} nm high, and are "
+        "taken for squares of their width: lengths and areas are wrong until the image is "
+        "resampled to squares."
+    ]
 
 
 def of_sidecar(path: Path) -> dict[str, float]:
@@ -54,14 +69,19 @@ def of_sidecar(path: Path) -> dict[str, float]:
 def _first(readings: list[dict[str, float]]) -> dict[str, float]:
     merged: dict[str, float] = {}
     for reading in reversed(readings):
+        if "pixel_size_nm" in reading:
+            merged.pop("pixel_height_nm", None)
         merged |= reading
     return merged
 
 
-def _pixel(size_nm: float | None) -> dict[str, float]:
-    if size_nm is None or not SMALLEST_PIXEL_NM <= size_nm <= LARGEST_PIXEL_NM:
+def _pixel(width_nm: float | None, height_nm: float | None = None) -> dict[str, float]:
+    if width_nm is None or not SMALLEST_PIXEL_NM <= width_nm <= LARGEST_PIXEL_NM:
         return {}
-    return {"pixel_size_nm": float(f"{size_nm:.6g}")}
+    pixel = {"pixel_size_nm": float(f"{width_nm:.6g}")}
+    if height_nm is not None and height_nm > 0 and abs(height_nm / width_nm - 1) > SQUARE:
+        pixel["pixel_height_nm"] = float(f"{height_nm:.6g}")
+    return pixel
 
 
 def _positive(name: str, value: Any, factor: float) -> dict[str, float]:
@@ -90,9 +110,9 @@ def _thermo_fisher(header: Any) -> dict[str, float]:
         values = (header.get(s, {}).get(key) for s in sections)
         return next((value for value in values if value not in (None, "")), None)
 
-    width = _number(entry("PixelWidth", "Scan", "EScan", "IScan"))
+    edges = (_number(entry(key, "Scan", "EScan", "IScan")) for key in ("PixelWidth", "PixelHeight"))
     return (
-        _pixel(None if width is None else width * 1e9)
+        _pixel(*(None if edge is None else edge * 1e9 for edge in edges))
         | _positive("accelerating_voltage_kV", entry("HV", "EBeam", "Beam", "IBeam"), 1e-3)
         | _positive("working_distance_mm", entry("WD", "Stage", "EBeam", "Beam"), 1e3)
     )
@@ -120,24 +140,31 @@ def _zeiss(header: Any) -> dict[str, float]:
     )
 
 
-def _ome(description: str) -> float | None:
-    size = re.search(rf'PhysicalSizeX="{_NUMBER}"', description)
-    unit = re.search(r'PhysicalSizeXUnit="([^"]+)"', description)
-    if size is None:
-        return None
-    factor = _NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
-    return None if factor is None else float(size.group(1)) * factor
+def _ome(description: str) -> tuple[float | None, float | None]:
+    """Return width and height of a pixel in nm."""
+
+    def edge(axis: str) -> float | None:
+        size = re.search(rf'PhysicalSize{axis}="{_NUMBER}"', description)
+        unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', description)
+        factor = _NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
+        return None if size is None or factor is None else float(size.group(1)) * factor
+
+    return edge("X"), edge("Y")
 
 
-def _resolution(tags: Any, unit: str | None) -> float | None:
-    """Return the pixel size from pixels per unit; None if the unit is no length."""
-    ratio = _value(tags, 282)
-    if not isinstance(ratio, tuple) or len(ratio) != 2 or 0 in ratio:
-        return None
+def _resolution(tags: Any, unit: str | None) -> tuple[float | None, float | None]:
+    """Return width and height of a pixel from pixels per unit; None if the unit is no length."""
     name = unit or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
     factor = _NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
                      else name.lower())  # fmt: skip
-    return None if factor is None else factor * ratio[1] / ratio[0]
+
+    def edge(code: int) -> float | None:
+        ratio = _value(tags, code)
+        if factor is None or not isinstance(ratio, tuple) or len(ratio) != 2 or 0 in ratio:
+            return None
+        return factor * ratio[1] / ratio[0]
+
+    return edge(282), edge(283)
 
 
 def _jeol(text: str) -> dict[str, float]:

@@ -15,7 +15,7 @@ from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ
-from bl_steer.files.image_metadata import of_sidecar
+from bl_steer.files.image_metadata import notes_of_pixels, of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_page
 from bl_steer.files.slice_folder import gap_notes, natural_key, order_notes
 from bl_steer.files.tiff import read_voxels
@@ -235,7 +235,7 @@ def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
     return StoredStack(
         np.stack([stored.array for stored in slices]),
         {PIXEL: stated.pop()} if len(stated) == 1 else {},
-        [*order, *gap_notes(files, where)],
+        [*order, *gap_notes(files, where), *dict.fromkeys(n for s in slices for n in s.notes)],
     )
 
 
@@ -245,10 +245,12 @@ def _slice(path: Path) -> StoredStack:
     if path.suffix.lower() in FORMATS["TIFF"]:
         with _in_one_line(path):
             stored = _tiff(path, "")
-        return StoredStack(stored.array, {**sidecar, **stored.known})
+        return replace(stored, known={**sidecar, **stored.known})
     page, metadata = read_page(path, MAX_PIXELS)
+    notes = notes_of_pixels(metadata)
     with _in_one_line(path):
-        return StoredStack(page if page.ndim == 2 else _grey(page), {**sidecar, **metadata})
+        grey = page if page.ndim == 2 else _grey(page)
+        return StoredStack(grey, {**sidecar, **metadata}, notes)
 
 
 def _grey(colours: NDArray[Any]) -> NDArray[Any]:
@@ -279,7 +281,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 
 def _tiff(path: Path, _name: str) -> StoredStack:
     voxels, coloured, known = read_voxels(path, archives.MAX_BYTES)
-    return StoredStack(_grey(voxels) if coloured else voxels, known)
+    return StoredStack(_grey(voxels) if coloured else voxels, known, notes_of_pixels(known))
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

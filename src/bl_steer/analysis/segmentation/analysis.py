@@ -118,10 +118,7 @@ class SegmentMicrographs:
         fields = list(_fields(inputs, params.pixel_size_nm))
         if not fields:
             raise ValueError("there must be a micrograph to segment, got none; give some")
-        steps = [
-            segmentation.count_steps(model, field.image, pixel_size_nm=field.size_nm, passes=passes)
-            for field in fields
-        ]
+        steps = [_steps(model, field, passes) for field in fields]
         flat = textureless((field.name, field.image) for field in fields)
         textured = [field.image for field in fields if field.name not in flat]
         total = sum(steps) + count_compared(model, len(textured))
@@ -179,6 +176,15 @@ def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
                 yield _Field(f"{name}_{plane:04d}", np.asarray(array[plane]), metadata, size_nm)
         else:
             yield _Field(name, np.asarray(array), metadata, size_nm)
+
+
+def _steps(model: segmentation.SegmentationModel, field: _Field, passes: Passes) -> int:
+    try:
+        return segmentation.count_steps(
+            model, field.image, pixel_size_nm=field.size_nm, passes=passes
+        )
+    except ValueError as error:
+        raise ValueError(f"{field.title}: {error}") from error
 
 
 def _own(value: Any, number: int) -> Any:

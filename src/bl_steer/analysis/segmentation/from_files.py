@@ -123,7 +123,13 @@ def run(
     sample = {key: column.tolist() for key, column in result.tables["sample"].items()}
     written = write_result(result, out, writing)
     names = [str(Path(file).resolve()) for file in inputs.source["files"]]
-    of_files = {"field": np.array(list(inputs.arrays)), "file": np.array(names)}
+    told = params.get("pixel_size_nm")
+    sizes = [told or size or np.nan for size in inputs.metadata["pixel_size_nm"]]
+    of_files = {
+        "field": np.array(list(inputs.arrays)),
+        "file": np.array(names),
+        "pixel_size_nm": np.array(sizes, float),
+    }
     written.append(write_table(of_files, out / "fields.csv"))
     return {
         "n_fields": len(inputs.arrays),

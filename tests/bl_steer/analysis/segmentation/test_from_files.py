@@ -113,13 +113,24 @@ def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
     assert main(["segment", "run", "pairs/images", "--model", "model", "--out", "out"]) == 0
     assert "earlier result" not in capsys.readouterr().out
     rows = (workdir / "out" / "fields.csv").read_text().splitlines()
-    assert rows[0] == "field,file"
+    assert rows[0] == "field,file,pixel_size_nm"
     assert [row.split(",")[0] for row in rows[1:]] == [f"field_{n:03d}" for n in range(4)]
-    assert rows[2].endswith("s1_0.tif")
+    assert rows[2].split(",")[1].endswith("s1_0.tif")
     assert (
         main(["segment", "run", "pairs/images/s3_0.tif", "--model", "model", "--out", "out"]) == 0
     )
     assert "9 files of an earlier result, such as field_001" in capsys.readouterr().out
+
+
+def test_a_micrograph_that_is_not_finite_is_named(
+    workdir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = np.full((64, 64), 0.5, np.float32)
+    broken[3, 4] = np.nan
+    tifffile.imwrite("broken.tif", broken)
+    command = "segment run pairs/images broken.tif --model model --out out"
+    assert main(command.split()) == 2
+    assert "field_004: broken.tif: grey levels must be finite" in capsys.readouterr().err
 
 
 def test_metadata_that_the_model_does_not_know_are_named(
