@@ -162,7 +162,7 @@ def _resolution(tags: Any, unit: str | None) -> tuple[float | None, float | None
         ratio = _value(tags, code)
         if factor is None or not isinstance(ratio, tuple) or len(ratio) != 2 or 0 in ratio:
             return None
-        return factor * ratio[1] / ratio[0]
+        return float(factor * ratio[1] / ratio[0])
 
     return edge(282), edge(283)
 
