@@ -69,7 +69,7 @@ def data(n: int) -> tuple[torch.Tensor, torch.Tensor]:
 
 def batched_ms(n: int) -> float:
     X, Y = data(n)
-    ours = GridEnsembleGP(CELLS, pitch=SPACE.pitch, extent=SPACE.extent, kernel="rbf")
+    ours = GridEnsembleGP(CELLS, metrics=SPACE.metrics, kernel="rbf")
     ours.condition(X, Y[:, 0])
     shape = ours.batch_shape
     likelihood = GaussianLikelihood(batch_shape=shape, noise_constraint=GreaterThan(1e-14))

@@ -31,6 +31,7 @@ from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
+    DECIDED,
     check_exposure,
     is_whole_number,
     mask_option,
@@ -215,7 +216,7 @@ def find_hotspot(
         "budget": int(budget),
         "grid": grid.to_dict(),
         **rules_of(resumes),
-        "noise_per_point": resumes is None or resumes.steering.get("noise_per_point", False),
+        **rules_of(resumes, DECIDED),
         "exposure_s": exposure_s,
     }
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")

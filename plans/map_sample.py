@@ -28,6 +28,7 @@ from plans.stubs.options import (
     is_whole_number,
     mask_option,
     options_of,
+    rules_of,
     set_exposure,
 )
 from plans.stubs.per_point import PerPoint
@@ -132,6 +133,7 @@ def map_sample(
         "snake": options["snake"],
         "max_retakes": n_attempts - 1,
         "exposure_s": exposure_s,
+        **rules_of(resumes, ("scales",)),
     } | ({} if points is None else {"points": np.array(points).tolist()})
     executor = ThreadPoolExecutor(1, thread_name_prefix="read")
     n_measured = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from numbers import Integral, Real
 from typing import Any
@@ -17,6 +17,7 @@ from bl_steer.runs import Run
 from bl_steer.steering import carried_options
 
 __all__ = [
+    "DECIDED",
     "check_exposure",
     "checked_timeout",
     "is_whole_number",
@@ -28,6 +29,10 @@ __all__ = [
     "versions",
 ]
 
+JUDGED = ("watchful", "masks", "rays", "overflows")
+"""Rules by which a point is judged, as the start document has them."""
+DECIDED = ("noise_per_point", "scales")
+"""Rules by which the next point is decided."""
 PACKAGES = ("botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 
 
@@ -58,12 +63,15 @@ def mask_option(mask: Any) -> dict[str, Any] | None:
     return None if mask is None else mask_record(read_pixel_mask(mask))
 
 
-def rules_of(resumes: Run | None) -> dict[str, bool]:
+def rules_of(resumes: Run | None, names: Sequence[str] = JUDGED) -> dict[str, bool]:
     """Return by which rules points are judged: today's, or those of a run that is carried on.
 
     A start document without one is of a version that did not have it.
+
+    Parameters
+    ----------
+    names : `JUDGED` or `DECIDED`
     """
-    names = ("watchful", "masks", "rays", "overflows")
     return {name: resumes is None or bool(resumes.steering.get(name)) for name in names}
 
 

@@ -131,7 +131,7 @@ def guarded(
         Into the plan, before the move.
     """
     low, high = space.bounds
-    slack = SLACK * space.extent
+    slack = SLACK * (high - low)
     column = {axis: i for i, axis in enumerate(axes)}
     # The box in which the axes are: from where they were to where they have been sent since.
     first = [start.get(axis) for axis in axes]
@@ -141,7 +141,7 @@ def guarded(
         nonlocal swept
         if msg.command == "set" and msg.obj in column and msg.args:
             i, target = column[msg.obj], float(msg.args[0])
-            if not low[i] - slack <= target <= high[i] + slack:
+            if not low[i] - slack[i] <= target <= high[i] + slack[i]:
                 raise StageError(
                     f"{msg.obj.name} must stay in the grid, {low[i]:g} … {high[i]:g}, got "
                     f"{target:g} from the plan of the point; correct it, or widen the grid"
@@ -165,14 +165,14 @@ def guarded(
 
 def _lines(space: Space, here: Array, there: Array) -> list[list[Array]]:
     """Return coordinates on each axis along which to go: few, then with the grid's own too."""
-    clearance = CLEARANCE * space.pitch
+    clearance = CLEARANCE * space.steps
     low = np.minimum(np.minimum(space.bounds[0], here), there)
     high = np.maximum(np.maximum(space.bounds[1], here), there)
     corners = np.concatenate([zone.outline() for zone in space.forbidden])
     few, all_of_them = [], []
     for i, name in enumerate(space.names):
         ends = [low[i], high[i], here[i], there[i]]
-        near = np.concatenate([ends, corners[:, i] - clearance, corners[:, i] + clearance])
+        near = np.concatenate([ends, corners[:, i] - clearance[i], corners[:, i] + clearance[i]])
         near = np.unique(near[(near >= low[i]) & (near <= high[i])])
         few.append(near)
         between = 0.5 * (near[1:] + near[:-1])
@@ -200,7 +200,7 @@ def _search(space: Space, lines: list[Array], here: Array, there: Array) -> Arra
     starts, ends = np.concatenate(before), np.concatenate(after)
     free = space.free_boxes(crossings[starts], crossings[ends])
     starts, ends = starts[free], ends[free]
-    lengths = np.abs(crossings[ends] - crossings[starts]).sum(axis=1)
+    lengths = space.metrics[0].of(np.abs(crossings[ends] - crossings[starts])).sum(axis=1)
     graph = scipy.sparse.csr_array((lengths, (starts, ends)), shape=(number.size,) * 2)
     first, last = (
         int(number[tuple(np.searchsorted(v, p) for v, p in zip(lines, position, strict=True))])

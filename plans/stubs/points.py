@@ -156,7 +156,7 @@ class PointReader:
         known = complete or not hinted
         if self.field is None and known:
             check_frames(self.detector, own, self.target)
-        self._tolerances = [0.5 * space.pitch] * len(self.axes)
+        self._tolerances = (0.5 * space.steps).tolist()
         self._space = space
 
     def start_document(

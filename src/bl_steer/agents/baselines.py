@@ -113,9 +113,10 @@ class SobolAgent(OrderedAgent):
         sobol = scipy.stats.qmc.Sobol(len(self.space.names), scramble=True, seed=rng)
         sequence = sobol.random_base2(int(np.log2(n)) + 3)
         # Each cell owns half a pitch beyond the outermost points, or the rim is hit half as often.
-        margin = 0.5 * self.space.pitch
+        steps = self.space.steps
+        margin = 0.5 * steps
         positions = lower - margin + sequence * (upper - lower + 2 * margin)
-        visited = scipy.spatial.cKDTree(self.space.points).query(positions)[1]
+        visited = scipy.spatial.cKDTree(self.space.points / steps).query(positions / steps)[1]
         _, first = np.unique(visited, return_index=True)
         hit = visited[np.sort(first)]
         rest = np.setdiff1d(np.arange(n), hit)

@@ -144,7 +144,7 @@ class ContinuousAgent:
             mean=float(mean[0]),
             sd=float(sd[0]),
             lengthscale=float(
-                (lengthscales * (self.space.bounds[1] - self.space.bounds[0])).mean()
+                self.space.metrics[0].of(lengthscales * np.ptp(self.space.bounds, axis=0)).mean()
             ),
         )
         return [float(value) for value in point[0]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,14 @@ from numpy.typing import ArrayLike
 
 from bl_steer.protocols import Array
 
-__all__ = ["AXIS_NAMES", "MAX_POINTS", "axis_values", "coordinates"]
+__all__ = [
+    "AXIS_NAMES",
+    "MAX_POINTS",
+    "axis_values",
+    "check_count",
+    "coordinates",
+    "reject_duplicates",
+]
 
 AXIS_NAMES = ("x", "y", "z")
 """Names of the axes of a space, in their order."""
@@ -88,6 +95,30 @@ def coordinates(name: str, values: ArrayLike) -> Array:
             f"({len(bad)} in all); remove these points"
         )
     return array
+
+
+def check_count(n: int) -> None:
+    """Refuse a number of candidates that is too small or too large."""
+    if n < 2:
+        raise ValueError(
+            f"a space must have at least 2 points, got {n}; widen the range or reduce the pitch"
+        )
+    if n > MAX_POINTS:
+        raise ValueError(
+            f"a space must have at most {MAX_POINTS} points, got {n}; narrow the range or widen "
+            "the pitch"
+        )
+
+
+def reject_duplicates(name: str, points: Array) -> None:
+    """Refuse positions, (n, d), of which some are the same."""
+    unique, counts = np.unique(points, axis=0, return_counts=True)
+    if len(unique) < len(points):
+        twice: Sequence[float] = unique[np.argmax(counts > 1)].tolist()
+        written = ", ".join(f"{value:g}" for value in twice)
+        raise ValueError(
+            f"{name} must be distinct, got {written} {counts.max()} times; remove the repeats"
+        )
 
 
 def _finite(name: str, value: Any) -> float:

@@ -55,17 +55,21 @@ def farthest_cell(
     first = first_free_cell(order, barred)
     if len(occupied) == 0:
         return first
-    squared = (2.0 * _distance_to_rim(space)) ** 2
-    for point in occupied:
-        np.minimum(squared, ((space.points - point) ** 2).sum(axis=1), out=squared)
+    metric = space.metrics[0]
+    points, taken, pitch = metric.of(space.points), metric.of(occupied), metric.pitch
+    if (metric.scale != 1.0).any():  # whole cells: ties are ties in any unit
+        points, taken, pitch = np.round(points / pitch, 6), np.round(taken / pitch, 6), 1.0
+    squared = (2.0 * _distance_to_rim(points, pitch)) ** 2
+    for point in taken:
+        np.minimum(squared, ((points - point) ** 2).sum(axis=1), out=squared)
     squared[barred] = -np.inf
     return int(order[np.argmax(squared[order])])
 
 
-def _distance_to_rim(space: Space) -> Array:
+def _distance_to_rim(points: Array, pitch: float) -> Array:
     """Return every cell's distance to the outline, half a pitch outside the outermost cells."""
-    lower, upper = space.bounds
+    lower, upper = points.min(axis=0), points.max(axis=0)
     axes = upper > lower
-    inside = np.minimum(space.points - lower, upper - space.points)[:, axes]
-    distance: Array = inside.min(axis=1) + 0.5 * space.pitch
+    inside = np.minimum(points - lower, upper - points)[:, axes]
+    distance: Array = inside.min(axis=1) + 0.5 * pitch
     return distance

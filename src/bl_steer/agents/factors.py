@@ -52,6 +52,7 @@ class GrowingFactors:
     ----------
     candidates : shape (C, d), in the axes' units.
     lengthscales, nuggets : shape (M,). Nuggets are noise variances over the amplitude.
+    scales : shape (M, d), factors that bring the axes to one unit; 1 by default.
     block : rows allocated at a time.
 
     Notes
@@ -68,6 +69,7 @@ class GrowingFactors:
         lengthscales: Tensor,
         nuggets: Tensor,
         kernel: KernelName,
+        scales: Tensor | None = None,
         block: int = BLOCK,
     ) -> None:
         self.candidates = candidates
@@ -76,8 +78,14 @@ class GrowingFactors:
         self.kernel = kernel
         self._block = block
         members, count = len(lengthscales), len(candidates)
-        # Members share lengthscales, and exp is the dear part of a kernel row.
-        self._distinct, self._which = torch.unique(lengthscales, return_inverse=True)
+        if scales is None:
+            scales = candidates.new_ones(members, candidates.shape[1])
+        # Members share metrics and lengthscales, and exp is the dear part of a kernel row.
+        self._scales, metric = torch.unique(scales, dim=0, return_inverse=True)
+        pairs, self._which = torch.unique(
+            torch.stack([metric.to(lengthscales), lengthscales], dim=1), dim=0, return_inverse=True
+        )
+        self._metric, self._distinct = pairs[:, 0].long(), pairs[:, 1]
         self.n_rows = 0
         self.n_labelled = 0
         self._X = candidates.new_zeros(block, candidates.shape[1])
@@ -184,7 +192,10 @@ class GrowingFactors:
         return solved.mT
 
     def _correlations(self, A: Tensor, B: Tensor) -> Tensor:
-        squared = (A[:, None, :] - B[None, :, :]).square().sum(-1)
+        apart = A[:, None, :] - B[None, :, :]
+        squared = (apart * self._scales[:, None, None, :]).square().sum(-1)
+        if len(self._scales) > 1:
+            squared = squared[self._metric]
         distinct = correlation(squared, self._distinct[:, None, None], self.kernel)
         return distinct[self._which]
 

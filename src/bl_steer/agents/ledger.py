@@ -252,10 +252,12 @@ class Ledger:
         position = [
             _number(point, name, number) if name in point else suggested[name] for name in suggested
         ]
-        if not np.abs(np.subtract(position, known.position)).max() <= self.space.pitch:
+        steps = self.space.steps
+        if not (np.abs(np.subtract(position, known.position)) <= steps).all():
+            pitch = ", ".join(f"{step:g}" for step in dict.fromkeys(steps.tolist()))
             raise ValueError(
                 f"the outcome of _id {known.id!r} must lie within a pitch "
-                f"({self.space.pitch:g}) of {_written(known.position)}, got {_written(position)}; "
+                f"({pitch}) of {_written(known.position)}, got {_written(position)}; "
                 "leave out _id for a point measured elsewhere"
             )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from math import prod
 from typing import Any, Self
 
@@ -16,7 +17,14 @@ import numpy as np
 import scipy  # it loads .spatial and .stats (1 s of a small job) when they are used
 from numpy.typing import ArrayLike, NDArray
 
-from bl_steer.agents.coordinates import AXIS_NAMES, MAX_POINTS, axis_values, coordinates
+from bl_steer.agents.coordinates import (
+    AXIS_NAMES,
+    axis_values,
+    check_count,
+    coordinates,
+    reject_duplicates,
+)
+from bl_steer.agents.scales import Metric, metrics_of, plain_metric, spacings
 from bl_steer.agents.zones import Zone, read_zones
 from bl_steer.protocols import Array
 
@@ -55,6 +63,8 @@ class Space:
     pitch: float
     forbidden: tuple[Zone, ...] = ()
     """Zones that must not be entered; see `Space.forbid`."""
+    scaled: bool = True
+    """Whether distances bring the axes to one unit; False as runs of earlier versions had it."""
     bounds: Array = field(init=False)
     """Shape (2, d): lower corner, upper corner, as BoTorch has it."""
     allowed: NDArray[np.bool_] = field(init=False)
@@ -90,9 +100,9 @@ class Space:
         """
         axes = _axes(x, y, z)
         for name, values in zip(AXIS_NAMES, axes, strict=False):
-            _reject_duplicates(f"{name} of a grid", values[:, None])
+            reject_duplicates(f"{name} of a grid", values[:, None])
         shape = tuple(len(values) for values in reversed(axes))
-        _check_count(prod(shape))
+        check_count(prod(shape))
         columns = np.meshgrid(*reversed(axes), indexing="ij")[::-1]
         steps = np.concatenate([np.diff(np.sort(values)) for values in axes])
         points = np.column_stack([column.ravel() for column in columns])
@@ -123,14 +133,14 @@ class Space:
                 f"{' and '.join(map(str, lengths))}; give one value of each per point, or use "
                 "Space.grid"
             )
-        _check_count(lengths[0])
+        check_count(lengths[0])
         points = np.column_stack(axes)
-        _reject_duplicates("scattered points", points)
+        reject_duplicates("scattered points", points)
         distances, _ = scipy.spatial.cKDTree(points).query(points, k=2)
         return cls(points=points, shape=None, pitch=float(np.median(distances[:, 1])))
 
     @classmethod
-    def from_dict(cls, saved: Mapping[str, Any]) -> Self:
+    def from_dict(cls, saved: Mapping[str, Any], *, scaled: bool = True) -> Self:
         """Return the space that `to_dict` described, or that a user wrote as JSON.
 
         Parameters
@@ -139,11 +149,9 @@ class Space:
             ``{"start": 0, "stop": 150, "num": 31}``, or ``{"start": 0, "stop": 150, "step": 5}``,
             ends included; ``scattered``: true for single points, false or absent for a grid;
             ``forbidden``: a list of zones as `forbid` takes them.
+        scaled : False for a run of an earlier version, see `Space.scaled`.
 
-        Raises
-        ------
-        ValueError
-            If the mapping has other keys or none, or its values make no space.
+        Raises ValueError where the mapping has other keys or none, or its values make no space.
 
         Examples
         --------
@@ -171,7 +179,7 @@ class Space:
         space = (cls.scattered if scattered else cls.grid)(
             *(axis_values(name, saved[name]) for name in names)
         )
-        return space.forbid(saved.get("forbidden", ()))
+        return replace(space, scaled=scaled).forbid(saved.get("forbidden", ()))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON-compatible data, for a run's start document.
@@ -197,10 +205,7 @@ class Space:
             ``{"polygon": [[x, y], …]}``, in the axes' units; on one and on three axes boxes, and
             circles, which are intervals and spheres there.
 
-        Raises
-        ------
-        ValueError
-            If one of them is no zone on these axes, or no point is left.
+        Raises ValueError where one of them is no zone on these axes, or no point is left.
 
         Examples
         --------
@@ -287,6 +292,21 @@ class Space:
     def __len__(self) -> int:
         return len(self.points)
 
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The ways to bring the axes to one unit, the likeliest first."""
+        if not self.scaled:
+            return (plain_metric(self.points, self.pitch),)
+        return metrics_of(self.points, self.shape)
+
+    @cached_property
+    def steps(self) -> Array:
+        """The smallest step along each axis, shape (d,); of scattered points what the pitch is."""
+        if not self.scaled:
+            return np.full(len(self.names), self.pitch)
+        metric, (smallest, _) = self.metrics[0], spacings(self.points, self.shape)
+        return np.where(smallest > 0.0, smallest, metric.pitch / metric.scale)
+
     @property
     def extent(self) -> float:
         """Length of the longest side of the bounding box, in the axes' units."""
@@ -299,14 +319,14 @@ class Space:
 
     def index_of(self, *position: float) -> int:
         """Return the index of the candidate nearest to (x, y, z); of equals, the lowest."""
-        offsets = self.points - np.array(position, dtype=np.float64)
+        offsets = (self.points - np.array(position, dtype=np.float64)) / self.steps
         return int(np.argmin((offsets**2).sum(axis=1)))
 
     def cell_of(self, *position: float) -> int | None:
         """Return the candidate that (x, y, z) falls on, within half a pitch; None between cells."""
         index = self.index_of(*position)
-        distance = float(np.abs(self.points[index] - position).max())
-        return index if distance <= 0.5 * self.pitch * (1 + 1e-9) else None
+        distances = np.abs(self.points[index] - position) / self.steps
+        return index if distances.max() <= 0.5 * (1 + 1e-9) else None
 
 
 def _axes(x: ArrayLike, y: ArrayLike | None, z: ArrayLike | None) -> list[Array]:
@@ -326,25 +346,3 @@ def _boustrophedon(order: NDArray[np.intp]) -> NDArray[np.intp]:
     paths = [_boustrophedon(part) for part in order]
     paths[1::2] = [path[::-1] for path in paths[1::2]]
     return np.concatenate(paths)
-
-
-def _check_count(n: int) -> None:
-    if n < 2:
-        raise ValueError(
-            f"a space must have at least 2 points, got {n}; widen the range or reduce the pitch"
-        )
-    if n > MAX_POINTS:
-        raise ValueError(
-            f"a space must have at most {MAX_POINTS} points, got {n}; narrow the range or widen "
-            "the pitch"
-        )
-
-
-def _reject_duplicates(name: str, points: Array) -> None:
-    unique, counts = np.unique(points, axis=0, return_counts=True)
-    if len(unique) < len(points):
-        twice: Sequence[float] = unique[np.argmax(counts > 1)].tolist()
-        written = ", ".join(f"{value:g}" for value in twice)
-        raise ValueError(
-            f"{name} must be distinct, got {written} {counts.max()} times; remove the repeats"
-        )

@@ -17,6 +17,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from botorch.acquisition.objective import PosteriorTransform
 from botorch.models.gpytorch import GPyTorchModel
@@ -32,6 +33,7 @@ from torch import Tensor
 
 from bl_steer.agents.factors import GrowingFactors, KernelName
 from bl_steer.agents.likelihood import RatioNoiseLikelihood
+from bl_steer.agents.scales import Metric
 
 __all__ = ["LENGTHSCALE_COUNT", "NUGGETS", "GridEnsembleGP"]
 
@@ -53,7 +55,8 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
     Parameters
     ----------
     candidates : shape (C, d), float64, in the axes' units.
-    pitch, extent : the shortest lengthscale, and the length whose quarter is the longest.
+    metrics : the ways to bring the axes to one unit (`bl_steer.agents.scales`), equally likely
+        beforehand; 24 members for each, with lengthscales from its pitch to a quarter of its extent
     kernel : "matern52" or "rbf".
 
     Notes
@@ -73,36 +76,37 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         self,
         candidates: Tensor,
         *,
-        pitch: float,
-        extent: float,
+        metrics: Sequence[Metric],
         kernel: KernelName,
         nuggets: Sequence[float] = NUGGETS,
     ) -> None:
-        longest = max(LONGEST_OF_EXTENT * extent, pitch)
-        scales = torch.logspace(
-            math.log10(pitch), math.log10(longest), LENGTHSCALE_COUNT, dtype=candidates.dtype
-        )
         noise = torch.tensor(nuggets, dtype=candidates.dtype)
-        lengthscales = scales.repeat_interleave(len(noise))
-        ratios = noise.repeat(len(scales))
+        ladders = [_ladder(metric, candidates.dtype) for metric in metrics]
+        lengthscales = torch.cat(ladders).repeat_interleave(len(noise))
+        ratios = noise.repeat(LENGTHSCALE_COUNT * len(metrics))
+        scales = torch.tensor(np.stack([metric.scale for metric in metrics])).to(candidates)
+        scales = scales.repeat_interleave(len(ratios) // len(metrics), dim=0)
         shape = torch.Size([len(ratios)])
         likelihood = GaussianLikelihood(batch_shape=shape, noise_constraint=GreaterThan(0.0))
         super().__init__(None, None, RatioNoiseLikelihood(likelihood))
+        d = candidates.shape[1]
         base = (
-            RBFKernel(batch_shape=shape)
+            RBFKernel(batch_shape=shape, ard_num_dims=d)
             if kernel == "rbf"
-            else MaternKernel(nu=2.5, batch_shape=shape)
+            else MaternKernel(nu=2.5, batch_shape=shape, ard_num_dims=d)
         )
         self.mean_module = ConstantMean(batch_shape=shape)
         self.covar_module = ScaleKernel(base, batch_shape=shape)
         self.to(candidates)
         self.requires_grad_(False)
-        base.lengthscale = lengthscales[:, None, None]
+        base.lengthscale = lengthscales[:, None, None] / scales[:, None, :]
         self.kernel: KernelName = kernel
         self.lengthscales = lengthscales
+        self.scales = scales
         self.nuggets = ratios
         self.candidates = candidates
-        middle = scales[[0, -1]].log().mean()
+        middles = torch.stack([ladder[[0, -1]].log().mean() for ladder in ladders])
+        middle = middles.repeat_interleave(len(ratios) // len(metrics))
         self.log_prior = -0.5 * ((lengthscales.log() - middle) / LOG_LENGTHSCALE_SD).square()
         self.eval()
         self._reset()
@@ -191,6 +195,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         self.factors = GrowingFactors(
             self.candidates,
             lengthscales=self.lengthscales,
+            scales=self.scales,
             nuggets=self.nuggets,
             kernel=self.kernel,
         )
@@ -224,3 +229,10 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
             self.covar_module.raw_outputscale_constraint.inverse_transform(self.amplitude_variance)
         )
         self.likelihood.noise = self.noise_variance[:, None]
+
+
+def _ladder(metric: Metric, dtype: torch.dtype) -> Tensor:
+    """Return the lengthscales of a metric, from its pitch to a share of its extent."""
+    longest = max(LONGEST_OF_EXTENT * metric.extent, metric.pitch)
+    ends = math.log10(metric.pitch), math.log10(longest)
+    return torch.logspace(*ends, LENGTHSCALE_COUNT, dtype=dtype)

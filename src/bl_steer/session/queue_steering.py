@@ -219,6 +219,7 @@ def steer_through_queue(
         "budget": budget,
         "grid": space.to_dict(),
         "noise_per_point": True,
+        "scales": True,
         "masks": True,
     }
     seen: list[FrameAxes] = []  # of the first frames

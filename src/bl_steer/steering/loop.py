@@ -319,12 +319,13 @@ def build_steering(
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
         ``grid`` as `Space.from_dict` takes it, and ``masks`` as `make_feature` does; without, as
-        in runs of earlier versions, each pattern is judged alone
+        in runs of earlier versions, each pattern is judged alone. ``scales``: whether axes of
+        unlike units are brought to one; without, as in runs of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
     seed = int(settings["seed"])
-    space = Space.from_dict(settings["grid"])
+    space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
     if agent is None:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
     target = str(settings["target"])

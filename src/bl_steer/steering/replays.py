@@ -144,7 +144,7 @@ def predicted_map(
     mean, sd : shape (n_cells,) each, counts; of the run's own model where its agent has one, else
         of the default agent's; NaN where there are too few outcomes for a model
     """
-    space = Space.from_dict(settings["grid"])
+    space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
     if len(outcomes) < MIN_OUTCOMES:
         unknown = np.full(len(space.points), np.nan)
         return unknown, unknown

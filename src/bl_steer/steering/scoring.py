@@ -36,7 +36,9 @@ class Score:
     """Length of the way from the first point to the last, in the axes' units."""
 
 
-def score(measured: Array, reported: Array, points: Array, truth: Array, *, reach: float) -> Score:
+def score(
+    measured: Array, reported: Array, points: Array, truth: Array, *, reach: float | Array
+) -> Score:
     """Score one search.
 
     Parameters
@@ -44,7 +46,8 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
     measured : shape (n, d), positions in the order of measurement
     reported : shape (d,), the spot that the search reports
     points, truth : shape (m, d) and (m,), the true map on its grid
-    reach : distance from A that counts as A, in the axes' units; the pitch
+    reach : distance from A that counts as A, in the axes' units, one for all or for each, (d,);
+        the pitch
 
     Examples
     --------
@@ -54,14 +57,14 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
     (2, 3, 15.0)
     """
     best = int(np.argmax(truth))
-    cells = _nearest(measured, points)
+    cells = _nearest(measured, points, reach)
     enough = truth[best] - (1.0 - SHARE) * abs(truth[best])  # of a negative maximum, too
     bright = truth[cells] >= enough
-    close = _distance(measured, points[best]) <= reach * (1 + 1e-9)
-    reported_cell = _nearest(reported[None], points)
+    close = _distance(measured, points[best], reach) <= 1 + 1e-9
+    reported_cell = _nearest(reported[None], points, reach)
     reported_is_A = bool(
         truth[reported_cell][0] >= enough
-        or _distance(reported[None], points[best])[0] <= reach * (1 + 1e-9)
+        or _distance(reported[None], points[best], reach)[0] <= 1 + 1e-9
     )
     n_to_found = _first(bright | close)
     return Score(
@@ -77,12 +80,15 @@ def score(measured: Array, reported: Array, points: Array, truth: Array, *, reac
     )
 
 
-def _nearest(positions: Array, points: Array) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    return np.array([np.argmin(_distance(points, position)) for position in positions])
+def _nearest(
+    positions: Array, points: Array, reach: float | Array
+) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
+    return np.array([np.argmin(_distance(points, position, reach)) for position in positions])
 
 
-def _distance(positions: Array, position: Array) -> Array:
-    return np.asarray(np.linalg.norm(positions - position, axis=1))
+def _distance(positions: Array, position: Array, reach: float | Array) -> Array:
+    """Return distances in units of the reach, (n,)."""
+    return np.asarray(np.linalg.norm((positions - position) / reach, axis=1))
 
 
 def _first(hits: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> int | None:

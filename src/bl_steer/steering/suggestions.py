@@ -79,7 +79,7 @@ def _check_position(name: str, point: Point, space: Space | None) -> None:
         if space is None:
             continue
         low, high = space.bounds[:, column]
-        slack = 1e-9 * space.extent  # of an optimiser that ends on the edge
+        slack = 1e-9 * max(abs(low), abs(high))  # of an optimiser that ends on the edge
         if not low - slack <= float(value) <= high + slack:
             raise SuggestionError(
                 f"{axis} of a point of the agent {name} must lie in the grid, {low:g} … {high:g}, "

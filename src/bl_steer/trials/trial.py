@@ -134,7 +134,7 @@ def steer(
             np.array([hotspot.best_x, hotspot.best_y]),
             space.points,
             truth,
-            reach=space.pitch,
+            reach=space.steps,
         ),
         beam_time_s=beamline.clock.elapsed_s - started,
         grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),

@@ -11,6 +11,7 @@ from numpy.testing import assert_allclose
 from scipy.integrate import quad
 
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement, log_expected_improvement
+from bl_steer.agents.scales import plain_metric
 from bl_steer.agents.surrogate import GridEnsembleGP
 
 
@@ -67,7 +68,8 @@ def test_log_ei_follows_its_asymptote() -> None:
 def _model() -> GridEnsembleGP:
     axis = torch.arange(0.0, 50.0, 5.0, dtype=torch.float64)
     candidates = torch.cartesian_prod(axis, axis)
-    model = GridEnsembleGP(candidates, pitch=5.0, extent=45.0, kernel="rbf")
+    metrics = [plain_metric(candidates.numpy(), 5.0)]
+    model = GridEnsembleGP(candidates, metrics=metrics, kernel="rbf")
     X = candidates[[3, 17, 44, 60, 71, 88]]
     model.condition(X, torch.exp(-((X - 20.0) ** 2).sum(1) / 200))
     return model

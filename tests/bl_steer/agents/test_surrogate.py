@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from bl_steer.agents.factors import GrowingFactors, KernelName, correlation
+from bl_steer.agents.scales import plain_metric
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.protocols import Array
 
@@ -28,7 +29,8 @@ def _data(n: int, *, seed: int = 0, off_grid: int = 0) -> tuple[torch.Tensor, to
 
 
 def _model(kernel: KernelName = "rbf", nuggets: tuple[float, ...] = NUGGETS) -> GridEnsembleGP:
-    return GridEnsembleGP(CANDIDATES, pitch=5.0, extent=55.0, kernel=kernel, nuggets=nuggets)
+    metrics = [plain_metric(CANDIDATES.numpy(), 5.0)]
+    return GridEnsembleGP(CANDIDATES, metrics=metrics, kernel=kernel, nuggets=nuggets)
 
 
 def _dense_correlation(A: Array, B: Array, lengthscale: float, kernel: KernelName) -> Array:

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bl_steer import runs
 from bl_steer.agents import AGENT_NAMES, Space, SpaceExhausted, make_agent
 from bl_steer.agents.ledger import MAX_INVALID
+from bl_steer.agents.scales import of_unlike_units
 from bl_steer.analysis import advice
 from bl_steer.analysis.advice.checks import N_START, checked_points, value_name, warnings_for
 from bl_steer.analysis.advice.subset import most_learnt, spread_out
@@ -52,7 +53,7 @@ class AdviceParams(BaseModel):
         gt=0,
         allow_inf_nan=False,
         description="Distance of the places to choose from, in the unit of x and y; a thirtieth "
-        "of the longer side by default",
+        "of the longer side by default, or of each where one is more than ten times the other",
     )
     method: Literal["bayesian", "sobol", "random"] = Field(
         "bayesian",
@@ -77,7 +78,7 @@ class SteeringAdvice:
     """
 
     name: ClassVar[str] = "advise"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = AdviceParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -154,15 +155,18 @@ def _space(points: Mapping[str, Array], params: AdviceParams) -> Space:
             f"points must span an area, got x from {low[0]:g} to {high[0]:g} and y from "
             f"{low[1]:g} to {high[1]:g}; measure its corners first"
         )
-    pitch = params.pitch or float((high - low).max()) / CELLS
-    counts = np.floor((high - low) / pitch * (1 + 1e-9)).astype(int) + 1
+    side = high - low
+    pitch = np.full(2, params.pitch or float(side.max()) / CELLS)
+    if params.pitch is None and of_unlike_units(side):
+        pitch = side / CELLS
+    counts = np.floor(side / pitch * (1 + 1e-9)).astype(int) + 1
     if counts.prod() > MAX_CELLS or counts.prod() < 2:
         raise ValueError(
             f"the pitch must give 2 to {MAX_CELLS} places, got {counts[0]} x {counts[1]} with "
-            f"{pitch:g}; choose another"
+            f"{pitch.max():g}; choose another"
         )
-    first = low + 0.5 * np.maximum(high - low - pitch * (counts - 1), 0.0)
-    return Space.grid(*(first[axis] + pitch * np.arange(counts[axis]) for axis in (0, 1)))
+    first = low + 0.5 * np.maximum(side - pitch * (counts - 1), 0.0)
+    return Space.grid(*(first[i] + pitch[i] * np.arange(counts[i]) for i in (0, 1)))
 
 
 def _learnt(
@@ -172,7 +176,8 @@ def _learnt(
     if params.method != "bayesian":
         return np.ones(len(points["x"]), bool)
     best, _ = brightest(sign * points["value"], points["noise_ratio"])
-    return spread_out(points, most_learnt(len(space)), best)
+    scale = space.metrics[0].scale
+    return spread_out(points, most_learnt(len(space)), best, scale=scale)
 
 
 def _trained(

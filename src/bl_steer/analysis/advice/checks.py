@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.agents import Space
+from bl_steer.agents.scales import of_unlike_units
 from bl_steer.protocols import Array, Inputs, Table
 
 __all__ = ["N_START", "checked_points", "value_name", "warnings_for"]
@@ -77,11 +78,34 @@ def warnings_for(
             f"The map was learnt from {learnt.sum()} of the {len(learnt)} points, spread over the "
             f"area: more would take too long for {len(space)} places. All count as measured."
         )
+    yield from _degenerate(points, space)
     yield from _exhausted(len(suggestions["x"]), n_points, space)
 
 
+def _degenerate(points: Mapping[str, Array], space: Space) -> Iterator[str]:
+    """Say where axes have units of their own, and where there is one row or column of places."""
+    spans = {key: (float(points[key].min()), float(points[key].max())) for key in ("x", "y")}
+    written = " and ".join(
+        f"{key} from {low:.4g} to {high:.4g}" for key, (low, high) in spans.items()
+    )
+    if of_unlike_units(np.ptp(space.bounds, axis=0) + space.steps):
+        yield (
+            f"Points have {written}: the axes are taken to have units of their own, and distances "
+            "are counted in steps of the places to choose from."
+        )
+    if space.shape is not None and min(space.shape) == 1:
+        row, axis = ("row", "y") if space.shape[0] == 1 else ("column", "x")
+        low, high = spans[axis]
+        yield (
+            f"The places to choose from lie in one {row}, for {axis} spans {high - low:.4g}, less "
+            f"than a pitch of {space.pitch:.4g}: suggestions differ in one coordinate alone. Give "
+            "a smaller pitch."
+        )
+
+
 def _exhausted(n_suggested: int, n_points: int, space: Space) -> Iterator[str]:
-    candidates = f"places to choose from, {space.pitch:.4g} apart"
+    apart = " and ".join(f"{step:.4g}" for step in dict.fromkeys(space.steps.tolist()))
+    candidates = f"places to choose from, {apart} apart"
     if not n_suggested:
         yield (
             f"Nothing is left to suggest: all of the {len(space)} {candidates}, were measured "

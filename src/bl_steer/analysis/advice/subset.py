@@ -30,7 +30,9 @@ def most_learnt(n_candidates: int) -> int:
     return min(MOST_POINTS, int((MOST_WORK / n_candidates) ** 0.5))
 
 
-def spread_out(points: Mapping[str, Array], count: int, first: int) -> NDArray[np.bool_]:
+def spread_out(
+    points: Mapping[str, Array], count: int, first: int, *, scale: Array
+) -> NDArray[np.bool_]:
     """Return which points to learn from, booleans (n,): the first, then the farthest from all.
 
     Whatever their values: a choice of high ones would make noise look like hills.
@@ -40,8 +42,9 @@ def spread_out(points: Mapping[str, Array], count: int, first: int) -> NDArray[n
     points : ``x`` and ``y``, (n,)
     count : how many to choose
     first : index of the point that is chosen in any case
+    scale : shape (2,), factors that bring the axes to one unit
     """
-    xy = np.column_stack([points["x"], points["y"]])
+    xy = np.column_stack([points["x"], points["y"]]) * scale
     chosen = np.zeros(len(xy), bool)
     distance = np.full(len(xy), np.inf)
     latest = first

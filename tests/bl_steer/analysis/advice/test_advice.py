@@ -145,3 +145,23 @@ def test_a_grid_that_is_measured_throughout_leaves_nothing_to_suggest_and_says_s
     inputs = Inputs({key: column[others] for key, column in inputs.arrays.items()})
     result = SteeringAdvice().run(inputs, AdviceParams(method=method, pitch=1.0))
     assert "Only 1 of 5 points are suggested" in result.warnings[0]
+
+
+def test_axes_of_unlike_units_are_advised_alike_and_the_user_is_told() -> None:
+    inputs = points()
+    in_mm = Inputs({**inputs.arrays, "y": inputs.arrays["y"] * 1e-3})
+    square = Inputs({**inputs.arrays, "y": inputs.arrays["y"] * 5 / 3})
+    mixed, same = (SteeringAdvice().run(i, AdviceParams()) for i in (in_mm, square))
+    assert mixed.arrays["expected"].shape == (31, 31)
+    away = mixed.tables["suggestions"]["y"] * 1e3 - PEAK[1]
+    assert np.hypot(mixed.tables["suggestions"]["x"] - PEAK[0], away).min() < 5.0
+    assert any("units of their own" in text for text in mixed.warnings)
+    assert not any("units of their own" in text for text in same.warnings)
+
+
+def test_candidates_in_one_row_are_told() -> None:
+    inputs = points()
+    flat = Inputs({**inputs.arrays, "y": inputs.arrays["y"] * 1e-3})
+    result = SteeringAdvice().run(flat, AdviceParams(pitch=5.0))
+    assert len(set(result.tables["suggestions"]["y"])) == 1
+    assert any("lie in one row, for y spans" in text for text in result.warnings)
