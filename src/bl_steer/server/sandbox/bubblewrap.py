@@ -11,6 +11,17 @@ import bl_steer
 
 __all__ = ["JOB", "bubblewrap_command", "plain_environment"]
 
+MACHINE_CODE = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "NPY_DISABLE_CPU_FEATURES",
+    "NPY_ENABLE_CPU_FEATURES",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
+    "OPENBLAS_L2_SIZE",
+)
+
 JOB = Path("/job")
 """Where a sandboxed program finds what it was given: ``/job/out`` is the folder to write."""
 TMP = 64 * 2**20
@@ -68,9 +79,14 @@ def _library_folders() -> list[Path]:
 
 
 def plain_environment(home: Path, more: Mapping[str, str] | None) -> dict[str, str]:
-    """Return the few variables that a sandboxed program gets."""
+    """Return the few variables that a sandboxed program gets.
+
+    Those by which numerical libraries choose their machine code are the server's own: it decides
+    over the last bits, and a result must be that of the same analysis outside.
+    """
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")
     return {
+        **{name: os.environ[name] for name in MACHINE_CODE if name in os.environ},
         **dict.fromkeys(threads, "1"),
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(home),

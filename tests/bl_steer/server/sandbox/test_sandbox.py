@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -185,6 +186,19 @@ print(len([p for p in os.listdir('/proc') if p.isdigit()]) < 5)
     assert "DONE" not in lines
     assert lines[-3:] == ["data", "False 65534 ['in', 'out']", "True"]
     assert (tmp_path / "out" / "mine").read_text() == "x"
+
+
+@needs_sandbox
+def test_numbers_are_computed_by_the_machine_code_that_the_server_uses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Nehalem")
+    monkeypatch.setenv("SECRET_OF_THE_SERVER", "-")
+    code = "import json, os; json.dump(dict(os.environ), open('seen', 'w'))"
+    assert run(code, tmp_path / "out").cause == "ok"
+    seen = json.loads((tmp_path / "out" / "seen").read_text())
+    assert seen["OPENBLAS_CORETYPE"] == "Nehalem"
+    assert "SECRET_OF_THE_SERVER" not in seen
 
 
 @needs_sandbox
