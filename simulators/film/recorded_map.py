@@ -1,8 +1,8 @@
 """A map that was measured somewhere, replayed as a sample: look up instead of compute.
 
 The same interface as `simulators.film.sige_film.SigeFilm`, over the arrays of an .npz file: x, y
-and ``patterns`` or ``map``, on a regular grid (2-D) or scattered (1-D). `bl_steer.files.maps` reads
-and checks the file.
+and ``patterns`` or ``map``, on a regular grid or scattered. `bl_steer.files.maps` reads and checks
+the file.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from scipy.spatial import KDTree
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.maps import checked_clip, checked_stride, read_map
+from bl_steer.files.regular_grid import in_order, regular_grid
 from bl_steer.protocols import Array
 from simulators.film.sample import check_exposure, checked_places
 
@@ -24,8 +25,6 @@ __all__ = ["Interpolation", "RecordedMap"]
 
 Interpolation = Literal["nearest", "linear"]
 MIN_POINTS = 4
-GRID_TOLERANCE = 0.01
-"""Deviation from an evenly spaced grid, in pitches, up to which points count as one."""
 
 
 class RecordedMap:
@@ -81,8 +80,12 @@ class RecordedMap:
                 f"axes must have the frames' shape {frames.shape[-2:]}, got {self.axes.shape}; "
                 "give one coordinate for each row and column"
             )
-        self._shape, order = _grid_order(columns, rows)
-        self._x, self._y = columns.ravel()[order], rows.ravel()[order]
+        x, y = columns.ravel(), rows.ravel()
+        self._shape, order = None, in_order(x, y)
+        if grid := regular_grid(x, y):
+            self._shape, order = (len(grid.y), len(grid.x)), grid.order.ravel()
+            x[order], y[order] = (axis.ravel() for axis in np.meshgrid(grid.x, grid.y))
+        self._x, self._y = x[order], y[order]
         self._frames = frames.reshape(-1, *frames.shape[-2:])[order]
         self._lookup = self._build_lookup()
 
@@ -139,7 +142,10 @@ class RecordedMap:
 
     @property
     def grid(self) -> tuple[Array, Array]:
-        """Coordinates of the recorded points, each (n,), in `unit`; x first on a grid."""
+        """Coordinates of the points, each (n,), in `unit`, by y and then x, ascending.
+
+        Whatever the order in which they were recorded.
+        """
         return self._x.copy(), self._y.copy()
 
     @property
@@ -224,22 +230,3 @@ def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Ar
     # A number is a frame of (1, 1), a spectrum one of (1, C).
     frame_shape = (1, 1, *values.shape[x.ndim :])[-2:]
     return x.astype(float), y.astype(float), values.reshape(*x.shape, *frame_shape)
-
-
-def _grid_order(x: Array, y: Array) -> tuple[tuple[int, int] | None, NDArray[np.intp]]:
-    """Return the shape (n_y, n_x) of a regular grid, and the order that runs along x first."""
-    order: NDArray[np.intp] = np.arange(x.size).reshape(x.shape)
-    for columns, rows, index in ((x, y, order), (x.T, y.T, order.T)):
-        if x.ndim == 2 and _evenly_spaced(columns) and _evenly_spaced(rows.T):
-            return (index.shape[0], index.shape[1]), index.ravel()
-    return None, order.ravel()
-
-
-def _evenly_spaced(columns: Array) -> bool:
-    """Return whether all rows hold the same, evenly spaced positions."""
-    first = columns[0]
-    if len(first) == 1:
-        return bool(np.ptp(columns) == 0.0)
-    pitch = (first[-1] - first[0]) / (len(first) - 1)
-    even = first[0] + pitch * np.arange(len(first))
-    return bool(pitch != 0.0 and np.abs(columns - even).max() <= GRID_TOLERANCE * abs(pitch))

@@ -91,9 +91,11 @@ def plot_map(
             marker="s",
         )
     else:
-        x, y = (space.points[:, i].reshape(space.shape) for i in (0, 1))
+        x, y = (space.axis(axis) for axis in space.names)
+        along_x, along_y = np.argsort(x), np.argsort(y)  # a grid may be in any order
+        mesh = values.reshape(space.shape)[np.ix_(along_y, along_x)]
         drawn = ax.pcolormesh(
-            x, y, values.reshape(space.shape), cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
+            x[along_x], y[along_y], mesh, cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
         )
     if known:
         beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape

@@ -74,7 +74,8 @@ def test_scattered_points_have_no_grid_shape(tmp_path):
     assert sample.grid_shape is None
     assert sample.unit == "um"
     assert sample.axes.shape == (1, 1)
-    np.testing.assert_array_equal(sample.rates(*sample.grid).ravel(), values)
+    np.testing.assert_array_equal(sample.rates(x, y).ravel(), values)
+    np.testing.assert_array_equal(sample.rates(*sample.grid).ravel(), values[np.argsort(y)])
 
 
 def test_scattered_frames_are_told_from_a_grid_of_spectra(tmp_path):
