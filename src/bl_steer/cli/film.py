@@ -62,6 +62,8 @@ def _map_film(arguments: argparse.Namespace) -> Any:
     print("over the map: median, its spread (half the middle 68 %), error of a point (1 sd)")
     for peak in report["peaks"]:
         print(f"  peak {peak['peak']}: {peak['n_points']} points, {peak['counts']:.4g} counts")
+        if peak["chi2"] == peak["chi2"]:  # not NaN
+            print(f"    χ² of its places {peak['chi2']:.2f} (1 where maps and assumptions agree)")
         for name, label in SHOWN.items():
             if peak[f"{name}_error"] == peak[f"{name}_error"]:  # not NaN
                 values = (peak[name], peak[f"{name}_spread"], peak[f"{name}_error"])

@@ -91,6 +91,11 @@ class FilmStates:
     misfit: Array
     free: int
 
+    @property
+    def chi2(self) -> Array:
+        """The misfit over `free`, (n,): 1 where peaks and assumptions agree, NaN without any."""
+        return self.misfit / self.free if self.free else np.full(len(self.misfit), np.nan)
+
 
 def positions(states: Array, reflections: Sequence[Reflection]) -> Array:
     """Return q_par, q_perp and q across the plane, (n, m, 3), 1/Å, of m reflections.

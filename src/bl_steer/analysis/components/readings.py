@@ -106,14 +106,26 @@ def readings_of(values: Array, axes: FrameAxes) -> Readings:
     Parameters
     ----------
     values : shape (n, n_pixels); NaN where nothing was measured
+
+    Raises
+    ------
+    ValueError
+        When nothing is left of a point.
     """
     frames = np.maximum(values, 0.0).reshape(-1, *axes.shape)
     bad = find_bad_pixels(frames)
     zingers = find_zingers(frames)
     total = float(np.nansum(frames))
     left_out = float(np.nansum(frames[zingers | bad.hot])) / total if total > 0 else 0.0
+    left = np.where(zingers | ~bad.usable, np.nan, frames).reshape(values.shape)
+    empty = np.flatnonzero(np.isnan(left).all(axis=1))
+    if len(empty):
+        raise ValueError(
+            f"patterns must hold finite numbers, got point {empty[0]} without any but in bad "
+            "pixels; leave out the points of dead frames"
+        )
     return Readings(
-        np.where(zingers | ~bad.usable, np.nan, frames).reshape(values.shape),
+        left,
         int((bad.hot | bad.dead).sum()),
         int(zingers.sum()),
         left_out,

@@ -40,7 +40,7 @@ class FilmMap:
     """
 
     name: ClassVar[str] = "film"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = FilmParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -88,8 +88,9 @@ class FilmMap:
             tables = film.film_tables(x, y, fits, told, params.significance)
         report(steps, steps)
         unit = str(inputs.metadata.get("unit", "um"))
-        warnings = [*inputs.notes, *notes, *film.fit_warnings(maps, fits, told, params)]
-        warnings += film.faint_peaks(tables["peaks"], params.significance)
+        places = np.column_stack([x, y])
+        warnings = [*inputs.notes, *notes, *film.fit_warnings(maps, fits, told, places, params)]
+        warnings += film.faint_peaks(tables["points"], fits, params.significance)
         residual = film.mean_residuals(maps, fits)
         return AnalysisResult(
             tables=tables,

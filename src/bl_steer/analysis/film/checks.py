@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations
 
 import numpy as np
 
 from bl_steer.analysis.components.readings import measured, what_is_no_count
+from bl_steer.analysis.film.agreement import agreement_notes
 from bl_steer.analysis.film.expected import place_of
-from bl_steer.analysis.film.map_fit import MapFit
+from bl_steer.analysis.film.map_fit import MapFit, mean_residuals
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
 from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import suffix
@@ -26,6 +28,9 @@ UNEVEN = 0.01
 """Of a step, by which pixels may be out of their places."""
 MISALIGNED_DEG = 0.01
 WRONG_MODEL = 0.02
+FAR_OFF = 0.2
+"""Error of the model above which the fit describes something else."""
+TOGETHER = 1.5
 LOPSIDED = 0.003
 """In x, between a peak's centroid and its maximum."""
 
@@ -131,12 +136,24 @@ def _checked_patterns(inputs: Inputs, arrays: dict[str, Array], end: str, axes: 
 
 
 def fit_warnings(
-    maps: Sequence[MapOfPatterns], fits: Sequence[MapFit], told: Told, params: FilmParams
+    maps: Sequence[MapOfPatterns],
+    fits: Sequence[MapFit],
+    told: Told,
+    places: Array,
+    params: FilmParams,
 ) -> list[str]:
-    """Say what is not told, what was assumed, and how far the errors hold."""
+    """Say what is not told, what was assumed, whether maps agree, and how far the errors hold.
+
+    Parameters
+    ----------
+    places : shape (n, 2), x and y of the points
+    """
     texts = list(told.sentences)
     if told.assumed:
-        texts.append(f"assumed: {written_assumptions(told.assumed)}; the errors hold if that does")
+        tested = "" if told.states[0].free else ", which these maps cannot test (χ² is NaN)"
+        texts.append(
+            f"assumed: {written_assumptions(told.assumed)}; the errors hold if that does{tested}"
+        )
     if not params.substrate:
         texts.append(
             "the zero of the angles is not checked on a substrate: .01° is worth .009 in R and "
@@ -152,21 +169,62 @@ def fit_warnings(
         if fit.peaks.model_error > WRONG_MODEL:
             texts.append(
                 f"{name}the patterns deviate from the fit by {100 * fit.peaks.model_error:.0f} % "
-                "beyond their noise, which is in the errors; look at the figure of the fits"
+                f"beyond their noise, which is in the errors{_where(maps[number - 1], fit)}; look "
+                "at the figure of the fits"
             )
+        texts += [f"{name}{text}" for text in _one_peak_twice(fit)]
         texts += [f"{name}{text}" for text in _lopsided(fit, told, number - 1)]
+    return texts + agreement_notes(fits, told, places, params.significance)
+
+
+def _where(one: MapOfPatterns, fit: MapFit) -> str:
+    """Say where a fit that is far off leaves the most."""
+    if fit.peaks.model_error <= FAR_OFF:
+        return ""
+    left = mean_residuals([one], [fit])[0].ravel()
+    q = one.pixels.mesh()[int(np.abs(left).argmax())]
+    return (
+        f": it does not describe them, least at q_par {q[0]:.4f}, q_perp {q[1]:.4f} 1/Å, where a "
+        "peak may be that is not named (--peaks), the substrate's, if it was left out, or one "
+        "narrower than a pixel"
+    )
+
+
+def _one_peak_twice(fit: MapFit) -> Iterator[str]:
+    """Say which peaks lie within each other's width."""
+    places, shapes = fit.peaks.position, fit.peaks.shapes
+    sizes = [float(np.linalg.det(shape.covariance)) ** 0.25 for shape in shapes]
+    for k, other in combinations(range(places.shape[1]), 2):
+        apart = float(np.median(np.linalg.norm(places[:, k] - places[:, other], axis=1)))
+        width = 0.5 * (sizes[k] + sizes[other])
+        if apart < TOGETHER * width:
+            yield (
+                f"peaks {k} and {other} lie {apart:.4f} 1/Å apart, {apart / width:.1f} of their "
+                "standard deviations: they may be one, whose counts they share at will; name it "
+                "once (--peaks)"
+            )
+
+
+def faint_peaks(points: Table, fits: Sequence[MapFit], significance: float) -> list[str]:
+    """Say which peaks are not clear, so that nothing is told by them, and why."""
+    wrong = max(fit.peaks.model_error for fit in fits)
+    remedy = "count longer"
+    if wrong > FAR_OFF:
+        remedy = (
+            f"most of it is the fit's, which is off by {100 * wrong:.0f} %: correct that first, or "
+            "leave out the cells around a substrate peak narrower than a pixel (--no-substrate)"
+        )
+    texts = []
+    for k in np.unique(points["peak"]):
+        own = points["peak"] == k
+        faint = int((points["reason"][own] != "").sum())
+        if faint:
+            at = "any point" if faint == own.sum() else f"{faint} points of {own.sum()} (NaN)"
+            texts.append(
+                f"peak {k} tells no film at {at}: its counts are less than {significance:g} times "
+                f"their error there; look at the figure of the fits; {remedy}"
+            )
     return texts
-
-
-def faint_peaks(peaks: Table, significance: float) -> list[str]:
-    """Say which peaks are clear at no point, so that nothing is told by them."""
-    return [
-        f"peak {k} tells no film at any point: its counts are less than {significance:g} times "
-        "their error everywhere; look at the figure of the fits, count longer, or leave out the "
-        "cells around a substrate peak that is narrower than a pixel (--no-substrate)"
-        for k, n in zip(peaks["peak"].tolist(), peaks["n_points"].tolist(), strict=True)
-        if not n
-    ]
 
 
 def _lopsided(fit: MapFit, told: Told, number: int) -> Iterator[str]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from bl_steer.analysis.film.expected import place_of
+from bl_steer.analysis.film.expected import WIDTH, place_of
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns
 from bl_steer.analysis.film.params import FilmParams
+from bl_steer.analysis.film.starting import turn_of_substrate, turned
 from bl_steer.analysis.film.told import Told, film_from
 from bl_steer.analysis.film.whole_pattern import PatternFit, fit_patterns
 from bl_steer.analysis.film.written import assumed_from_text
@@ -18,8 +19,9 @@ from bl_steer.protocols import Array
 
 __all__ = ["MapFit", "film_told", "fit_map", "mean_residuals"]
 
-WIDTH = 0.0018
-"""Standard deviation of a peak to begin with, of the length of its q."""
+STANDS_OUT = 7.0
+"""Standard deviations of its counts, of all points together, by which the substrate's peak must be
+there: the tails of a film's peaks gave up to 3.6 where there was none."""
 
 
 @dataclass(frozen=True)
@@ -47,17 +49,28 @@ def fit_map(
     Parameters
     ----------
     expected : shape (K, 2), x and R of the film's peaks
+
+    Raises
+    ------
+    ValueError
+        When the substrate's peak is asked for, and not in the map.
     """
     still = place_of(np.array([[0.0, 1.0]]), reflection)[0]
     start = place_of(expected, reflection)
+    turn = turn_of_substrate(one.mean, one.pixels, still) if params.substrate else 0.0
+    begin = turned(still, turn)
+    if params.substrate:
+        _check_reach(one, begin, reflection)
     peaks = fit_patterns(
         one.patterns,
         one.axes,
-        start,
-        substrate=still if params.substrate else None,
+        turned(start, turn),
+        substrate=begin if params.substrate else None,
         width=WIDTH * float(np.linalg.norm(start[0])),
         are_counts=one.is_counted,
     )
+    if params.substrate:
+        _check_substrate(peaks, reflection)
     peaks = _with_sides(peaks)
     model = peaks.expected * one.unit[:, None]
     if not one.is_counted:
@@ -102,6 +115,29 @@ def mean_residuals(maps: Sequence[MapOfPatterns], fits: Sequence[MapFit]) -> Arr
         measured = np.maximum(np.isfinite(left).sum(axis=0), 1)
         images.append((np.nansum(left, axis=0) / measured).reshape(one.axes.shape))
     return np.stack(images)
+
+
+def _check_reach(one: MapOfPatterns, still: Array, reflection: Reflection) -> None:
+    """Refuse a map that ends before the substrate's peak."""
+    pixel = one.pixels.to_pixels(still)
+    if (pixel < 0).any() or (pixel > one.pixels.last).any():
+        raise ValueError(
+            f"the substrate's {reflection} must lie in the map, or its angles have no zero, got "
+            f"q_par {still[0]:.4f}, q_perp {still[1]:.4f} 1/Å beyond its edge; reduce a larger "
+            "part of q, or take --no-substrate (substrate=False)"
+        )
+
+
+def _check_substrate(peaks: PatternFit, reflection: Reflection) -> None:
+    """Refuse a map in which no peak of the substrate stands out: another would be aligned on."""
+    counts = float(peaks.substrate_counts.sum())
+    error = float(np.sqrt(np.square(peaks.substrate_error).sum()))
+    if not counts > STANDS_OUT * error:
+        raise ValueError(
+            f"the substrate's {reflection} must stand out of the map by {STANDS_OUT:g} standard "
+            f"deviations of its counts, got {counts:.3g} ± {error:.2g}: q would be aligned on "
+            "something else; take --no-substrate (substrate=False), or count longer"
+        )
 
 
 def _with_sides(peaks: PatternFit) -> PatternFit:

@@ -4,17 +4,68 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bl_steer.analysis.film.pattern_model import FLOOR, PatternModel, Patterns
+from bl_steer.analysis.film.pixels import PixelLattice
 from bl_steer.protocols import Array
 
-__all__ = ["TURNS_DEG", "start_params"]
+__all__ = ["TURNS_DEG", "start_params", "turn_of_substrate", "turned"]
 
 TURNS_DEG = np.linspace(-0.75, 0.75, 11)
 """Tilts that are tried."""
 STRETCHES = np.array([1.0, 0.998, 1.002])
 """Lengths of q that are tried, relative to the expected one."""
 SWEEPS = 2
+FURTHEST_DEG = 1.5
+"""Zero of the angles that is looked for."""
+NEAR = 2.0
+"""Pixels within which the substrate's peak needs not be looked for."""
+FAR_FROM_CIRCLE = 0.0025
+"""Of the length of q."""
+OUTSHINES = 1.5
+"""Factor by which a peak elsewhere must be brighter than where it is expected."""
+MUCH = 0.1
+"""Of the brightness of a peak elsewhere: one that is where it is expected stays."""
+
+
+def turned(q: Array, angle: Array | float) -> Array:
+    """Return q_par and q_perp (…, 2) turned about the origin, as a tilt leans by `angle`, radians;
+    one q may have many angles."""
+    c, s = np.cos(angle), np.sin(angle)
+    return np.stack([q[..., 0] * c + q[..., 1] * s, q[..., 1] * c - q[..., 0] * s], axis=-1)
+
+
+def turn_of_substrate(mean: Array, pixels: PixelLattice, still: Array) -> float:
+    """Return by which angle, in radians, the substrate's peak is off, as a tilt leans; 0 if it is
+    about where it is expected, or nowhere.
+
+    Parameters
+    ----------
+    mean : shape (n_pixels,), the mean pattern
+    still : shape (2,), q_par and q_perp of the peak, 1/Å
+
+    Notes
+    -----
+    A wrong zero of the angles turns all peaks about the origin: the brightest local maximum on the
+    substrate's circle is it, unless there is one where it is expected.
+    """
+    image = ndimage.gaussian_filter(np.nan_to_num(mean).reshape(pixels.shape), 1.0)
+    tops = (image == ndimage.maximum_filter(image, 3)).ravel()
+    q = pixels.mesh()
+    length = float(np.linalg.norm(still))
+    turns = np.arctan2(q[:, 0], q[:, 1]) - np.arctan2(still[0], still[1])
+    on_circle = np.abs(np.linalg.norm(q, axis=1) / length - 1.0) < FAR_FROM_CIRCLE
+    tops &= on_circle & (np.abs(np.degrees(turns)) < FURTHEST_DEG)
+    if not tops.any():
+        return 0.0
+    above = image.ravel() - np.percentile(image, 20)
+    best = int(np.where(tops, above, 0.0).argmax())
+    away = np.linalg.norm(pixels.to_pixels(q) - pixels.to_pixels(still), axis=1)
+    if above[tops & (away <= NEAR)].max(initial=0.0) > MUCH * above[best]:
+        return 0.0
+    ordinary = max(float(above[away.argmin()]), 0.0) + float(np.median(np.abs(above)))
+    return float(turns[best]) if above[best] > OUTSHINES * ordinary else 0.0
 
 
 def start_params(model: PatternModel, patterns: Patterns, expected: Array) -> Array:
@@ -69,15 +120,8 @@ def start_params(model: PatternModel, patterns: Patterns, expected: Array) -> Ar
 
 def _candidates(centre: Array, model: PatternModel) -> Array:
     """Return columns and rows (n, 2), turned and stretched about the origin, in the frame."""
-    turn = np.radians(TURNS_DEG)
-    turned = np.stack(
-        [
-            centre[0] * np.cos(turn) + centre[1] * np.sin(turn),
-            centre[1] * np.cos(turn) - centre[0] * np.sin(turn),
-        ],
-        axis=-1,
-    )
-    places = model.pixels.to_pixels((STRETCHES[:, None, None] * turned).reshape(-1, 2))
+    places = turned(centre, np.radians(TURNS_DEG))
+    places = model.pixels.to_pixels((STRETCHES[:, None, None] * places).reshape(-1, 2))
     return np.clip(places, 0.0, model.pixels.last)
 
 

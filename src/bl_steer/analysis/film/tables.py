@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.film.agreement import clear_points
 from bl_steer.analysis.film.map_fit import MapFit
 from bl_steer.analysis.film.recorded import suffix
 from bl_steer.analysis.film.told import Told
@@ -48,7 +49,6 @@ def _peak_rows(
 ) -> dict[str, NDArray[Any]]:
     """Return a peak's rows; NaN in the film's columns where the peak is too faint."""
     rows: dict[str, NDArray[Any]] = {"x": x, "y": y, "peak": np.full(len(x), k)}
-    clear = np.ones(len(x), dtype=bool)
     for number, fit in enumerate(fits):
         end, peaks = suffix(number), fit.peaks
         errors = np.sqrt(np.einsum("nii->ni", peaks.covariance[:, k]))
@@ -56,13 +56,15 @@ def _peak_rows(
         for i, name in enumerate(("counts", "q_par", "q_perp")):
             rows[f"{name}{end}"], rows[f"{name}{end}_error"] = values[:, i], errors[:, i]
         rows[f"misfit{end}"] = peaks.misfit
-        clear &= peaks.counts[:, k] >= significance * errors[:, 0]
+    clear = clear_points(fits, k, significance)
     states = told.states[k]
     errors = np.sqrt(np.einsum("nii->ni", states.covariance))
     for i, name in enumerate(UNKNOWNS):
         known = clear & np.isfinite(errors[:, i])
         rows[COLUMNS[name]] = np.where(known, states.values[:, i], np.nan)
         rows[f"{COLUMNS[name]}_error"] = np.where(known, errors[:, i], np.nan)
+    rows["chi2"] = np.where(clear, states.chi2, np.nan)
+    rows["reason"] = np.where(clear, "", f"faint: counts below {significance:g} times their error")
     return rows
 
 
@@ -75,6 +77,8 @@ def _medians(points: Table, fits: Sequence[MapFit]) -> Table:
         clear = own & np.isfinite(points["x_ge"])
         table["n_points"].append(int(clear.sum()))
         table["counts"].append(float(np.median(points["counts"][own])))
+        chi2 = points["chi2"][clear & np.isfinite(points["chi2"])]
+        table.setdefault("chi2", []).append(float(np.mean(chi2)) if len(chi2) else np.nan)
         for name in COLUMNS.values():
             for end, value in zip(
                 ("", "_spread", "_error"), _summary(points, name, clear), strict=True

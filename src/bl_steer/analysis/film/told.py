@@ -45,12 +45,14 @@ class Told:
     assumed : what was taken for known
     directions : shape (n, 5), changes of the film that move no peak, without assumptions
     reflections : of the maps
+    unassumed : of each peak, without what was assumed, where it was not needed; else None
     """
 
     states: Sequence[FilmStates]
     assumed: Assumed
     directions: Array
     reflections: Sequence[Reflection]
+    unassumed: Sequence[FilmStates] | None = None
 
     @property
     def sentences(self) -> list[str]:
@@ -74,11 +76,16 @@ def film_from(
     state : shape (5,), about where the null directions are told
     """
     directions = null_directions(reflections, state=state)
-    if not assumed and np.abs(directions[:, :3]).max(initial=0.0) > 0:
+    tells_all = not np.abs(directions[:, :3]).max(initial=0.0) > 0
+    if not assumed and not tells_all:
         assumed = DEFAULT
-    pairs = zip(q, covariance, strict=True)
-    states = [film_of_peaks(peak, errors, reflections, assumed) for peak, errors in pairs]
-    return Told(states, assumed, directions, reflections)
+
+    def with_assumed(known: Assumed) -> list[FilmStates]:
+        pairs = zip(q, covariance, strict=True)
+        return [film_of_peaks(peak, errors, reflections, known) for peak, errors in pairs]
+
+    unassumed = with_assumed({}) if assumed and tells_all else None
+    return Told(with_assumed(assumed), assumed, directions, reflections, unassumed)
 
 
 def direction_in_words(direction: Array, reflections: Sequence[Reflection]) -> str:

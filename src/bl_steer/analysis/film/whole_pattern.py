@@ -45,7 +45,8 @@ class PatternFit:
     covariance : shape (n, K, 3, 3), of counts, q_par and q_perp, by noise and by the model's error
     noise : shape (n, K, 3, 3), by noise alone
     substrate : q_par and q_perp of the substrate's peak, 1/Å; NaN without one
-    substrate_counts, background : shape (n,), counts, and counts of a pixel
+    substrate_counts, substrate_error, background : shape (n,), counts, their standard deviation by
+        noise alone, and counts of a pixel
     misfit : shape (n,), mean squared deviation over the noise: 1 where the model is right
     model_error : standard deviation of the model's error, of the expected value
     expected : shape (n, n_pixels), what the fit makes of the patterns
@@ -59,6 +60,7 @@ class PatternFit:
     noise: Array
     substrate: Array
     substrate_counts: Array
+    substrate_error: Array
     background: Array
     misfit: Array
     model_error: float
@@ -173,6 +175,7 @@ def _measured(model: PatternModel, patterns: Patterns, params: Array) -> Pattern
         of_peaks(noise),
         still,
         params[:, -2] if model.substrate is not None else np.zeros(len(params)),
+        np.sqrt(noise[:, -2, -2]) if model.substrate is not None else np.zeros(len(params)),
         params[:, -1],
         misfit,
         float(np.sqrt(variance)),
