@@ -20,6 +20,7 @@ __all__ = [
     "detectors_of",
     "has_frames",
     "hinted_keys",
+    "inline_keys",
     "keeps_frames",
     "monitor_key",
     "number_of",
@@ -115,24 +116,31 @@ def has_frames(detector: Any, description: Mapping[str, Any]) -> bool:
     return (
         callable(getattr(detector, "frames", None))
         or hasattr(detector, "collect_asset_docs")
-        or any(
-            entry.get("external") or len(entry.get("shape", ())) in (1, 2)
-            for entry in description.values()
-        )
+        or any(entry.get("external") for entry in description.values())
+        or bool(inline_keys(description))
     )
 
 
+def inline_keys(description: Mapping[str, Any]) -> list[str]:
+    """Return the data keys of the arrays of numbers that a detector puts into its own readings."""
+    return [
+        key
+        for key, entry in description.items()
+        if entry.get("shape") and entry.get("dtype") != "string" and not entry.get("external")
+    ]
+
+
 def check_frames(detector: Any, description: Mapping[str, Any], target: str) -> None:
-    """Refuse a target of frames with a detector that takes none, of two dimensions at most."""
+    """Refuse a target of frames with a detector that takes none."""
     if has_frames(detector, description):
         return
     number = number_of(detector, description)
     if number is None:
-        read = [f"{key!r} of {len(e.get('shape', ()))} axes" for key, e in description.items()]
+        read = [f"{key!r}, {entry.get('dtype')}" for key, entry in description.items()]
         raise ValueError(
-            f"the detector must read a number, or frames of one or two axes, got "
-            f"{', '.join(read) or 'nothing'} of {detector.name}; give another detector first, or "
-            "name a number with target='field:KEY'"
+            f"the detector must read a number or frames, got {', '.join(read) or 'nothing'} of "
+            f"{detector.name}; give another detector first, or name a number with "
+            "target='field:KEY'"
         )
     raise ValueError(
         f"target {target} must have frames, got {detector.name} without any; "

@@ -32,6 +32,7 @@ from plans.stubs.detectors import (
     monitor_key,
     number_of,
 )
+from plans.stubs.inline import InlineFrames
 from plans.stubs.messages import describe
 from plans.stubs.misgivings import Misgivings
 from plans.stubs.options import checked_timeout, least_counts, rules_of, versions
@@ -112,6 +113,7 @@ class PointReader:
         check_readable(self.devices)
         getattr(self.per_point, "check", lambda: check_stub(self.per_point))()
         self._live, self._readout, self._points = LiveRun(), Readout(), Points()
+        self._inline, self._shape = InlineFrames(), ()
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
         self._readbacks: list[str] = []
@@ -154,8 +156,10 @@ class PointReader:
         if self.field in keys or (self.field is not None and complete and self.field not in hinted):
             check_field(self.field, keys)
         known = complete or not hinted
-        if self.field is None and known:
-            check_frames(self.detector, own, self.target)
+        if self.field is None:
+            if known:
+                check_frames(self.detector, own, self.target)
+            yield from self._inline.find(self.detector, own)
         self._tolerances = (0.5 * space.steps).tolist()
         self._space = space
 
@@ -185,7 +189,7 @@ class PointReader:
             mask=self.reductions.mask,
             **rules,
         )
-        source = {"kind": "frames", "detector": self.detector.name}
+        source = {"kind": "frames", "detector": self.detector.name, **self._inline.to_dict()}
         if self.field is not None:
             source = {"kind": "field", "key": self.field}
         document = {
@@ -302,20 +306,18 @@ class PointReader:
 
     def _frames(self, event: LiveEvent) -> Any:
         frames = event.frames()
-        if frames is not None:
-            return frames
-        inline = [
-            key
-            for key in self._live.objects.get(self.detector.name, ())
-            if len(self._live.keys[key].get("shape", ())) in (1, 2)
-        ]
-        if not inline:
+        if frames is None:
+            keys = self._live.objects.get(self.detector.name, ())
+            own = {key: event.data[key] for key in keys if key in event.data}
+            frames = self._inline.of(own, target=str(self.target), detector=self.detector.name)
+        self._shape = self._shape or frames.shape
+        if frames.shape != self._shape:
             raise ValueError(
-                f"target {self.target} must have frames, got events of {self.detector.name} with "
-                f"{', '.join(map(repr, self._live.objects.get(self.detector.name, ())))} alone; "
-                "steer on one of these with target='field:KEY'"
+                f"the frames of all points must have one shape, got {frames.shape} after "
+                f"{self._shape} from {self.detector.name}; set its region and number of frames "
+                "back, and measure again"
             )
-        return np.atleast_2d(event.data[inline[0]])[None]
+        return frames
 
     def _take_times(self, events: Sequence[LiveEvent]) -> None:
         first, last = events[0].timestamps, events[-1].timestamps

@@ -118,6 +118,7 @@ def _runs(arguments: argparse.Namespace) -> Any:
                 "plan": row.plan,
                 "analysis": row.analysis,
                 "n_points": row.n_points,
+                "n_events": row.n_events,
                 "status": row.status,
                 "in_progress": row.in_progress,
                 "reason": row.reason,
@@ -128,10 +129,11 @@ def _runs(arguments: argparse.Namespace) -> Any:
     for row in rows:
         plan = f"{row['plan']} {row['analysis']}".rstrip()
         status = "in progress" if row["in_progress"] else row["status"]
+        events = f", {row['n_events']} events" if row["n_events"] > row["n_points"] else ""
         damage = f", damaged lines: {row['damaged_lines']}" if row["damaged_lines"] else ""
         print(
             f"{row['uid'][:8]}  {row['scan_id'] or '':>5}  {row['time']}  {plan:20}"
-            f"{row['n_points']:>5} points  {status}{damage}"
+            f"{row['n_points']:>5} points{events}  {status}{damage}"
             f"{': ' if row['reason'] else ''}{shorten(row['reason'], REASON_WIDTH)}"
         )
     if not rows:
@@ -195,7 +197,7 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "plan": run.start.get("plan_name"),
         "status": run.status,
         "reason": run.reason,
-        "n_points": run.n_points,
+        **_counts(run),
         "n_invalid": int((~run.valid).sum()),
         "steering": _settings(run),
         **_mask(run),
@@ -203,6 +205,13 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "durations": durations_of(run).to_dict(),
         "figure": None if figure is None else str(figure),
     }
+
+
+def _counts(run: Run) -> dict[str, int]:
+    """Return how many points a run has, and how many events and frames these are."""
+    n_frames = 0 if run.frames is None else len(run.frames) * run.frames.shape[1]
+    n_events = len(run.primary.get("seq_num", ()))
+    return {"n_points": run.n_points, "n_events": n_events, "n_frames": n_frames}
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -240,7 +249,7 @@ def _tell(run: Run, figure: Path | None) -> dict[str, Any]:
         "plan": run.start.get("plan_name"),
         "status": run.status,
         "reason": run.reason,
-        "n_points": run.n_points,
+        **_counts(run),
         "analyses": run.start.get("analyses", []),
         "steering": {},
     }

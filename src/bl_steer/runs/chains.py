@@ -19,6 +19,7 @@ from bl_steer.runs.frames import Frames
 from bl_steer.runs.tables import PRIMARY, Parts, Table
 
 __all__ = [
+    "POINT",
     "complete_points",
     "earlier_uid",
     "has_gap",

@@ -68,9 +68,14 @@ def check_new(path: Path, *, force: bool) -> None:
 
 
 def _rows(run: Run, stream: str, table: Table) -> Iterable[Sequence[Any]]:
-    keys = [key for key in table if is_readable(key) and np.ndim(table[key]) == 1]
+    keys = [key for key in table if is_readable(key) and _is_plain(table[key])]
     columns = [table[key].tolist() for key in keys]
     return chain([keys, [units_of(run, key, stream) for key in keys]], zip(*columns, strict=True))
+
+
+def _is_plain(column: Any) -> bool:
+    """Return whether a column holds one value in each row, and no array."""
+    return np.ndim(column) == 1 and not any(map(np.ndim, column[:1]))
 
 
 def _maps(z: Any, values: Any) -> list[tuple[str, Any]]:

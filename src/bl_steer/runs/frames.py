@@ -1,4 +1,7 @@
-"""The frames of a run's points, read from disk or from Tiled when they are asked for."""
+"""The frames of a run's points, read from disk or from Tiled when they are asked for.
+
+Those that the events themselves hold are had in the same way.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import math
 import os
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,7 +20,7 @@ from numpy.typing import NDArray
 
 from bl_steer.store import StoreError, path_of
 
-__all__ = ["FrameSource", "Frames", "frames_shape"]
+__all__ = ["FrameSource", "Frames", "as_frames", "frames_shape"]
 
 
 COLOURS = (3, 4)
@@ -31,12 +34,13 @@ class FrameSource:
     Parameters
     ----------
     path : the HDF5 file, or what the names of the numpy files begin with; None where only Tiled
-        can reach it
-    dataset : its path within the file; empty for numpy files
+        can reach it, and where the events hold them
+    dataset : its path within the file; empty for numpy files; a name for those of the events
     client : Tiled's client of the same array
     shape : of the data of an event, as its data key has it; empty where it is not known
     rows_per_event : rows of the dataset that belong to an event; None to tell it by `shape`
     problem : why it cannot be read; raised when somebody tries
+    array : of the events' own arrays, shape (n_events, …)
     """
 
     path: Path | None
@@ -45,6 +49,7 @@ class FrameSource:
     shape: tuple[int, ...] = ()
     rows_per_event: int | None = None
     problem: str = ""
+    array: Any = field(default=None, repr=False, compare=False)
 
     @classmethod
     def from_uri(cls, uri: str, parameters: Mapping[str, Any], shape: Sequence[Any] = ()) -> Self:
@@ -99,6 +104,8 @@ class FrameSource:
             pause_s = min(2 * pause_s, 0.05)
 
     def _read(self, rows: Sequence[int], *, complete: bool) -> NDArray[Any]:
+        if self.array is not None:
+            return np.stack([as_frames(self.array[row]) for row in rows])
         if self.path is None:
             return np.stack([self._as_frames(self._from_tiled(row)[None]) for row in rows])
         if not self.dataset:
@@ -167,8 +174,17 @@ class FrameSource:
         return n_rows
 
 
+def as_frames(array: NDArray[Any]) -> NDArray[Any]:
+    """Return the array of an event as frames, shape (n_frames, H, W), as `frames_shape` has it."""
+    shape = frames_shape(array.shape)
+    return (array.sum(axis=-1) if _is_colour(array.shape) else array).reshape(shape)
+
+
 def frames_shape(shape: Sequence[Any]) -> tuple[int, int, int]:
     """Return (n_frames, H, W) for data of a shape; a number is a frame of one pixel.
+
+    The last two axes are those of a frame, those before count the frames. Of a colour image, whose
+    last axis is 3 or 4 long and the one before longer, the colours are added up.
 
     >>> frames_shape([41, 200, 100]), frames_shape([8]), frames_shape([])
     ((41, 200, 100), (1, 1, 8), (1, 1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -10,9 +11,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from bl_steer.runs.chains import earlier_uid
+from bl_steer.runs.chains import POINT, earlier_uid
 from bl_steer.runs.run import Run
-from bl_steer.runs.tables import status_of
+from bl_steer.runs.tables import PRIMARY, status_of
 from bl_steer.store import (
     Damage,
     Store,
@@ -46,6 +47,8 @@ class RunRow:
     """When it began, local time."""
     plan: str
     n_points: int
+    n_events: int
+    """Of the stream ``primary``: more than points where a point is a rocking scan in steps."""
     status: str
     """``success``, ``abort``, ``fail``, or ``unfinished`` where there is no stop document."""
     in_progress: bool = False
@@ -84,7 +87,11 @@ def list_runs(store: Store | RecordsAlone) -> list[RunRow]:
         if metadata.get("start")
     }
     for uid, path in find_records(store.record_dir).items():
-        if uid not in rows or rows[uid].status == "unfinished":
+        if (
+            uid not in rows
+            or rows[uid].status == "unfinished"
+            or _events_per_point(catalogued[uid]["start"]) is None
+        ):
             try:
                 row = _row_of_record(path)
             except StoreError as error:
@@ -221,7 +228,7 @@ def _row_of_record(path: Path) -> RunRow | None:
     start: dict[str, Any] | None = None
     stop: dict[str, Any] | None = None
     primary: set[str] = set()
-    points: set[int] = set()
+    points: dict[int, int] = {}
     damage = Damage()
     for name, doc in sound_documents(path, damage):
         if name == "start":
@@ -231,7 +238,7 @@ def _row_of_record(path: Path) -> RunRow | None:
         elif name == "descriptor" and doc["name"] == "primary":
             primary.add(doc["uid"])
         elif name == "event" and doc["descriptor"] in primary:
-            points.add(doc["seq_num"])
+            points[doc["seq_num"]] = doc["data"].get(POINT, doc["seq_num"])
     if start is None:
         if damage.lines or primary:  # else its process died before the first line was whole
             logger.warning(
@@ -240,28 +247,47 @@ def _row_of_record(path: Path) -> RunRow | None:
                 path,
             )
         return None
-    row = _row(start, stop, n_points=len(points), in_progress=is_being_written(path))
-    return replace(row, damaged_lines=len(damage.lines))
+    row = _row(start, stop, n_events=len(points), in_progress=is_being_written(path))
+    return replace(row, n_points=len({*points.values()}), damaged_lines=len(damage.lines))
 
 
 def _row(
     start: Mapping[str, Any],
     stop: Mapping[str, Any] | None,
     *,
-    n_points: int | None = None,
+    n_events: int | None = None,
     in_progress: bool = False,
 ) -> RunRow:
-    if n_points is None:
-        n_points = int(((stop or {}).get("num_events") or {}).get("primary", 0))
+    counted = (stop or {}).get("num_events") or {}
+    if n_events is None:
+        n_events = int(counted.get(PRIMARY, 0))
     about = start.get("analysis")
     return RunRow(
         uid=str(start["uid"]),
         scan_id=start.get("scan_id"),
         time=datetime.fromtimestamp(start["time"]),
         plan=str(start.get("plan_name", "")),
-        n_points=n_points,
+        n_points=_points_of(start, counted, n_events),
+        n_events=n_events,
         status=status_of(stop),
         in_progress=in_progress,
         analysis=str(about.get("name", "")) if isinstance(about, Mapping) else "",
         reason=str((stop or {}).get("reason") or ""),
     )
+
+
+def _points_of(start: Mapping[str, Any], counted: Mapping[str, Any], n_events: int) -> int:
+    """Return how many points the events of a run are, by its start and stop documents alone."""
+    n = _events_per_point(start)
+    if n is None:  # then the decisions count the points, or the plan those of a whole map
+        n_points = int(counted.get("decisions", start.get("num_points", n_events)))
+        return min(n_events, n_points)
+    return math.ceil(n_events / n)
+
+
+def _events_per_point(start: Mapping[str, Any]) -> int | None:
+    """Return how many events a point has; None where a user's own stub knows it alone."""
+    per_point = start.get("steering", {}).get("per_point") or {}
+    if per_point.get("name", "expose_at") in ("expose_at", "rocking_sweep"):
+        return 1
+    return per_point.get("n")

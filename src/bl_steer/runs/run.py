@@ -24,7 +24,6 @@ from bl_steer.runs.tables import (
     PRIMARY,
     Parts,
     Table,
-    frames_in,
     parts_from_documents,
     parts_from_tiled,
     status_of,
@@ -301,10 +300,11 @@ class Run:
             return judge_sums(self.start, self._readout, self.primary, self.events_of, total)
 
     def _frames(self) -> Any:
-        """Return the frames of the events, in files, or as arrays in the events themselves."""
-        if self.frames is not None:
-            return self.frames
-        return frames_in(self.primary, self._detector, self.uid)
+        if self.frames is None:
+            raise StoreError(
+                f"patterns must come from frames, got a run without any ({self.uid}); use `total`"
+            )
+        return self.frames
 
     @property
     def _readout(self) -> Readout:

@@ -18,7 +18,7 @@ from bl_steer.store import StoreError
 __all__ = [
     "Parts",
     "Table",
-    "frames_in",
+    "inline_frames",
     "parts_from_documents",
     "parts_from_tiled",
     "read_outcomes",
@@ -56,7 +56,7 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
             "which there are"
         )
     streams = {name: _table(list(rows.values())) for name, rows in gatherer.rows.items()}
-    frames = gatherer.frames()
+    frames = gatherer.frames() or inline_frames(gatherer.start, streams.get(PRIMARY, {}))
     field = _external_field(gatherer.start, gatherer.data_keys)
     if field:
         streams[PRIMARY] |= _numbers(field, gatherer.frames(field))
@@ -88,6 +88,7 @@ def parts_from_tiled(node: Any) -> Parts:
             if field:
                 streams[name] |= _numbers(field, _tiled_frames(images[field], n_points))
     start, stop = metadata["start"], metadata.get("stop")
+    frames = frames or inline_frames(start, streams.get(PRIMARY, {}))
     return Parts(start, stop, streams, configuration, frames, all_keys)
 
 
@@ -111,28 +112,33 @@ def with_outcomes(table: Table) -> Table:
     return {**table, "outcomes": outcomes}
 
 
-def frames_in(table: Mapping[str, NDArray[Any]], detector: str, uid: str) -> NDArray[Any]:
-    """Return the frames that the events themselves hold, (n_events, 1, H, W); the detector's first.
+def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
+    """Return the frames that the events of a steered run hold themselves; None without any.
 
-    A vector is a frame of one row.
-
-    Raises
-    ------
-    StoreError
-        When there is no array; names the run, `uid`.
+    A vector is a frame of one row. Frames of another shape than the first ones are NaN.
     """
+    source = start.get("steering", {}).get("source", {})
     arrays = [
         key
         for key, column in table.items()
-        if column.ndim in (2, 3) and column.dtype.kind in "biuf"
+        if column.dtype.kind in "biufO" and np.ndim(column[0]) and not key.startswith("ts_")
     ]
-    arrays.sort(key=lambda key: not key.startswith(detector))
-    if not arrays:
-        raise StoreError(
-            f"patterns must come from frames, got a run without any ({uid}); use `total`"
-        )
-    frames = table[arrays[0]]
-    return frames.reshape(len(frames), 1, -1, frames.shape[-1])
+    # Earlier versions do not say which of a detector's arrays are meant.
+    detector = str((start.get("detectors") or ["det"])[0])
+    arrays.sort(key=lambda key: (key != source.get("key"), not key.startswith(detector)))
+    if "steering" not in start or not arrays:
+        return None
+    column = table[arrays[0]]
+    if column.dtype.kind == "O":
+        shape = np.shape(column[0])
+        other = np.full(shape, np.nan)
+        column = np.stack([array if np.shape(array) == shape else other for array in column])
+    elif "dtype" in source:
+        column = column.astype(source["dtype"])
+    name = f"{start.get('uid', '')}/{arrays[0]}"
+    events = FrameSource(None, name, shape=column.shape[1:], array=column)
+    rows = [(events, row) for row in range(len(column))]
+    return Frames(rows, shape=events.frames_shape, dtype=events.dtype_of(column.dtype))
 
 
 def without_stamps(table: Table) -> Table:
@@ -246,7 +252,17 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     if not rows:
         return {}
     rows = sorted(rows, key=lambda row: int(row["seq_num"]))
-    return {key: np.asarray([row[key] for row in rows]) for key in rows[0]}
+    return {key: _column([row[key] for row in rows]) for key in rows[0]}
+
+
+def _column(values: list[Any]) -> NDArray[Any]:
+    """Return values as an array, of objects where they have different shapes."""
+    try:
+        return np.asarray(values)
+    except ValueError:
+        column = np.empty(len(values), dtype=object)
+        column[:] = [np.asarray(value) for value in values]
+        return column
 
 
 def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:

@@ -84,9 +84,11 @@ class SessionLog:
         elif name == "event":
             stream = self._streams.get(doc["descriptor"], "")
             if stream == "decisions":
-                self._now["point"] = doc["seq_num"] - 1
+                self._now["point"] = doc["data"].get("point", doc["seq_num"] - 1)
                 self._log("decision", **doc["data"])
             elif stream == "primary":
+                if "point" in doc["data"]:  # of the several events of a rocking scan
+                    self._now["point"] = doc["data"]["point"]
                 self._log("measured", seq_num=doc["seq_num"])
             elif stream == "result":
                 self._log("result", **doc["data"])
