@@ -26,7 +26,14 @@ from bl_steer.diffraction import Reduction
 from bl_steer.features import parse_target
 from bl_steer.protocols import Agent, Array
 from bl_steer.runs import Run
-from bl_steer.steering import Decision, DetectorDeadError, Steering, build_steering, catch_up
+from bl_steer.steering import (
+    Decision,
+    DetectorDeadError,
+    Steering,
+    build_steering,
+    catch_up,
+    check_budget,
+)
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
 from plans.stubs.messages import record, think
@@ -46,8 +53,6 @@ from plans.stubs.rows import Row
 __all__ = ["Hotspot", "find_hotspot"]
 
 DEFAULTS = {"budget": 48, "seed": 0, "agent": "bayesian"}
-MAX_BUDGET = 10_000
-"""Each decision records the outcomes of all points: the record grows with the square."""
 UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
 
 
@@ -114,8 +119,8 @@ def find_hotspot(
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
-    budget : number of measurements, repeats of dead frames included; 48 by default, `MAX_BUDGET`
-        at most
+    budget : number of measurements, repeats of dead frames included; 48 by default,
+        10,000 at most
     seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
@@ -172,11 +177,7 @@ def find_hotspot(
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
-    if not is_whole_number(budget) or not 1 <= budget <= MAX_BUDGET:
-        raise ValueError(
-            f"budget must be a whole number of measurements in 1 … {MAX_BUDGET}, got {budget!r}; "
-            "try budget=48, or plans.map_sample for every point of a grid"
-        )
+    check_budget(budget)
     if not is_whole_number(seed) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
         raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed!r}; try seed=0")
     if isinstance(agent, type):
@@ -277,7 +278,7 @@ def _steer(
     def thought() -> Decision:
         observe()
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
-        return steering.decide(move_s=reader.move_s, expose_s=reader.expose_s)
+        return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
 
     def record_mask() -> MsgGenerator[None]:
         mask_row.value = steering.new_mask()
@@ -314,8 +315,8 @@ def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
         n_invalid=reader.n_invalid,
         basis_version=steering.feature.version,
         stop_reason=steering.stop_reason(),
-        move_s=reader.move_s,
-        expose_s=reader.expose_s,
+        move_s=reader.timing.move_s,
+        expose_s=reader.timing.expose_s,
         outcomes=steering.outcomes(),
         best_z=best.z,
     )

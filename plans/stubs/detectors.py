@@ -15,6 +15,7 @@ from bl_steer.features import DEFAULT_TARGET
 __all__ = [
     "check_field",
     "check_keys",
+    "check_measured",
     "check_readable",
     "default_target",
     "detectors_of",
@@ -202,6 +203,32 @@ def check_keys(devices: Iterable[Any], described: Mapping[str, Mapping[str, Any]
                     f"a data key must be that of one device, got {key!r} of {other.name} and of "
                     f"{device.name}; give one of them another name"
                 )
+
+
+def check_measured(field: str | None, monitor: str | None, moved: Mapping[str, Any]) -> None:
+    """Refuse to steer on, or to normalise by, what the run itself moves or both have in common.
+
+    Parameters
+    ----------
+    field, monitor : data keys of what is steered on and of the monitor's counts
+    moved : the devices that the run moves, by each of their data keys
+
+    Raises
+    ------
+    ValueError
+        Naming the key and its device.
+    """
+    for rule, key in (("target must be", field), ("monitor must count the beam and be", monitor)):
+        if key is not None and key in moved:
+            raise ValueError(
+                f"the {rule} measured, not moved, got {key!r} of {moved[key].name}, which the run "
+                "moves; name a detector's number"
+            )
+    if field is not None and field == monitor:
+        raise ValueError(
+            f"target and monitor must be different numbers, got {field!r} for both, which divided "
+            "by itself is the same everywhere; name another with target='field:KEY'"
+        )
 
 
 def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:

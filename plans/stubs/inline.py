@@ -15,7 +15,7 @@ from bluesky.utils import Msg, MsgGenerator
 from numpy.typing import NDArray
 
 from bl_steer.runs.frames import as_frames
-from plans.stubs.detectors import hinted_keys, inline_keys
+from plans.stubs.detectors import hinted_keys, inline_keys, keeps_frames
 
 __all__ = ["InlineFrames"]
 
@@ -37,7 +37,9 @@ class InlineFrames:
 
     def find(self, detector: Any, description: Mapping[str, Any]) -> MsgGenerator[None]:
         """Choose the array: of several a hinted one, or that with the most axes and numbers."""
-        shapes = {key: description[key]["shape"] for key in inline_keys(description)}
+        in_files = keeps_frames(detector) or any(d.get("external") for d in description.values())
+        keys = [] if in_files else inline_keys(description)
+        shapes = {key: description[key]["shape"] for key in keys}
         hinted = hinted_keys(detector)
 
         def rank(key: str) -> tuple[bool, int, int]:

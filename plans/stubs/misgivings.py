@@ -29,7 +29,7 @@ class Misgivings:
         self._detector = detector
         self._monitor = monitor
         self._n_dead = 0
-        self._is_blind = False
+        self._is_blind = self._is_late = False
         self._masked_share = self._share_of_mask = SHARE
         self._n_overflowed = 0
 
@@ -69,6 +69,18 @@ class Misgivings:
         self._n_overflowed = max(self._n_overflowed, 2 * result.n_overflowed)
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
+
+    def tell_times(self, findings: Sequence[str]) -> None:
+        """Warn, once, of readings that are those of the exposure before."""
+        if findings and not self._is_late:
+            logger.warning(
+                "%s must show what it has just measured, got what may be of the exposure before: "
+                "%s; let its trigger end when the frame is there (blocking callbacks), and compare "
+                "the clocks",
+                self._detector.name,
+                findings[0],
+            )
+            self._is_late = True
 
     def tell_default(self, target: str, hinted: Sequence[str]) -> None:
         """Warn where a number is steered on though the detector hints at others too."""

@@ -27,18 +27,22 @@ from bluesky.utils import FailedStatus, MsgGenerator, separate_devices
 from bl_steer.protocols import Array
 from plans.stubs.axes import StageError, check_limits, readback_key
 from plans.stubs.messages import record
+from plans.stubs.options import is_whole_number
 from plans.stubs.series import Encoder, FrameAngles, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
 __all__ = [
     "PerPoint",
     "angle_key_of",
+    "circles_of",
     "described",
     "expose_at",
     "rocking_scan",
     "rocking_sweep",
 ]
 
+MAX_FRAMES = 100_000
+"""Of a rocking scan: a detector's series has no more, and a point of more would not end."""
 Position = Mapping[Any, float]
 """Where each axis, a movable device, is sent, in its units."""
 At = Mapping[Any, float] | Sequence[Any]
@@ -261,8 +265,11 @@ def _check_angles(scan: rocking_scan | rocking_sweep) -> None:
             f"start and stop of a rocking scan must be two angles, got {scan.start} and "
             f"{scan.stop}; try start=-1, stop=1"
         )
-    if isinstance(scan.n, bool) or int(scan.n) != scan.n or scan.n < 2:
-        raise ValueError(f"n must be a whole number of frames, 2 or more, got {scan.n}; try n=41")
+    n: Any = scan.n
+    if not is_whole_number(n) or not 2 <= n <= MAX_FRAMES:
+        raise ValueError(
+            f"n must be a whole number of frames in 2 … {MAX_FRAMES}, got {n!r}; try n=41"
+        )
 
 
 def _check_circles(scan: rocking_scan | rocking_sweep) -> None:
@@ -310,3 +317,13 @@ def angle_key_of(per_point: Any) -> str | None:
     """Return the data key of the angle that a stub turns a circle to; None where none turns."""
     key, axis = getattr(per_point, "angle_key", None), getattr(per_point, "axis", None)
     return str(key or readback_key(axis, {})) if key or axis is not None else None
+
+
+def circles_of(per_point: Any) -> list[Any]:
+    """Return what a stub moves beside the axes, as far as it says so: each circle once."""
+    circles: dict[Any, None] = {}
+    for scan in getattr(per_point, "scans", (per_point,)):
+        axis = getattr(scan, "axis", None)
+        circles |= dict.fromkeys([] if axis is None else [axis])
+        circles |= dict.fromkeys(circle for circle, _ in getattr(scan, "at", ()))
+    return list(circles)

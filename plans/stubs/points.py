@@ -23,6 +23,7 @@ from plans.stubs.detectors import (
     check_field,
     check_frames,
     check_keys,
+    check_measured,
     check_readable,
     default_target,
     detectors_of,
@@ -38,11 +39,12 @@ from plans.stubs.misgivings import Misgivings
 from plans.stubs.options import checked_timeout, least_counts, rules_of, versions
 from plans.stubs.own_stubs import check_recorded, check_stub, saved_once, started
 from plans.stubs.paths import go_round, within_bounds
-from plans.stubs.per_point import PerPoint, angle_key_of, described, expose_at
+from plans.stubs.per_point import PerPoint, angle_key_of, circles_of, described, expose_at
 from plans.stubs.reductions import Reductions
 from plans.stubs.rows import EventNumber
 from plans.stubs.several_scans import SETTING
 from plans.stubs.timeouts import bounded, exposure_s_of
+from plans.stubs.timing import Timing
 from plans.stubs.written import per_point_of
 
 __all__ = ["PointReader"]
@@ -68,7 +70,7 @@ class PointReader:
     ----------
     result : of the latest point; None before the first, and where nobody answers
     n_invalid : points without a pattern
-    move_s, expose_s : seconds that the latest point took, from its readings' timestamps
+    timing : of the latest point, see `plans.stubs.timing`
     """
 
     def __init__(
@@ -98,7 +100,7 @@ class PointReader:
         self.target = target
         self.result: PointResult | None = None
         self.n_invalid = 0
-        self.move_s = self.expose_s = math.nan
+        self.timing = Timing(self.detector)
         self._number = EventNumber("point")
         self.misgivings = Misgivings(self.detector, monitor)
         self._numbered = getattr(self.per_point, "several_events", self.per_point is not expose_at)
@@ -117,7 +119,7 @@ class PointReader:
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
         self._readbacks: list[str] = []
-        self._pending, self._last_exposed = False, math.nan
+        self._pending = False
         self._tolerances: list[float] = []
         self._space: Space
 
@@ -138,8 +140,12 @@ class PointReader:
         for device in self.devices:
             described[device.name] = yield from describe(device)
         check_keys(self.devices, described)
-        for axis in self.axes:
-            self._readbacks.append(readback_key(axis, (yield from describe(axis))))
+        moved: dict[str, Any] = {}
+        for axis in [*self.axes, *circles_of(self.per_point)]:
+            description = yield from describe(axis)
+            moved |= dict.fromkeys(description, axis)
+            if axis in self.axes:
+                self._readbacks.append(readback_key(axis, description))
         if self.monitor is not None:
             self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
         own = described[self.detector.name]
@@ -151,6 +157,7 @@ class PointReader:
         self.field = parse_target(self.target).key
         if self.target in ("total", "map") and not has_frames(self.detector, own):
             self.field = number_of(self.detector, own)  # a point detector has one pixel
+        check_measured(self.field, self._monitor_key, moved)
         complete = all(described[d.name] for d in self.detectors)
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field in keys or (self.field is not None and complete and self.field not in hinted):
@@ -258,6 +265,7 @@ class PointReader:
         stub = started(self.per_point, devices, where)
         if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
             stub = saved_once(stub)
+        stub = self.timing.followed(stub)
         yield from within_bounds(stub, self._space, self.axes, position)
         self._pending = True
         self._asked = where
@@ -287,7 +295,10 @@ class PointReader:
         if not events:
             check_recorded(self.per_point, has_begun=self._live.has_begun)
             return None
-        self._take_times(events)
+        keys = self._live.objects.get(self.detector.name, ())
+        steered = self.field or self._inline.key
+        told = self.timing.take(events, self._readbacks, keys, steered)
+        self.misgivings.tell_times(told)
         self._check_place(events[0])
         self.result = self._points.take(
             [self._readout.exposure(self._data(e), partial(self._frames, e)) for e in events]
@@ -318,15 +329,6 @@ class PointReader:
                 "back, and measure again"
             )
         return frames
-
-    def _take_times(self, events: Sequence[LiveEvent]) -> None:
-        first, last = events[0].timestamps, events[-1].timestamps
-        arrived = max((first[key] for key in self._readbacks if key in first), default=math.nan)
-        keys = self._live.objects.get(self.detector.name, ())
-        exposed = max((last[key] for key in keys if key in last), default=math.nan)
-        self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
-        self.expose_s = float(np.maximum(exposed - np.fmax(arrived, self._last_exposed), 0.0))
-        self._last_exposed = exposed
 
     def _check_place(self, event: LiveEvent) -> None:
         for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):

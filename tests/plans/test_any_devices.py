@@ -186,7 +186,11 @@ def _renamed() -> SynAxis:
     [
         (SynSignal(name="s"), _renamed(), r"without \. and /, got 'sample.x:RBV' of mx"),
         (SynSignal(name="mx"), SynAxis(name="mx"), "that of one device, got 'mx' of mx and of mx"),
-        (Device(name="empty"), SynAxis(name="mx"), "must read a number or frames, got nothing of empty"),
+        (
+            Device(name="empty"),
+            SynAxis(name="mx"),
+            "must read a number or frames, got nothing of empty",
+        ),
     ],
 )
 def test_data_keys_that_no_event_can_hold_are_refused_before_anything_moves(

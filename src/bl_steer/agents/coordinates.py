@@ -73,6 +73,11 @@ def axis_values(name: str, written: Any) -> ArrayLike:
         )
     # A stop that is a whole number of steps away belongs to the range, whatever 3 * 0.1 is.
     steps = math.floor(min((stop - start) / step, 2.0 * MAX_POINTS) + 1e-6)
+    if steps == 0 and start != stop:
+        raise ValueError(
+            f"step of {name} must be at most the way from {start:g} to {stop:g}, got {step:g}, "
+            "which measures the first place only; take shorter steps"
+        )
     return start + step * np.arange(_bounded(name, steps + 1), dtype=np.float64)
 
 

@@ -1,6 +1,7 @@
 from .decision import Best as Best
 from .decision import Decision as Decision
 from .decision import DetectorDeadError as DetectorDeadError
+from .decision import check_budget as check_budget
 from .decision import same_decision as same_decision
 from .loop import MAX_RETAKES as MAX_RETAKES
 from .loop import Steering as Steering

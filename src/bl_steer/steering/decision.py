@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, fields
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 
 from bl_steer.agents.ledger import believed
 from bl_steer.protocols import Array
 
-__all__ = ["Best", "Decision", "DetectorDeadError", "brightest", "same_decision"]
+__all__ = [
+    "MAX_BUDGET",
+    "Best",
+    "Decision",
+    "DetectorDeadError",
+    "brightest",
+    "check_budget",
+    "same_decision",
+]
 
+MAX_BUDGET = 10_000
+"""Each decision records the outcomes of all points: the record grows with the square."""
 NOT_REPRODUCED = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s")
 """Times of a decision: they depend on the machine and its load."""
 
@@ -100,3 +112,13 @@ def same_decision(first: Decision, second: Decision) -> bool:
         for field in fields(Decision)
         if field.name not in NOT_REPRODUCED
     )
+
+
+def check_budget(budget: Any) -> None:
+    """Refuse a budget that is no number of measurements, or too large to record, by ValueError."""
+    is_whole = isinstance(budget, Integral) and not isinstance(budget, bool)
+    if not is_whole or not 1 <= budget <= MAX_BUDGET:
+        raise ValueError(
+            f"budget must be a whole number of measurements in 1 … {MAX_BUDGET}, got {budget!r}; "
+            "try budget=48, or plans.map_sample for every point of a grid"
+        )

@@ -30,7 +30,7 @@ from bl_steer.protocols import (
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
-from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest
+from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest, check_budget
 from bl_steer.steering.masks import Mask, mask_of
 from bl_steer.steering.suggestions import next_suggestion
 
@@ -65,6 +65,7 @@ class Steering:
         space: Space | None = None,
         noise_per_point: bool = True,
     ) -> None:
+        check_budget(budget)
         self.agent = agent
         self.feature = feature
         self.budget = budget

@@ -109,7 +109,8 @@ def scan_of_run(run: Run) -> Scan:
     planned = run.start.get("num_points")
     if run.status != "success":
         of = f" of {planned}" if isinstance(planned, int) else ""
-        notes.append(f"the run did not end well ({_ending(run)}); the map holds {run.n_points}{of} points")
+        held = f"{run.n_points}{of} points"
+        notes.append(f"the run did not end well ({_ending(run)}); the map holds {held}")
     mask, left_out = _mask(run, counts.shape[1:])
     return Scan(
         counts,
