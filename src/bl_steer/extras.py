@@ -16,6 +16,7 @@ EXTRAS: Mapping[str, Set[str]] = {
         "PIL",
         "dask",
         "distributed",
+        "imagecodecs",
         "jinja2",
         "monai",
         "numba",

@@ -2,7 +2,8 @@
 
 Every microscope writes it in a way of its own. Values come back under the names that catalogues
 use: ``pixel_size_nm``, ``accelerating_voltage_kV``, ``working_distance_mm``; of pixels that are no
-squares also ``pixel_height_nm``, which `notes_of_pixels` turns into words.
+squares also ``pixel_height_nm``, which `notes_of_pixels` turns into words, and of the planes of a
+stack ``pitch_nm``.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ def of_tiff(tif: Any) -> dict[str, float]:
     readings = [
         _thermo_fisher(_value(tags, 34682) or _value(tags, 34680)),
         _zeiss(_value(tags, 34118)),
-        _pixel(*_ome(tif.pages[0].description)),
-        _pixel(*_resolution(tags, (tif.imagej_metadata or {}).get("unit"))),
+        _ome(tif.pages[0].description),
+        _resolution(tags, tif.imagej_metadata or {}),
     ]
     return _first(readings)
 
@@ -45,9 +46,9 @@ def of_picture(info: Mapping[str, Any]) -> dict[str, float]:
     return _pixel(width, height)
 
 
-def notes_of_pixels(metadata: dict[str, Any]) -> list[str]:
-    """Take the height of pixels that are no squares out of metadata; return what to say of it."""
-    height = metadata.pop("pixel_height_nm", None)
+def notes_of_pixels(metadata: Mapping[str, Any]) -> list[str]:
+    """Return what to say where pixels that are no squares are taken for such."""
+    height = metadata.get("pixel_height_nm")
     if height is None:
         return []
     return [
@@ -140,8 +141,7 @@ def _zeiss(header: Any) -> dict[str, float]:
     )
 
 
-def _ome(description: str) -> tuple[float | None, float | None]:
-    """Return width and height of a pixel in nm."""
+def _ome(description: str) -> dict[str, float]:
 
     def edge(axis: str) -> float | None:
         size = re.search(rf'PhysicalSize{axis}="{_NUMBER}"', description)
@@ -149,12 +149,12 @@ def _ome(description: str) -> tuple[float | None, float | None]:
         factor = _NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
         return None if size is None or factor is None else float(size.group(1)) * factor
 
-    return edge("X"), edge("Y")
+    return _pixel(edge("X"), edge("Y")) | _positive("pitch_nm", edge("Z"), 1)
 
 
-def _resolution(tags: Any, unit: str | None) -> tuple[float | None, float | None]:
-    """Return width and height of a pixel from pixels per unit; None if the unit is no length."""
-    name = unit or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
+def _resolution(tags: Any, imagej: Mapping[str, Any]) -> dict[str, float]:
+    """Read pixels per unit, and ImageJ's distance of planes; nothing if the unit is no length."""
+    name = imagej.get("unit") or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
     factor = _NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
                      else name.lower())  # fmt: skip
 
@@ -164,7 +164,8 @@ def _resolution(tags: Any, unit: str | None) -> tuple[float | None, float | None
             return None
         return float(factor * ratio[1] / ratio[0])
 
-    return edge(282), edge(283)
+    pixel = _pixel(edge(282), edge(283))
+    return pixel | (_positive("pitch_nm", imagej.get("spacing"), factor or 0.0) if pixel else {})
 
 
 def _jeol(text: str) -> dict[str, float]:

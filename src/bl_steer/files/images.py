@@ -83,6 +83,7 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
         raw.notes.extend(_flaws(page, f"Field {number}" if len(fields) > 1 else "The image"))
     metadata = image_metadata.of_sidecar(path) | raw.metadata
     raw.notes.extend(image_metadata.notes_of_pixels(metadata))
+    metadata.pop("pixel_height_nm", None)
     return Micrographs(
         fields=fields,
         pixel_size_nm=metadata.pop("pixel_size_nm", None),

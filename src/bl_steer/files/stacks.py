@@ -15,12 +15,13 @@ from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ
-from bl_steer.files.image_metadata import notes_of_pixels, of_sidecar
+from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_page
 from bl_steer.files.slice_folder import gap_notes, natural_key, order_notes
 from bl_steer.files.tiff import read_voxels
 
 __all__ = [
+    "KNOWN",
     "WANTED",
     "StoredStack",
     "check_apart",
@@ -30,7 +31,7 @@ __all__ = [
     "open_zarr",
 ]
 
-PIXEL = "pixel_size_nm"
+PIXELS = ("pixel_size_nm", "pixel_height_nm")
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
@@ -46,7 +47,7 @@ class StoredStack:
     ----------
     array : (Z, Y, X): numpy, mapped from an .npy, or Zarr; whatever type was stored
     known : what the file says of ``voxel_size_nm`` (z, y, x) and ``phases``; of a TIFF or single
-        slices also ``pixel_size_nm``
+        slices also ``pixel_size_nm``, ``pixel_height_nm`` where that differs, and ``pitch_nm``
     notes : what a user should know, one sentence each
     """
 
@@ -231,11 +232,11 @@ def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
                 f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
                 f"{first.dtype.name} in {files[0].name}; save them alike"
             )
-    stated = {stored.known[PIXEL] for stored in slices if PIXEL in stored.known}
+    stated = {key: {s.known[key] for s in slices if key in s.known} for key in PIXELS}
     return StoredStack(
         np.stack([stored.array for stored in slices]),
-        {PIXEL: stated.pop()} if len(stated) == 1 else {},
-        [*order, *gap_notes(files, where), *dict.fromkeys(n for s in slices for n in s.notes)],
+        {key: values.pop() for key, values in stated.items() if len(values) == 1},
+        [*order, *gap_notes(files, where)],
     )
 
 
@@ -247,10 +248,8 @@ def _slice(path: Path) -> StoredStack:
             stored = _tiff(path, "")
         return replace(stored, known={**sidecar, **stored.known})
     page, metadata = read_page(path, MAX_PIXELS)
-    notes = notes_of_pixels(metadata)
     with _in_one_line(path):
-        grey = page if page.ndim == 2 else _grey(page)
-        return StoredStack(grey, {**sidecar, **metadata}, notes)
+        return StoredStack(page if page.ndim == 2 else _grey(page), {**sidecar, **metadata})
 
 
 def _grey(colours: NDArray[Any]) -> NDArray[Any]:
@@ -281,7 +280,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 
 def _tiff(path: Path, _name: str) -> StoredStack:
     voxels, coloured, known = read_voxels(path, archives.MAX_BYTES)
-    return StoredStack(_grey(voxels) if coloured else voxels, known, notes_of_pixels(known))
+    return StoredStack(_grey(voxels) if coloured else voxels, known)
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

@@ -2,7 +2,7 @@
 
 `read_tiff` is for micrographs: as a viewer shows them, palettes as colours and "white is zero"
 inverted. tifffile reads their pages one by one: its series trust descriptions that editors copy
-into files of another shape. Codecs that it lacks are left to Pillow. `read_voxels` is for stacks
+into files of another shape. Rare codecs are left to Pillow. `read_voxels` is for stacks
 and label volumes: the stored numbers, since a palette's indices are the labels.
 """
 
@@ -40,6 +40,9 @@ __all__ = [
 
 MAX_PAGES = 4096
 """Pages of one TIFF file: beyond any stack of slices, and quick to count."""
+
+DECODED = (1, 5, 8, 32773, 32946)
+"""Stored plainly, or by LZW, deflate or PackBits."""
 
 
 @dataclass
@@ -107,8 +110,8 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
     Returns
     -------
     tuple
-        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; ``pixel_size_nm`` where the
-        microscope wrote it, and ``voxel_size_nm`` [z, y, x] where ``superres run`` did
+        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; what the file says of
+        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x]
 
     Raises
     ------
@@ -129,8 +132,7 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
         values = file.asarray(key=slice(None)) if by_page else series.asarray()
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
-        known = {**image_metadata.of_tiff(file), **_voxel_size(file)}
-        return values, "S" in series.axes, known
+        return values, "S" in series.axes, _with_voxel(image_metadata.of_tiff(file), file)
 
 
 def _are_alike(pages: Any) -> bool:
@@ -149,15 +151,23 @@ def _refuse_mixed(file: Any) -> None:
             )
 
 
-def _voxel_size(file: Any) -> dict[str, Any]:
-    """Return the voxel that ``superres run`` writes into the description of its volume."""
+def _with_voxel(known: dict[str, Any], file: Any) -> dict[str, Any]:
+    """Return what is known with a voxel: that of ``superres run``, or of pitch and pixel."""
     described = file.shaped_metadata
     text = described[0].get("voxel_nm") if described else None
     try:
         edges = [float(edge) for edge in str(text).split(",")]
     except ValueError:  # another program's
-        return {}
-    return {"voxel_size_nm": edges} if len(edges) == 3 else {}
+        edges = []
+    if len(edges) == 3:
+        return {**known, "voxel_size_nm": edges, "pitch_nm": edges[0], "pixel_size_nm": edges[2]}
+    if "pitch_nm" not in known or "pixel_size_nm" not in known:
+        return known
+    width = known["pixel_size_nm"]
+    return {
+        **known,
+        "voxel_size_nm": [known["pitch_nm"], known.get("pixel_height_nm", width), width],
+    }
 
 
 def _refuse_truncated(tif: Any) -> None:
@@ -209,10 +219,10 @@ def _contiguous_stack(tif: Any, pages: list[Any], max_pixels: int) -> list[NDArr
 
 def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
     _check_segments(stream, page)
-    if page.compression in (1, 8, 32946) and page.predictor in (1, 2):
+    if page.compression in DECODED and page.predictor in (1, 2):
         pixels = np.asarray(page.asarray())
         axes = page.axes
-    else:  # LZW, JPEG and other codecs that tifffile leaves to a further library
+    else:  # JPEG, in whatever colours, and rare codecs
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream)
         image.seek(page.index)

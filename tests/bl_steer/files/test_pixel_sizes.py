@@ -1,4 +1,4 @@
-"""Pixels that are no squares: each kind of file says so, and whoever reads it is told."""
+"""What files state of pixels and voxels: read, used, and told where it contradicts or fits not."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import tifffile
 from PIL import Image
 
 from bl_steer.analysis.segmentation.from_files import inputs_from_files
+from bl_steer.analysis.structure.from_files import measure_structure
+from bl_steer.analysis.superresolution.from_files import inputs_from_files as slices_from_files
 from bl_steer.files.images import read_micrographs
 from bl_steer.files.stacks import open_stack
 
@@ -51,17 +53,80 @@ def test_pixels_that_are_no_squares_are_told(name: str, tmp_path: Path) -> None:
 def test_slices_and_stacks_tell_it_once(name: str, tmp_path: Path) -> None:
     for number in range(3):
         saved(tmp_path / name).rename(tmp_path / f"slice_{number}{Path(name).suffix}")
-    notes = open_stack(tmp_path).notes
+    notes = slices_from_files([tmp_path]).notes
     assert sum("14 nm high" in note for note in notes) == 1
-
-
-def test_a_stack_of_pages_tells_it(tmp_path: Path) -> None:
-    stack = np.stack([GREY] * 3)
-    tifffile.imwrite(tmp_path / "stack.tif", stack, photometric="minisblack", **KINDS["tags.tif"])
-    assert ["14 nm high" in note for note in open_stack(tmp_path / "stack.tif").notes] == [True]
 
 
 def test_what_a_header_rounds_is_square(tmp_path: Path) -> None:
     path = tmp_path / "square.tif"
     tifffile.imwrite(path, GREY, resolution=(1e6, 0.998e6), resolutionunit="CENTIMETER")
     assert read_micrographs(path).notes == ()
+
+
+STACKS: dict[str, dict[str, Any]] = {
+    "imagej": {
+        "imagej": True,
+        "resolution": (100, 100),
+        "metadata": {"spacing": 0.05, "unit": "um", "axes": "ZYX"},
+    },
+    "ome": {
+        "ome": True,
+        "metadata": {
+            "axes": "ZYX",
+            "PhysicalSizeX": 10,
+            "PhysicalSizeXUnit": "nm",
+            "PhysicalSizeY": 10,
+            "PhysicalSizeYUnit": "nm",
+            "PhysicalSizeZ": 50,
+            "PhysicalSizeZUnit": "nm",
+        },
+    },
+}
+
+
+@pytest.fixture(params=STACKS)
+def stack(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    labels = (np.indices((8, 24, 24)).sum(axis=0) // 6 % 3).astype(np.uint8)
+    path = tmp_path / "labels.tif"
+    tifffile.imwrite(path, labels, photometric="minisblack", **STACKS[request.param])
+    return path
+
+
+def test_the_voxel_that_a_stack_states_is_used(stack: Path) -> None:
+    assert open_stack(stack).known["voxel_size_nm"] == pytest.approx([50.0, 10.0, 10.0])
+    stated = measure_structure(stack, params={}, out=None)
+    told = measure_structure(stack, params={"voxel_size_nm": (50.0, 10.0, 10.0)}, out=None)
+    assert stated["digest"] == told["digest"]
+    assert not any("check which is right" in text for text in stated["warnings"] + told["warnings"])
+
+
+def test_a_voxel_that_contradicts_the_files_is_told_with_both(stack: Path) -> None:
+    report = measure_structure(stack, params={"voxel_size_nm": (20.0, 10.0, 10.0)}, out=None)
+    assert (
+        "the file states a voxel of 50 × 10 × 10 nm; 20 × 10 × 10 nm was given and is used: check "
+        "which is right"
+    ) in report["warnings"]
+
+
+def test_a_pixel_that_contradicts_the_files_is_told_whoever_gives_it(tmp_path: Path) -> None:
+    path = tmp_path / "micrograph.tif"
+    tifffile.imwrite(path, GREY, resolution=(1e6, 1e6), resolutionunit="CENTIMETER")
+    inputs = inputs_from_files([path], {"pixel_size_nm": 20.0})
+    assert list(inputs.notes) == [
+        "micrograph.tif states a pixel of 10 nm; 20 nm was given and is used: check which is right"
+    ]
+
+
+@pytest.mark.parametrize("compression", ["lzw", "packbits", "zlib"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_compressed_stack_is_that_of_the_plain_file(
+    compression: str, dtype: Any, tmp_path: Path
+) -> None:
+    labels = (np.indices((4, 24, 24)).sum(axis=0) // 6 % 3).astype(dtype)
+    for name, codec in (("plain", None), ("packed", compression)):
+        path = tmp_path / f"{name}.tif"
+        tifffile.imwrite(path, labels, photometric="minisblack", compression=codec)
+    for name in ("plain", "packed"):
+        np.testing.assert_array_equal(open_stack(tmp_path / f"{name}.tif").array, labels)
+        fields = read_micrographs(tmp_path / f"{name}.tif").fields
+        np.testing.assert_array_equal(np.stack(fields), labels)

@@ -27,6 +27,7 @@ from bl_steer.analysis.segmentation.checks import (
 )
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
+from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["SegmentMicrographs", "SegmentParams", "field_name", "provenance_for", "tables_for"]
@@ -144,6 +145,7 @@ class SegmentMicrographs:
             },
             warnings=(
                 *inputs.notes,
+                *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
                 *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
                 *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
             ),
@@ -176,6 +178,12 @@ def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
                 yield _Field(f"{name}_{plane:04d}", np.asarray(array[plane]), metadata, size_nm)
         else:
             yield _Field(name, np.asarray(array), metadata, size_nm)
+
+
+def _told_otherwise(stated: Any, told: float | None) -> Iterator[str]:
+    """Yield what to say of pixel sizes, one or one for each field, that were told otherwise."""
+    for size_nm in dict.fromkeys(stated if isinstance(stated, list) else [stated]):
+        yield from contradictions("a pixel", told, size_nm)
 
 
 def _steps(model: segmentation.SegmentationModel, field: _Field, passes: Passes) -> int:

@@ -29,7 +29,7 @@ from bl_steer.analysis.segmentation.stacks import StoredPlanes
 from bl_steer.analysis.segmentation.training import masks_among, resumable
 from bl_steer.files import list_images, read_all, read_micrographs
 from bl_steer.files.atomic import check_place
-from bl_steer.files.pixel_size import check_pixel_size
+from bl_steer.files.pixel_size import check_pixel_size, contradictions
 from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
@@ -75,6 +75,8 @@ def inputs_from_files(
             arrays[field_name(len(arrays))] = image
             recorded.append(known)
             origin.append(str(path))
+        told = (metadata or {}).get("pixel_size_nm")
+        notes += contradictions("a pixel", told, read.pixel_size_nm, where=path.name)
         notes += [
             note if note.startswith(path.name) else f"{path.name}: {note}" for note in read.notes
         ]

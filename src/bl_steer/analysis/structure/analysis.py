@@ -20,6 +20,7 @@ from bl_steer.analysis.structure.checks import (
     voxel_warnings,
 )
 from bl_steer.analysis.structure.phases import parse_phases
+from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
 from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
@@ -153,7 +154,13 @@ class StructureAnalysis:
                 "structure": lambda: structure.draw_structure(measures),
                 "isotropy": lambda: structure.draw_isotropy(measures),
             },
-            warnings=(*inputs.notes, *_warnings(measures, params)),
+            warnings=(
+                *inputs.notes,
+                *contradictions(
+                    "a voxel", params.voxel_size_nm, inputs.metadata.get("voxel_size_nm")
+                ),
+                *_warnings(measures, params),
+            ),
         )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.files.atomic import check_place
-from bl_steer.files.stacks import check_apart, open_stack
+from bl_steer.files.stacks import KNOWN, check_apart, open_stack
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_folder import write_result
@@ -33,7 +33,8 @@ def inputs_from_file(path: str | Path) -> Inputs:
         ``voxel_size_nm`` (z, y, x) and ``phases``, which are among the attributes of a Zarr
     """
     stored = open_stack(path, "labels")
-    return Inputs({"labels": stored.array}, stored.known, {"files": [str(path)]}, stored.notes)
+    known = {key: stored.known[key] for key in KNOWN if key in stored.known}
+    return Inputs({"labels": stored.array}, known, {"files": [str(path)]}, stored.notes)
 
 
 def measure_structure(

@@ -21,6 +21,7 @@ from bl_steer.analysis.superresolution.checks import (
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
+from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 
@@ -167,6 +168,8 @@ def result_of(
         },
         warnings=(
             *inputs.notes,
+            *contradictions("a pitch", params.pitch_nm, inputs.metadata.get("pitch_nm")),
+            *contradictions("a pixel", params.pixel_size_nm, inputs.metadata.get("pixel_size_nm")),
             *_warnings(model, slices, voxel_nm, learnt_here=params.model is None),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),

@@ -37,6 +37,8 @@ from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.volume import SuperResolved
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
+from bl_steer.files.image_metadata import notes_of_pixels
+from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
 from bl_steer.files.slice_folder import natural_key
 from bl_steer.files.stacks import check_apart, open_slices, open_stack, open_zarr
@@ -69,9 +71,10 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
         stored, files = open_stack(paths[0]), list(paths)
     else:
         stored, files = open_slices(paths), sorted(paths, key=natural_key)
-    known = {key: value for key, value in stored.known.items() if key == "pixel_size_nm"}
+    known = {key: stored.known[key] for key in ("pitch_nm", "pixel_size_nm") if key in stored.known}
     source = {"files": [str(path) for path in files]}
-    return Inputs({"slices": stored.array}, known, source, stored.notes)
+    notes = [*stored.notes, *notes_of_pixels(stored.known)]
+    return Inputs({"slices": stored.array}, known, source, notes)
 
 
 def train(
@@ -99,6 +102,8 @@ def train(
         "n_slices": len(slices),
         "warnings": [
             *inputs.notes,
+            *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
+            *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
             *lesson_warnings(inputs.arrays["slices"], n_phases),
         ],
         "weights_sha256": model.weights_sha256,
