@@ -346,6 +346,4 @@ def _mark(ax: Axes, best: Sequence[float]) -> None:
 
 
 def _axes(ax: Axes | None) -> Axes:
-    if ax is not None:
-        return ax
-    return Figure(layout="constrained").subplots()
+    return Figure(layout="constrained").subplots() if ax is None else ax
