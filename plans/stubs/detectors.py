@@ -127,7 +127,10 @@ def inline_keys(description: Mapping[str, Any]) -> list[str]:
     return [
         key
         for key, entry in description.items()
-        if entry.get("shape") and entry.get("dtype") != "string" and not entry.get("external")
+        if entry.get("shape")
+        and 0 not in entry["shape"]
+        and entry.get("dtype") != "string"
+        and not entry.get("external")
     ]
 
 

@@ -49,7 +49,8 @@ class InlineFrames:
         if self.key:
             with suppress(Exception):  # what is wrong with the device is told when it is measured
                 readings = yield Msg("read", detector)
-                self.dtype = np.asarray(readings[self.key]["value"]).dtype.str
+                dtype = np.asarray(readings[self.key]["value"]).dtype
+                self.dtype = dtype.str if dtype.kind in "biuf" else ""
 
     def to_dict(self) -> dict[str, str]:
         """Return what the start document says of them."""
@@ -65,6 +66,9 @@ class InlineFrames:
         """
         first = next((key for key, value in data.items() if np.ndim(value)), "")
         array = np.asarray(data.get(self.key or first))
+        if array.dtype.kind == "O":  # None among the numbers
+            with suppress(TypeError, ValueError):
+                array = array.astype(float)
         if not array.ndim or array.dtype.kind not in "biuf":
             raise ValueError(
                 f"target {target} must have frames, got events of {detector} with "

@@ -6,11 +6,16 @@ import logging
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
+from bl_steer.protocols import Array
 from bl_steer.runs import PointResult
 from bl_steer.steering import Mask
 
 __all__ = ["Misgivings"]
 
+FEWEST = 3
+"""Points with one number that are no accident."""
 SHARE = 0.01
 """Share of all counts above which it is told that they are left out."""
 
@@ -69,6 +74,19 @@ class Misgivings:
         self._n_overflowed = max(self._n_overflowed, 2 * result.n_overflowed)
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
+
+    def tell_flat(self, outcomes: Array) -> None:
+        """Warn where all points of a search gave one number: it has found no spot."""
+        measured = outcomes[np.isfinite(outcomes)]
+        if len(measured) >= FEWEST and np.ptp(measured) == 0.0:
+            logger.warning(
+                "%s must show more at one place than at another, got %g at all %d points: the "
+                "reported spot is none; check what is steered on, and that the sample is in the "
+                "beam",
+                self._detector.name,
+                measured[0],
+                len(measured),
+            )
 
     def tell_times(self, findings: Sequence[str]) -> None:
         """Warn, once, of readings that are those of the exposure before."""

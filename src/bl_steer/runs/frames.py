@@ -138,7 +138,7 @@ class FrameSource:
     def _from_tiled(self, row: int) -> NDArray[Any]:
         try:
             return np.asarray(self.client[row])
-        except (OSError, HTTPError) as error:
+        except (OSError, HTTPError, RuntimeError) as error:  # the last of a server in this process
             raise StoreError(
                 f"the frames of a run must be where its documents say, got {error} from "
                 f"{self.client.uri}; bring the files back there, or let Tiled's server read them"
@@ -279,6 +279,11 @@ class Frames:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def behind_tiled(self) -> bool:
+        """Whether Tiled alone can read some of them."""
+        return any(source.client is not None for source, _ in self._rows)
 
     @property
     def rows(self) -> list[tuple[FrameSource, int]]:

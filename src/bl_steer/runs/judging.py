@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import find_sentinels
 from bl_steer.protocols import Array
 from bl_steer.runs.points import PointResult, Points
-from bl_steer.runs.readout import Readout
+from bl_steer.runs.readout import UNSOUND, Exposure, NoNumberError, Readout
 
 __all__ = ["counts_of", "judge_points", "judge_sums", "patterns_of", "usable"]
 
@@ -47,14 +47,19 @@ def judge_points(
         rows = np.concatenate(block)
         stacks = {} if frames is None else dict(zip(rows, frames[rows], strict=True))
         for events in block:
-            exposures = [
-                readout.exposure(
-                    {k: column[row] for k, column in table.items()}, partial(stacks.get, row)
-                )
-                for row in events
-            ]
+            exposures = [_exposure(readout, table, row, stacks) for row in events]
             results.append(points.take(exposures))
     return results
+
+
+def _exposure(
+    readout: Readout, table: Mapping[str, NDArray[Any]], row: int, stacks: Mapping[int, Array]
+) -> Exposure:
+    data = {key: column[row] for key, column in table.items()}
+    try:
+        return readout.exposure(data, partial(stacks.get, row))
+    except NoNumberError:
+        return UNSOUND
 
 
 def judge_sums(

@@ -138,9 +138,18 @@ def _from_catalogue(store: Store | RecordsAlone, uid: str, record: Path | None) 
     if node is None or not (record is None or node.metadata.get("stop")):
         return None
     run = Run.from_tiled(node)
-    if record is not None and run.frames is not None and run.frames.problem:
-        return None
-    return replace(run, record=record)
+    frames = run.frames
+    if record is None or frames is None:
+        return replace(run, record=record)
+    is_elsewhere = frames.problem or (frames.behind_tiled and _has_frames(record))
+    return None if is_elsewhere else replace(run, record=record)
+
+
+def _has_frames(record: Path) -> bool:
+    """Return whether the files that a record names are at hand, without Tiled."""
+    frames = Run.from_record(record).frames
+    paths = {source.path for source, _ in frames.rows} if frames is not None else set()
+    return bool(paths) and all(path is not None and path.parent.is_dir() for path in paths)
 
 
 def _warn_of_catalogue(error: Exception) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["Exposure", "Readout"]
+__all__ = ["UNSOUND", "Exposure", "NoNumberError", "Readout"]
 
 FULL = frozenset(
     float(limit)
@@ -22,6 +22,10 @@ FULL = frozenset(
     for limit in (2**bits - 1, 2 ** (bits - 1) - 1, -(2 ** (bits - 1)))
 )
 """The ends of what integers of 32 and 64 bits hold: a counter that shows one has overflowed."""
+
+
+class NoNumberError(ValueError):
+    """What should be a number is text, or an array."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,10 @@ class Exposure:
     sound: bool = True
     angles: Array | None = None
     setting: int = 0
+
+
+UNSOUND = Exposure(np.full((1, 1, 1), np.nan), sound=False)
+"""Of an event that holds no number, at which its run ended."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +97,7 @@ class Readout:
         Raises
         ------
         ValueError
-            When a key is missing, or what it holds is no number.
+            When a key is missing, or what it holds is no number (`NoNumberError`).
         """
         if self.field is not None:
             number = self._number(data, self.field)
@@ -120,10 +128,16 @@ class Readout:
                 f"an event must have the data key {key!r}, got {', '.join(map(repr, data))}; name "
                 "one of these"
             )
-        value = np.asarray(data[key])
-        if value.size != 1 or value.dtype.kind not in "biuf":
-            raise ValueError(
-                f"{key!r} must be a number, got {data[key]!r}; name another data key, or steer on "
-                "frames with total, roi:, ref: or nmf:"
+        value = data[key]
+        if value is None:  # a device that has nothing to say yet
+            return np.nan
+        if isinstance(value, int):  # of any size
+            return float(value)
+        array = np.asarray(value)
+        if array.size != 1 or array.dtype.kind not in "biuf":
+            what = repr(value) if not array.ndim else f"an array of shape {array.shape}"
+            raise NoNumberError(
+                f"{key!r} must be a number, got {what}; name another data key, or steer on frames "
+                "with total, roi:, ref: or nmf:"
             )
-        return float(value.reshape(()))
+        return float(array.reshape(()))

@@ -24,6 +24,7 @@ from bl_steer.runs.tables import (
     PRIMARY,
     Parts,
     Table,
+    as_numbers,
     parts_from_documents,
     parts_from_tiled,
     status_of,
@@ -337,7 +338,7 @@ class Run:
         if not self.primary:
             return np.empty(0)
         if key in self.primary:
-            column = np.asarray(self.primary[key], dtype=float)
+            column = as_numbers(self.primary[key])
             return np.array([each(column[rows]) for rows in self.events_of], dtype=float)
         if default is None:
             raise StoreError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from bl_steer.store import StoreError
 __all__ = [
     "Parts",
     "Table",
+    "as_numbers",
     "inline_frames",
     "parts_from_documents",
     "parts_from_tiled",
@@ -132,7 +134,7 @@ def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
     if column.dtype.kind == "O":
         shape = np.shape(column[0])
         other = np.full(shape, np.nan)
-        column = np.stack([array if np.shape(array) == shape else other for array in column])
+        column = np.stack([as_numbers(a) if np.shape(a) == shape else other for a in column])
     elif "dtype" in source:
         column = column.astype(source["dtype"])
     name = f"{start.get('uid', '')}/{arrays[0]}"
@@ -256,13 +258,29 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
-    """Return values as an array, of objects where they have different shapes."""
+    """Return values as an array, of objects where they have different shapes, or texts among them.
+
+    NumPy would make a text of each number beside one.
+    """
+    texts = sum(isinstance(value, str) for value in values)
+    with suppress(ValueError, OverflowError):
+        if texts in (0, len(values)):
+            return np.asarray(values)
+    column = np.empty(len(values), dtype=object)
+    column[:] = [np.asarray(value) if np.ndim(value) else value for value in values]
+    return column
+
+
+def as_numbers(column: NDArray[Any]) -> Array:
+    """Return a column as numbers, NaN where a value is none."""
     try:
-        return np.asarray(values)
-    except ValueError:
-        column = np.empty(len(values), dtype=object)
-        column[:] = [np.asarray(value) for value in values]
-        return column
+        return np.asarray(column, dtype=float)
+    except (TypeError, ValueError):
+        return np.asarray(np.vectorize(_as_number, otypes=[float])(column))
+
+
+def _as_number(value: Any) -> float:
+    return float(value) if isinstance(value, int | float | np.number) else np.nan
 
 
 def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
