@@ -305,7 +305,7 @@ def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
         result = reader.take()
         if result is not None:
             steering.observe(result)
-    reader.misgivings.tell_flat(steering.outcomes())
+    reader.misgivings.tell_outcomes(steering.outcomes())
     best = steering.report()
     return Hotspot(
         best_x=best.x,

@@ -12,6 +12,7 @@ from bluesky.protocols import Movable, NamedMovable, Readable
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.protocols import Array
+from bl_steer.runs.readout import as_number
 
 __all__ = [
     "Axes",
@@ -21,6 +22,7 @@ __all__ = [
     "axes_to_read",
     "check_axes",
     "check_limits",
+    "check_place",
     "check_points",
     "default_grid",
     "grid_of",
@@ -188,6 +190,39 @@ def _refusal(axis: Any, position: float) -> str:
     except Exception as error:  # an axis may refuse by any error
         return f"{axis.name} must go to {position:g}, got {error or type(error).__name__}"
     return ""
+
+
+def check_place(
+    axis: Any, key: str, data: Mapping[str, Any], asked: float, tolerance: float
+) -> float:
+    """Refuse an event at which an axis was not where it was sent; return by how much it was off.
+
+    Parameters
+    ----------
+    key : of its readback, in the event's data
+    tolerance : in the axis' units
+
+    Raises
+    ------
+    StageError
+        When it says that it is elsewhere, or says nothing that is a number.
+    ValueError
+        When the event does not say where it is.
+    """
+    if key not in data:
+        raise ValueError(
+            f"each point must record where {axis.name} is, got an event without {key!r}; let "
+            "per_point read the axes, and the readback be no omitted signal"
+        )
+    here = as_number(data[key])
+    if not abs(here - asked) <= tolerance:  # not true of NaN
+        found = f"{data[key]!r}" if math.isnan(here) else f"{here:g}"
+        raise StageError(
+            f"{axis.name} must be where it was sent, {asked:g}, got {found} in {key!r}; check the "
+            "encoder, that setpoint and readback have one unit, and that the grid's points are "
+            "steps of the axis"
+        )
+    return here - asked
 
 
 def check_points(points: Sequence[Sequence[float]], space: Space) -> None:

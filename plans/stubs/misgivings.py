@@ -16,6 +16,10 @@ __all__ = ["Misgivings"]
 
 FEWEST = 3
 """Points with one number that are no accident."""
+OFF = 0.1
+"""Share of a grid's step by which a readback may be off."""
+RISING = 8
+"""Points in a row that rise: by chance once in 8! times."""
 SHARE = 0.01
 """Share of all counts above which it is told that they are left out."""
 
@@ -34,7 +38,10 @@ class Misgivings:
         self._detector = detector
         self._monitor = monitor
         self._n_dead = 0
-        self._is_blind = self._is_late = False
+        self._is_blind = self._is_late = self._rises = False
+        self._monitored: list[float] = []
+        self._n_off: dict[str, int] = {}
+        self._told_off: set[str] = set()
         self._masked_share = self._share_of_mask = SHARE
         self._n_overflowed = 0
 
@@ -75,8 +82,8 @@ class Misgivings:
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
 
-    def tell_flat(self, outcomes: Array) -> None:
-        """Warn where all points of a search gave one number: it has found no spot."""
+    def tell_outcomes(self, outcomes: Array) -> None:
+        """Warn where all points of a search gave one number, or each more than the one before."""
         measured = outcomes[np.isfinite(outcomes)]
         if len(measured) >= FEWEST and np.ptp(measured) == 0.0:
             logger.warning(
@@ -87,6 +94,29 @@ class Misgivings:
                 measured[0],
                 len(measured),
             )
+        elif len(measured) >= RISING and (np.diff(measured) > 0).all():
+            logger.warning(
+                "%s must count anew at each point, got more at each of %d points than at the one "
+                "before; reset its counter before each exposure",
+                self._detector.name,
+                len(measured),
+            )
+
+    def tell_monitor(self, counts: float) -> None:
+        """Warn, once, where the monitor seems to count on from point to point."""
+        self._monitored = [*self._monitored, counts][-RISING:]
+        first, last = self._monitored[0], self._monitored[-1]
+        is_rising = bool((np.diff(self._monitored) > 0).all())
+        if len(self._monitored) == RISING and is_rising and last > 2 * first and not self._rises:
+            logger.warning(
+                "%s must count anew at each point, got %g to %g, more at each of %d points than at "
+                "the one before; reset its counter before each exposure",
+                self._monitor.name,
+                first,
+                last,
+                RISING,
+            )
+            self._rises = True
 
     def tell_times(self, findings: Sequence[str]) -> None:
         """Warn, once, of readings that are those of the exposure before."""
@@ -99,6 +129,33 @@ class Misgivings:
                 findings[0],
             )
             self._is_late = True
+
+    def tell_place(self, axis: str, off: float, step: float) -> None:
+        """Warn, once, of an axis that is off its places by more than a part of the grid's step."""
+        n = self._n_off[axis] = self._n_off.get(axis, 0) + 1 if abs(off) > OFF * step else 0
+        if n == FEWEST and axis not in self._told_off:
+            logger.warning(
+                "%s must stand where it is sent, got a readback off by %g at the last of %d points "
+                "in a row, of a step of %g: the run tells of places as they were asked for; check "
+                "offset and resolution of the readback",
+                axis,
+                off,
+                n,
+                step,
+            )
+            self._told_off.add(axis)
+
+    def tell_monitor_key(self, key: str, hinted: Sequence[str]) -> None:
+        """Warn where a number is taken for the beam though the monitor hints at others too."""
+        others = [other for other in hinted if other != key]
+        if key in hinted and others:
+            logger.warning(
+                "%s hints at several numbers, and the first is taken for the counts of the beam, "
+                "%s; where it is another, give its signal as the monitor: %s",
+                self._monitor.name,
+                key,
+                ", ".join(others),
+            )
 
     def tell_default(self, target: str, hinted: Sequence[str]) -> None:
         """Warn where a number is steered on though the detector hints at others too."""

@@ -16,9 +16,10 @@ from bl_steer.agents import Space
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.features import parse_target
 from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
+from bl_steer.runs.readout import as_number
 from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import StageError, axes_of, axes_to_read, readback_key
+from plans.stubs.axes import axes_of, axes_to_read, check_place, readback_key
 from plans.stubs.detectors import (
     check_field,
     check_frames,
@@ -148,6 +149,7 @@ class PointReader:
                 self._readbacks.append(readback_key(axis, description))
         if self.monitor is not None:
             self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
+            self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))
         own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
         if self.target is None:
@@ -299,7 +301,11 @@ class PointReader:
         steered = self.field or self._inline.key
         told = self.timing.take(events, self._readbacks, keys, steered)
         self.misgivings.tell_times(told)
-        self._check_place(events[0])
+        if self._monitor_key in events[0].data:
+            self.misgivings.tell_monitor(as_number(events[0].data[self._monitor_key]))
+        for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):
+            off = check_place(axis, key, events[0].data, self._asked[axis], tolerance)
+            self.misgivings.tell_place(axis.name, off, 2 * tolerance)
         self.result = self._points.take(
             [self._readout.exposure(self._data(e), partial(self._frames, e)) for e in events]
         )
@@ -329,16 +335,6 @@ class PointReader:
                 "back, and measure again"
             )
         return frames
-
-    def _check_place(self, event: LiveEvent) -> None:
-        for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):
-            here, there = event.data.get(key), self._asked[axis]
-            if isinstance(here, int | float) and abs(here - there) > tolerance:
-                raise StageError(
-                    f"{axis.name} must be where it was sent, {there:g}, got {here:g} in {key!r}; "
-                    "check the encoder, that setpoint and readback have one unit, "
-                    "and that the grid's points are steps of the axis"
-                )
 
     def _nominal(self) -> float | None:
         """Return what the nominal beam gives in one exposure, where the monitor knows it."""

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -14,7 +15,7 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["UNSOUND", "Exposure", "NoNumberError", "Readout"]
+__all__ = ["UNSOUND", "Exposure", "NoNumberError", "Readout", "as_number"]
 
 FULL = frozenset(
     float(limit)
@@ -128,16 +129,27 @@ class Readout:
                 f"an event must have the data key {key!r}, got {', '.join(map(repr, data))}; name "
                 "one of these"
             )
-        value = data[key]
-        if value is None:  # a device that has nothing to say yet
-            return np.nan
-        if isinstance(value, int):  # of any size
-            return float(value)
-        array = np.asarray(value)
-        if array.size != 1 or array.dtype.kind not in "biuf":
-            what = repr(value) if not array.ndim else f"an array of shape {array.shape}"
+        number = as_number(data[key])
+        if math.isnan(number) and not _is_nan(data[key]):
+            shape = np.shape(data[key])
+            what = f"an array of shape {shape}" if shape else repr(data[key])
             raise NoNumberError(
                 f"{key!r} must be a number, got {what}; name another data key, or steer on frames "
                 "with total, roi:, ref: or nmf:"
             )
-        return float(array.reshape(()))
+        return number
+
+
+def as_number(value: Any) -> float:
+    """Return a value as a number, of any size or an array of one; NaN where it is none."""
+    if isinstance(value, int):
+        return float(value)
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "biuf":
+        return math.nan
+    return float(array.reshape(()))
+
+
+def _is_nan(value: Any) -> bool:
+    """Return whether there is no number where there might be one: NaN, or None."""
+    return value is None or (np.size(value) == 1 and np.asarray(value).dtype.kind == "f")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 from bl_steer.runs.frames import Frames, FrameSource
+from bl_steer.runs.readout import as_number
 from bl_steer.runs.references import Reference, References, image_key, steered_detector
 from bl_steer.store import StoreError
 
@@ -276,11 +277,7 @@ def as_numbers(column: NDArray[Any]) -> Array:
     try:
         return np.asarray(column, dtype=float)
     except (TypeError, ValueError):
-        return np.asarray(np.vectorize(_as_number, otypes=[float])(column))
-
-
-def _as_number(value: Any) -> float:
-    return float(value) if isinstance(value, int | float | np.number) else np.nan
+        return np.asarray(np.vectorize(as_number, otypes=[float])(column))
 
 
 def _flat(configuration: Mapping[str, Any]) -> dict[str, Any]:
