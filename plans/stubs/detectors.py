@@ -22,6 +22,7 @@ __all__ = [
     "has_frames",
     "hinted_keys",
     "inline_keys",
+    "is_motor",
     "keeps_frames",
     "monitor_key",
     "number_of",
@@ -209,12 +210,12 @@ def check_keys(devices: Iterable[Any], described: Mapping[str, Mapping[str, Any]
 
 
 def check_measured(field: str | None, monitor: str | None, moved: Mapping[str, Any]) -> None:
-    """Refuse to steer on, or to normalise by, what the run itself moves or both have in common.
+    """Refuse to steer on, or to normalise by, what is moved, and by what is steered on.
 
     Parameters
     ----------
     field, monitor : data keys of what is steered on and of the monitor's counts
-    moved : the devices that the run moves, by each of their data keys
+    moved : motors, by each of their data keys
 
     Raises
     ------
@@ -224,14 +225,19 @@ def check_measured(field: str | None, monitor: str | None, moved: Mapping[str, A
     for rule, key in (("target must be", field), ("monitor must count the beam and be", monitor)):
         if key is not None and key in moved:
             raise ValueError(
-                f"the {rule} measured, not moved, got {key!r} of {moved[key].name}, which the run "
-                "moves; name a detector's number"
+                f"the {rule} measured, not moved, got {key!r} of {moved[key].name}, which is "
+                "moved; name a detector's number"
             )
     if field is not None and field == monitor:
         raise ValueError(
             f"target and monitor must be different numbers, got {field!r} for both, which divided "
             "by itself is the same everywhere; name another with target='field:KEY'"
         )
+
+
+def is_motor(device: Any) -> bool:
+    """Return whether a device moves: it can be set, which a signal can too, and stopped."""
+    return isinstance(device, Movable) and isinstance(device, Stoppable)
 
 
 def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
@@ -246,8 +252,7 @@ def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
     ValueError
         When it reads no number, and for a motor, whose position counts nothing.
     """
-    is_motor = isinstance(monitor, Movable) and isinstance(monitor, Stoppable)
-    if is_motor:
+    if is_motor(monitor):
         raise ValueError(
             f"the monitor must count the beam, got the motor {monitor.name}; give the counter of "
             "the beam"

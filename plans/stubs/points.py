@@ -30,6 +30,7 @@ from plans.stubs.detectors import (
     detectors_of,
     has_frames,
     hinted_keys,
+    is_motor,
     keeps_frames,
     monitor_key,
     number_of,
@@ -141,7 +142,8 @@ class PointReader:
         for device in self.devices:
             described[device.name] = yield from describe(device)
         check_keys(self.devices, described)
-        moved: dict[str, Any] = {}
+        motors = filter(is_motor, self.devices)
+        moved: dict[str, Any] = {key: motor for motor in motors for key in described[motor.name]}
         for axis in [*self.axes, *circles_of(self.per_point)]:
             description = yield from describe(axis)
             moved |= dict.fromkeys(description, axis)

@@ -14,6 +14,7 @@ import numpy as np
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.runs import LiveEvent
+from bl_steer.runs.readout import as_number
 from plans.stubs.messages import carried_out
 
 __all__ = ["Timing"]
@@ -82,7 +83,7 @@ class Timing:
         keys : of the detector
         steered : the key that is steered on; empty for frames in files
         """
-        first, last = events[0].timestamps, events[-1].timestamps
+        first, last = _stamps(events[0]), _stamps(events[-1])
         arrived = max((first[key] for key in readbacks if key in first), default=math.nan)
         exposed = max((last[key] for key in keys if key in last), default=math.nan)
         self.move_s = float(np.maximum(arrived - self._last_exposed, 0.0))
@@ -99,7 +100,7 @@ class Timing:
     def _judge(
         self, event: LiveEvent, keys: Sequence[str], steered: str, began: float
     ) -> list[str]:
-        data, stamps = event.data, event.timestamps
+        data, stamps = event.data, _stamps(event)
         newest = steered if steered in stamps else max(keys, key=stamps.__getitem__, default="")
         before, self._before = self._before, began
         last, self._last = self._last, {key: (data[key], stamps[key]) for key in keys}
@@ -120,3 +121,7 @@ class Timing:
         if self._n_same == CONSTANT:
             told.append(f"{newest} was {data[newest]!r} {CONSTANT + 1} times in a row")
         return told
+
+
+def _stamps(event: LiveEvent) -> dict[str, float]:
+    return {key: as_number(stamp) for key, stamp in event.timestamps.items()}

@@ -91,7 +91,7 @@ def test_counters_that_are_not_reset_are_told(
     det = SynSignal(func=lambda: np.exp(-((x.position - 60) ** 2) / 800), name="det")
     i0 = SynSignal(func=lambda: next(counts), name="i0")
     RE(find_hotspot(det, x, monitor=i0, grid=LINE, budget=9, agent="sobol"))
-    assert caplog.text.count("i0 must count anew at each point, got 100 to 800") == 1
+    assert caplog.text.count("i0 must count anew at each point, got 200 to 900, more at") == 1
     total = iter(np.cumsum(np.random.default_rng(0).random(100)))
     det = SynSignal(func=lambda: next(total), name="det")
     RE(find_hotspot(det, x, grid=LINE, budget=9, agent="sobol"))

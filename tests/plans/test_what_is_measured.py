@@ -25,7 +25,9 @@ def test_what_the_run_moves_is_neither_target_nor_monitor(
     x, y = axes
     eta = SynAxis(name="eta")
     rocking = rocking_scan(eta, -1, 1, 3)
+    other = SynAxis(name="other")
     cases = [
+        ((counter, axes), {"target": "field:other", "also_read": [other]}, "'other' of other"),
         ((counter, axes), {"target": "field:mx"}, "target must be measured, not moved, got 'mx'"),
         ((counter, axes), {"target": "field:my_setpoint"}, "got 'my_setpoint' of my"),
         ((x, axes), {}, "the target must be measured, not moved, got 'mx' of mx"),
