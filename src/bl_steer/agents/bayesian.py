@@ -20,11 +20,11 @@ from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
-from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array, Explanation, Point
+from bl_steer.single_thread import single_thread
 
 __all__ = ["BayesianAgent", "Recommendation"]
 

@@ -25,9 +25,9 @@ from linear_operator.utils.warnings import NumericalWarning
 
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, check_settings
 from bl_steer.agents.likelihood import RatioNoiseLikelihood
-from bl_steer.agents.single_thread import single_thread
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation, Point
+from bl_steer.single_thread import single_thread
 
 __all__ = ["ContinuousAgent"]
 

@@ -154,6 +154,8 @@ def _show(arguments: argparse.Namespace) -> Any:
             differing = differences(run)
             report["decisions_that_differ"] = differing.decisions
             report["masks_that_differ"] = differing.masks
+            if differing.decisions:
+                report["how_decisions_differ"] = differing.how
             if has_gap(run.streams):
                 report["decisions_verified"] = run.n_complete  # up to the gap in the record
     steering = report.pop("steering")

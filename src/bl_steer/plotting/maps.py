@@ -92,10 +92,10 @@ def plot_map(
         )
     else:
         x, y = (space.axis(axis) for axis in space.names)
-        along_x, along_y = np.argsort(x), np.argsort(y)  # a grid may be in any order
-        mesh = values.reshape(space.shape)[np.ix_(along_y, along_x)]
+        i, j = np.argsort(x), np.argsort(y)  # a grid may be in any order
+        mesh = values.reshape(space.shape)[np.ix_(j, i)]
         drawn = ax.pcolormesh(
-            x[along_x], y[along_y], mesh, cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
+            x[i], y[j], mesh, cmap=COLOURS, vmin=low, vmax=high, shading="nearest"
         )
     if known:
         beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape

@@ -1,7 +1,7 @@
 """From the exposures of a point to its pattern, and whether it can be used.
 
-A plan asks while it measures, `bl_steer.runs.Run` asks of the stored run: both get the same
-answers, bit for bit, as these depend on nothing but the events in their order.
+A plan asks while it measures, `bl_steer.runs.Run` of the stored run: both get the same answers, bit
+for bit, as these depend on nothing but the events in their order.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from bl_steer.runs.pixels import (
 )
 from bl_steer.runs.raw_frames import RawFrames
 from bl_steer.runs.readout import Exposure
+from bl_steer.single_thread import single_thread
 
 __all__ = ["PointResult", "Points"]
 
@@ -101,17 +102,17 @@ class Points:
     ----------
     reduction : frames to a pattern; by default the sum of the frames
     nominal_counts : monitor counts of an exposure at the nominal beam, to which patterns are
-        scaled; by default those of the first exposure that can be used
+        scaled; by default those of the first usable exposure
     min_monitor : least monitor counts of an exposure that can be used; by default a tenth of the
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
     rays : look for bad pixels and cosmic rays in the raw frames of rocking scans, before a grid
     overflows : tell full counters from gaps
-    mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
+    mask : shape (H, W), True where a pixel is not used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
-        cells that were not measured, and look for blocks of pixels that die
+        cells not measured, and look for blocks of pixels that die
 
     Notes
     -----
@@ -189,8 +190,7 @@ class Points:
     def take(self, exposures: Sequence[Exposure]) -> PointResult:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
-        share, n_overflowed = 0.0, 0
-        measured = exposures
+        share, n_overflowed, measured = 0.0, 0, exposures
         if self._masks and _is_image(exposures[0]):
             if self._mask is not None:
                 share = self._masked_share(exposures)
@@ -199,10 +199,9 @@ class Points:
                 n_overflowed = int(overflowed.sum())
             exposures, measured = split_gaps(exposures, self._mask)
         alike = self._compare(exposures)
-        if not all(e.sound and np.isfinite(e.frames).all() for e in exposures):
-            return PointResult(None, "frames")
-        if not all(self._has_beam(e.monitor) for e in exposures):
-            return PointResult(None, "beam")
+        is_sound = all(e.sound and np.isfinite(e.frames).all() for e in exposures)
+        if not is_sound or not all(self._has_beam(e.monitor) for e in exposures):
+            return PointResult(None, "beam" if is_sound else "frames")
         seen = {
             "empty": _is_image(exposures[0]) and not any(e.frames.any() for e in exposures),
             "repeated": alike == "repeated",
@@ -219,8 +218,8 @@ class Points:
         noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
         watched = self._watch(exposures) if self._watchful else {}
         measured = [e for e in measured if e.setting == self._setting]
-        if not measured:  # the run ended before this scan
-            return PointResult(None, "frames")
+        if not measured:
+            return PointResult(None, "frames")  # the run ended before this scan
         pattern, left_out = self._pattern(measured)
         n_cells = int(np.isfinite(pattern.values).sum())
         self._most_cells = max(self._most_cells, n_cells)
@@ -310,6 +309,7 @@ class Points:
         steady = abs(monitor - usual) <= STEADY_BEAM * usual
         return 1.0 if steady else usual / monitor, withdrawn
 
+    @single_thread()
     def _pattern(self, exposures: Sequence[Exposure]) -> tuple[Pattern, float]:
         """Return the pattern of exposures, and the share of their counts that was left out."""
         if self.nominal_counts is None:

@@ -7,12 +7,14 @@ of a stored run with those made again.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 
+from bl_steer.agents import AXIS_NAMES
 from bl_steer.agents.ledger import believed
 from bl_steer.protocols import Array
 
@@ -23,6 +25,7 @@ __all__ = [
     "DetectorDeadError",
     "brightest",
     "check_budget",
+    "difference_of",
     "same_decision",
 ]
 
@@ -76,6 +79,10 @@ class Decision:
     outcomes: Array
     """Outcome of every earlier point under `basis_version`, padded with NaN to the budget."""
 
+    def position(self, names: Sequence[str]) -> dict[str, float]:
+        """Return where to measure, by the names of the axes."""
+        return {name: float(getattr(self, name)) for name in names}
+
 
 @dataclass(frozen=True)
 class Best:
@@ -122,3 +129,39 @@ def check_budget(budget: Any) -> None:
             f"budget must be a whole number of measurements in 1 … {MAX_BUDGET}, got {budget!r}; "
             "try budget=48, or plans.map_sample for every point of a grid"
         )
+
+
+def difference_of(made: Decision, recorded: Decision) -> str:
+    """Return how a decision made again differs from its record; empty where it does not."""
+    if same_decision(made, recorded):
+        return ""
+    here, there = ([getattr(d, name) for name in AXIS_NAMES] for d in (made, recorded))
+    if not np.array_equal(here, there, equal_nan=True):
+        return f"another place: {_written(here)} in place of {_written(there)}"
+    apart = {
+        field.name: _apart(getattr(made, field.name), getattr(recorded, field.name))
+        for field in fields(Decision)
+        if field.name not in NOT_REPRODUCED
+    }
+    named = [name for name, share in apart.items() if share > 0.0]
+    return (
+        f"the same place, numbers differ by {max(apart.values()):.0e} of their size: "
+        f"{', '.join(named)}"
+    )
+
+
+def _apart(first: Any, second: Any) -> float:
+    """Return the largest difference of two values over their size; inf where one is no number."""
+    if isinstance(first, str):
+        return 0.0 if first == second else math.inf
+    a, b = np.atleast_1d(np.asarray(first, float)), np.atleast_1d(np.asarray(second, float))
+    if a.shape != b.shape or not np.array_equal(np.isnan(a), np.isnan(b)):
+        return math.inf
+    size = np.maximum(np.abs(a), np.abs(b))
+    differ = a != b
+    differ &= ~np.isnan(a)
+    return float((np.abs(a - b)[differ] / size[differ]).max(initial=0.0))
+
+
+def _written(place: Sequence[float]) -> str:
+    return "(" + ", ".join(f"{value:g}" for value in place if not math.isnan(value)) + ")"

@@ -30,6 +30,7 @@ from bl_steer.protocols import (
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
+from bl_steer.single_thread import single_thread
 from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest, check_budget
 from bl_steer.steering.masks import Mask, mask_of
 from bl_steer.steering.suggestions import next_suggestion
@@ -82,15 +83,14 @@ class Steering:
         self._explanation = Explanation(reason="")
         self._n_observed = 0
         self._retakes = 0
-        self._residual = float("nan")
-        self._alarm = False
+        self._residual, self._alarm = math.nan, False
         self._learning_s = (0.0, 0.0)
         self._exhausted = False
         self._mask_version = 0
 
     @property
     def n_observed(self) -> int:
-        """Number of points that came back, invalid ones included."""
+        """Points that came back, invalid ones included."""
         return self._n_observed
 
     def observe(self, measured: PointResult | Array | None) -> None:
@@ -107,7 +107,7 @@ class Steering:
         """
         position = self._pending
         if position is None:
-            raise RuntimeError("observe must follow decide; no point is waiting for its pattern")
+            raise RuntimeError("observe must follow decide, got a pattern of no decided point")
         result = measured if isinstance(measured, PointResult) else PointResult(measured)
         self._n_observed += 1
         self._learning_s = (0.0, 0.0)
@@ -126,6 +126,12 @@ class Steering:
         self._noise_ratios.append(result.noise_ratio if self.noise_per_point else 1.0)
         self._measured_as.append(self._n_observed - 1)
         wall, cpu = time.perf_counter(), time.thread_time()
+        self._learn(result, pattern)
+        self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
+
+    @single_thread()
+    def _learn(self, result: PointResult, pattern: Array) -> None:
+        """Turn the latest pattern into its outcome, and those before where the basis is new."""
         version = self.feature.version
         if result.variance is not None and isinstance(self.feature, LearnsNoise):
             self.feature.learn_noise(pattern[None], result.variance[None])
@@ -141,7 +147,6 @@ class Steering:
         self._alarm = result.alarm or (
             isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
         )
-        self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
 
     def _withdraw(self, points: Sequence[int]) -> None:
         """Take back the outcomes of points that were not measured as they seemed."""
@@ -166,7 +171,7 @@ class Steering:
         )
 
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
-        """Return the next point; after an invalid one, the same position again."""
+        """Return the next point; after an invalid one, the same again."""
         wall, cpu = time.perf_counter(), time.thread_time()
         if self._pending is None:
             try:
@@ -208,12 +213,16 @@ class Steering:
         )
 
     def repeat(self, position: Mapping[str, float]) -> None:
-        """Take a point of an earlier run as decided, where its agent cannot decide it again."""
-        if self._pending is None:  # else it is a retake
-            identity = -1 - self._n_observed  # none that an agent counts by itself
-            self._ids.add(identity)
-            self._pending = {"_id": identity, **position}
+        """Take a point of an earlier run as decided, whatever its agent decides now."""
+        if self._pending is None:
             self._explanation = Explanation(reason="agent")
+        elif all(self._pending[name] == value for name, value in position.items()):
+            return  # a retake, or decided alike
+        else:
+            self.agent.ingest([{**self._pending, "objective": float("nan")}])
+        identity = -1 - self._n_observed  # none that an agent counts by itself
+        self._ids.add(identity)
+        self._pending = {"_id": identity, **position}
 
     def new_mask(self) -> Mask | None:
         """Return what of the patterns does not count, if that has changed since the last call."""
@@ -235,9 +244,7 @@ class Steering:
         return padded
 
     def _previous_outcome(self) -> float:
-        if self._retakes or not len(self._outcomes):
-            return float("nan")
-        return float(self._outcomes[-1])
+        return float(self._outcomes[-1]) if len(self._outcomes) and not self._retakes else math.nan
 
     def stop_reason(self) -> str:
         """Return why no further point is decided."""
@@ -251,8 +258,7 @@ class Steering:
         Of an outcome with little beam only a part counts (`bl_steer.agents.ledger.believed`).
         """
         if not len(self._outcomes):
-            nan = float("nan")
-            return Best(nan, nan, nan, nan)
+            return Best(math.nan, math.nan, math.nan, math.nan)
         i, value = brightest(self._outcomes, np.array(self._noise_ratios))
         position = self._positions[i]
         x, y, z = _coordinates(position)
@@ -292,8 +298,7 @@ def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]
     if result.n_repeated > MAX_EMPTY:
         raise DetectorDeadError(
             f"the detector must show new frames, got those of the point before {result.n_repeated} "
-            f"times in a row, the last at {spot}; restart the detector, and check that its images "
-            "come through"
+            f"times in a row, the last at {spot}; restart the detector, and check its images"
         )
     if n_invalid > MAX_RETAKES:
         raise DetectorDeadError(
@@ -320,8 +325,8 @@ def build_steering(
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
         ``grid`` as `Space.from_dict` takes it, and ``masks`` as `make_feature` does; without, as
-        in runs of earlier versions, each pattern is judged alone. ``scales``: whether axes of
-        unlike units are brought to one; without, as in runs of earlier versions, they are not
+        in runs of earlier versions, each pattern is judged alone, and axes without ``scales`` are
+        not brought to one unit
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """

@@ -18,7 +18,7 @@ from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, gridded_of, has_gap
-from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
+from bl_steer.steering.decision import Decision, DetectorDeadError, difference_of
 from bl_steer.steering.loop import build_steering
 from bl_steer.steering.masks import recorded_masks
 
@@ -50,13 +50,23 @@ def replay(
             steering.observe(result)
 
 
-class Differences(NamedTuple):
-    """Where a stored run, decided again, is not as it was recorded."""
-
+class _Points(NamedTuple):
     decisions: list[int]
-    """Points whose decisions differ."""
     masks: list[int]
-    """Numbers of points after which something else of the patterns does not count."""
+
+
+class Differences(_Points):
+    """Where a stored run, decided again, is not as it was recorded.
+
+    Attributes
+    ----------
+    decisions : points whose decisions differ
+    masks : numbers of points after which something else of the patterns does not count
+    how : what of each of these decisions differs, by its point: another place, or numbers and by
+        how much
+    """
+
+    how: dict[int, str]
 
 
 def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[int]:
@@ -70,9 +80,11 @@ def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[in
 def differences(run: Run, reduction: Reduction | None = None) -> Differences:
     """Decide again on a stored run, and compare decisions and masks with its record.
 
-    Nothing differs on the machine and with the constraints that the run was made on. Elsewhere the
-    last bits of the numbers may differ; the cells are the same. Where the record has a gap, only
-    the points before it can be decided again.
+    Nothing differs on the machine and with the constraints that the run was made on, whatever the
+    number of threads. Elsewhere the last bits of the numbers may differ, and a choice between cells
+    that are as good may turn out otherwise: `Differences.how` tells. What was measured at another
+    place than is decided now counts where it was measured. Where the record has a gap, only the
+    points before it can be decided again.
 
     Parameters
     ----------
@@ -96,8 +108,10 @@ def differences(run: Run, reduction: Reduction | None = None) -> Differences:
     table, results = run.decisions, run.results(reduction)
     if has_gap(run.streams):
         results = results[: run.n_complete]
+    names = Space.from_dict(run.steering["grid"]).names
     steering = build_steering(run.steering, run.axes if reduction is None else reduction.axes)
     masks, told = recorded_masks(run.streams.get("masks", {})), Differences([], [])
+    told.how = {}
     for point in range(len(results) + 1):
         # What is new after a point is recorded before the next one; a resumed run says it again.
         is_new = steering.new_mask() is not None
@@ -105,8 +119,11 @@ def differences(run: Run, reduction: Reduction | None = None) -> Differences:
             told.masks.append(point)
         if point == len(results):
             return told
-        if not same_decision(steering.decide(), recorded_decision(table, point)):
+        recorded = recorded_decision(table, point)
+        if difference := difference_of(steering.decide(), recorded):
             told.decisions.append(point)
+            told.how[point] = difference
+            steering.repeat(recorded.position(names))
         with suppress(DetectorDeadError):  # it ended the run, which may have been carried on
             steering.observe(results[point])
     return told

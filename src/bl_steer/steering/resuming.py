@@ -172,7 +172,8 @@ def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> No
             if not same_decision(decision, recorded):
                 differing.append(point)
         elif point < len(results):
-            steering.repeat(_position(recorded, steering.space))
+            names = AXIS_NAMES if steering.space is None else steering.space.names
+            steering.repeat(recorded.position(names))
         if point < len(results):
             with suppress(DetectorDeadError):  # the run ended for this; it gets another chance
                 steering.observe(results[point])
@@ -303,11 +304,6 @@ def _check_same_point(run: Run, decision: Decision, recorded: Decision) -> None:
             f"{recorded.point} at {here} in place of {there} of {run.uid[:8]}; resume it with the "
             f"versions that it was made with, {run.start.get('versions')}, or start a new run"
         )
-
-
-def _position(decision: Decision, space: Space | None) -> dict[str, float]:
-    names = AXIS_NAMES if space is None else space.names
-    return {name: float(getattr(decision, name)) for name in names}
 
 
 def _short(value: Any) -> str:

@@ -19,8 +19,8 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
 from bl_steer.features.hals import weighted_factors
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Array, Table
+from bl_steer.single_thread import single_thread
 
 __all__ = ["Factorisation", "compare_ranks", "component_table", "factorise", "point_table"]
 

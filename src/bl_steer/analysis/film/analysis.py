@@ -16,8 +16,8 @@ from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import inputs_of_runs
 from bl_steer.analysis.film.written import reflections_from_text, written_assumptions
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["FilmMap"]
 

@@ -19,8 +19,8 @@ from bl_steer.analysis.superresolution.resolution import (
 )
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
 from bl_steer.analysis.superresolution.validation import leave_out
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress, Table
+from bl_steer.single_thread import single_thread
 
 __all__ = ["Trust", "judge", "shell_correlation"]
 

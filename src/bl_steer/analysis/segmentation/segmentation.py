@@ -17,8 +17,8 @@ from bl_steer.analysis.segmentation.tiles import (
     resample,
     standardise,
 )
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["MAX_RESAMPLING", "Segmentation", "count_steps", "segment"]
 

@@ -22,8 +22,8 @@ from bl_steer.analysis.structure.checks import (
 from bl_steer.analysis.structure.phases import parse_phases
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["StructureAnalysis", "StructureParams"]
 

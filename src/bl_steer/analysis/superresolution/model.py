@@ -18,8 +18,8 @@ from bl_steer.analysis.superresolution.checks import check_labels, check_slices
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.training import StageTraining, TrainingSettings
 from bl_steer.files.atomic import alone_in, made_folder
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["Kind", "SuperResolutionModel", "train_model"]
 

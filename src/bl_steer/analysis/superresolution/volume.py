@@ -13,8 +13,8 @@ from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["SuperResolved", "super_resolve"]
 

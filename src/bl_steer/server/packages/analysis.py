@@ -13,7 +13,6 @@ import numpy as np
 from pydantic import BaseModel
 
 from bl_steer.analysis import components, segmentation
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 from bl_steer.server.packages.content import content_hash, hash_file, verify_content
 from bl_steer.server.packages.inputs import package_inputs
@@ -27,6 +26,7 @@ from bl_steer.server.packages.manifest import (
 from bl_steer.server.packages.parameters import params_model
 from bl_steer.server.packages.script import PackageScript
 from bl_steer.server.packages.weights import load_weights
+from bl_steer.single_thread import single_thread
 
 __all__ = ["LIBRARIES", "PackageAnalysis", "installed_versions", "package_analysis"]
 

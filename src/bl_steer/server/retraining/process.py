@@ -21,8 +21,8 @@ import numpy as np
 from bl_steer import files, plotting
 from bl_steer.analysis import segmentation
 from bl_steer.analysis.segmentation import training
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.server import retraining
+from bl_steer.single_thread import single_thread
 
 __all__ = ["MODEL", "REPORT", "REPORT_PAGE", "RetrainingTask", "main", "retrain"]
 

@@ -22,8 +22,8 @@ from bl_steer.analysis.segmentation.training.loop import Training
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.files.atomic import alone_in, made_folder
-from bl_steer.processing.single_thread import single_thread
 from bl_steer.protocols import Progress
+from bl_steer.single_thread import single_thread
 
 __all__ = ["evaluate_model", "score_to_dict", "train_model"]
 
