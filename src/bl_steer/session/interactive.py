@@ -14,6 +14,7 @@ from IPython import display, get_ipython, start_ipython
 from traitlets.config import Config
 
 from bl_steer import plotting
+from bl_steer.session import refusals
 from bl_steer.session.instruments import Instrument
 from bl_steer.session.session import Session, open_session
 
@@ -42,6 +43,8 @@ def interactive_session(
         show = _notebook_display()
         session.watch(plotting.LiveMap(show, path=path))
         live = f"     live map: {'in the notebook' if show else path}"
+    if (shell := get_ipython()) is not None:
+        refusals.load_ipython_extension(shell)
     banner = BANNER.format(
         title=instrument.title,
         data_dir=data_dir,
@@ -56,6 +59,7 @@ def embed(session: Session, banner: str) -> None:
     """Start IPython with the session's names; return when the user leaves."""
     config = Config()
     config.TerminalInteractiveShell.banner2 = banner
+    config.InteractiveShellApp.extensions = [refusals.__name__]
     with session:
         start_ipython(argv=[], user_ns=session.namespace(), config=config)
 
