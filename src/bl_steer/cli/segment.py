@@ -184,9 +184,9 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
 
 def _evaluate(arguments: argparse.Namespace) -> Any:
     params = SegmentParams(**read_params(arguments))
-    report = training.evaluate(
-        params.model, _training_set(arguments, held_back=False), views=params.views
-    )
+    data = _training_set(arguments, held_back=False)
+    print("\n".join(data.notes))
+    report = training.evaluate(params.model, data, views=params.views)
     print_row("fields", report["n_fields"])
     _print_score("all", report)
     print(f"largest error of a phase fraction in a field: {report['largest_fraction_error']:.4f}")

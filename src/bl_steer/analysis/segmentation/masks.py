@@ -21,6 +21,7 @@ from scipy.ndimage import (
     minimum_filter,
 )
 
+from bl_steer.analysis.segmentation.label_images import labels_of_greys
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Colour, Phases
 
 __all__ = ["DecodedMask", "MaskReport", "UnknownColour", "decode_mask", "paint"]
@@ -117,15 +118,15 @@ def decode_mask(
             "pair it with its own image"
         )
     coloured = mask.ndim == 3
-    if mask.dtype.kind not in "biu" or (coloured and mask.dtype not in (np.uint8, np.uint16)):
+    if mask.dtype.kind not in "biuf" or (coloured and mask.dtype not in (np.uint8, np.uint16)):
         raise ValueError(
             f"mask must hold integers, colours in 8 or 16 bits, got {mask.dtype}; save it as PNG"
         )
     mask = _without_idle_channels(mask, len(phases))
     if mask.ndim == 2:
-        labels, certain, colours = _check_labels(mask, phases), None, None
+        (labels, told), certain, colours = labels_of_greys(mask, phases), None, None
     elif mask.ndim == 3 and mask.shape[2] in (3, 4):
-        colours = _over_grey(mask)
+        colours, told = _over_grey(mask), []
         certain = _certain_labels(colours, phases, tolerance, image)
         labels = _nearest_certain(certain)
     else:
@@ -139,7 +140,7 @@ def decode_mask(
         )
     labels[labels == _UNKNOWN] = UNLABELLED
     smeared = 0.0 if certain is None else float(np.mean((certain == _UNSURE) & (labels < _UNSURE)))
-    return DecodedMask(labels, _report(labels, phases, smeared, unknown))
+    return DecodedMask(labels, _report(labels, phases, smeared, unknown, told))
 
 
 def paint(image: NDArray[Any], labels: Labels, phases: Phases) -> Labels:
@@ -185,17 +186,6 @@ def _without_idle_channels(mask: NDArray[Any], count: int) -> NDArray[Any]:
     if not all(np.array_equal(first, mask[..., channel]) for channel in (1, 2)):
         return mask
     return first if np.all((first < count) | (first == UNLABELLED)) else mask
-
-
-def _check_labels(mask: NDArray[Any], phases: Phases) -> Labels:
-    values = np.unique(mask)
-    wrong = [int(v) for v in values if not (0 <= v < len(phases) or v == UNLABELLED)]
-    if wrong:
-        raise ValueError(
-            f"labels must be 0 to {len(phases) - 1} or {UNLABELLED} (unlabelled), got "
-            f"{wrong[:8]}; paint the mask in colours, or save the label of each pixel"
-        )
-    return mask.astype(np.uint8)
 
 
 def _over_grey(mask: NDArray[Any]) -> Floats:
@@ -297,16 +287,23 @@ def _paints(phases: Phases) -> str:
 
 
 def _report(
-    labels: Labels, phases: Phases, smeared: float, unknown: tuple[UnknownColour, ...]
+    labels: Labels,
+    phases: Phases,
+    smeared: float,
+    unknown: tuple[UnknownColour, ...],
+    told: list[str],
 ) -> MaskReport:
     unlabelled = float(np.mean(labels == UNLABELLED))
     if unlabelled == 1.0:
         raise ValueError(f"mask must be painted, got no pixel of {_paints(phases)}; paint some")
     shares = {name: float(np.mean(labels == label)) for label, name in enumerate(phases.names)}
-    notes = [f"No pixel is labelled {name}." for name, share in shares.items() if share == 0]
+    notes = [
+        *told,
+        *(f"No pixel is labelled {name}." for name, share in shares.items() if share == 0),
+    ]
     notes += [f"Unknown colour {colour}: left unlabelled." for colour in unknown]
     if unlabelled > 0.5:
         notes.append(f"{unlabelled:.0%} of the pixels are unlabelled.")
-    if labels.size and set(np.unique(labels)) == {0, UNLABELLED}:
+    if not told and set(np.unique(labels)) == {0, UNLABELLED}:
         notes.append("Only 0 and 255 occur: 255 is read as unlabelled; write 1 for a second phase.")
     return MaskReport(shares, unlabelled, smeared, unknown, tuple(notes))

@@ -53,10 +53,10 @@ class AlignSlices:
 
         Returns
         -------
-        result : array ``slices`` (n, H', W') uint8, the part of the specimen that every slice
-            shows; table ``slices``, a row for each number of a slice: its plane in the stack (-1
-            where it is missing), nominal and measured depth, spacing, correlation with the slice
-            before, displacement, gain and offset
+        result : array ``slices`` (n, H', W') of the images' type, floats as float32, the part of
+            the specimen that every slice shows; table ``slices``, a row for each number of a
+            slice: its plane in the stack (-1 where it is missing), nominal and measured depth,
+            spacing, correlation with the slice before, displacement, gain and offset
 
         Raises
         ------
@@ -82,7 +82,7 @@ class AlignSlices:
             progress=None if progress is None else lambda done, _: progress(done, 2 * n),
         )
         window = _common(images.shape[1:], trajectory.displacement_px, marks)
-        stack = np.empty((n, *(w.stop - w.start for w in window)), dtype=np.uint8)
+        stack = np.empty((n, *(w.stop - w.start for w in window)), dtype=_type_of(images))
         levels: list[tuple[float, float]] = []
         reference: Array | None = None
         for number, moved in enumerate(trajectory.displacement_px):
@@ -94,7 +94,7 @@ class AlignSlices:
                 reference = own if reference is None else reference
                 gain, offset = gain_and_offset(own, reference)
             levels.append((gain, offset))
-            stack[number] = np.clip(np.rint(gain * image + offset), 0, 255)
+            stack[number] = _stored(gain * image + offset, stack.dtype)
             if progress is not None:
                 progress(n + number + 1, 2 * n)
         return AnalysisResult(
@@ -118,6 +118,20 @@ class AlignSlices:
                 ),
             ),
         )
+
+
+def _type_of(images: Any) -> np.dtype[Any]:
+    """Return the type in which the grey levels of images are kept."""
+    dtype = np.dtype(images.dtype)
+    return dtype if dtype.kind in "iu" else np.dtype(np.float32)
+
+
+def _stored(grey: Array, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return grey levels in a type, those beyond its range at its ends."""
+    if dtype.kind == "f":
+        return grey.astype(dtype)
+    ends = np.iinfo(dtype)
+    return np.clip(np.rint(grey), ends.min, ends.max).astype(dtype)
 
 
 def _missing_nm(inputs: Inputs) -> Array | None:

@@ -146,9 +146,9 @@ def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], li
 
 def _field(row: dict[str, Any], champion: Any) -> Any:
     """Return a micrograph and its mask, at the champion's pixel size."""
-    image, mask = Path(row["image"]), Path(row["mask"])
-    grey, labels = training.load_pair(
-        training.Pair(image, mask, row["sample"], {}), champion.phases
+    image, painted = Path(row["image"]), Path(row["mask"])
+    grey, mask = training.load_pair(
+        training.Pair(image, painted, row["sample"], {}), champion.phases
     )
     if not np.isfinite(grey).all():
         raise ValueError(
@@ -160,7 +160,7 @@ def _field(row: dict[str, Any], champion: Any) -> Any:
             f"{image.name} must have pixels of about {model_nm:g} nm, got {size:g} nm; give another"
         )
     conditions = {} if size is None else {"pixel_size_nm": size}
-    field = training.LabelledField(grey, labels, row["sample"], conditions, row["name"])
+    field = training.LabelledField(grey, mask.labels, row["sample"], conditions, row["name"])
     return training.at_pixel_size(field, model_nm)
 
 

@@ -164,7 +164,7 @@ WRONG: dict[str, tuple[NDArray[Any], str]] = {
     "other labels": (LABELS + 7, "labels must be 0 to 2 or 255"),
     "a grey image": (GREY, "labels must be 0 to 2 or 255"),
     "negative labels": (LABELS.astype(np.int16) - 1, r"got \[-1\]"),
-    "real numbers": (LABELS.astype(float), "must hold integers"),
+    "real numbers": (LABELS + 0.5, r"labels must be 0 to 2 or 255 .*got \[0.5, 1.5, 2.5\]"),
     "real colours": (np.zeros((32, 32, 3), np.float32), "must hold integers"),
     "two channels": (np.dstack([LABELS, LABELS]), r"got shape \(32, 32, 2\)"),
     "a stack": (np.zeros((32, 32, 3, 3), np.uint8), "got shape"),

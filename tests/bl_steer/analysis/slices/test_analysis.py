@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from bl_steer.analysis.slices.analysis import AlignParams, AlignSlices
 from bl_steer.protocols import Inputs
@@ -50,3 +51,19 @@ def test_stack_without_marks_says_what_cannot_be_told(stack: Any) -> None:
     inputs = Inputs({"slices": faces}, {"pixel_size_nm": 10.0, "pitch_nm": PITCH})
     result = AlignSlices().run(inputs, AlignParams(level=False, destripe=False))
     assert "drift cannot be told from features of the specimen" in result.warnings[0]
+
+
+@pytest.mark.parametrize("top", [np.uint16(65535), np.uint16(4095), np.int16(32767), np.float32(1)])
+def test_grey_levels_of_any_type_and_range_are_kept(stack: Any, top: np.generic) -> None:
+    metadata = {"pixel_size_nm": 10.0, "pitch_nm": PITCH}
+    eight = np.stack(stack.faces[:3])
+    other = (eight / 255 * float(top)).astype(top.dtype)
+    aligned = [
+        AlignSlices().run(Inputs({"slices": images}, metadata), AlignParams()).arrays["slices"]
+        for images in (eight, other)
+    ]
+    assert aligned[1].dtype == top.dtype
+    middle = (aligned[0] > 5) & (aligned[0] < 250)  # of those not cut at an end of 8 bits
+    np.testing.assert_allclose(
+        aligned[1][middle] / float(top), aligned[0][middle] / 255.0, atol=1.5 / 255
+    )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.masks import decode_mask
+from bl_steer.analysis.segmentation.masks import DecodedMask, decode_mask
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.image_pages import size_of
 from bl_steer.files.images import list_images, read_colours, read_micrographs
@@ -124,8 +124,8 @@ def masks_among(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], NDArray[np.uint8]]:
-    """Read a pair: the grey image (H, W) in its own type, and its labels (H, W).
+def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], DecodedMask]:
+    """Read a pair: the grey image (H, W) in its own type, and its mask with what is to be said.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], NDArray[np.uint
             f"{pair.image.name} must hold one field, got {len(fields)}; save each with its mask"
         )
     try:
-        return fields[0], decode_mask(read_colours(pair.mask), phases, image=fields[0]).labels
+        return fields[0], decode_mask(read_colours(pair.mask), phases, image=fields[0])
     except ValueError as error:
         raise ValueError(f"{pair.mask.name}: {error}") from None
 

@@ -40,6 +40,8 @@ class LabelledField:
     sample: str
     metadata: dict[str, Any] = field(default_factory=dict)
     name: str = ""
+    notes: Sequence[str] = ()
+    """What a reader should know of its mask."""
 
     @property
     def pair(self) -> Labelled:
@@ -101,6 +103,7 @@ class TrainingSet:
         read = iter(read_all(lambda pair: _read(pair, phases), [p for part in parts for p in part]))
         fields = [list(islice(read, len(part))) for part in parts]
         every = [labelled for part in fields for labelled in part]
+        notes += _notes_of(every)
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size(every)
@@ -154,8 +157,27 @@ def _parts(
 
 
 def _read(pair: Pair, phases: Phases) -> LabelledField:
-    image, labels = load_pair(pair, phases)
-    return LabelledField(image, labels, pair.sample, dict(pair.metadata), pair.image.name)
+    image, mask = load_pair(pair, phases)
+    return LabelledField(
+        image,
+        mask.labels,
+        pair.sample,
+        dict(pair.metadata),
+        pair.image.name,
+        [*mask.report.notes],
+    )
+
+
+def _notes_of(fields: Sequence[LabelledField]) -> list[str]:
+    """Return what is to be said of masks, each sentence once."""
+    said: dict[str, list[str]] = {}
+    for labelled in fields:
+        for note in labelled.notes:
+            said.setdefault(note, []).append(labelled.name)
+    return [
+        f"mask of {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}"
+        for note, names in said.items()
+    ]
 
 
 def _median_size(fields: Sequence[LabelledField]) -> float | None:

@@ -51,7 +51,8 @@ def test_pairs_are_found_in_every_usual_layout(tmp_path: Path, layout: str) -> N
     pairs = find_pairs(tmp_path / source)
     assert [pair.sample for pair in pairs] == ["spot3", "spot3", "spot4"]
     assert describe_samples(pairs) == "3 pairs of 2 samples: spot3 (2), spot4 (1)."
-    field, labels = load_pair(pairs[0], FIBSEM_PHASES)
+    field, mask = load_pair(pairs[0], FIBSEM_PHASES)
+    labels = mask.labels
     np.testing.assert_array_equal(field, GREY)
     np.testing.assert_array_equal(labels, LABELS)
 

@@ -1,0 +1,56 @@
+"""Masks of one grey value a pixel, as other programs write them, against the labels they hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.masks import decode_mask
+from bl_steer.analysis.segmentation.phase_names import parse_phases
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED
+
+LABELS = np.random.default_rng(0).integers(0, 3, (12, 16)).astype(np.uint8)
+TWO = np.minimum(LABELS, 1)
+ABSENT = np.where(LABELS == 0, UNLABELLED, LABELS - 1).astype(np.uint8)
+PAINTED = parse_phases("matrix:none,pore:white")
+UNPAINTED = parse_phases("matrix:none,pore:red")
+MASKS: dict[str, tuple[NDArray[Any], Any, NDArray[np.uint8] | None]] = {
+    "Fiji, white is the pore": (TWO * np.uint8(255), PAINTED, TWO),
+    "Fiji, no grey paint": (TWO * np.uint8(255), UNPAINTED, TWO),
+    "black is the pore": ((1 - TWO) * np.uint8(255), parse_phases("matrix:white,pore:black"), TWO),
+    "16 bits": (TWO * np.uint16(65535), PAINTED, TWO),
+    "one bit": (TWO.astype(bool), PAINTED, TWO),
+    "Weka": (np.array([0, 127, 255], np.uint8)[LABELS], FIBSEM_PHASES, LABELS),
+    "Dragonfly": (np.array([0, 128, 255], np.uint8)[LABELS], FIBSEM_PHASES, LABELS),
+    "ilastik, whole": (LABELS + np.uint8(1), FIBSEM_PHASES, LABELS),
+    "napari, in part": (LABELS.astype(np.int32), PAINTED, ABSENT),
+    "real numbers": (LABELS.astype(np.float32), FIBSEM_PHASES, LABELS),
+    "own, in part": (np.where(LABELS, LABELS, UNLABELLED), FIBSEM_PHASES, None),
+    "three greys": (
+        np.array([255, 0, 128], np.uint8)[LABELS],
+        parse_phases("oxide:white,carbon:black,void:#808080"),
+        LABELS,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_a_mask_is_read_as_the_program_meant_it(name: str) -> None:
+    mask, phases, expected = MASKS[name]
+    decoded = decode_mask(mask, phases)
+    np.testing.assert_array_equal(decoded.labels, mask if expected is None else expected)
+    told = [note for note in decoded.report.notes if "grey values are read so" in note]
+    own = np.array_equal(mask, decoded.labels)
+    assert len(told) == (0 if own else 1)
+    for name in phases.names if told else ():
+        assert name in told[0]
+
+
+@pytest.mark.parametrize("values", [[0, 7, 200], [0, 4], [3, 5], [0, 100, 200, 255]])
+def test_other_greys_are_refused_with_their_values(values: list[int]) -> None:
+    mask = np.array([values, values], np.uint8)
+    with pytest.raises(ValueError, match=r"labels must be 0 to 2 or 255 \(unlabelled\), got"):
+        decode_mask(mask, FIBSEM_PHASES)
