@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
+__all__ = ["bar_rows", "notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
 """What a microscope can mean: 300 dpi of a printer would be a pixel of 85 µm."""
@@ -35,6 +35,20 @@ def of_tiff(tif: Any) -> dict[str, float]:
         _resolution(tags, tif.imagej_metadata or {}),
     ]
     return _first(readings)
+
+
+def bar_rows(tif: Any) -> int:
+    """Return how many rows below the image are a data bar, as FEI and Thermo Fisher's header says.
+
+    Programs that cut the bar off keep the header: then it is none.
+    """
+    page = tif.pages[0]
+    header = _value(page.tags, 34682) or _value(page.tags, 34680)
+    image = header.get("Image", {}) if isinstance(header, dict) else {}
+    rows = _number(image.get("ResolutionY"))
+    if rows is None or not 0 < rows < page.imagelength:
+        return 0
+    return int(page.imagelength - rows)
 
 
 def of_picture(info: Mapping[str, Any]) -> dict[str, float]:

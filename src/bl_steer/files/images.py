@@ -35,6 +35,7 @@ class Micrographs:
     metadata : how it was recorded, as the file says: ``{"accelerating_voltage_kV": 5.0, …}``
     notes : what a user should know, one sentence each
     path : the file
+    bar_rows : of a data bar below each field, which is left out
     """
 
     fields: tuple[NDArray[Any], ...]
@@ -42,6 +43,12 @@ class Micrographs:
     metadata: Mapping[str, Any]
     notes: tuple[str, ...]
     path: Path
+    bar_rows: int = 0
+
+    def above_bar(self, mask: NDArray[Any]) -> NDArray[Any]:
+        """Return a mask (H, W) or (H, W, C) without the rows that were painted below the fields."""
+        height = len(self.fields[0])
+        return mask[:height] if len(mask) == height + self.bar_rows else mask
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -90,6 +97,7 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
         metadata=metadata,
         notes=tuple(f"{path.name}: {note}" for note in dict.fromkeys(raw.notes)),
         path=path,
+        bar_rows=raw.bar_rows,
     )
 
 

@@ -236,7 +236,7 @@ def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
     return StoredStack(
         np.stack([stored.array for stored in slices]),
         {key: values.pop() for key, values in stated.items() if len(values) == 1},
-        [*order, *gap_notes(files, where)],
+        [*order, *gap_notes(files, where), *dict.fromkeys(n for s in slices for n in s.notes)],
     )
 
 
@@ -279,8 +279,8 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 
 
 def _tiff(path: Path, _name: str) -> StoredStack:
-    voxels, coloured, known = read_voxels(path, archives.MAX_BYTES)
-    return StoredStack(_grey(voxels) if coloured else voxels, known)
+    voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES)
+    return StoredStack(_grey(voxels) if coloured else voxels, known, notes)
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

@@ -44,6 +44,8 @@ MAX_PAGES = 4096
 DECODED = (1, 5, 8, 32773, 32946)
 """Stored plainly, or by LZW, deflate or PackBits."""
 
+BAR = "The data bar of {} rows below the image is left out."
+
 
 @dataclass
 class RawPages:
@@ -52,6 +54,8 @@ class RawPages:
     pages: list[NDArray[Any]]
     metadata: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    bar_rows: int = 0
+    """Of a data bar below the image, left out."""
 
 
 def allow(pixels: int, max_pixels: int) -> None:
@@ -101,17 +105,24 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
         if arrays is None:
             # A reduced page is the thumbnail of another one.
             arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
-        return RawPages(arrays, image_metadata.of_tiff(tif))
+        bar = image_metadata.bar_rows(tif)
+        return RawPages(
+            [array[: len(array) - bar] for array in arrays],
+            image_metadata.of_tiff(tif),
+            [BAR.format(bar)] * (bar > 0),
+            bar,
+        )
 
 
-def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[str, Any]]:
+def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[str, Any], list[str]]:
     """Read the first series of a TIFF as stored, and the voxel size that it states.
 
     Returns
     -------
     tuple
         values (…, Y, X), or (…, Y, X, C) in colours; whether they are; what the file says of
-        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x]
+        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x]; what a
+        user should know
 
     Raises
     ------
@@ -132,7 +143,14 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
         values = file.asarray(key=slice(None)) if by_page else series.asarray()
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
-        return values, "S" in series.axes, _with_voxel(image_metadata.of_tiff(file), file)
+        coloured, bar = "S" in series.axes, image_metadata.bar_rows(file)
+        rows = values.shape[-2 - coloured] - bar
+        return (
+            values[..., :rows, :, :] if coloured else values[..., :rows, :],
+            coloured,
+            _with_voxel(image_metadata.of_tiff(file), file),
+            [BAR.format(bar)] * (bar > 0),
+        )
 
 
 def _are_alike(pages: Any) -> bool:

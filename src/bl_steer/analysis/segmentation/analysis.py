@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bl_steer.analysis import segmentation
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.segmentation.checks import (
+    bar_warnings,
     count_compared,
     texture_warnings,
     textureless,
@@ -146,6 +147,7 @@ class SegmentMicrographs:
             warnings=(
                 *inputs.notes,
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
+                *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
                 *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
                 *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
             ),

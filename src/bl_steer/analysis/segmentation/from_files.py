@@ -22,7 +22,12 @@ from bl_steer.analysis.segmentation.analysis import (
     provenance_for,
     tables_for,
 )
-from bl_steer.analysis.segmentation.checks import texture_warnings, textureless, warnings_for
+from bl_steer.analysis.segmentation.checks import (
+    bar_warnings,
+    texture_warnings,
+    textureless,
+    warnings_for,
+)
 from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.stacks import StoredPlanes
@@ -225,5 +230,9 @@ def _result_of_stack(
         provenance=provenance_for(
             model, params, Inputs({}, metadata, {"files": [str(source)]}), began
         ),
-        warnings=(*texture_warnings(flat), *warnings_for(model, compared, metadata)),
+        warnings=(
+            *bar_warnings((name, planes[name]) for name in textured),
+            *texture_warnings(flat),
+            *warnings_for(model, compared, metadata),
+        ),
     )

@@ -119,12 +119,12 @@ def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Fin
     rows : the phases, as `Phases.to_list` has them
     """
     try:
-        fields, painted = files.read_micrographs(image).fields, files.read_colours(mask)
+        read, painted = files.read_micrographs(image), files.read_colours(mask)
     except ValueError as error:
         return Finding("unread", str(error))
-    if len(fields) != 1:
-        return Finding("several", got=str(len(fields)))
-    (grey,) = fields
+    if len(read.fields) != 1:
+        return Finding("several", got=str(len(read.fields)))
+    (grey,), painted = read.fields, read.above_bar(painted)
     if grey.shape[:2] != painted.shape[:2]:
         return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
     try:

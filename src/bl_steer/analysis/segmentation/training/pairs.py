@@ -132,13 +132,15 @@ def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], DecodedMask]:
     ValueError
         If either cannot be read, or the mask does not fit.
     """
-    fields = read_micrographs(pair.image).fields
+    micrograph = read_micrographs(pair.image)
+    fields = micrograph.fields
     if len(fields) != 1:
         raise ValueError(
             f"{pair.image.name} must hold one field, got {len(fields)}; save each with its mask"
         )
     try:
-        return fields[0], decode_mask(read_colours(pair.mask), phases, image=fields[0])
+        painted = micrograph.above_bar(read_colours(pair.mask))
+        return fields[0], decode_mask(painted, phases, image=fields[0])
     except ValueError as error:
         raise ValueError(f"{pair.mask.name}: {error}") from None
 
