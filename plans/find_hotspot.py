@@ -208,7 +208,7 @@ def find_hotspot(
     check_axes(reader.axes, grid)
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
-    yield from reader.inspect(grid)
+    yield from reader.inspect(grid, is_default=options["grid"] is None)
     settings = {
         "target": reader.target,
         "agent": agent if isinstance(agent, str) else type(agent).__name__,

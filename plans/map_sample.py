@@ -126,7 +126,7 @@ def map_sample(
     positions = in_order if points is None else points
     if exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
-    yield from reader.inspect(grid, prefer_frames=True)
+    yield from reader.inspect(grid, is_default=options["grid"] is None, prefer_frames=True)
     settings = {
         "grid": grid.to_dict(),
         "budget": len(positions),

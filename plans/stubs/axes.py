@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from numbers import Real
 from typing import Any, Protocol
 
 import numpy as np
@@ -21,6 +22,7 @@ __all__ = [
     "axes_of",
     "axes_to_read",
     "check_axes",
+    "check_default_grid",
     "check_limits",
     "check_place",
     "check_points",
@@ -28,6 +30,9 @@ __all__ = [
     "grid_of",
     "readback_key",
 ]
+
+
+MICRONS = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre")
 
 
 class StageError(RuntimeError):
@@ -106,6 +111,26 @@ def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
             '{"x": [0, 5, 10], "y": [0, 5, 10]}'
         )
     return grid.forbid(forbidden) if forbidden else grid
+
+
+def check_default_grid(axis: Any, unit: str) -> None:
+    """Refuse the paper's grid, which is in µm, for an axis in another unit.
+
+    Parameters
+    ----------
+    unit : as the axis describes it; empty where it does not
+
+    Raises
+    ------
+    ValueError
+        Naming the axis and its unit.
+    """
+    if unit and unit.casefold() not in MICRONS:
+        raise ValueError(
+            f"grid must be given where an axis is not in µm, got {axis.name} in {unit}, which the "
+            'paper\'s 0 … 150 µm would drive to 150; try grid={"x": {"start": 0, "stop": 0.15, '
+            '"num": 31}, …}'
+        )
 
 
 def readback_key(axis: Any, description: Mapping[str, Any]) -> str:
@@ -235,7 +260,9 @@ def check_points(points: Sequence[Sequence[float]], space: Space) -> None:
     """
     (low, high), problems = space.bounds, []
     for point in points:
-        if len(point) != len(low):
+        if not isinstance(point, Iterable) or not all(isinstance(x, Real) for x in point):
+            problems.append(f"{point!r} is no list of numbers, such as {low.tolist()}")
+        elif len(point) != len(low):
             problems.append(f"{point} has {len(point)} coordinates, not {len(low)}")
         elif not ((low <= point) & (point <= high)).all():  # not true of NaN
             problems.append(f"{point} lies outside {low.tolist()} … {high.tolist()}")

@@ -80,7 +80,7 @@ def is_whole_number(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
-def check_exposure(exposure_s: float | None, detector: Any) -> None:
+def check_exposure(exposure_s: Any, detector: Any) -> None:
     """Refuse an exposure time that the detector cannot take; None leaves its own.
 
     Raises
@@ -90,10 +90,10 @@ def check_exposure(exposure_s: float | None, detector: Any) -> None:
     """
     if exposure_s is None:
         return
-    if not 0.0 < exposure_s < math.inf:
-        raise ValueError(
-            f"exposure_s must be positive and finite, got {exposure_s:g} s; try exposure_s=10"
-        )
+    is_number = isinstance(exposure_s, Real) and not isinstance(exposure_s, bool)
+    if not is_number or not 0.0 < exposure_s < math.inf:
+        got = f"{exposure_s:g} s" if is_number else repr(exposure_s)
+        raise ValueError(f"exposure_s must be positive and finite, got {got}; try exposure_s=10")
     if _exposure_signal(detector) is None:
         raise ValueError(
             f"exposure_s must be left out where the detector has no exposure time to set, got "
@@ -138,7 +138,8 @@ def least_counts(min_monitor: Any, monitor: Any) -> float | None:
     """Return the least monitor counts of an exposure with beam; refuse what is no count."""
     if min_monitor is None:
         return None
-    if isinstance(min_monitor, bool) or not math.isfinite(min_monitor) or min_monitor < 0:
+    is_number = isinstance(min_monitor, Real) and not isinstance(min_monitor, bool)
+    if not is_number or not 0.0 <= min_monitor < math.inf:
         raise ValueError(
             f"min_monitor must be counts, 0 or more, got {min_monitor!r}; leave it out for a tenth "
             "of the run's usual counts"

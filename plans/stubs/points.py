@@ -19,7 +19,7 @@ from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
 from bl_steer.runs.readout import as_number
 from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import axes_of, axes_to_read, check_place, readback_key
+from plans.stubs.axes import axes_of, axes_to_read, check_default_grid, check_place, readback_key
 from plans.stubs.detectors import (
     check_field,
     check_frames,
@@ -125,12 +125,15 @@ class PointReader:
         self._tolerances: list[float] = []
         self._space: Space
 
-    def inspect(self, space: Space, *, prefer_frames: bool = False) -> MsgGenerator[None]:
+    def inspect(
+        self, space: Space, *, is_default: bool = False, prefer_frames: bool = False
+    ) -> MsgGenerator[None]:
         """Find out which data keys hold what, before anything moves.
 
         Parameters
         ----------
         space : where will be measured
+        is_default : whether nobody has named it
         prefer_frames : take the frames, where there are some and no target is named
 
         Raises
@@ -148,7 +151,9 @@ class PointReader:
             description = yield from describe(axis)
             moved |= dict.fromkeys(description, axis)
             if axis in self.axes:
-                self._readbacks.append(readback_key(axis, description))
+                self._readbacks.append(key := readback_key(axis, description))
+                if is_default:
+                    check_default_grid(axis, str(description.get(key, {}).get("units") or ""))
         if self.monitor is not None:
             self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
             self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))

@@ -240,7 +240,7 @@ class Steering:
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""
         padded = np.full(self.budget, np.nan)
-        padded[self._measured_as] = self._outcomes
+        padded[self._measured_as[: len(self._outcomes)]] = self._outcomes  # one may have failed
         return padded
 
     def _previous_outcome(self) -> float:
@@ -260,8 +260,7 @@ class Steering:
         if not len(self._outcomes):
             return Best(math.nan, math.nan, math.nan, math.nan)
         i, value = brightest(self._outcomes, np.array(self._noise_ratios))
-        position = self._positions[i]
-        x, y, z = _coordinates(position)
+        x, y, z = _coordinates(self._positions[i])
         return Best(x, y, value, math.nan, z)
 
     def report(self) -> Best:

@@ -55,6 +55,11 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
             f"a point of the agent {name} must have _id, {', '.join(axes)}, got {point!r}; add "
             f"{', '.join(missing)}"
         )
+    if space is not None and (others := [n for n in AXIS_NAMES if n in point and n not in axes]):
+        raise SuggestionError(
+            f"a point of the agent {name} must lie on the grid's axes, {', '.join(axes)}, got "
+            f"{', '.join(others)} too; leave that out, or give a grid with that axis"
+        )
     _check_position(name, point, space)
     if space is not None and (zone := space.zone_at([point[axis] for axis in axes])):
         where = ", ".join(f"{axis} = {float(point[axis]):g}" for axis in axes)
