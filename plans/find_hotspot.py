@@ -13,8 +13,6 @@ grid instead, use `plans.map_sample`.
 import math
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import dataclass, field
 from typing import Any
 
 import bluesky.preprocessors as bpp
@@ -24,18 +22,19 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.diffraction import Reduction
 from bl_steer.features import parse_target
-from bl_steer.protocols import Agent, Array
+from bl_steer.protocols import Agent
 from bl_steer.runs import Run
 from bl_steer.steering import (
     Decision,
-    DetectorDeadError,
     Steering,
+    StopRule,
     build_steering,
     catch_up,
     check_budget,
 )
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
+from plans.stubs.hotspots import OF_STOP, Hotspot, hotspot_of, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
@@ -45,6 +44,7 @@ from plans.stubs.options import (
     options_of,
     rules_of,
     set_exposure,
+    stop_option,
 )
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
@@ -53,32 +53,8 @@ from plans.stubs.rows import Row
 __all__ = ["Hotspot", "find_hotspot"]
 
 DEFAULTS = {"budget": 48, "seed": 0, "agent": "bayesian"}
+BUDGET_OF_STOP = 200
 UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
-
-
-@dataclass(frozen=True)
-class Hotspot:
-    """The spot that a run reports, the one row of its stream ``result``."""
-
-    best_x: float
-    best_y: float
-    """NaN where there is no such axis, as ``best_z``."""
-    best_value: float
-    """Objective there, in counts: the model's mean, or what was measured if the agent has none."""
-    best_sd: float
-    n_measured: int
-    """Measurements, invalid ones included."""
-    n_invalid: int
-    basis_version: int
-    stop_reason: str
-    """``"budget"``, ``"exhausted"`` (every cell is measured) or ``"interrupted"``, by the user or
-    by a failure."""
-    move_s: float
-    """Time of the last point's motion, s."""
-    expose_s: float
-    outcomes: Array = field(repr=False)
-    """Outcome of every point under the last basis, shape (budget,), NaN for invalid ones."""
-    best_z: float = math.nan
 
 
 def find_hotspot(
@@ -94,6 +70,7 @@ def find_hotspot(
     forbidden: Sequence[Mapping[str, Any]] = (),
     agent: str | Agent | None = None,
     agent_options: Mapping[str, Any] | None = None,
+    stop: str | None = None,
     exposure_s: float | None = None,
     min_monitor: float | None = None,
     reduction: Reduction | Sequence[Reduction] | None = None,
@@ -119,8 +96,8 @@ def find_hotspot(
     target : what to maximise, as written on the command line: ``total``, ``field:KEY``, ``roi:…``,
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
-    budget : number of measurements, repeats of dead frames included; 48 by default,
-        10,000 at most
+    budget : number of measurements, repeats of dead frames included; 48 by default, 200 with a
+        rule `stop`, 10,000 at most
     seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
@@ -129,6 +106,10 @@ def find_hotspot(
     agent : name of an agent (see `bl_steer.agents.make_agent`), "bayesian" by default, or an object
         with ``suggest`` and ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
+    stop : end before the budget is spent, when a better spot is improbable: ``"W=20,p=0.05"``, with
+        the full width at half maximum of the narrowest hill that matters, in the axes' units (one
+        for each axis as ``"W=20x0.02"``), and the probability that may remain, 0.05 by default;
+        see `bl_steer.steering.StopRule`. The agent also measures where such a hill could hide
     exposure_s : exposure time of a frame, which stays set; the detector's own by default
     min_monitor : least monitor counts of an exposure with beam; by default a tenth of the run's
         median
@@ -162,7 +143,7 @@ def find_hotspot(
     options = options_of(
         resumes,
         "find_hotspot",
-        DEFAULTS,
+        DEFAULTS if stop is None else {**DEFAULTS, "budget": BUDGET_OF_STOP},
         target=target,
         budget=budget,
         seed=seed,
@@ -170,6 +151,7 @@ def find_hotspot(
         forbidden=forbidden,
         agent=agent,
         agent_options=agent_options,
+        stop=stop_option(stop),
         exposure_s=exposure_s,
         min_monitor=min_monitor,
         mask=mask_option(mask),
@@ -189,6 +171,8 @@ def find_hotspot(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
             'try agent="bayesian"'
         )
+    if options["stop"] is not None:
+        StopRule.parse(options["stop"]).check(grid)
     reader = PointReader(
         detectors,
         axes,
@@ -218,16 +202,18 @@ def find_hotspot(
         "grid": grid.to_dict(),
         **rules_of(resumes),
         **rules_of(resumes, DECIDED),
+        "stop": options["stop"],
         "exposure_s": exposure_s,
     }
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
     own_agent = None if isinstance(agent, str) else agent
+    unknown = OF_STOP if options["stop"] is None else ()
     hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     def finish() -> MsgGenerator[None]:
-        hotspot = yield from think(executor, lambda: _summarise(steering, reader))
+        hotspot = yield from think(executor, lambda: hotspot_of(steering, reader))
         hotspots.append(hotspot)
-        row = Row("result", axes=grid.names)
+        row = Row("result", axes=grid.names, without=unknown)
         row.value = hotspot
         yield from record([row], "result")
 
@@ -240,10 +226,10 @@ def find_hotspot(
         @bpp.stage_decorator(reader.devices)
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:
-            row = Row("decision", UNITS, axes=grid.names)
+            row = Row("decision", UNITS, axes=grid.names, without=unknown)
             yield from _steer(steering, reader, executor, row, grid.names)
 
-        yield from run()
+        yield from with_reason(run(), options["stop"], hotspots)
 
     try:
         # Off the loop: the first agent of a process loads its libraries, which takes seconds.
@@ -268,15 +254,17 @@ def _steer(
     row: Row,
     names: Sequence[str],
 ) -> MsgGenerator[None]:
-    """Decide, record the decision, measure: until the budget is spent."""
+    """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
 
     def observe() -> None:
         result = reader.take()
         if result is not None:
             steering.observe(result)
 
-    def thought() -> Decision:
+    def thought() -> Decision | None:
         observe()
+        if steering.is_done:
+            return None
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
 
@@ -292,32 +280,11 @@ def _steer(
             decision = yield from think(executor, thought)
         except SpaceExhausted:
             return
+        if decision is None:
+            break
         row.value = decision
         yield from record([row], "decisions")
         yield from record_mask()
         yield from reader.measure([getattr(decision, name) for name in names], number)
     yield from think(executor, observe)  # of the last point
     yield from record_mask()
-
-
-def _summarise(steering: Steering, reader: PointReader) -> Hotspot:
-    with suppress(DetectorDeadError):  # the run ends for another reason already
-        result = reader.take()
-        if result is not None:
-            steering.observe(result)
-    reader.misgivings.tell_outcomes(steering.outcomes())
-    best = steering.report()
-    return Hotspot(
-        best_x=best.x,
-        best_y=best.y,
-        best_value=best.value,
-        best_sd=best.sd,
-        n_measured=steering.n_observed,
-        n_invalid=reader.n_invalid,
-        basis_version=steering.feature.version,
-        stop_reason=steering.stop_reason(),
-        move_s=reader.timing.move_s,
-        expose_s=reader.timing.expose_s,
-        outcomes=steering.outcomes(),
-        best_z=best.z,
-    )

@@ -23,11 +23,11 @@ from bl_steer.slicing import TrackingMarks
 from bl_steer.slicing.watch import SliceWatch
 from bl_steer.store import check_md
 from plans.stubs.messages import record
-from plans.stubs.micrographs import requested_analyses, set_conditions
-from plans.stubs.milling import Column, Mill
+from plans.stubs.microscopes.micrographs import requested_analyses, set_conditions
+from plans.stubs.microscopes.milling import Column, Mill
+from plans.stubs.microscopes.slice_options import SliceOptions, carry_on
+from plans.stubs.microscopes.slices import SlicesTaken, Slicing
 from plans.stubs.rows import Row
-from plans.stubs.slice_options import SliceOptions, carry_on
-from plans.stubs.slices import SlicesTaken, Slicing
 
 __all__ = ["SlicesTaken", "slice_and_view"]
 
@@ -86,7 +86,7 @@ def slice_and_view(
     ------
     ValueError
         Before anything is set or milled, naming everything that cannot work.
-    plans.stubs.milling.SlicingError
+    plans.stubs.microscopes.milling.SlicingError
         When the ion beam removes nothing, or drift is beyond the reach of the beam shift. All
         earlier slices are recorded.
     """

@@ -17,7 +17,7 @@ from bluesky.utils import MsgGenerator
 from bl_steer.protocols import Array
 from bl_steer.store import check_md
 from plans.stubs.axes import Stage, axes_to_read, check_limits
-from plans.stubs.micrographs import (
+from plans.stubs.microscopes.micrographs import (
     Microscope,
     condition_problems,
     requested_analyses,

@@ -14,7 +14,7 @@ from bluesky.utils import MsgGenerator
 from bl_steer.diffraction.recorded import mask_record
 from bl_steer.files import read_pixel_mask
 from bl_steer.runs import Run
-from bl_steer.steering import carried_options
+from bl_steer.steering import StopRule, carried_options
 
 __all__ = [
     "DECIDED",
@@ -26,6 +26,7 @@ __all__ = [
     "options_of",
     "rules_of",
     "set_exposure",
+    "stop_option",
     "versions",
 ]
 
@@ -61,6 +62,11 @@ def options_of(
 def mask_option(mask: Any) -> dict[str, Any] | None:
     """Return a mask of pixels, an array or a file, as the start document has it."""
     return None if mask is None else mask_record(read_pixel_mask(mask))
+
+
+def stop_option(stop: str | None) -> str | None:
+    """Return the rule of a stop as the start document has it."""
+    return None if stop is None else str(StopRule.parse(stop))
 
 
 def rules_of(resumes: Run | None, names: Sequence[str] = JUDGED) -> dict[str, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import Field, fields
 from typing import Any, ClassVar
 
@@ -28,6 +28,7 @@ class Row:
     units : unit of each field that has one
     axes : names of the axes that there are; columns of others (``z``, ``best_z``, ``runner_up_z``)
         are left out. None leaves out nothing.
+    without : names of columns that are left out as well
     """
 
     parent: ClassVar[None] = None
@@ -39,8 +40,10 @@ class Row:
         units: dict[str, str] | None = None,
         *,
         axes: Sequence[str] | None = None,
+        without: Container[str] = (),
     ) -> None:
         self.name = name
+        self.without = without
         self.axes = axes
         self.value: Any = None
         self.units = units or {}
@@ -64,7 +67,11 @@ class Row:
 
     def _fields(self) -> Iterator[Field[Any]]:
         absent = set() if self.axes is None else set(AXIS_NAMES) - set(self.axes)
-        return (f for f in fields(self.value) if f.name.rpartition("_")[2] not in absent)
+        return (
+            f
+            for f in fields(self.value)
+            if f.name.rpartition("_")[2] not in absent and f.name not in self.without
+        )
 
     def read_configuration(self) -> dict[str, Any]:
         """Return no configuration."""

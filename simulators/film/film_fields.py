@@ -137,6 +137,12 @@ class FilmFields:
         return self._domains(x, y)
 
     @property
+    def main_fwhm_um(self) -> tuple[float, float]:
+        """Full widths at half maximum of the main hill along its two axes, µm."""
+        along, across = self._hills.sigma[0]
+        return float(along * FWHM_PER_SIGMA), float(across * FWHM_PER_SIGMA)
+
+    @property
     def n_domains(self) -> int:
         """Number of tilt domains."""
         return len(self._domains.tilts)
@@ -157,7 +163,7 @@ class _Hills:
         n = 1 + int(rng.integers(settings.n_rivals[0], settings.n_rivals[1], endpoint=True))
         self._heights = np.append(1.0, rng.uniform(*settings.rival_height, n - 1))
         low, high = np.array([settings.hill_fwhm_um, *[settings.rival_fwhm_um] * (n - 1)]).T
-        sigma = rng.uniform(low[:, None], high[:, None], (n, 2)) / FWHM_PER_SIGMA
+        self.sigma = sigma = rng.uniform(low[:, None], high[:, None], (n, 2)) / FWHM_PER_SIGMA
         angle = rng.uniform(0.0, np.pi, n)
         self._axes = np.stack(
             [

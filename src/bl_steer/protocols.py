@@ -88,8 +88,8 @@ class Explanation:
 
     reason: str
     """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name; in a recorded
-    decision also ``"retake"`` (the same position after a dead frame) and ``"agent"`` (one that does
-    not explain itself)."""
+    decision also ``"retake"`` (the same position after a dead frame), ``"agent"`` (one that does
+    not explain itself) and ``"exclude"`` (where a hill could hide, by the rule `stop`)."""
     acquisition: float = float("nan")
     """Logarithm of the expected improvement, in the agent's own (warped) units of the objective."""
     runner_up_x: float = float("nan")

@@ -11,7 +11,7 @@ from bluesky import RunEngine
 
 from bl_steer.analysis.slices.recorded_slices import slices_of
 from plans import slice_and_view
-from plans.stubs.milling import SlicingError
+from plans.stubs.microscopes.milling import SlicingError
 from simulators.electron.fibsem import SimulatedFibSem
 from simulators.electron.imaging import ImagingConditions
 from simulators.electron.slice_faults import SliceFaults

@@ -31,6 +31,7 @@ PAPER_SEED = 13
 """Films on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
 PAPER_SCALE = 0.3
 """Minutes instead of hours."""
+BUDGET, BUDGET_OF_STOP = 48, 200
 WIDTHS = (5, 9, 9, 10, 9, 8)
 
 
@@ -66,7 +67,14 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
         default="maximin",
         help="first points of the agent bayesian: spread out or random",
     )
-    _steering_options(parser)
+    parser.add_argument(
+        "--stop",
+        metavar="RULE",
+        help="end when a better spot is improbable, as W=20 or W=20,p=0.05: W is the full width at "
+        "half maximum, µm, of the narrowest hill that matters, p what may remain; raises the "
+        "budget to 200 where it is not given",
+    )
+    _steering_options(parser, budget=None)
 
 
 def add_replay(parser: Parser, argv: Sequence[str]) -> None:
@@ -102,14 +110,16 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
     )
 
 
-def _steering_options(parser: Parser) -> None:
+def _steering_options(parser: Parser, budget: int | None = BUDGET) -> None:
     parser.add_argument(
         "--target",
         metavar="T",
         help="what to maximise: total, map, roi:…, ref:… or nmf:…; by default the Ge-rich phase, "
         "or a map's total",
     )
-    parser.add_argument("--budget", type=int, default=48, help="number of measurements")
+    parser.add_argument(
+        "--budget", type=int, default=budget, help=f"number of measurements, {BUDGET} by default"
+    )
     parser.add_argument(
         "--exposure-s", type=float, default=10.0, metavar="S", help="exposure time of a frame, s"
     )
@@ -131,9 +141,10 @@ def _demo(arguments: argparse.Namespace) -> Any:
 def _find(arguments: argparse.Namespace) -> Any:
     options = {
         "seed": arguments.seed,
-        "budget": arguments.budget,
+        "budget": arguments.budget or (BUDGET if arguments.stop is None else BUDGET_OF_STOP),
         "target": arguments.target,
         "agent": arguments.agent,
+        "stop": arguments.stop,
         "data_dir": arguments.data,
         "exposure_s": arguments.exposure_s,
     }
@@ -148,6 +159,7 @@ def _find(arguments: argparse.Namespace) -> Any:
         )
     report = trials.find(arguments.sample or DEFAULT_SAMPLE, **options)
     _print_found(report)
+    _print_outlook(report)
     _print_run(report)
     return report
 
@@ -165,8 +177,18 @@ def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> An
         f"measurements  {report['n_measured']}, {report['n_invalid']} of them invalid\n"
         f"duration      {report['duration_s'] / 60:.1f} min"
     )
+    _print_outlook(report)
     _print_run(report)
     return report
+
+
+def _print_outlook(report: dict[str, Any]) -> None:
+    if "p_better" in report:
+        ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
+        print(
+            f"a better spot  with a probability of {100 * report['p_better']:.1f} % ({ended}); "
+            f"hills {report['hidden_width_um']:.3g} µm wide could hide"
+        )
 
 
 def _print_run(report: dict[str, Any]) -> None:

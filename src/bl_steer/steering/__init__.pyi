@@ -1,12 +1,12 @@
+from .building import build_steering as build_steering
+from .dead_detector import MAX_RETAKES as MAX_RETAKES
+from .dead_detector import DetectorDeadError as DetectorDeadError
+from .dead_detector import check_alive as check_alive
 from .decision import Best as Best
 from .decision import Decision as Decision
-from .decision import DetectorDeadError as DetectorDeadError
 from .decision import check_budget as check_budget
 from .decision import same_decision as same_decision
-from .loop import MAX_RETAKES as MAX_RETAKES
 from .loop import Steering as Steering
-from .loop import build_steering as build_steering
-from .loop import check_alive as check_alive
 from .masks import Mask as Mask
 from .replays import Differences as Differences
 from .replays import differences as differences
@@ -21,4 +21,6 @@ from .resuming import in_flight as in_flight
 from .resuming import taking_over as taking_over
 from .scoring import Score as Score
 from .scoring import score as score
+from .stopping import Outlook as Outlook
+from .stopping import StopRule as StopRule
 from .suggestions import SuggestionError as SuggestionError

@@ -22,7 +22,6 @@ __all__ = [
     "MAX_BUDGET",
     "Best",
     "Decision",
-    "DetectorDeadError",
     "brightest",
     "check_budget",
     "difference_of",
@@ -33,10 +32,6 @@ MAX_BUDGET = 10_000
 """Each decision records the outcomes of all points: the record grows with the square."""
 NOT_REPRODUCED = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s")
 """Times of a decision: they depend on the machine and its load."""
-
-
-class DetectorDeadError(RuntimeError):
-    """A spot gave no valid frame, several times in a row."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +73,10 @@ class Decision:
     seed: int
     outcomes: Array
     """Outcome of every earlier point under `basis_version`, padded with NaN to the budget."""
+    p_hidden: float = math.nan
+    """That a hill as wide as the run's rule `stop` says is hidden; NaN without a rule."""
+    p_better: float = math.nan
+    """That there is a better spot, by that rule."""
 
     def position(self, names: Sequence[str]) -> dict[str, float]:
         """Return where to measure, by the names of the axes."""

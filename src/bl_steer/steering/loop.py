@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
-from bl_steer import features
-from bl_steer.agents import AXIS_NAMES, Space, SpaceExhausted, make_agent
-from bl_steer.diffraction import FrameAxes
+from bl_steer.agents import AXIS_NAMES, Space, SpaceExhausted
 from bl_steer.features.memory import memory_of
 from bl_steer.protocols import (
     Agent,
@@ -31,16 +29,13 @@ from bl_steer.protocols import (
 )
 from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
-from bl_steer.steering.decision import Best, Decision, DetectorDeadError, brightest, check_budget
+from bl_steer.steering.dead_detector import check_alive
+from bl_steer.steering.decision import Best, Decision, brightest, check_budget
 from bl_steer.steering.masks import Mask, mask_of
+from bl_steer.steering.stopping import Lookout, Outlook, StopRule
 from bl_steer.steering.suggestions import next_suggestion
 
-__all__ = ["MAX_RETAKES", "Steering", "build_steering", "check_alive"]
-
-MAX_RETAKES = 3
-"""Repeats of a dead frame at one position."""
-MAX_EMPTY = 8
-"""Points in a row that may be without a single count, or the same: a sample has empty places."""
+__all__ = ["Steering"]
 
 
 class Steering:
@@ -54,6 +49,7 @@ class Steering:
     seed : recorded with each decision
     space : what the agent suggests must lie in it; without one it may lie anywhere
     noise_per_point : tell the agent how much noisier a point is that had less beam
+    stop : a rule that says when enough is known; it needs the space
     """
 
     def __init__(
@@ -65,6 +61,7 @@ class Steering:
         seed: int = 0,
         space: Space | None = None,
         noise_per_point: bool = True,
+        stop: StopRule | None = None,
     ) -> None:
         check_budget(budget)
         self.agent = agent
@@ -87,6 +84,9 @@ class Steering:
         self._learning_s = (0.0, 0.0)
         self._exhausted = False
         self._mask_version = 0
+        self._lookout: Lookout | None = None
+        if stop is not None and space is not None:
+            self._lookout = Lookout(stop, space, agent, seed=seed)
 
     @property
     def n_observed(self) -> int:
@@ -147,12 +147,14 @@ class Steering:
         self._alarm = result.alarm or (
             isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
         )
+        if self._lookout is not None:
+            self._lookout.look(self._measured_positions(), self._outcomes)
 
     def _withdraw(self, points: Sequence[int]) -> None:
         """Take back the outcomes of points that were not measured as they seemed."""
         stays = [i for i, point in enumerate(self._measured_as) if point not in points]
         gone = [i for i, point in enumerate(self._measured_as) if point in points]
-        self.agent.ingest([{**self._positions[i], "objective": float("nan")} for i in gone])
+        self._tell([{**self._positions[i], "objective": float("nan")} for i in gone])
         if (memory := memory_of(self.feature)) is not None:
             memory.forget(gone)
         self._patterns = [self._patterns[i] for i in stays]
@@ -161,8 +163,17 @@ class Steering:
         self._noise_ratios = [self._noise_ratios[i] for i in stays]
         self._outcomes = self._outcomes[stays]
 
+    def _tell(self, points: Sequence[Mapping[str, Any]]) -> None:
+        self.agent.ingest(points)
+        if self._lookout is not None:
+            self._lookout.ingest(points)
+
+    def _measured_positions(self) -> Array:
+        names = AXIS_NAMES if self.space is None else self.space.names
+        return np.array([[p[name] for name in names] for p in self._positions])
+
     def _ingest(self, indices: range | list[int]) -> None:
-        self.agent.ingest(
+        self._tell(
             [
                 {**self._positions[i], "objective": float(self._outcomes[i])}
                 | ({} if self._noise_ratios[i] == 1.0 else {"noise_ratio": self._noise_ratios[i]})
@@ -173,6 +184,8 @@ class Steering:
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
         """Return the next point; after an invalid one, the same again."""
         wall, cpu = time.perf_counter(), time.thread_time()
+        if self._pending is None and self._lookout is not None:
+            self._exclude(self._lookout)
         if self._pending is None:
             try:
                 self._pending = next_suggestion(self.agent, self.space, self._ids)
@@ -189,6 +202,7 @@ class Steering:
         if self._retakes:
             explanation["reason"] = "retake"
         best = self.brightest_measured()
+        outlook = self.outlook
         x, y, z = _coordinates(self._pending)
         return Decision(
             point=self._n_observed,
@@ -210,6 +224,8 @@ class Steering:
             think_cpu_s=self._learning_s[1] + time.thread_time() - cpu,
             seed=self.seed,
             outcomes=self.outcomes(),
+            p_hidden=math.nan if outlook is None else outlook.p_hidden,
+            p_better=math.nan if outlook is None else outlook.p_better,
         )
 
     def repeat(self, position: Mapping[str, float]) -> None:
@@ -223,6 +239,13 @@ class Steering:
         identity = -1 - self._n_observed  # none that an agent counts by itself
         self._ids.add(identity)
         self._pending = {"_id": identity, **position}
+
+    def _exclude(self, lookout: Lookout) -> None:
+        """Decide for a place that the rule wants to know of, if there is one."""
+        excluding = lookout.place_to_exclude()
+        if excluding is not None:
+            self.repeat(lookout.space.point(excluding[0]))
+            self._explanation = excluding[1]
 
     def new_mask(self) -> Mask | None:
         """Return what of the patterns does not count, if that has changed since the last call."""
@@ -246,8 +269,25 @@ class Steering:
     def _previous_outcome(self) -> float:
         return float(self._outcomes[-1]) if len(self._outcomes) and not self._retakes else math.nan
 
+    @property
+    def outlook(self) -> Outlook | None:
+        """What may have been missed; None without a rule, and while too little is known."""
+        return None if self._lookout is None else self._lookout.outlook
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the rule `stop` is met: a better spot is improbable enough."""
+        return self._lookout is not None and self._lookout.is_done
+
+    @property
+    def hidden_width(self) -> float:
+        """Width up to which hills could still hide, in the axes' units; NaN without a rule."""
+        return math.nan if self._lookout is None else self._lookout.hidden_width
+
     def stop_reason(self) -> str:
         """Return why no further point is decided."""
+        if self.is_done:
+            return "stop"
         if self._n_observed >= self.budget:
             return "budget"
         return "exhausted" if self._exhausted else "interrupted"
@@ -274,77 +314,3 @@ class Steering:
 def _coordinates(point: Mapping[str, Any]) -> tuple[float, ...]:
     """Return x, y and z, NaN for an axis that there is not."""
     return tuple(float(point.get(name, math.nan)) for name in AXIS_NAMES)
-
-
-def _written(point: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} = {point[name]:g}" for name in AXIS_NAMES if name in point)
-
-
-def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]) -> None:
-    """Raise `DetectorDeadError` where measuring again will not help.
-
-    Parameters
-    ----------
-    n_invalid : invalid points in a row, the latest included
-    """
-    spot = _written(position)
-    if n_invalid > MAX_RETAKES and result.problem == "beam":
-        raise DetectorDeadError(
-            f"the monitor must count beam, got too little {n_invalid} times in a row at {spot}; "
-            "check beam and shutter, set the monitor's nominal_rate where it has one, or give "
-            "min_monitor, the least counts that you take for beam"
-        )
-    if result.n_repeated > MAX_EMPTY:
-        raise DetectorDeadError(
-            f"the detector must show new frames, got those of the point before {result.n_repeated} "
-            f"times in a row, the last at {spot}; restart the detector, and check its images"
-        )
-    if n_invalid > MAX_RETAKES:
-        raise DetectorDeadError(
-            f"the detector must give a valid frame or number, got {n_invalid} dead ones in a row "
-            f"at {spot}, not finite or a full counter; check detector, shutter and beam"
-        )
-    if result.n_empty > MAX_EMPTY:
-        raise DetectorDeadError(
-            f"the detector must count something, got {result.n_empty} points in a row without any "
-            f"count, the last at {spot}; check detector, shutter and beam, or choose a grid where "
-            "the sample scatters"
-        )
-
-
-def build_steering(
-    settings: Mapping[str, Any],
-    axes: FrameAxes | Callable[[], FrameAxes],
-    *,
-    agent: Agent | None = None,
-) -> Steering:
-    """Build agent and feature from the ``steering`` entry of a run's start document.
-
-    Parameters
-    ----------
-    settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
-        ``grid`` as `Space.from_dict` takes it, and ``masks`` as `make_feature` does; without, as
-        in runs of earlier versions, each pattern is judged alone, and axes without ``scales`` are
-        not brought to one unit
-    axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
-    agent : an agent to use in place of the named one
-    """
-    seed = int(settings["seed"])
-    space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
-    if agent is None:
-        agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
-    target = str(settings["target"])
-    masks = bool(settings.get("masks", False))
-    feature: Feature = (
-        features.LateFeature(target, axes, masks=masks)
-        if callable(axes)
-        else features.make_feature(target, axes, masks=masks)
-    )
-    return Steering(
-        agent,
-        feature,
-        budget=int(settings["budget"]),
-        seed=seed,
-        space=space,
-        noise_per_point=bool(settings.get("noise_per_point", False)),
-    )

@@ -18,8 +18,9 @@ from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, gridded_of, has_gap
-from bl_steer.steering.decision import Decision, DetectorDeadError, difference_of
-from bl_steer.steering.loop import build_steering
+from bl_steer.steering.building import build_steering
+from bl_steer.steering.dead_detector import DetectorDeadError
+from bl_steer.steering.decision import Decision, difference_of
 from bl_steer.steering.masks import recorded_masks
 
 __all__ = [

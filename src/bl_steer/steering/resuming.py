@@ -19,7 +19,8 @@ import numpy as np
 from bl_steer.agents import AGENT_NAMES, AXIS_NAMES, Space
 from bl_steer.protocols import Array
 from bl_steer.runs import PointResult, Run, has_gap, sound_rows
-from bl_steer.steering.decision import Decision, DetectorDeadError, same_decision
+from bl_steer.steering.dead_detector import DetectorDeadError
+from bl_steer.steering.decision import Decision, same_decision
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.replays import recorded_decision
 from bl_steer.store import is_being_written

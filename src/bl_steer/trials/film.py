@@ -5,6 +5,7 @@ Each returns its report, which `bl_steer.cli` prints and writes as JSON.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -29,6 +30,7 @@ def find(
     agent: str,
     data_dir: Path,
     exposure_s: float,
+    stop: str | None = None,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     film = SigeFilm(sample, seed=seed)
@@ -44,6 +46,7 @@ def find(
             seed=seed,
             agent=agent,
             exposure_s=exposure_s,
+            stop=stop,
         )
     return find_report(sample, seed, len(truth), trial)
 
@@ -58,6 +61,7 @@ def find_on_epics(
     agent: str,
     data_dir: Path,
     exposure_s: float,
+    stop: str | None = None,
 ) -> dict[str, Any]:
     """Find the brightest spot on EPICS; return what ``bl-steer find --epics --json`` writes.
 
@@ -74,6 +78,7 @@ def find_on_epics(
                 agent=name,
                 agent_options=options,
                 exposure_s=exposure_s,
+                stop=stop,
             )
         )
         durations = durations_of(open_run(session.store, uid))
@@ -86,6 +91,7 @@ def find_on_epics(
         "n_measured": hotspot.n_measured,
         "n_invalid": hotspot.n_invalid,
         "stop_reason": hotspot.stop_reason,
+        **_of_stop(hotspot),
         "duration_s": time.monotonic() - began,
         "durations": durations.to_dict(),
         "run_uid": uid,
@@ -112,7 +118,20 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "grid_time_s": trial.grid_time_s,
         "speedup": trial.grid_time_s / trial.beam_time_s,
         "decision_cpu_s_median": trial.decision_cpu_s_median,
+        "stop_reason": trial.stop_reason,
+        **_of_stop(trial),
         "run_uid": trial.run_uid,
+    }
+
+
+def _of_stop(outcome: Any) -> dict[str, Any]:
+    """Return what a rule `stop` says in the end; nothing without one."""
+    if math.isnan(outcome.p_better):
+        return {}
+    return {
+        "hidden_width_um": outcome.hidden_width,
+        "p_hidden": outcome.p_hidden,
+        "p_better": outcome.p_better,
     }
 
 

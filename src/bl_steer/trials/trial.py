@@ -32,6 +32,11 @@ class Trial:
     run_uid: str
     best_x: float
     best_y: float
+    stop_reason: str
+    hidden_width: float
+    """As `plans.Hotspot` has it, also `p_hidden` and `p_better`; NaN without a rule."""
+    p_hidden: float
+    p_better: float
     score: Score
     beam_time_s: float
     """Simulated time from the start to the stop of the run."""
@@ -91,6 +96,7 @@ def steer(
     seed: int,
     agent: str = "bayesian",
     exposure_s: float = 10.0,
+    stop: str | None = None,
 ) -> Trial:
     """Run `plans.find_hotspot` on a simulated session, and score it.
 
@@ -99,6 +105,7 @@ def steer(
     session : on the simulated beamline
     truth : shape (n,), the true map on the sample's points
     agent : a name in `bl_steer.trials.AGENTS`
+    stop : a rule as for `plans.find_hotspot`
 
     Raises
     ------
@@ -122,6 +129,7 @@ def steer(
                 agent=name,
                 agent_options=options,
                 exposure_s=exposure_s,
+                stop=stop,
             )
         )
     finally:
@@ -130,6 +138,10 @@ def steer(
         run_uid=uid,
         best_x=hotspot.best_x,
         best_y=hotspot.best_y,
+        stop_reason=hotspot.stop_reason,
+        hidden_width=hotspot.hidden_width,
+        p_hidden=hotspot.p_hidden,
+        p_better=hotspot.p_better,
         score=score(
             np.array([(d["x"], d["y"]) for d in decisions]),
             np.array([hotspot.best_x, hotspot.best_y]),

@@ -21,9 +21,9 @@ from bl_steer.protocols import Array
 from bl_steer.slicing import best_focus
 from bl_steer.slicing.watch import Judgement, SliceDecision, SliceRow, SliceWatch
 from plans.stubs.messages import record, think
-from plans.stubs.milling import Column, Mill, SlicingError, declare_depth, mill_to
+from plans.stubs.microscopes.milling import Column, Mill, SlicingError, declare_depth, mill_to
+from plans.stubs.microscopes.slice_options import SliceOptions
 from plans.stubs.rows import Row
-from plans.stubs.slice_options import SliceOptions
 
 __all__ = ["SlicesTaken", "Slicing"]
 

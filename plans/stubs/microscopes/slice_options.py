@@ -11,7 +11,7 @@ import numpy as np
 
 from bl_steer.slicing import TrackingMarks
 from bl_steer.slicing.watch import SliceWatch
-from plans.stubs.micrographs import condition_problems
+from plans.stubs.microscopes.micrographs import condition_problems
 from plans.stubs.options import is_whole_number
 
 __all__ = ["SliceOptions", "carry_on"]

@@ -16,7 +16,7 @@ from bluesky.protocols import NamedMovable, Readable
 from bluesky.utils import FailedStatus, Msg, MsgGenerator
 from numpy.typing import NDArray
 
-from plans.stubs.micrographs import Microscope
+from plans.stubs.microscopes.micrographs import Microscope
 
 __all__ = ["Column", "Mill", "SlicingError", "declare_depth", "mill_to"]
 

@@ -1,0 +1,55 @@
+"""The loop of a run, built from what its start document says of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from bl_steer import features
+from bl_steer.agents import Space, make_agent
+from bl_steer.diffraction import FrameAxes
+from bl_steer.protocols import Agent, Feature
+from bl_steer.steering.loop import Steering
+from bl_steer.steering.stopping import StopRule
+
+__all__ = ["build_steering"]
+
+
+def build_steering(
+    settings: Mapping[str, Any],
+    axes: FrameAxes | Callable[[], FrameAxes],
+    *,
+    agent: Agent | None = None,
+) -> Steering:
+    """Build agent and feature from the ``steering`` entry of a run's start document.
+
+    Parameters
+    ----------
+    settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
+        ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, and ``masks`` as
+        `make_feature` does; without, as in runs of earlier versions, each pattern is judged alone.
+        ``scales``: whether axes of unlike units are brought to one; without, as in runs of earlier
+        versions, they are not
+    axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
+    agent : an agent to use in place of the named one
+    """
+    seed = int(settings["seed"])
+    space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
+    if agent is None:
+        agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
+    target = str(settings["target"])
+    masks = bool(settings.get("masks", False))
+    feature: Feature = (
+        features.LateFeature(target, axes, masks=masks)
+        if callable(axes)
+        else features.make_feature(target, axes, masks=masks)
+    )
+    return Steering(
+        agent,
+        feature,
+        budget=int(settings["budget"]),
+        seed=seed,
+        space=space,
+        noise_per_point=bool(settings.get("noise_per_point", False)),
+        stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
+    )
