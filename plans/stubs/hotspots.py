@@ -43,6 +43,8 @@ class Hotspot:
     outcomes: Array = field(repr=False)
     """Outcome of every point under the last basis, shape (budget,), NaN for invalid ones."""
     best_z: float = math.nan
+    remark: str = ""
+    """What is odd about the outcomes, see `bl_steer.steering.remark_on`; empty where nothing is."""
     hidden_width: float = math.nan
     """Hills as wide as this, full width at half maximum in the axes' units, could still hide with
     more than the probability of the rule `stop`; NaN without a rule."""
@@ -58,7 +60,6 @@ def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
         result = reader.take()
         if result is not None:
             steering.observe(result)
-    reader.misgivings.tell_outcomes(steering.outcomes())
     best, outlook = steering.report(), steering.outlook
     return Hotspot(
         best_x=best.x,
@@ -73,6 +74,7 @@ def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
         expose_s=reader.timing.expose_s,
         outcomes=steering.outcomes(),
         best_z=best.z,
+        remark=reader.misgivings.tell_outcomes(steering.outcomes()),
         hidden_width=steering.hidden_width,
         p_hidden=math.nan if outlook is None else outlook.p_hidden,
         p_better=math.nan if outlook is None else outlook.p_better,

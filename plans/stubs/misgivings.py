@@ -10,12 +10,12 @@ import numpy as np
 
 from bl_steer.protocols import Array
 from bl_steer.runs import PointResult
-from bl_steer.steering import Mask
+from bl_steer.steering import Mask, remark_on
 
 __all__ = ["Misgivings"]
 
 FEWEST = 3
-"""Points with one number that are no accident."""
+"""Points in a row that are no accident."""
 OFF = 0.1
 """Share of a grid's step by which a readback may be off."""
 RISING = 8
@@ -82,18 +82,15 @@ class Misgivings:
         self._n_dead = max(self._n_dead, result.n_dead_pixels)
         self._is_blind = result.unverified
 
-    def tell_outcomes(self, outcomes: Array) -> None:
-        """Warn where all points of a search gave one number, or each more than the one before."""
+    def tell_outcomes(self, outcomes: Array) -> str:
+        """Warn where the outcomes of a search are odd, or each is more than the one before.
+
+        Returns `bl_steer.steering.remark_on` them.
+        """
         measured = outcomes[np.isfinite(outcomes)]
-        if len(measured) >= FEWEST and np.ptp(measured) == 0.0:
-            logger.warning(
-                "%s must show more at one place than at another, got %g at all %d points: the "
-                "reported spot is none; check what is steered on, and that the sample is in the "
-                "beam",
-                self._detector.name,
-                measured[0],
-                len(measured),
-            )
+        remark = remark_on(outcomes)
+        if remark:
+            logger.warning("%s: %s", self._detector.name, remark)
         elif len(measured) >= RISING and (np.diff(measured) > 0).all():
             logger.warning(
                 "%s must count anew at each point, got more at each of %d points than at the one "
@@ -101,6 +98,7 @@ class Misgivings:
                 self._detector.name,
                 len(measured),
             )
+        return remark
 
     def tell_monitor(self, counts: float) -> None:
         """Warn, once, where the monitor seems to count on from point to point."""

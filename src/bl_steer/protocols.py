@@ -72,9 +72,9 @@ class Agent(Protocol):
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Take outcomes: a point as it was suggested, with its ``objective``.
 
-        NaN stands for a measurement that gave nothing. A ``noise_ratio``, if there is one, is the
-        variance of the outcome's noise in units of that at the nominal beam; an agent may leave it
-        out of account.
+        NaN stands for a measurement that gave nothing, or as many as its ``n_invalid``, after which
+        the place is left out. A ``noise_ratio``, if there is one, is the variance of the outcome's
+        noise in units of that at the nominal beam; an agent may leave it out of account.
 
         An ``_id`` seen before replaces its outcome: that is how a feature whose basis changed
         labels all earlier points anew.

@@ -100,7 +100,10 @@ class BayesianAgent:
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._ledger = Ledger(space)
         self._model = GridEnsembleGP(
-            torch.tensor(space.points), metrics=space.metrics, kernel=kernel
+            torch.tensor(space.points),
+            metrics=space.metrics,
+            kernel=kernel,
+            shifts=space.scaled,
         )
 
     @property

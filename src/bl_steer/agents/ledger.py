@@ -40,7 +40,7 @@ MAX_INVALID = 3
 class Entry:
     """One point: its id, position in the axes' units, cell (None between cells) and outcome.
 
-    The noise ratio is the variance of the outcome's noise, in units of that at the nominal beam.
+    The noise ratio is the variance of the outcome's noise over that at the nominal beam.
     """
 
     id: PointId
@@ -48,6 +48,7 @@ class Entry:
     cell: int | None
     objective: float = math.nan
     noise_ratio: float = 1.0
+    n_invalid: int = 1
 
 
 class Ledger:
@@ -132,8 +133,8 @@ class Ledger:
         The rules: an ``_id`` of ours is the suggested cell (its coordinates may be left out, or
         may be a readback within a pitch of it); an ``_id`` seen before replaces its outcome; an
         unknown ``_id``, None or none at all is a point measured by somebody else; an objective of
-        NaN is an invalid measurement, which takes back an earlier outcome and frees the cell; a
-        ``noise_ratio`` is 1 where it is left out.
+        NaN is an invalid measurement, which takes back an earlier outcome and frees the cell, or
+        as many as its ``n_invalid``; it and a ``noise_ratio`` are 1 where they are left out.
 
         Raises
         ------
@@ -161,8 +162,8 @@ class Ledger:
         occupied = [e.cell for group in (self.pending, self.measured) for e in group.values()]
         mask[[cell for cell in occupied if cell is not None]] = True
         failed = [e.cell for e in self.invalid.values() if e.cell is not None]
-        failures = np.bincount(np.array(failed, dtype=np.intp), minlength=len(mask))
-        mask |= failures >= MAX_INVALID
+        times = [e.n_invalid for e in self.invalid.values() if e.cell is not None]
+        mask |= np.bincount(np.array(failed, dtype=np.intp), times, len(mask)) >= MAX_INVALID
         return mask
 
     def positions(self) -> Array:
@@ -230,7 +231,8 @@ class Ledger:
         known = None if point_id is None else self._known(point_id)
         if known is not None:
             self._check_position(known, point, number)
-            return replace(known, objective=objective, noise_ratio=noise_ratio)
+            times = int(point.get("n_invalid", 1))
+            return replace(known, objective=objective, noise_ratio=noise_ratio, n_invalid=times)
         position = tuple(_number(point, name, number) for name in self.space.names)
         if not all(map(math.isfinite, position)):
             raise ValueError(
@@ -265,13 +267,15 @@ class Ledger:
         objective = None if math.isnan(entry.objective) else entry.objective
         position = self.space.point(entry.position)
         row = {"id": entry.id, **position, "cell": entry.cell, "objective": objective}
-        return row if entry.noise_ratio == 1.0 else {**row, "noise_ratio": entry.noise_ratio}
+        more = {"noise_ratio": entry.noise_ratio, "n_invalid": entry.n_invalid}
+        return row | {name: value for name, value in more.items() if value != 1}
 
     def _restored(self, row: Mapping[str, Any]) -> Entry:
         objective = math.nan if row["objective"] is None else float(row["objective"])
         position = tuple(float(row[name]) for name in self.space.names)
         noise_ratio = float(row.get("noise_ratio", 1.0))
-        return Entry(row["id"], position, row["cell"], objective, noise_ratio)
+        n_invalid = int(row.get("n_invalid", 1))
+        return Entry(row["id"], position, row["cell"], objective, noise_ratio, n_invalid)
 
     def _take(self, entry: Entry) -> None:
         self.pending.pop(entry.id, None)

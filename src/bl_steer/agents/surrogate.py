@@ -46,7 +46,10 @@ LOG_LENGTHSCALE_SD = 0.7
 NUGGETS = (1e-5, 1e-3, 1e-1)
 """Noise variances over the amplitude, equally likely beforehand."""
 SMALLEST_VARIANCE = 1e-12
-"""Floor of the amplitude over the mean square of the targets: a flat map has no scale."""
+"""Floor of the amplitude over the mean square of the targets' distances from the first one, and
+for runs of earlier versions from 0: a flat map has no scale."""
+ROUNDING = 1e-26
+"""Square of the relative error of the targets, with which a flat map is known."""
 
 
 class GridEnsembleGP(GPyTorchModel, ExactGP):
@@ -58,6 +61,8 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
     metrics : the ways to bring the axes to one unit (`bl_steer.agents.scales`), equally likely
         beforehand; 24 members for each, with lengthscales from its pitch to a quarter of its extent
     kernel : "matern52" or "rbf".
+    shifts : whether the least amplitude is that of differences, so that adding a constant to all
+        targets changes nothing; False for runs of earlier versions
 
     Notes
     -----
@@ -79,6 +84,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         metrics: Sequence[Metric],
         kernel: KernelName,
         nuggets: Sequence[float] = NUGGETS,
+        shifts: bool = True,
     ) -> None:
         noise = torch.tensor(nuggets, dtype=candidates.dtype)
         ladders = [_ladder(metric, candidates.dtype) for metric in metrics]
@@ -101,6 +107,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         self.requires_grad_(False)
         base.lengthscale = lengthscales[:, None, None] / scales[:, None, :]
         self.kernel: KernelName = kernel
+        self.shifts = shifts
         self.lengthscales = lengthscales
         self.scales = scales
         self.nuggets = ratios
@@ -214,7 +221,11 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         n = self.factors.n_rows
         self.constant = (w1 * wy).sum(1) / w1.square().sum(1)
         residual = (wy - self.constant[:, None] * w1).square().sum(1)
-        floor = SMALLEST_VARIANCE * self.factors.y.square().mean() + 1e-200
+        y = self.factors.y
+        floor = SMALLEST_VARIANCE * y.square().mean() + 1e-200
+        if self.shifts:
+            rounding = ROUNDING * y.square().mean() + 1e-200
+            floor = SMALLEST_VARIANCE * (y - y[0]).square().mean() + rounding
         self.amplitude_variance = torch.maximum(residual / n, floor)
         self.noise_variance = self.amplitude_variance * self.nuggets
         self.log_likelihood = -0.5 * (

@@ -220,6 +220,7 @@ def steer_through_queue(
         "grid": space.to_dict(),
         "noise_per_point": True,
         "scales": True,
+        "gives_up": True,
         "masks": True,
     }
     seen: list[FrameAxes] = []  # of the first frames

@@ -8,6 +8,7 @@ from .decision import check_budget as check_budget
 from .decision import same_decision as same_decision
 from .loop import Steering as Steering
 from .masks import Mask as Mask
+from .remarks import remark_on as remark_on
 from .replays import Differences as Differences
 from .replays import differences as differences
 from .replays import differing_decisions as differing_decisions

@@ -28,8 +28,8 @@ def build_steering(
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
         ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, and ``masks`` as
         `make_feature` does; without, as in runs of earlier versions, each pattern is judged alone.
-        ``scales``: whether axes of unlike units are brought to one; without, as in runs of earlier
-        versions, they are not
+        ``scales``: whether axes of unlike units are brought to one, and ``gives_up``: whether a
+        place that gives nothing is left out; without, as in runs of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -51,5 +51,6 @@ def build_steering(
         seed=seed,
         space=space,
         noise_per_point=bool(settings.get("noise_per_point", False)),
+        gives_up=bool(settings.get("gives_up", False)),
         stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
     )

@@ -1,4 +1,7 @@
-"""When measuring again will not help: the end of a run whose detector or beam is dead."""
+"""When measuring again will not help: the end of a run whose detector or beam is dead.
+
+A place that gives nothing is left out in a run of many.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,34 @@ from typing import Any
 from bl_steer.agents import AXIS_NAMES
 from bl_steer.runs import PointResult
 
-__all__ = ["MAX_RETAKES", "DetectorDeadError", "check_alive"]
+__all__ = ["MAX_RETAKES", "DetectorDeadError", "check_alive", "is_given_up"]
 
 MAX_RETAKES = 3
 """Repeats of a dead frame at one position."""
 MAX_EMPTY = 8
 """Points in a row that may be without a single count, or the same: a sample has empty places."""
 
+MANY = 3
+"""Valid points after which a place that gives nothing is more likely bad than the detector."""
+MAX_PLACES = 2
+"""Places in a row that may give nothing."""
+
 
 class DetectorDeadError(RuntimeError):
     """A spot gave no valid frame, several times in a row."""
+
+
+def is_given_up(result: PointResult, n_invalid: int, n_places: int, n_valid: int) -> bool:
+    """Return whether a place is left out, and the run goes on elsewhere.
+
+    Parameters
+    ----------
+    n_invalid : points in a row that gave nothing at this place, the latest included
+    n_places : places in a row that were left out before it
+    n_valid : valid points of the run
+    """
+    is_dead = result.problem == "frames" and n_invalid > MAX_RETAKES
+    return is_dead and n_places < MAX_PLACES and n_valid >= MANY
 
 
 def check_alive(result: PointResult, n_invalid: int, position: Mapping[str, Any]) -> None:

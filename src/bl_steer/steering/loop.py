@@ -29,7 +29,7 @@ from bl_steer.protocols import (
 )
 from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
-from bl_steer.steering.dead_detector import check_alive
+from bl_steer.steering.dead_detector import check_alive, is_given_up
 from bl_steer.steering.decision import Best, Decision, brightest, check_budget
 from bl_steer.steering.masks import Mask, mask_of
 from bl_steer.steering.stopping import Lookout, Outlook, StopRule
@@ -49,6 +49,7 @@ class Steering:
     seed : recorded with each decision
     space : what the agent suggests must lie in it; without one it may lie anywhere
     noise_per_point : tell the agent how much noisier a point is that had less beam
+    gives_up : go on elsewhere where one place gives nothing, in a run of many
     stop : a rule that says when enough is known; it needs the space
     """
 
@@ -61,6 +62,7 @@ class Steering:
         seed: int = 0,
         space: Space | None = None,
         noise_per_point: bool = True,
+        gives_up: bool = True,
         stop: StopRule | None = None,
     ) -> None:
         check_budget(budget)
@@ -71,6 +73,7 @@ class Steering:
         self.space = space
         self._ids: set[Any] = set()
         self.noise_per_point = noise_per_point
+        self.gives_up = gives_up
         self._patterns: list[Array] = []
         self._positions: list[Point] = []
         self._outcomes = np.empty(0)
@@ -79,7 +82,7 @@ class Steering:
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
         self._n_observed = 0
-        self._retakes = 0
+        self._retakes = self._given_up = 0
         self._residual, self._alarm = math.nan, False
         self._learning_s = (0.0, 0.0)
         self._exhausted = False
@@ -90,7 +93,7 @@ class Steering:
 
     @property
     def n_observed(self) -> int:
-        """Points that came back, invalid ones included."""
+        """Points that came back, also invalid ones."""
         return self._n_observed
 
     def observe(self, measured: PointResult | Array | None) -> None:
@@ -115,12 +118,16 @@ class Steering:
             self._withdraw(result.withdrawn)
         if result.pattern is None:
             self._retakes += 1
-            self._residual, self._alarm = float("nan"), False
-            check_alive(result, self._retakes, position)
+            self._residual, self._alarm = math.nan, False
+            n_valid, n_left_out = len(self._outcomes), self._given_up
+            if self.gives_up and is_given_up(result, self._retakes, n_left_out, n_valid):
+                self._leave_out(position)
+            else:
+                check_alive(result, self._retakes, position)
             return
         check_alive(result, 0, position)
         pattern = result.pattern
-        self._pending, self._retakes = None, 0
+        self._pending, self._retakes, self._given_up = None, 0, 0
         self._patterns.append(pattern)
         self._positions.append(position)
         self._noise_ratios.append(result.noise_ratio if self.noise_per_point else 1.0)
@@ -149,6 +156,11 @@ class Steering:
         )
         if self._lookout is not None:
             self._lookout.look(self._measured_positions(), self._outcomes)
+
+    def _leave_out(self, position: Point) -> None:
+        """Leave out a place that gave nothing, again and again."""
+        self.agent.ingest([{**position, "objective": math.nan, "n_invalid": self._retakes}])
+        self._pending, self._retakes, self._given_up = None, 0, self._given_up + 1
 
     def _withdraw(self, points: Sequence[int]) -> None:
         """Take back the outcomes of points that were not measured as they seemed."""

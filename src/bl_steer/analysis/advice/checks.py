@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bl_steer.agents import Space
 from bl_steer.agents.scales import of_unlike_units
 from bl_steer.protocols import Array, Inputs, Table
+from bl_steer.steering.remarks import remark_on
 
 __all__ = ["N_START", "checked_points", "value_name", "warnings_for"]
 
@@ -79,6 +80,8 @@ def warnings_for(
             f"area: more would take too long for {len(space)} places. All count as measured."
         )
     yield from _degenerate(points, space)
+    if remark := remark_on(points["value"]):
+        yield f"Of the values, {remark}."
     yield from _exhausted(len(suggestions["x"]), n_points, space)
 
 
