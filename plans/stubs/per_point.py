@@ -25,7 +25,7 @@ from bluesky.protocols import NamedMovable, Readable, Triggerable
 from bluesky.utils import FailedStatus, MsgGenerator, separate_devices
 
 from bl_steer.protocols import Array
-from plans.stubs.axes import StageError, check_limits, readback_key
+from plans.stubs.axes import StageError, check_limits, check_place, readback_key
 from plans.stubs.messages import record
 from plans.stubs.options import is_whole_number
 from plans.stubs.series import Encoder, FrameAngles, frames_signal
@@ -41,6 +41,8 @@ __all__ = [
     "rocking_sweep",
 ]
 
+STANDS_STILL = 0.1
+"""Share of a sweep within which a circle has not turned; the angles of one that is slow are known."""
 MAX_FRAMES = 100_000
 """Of a rocking scan: a detector's series has no more, and a point of more would not end."""
 Position = Mapping[Any, float]
@@ -147,10 +149,14 @@ class rocking_scan:
         angles = np.linspace(self.start, self.stop, self.n).tolist()
         yield from bps.checkpoint()
         yield from move_to({**position, **dict(self.at), self.axis: angles[0]})
+        key = readback_key(self.axis, {})
         for angle in angles:
             yield from bps.checkpoint()
             yield from move_to({self.axis: angle})
-            yield from expose(detectors, devices)
+            readings = yield from expose(detectors, devices)
+            if key in readings:
+                here = {name: reading["value"] for name, reading in readings.items()}
+                check_place(self.axis, key, here, angle, 0.5 * abs(angles[1] - angles[0]))
 
 
 @dataclass(frozen=True)
@@ -255,6 +261,12 @@ class rocking_sweep:
         frame = np.arange(0.5, self.n)
         measured = encoder.at(encoder.begun + frame * exposure_s)
         if measured is not None:
+            if not abs(measured[-1] - measured[0]) >= STANDS_STILL * abs(self.stop - self.start):
+                raise StageError(
+                    f"{self.axis.name} must turn from {self.start:g} to {self.stop:g} while the "
+                    f"detector takes its series, got {measured[0]:g} to {measured[-1]:g} by its "
+                    "encoder; check the motor, its velocity, and the detector's exposure time"
+                )
             return measured, "encoder"
         return self.start + frame / self.n * (self.stop - self.start), "speed"
 

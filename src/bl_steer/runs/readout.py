@@ -106,22 +106,27 @@ class Readout:
                 np.full((1, 1, 1), number), self._monitor(data), sound=number not in FULL
             )
         stack = np.asarray(frames())
+        stack = stack.reshape(-1, *stack.shape[-2:])
+        angles = self._angles(data)
+        is_whole = angles is None or len(angles) in (1, len(stack))  # else which are missing?
+        is_valid = self.valid is None or bool(data.get(self.valid, 1) > 0)
         return Exposure(
-            stack.reshape(-1, *stack.shape[-2:]),
+            stack,
             self._monitor(data),
-            bool(data.get(self.valid, 1) > 0) if self.valid is not None else True,
-            self._angles(data, len(stack)),
+            is_valid and is_whole,
+            None if angles is None else np.resize(angles, len(stack)),
             0 if self.setting is None else int(self._number(data, self.setting)),
         )
 
     def _monitor(self, data: Mapping[str, Any]) -> float | None:
         return None if self.monitor is None else self._number(data, self.monitor)
 
-    def _angles(self, data: Mapping[str, Any], n_frames: int) -> Array | None:
+    def _angles(self, data: Mapping[str, Any]) -> Array | None:
+        """Return the angle of each frame, or one for all, of an event."""
         if self.angles is None or self.angles not in data:
             return None
         value = data[self.angles]
-        return np.resize(json.loads(value) if isinstance(value, str) else value, n_frames)
+        return np.atleast_1d(json.loads(value) if isinstance(value, str) else value)
 
     def _number(self, data: Mapping[str, Any], key: str) -> float:
         if key not in data:
