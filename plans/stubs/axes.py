@@ -10,10 +10,12 @@ from typing import Any, Protocol
 
 import numpy as np
 from bluesky.protocols import Movable, NamedMovable, Readable
+from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import as_number
+from plans.stubs.messages import describe
 
 __all__ = [
     "Axes",
@@ -22,12 +24,12 @@ __all__ = [
     "axes_of",
     "axes_to_read",
     "check_axes",
-    "check_default_grid",
     "check_limits",
     "check_place",
     "check_points",
     "default_grid",
     "grid_of",
+    "inspect_axes",
     "readback_key",
 ]
 
@@ -113,24 +115,46 @@ def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
     return grid.forbid(forbidden) if forbidden else grid
 
 
-def check_default_grid(axis: Any, unit: str) -> None:
-    """Refuse the paper's grid, which is in µm, for an axis in another unit.
+def inspect_axes(
+    axes: Sequence[Any], circles: Sequence[Any], *, in_microns: bool
+) -> MsgGenerator[tuple[list[str], dict[str, Any]]]:
+    """Ask the axes, and the circles that the scan of a point turns, what they read.
 
     Parameters
     ----------
-    unit : as the axis describes it; empty where it does not
+    in_microns : whether the axes go by the paper's grid, which is in µm
+
+    Returns
+    -------
+    readbacks : data key of each axis' readback
+    moved : the axes and circles, by each of their data keys
 
     Raises
     ------
     ValueError
-        Naming the axis and its unit.
+        For an axis that is a circle too, and for one in another unit than its grid.
     """
-    if unit and unit.casefold() not in MICRONS:
-        raise ValueError(
-            f"grid must be given where an axis is not in µm, got {axis.name} in {unit}, which the "
-            'paper\'s 0 … 150 µm would drive to 150; try grid={"x": {"start": 0, "stop": 0.15, '
-            '"num": 31}, …}'
-        )
+    readbacks: list[str] = []
+    moved: dict[str, Any] = {}
+    for axis in [*axes, *circles]:
+        description = yield from describe(axis)
+        moved |= dict.fromkeys(description, axis)
+        if len(readbacks) == len(axes):
+            continue
+        readbacks.append(key := readback_key(axis, description))
+        unit = str(description.get(key, {}).get("units") or "")
+        if in_microns and unit and unit.casefold() not in MICRONS:
+            raise ValueError(
+                f"grid must be given where an axis is not in µm, got {axis.name} in {unit}, which "
+                'the paper\'s 0 … 150 µm would drive to 150; try grid={"x": {"start": 0, "stop": '
+                '0.15, "num": 31}, …}'
+            )
+        if axis in circles:
+            raise ValueError(
+                f"a point's scan must turn other circles than the axes, got {axis.name} for both; "
+                "name the circle that rocks the sample"
+            )
+    return readbacks, moved
 
 
 def readback_key(axis: Any, description: Mapping[str, Any]) -> str:

@@ -30,6 +30,10 @@ __all__ = [
 ]
 
 
+RESERVED = ("point", "setting", "seq_num", "time")
+"""Of the columns of a run: the numbers of a point and of its scan, and what each event has."""
+
+
 def detectors_of(detectors: Any) -> list[Any]:
     """Return the detectors, one device or several, as a list.
 
@@ -191,11 +195,17 @@ def check_keys(devices: Iterable[Any], described: Mapping[str, Mapping[str, Any]
     Raises
     ------
     ValueError
-        For a key with a dot or a slash, and for one that two devices have.
+        For a key with a dot or a slash, one that two devices have, and one that an event or its
+        table has besides.
     """
     owners: dict[str, Any] = {}
     for device in separate_devices(devices):
         for key in described[device.name]:
+            if key in RESERVED or key.startswith("ts_"):
+                raise ValueError(
+                    f"a data key must be none of {', '.join(RESERVED)} and ts_…, which runs have "
+                    f"already, got {key!r} of {device.name}; give the signal another name"
+                )
             if "." in key or "/" in key:
                 raise ValueError(
                     f"a data key must be without . and /, got {key!r} of {device.name}; give the "

@@ -42,7 +42,7 @@ __all__ = [
 ]
 
 STANDS_STILL = 0.1
-"""Share of a sweep within which a circle has not turned; the angles of one that is slow are known."""
+"""Share of a sweep within which a circle has not turned; of one that is slow, angles are known."""
 MAX_FRAMES = 100_000
 """Of a rocking scan: a detector's series has no more, and a point of more would not end."""
 Position = Mapping[Any, float]

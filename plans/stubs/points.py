@@ -19,7 +19,7 @@ from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
 from bl_steer.runs.readout import as_number
 from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import axes_of, axes_to_read, check_default_grid, check_place, readback_key
+from plans.stubs.axes import axes_of, axes_to_read, check_place, inspect_axes
 from plans.stubs.detectors import (
     check_field,
     check_frames,
@@ -147,13 +147,9 @@ class PointReader:
         check_keys(self.devices, described)
         motors = filter(is_motor, self.devices)
         moved: dict[str, Any] = {key: motor for motor in motors for key in described[motor.name]}
-        for axis in [*self.axes, *circles_of(self.per_point)]:
-            description = yield from describe(axis)
-            moved |= dict.fromkeys(description, axis)
-            if axis in self.axes:
-                self._readbacks.append(key := readback_key(axis, description))
-                if is_default:
-                    check_default_grid(axis, str(description.get(key, {}).get("units") or ""))
+        circles = circles_of(self.per_point)
+        self._readbacks, turned = yield from inspect_axes(self.axes, circles, in_microns=is_default)
+        moved |= turned
         if self.monitor is not None:
             self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
             self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))

@@ -68,3 +68,26 @@ def test_a_detector_that_counts_another_axis_is_fine(
 ) -> None:
     det = SynSignal(func=lambda: np.float64(axes[0].position), name="det")
     assert RE(find_hotspot(det, axes, grid=GRID, budget=4)).plan_result.n_measured == 4
+
+
+@pytest.mark.parametrize("key", ["point", "setting", "seq_num", "time", "ts_mx"])
+def test_data_keys_that_runs_have_already_are_refused(
+    key: str, RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis]
+) -> None:
+    det = SynSignal(func=lambda: 1.0, name=key)
+    with pytest.raises(ValueError, match=f"which runs have already, got '{key}' of {key}; give"):
+        RE(find_hotspot(det, axes, grid=GRID))
+    assert not documents.all
+
+
+def test_the_scan_of_a_point_turns_no_axis(
+    RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any
+) -> None:
+    x, _ = axes
+    for scan in (
+        rocking_scan(x, -1, 1, 3),
+        rocking_scan(SynAxis(name="eta"), -1, 1, 3, at={x: 1}),
+    ):
+        with pytest.raises(ValueError, match="other circles than the axes, got mx for both; name"):
+            RE(find_hotspot(counter, axes, grid=GRID, per_point=scan))
+    assert not documents.all
