@@ -30,7 +30,7 @@ __all__ = [
     "versions",
 ]
 
-JUDGED = ("watchful", "masks", "rays", "overflows")
+JUDGED = ("watchful", "masks", "rays", "overflows", "careful")
 """Rules by which a point is judged, as the start document has them."""
 DECIDED = ("gives_up", "noise_per_point", "scales")
 """Rules by which the next point is decided."""

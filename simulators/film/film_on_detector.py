@@ -97,7 +97,8 @@ class FilmOnDetector:
     shape : of the detector, whose size stays the same; small ones are fast
     goniometer : the diffractometer with its detector, in place of a 4S+2D with `shape`. The film's
         reflection lies along its `in_plane`
-    aligned : angles of all circles at the substrate's peak, degrees
+    aligned : angles of all circles at the substrate's peak, degrees. Without a goniometer, phi
+        further than 90° from that of `ALIGNED` is the azimuth behind the normal
     effects : what is simulated beyond the fast mode
     detector : gaps and bad pixels; by default some of each
 
@@ -132,7 +133,12 @@ class FilmOnDetector:
         self.name, self.unit = f"{film.name}-frames", film.unit
         self.nominal_monitor = film.nominal_monitor
         self.aligned = dict(aligned)
-        self.goniometer = _surface(shape).facing(aligned) if goniometer is None else goniometer
+        self._front = 1.0
+        if goniometer is None:
+            goniometer, first = (_surface(shape).facing(at) for at in (aligned, ALIGNED))
+            if np.dot(goniometer.in_plane, first.in_plane) < 0.0:
+                self._front = -1.0  # the sample has been turned: its other side faces the beam
+        self.goniometer = goniometer
         self.effects = Effects() if effects is None else effects
         own: Any = self.goniometer.detector.shape
         self.detector = PixelDetector(own, seed=film.seed) if detector is None else detector
@@ -186,7 +192,7 @@ class FilmOnDetector:
         side = -1.0 if q[:, 0].mean() < 0.0 else 1.0
         places = Surroundings(q * [side, side, 1.0])
         spots = zip(*checked_places(x, y), strict=True)
-        frames = [self._density(*spot, places, stand, side) for spot in spots]
+        frames = [self._density(*spot, places, stand, side * self._front) for spot in spots]
         background = self.film.settings.background_rate * np.prod(self.film.axes.shape)
         photons = np.reshape(frames, (-1, *self.axes.shape)) * self._volume
         return np.asarray(photons + background / self._solid_angle.size * self._solid_angle)

@@ -53,11 +53,12 @@ def _rsm(arguments: argparse.Namespace) -> Any:
     for name in ("q_par", "q_perp"):
         low, high = report[name]
         print_row(name, f"{low:.4f} … {high:.4f} 1/Å")
+    unit = {"arbitrary": "in arbitrary units"}.get(report["stored_unit"], report["stored_unit"])
     print("peaks, 1/Å:")
     for number, peak in enumerate(report["peaks"], start=1):
         print(
             f"  {number}  q_par {peak['q_par']:9.5f}  q_perp {peak['q_perp']:9.5f}  width "
-            f"{peak['width']:.5f}{_axes(peak)}  {peak['counts']:.6g} counts"
+            f"{peak['width']:.5f}{_axes(peak)}  {peak['counts']:.6g} {unit}"
         )
     print_ending(report)
     return report

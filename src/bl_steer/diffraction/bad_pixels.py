@@ -122,7 +122,7 @@ def find_overflows(frames: NDArray[Any]) -> NDArray[np.bool_]:
     """
     kind, size = frames.dtype.kind, frames.dtype.itemsize
     if kind == "f":
-        return np.asarray(np.isin(frames, FULL_COUNTERS))
+        return np.asarray((frames == FULL_COUNTERS[0]) | (frames == FULL_COUNTERS[1]))
     full = np.zeros(frames.shape, dtype=bool)
     if kind == "u" and size > 1:
         full |= frames == np.iinfo(frames.dtype).max
@@ -145,7 +145,7 @@ def ceiling_of(frames: NDArray[Any]) -> int | None:
     return None if above.any() else CEILING
 
 
-def find_bad_pixels(frames: Any, *, thin: bool = False) -> BadPixels:
+def find_bad_pixels(frames: Any, *, thin: bool = False, steps: bool = True) -> BadPixels:
     """Judge the pixels of a detector by frames of different spots or angles.
 
     Parameters
@@ -194,7 +194,8 @@ def find_bad_pixels(frames: Any, *, thin: bool = False) -> BadPixels:
     mean = np.where(stuck, 0.0, blocks.mean(axis=0))
     if np.isfinite(quantum):  # at least what counting makes of so few
         error = np.maximum(error, np.sqrt(quantum * np.maximum(mean, quantum / n) / n))
-        error = np.maximum(error, 0.5 * quantum * len(blocks) / n)  # block means go in such steps
+        if steps:  # in which block means go
+            error = np.maximum(error, 0.5 * quantum * len(blocks) / n)
     hot = _hot(usual, error, stuck)
     beside = around(usual, hot | stuck, np.nanmedian)
     counting = beside > HOT_ERRORS * around(error, hot | stuck, np.nanmax)

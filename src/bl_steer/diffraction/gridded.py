@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bl_steer.canonical import canonical_json
 from bl_steer.diffraction.axes import FrameAxes
+from bl_steer.diffraction.bad_pixels import find_flags, find_sentinels
 from bl_steer.diffraction.cell_table import Cells, CellTable
 from bl_steer.diffraction.corrections import PixelWeights
 from bl_steer.diffraction.geometry import Goniometer
@@ -46,6 +47,8 @@ class GriddedFrames:
     polarisation : axis of the electric field, such as ``"x+"``, or ``"unpolarised"``: divide
         counts by the polarisation factor; None to leave it
     empty : value of a pattern's cells in which no pixel fell
+    sentinels : leave out values that stand for "nothing was measured here"
+        (`bl_steer.diffraction.find_sentinels`, `find_flags`); earlier versions took them for counts
     table_bytes : of memory for the table, which says for angles seen before in which cells the
         pixels lie
 
@@ -58,8 +61,8 @@ class GriddedFrames:
     -----
     A cell's value is the mean over its pixels of I w s, with the counts I, the pixel's weight w
     (flat field, solid angle, polarisation), and the frame's scale s. Its variance is
-    Σ I (w s)² / n²: that of counts, without that of the monitor. Values that are not finite are
-    pixels that were not measured in this frame.
+    Σ I (w s)² / n²: that of counts, without that of the monitor. Values that are not finite, and
+    sentinels, are pixels that were not measured in this frame.
 
     Examples
     --------
@@ -86,6 +89,7 @@ class GriddedFrames:
         solid_angle: bool = False,
         polarisation: str | None = None,
         empty: float = float("nan"),
+        sentinels: bool = True,
         table_bytes: int = TABLE_BYTES,
     ) -> None:
         self.goniometer = goniometer
@@ -101,6 +105,7 @@ class GriddedFrames:
             goniometer, mask=mask, flat=flat, solid_angle=solid_angle, polarisation=polarisation
         )
         self.empty = empty
+        self.sentinels = sentinels
         self._directions = np.ascontiguousarray(goniometer.directions().reshape(-1, 3).T)
         self._table = CellTable(table_bytes)
 
@@ -311,7 +316,10 @@ class GriddedMap:
     def _add(self, counts: NDArray[Any], block: Cells, scales: Array) -> None:
         n_cells = len(self._sums)
         pixels, cells, weights = block
-        values = counts.take(pixels).astype(float)
+        stored = counts.take(pixels)
+        values = stored.astype(float)
+        if self._gridded.sentinels:
+            values[find_sentinels(stored) | find_flags(stored)] = np.nan
         cells = cells.astype(np.intp)
         scale = scales[0]
         factor: Any = scale if weights is None else weights * scale

@@ -25,6 +25,7 @@ def record_of(gridded: GriddedFrames) -> dict[str, Any]:
         "flat_bits": gridded.weights.flat_bits,
         "digest": gridded.digest,
         "empty": gridded.empty if np.isfinite(gridded.empty) else None,
+        "sentinels": gridded.sentinels,
     }
 
 
@@ -50,6 +51,7 @@ def reduction_of_record(
         solid_angle=record["solid_angle"],
         polarisation=record["polarisation"],
         empty=np.nan if record.get("empty") is None else record["empty"],
+        sentinels=bool(record.get("sentinels", False)),
     )
     if gridded.digest != record["digest"]:
         raise ValueError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bl_steer.diffraction import FrameAxes
+from bl_steer.features.memory import Masks
 from bl_steer.features.nmf import NMFFeature
 from bl_steer.features.reference import ReferenceFeature
 from bl_steer.features.roi import MapFeature, RoiFeature, TotalFeature
@@ -12,7 +13,7 @@ from bl_steer.protocols import Feature
 __all__ = ["make_feature"]
 
 
-def make_feature(target: str, axes: FrameAxes, *, seed: int = 0, masks: bool = True) -> Feature:
+def make_feature(target: str, axes: FrameAxes, *, seed: int = 0, masks: Masks = True) -> Feature:
     """Build the feature for a target on given frames.
 
     Parameters
@@ -21,7 +22,8 @@ def make_feature(target: str, axes: FrameAxes, *, seed: int = 0, masks: bool = T
     axes : the frame's pixels
     seed : of features that learn
     masks : judge cells and spikes by all patterns together (`bl_steer.features.memory`); False for
-        runs of earlier versions, which refused NaN and judged each pattern alone
+        runs of earlier versions, which refused NaN and judged each pattern alone; "first" for those
+        of the first version that judged all
 
     Raises
     ------

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.factory import make_feature
-from bl_steer.features.memory import PatternMemory, memory_of
+from bl_steer.features.memory import Masks, PatternMemory, memory_of
 from bl_steer.features.target import parse_target
 from bl_steer.protocols import Array, Feature, LearnsNoise, RaisesAlarm
 
@@ -27,7 +27,7 @@ class LateFeature:
     masks : as `make_feature` takes it
     """
 
-    def __init__(self, target: str, axes: Callable[[], FrameAxes], *, masks: bool = True) -> None:
+    def __init__(self, target: str, axes: Callable[[], FrameAxes], *, masks: Masks = True) -> None:
         self.target = str(parse_target(target))
         self._masks = masks
         self._axes = axes

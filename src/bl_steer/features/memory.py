@@ -8,6 +8,7 @@ versions were steered.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +17,22 @@ from bl_steer.diffraction import find_bad_pixels, find_sentinels, find_zingers
 from bl_steer.diffraction.bad_pixels import around, usual_counts
 from bl_steer.protocols import Array
 
-__all__ = ["PatternMemory", "memory_of"]
+__all__ = ["Masks", "PatternMemory", "make_memory", "memory_of"]
 
 FEWEST = 5
 """Patterns from which on spikes are told; hot and dead cells take ten."""
 STUCK_COUNTS = 10.0
 """Counts that ten patterns share by chance once in 11⁹ times, see `bl_steer.runs.pixels`."""
 FEWEST_TO_STICK = 10
+
+
+Masks = bool | Literal["first"]
+"""Whether patterns are judged by all together; "first": as the first version did that could."""
+
+
+def make_memory(masks: Masks, shape: tuple[int, int]) -> PatternMemory | None:
+    """Return the memory of a feature that is to judge patterns together; else None."""
+    return PatternMemory(shape, steps=masks is True) if masks else None
 
 
 def memory_of(feature: object) -> PatternMemory | None:
@@ -37,6 +47,7 @@ class PatternMemory:
     Parameters
     ----------
     shape : frame shape (H, W)
+    steps : as `bl_steer.diffraction.find_bad_pixels` takes it
 
     Attributes
     ----------
@@ -53,8 +64,9 @@ class PatternMemory:
     neighbours.
     """
 
-    def __init__(self, shape: tuple[int, int]) -> None:
+    def __init__(self, shape: tuple[int, int], *, steps: bool = True) -> None:
         self.shape = shape
+        self._steps = steps
         self.version = 0
         n_pixels = shape[0] * shape[1]
         self.usable = np.ones(n_pixels, dtype=bool)
@@ -147,7 +159,7 @@ class PatternMemory:
         patterns = self.patterns
         patterns = np.where(find_sentinels(patterns), np.nan, patterns)
         frames = patterns.reshape(-1, *self.shape)
-        bad = find_bad_pixels(frames)
+        bad = find_bad_pixels(frames, steps=self._steps)
         stuck = (
             bad.stuck
             & (self._n >= FEWEST_TO_STICK)

@@ -22,7 +22,7 @@ from sklearn.exceptions import ConvergenceWarning
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.alarm import ResidualAlarm, unexplained_share
 from bl_steer.features.hals import REFERENCE_WEIGHT, count_weights, weighted_factors
-from bl_steer.features.memory import PatternMemory
+from bl_steer.features.memory import Masks, make_memory
 from bl_steer.features.nnls import nonnegative_coefficients
 from bl_steer.features.reference import matched_filter, reference_pattern
 from bl_steer.features.roi import checked_patterns, is_blind
@@ -104,11 +104,11 @@ class NMFFeature:
         *,
         seed: int = 0,
         n_start: int = 10,
-        masks: bool = True,
+        masks: Masks = True,
     ) -> None:
         self.target = str(Target("nmf", reference=reference, n_components=n_components))
         self.version = 0
-        self.memory = PatternMemory(axes.shape) if masks else None
+        self.memory = make_memory(masks, axes.shape)
         self.n_components = n_components
         self.axes = axes
         self.seed = seed

@@ -16,6 +16,7 @@ import numpy as np
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.diffraction.sige import peak_position
+from bl_steer.features.memory import Masks
 from bl_steer.features.roi import LinearFeature, box_mask, window_text
 from bl_steer.features.target import Box, Ellipse, FrozenPattern, Peak, Reference, Target
 from bl_steer.protocols import Array
@@ -88,7 +89,7 @@ class ReferenceFeature(LinearFeature):
     phases take ``nmf:K@REF``.
     """
 
-    def __init__(self, reference: Reference, axes: FrameAxes, *, masks: bool = True) -> None:
+    def __init__(self, reference: Reference, axes: FrameAxes, *, masks: Masks = True) -> None:
         self.pattern = reference_pattern(reference, axes)
         target = str(Target("ref", reference=reference))
         super().__init__(target, self.pattern, axes.shape, masks=masks, is_height=True)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes, find_sentinels
-from bl_steer.features.memory import PatternMemory
+from bl_steer.features.memory import Masks, make_memory
 from bl_steer.features.spikes import without_spikes
 from bl_steer.features.target import Box, Target
 from bl_steer.protocols import Array
@@ -52,13 +52,13 @@ class LinearFeature:
         weights: Array,
         shape: tuple[int, int],
         *,
-        masks: bool = True,
+        masks: Masks = True,
         is_height: bool = False,
     ) -> None:
         self.target = target
         self.weights = weights
         self.shape = shape
-        self.memory = PatternMemory(shape) if masks else None
+        self.memory = make_memory(masks, shape)
         self._is_height = is_height
 
     @property
@@ -107,7 +107,7 @@ class LinearFeature:
 class TotalFeature(LinearFeature):
     """Outcome = sum of the frame, normalised counts."""
 
-    def __init__(self, axes: FrameAxes, *, masks: bool = True) -> None:
+    def __init__(self, axes: FrameAxes, *, masks: Masks = True) -> None:
         n_pixels = axes.shape[0] * axes.shape[1]
         super().__init__(str(Target("total")), np.ones(n_pixels), axes.shape, masks=masks)
 
@@ -132,7 +132,7 @@ class MapFeature(LinearFeature):
 class RoiFeature(LinearFeature):
     """Outcome = sum of the counts in a box of q, pixel centres on the edge included."""
 
-    def __init__(self, roi: Box, axes: FrameAxes, *, masks: bool = True) -> None:
+    def __init__(self, roi: Box, axes: FrameAxes, *, masks: Masks = True) -> None:
         mask = box_mask(roi, axes).astype(float)
         super().__init__(str(Target("roi", roi=roi)), mask, axes.shape, masks=masks)
 

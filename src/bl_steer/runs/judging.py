@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.diffraction import find_sentinels
 from bl_steer.protocols import Array
+from bl_steer.runs.pixels import absent_in
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import UNSOUND, Exposure, NoNumberError, Readout
 
@@ -98,4 +98,4 @@ def patterns_of(results: Sequence[PointResult]) -> Array:
 def counts_of(frames: Any, events_of: Sequence[NDArray[np.int_]]) -> Array:
     """Return the counts of each point's frames, shape (n,), gaps of the detector left out."""
     stacks = (frames[rows] for rows in events_of)
-    return np.array([float(np.sum(s, where=~find_sentinels(s))) for s in stacks], dtype=float)
+    return np.array([float(np.sum(s, where=~absent_in(s))) for s in stacks], dtype=float)

@@ -8,15 +8,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import maximum_filter
 
-from bl_steer.diffraction import find_overflows, find_sentinels
+from bl_steer.diffraction import find_flags, find_overflows, find_sentinels
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import Exposure
 
-__all__ = ["Contrast", "DeadPixels", "Overflows", "likeness", "share_of_counts", "split_gaps"]
+__all__ = [
+    "Contrast",
+    "DeadPixels",
+    "Overflows",
+    "absent_in",
+    "likeness",
+    "share_of_counts",
+    "split_gaps",
+]
 
 FEW = 8
 """Points among which there must be something to tell apart, or there may be no beam."""
@@ -33,6 +43,9 @@ once in 11⁹ times."""
 FEW_FULL = 5
 """Points at the start of a run that may all have a pixel's counter full; more have a gap there that
 goes, as when a mask is changed."""
+ALONE = 3.0
+"""Factor over its brightest neighbour above which a pixel stands alone."""
+NEIGHBOURS = np.array([[1, 1, 1], [1, 0, 1], [1, 1, 1]], dtype=bool)
 LIT_PIXELS = 5
 """Pixels with counts that a row must have to be told from another."""
 LEAST_SIDE = 4
@@ -41,8 +54,14 @@ DARK_POINTS = 3
 """Points in a row at which a block must be dark."""
 
 
+def absent_in(frames: NDArray[Any], *, flags: bool = True) -> NDArray[np.bool_]:
+    """Return which values stand for "nothing was measured here"; earlier versions had no flags."""
+    absent = find_sentinels(frames)
+    return absent | find_flags(frames) if flags else absent
+
+
 def split_gaps(
-    exposures: Sequence[Exposure], mask: NDArray[np.bool_] | None = None
+    exposures: Sequence[Exposure], mask: NDArray[np.bool_] | None = None, *, flags: bool = True
 ) -> tuple[list[Exposure], list[Exposure]]:
     """Return exposures to judge, 0 where nothing was measured, and to reduce, with NaN there.
 
@@ -51,10 +70,11 @@ def split_gaps(
     Parameters
     ----------
     mask : shape (H, W), True where pixels are not to be used: as if they measured nothing
+    flags : as `absent_in` takes it
     """
     judged, measured = [], []
     for exposure in exposures:
-        absent = find_sentinels(exposure.frames)
+        absent = absent_in(exposure.frames, flags=flags)
         if mask is not None:
             absent = absent | mask
         if absent.any():
@@ -88,7 +108,7 @@ def share_of_counts(exposures: Sequence[Exposure], mask: NDArray[np.bool_]) -> f
     """Return the share of all counts that lies in masked pixels, 0 … 1."""
     masked = total = 0.0
     for exposure in exposures:
-        counts = np.where(find_sentinels(exposure.frames), 0, exposure.frames)
+        counts = np.where(absent_in(exposure.frames), 0, exposure.frames)
         masked, total = masked + float(counts[:, mask].sum()), total + float(counts.sum())
     return masked / total if total > 0 else 0.0
 
@@ -100,10 +120,16 @@ class Overflows:
     -----
     A pixel that has counted in any frame so far is no gap. Where its counter is full, it takes the
     most that a pixel has counted so far: less than was there, and more than any other pixel shows,
-    so that a search still finds the way.
+    so that a search still finds the way. A pixel that stands alone at most points is hot: it counts
+    three times its brightest neighbour at the most.
+
+    Parameters
+    ----------
+    alone : take what pixels that stand alone count as it is, as earlier versions did
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, alone: bool = False) -> None:
+        self._alone = alone
         self._shape: tuple[int, ...] = ()
         self._late: set[int] = set()
 
@@ -123,17 +149,21 @@ class Overflows:
         if self._shape != full[0].shape[1:]:
             self._shape = full[0].shape[1:]
             self._counted, self._was_full = np.zeros((2, *self._shape), dtype=bool)
-            self._most = 0.0
+            self._top, self._n_alone = np.zeros((2, *self._shape))
+            self._most, self._n = 0.0, 0
         counted = self._counted | np.any([c.any(axis=0) for c in counts], axis=0)
         if number <= FEW_FULL and (self._was_full & counted).any():
             self._late.update(range(number))
         self._counted = counted
-        for exposure, is_count in zip(exposures, counts, strict=True):
-            highest = np.max(exposure.frames, where=is_count, initial=0)
-            self._most = max(self._most, float(highest))
+        tops = [
+            np.max(exposure.frames, axis=0, where=is_count, initial=0)
+            for exposure, is_count in zip(exposures, counts, strict=True)
+        ]
+        is_full = np.any([pixels.any(axis=0) for pixels in full], axis=0)
+        self._take_counts(np.max(tops, axis=0).astype(float), np.asarray(is_full))
         overflows = [pixels & counted for pixels in full]
         seen = np.asarray(np.any([pixels.any(axis=0) for pixels in overflows], axis=0))
-        self._was_full |= np.any([pixels.any(axis=0) for pixels in full], axis=0)
+        self._was_full |= is_full
         self._was_full &= ~counted
         if not seen.any():
             return list(exposures), seen
@@ -141,6 +171,18 @@ class Overflows:
             replace(e, frames=np.where(pixels, e.frames.dtype.type(self._most), e.frames))
             for e, pixels in zip(exposures, overflows, strict=True)
         ], seen
+
+    def _take_counts(self, top: Array, is_full: NDArray[np.bool_]) -> None:
+        """Note what each pixel of a point counted at the most, and where counters were full."""
+        self._top, self._n = np.maximum(self._top, top), self._n + 1
+        if self._alone or min(top.shape) < 3:
+            self._most = float(self._top.max())
+            return
+        self._n_alone += top > ALONE * _brightest_beside(np.where(is_full, np.inf, top))
+        hot = 2 * self._n_alone > self._n
+        usual = np.where(hot, 0.0, self._top)
+        least = np.minimum(ALONE * _brightest_beside(usual), self._top)
+        self._most = float(np.where(hot, least, usual).max())
 
     def seen_late(self) -> tuple[int, ...]:
         """Return, once, the points at which pixels overflowed that were taken for gaps then."""
@@ -289,6 +331,11 @@ class Contrast:
         free = first.size * (self._n - 1)
         dispersion = float((self._n * second / first - first).sum())
         return bool(dispersion < free + 3.0 * math.sqrt(2.0 * free))
+
+
+def _brightest_beside(values: Array) -> Array:
+    """Return the brightest of each pixel's eight neighbours, (H, W)."""
+    return np.asarray(maximum_filter(values, footprint=NEIGHBOURS, mode="constant"))
 
 
 def _beside(values: Array) -> Array:

@@ -32,7 +32,7 @@ from bl_steer.single_thread import single_thread
 __all__ = ["PointResult", "Points"]
 
 LOW_BEAM = 0.1
-"""Share of the usual monitor count below which there was no beam to speak of."""
+"""Share of the usual monitor count below which there was no beam."""
 NO_BEAM = 0.01
 """Share of the nominal beam that an ion chamber's dark current stays below."""
 PART_OF_BEAM = 0.7
@@ -40,7 +40,7 @@ PART_OF_BEAM = 0.7
 SATURATED_PIXELS = 5
 GAP = 2**32 - 1
 BRIGHT = 50.0
-"""Counts of a pixel above which it is unlikely that five have exactly the same, and no more."""
+"""Counts above which it is unlikely that five pixels have just these, and no more."""
 RECENT = 5
 """Points whose median monitor count is the usual one: it follows a beam that decays or returns."""
 STEADY_BEAM = 0.1
@@ -58,21 +58,18 @@ class PointResult:
     variance : shape (n_pixels,), of the pattern; None where the reduction does not know it
     unit : of the pattern, as `bl_steer.diffraction.Pattern` has it
     problem : why it cannot: "frames" (the detector says so, or they are not finite; with masks, a
-        frame, or more than half of the cells that there were, not measured), "beam" (none
-        on the monitor, or, the first time, far more, or too little for a series), or, the first
-        time, "empty" (no counts at all), "repeated" or "torn" (all or some rows are those of the
-        exposure before); "" where it can
+        frame, or more than half of the cells that there were, not measured), "beam" (none, or, the
+        first time, far more, or too little for a series), or, the first time, "empty" (no counts),
+        "repeated" or "torn" (all or some rows are those of the exposure before); "" where it can
     noise_ratio : variance of the outcome's noise, in units of that at the run's usual beam
     withdrawn : earlier points, by number, that had no beam after all, or pixels that overflowed
-    n_empty : points in a row without any count, up to this one, the one measured again included
-    n_repeated : points in a row whose frames are, to the bit, those of the exposure before
+    n_empty, n_repeated : points in a row, up to this one, the one measured again included, without
+        any count, and whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
-    n_overflowed : pixels whose counter was full; the pattern has the most that one counted there
-    n_dead_pixels : that counted before
-    masked_share : of the point's counts that lie in the pixels of the run's mask, or in hot pixels
-        and cosmic rays of raw frames, 0 … 1
-    unverified : all points so far may have been measured without beam: no number says what the
-        monitor counts with it, and their counts differ no more than by chance
+    n_overflowed, n_dead_pixels : pixels whose counter was full, and that counted before
+    masked_share : of the point's counts, in masked pixels, hot ones and rays of raw frames, 0 … 1
+    unverified : all points so far may be without beam: no number says what the monitor counts with
+        it, and their counts differ no more than by chance
     """
 
     pattern: Array | None
@@ -109,16 +106,17 @@ class Points:
     watchful : look for pixels that die, and for a beam that has been away all the time
     rays : look for bad pixels and cosmic rays in the raw frames of rocking scans, before a grid
     overflows : tell full counters from gaps
-    mask : shape (H, W), True where a pixel is not used, as if it measured nothing
+    careful : flags in floating-point frames are gaps, noise of few counts is no hot pixel, and full
+        counters do not show what a pixel does that stands alone
+    mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
-    masks : take sentinels (`bl_steer.diffraction.find_sentinels`) and pixels that never change for
-        cells not measured, and look for blocks of pixels that die
+    masks : take sentinels and pixels that never change for cells that were not measured, and look
+        for blocks of pixels that die
 
     Notes
     -----
-    An ion chamber keeps a dark current when the beam is lost, so that a count above zero is no
-    sign of beam. The median of the points that passed says what is usual; points that passed
-    before the beam came are withdrawn when it has.
+    An ion chamber keeps a dark current without beam, so that a count is no sign of it. The median
+    of the points that passed says what is usual; those before the beam came are withdrawn.
 
     What a detector in order gives now and then, and one out of order too, is measured once more,
     and then taken at its word, as are the like that follow it at once: frames without any count,
@@ -138,11 +136,13 @@ class Points:
         masks: bool = True,
         rays: bool = True,
         overflows: bool = True,
+        careful: bool = True,
         mask: NDArray[np.bool_] | None = None,
         setting: int = 0,
     ) -> None:
         self._mask = mask
-        self._raw = RawFrames() if rays else None
+        self._careful = careful
+        self._raw = RawFrames(steps=careful) if rays else None
         self._setting = setting
         self.reduction = reduction
         self.nominal_counts = nominal_counts
@@ -152,7 +152,7 @@ class Points:
         self._masks = masks
         self._most_cells = 0
         self._pixels = DeadPixels(blocks=masks)
-        self._overflows = Overflows() if overflows else None
+        self._overflows = Overflows(alone=not careful) if overflows else None
         self._contrast = Contrast()
         self._beam_came = False
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
@@ -183,6 +183,7 @@ class Points:
             masks=bool(settings.get("masks", False)),
             rays=bool(settings.get("rays", False)),
             overflows=bool(settings.get("overflows", False)),
+            careful=bool(settings.get("careful", False)),
             mask=mask_of_record(settings.get("mask")),
             setting=setting,
         )
@@ -197,7 +198,7 @@ class Points:
             if self._overflows is not None:
                 exposures, overflowed = self._overflows.take(number, exposures, self._mask)
                 n_overflowed = int(overflowed.sum())
-            exposures, measured = split_gaps(exposures, self._mask)
+            exposures, measured = split_gaps(exposures, self._mask, flags=self._careful)
         alike = self._compare(exposures)
         is_sound = all(e.sound and np.isfinite(e.frames).all() for e in exposures)
         if not is_sound or not all(self._has_beam(e.monitor) for e in exposures):
@@ -244,7 +245,7 @@ class Points:
         if mask is None or mask.shape != shape:
             raise ValueError(
                 f"the mask must have the shape {shape} of the frames, got "
-                f"{None if mask is None else mask.shape}; cut it to the detector's region"
+                f"{mask if mask is None else mask.shape}; cut it to the detector's region"
             )
         return share_of_counts(exposures, mask)
 
@@ -340,10 +341,9 @@ def _is_image(exposure: Exposure) -> bool:
 
 
 def _is_saturated(frame: Array) -> bool:
-    """Return whether pixels stop at one value: `SATURATED_PIXELS` share the largest by no chance.
+    """Return whether `SATURATED_PIXELS` share the largest value, gaps left out, by no chance.
 
-    Frames whose pixels are mostly equal are those of a simulation without noise. Pixels at
-    2³² - 1 are a gap of the detector, or masked.
+    Frames whose pixels are mostly equal are those of a simulation without noise.
     """
     top = frame.max(where=frame != GAP, initial=0)
     n = int((frame == top).sum())

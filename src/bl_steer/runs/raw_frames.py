@@ -41,9 +41,14 @@ class RawFrames:
 
     Pixels are hot, dead or stuck where most of the scans that were judged say so
     (`bl_steer.diffraction.find_bad_pixels`).
+
+    Parameters
+    ----------
+    steps : as that takes it
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, steps: bool = True) -> None:
+        self._steps = steps
         self._n = self._n_judged = 0
         self._votes: NDArray[np.int_] = np.zeros((0, 0), dtype=int)
         self._shape: tuple[int, ...] = ()
@@ -67,7 +72,7 @@ class RawFrames:
         total = float(np.nansum(frames))
         if self._n in JUDGED or self._n % JUDGED[-1] == 0:
             self._n_judged += 1
-            self._votes += ~find_bad_pixels(frames).usable
+            self._votes += ~find_bad_pixels(frames, steps=self._steps).usable
             smallest = float(frames.min(where=frames > 0, initial=np.inf))
             self._count = min(self._count, smallest)
         bad = 2 * self._votes > self._n_judged

@@ -222,6 +222,7 @@ def steer_through_queue(
         "scales": True,
         "gives_up": True,
         "masks": True,
+        "careful": True,
     }
     seen: list[FrameAxes] = []  # of the first frames
     steering = build_steering(

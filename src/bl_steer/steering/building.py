@@ -8,6 +8,7 @@ from typing import Any
 from bl_steer import features
 from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
+from bl_steer.features.memory import Masks
 from bl_steer.protocols import Agent, Feature
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.stopping import StopRule
@@ -26,10 +27,11 @@ def build_steering(
     Parameters
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
-        ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, and ``masks`` as
-        `make_feature` does; without, as in runs of earlier versions, each pattern is judged alone.
-        ``scales``: whether axes of unlike units are brought to one, and ``gives_up``: whether a
-        place that gives nothing is left out; without, as in runs of earlier versions, they are not
+        ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, ``masks`` and
+        ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
+        noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
+        one, and ``gives_up``: whether a place that gives nothing is left out; without, as in runs
+        of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -38,7 +40,9 @@ def build_steering(
     if agent is None:
         agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
     target = str(settings["target"])
-    masks = bool(settings.get("masks", False))
+    masks: Masks = bool(settings.get("masks", False))
+    if masks and not settings.get("careful", False):
+        masks = "first"
     feature: Feature = (
         features.LateFeature(target, axes, masks=masks)
         if callable(axes)

@@ -203,6 +203,26 @@ def test_half_a_turn_about_the_normal_shows_tilts_with_the_other_sign() -> None:
     np.testing.assert_allclose(leans[0] - leans[1], 2.0 * expected, rtol=0.1)
 
 
+def test_a_film_that_is_aligned_with_phi_turned_shows_its_other_azimuth() -> None:
+    """Built by itself, without the goniometer of a first one."""
+    fast = SigeFilm("multi-domain", seed=10)
+    none = replace(Effects.none(), substrate_gain=0.0)
+    films = [
+        FilmOnDetector(fast, shape=(120, 120), aligned={**ALIGNED, "phi": phi}, effects=none)
+        for phi in (0.0, 180.0, 30.0)
+    ]
+    x, y = fast.grid
+    spot = int(fast.fields.matrix_tilt_deg(x, y).argmax())
+    first, turned, front = (photons(film, (x[spot], y[spot])) for film in films)
+    known = FilmOnDetector(fast, goniometer=films[0].goniometer, effects=none)
+    stand = {**ALIGNED, "phi": 180.0}
+    place = x[[spot]], y[[spot]]
+    other = np.concatenate([known.rates(*place, angles={**stand, "mu": mu}) for mu in MUS])
+    np.testing.assert_allclose(turned, other, atol=1e-6 * other.max())
+    np.testing.assert_allclose(front, first, atol=1e-6 * first.max())
+    assert abs(turned - first).max() > 0.3 * first.max()
+
+
 @pytest.mark.parametrize(
     ("effects", "ratio"),
     [

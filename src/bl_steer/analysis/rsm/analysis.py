@@ -46,7 +46,7 @@ class ReciprocalSpaceMap:
     """
 
     name: ClassVar[str] = "rsm"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = RsmParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -97,6 +97,7 @@ class ReciprocalSpaceMap:
                 began,
                 energy_kev=energy,
                 unit=samples.unit,
+                stored_unit=samples.stored_unit,
                 goniometer=goniometer.to_dict(),
                 goniometer_digest=goniometer.digest,
             ),

@@ -62,6 +62,7 @@ def scan_of_inputs(inputs: Inputs, params: RsmParams) -> Scan:
         q_hkl=facts.get("q_hkl"),
         detector=facts.get("detector", {}),
         corrected=facts.get("corrected", ()),
+        unit=facts.get("unit", ""),
         mask=_mask(arrays.get("mask"), counts, params.mask),
         **known,
     )

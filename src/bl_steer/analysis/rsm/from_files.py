@@ -68,6 +68,7 @@ def map_files(
         "goniometer": about["goniometer"],
         "goniometer_digest": about["goniometer_digest"],
         "unit": about["unit"],
+        "stored_unit": about["stored_unit"],
         "counts": float(result.arrays["counts"].sum()),
         "q_par": [float(result.arrays["q_par"][end]) for end in (0, -1)],
         "q_perp": [float(result.arrays["q_perp"][end]) for end in (0, -1)],
@@ -105,6 +106,7 @@ def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
         mask=_masks(parts),
         detector=first.detector,
         corrected=first.corrected,
+        unit=first.unit,
         notes=[
             f"{name}: {note}"
             for scan, name in zip(scans, names, strict=True)
@@ -146,6 +148,11 @@ def _check_alike(scan: Scan, first: Scan, name: str) -> None:
             f"scans of one map must be of one energy, got {energies[0]:.5g} keV in {name} and "
             f"{energies[1]:.5g} keV in the first; map it by itself"
         )
+    if scan.stored_unit != first.stored_unit:
+        raise ValueError(
+            f"scans of one map must be in one unit, got {scan.stored_unit} in {name} and "
+            f"{first.stored_unit} in the first; map it by itself"
+        )
     told = [[getattr(s, f) is not None for f in FACTORS] for s in (scan, first)]
     if told[0] != told[1] or tuple(scan.corrected) != tuple(first.corrected):
         raise ValueError(
@@ -169,5 +176,6 @@ def _flat(scan: Scan) -> Scan:
         energy_kev=scan.energy_kev,
         mask=None if scan.mask is None else np.broadcast_to(scan.mask, scan.counts.shape).ravel(),
         corrected=scan.corrected,
+        unit=scan.unit,
         **factors,
     )

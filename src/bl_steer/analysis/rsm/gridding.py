@@ -95,7 +95,16 @@ class Grid:
 
 
 class Samples:
-    """All counts of a scan with their q; iterated in blocks, so that memory stays bounded."""
+    """All counts of a scan with their q; iterated in blocks, so that memory stays bounded.
+
+    Attributes
+    ----------
+    stored_unit, unit : of the values as stored, and of intensities: ``"counts"``, ``"counts/s"`` or
+        ``"arbitrary"``
+    are_counts : the variance of a stored value is the value itself; of what was corrected, or
+        interpolated, it is not known
+    least_count : the least that the variance may be of the value
+    """
 
     def __init__(self, scan: Scan, goniometer: Goniometer) -> None:
         self._scan, self._goniometer = scan, goniometer
@@ -109,8 +118,12 @@ class Samples:
         self._ceiling = ceiling_of(scan.counts)
         self._lost = np.zeros(goniometer.detector.n_pixels, dtype=int)
         self._counts = np.zeros(goniometer.detector.n_pixels, dtype=bool)
+        self.stored_unit = scan.stored_unit
         in_time = scan.count_time_s is not None or "time" in scan.corrected
-        self.unit = "counts/s" if in_time else "counts"
+        self.unit = "counts/s" if in_time and self.stored_unit != "arbitrary" else self.stored_unit
+        is_counted = self.stored_unit == "counts"
+        self.are_counts = is_counted and not scan.corrected and scan.are_whole
+        self.least_count = 1.0 if is_counted else 0.0
 
     @property
     def size(self) -> int:
@@ -139,6 +152,11 @@ class Samples:
                 f"{full} readings of pixels that count in other frames are no counts, and are out: "
                 "where counters are full, a peak is cut off at its top, too low and too wide; "
                 "weaken the beam"
+            )
+        if self.stored_unit == "arbitrary" and not self._scan.unit:
+            notes.append(
+                "the values are no whole numbers, and nothing says that they are rates: their unit "
+                "is taken for arbitrary, and their noise from how the map scatters"
             )
         if self._ceiling is not None:
             notes.append(
@@ -251,7 +269,7 @@ def _scale(scan: Scan) -> Array:
     factors = (
         (scan.attenuation, 1.0),
         (scan.count_time_s, -1.0),
-        (None if scan.monitor is None else scan.monitor / _mean(scan.monitor), -1.0),
+        (None if scan.monitor is None else scan.monitor / _usual(scan.monitor), -1.0),
     )
     for values, power in factors:
         if values is not None:
@@ -273,9 +291,9 @@ def _without(scan: Scan, name: str) -> int:
     return int(np.count_nonzero(~(values.reshape(len(values), -1) > 0).any(axis=1)))
 
 
-def _mean(monitor: Array) -> float:
-    """Return the mean over the points that had beam."""
-    return float(np.mean(monitor[np.isfinite(monitor) & (monitor > 0)]))
+def _usual(monitor: Array) -> float:
+    """Return the median over the points that had beam, as `bl_steer.diffraction.frame_scales`."""
+    return float(np.median(monitor[np.isfinite(monitor) & (monitor > 0)]))
 
 
 def _valid(counts: NDArray[Any]) -> NDArray[np.bool_]:

@@ -43,6 +43,7 @@ def write_map(result: AnalysisResult, inputs: Inputs, params: RsmParams, path: P
             group[name] = values
             group[name].attrs["long_name"] = text
         group["mean"].attrs["units"] = about["unit"]
+        group["sum"].attrs["units"] = about["stored_unit"]
         peaks = new_group(entry, "peaks", "NXcollection")
         for name, column in result.tables["peaks"].items():
             peaks[name] = column
@@ -53,7 +54,7 @@ def write_map(result: AnalysisResult, inputs: Inputs, params: RsmParams, path: P
         )
         write_goniometer(entry, detector, goniometer, circle_angles(scan, goniometer))
         if scan.counts.ndim == 3:
-            lost = find_sentinels(scan.counts)
+            lost = find_sentinels(scan.counts) | (scan.counts < 0)
             lost = lost if scan.mask is None else lost | scan.mask
             write_pixel_mask(detector, np.asarray(lost.all(axis=0)))
     return path

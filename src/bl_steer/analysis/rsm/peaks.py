@@ -20,6 +20,10 @@ STANDS_OUT = 2.0
 """Factor between a peak and the highest pass to a higher one."""
 SIGNIFICANT = 5.0
 """Standard deviations of the counts within a peak."""
+MEDIAN_CHI2 = 0.4549
+"""Of one degree of freedom."""
+STEPS = (1, 2, 4)
+"""Cells between which a map's scatter is told."""
 REACH = 2
 """Cells around those above half height whose counts a peak is measured by, too."""
 NAMES = (
@@ -40,9 +44,12 @@ def find_peaks(samples: Samples, grid: Grid, n_peaks: int) -> Table:
     """Return the peaks, the highest first: a column (n,) for each of `NAMES`.
 
     Places and widths, 1/Å, are of the peak in the map, as `bl_steer.analysis.rsm.widths` has them.
-    Counts as stored, above half height; height in the samples' unit.
+    Counts, above half height, in the unit in which they were stored; height in the samples' unit.
     """
     smooth = _smoothed(grid)
+    count = 1.0
+    if not samples.are_counts:
+        count = max(_value_of_a_count(grid), samples.least_count)
     background = float(np.median(smooth[grid.n > 0]))
     regions: list[NDArray[np.bool_]] = []
     for row, column in sorted(_maxima(smooth, background), key=lambda cell: -smooth[cell]):
@@ -52,7 +59,7 @@ def find_peaks(samples: Samples, grid: Grid, n_peaks: int) -> Table:
             near &= ~higher
         ring = _around(near, grid) & ~near & (grid.n > 0)
         beside = max(background, float(np.median(smooth[ring]))) if ring.any() else background
-        if _stands_out(grid, above, beside):
+        if _stands_out(grid, above, beside, count):
             regions.append(near)
     rows = [
         _measured(inside, grid, background)
@@ -99,14 +106,39 @@ def _around(region: NDArray[np.bool_], grid: Grid) -> NDArray[np.bool_]:
     return np.asarray(ndimage.maximum_filter(region, sizes))
 
 
-def _stands_out(grid: Grid, region: NDArray[np.bool_], background: float) -> bool:
+def _value_of_a_count(grid: Grid) -> float:
+    """Return the variance over the value, of values that are no counts, as the map scatters.
+
+    By second differences in rows of cells, which no slope changes; their median, which peaks do
+    not move far; the largest for steps of 1 to 4 cells, as neighbours may be smoothed.
+    """
+    measured = (grid.n > 0) & (grid.counts > 0)
+    exposure = np.where(measured, grid.exposure, 1.0)
+    intensity = np.where(measured, grid.counts, np.nan) / exposure
+    variance = intensity / exposure
+    found = []
+    for step in STEPS:
+        here = np.s_[:, step:-step]
+        left, right = np.s_[:, : -2 * step], np.s_[:, 2 * step :]
+        bent = intensity[left] - 2.0 * intensity[here] + intensity[right]
+        expected = variance[left] + 4.0 * variance[here] + variance[right]
+        ratios = (bent**2 / expected)[np.isfinite(bent)]
+        found += [float(np.median(ratios)) / MEDIAN_CHI2] if len(ratios) else []
+    return max(found, default=1.0)
+
+
+def _stands_out(grid: Grid, region: NDArray[np.bool_], background: float, count: float) -> bool:
     """Return whether a region's counts are more than what is around gives in the same time.
 
     All counts of the cells are summed: those of bright pixels alone would always be more.
+
+    Parameters
+    ----------
+    count : value of one count, the variance over the value
     """
     total = float(grid.counts[region].sum())
     expected = background * float(grid.exposure[region].sum())
-    return total > 0 and total - expected >= SIGNIFICANT * np.sqrt(total)
+    return total > 0 and total - expected >= SIGNIFICANT * np.sqrt(count * total)
 
 
 def _samples_of(samples: Samples, grid: Grid, regions: list[NDArray[np.bool_]]) -> list[Array]:

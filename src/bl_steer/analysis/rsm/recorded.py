@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.diffraction import Goniometer, find_sentinels
+from bl_steer.diffraction import Goniometer, find_flags, find_sentinels
 from bl_steer.diffraction.corrections import unpack_mask
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.diffraction.recorded import mask_of_record
@@ -82,6 +82,7 @@ def inputs_of_scan(scan: Scan, source: Mapping[str, Any]) -> Inputs:
             "q_hkl": scan.q_hkl,
             "detector": dict(scan.detector),
             "corrected": list(scan.corrected),
+            "unit": scan.unit,
         },
         source,
         scan.notes,
@@ -204,7 +205,7 @@ def _added_up(stack: NDArray[Any]) -> tuple[NDArray[Any], list[str]]:
     if stack.shape[1] == 1:
         return stack[:, 0], []
     # A sentinel in one of them would be none any more in their sum.
-    valid = ~find_sentinels(stack)
+    valid = ~(find_sentinels(stack) | find_flags(stack))
     total: NDArray[Any] = stack.sum(axis=1, where=valid, dtype=float)
     total[~valid.all(axis=1)] = np.nan
     return total, [f"{stack.shape[1]} frames a point are added up"]

@@ -16,7 +16,7 @@ from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
-from bl_steer.files.scans.scan import Scan
+from bl_steer.files.scans.scan import Scan, is_rate
 from bl_steer.protocols import Array
 
 __all__ = ["read_angles"]
@@ -26,6 +26,7 @@ ENERGY = ("energy_kev", "energy_keV", "energy")
 WAVELENGTH = ("wavelength_A", "wavelength")
 FACTORS = ("count_time_s", "attenuation", "monitor")
 MASKS = ("mask", "pixel_mask")
+UNITS = ("counts", "counts/s", "arbitrary")
 DETECTOR = ("pixel_size_mm", "distance_mm", "beam_centre")
 
 
@@ -35,8 +36,9 @@ def read_angles(path: Path, **_: str) -> Scan:
     ``counts`` may be called intensity, frames or patterns; circles as in
     `bl_steer.files.scans.CIRCLES`, in degrees or in ``angle_unit``. Optional: ``energy_kev`` or
     ``wavelength_A``, ``hkl``, ``count_time_s``, ``attenuation``, ``monitor``, and of the detector
-    ``pixel_size_mm``, ``distance_mm``, ``beam_centre`` (row, column), and ``mask`` or
-    ``pixel_mask``, True or not 0 where a pixel is not to be used.
+    ``pixel_size_mm``, ``distance_mm``, ``beam_centre`` (row, column), ``mask`` or ``pixel_mask``,
+    True or not 0 where a pixel is not to be used, and ``unit`` of the counts: ``counts``,
+    ``counts/s`` or ``arbitrary``.
 
     Raises
     ------
@@ -62,7 +64,24 @@ def read_angles(path: Path, **_: str) -> Scan:
     factors: dict[str, Any] = {
         key: _for_points(_numbers(arrays, key), counts, key) for key in FACTORS if key in arrays
     }
-    known = {name, *circles, *FACTORS, *MASKS, *DETECTOR, *ENERGY, *WAVELENGTH, "angle_unit", "hkl"}
+    stated = _unit(arrays)
+    if stated == "counts/s" and "count_time_s" in factors:
+        raise FileFormatError(
+            "must have the time applied once, got rates in counts/s with count_time_s; leave out "
+            "one of the two"
+        )
+    known = {
+        name,
+        *circles,
+        *FACTORS,
+        *MASKS,
+        *DETECTOR,
+        *ENERGY,
+        *WAVELENGTH,
+        "angle_unit",
+        "hkl",
+        "unit",
+    }
     if unknown := sorted(set(arrays) - known):
         notes.append(f"arrays of other names are left out: {listed(unknown)}")
     return Scan(
@@ -72,9 +91,25 @@ def read_angles(path: Path, **_: str) -> Scan:
         hkl=_hkl(arrays),
         mask=next((bad_pixels_of(arrays[key]) for key in MASKS if key in arrays), None),
         detector={key: _numbers(arrays, key).tolist() for key in DETECTOR if key in arrays},
+        corrected=("time",) if stated == "counts/s" else (),
+        unit=stated,
         notes=notes,
         **factors,
     )
+
+
+def _unit(arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Return the unit that the file states for its counts; "" where it does not."""
+    text = text_of(dict(arrays), "unit")
+    if text is None:
+        return ""
+    unit = "counts/s" if is_rate(text) else text.lower()
+    if unit not in UNITS:
+        raise FileFormatError(
+            f"must have a unit of its counts among {', '.join(UNITS)}, got {text[:40]!r}; correct "
+            "it, or leave it out"
+        )
+    return unit
 
 
 def _for_points(values: Array, counts: NDArray[Any], what: str) -> Array:

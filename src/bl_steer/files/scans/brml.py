@@ -86,6 +86,7 @@ def _rows(route: Element, root: Element, number: int) -> dict[str, Any] | None:
     angles |= {name: v for name, v in values.items() if circle_of(name)}
     return {
         "counts": values["counts"],
+        "unit": "counts",
         "angles": angles,
         "count_time_s": values.get("time"),
         "attenuation": values.get("attenuation"),

@@ -40,7 +40,7 @@ def joined(parts: Sequence[Mapping[str, Any]], **settings: Any) -> Scan:
     Parameters
     ----------
     parts : each with ``counts`` (W,), ``angles`` by circle and what else there is, all (W,);
-        ``corrected`` and ``notes``
+        ``corrected``, ``unit`` and ``notes``
     settings : the rest of a `Scan`
 
     Raises
@@ -74,6 +74,7 @@ def joined(parts: Sequence[Mapping[str, Any]], **settings: Any) -> Scan:
         angles,
         **{**settings, **quantities, "notes": [*notes, *settings.get("notes", ())]},
         corrected=parts[0].get("corrected", ()),
+        unit=parts[0].get("unit", ""),
     )
 
 

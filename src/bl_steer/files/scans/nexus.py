@@ -20,8 +20,8 @@ from bl_steer.files.archives import MAX_BYTES
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.checks import agreed_energy
-from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit
-from bl_steer.files.scans.scan import Scan
+from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit, text_of_unit
+from bl_steer.files.scans.scan import Scan, is_rate
 from bl_steer.protocols import Array
 
 __all__ = ["read_nexus"]
@@ -58,16 +58,18 @@ def read_nexus(path: Path) -> Scan:
         angles, notes = _angles(datasets, signal.name, n)
         hkl = _triple(datasets)
         facts, seen = _detector(datasets)
+        in_time = is_rate(text_of_unit(signal.attrs.get("units", "")))
         return Scan(
             counts,
             angles,
             energy_kev=_energy(datasets),
             hkl=hkl,
-            count_time_s=_per_frame(datasets, TIMES, n),
+            count_time_s=None if in_time else _per_frame(datasets, TIMES, n),
             monitor=_monitor(datasets, n),
             attenuation=_attenuation(datasets, n),
             mask=_mask(datasets, signal, counts.shape),
             detector=facts,
+            corrected=("time",) * in_time,
             notes=[*notes, *seen],
         )
 

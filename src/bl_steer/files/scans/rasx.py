@@ -102,6 +102,7 @@ def _profile(text: str, conditions: Element, number: int) -> dict[str, Any]:
     angles |= _scanned(text_at(conditions, "ScanInformation/AxisName"), table[:, 0], unit, fixed)
     return {
         "counts": table[:, 1],
+        "unit": "counts",
         "angles": angles,
         "attenuation": table[:, 2] if table.shape[1] == 3 else np.ones(len(table)),
         "count_time_s": _count_time(conditions, len(table)),

@@ -12,7 +12,14 @@ from numpy.typing import NDArray
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.protocols import Array
 
-__all__ = ["Scan"]
+__all__ = ["Scan", "is_rate"]
+
+RATES = ("cps", "counts/s", "countspersecond", "1/s", "hz")
+
+
+def is_rate(unit: str) -> bool:
+    """Return whether a unit, as a file writes it, is that of counts in a second."""
+    return unit.lower().replace(" ", "") in RATES
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Scan:
     mask : shape of a frame or of counts, True where a pixel is not to be used; None without one
     detector : what the file tells: ``pixel_size_mm``, ``distance_mm``, ``beam_centre``
     corrected : what the counts were divided or multiplied by already: ``"attenuation"``, ``"time"``
+    unit : of the counts, ``"counts"``, ``"counts/s"`` or ``"arbitrary"``; "" where the file does
+        not say
     notes : what a user should know, one sentence each
     """
 
@@ -46,7 +55,29 @@ class Scan:
     mask: NDArray[np.bool_] | None = None
     detector: Mapping[str, Any] = field(default_factory=dict)
     corrected: Sequence[str] = ()
+    unit: str = ""
     notes: Sequence[str] = ()
+
+    @property
+    def stored_unit(self) -> str:
+        """Unit of the counts as stored: what the file says, else by the numbers themselves.
+
+        Whole numbers are counts, unless they were divided by the time; others are in a unit that
+        nobody told, and no root of one is its noise.
+        """
+        if self.unit:
+            return self.unit
+        if "time" in self.corrected:
+            return "counts/s"
+        return "counts" if self.are_whole else "arbitrary"
+
+    @property
+    def are_whole(self) -> bool:
+        """Whether the counts are whole numbers, as they come from a detector."""
+        if self.counts.dtype.kind in "biu":
+            return True
+        is_number = np.isfinite(self.counts)
+        return bool((self.counts == np.rint(self.counts)).all(where=is_number))
 
     @property
     def n_points(self) -> int:

@@ -17,14 +17,13 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.scans.cell import length_of_hkl
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit, put_circle
 from bl_steer.files.scans.joining import joined, per_point
-from bl_steer.files.scans.scan import Scan
+from bl_steer.files.scans.scan import Scan, is_rate
 from bl_steer.files.scans.xml_text import numbers, parse_xml, text_at
 from bl_steer.protocols import Array
 
 __all__ = ["read_xrdml", "scan_of_xrdml"]
 
 FULL = "Completed"
-A_SECOND = ("cps", "counts/s", "countspersecond", "1/s")
 
 
 def read_xrdml(path: Path, **_: str) -> Scan:
@@ -86,7 +85,7 @@ def _profile(scan: Element, number: int) -> dict[str, Any] | None:
             in_deg, said = in_degrees(circle, values, positions.get("unit"))
             put_circle(angles, circle, in_deg, positions.get("axis", ""))
             notes += said
-    a_second = stored[0].get("unit", "counts").lower().replace(" ", "") in A_SECOND
+    a_second = is_rate(stored[0].get("unit", "counts"))
     factors = data.find("beamAttenuationFactors")
     attenuation = None
     if factors is not None and what == "counts":
@@ -96,6 +95,7 @@ def _profile(scan: Element, number: int) -> dict[str, Any] | None:
         "angles": angles,
         "count_time_s": None if a_second else _count_time(data, len(counts), number),
         "attenuation": attenuation,
+        "unit": "counts/s" if a_second else "counts",
         "corrected": ("attenuation",) * (what == "intensities") + ("time",) * a_second,
         "notes": notes,
     }
