@@ -22,6 +22,7 @@ from bl_steer.cli.options import (
 )
 from bl_steer.cli.slices import print_tables
 from bl_steer.features import DEFAULT_TARGET
+from bl_steer.files import read_pixel_mask
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -73,6 +74,12 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
         help="end when a better spot is improbable, as W=20 or W=20,p=0.05: W is the full width at "
         "half maximum, µm, of the narrowest hill that matters, p what may remain; raises the "
         "budget to 200 where it is not given",
+    )
+    parser.add_argument(
+        "--mask",
+        type=Path,
+        metavar="FILE",
+        help="pixels that are not to be used: .npy, .npz, .edf, HDF5 with pixel_mask, TIFF or PNG",
     )
     _steering_options(parser, budget=None)
 
@@ -147,6 +154,7 @@ def _find(arguments: argparse.Namespace) -> Any:
         "stop": arguments.stop,
         "data_dir": arguments.data,
         "exposure_s": arguments.exposure_s,
+        "mask": None if arguments.mask is None else read_pixel_mask(arguments.mask),
     }
     if arguments.agent == "bayesian" and arguments.start == "random":
         options["agent"] = "bayesian-random-start"

@@ -7,6 +7,7 @@ is taken for it, and whatever zipfile, zlib or NumPy raise becomes one sentence 
 from __future__ import annotations
 
 import math
+import os
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -17,10 +18,14 @@ from numpy.typing import NDArray
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.signatures import ZIP, content_of
 
-__all__ = ["MAX_BYTES", "archive_arrays", "read_archive", "text_of"]
+__all__ = ["MAX_BYTES", "archive_arrays", "check_expansion", "read_archive", "text_of"]
 
 MAX_BYTES = 16 * 2**30
 """Of all arrays in one file; the server takes no more either."""
+FREE_BYTES = 2 * 2**30
+MOST_FOLD = 100
+"""How often a file's own size its arrays may take, above `FREE_BYTES`: a few kilobytes of zeros
+unpack to anything, and real frames beyond that are worth their room on the disk."""
 MAX_MEMBERS = 10_000
 
 
@@ -113,6 +118,23 @@ def _check_members(file: IO[bytes]) -> None:
                     f"must hold at most {MAX_BYTES / 2**30:.0f} GiB, got at least "
                     f"{total / 2**30:.0f} GiB; cut it into parts"
                 )
+        check_expansion(total, os.fstat(file.fileno()).st_size)
+
+
+def check_expansion(n_bytes: int, stored: int) -> None:
+    """Refuse arrays of `n_bytes` that are packed into far fewer.
+
+    Raises
+    ------
+    FileFormatError
+        As the end of a sentence that names the file.
+    """
+    if n_bytes > max(FREE_BYTES, MOST_FOLD * stored):
+        raise FileFormatError(
+            f"must unpack to at most {FREE_BYTES / 2**30:.0f} GiB, or {MOST_FOLD} times its size, "
+            f"got {n_bytes / 2**30:.1f} GiB from {stored / 2**20:.3g} MiB; save it without "
+            "compression, or cut it into parts"
+        )
 
 
 def _declared_bytes(stream: IO[bytes]) -> int:

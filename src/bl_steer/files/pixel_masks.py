@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import h5py
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from bl_steer.files.archives import archive_arrays
+from bl_steer.files.edf import is_edf, read_edf
+from bl_steer.files.errors import FileFormatError
 from bl_steer.files.images import read_colours
 
 __all__ = ["bad_pixels_of", "read_pixel_mask"]
@@ -33,7 +35,7 @@ def read_pixel_mask(source: ArrayLike | str | os.PathLike[str]) -> NDArray[np.bo
     Parameters
     ----------
     source : an array, or a file: .npy, .npz with one array or one that is called ``mask``, NeXus or
-        HDF5 with a ``pixel_mask``, or an image
+        HDF5 with a ``pixel_mask``, .edf (as pyFAI and Fit2D write it), or an image
 
     Raises
     ------
@@ -66,25 +68,32 @@ def _read(path: Path) -> NDArray[Any]:
         raise FileNotFoundError(f"the file of a mask must exist, got {str(path)!r}; check the path")
     if h5py.is_hdf5(path):
         return _read_hdf5(path)
-    if path.suffix.lower() not in (".npy", ".npz"):
+    try:
+        if is_edf(path):
+            return read_edf(path)
+        if path.suffix.lower() == ".npz":
+            return _only(archive_arrays(path), path)
+    except FileFormatError as error:
+        raise ValueError(f"the file of a mask {error}, in {path.name}") from error.__cause__
+    if path.suffix.lower() != ".npy":
         return np.asarray(read_colours(path))
     try:
-        # numpy leaves a file open that it cannot read, unless it is opened here.
-        with open(path, "rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if isinstance(loaded, np.ndarray):
-                return loaded
-            names = list(loaded)
-            name = "mask" if "mask" in names else names[0] if len(names) == 1 else None
-            if name is not None:
-                return np.asarray(loaded[name])
-    except (OSError, EOFError, ValueError, LookupError, BadZipFile) as error:
+        # A header that promises more than the file holds is refused before memory is taken.
+        return np.array(np.load(path, mmap_mode="r", allow_pickle=False))
+    except (OSError, EOFError, ValueError) as error:
         raise ValueError(
             f"a mask must be an array in a file of numpy, got {path.name} ({error}); save it with "
             "numpy.save"
         ) from error
+
+
+def _only(arrays: dict[str, NDArray[Any]], path: Path) -> NDArray[Any]:
+    """Return the only array of an archive, or the one that is called mask."""
+    name = "mask" if "mask" in arrays else next(iter(arrays)) if len(arrays) == 1 else None
+    if name is not None:
+        return arrays[name]
     raise ValueError(
-        f"a mask must be the only array of its file, or called mask, got {', '.join(names)} in "
+        f"a mask must be the only array of its file, or called mask, got {', '.join(arrays)} in "
         f"{path.name}; save it with numpy.save"
     )
 

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bl_steer import plotting
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.runs import durations_of, open_run
@@ -31,6 +34,7 @@ def find(
     data_dir: Path,
     exposure_s: float,
     stop: str | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     film = SigeFilm(sample, seed=seed)
@@ -47,6 +51,7 @@ def find(
             agent=agent,
             exposure_s=exposure_s,
             stop=stop,
+            mask=mask,
         )
     return find_report(sample, seed, len(truth), trial)
 
@@ -62,6 +67,7 @@ def find_on_epics(
     data_dir: Path,
     exposure_s: float,
     stop: str | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> dict[str, Any]:
     """Find the brightest spot on EPICS; return what ``bl-steer find --epics --json`` writes.
 
@@ -79,6 +85,7 @@ def find_on_epics(
                 agent_options=options,
                 exposure_s=exposure_s,
                 stop=stop,
+                mask=mask,
             )
         )
         durations = durations_of(open_run(session.store, uid))

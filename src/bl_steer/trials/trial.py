@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.agents import Space
 from bl_steer.features import make_feature, parse_target
@@ -97,6 +98,7 @@ def steer(
     agent: str = "bayesian",
     exposure_s: float = 10.0,
     stop: str | None = None,
+    mask: NDArray[np.bool_] | None = None,
 ) -> Trial:
     """Run `plans.find_hotspot` on a simulated session, and score it.
 
@@ -106,6 +108,7 @@ def steer(
     truth : shape (n,), the true map on the sample's points
     agent : a name in `bl_steer.trials.AGENTS`
     stop : a rule as for `plans.find_hotspot`
+    mask : shape of a frame, True where a pixel is not to be used
 
     Raises
     ------
@@ -130,6 +133,7 @@ def steer(
                 agent_options=options,
                 exposure_s=exposure_s,
                 stop=stop,
+                mask=mask,
             )
         )
     finally:

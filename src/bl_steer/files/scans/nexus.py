@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
-from bl_steer.files.archives import MAX_BYTES
+from bl_steer.files.archives import MAX_BYTES, check_expansion
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.checks import agreed_energy
@@ -172,7 +172,9 @@ def _read(dataset: h5py.Dataset) -> Any:
             f"must have all of {name} written, got {unwritten}; its writer may have died: save the "
             "frames that are there, with their angles, as a file of their own"
         )
-    if dataset.size * dataset.dtype.itemsize > MAX_BYTES:
+    if not dataset.is_virtual and not dataset.external:
+        check_expansion(dataset.nbytes, dataset.id.get_storage_size())
+    if dataset.nbytes > MAX_BYTES:
         raise FileFormatError(
             f"must hold at most {MAX_BYTES / 2**30:.0f} GiB, got shape {dataset.shape} in {name}; "
             "cut it into parts"
