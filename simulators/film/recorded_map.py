@@ -16,7 +16,8 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import KDTree
 
 from bl_steer.diffraction import FrameAxes
-from bl_steer.files.maps import checked_clip, checked_stride, read_map
+from bl_steer.files.map_readers import read_any_map
+from bl_steer.files.maps import checked_clip, checked_stride
 from bl_steer.files.regular_grid import in_order, regular_grid
 from bl_steer.protocols import Array
 from simulators.film.sample import check_exposure, checked_places
@@ -72,7 +73,8 @@ class RecordedMap:
                 f"interpolation must be nearest or linear, got {interpolation!r}; choose one"
             )
         columns, rows, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
-        self.name, self.unit = name, unit
+        self.name, self.unit, self.unit_y = name, unit, unit
+        self.n_empty = 0
         self.interpolation: Interpolation = interpolation
         self.axes = FrameAxes.channels(frames.shape[-2:]) if axes is None else axes
         if self.axes.shape != frames.shape[-2:]:
@@ -104,7 +106,8 @@ class RecordedMap:
         ----------
         path : .npz with x, y and ``patterns`` or ``map`` (``patterns`` wins where both are
             there), and optionally ``axis`` (spectra) or ``qx`` and ``qz`` (frames), ``axis_unit``
-            and ``unit_xy``; pickles are refused
+            and ``unit_xy``; pickles are refused. Or a table, HDF5 or .npy, see
+            `bl_steer.files.map_readers`. Points without a value, NaN, are left out
         clip : percentile of all values, in (0, 100]; higher values are cut down to it, against
             single hot outliers
         stride : take every stride-th point, along both directions of a grid
@@ -119,26 +122,56 @@ class RecordedMap:
         """
         checked_clip(clip)
         checked_stride(stride)
-        recorded = read_map(path)
-        every = (slice(None, None, stride),) * recorded.x.ndim
-        if recorded.x[every].size < MIN_POINTS:
+        recorded = read_any_map(path)
+        x, y, values = recorded.x, recorded.y, recorded.values
+        if x.ndim == 1 and (grid := regular_grid(x, y)) and grid.order.size == x.size:
+            x, y, values = x[grid.order], y[grid.order], values[grid.order]
+        every = (slice(None, None, stride),) * x.ndim
+        x, y, values = x[every], y[every], values[every]
+        if x.size < MIN_POINTS:
             raise ValueError(
                 f"a recorded map must keep at least {MIN_POINTS} points, got "
-                f"{recorded.x[every].size} of {recorded.x.size} with stride {stride} "
+                f"{x.size} of {recorded.x.size} with stride {stride} "
                 f"in {recorded.name!r}; {'lower the stride' if stride > 1 else 'record more'}"
             )
-        values = recorded.values
+        empty = np.isnan(values).reshape(*x.shape, -1).all(axis=-1)
+        if MIN_POINTS <= (~empty).sum() < x.size:
+            x, y, values = x[~empty], y[~empty], values[~empty]
         if clip is not None:
-            values = np.minimum(values, np.percentile(values, clip).astype(values.dtype))
-        return cls(
-            recorded.x[every],
-            recorded.y[every],
-            values[every],
+            limit = np.nanpercentile(recorded.values, clip)
+            values = np.minimum(values, limit.astype(values.dtype))
+        sample = cls(
+            x,
+            y,
+            values,
             axes=recorded.axes,
             unit=recorded.unit or "px",
             name=recorded.name,
             interpolation=interpolation,
         )
+        sample.unit_y = recorded.unit_y or sample.unit
+        sample.n_empty = int(empty.sum()) if x.size < empty.size else 0
+        return sample
+
+    def __str__(self) -> str:
+        """Return in one line what the map was taken for."""
+        height, width = self.axes.shape
+        shape = "numbers" if height * width == 1 else f"spectra of {width} channels"
+        values = shape if height == 1 else f"frames of {height} x {width} pixels"
+        grid = regular_grid(self._x, self._y, holes=True)
+        n, empty = len(self._x), f", {self.n_empty} empty cells left out" if self.n_empty else ""
+        steps = ["", ""]
+        points = f"{n} scattered points"
+        if grid is not None:
+            points = f"{len(grid.x)} x {len(grid.y)} grid, {n} points"
+            steps = [f" in steps of {np.ptp(a) / max(len(a) - 1, 1):.4g}" for a in (grid.x, grid.y)]
+        spans = [
+            f"{axis} {values.min():.6g} to {values.max():.6g} {unit}{step}"
+            for axis, values, unit, step in zip(
+                "xy", (self._x, self._y), (self.unit, self.unit_y), steps, strict=True
+            )
+        ]
+        return f"{self.name}: {values}, {points}{empty}, {', '.join(spans)}"
 
     @property
     def grid(self) -> tuple[Array, Array]:

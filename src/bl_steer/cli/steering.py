@@ -21,8 +21,8 @@ from bl_steer.cli.options import (
     print_row,
 )
 from bl_steer.cli.slices import print_tables
-from bl_steer.features import DEFAULT_TARGET
 from bl_steer.files import read_pixel_mask
+from bl_steer.files.map_readers import MAP_ENDINGS
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -87,7 +87,7 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
 def add_replay(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``replay``."""
     json_option(parser, _replay)
-    parser.add_argument("file", help=".npz with x, y and `map` or `patterns`, or a preset")
+    parser.add_argument("file", help=f"a map ({', '.join(MAP_ENDINGS)}), or a preset")
     parser.add_argument(
         "--agent",
         nargs="+",
@@ -221,22 +221,19 @@ def _print_found(report: dict[str, Any]) -> None:
 
 
 def _replay(arguments: argparse.Namespace) -> Any:
-    preset = arguments.file in PRESETS
-    target = arguments.target or (DEFAULT_TARGET if preset else "total")
     records = trials.replay(
         arguments.file,
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
-        target=target,
+        target=arguments.target,
         budget=arguments.budget,
         clip=arguments.clip_percentile,
         stride=arguments.stride,
         exposure_s=arguments.exposure_s,
         on_trial=_print_trial,
+        on_map=print,
     )
-    print(
-        f"\nmedian over {len(_seeds(arguments.seeds))} seeds, target {target} (never: above all):"
-    )
+    print(f"\nmedian over {len(_seeds(arguments.seeds))} seeds (never: above all):")
     for agent in dict.fromkeys(record["agent"] for record in records):
         own = [r for r in records if r["agent"] == agent]
         print(

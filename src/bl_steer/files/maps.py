@@ -30,7 +30,8 @@ class MapFile:
     x, y : shape (n_y, n_x) or (n,), in `unit`
     values : shape of x, then (), (C,) or (H, W)
     axes : coordinates of the pixels, None where the file holds none
-    unit : of x and y, None where the file does not say
+    unit : of x and y, or of x alone where `unit_y` is there; None where the file does not say
+    unit_y : of y
     """
 
     name: str
@@ -39,6 +40,7 @@ class MapFile:
     values: NDArray[Any]
     axes: FrameAxes | None
     unit: str | None
+    unit_y: str | None = None
 
 
 def read_map(path: str | Path) -> MapFile:

@@ -21,7 +21,16 @@ from bl_steer.files.errors import listed
 from bl_steer.files.maps import check_real, read_map
 from bl_steer.protocols import Inputs
 
-__all__ = ["map_inputs", "point_inputs", "read_table"]
+__all__ = [
+    "INDEX_NAMES",
+    "VALUE_NAMES",
+    "map_inputs",
+    "plain_name",
+    "point_inputs",
+    "read_table",
+    "recognized",
+    "unit_of_name",
+]
 
 MAX_COLUMNS = 20_000
 MAX_VALUES = 100_000_000
@@ -127,9 +136,11 @@ def map_inputs(path: str | Path) -> Inputs:
     if Path(path).suffix.lower() == ".npz":
         return _map_from_npz(Path(path))
     columns = {
-        name: column for name, column in read_table(path).items() if _plain(name) not in INDEX_NAMES
+        name: column
+        for name, column in read_table(path).items()
+        if plain_name(name) not in INDEX_NAMES
     }
-    by_key = _recognized(columns)
+    by_key = recognized(columns)
     names = [by_key[key] for key in ("x", "y") if key in by_key]
     if len(names) < 2:
         names = list(columns)[:2]
@@ -193,7 +204,7 @@ def _archive(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
     members = read_archive(path)
     texts = {k: str(a.item()) for k, a in members.items() if a.dtype.kind == "U" and a.size == 1}
     for name, array in members.items():
-        if name not in texts and any(_plain(name) in choices for choices in NAMES.values()):
+        if name not in texts and any(plain_name(name) in choices for choices in NAMES.values()):
             check_real(name, array, path)
     arrays = {k: array.astype(float) for k, array in members.items() if array.dtype.kind in "fiub"}
     return arrays, texts
@@ -248,9 +259,9 @@ def _fault(lines: list[str], numbers: list[int], delimiter: str, n_columns: int)
     return ""
 
 
-def _recognized(columns: Mapping[str, Any]) -> dict[str, str]:
+def recognized(columns: Mapping[str, Any]) -> dict[str, str]:
     """Return the columns that are called x, y and value, as many as there are, units aside."""
-    plain = {_plain(name): name for name in reversed(list(columns))}
+    plain = {plain_name(name): name for name in reversed(list(columns))}
     by_key = {}
     for key, choices in NAMES.items():
         names = [plain[choice] for choice in choices if choice in plain]
@@ -261,10 +272,12 @@ def _recognized(columns: Mapping[str, Any]) -> dict[str, str]:
 
 def _columns_of(columns: Mapping[str, Any], file: str) -> dict[str, str]:
     """Return the names of the columns to take for x, y and value."""
-    by_key = _recognized(columns)
+    by_key = recognized(columns)
     missing = [key for key in NAMES if key not in by_key]
     rest = [
-        name for name in columns if name not in by_key.values() and _plain(name) not in INDEX_NAMES
+        name
+        for name in columns
+        if name not in by_key.values() and plain_name(name) not in INDEX_NAMES
     ]
     if missing and len(rest) != len(missing):
         raise ValueError(
@@ -276,16 +289,21 @@ def _columns_of(columns: Mapping[str, Any], file: str) -> dict[str, str]:
     return {key: by_key[key] for key in NAMES}
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Return a name without its unit; full-width letters and brackets count as plain ones."""
     plain = unicodedata.normalize("NFKC", name).strip().lower()
     return re.split(r"[\s_(\[/]", plain, maxsplit=1)[0]
 
 
-def _units(name: str) -> dict[str, str]:
-    """Return the axes' unit where a header has it: ``x (um)``, ``x_um``, ``x [mm]``."""
+def unit_of_name(name: str) -> str | None:
+    """Return an axis' unit where a header has it: ``x (um)``, ``x_um``, ``x [mm]``."""
     unit = re.search(r"[\s_(（\[/]+([^\s)）\]]+)", name.strip())
-    return {"unit": unit[1]} if unit else {}
+    return unit[1] if unit else None
+
+
+def _units(name: str) -> dict[str, str]:
+    unit = unit_of_name(name)
+    return {} if unit is None else {"unit": unit}
 
 
 def _delimiter(lines: list[str]) -> str:

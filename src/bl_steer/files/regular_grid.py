@@ -22,7 +22,7 @@ class RegularGrid:
     Attributes
     ----------
     x, y : shape (n_x,) and (n_y,), ascending
-    order : shape (n_y, n_x), which of the points, counted from 0, lies in each cell
+    order : shape (n_y, n_x), which of the points, counted from 0, lies in each cell; -1 for none
     """
 
     x: Array
@@ -30,7 +30,7 @@ class RegularGrid:
     order: NDArray[np.intp]
 
 
-def regular_grid(x: ArrayLike, y: ArrayLike) -> RegularGrid | None:
+def regular_grid(x: ArrayLike, y: ArrayLike, *, holes: bool = False) -> RegularGrid | None:
     """Return the grid that points form; None where they form none.
 
     Rows may run up or down, to and fro, along x or along y, or in no order; readbacks may differ
@@ -39,6 +39,7 @@ def regular_grid(x: ArrayLike, y: ArrayLike) -> RegularGrid | None:
     Parameters
     ----------
     x, y : of each point, in one shape
+    holes : allow cells without a point, up to half of them
 
     Examples
     --------
@@ -50,9 +51,12 @@ def regular_grid(x: ArrayLike, y: ArrayLike) -> RegularGrid | None:
         return None
     (columns, column), (rows, row) = along_x, along_y
     cell = row * len(columns) + column
-    if len(columns) * len(rows) != len(cell) or len(np.unique(cell)) < len(cell):
+    n = len(columns) * len(rows)
+    if len(np.unique(cell)) < len(cell) or n > (2 if holes else 1) * len(cell):
         return None
-    return RegularGrid(columns, rows, np.argsort(cell).reshape(len(rows), len(columns)))
+    order = np.full(n, -1, dtype=np.intp)
+    order[cell] = np.arange(len(cell))
+    return RegularGrid(columns, rows, order.reshape(len(rows), len(columns)))
 
 
 def in_order(x: Array, y: Array) -> NDArray[np.intp]:

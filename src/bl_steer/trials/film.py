@@ -190,17 +190,23 @@ def replay(
     *,
     agents: list[str],
     seeds: range,
-    target: str,
+    target: str | None,
     budget: int,
     clip: float | None,
     stride: int,
     exposure_s: float,
     on_trial: Callable[..., None],
+    on_map: Callable[[str], None] = lambda told: None,
 ) -> list[dict[str, Any]]:
     """Steer over a recorded map or a preset with every agent and seed; return a record for each.
 
-    `on_trial` is called with each record as it comes, and ``first=True`` with the first.
+    `on_trial` is called with each record as it comes, and ``first=True`` with the first; `on_map`
+    before them with what a recorded map was taken for, in a line. Without a target the film's
+    Ge-rich phase is sought, a recorded map's number, or the total of its patterns.
     """
+
+    for agent in agents:
+        agent_of(agent)
 
     def sample_of(seed: int) -> Sample:
         if file in PRESETS:
@@ -209,11 +215,15 @@ def replay(
 
     if file not in PRESETS:
         recorded = RecordedMap.load(file, clip=clip, stride=stride)
+        _check_differs(recorded)
+        target = target or ("map" if recorded.axes.shape == (1, 1) else "total")
+        on_map(f"{recorded}, target {target}")
     elif clip is not None or stride != 1:
         raise ValueError(
             f"clip and stride must be left out for a preset, got {file!r}; give a recorded map"
         )
     records = []
+    target = target or DEFAULT_TARGET
     for agent, seed, trial in replay_trials(
         sample_of,
         agents=agents,
@@ -239,3 +249,16 @@ def replay(
         )
         on_trial(records[-1], first=len(records) == 1)
     return records
+
+
+def _check_differs(recorded: RecordedMap) -> None:
+    """Refuse a map that has no brightest place."""
+    values = recorded.rates(*recorded.grid)
+    if (values == values[0]).all():
+        empty = (
+            f", and must be finite, got {recorded.n_empty} NaN and" if recorded.n_empty else ", got"
+        )
+        raise ValueError(
+            f"values of a map must differ from place to place{empty} the same at all "
+            f"{len(values)} points of {recorded.name!r}; give the map itself"
+        )

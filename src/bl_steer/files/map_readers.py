@@ -1,0 +1,243 @@
+"""A map in the form that its owner has it in: a table, HDF5, NPY with axes, or an .npz.
+
+All give a `MapFile`. What cannot be told is refused with what is there and what would tell it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.diffraction import FrameAxes
+from bl_steer.files.errors import listed
+from bl_steer.files.maps import MapFile, check_real, read_map
+from bl_steer.files.points import (
+    INDEX_NAMES,
+    VALUE_NAMES,
+    plain_name,
+    read_table,
+    recognized,
+    unit_of_name,
+)
+
+__all__ = ["MAP_ENDINGS", "read_any_map"]
+
+TABLES = (".csv", ".tsv", ".txt", ".dat")
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".he5")
+MAP_ENDINGS = (".npz", *TABLES, *HDF5, ".npy")
+SIGNALS = ("patterns", *VALUE_NAMES, "data", "signal", "spectra", "frames")
+"""What the values may be called in HDF5, the most certain first."""
+MAX_DATASETS = 2000
+
+
+def read_any_map(path: str | Path) -> MapFile:
+    """Read a map from a file of any of the endings in `MAP_ENDINGS`.
+
+    Parameters
+    ----------
+    path : ``.npz`` as `read_map` takes it; a table with columns x, y and a value, or with x, y and
+        a column for each channel of a spectrum, named by its position, or with the positions of x
+        in its first row and those of y in its first column; HDF5 with a NeXus ``NXdata``, or a
+        group of ``x``, ``y`` and ``map`` or ``patterns``; ``.npy`` with ``NAME_x.npy`` and
+        ``NAME_y.npy`` beside it, or with fields x, y and value
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it cannot be read, or does not tell which numbers are which.
+    """
+    path = Path(path)
+    ending = path.suffix.lower()
+    if ending in TABLES:
+        return _from_table(path)
+    if ending in HDF5:
+        return _from_hdf5(path)
+    return _from_npy(path) if ending == ".npy" else read_map(path)
+
+
+def _from_table(path: Path) -> MapFile:
+    columns = {
+        name: column
+        for name, column in read_table(path).items()
+        if plain_name(name) not in INDEX_NAMES or name in ("", "#")
+    }
+    names = list(columns)
+    by_key = recognized(columns)
+    if not {"x", "y"} & set(by_key) and len(names) > 2 and _numbers(names[1:]) is not None:
+        return _from_matrix(path, columns)
+    columns = {name: c for name, c in columns.items() if plain_name(name) not in INDEX_NAMES}
+    if not {"x", "y"} <= set(by_key):
+        by_key = dict(zip(("x", "y"), columns, strict=False)) | by_key
+    others = [name for name in columns if name not in (by_key.get("x"), by_key.get("y"))]
+    if not others or len(by_key) < 2:
+        raise ValueError(
+            f"a map must have columns x, y and its values, got {listed(columns)} in "
+            f"{str(path)!r}; name them so in the first line"
+        )
+    axes, channels = None, _numbers(others)
+    if "value" in by_key or len(others) == 1:
+        values = columns[by_key.get("value", others[0])]
+    elif channels is not None:
+        values = np.column_stack([columns[name] for name in others])
+        axes = FrameAxes(channels, np.zeros(1), "channel")
+    else:
+        raise ValueError(
+            f"a map must tell which column holds its values, got {listed(others)} beside x and y "
+            f"in {str(path)!r}; name it value, or name the channels of spectra by their positions"
+        )
+    units = [unit_of_name(by_key[key]) for key in ("x", "y")]
+    return MapFile(path.stem, columns[by_key["x"]], columns[by_key["y"]], values, axes, *units)
+
+
+def _from_matrix(path: Path, columns: Mapping[str, NDArray[Any]]) -> MapFile:
+    """Read a table whose first row is x and whose first column is y."""
+    names = list(columns)
+    x, y = np.meshgrid(np.array(_numbers(names[1:])), columns[names[0]])
+    values = np.column_stack([columns[name] for name in names[1:]])
+    return MapFile(path.stem, x, y, values, None, None)
+
+
+def _from_npy(path: Path) -> MapFile:
+    values = _load(path)
+    if values.dtype.names:
+        fields = recognized({name: values[name] for name in values.dtype.names})
+        if len(fields) == 3:
+            x, y, value = (values[fields[key]] for key in ("x", "y", "value"))
+            return MapFile(path.stem, x, y, value, None, None)
+        raise ValueError(
+            f"an .npy of points must have fields x, y and value, got {listed(values.dtype.names)} "
+            f"in {str(path)!r}; name them so"
+        )
+    beside = [path.with_name(f"{path.stem}_{axis}.npy") for axis in "xy"]
+    if missing := [other.name for other in beside if not other.exists()]:
+        raise ValueError(
+            f"a map in .npy must have its axes beside it, got {path.name} of shape {values.shape} "
+            f"without {' and '.join(missing)}; save these, or all three with "
+            "numpy.savez(file, x=…, y=…, map=…)"
+        )
+    x, y = (_load(other) for other in beside)
+    return _placed(path, x, y, values, None, [None, None])
+
+
+def _load(path: Path) -> NDArray[Any]:
+    if not path.exists():
+        raise FileNotFoundError(f"a map must exist, got {str(path)!r}; check the path")
+    try:
+        array: NDArray[Any] = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise ValueError(
+            f"a map in .npy must be a whole array of numbers, got {str(path)!r} "
+            f"({str(error)[:60]}); save it anew with numpy.save"
+        ) from error
+    return array
+
+
+def _from_hdf5(path: Path) -> MapFile:
+    if not path.exists():
+        raise FileNotFoundError(f"a map must exist, got {str(path)!r}; check the path")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise ValueError(
+            f"a map must be whole HDF5, got {str(path)!r} ({str(error)[:60]}); copy it anew, or "
+            "wait until its writer has closed it"
+        ) from error
+    with file:
+        groups: list[h5py.Group] = [file]
+        shapes: dict[str, tuple[int, ...]] = {}
+
+        def note(name: str, member: Any) -> bool | None:
+            if isinstance(member, h5py.Group):
+                groups.append(member)
+            else:
+                shapes[name] = member.shape
+            return True if len(shapes) > MAX_DATASETS else None
+
+        file.visititems(note)
+        found = [(g, keys) for g in groups if (keys := _data_of(g)) is not None]
+        if len(found) > 1 and (default := str(file.attrs.get("default", ""))):
+            found = [f for f in found if default in f[0].name.split("/")] or found
+        if len(found) != 1:
+            there = listed(f"{name} {shape}" for name, shape in shapes.items())
+            which = [group.name for group, _ in found]
+            raise ValueError(
+                f"a map in HDF5 must be one NXdata with axes, or one group of x, y and map or "
+                f"patterns, got {listed(which)} in {str(path)!r} with {there}; name the datasets "
+                "so, or keep one map in a file"
+            )
+        group, (signal, x, y, channels) = found[0]
+        units = [_text(group[key].attrs.get("units")) for key in (x, y)]
+        axes = None
+        if channels:
+            unit = _text(group[channels].attrs.get("units")) or "channel"
+            axes = FrameAxes(np.asarray(group[channels][()], float), np.zeros(1), unit)
+        return _placed(path, group[x][()], group[y][()], group[signal][()], axes, units)
+
+
+def _data_of(group: h5py.Group) -> tuple[str, str, str, str] | None:
+    """Return the names of signal, x, y and channels (or "") in a group; None where it has none."""
+    members = {name for name in group if isinstance(group.get(name), h5py.Dataset)}
+    signal, axes = _text(group.attrs.get("signal")), group.attrs.get("axes")
+    if signal is not None and signal in members and axes is not None:
+        names = [_text(name) or "" for name in np.atleast_1d(axes)]
+        rank = group[signal].ndim
+        if all(name in members for name in names[:2]) and len(names) >= 2:
+            channels = names[2] if len(names) == rank == 3 and names[2] in members else ""
+            return signal, names[1], names[0], channels
+    plain = {name.lower(): name for name in members}
+    signals = [plain[name] for name in SIGNALS if name in plain]
+    if {"x", "y"} <= set(plain) and signals:
+        rank = group[signals[0]].ndim - max(group[plain["x"]].ndim, 1)
+        channels = plain.get("axis", plain.get("energy", "")) if rank >= 1 else ""
+        return signals[0], plain["x"], plain["y"], channels
+    return None
+
+
+def _placed(
+    path: Path,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    values: NDArray[Any],
+    axes: FrameAxes | None,
+    units: list[str | None],
+) -> MapFile:
+    """Return values with x and y of each: in their shape, or one position of each row and column.
+
+    Axes may be in the order of the array's dimensions, (n_y, n_x), or the other way round.
+    """
+    for name, array in (("x", x), ("y", y), ("the values", values)):
+        check_real(name, array, path)
+    if x.shape != y.shape or x.shape != values.shape[: x.ndim]:
+        if x.ndim == y.ndim == 1 and values.shape[:2] == (len(y), len(x)):
+            x, y = np.meshgrid(x, y)
+        elif x.ndim == y.ndim == 1 and values.shape[:2] == (len(x), len(y)):
+            x, y = np.meshgrid(x, y, indexing="ij")
+        else:
+            raise ValueError(
+                f"a map must have a position in x and y for each of its values, got x {x.shape}, "
+                f"y {y.shape} and values {values.shape} in {str(path)!r}; give the axes, (n_x,) "
+                "and (n_y,), or both for every point"
+            )
+    elif x.ndim == 1 and values.ndim >= 2 and values.shape[1] == len(x) and axes is None:
+        x, y = np.meshgrid(x, y)  # a square grid with its axes
+    return MapFile(path.stem, x, y, values, axes, *units)
+
+
+def _numbers(names: list[str]) -> NDArray[np.float64] | None:
+    try:
+        return np.array([float(name) for name in names])
+    except ValueError:
+        return None
+
+
+def _text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return value.decode() if isinstance(value, bytes) else str(value)
