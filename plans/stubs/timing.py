@@ -6,6 +6,7 @@ What is wrong with the counts themselves is told by `bl_steer.runs.points`.
 from __future__ import annotations
 
 import math
+import re
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -23,7 +24,7 @@ IN_A_ROW = 3
 """Events with readings from before their exposures that are no accident."""
 CONSTANT = 8
 """Events with one number, to the bit, that are no accident."""
-COUNTERS = ("array_counter", "image_counter", "frame_number", "unique_id", "uniqueid")
+NUMBER = re.compile(r"((array|images?|frames?)_(counter|number|id)|unique_?id)$", re.IGNORECASE)
 """What the data keys of frame numbers end in."""
 
 
@@ -107,7 +108,7 @@ class Timing:
         told = [
             f"frame number {key} = {data[key]} is that of the frame before"
             for key in keys
-            if key.lower().endswith(COUNTERS) and last.get(key, (None,))[0] == data[key]
+            if NUMBER.search(key) and last.get(key, (None,))[0] == data[key]
         ]
         if not newest or newest not in last:
             return told
