@@ -72,7 +72,7 @@ def axes_of(axes: Any) -> list[Any]:
                 f"an axis must be a movable device, with set and name, got {axis!r}; give the "
                 "motor itself"
             )
-    if len({id(axis) for axis in listed}) < len(listed):
+    if len({_identity(axis) for axis in listed}) < len(listed):
         raise TypeError(
             f"axes must be different devices, got {', '.join(axis.name for axis in listed)}; name "
             "each once"
@@ -305,3 +305,12 @@ def _listed(axes: Any) -> list[Any]:
     if isinstance(axes, Iterable):
         return list(axes)
     return [getattr(axes, name) for name in AXIS_NAMES if hasattr(axes, name)]
+
+
+def _identity(axis: Any) -> Any:
+    """Return what an axis is moved by: the name of its process variable, or the object itself."""
+    for name in ("user_setpoint", "setpoint"):
+        pv = getattr(getattr(axis, name, None), "setpoint_pvname", None)
+        if pv:
+            return str(pv)
+    return id(axis)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 from bluesky import RunEngine
-from ophyd.sim import SynAxis, SynSignal
+from ophyd import EpicsMotor
+from ophyd.sim import SynAxis, SynSignal, make_fake_device
 
 from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
@@ -91,3 +92,9 @@ def test_the_scan_of_a_point_turns_no_axis(
         with pytest.raises(ValueError, match="other circles than the axes, got mx for both; name"):
             RE(find_hotspot(counter, axes, grid=GRID, per_point=scan))
     assert not documents.all
+
+
+def test_two_objects_of_one_motor_are_one_axis(counter: Any) -> None:
+    motor = make_fake_device(EpicsMotor)
+    with pytest.raises(TypeError, match="axes must be different devices, got a, b; name each"):
+        list(find_hotspot(counter, [motor("BL:SX", name="a"), motor("BL:SX", name="b")]))
