@@ -136,7 +136,7 @@ def test_the_command_line_segments_as_the_notebook_does(
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
 
 
-def test_what_holds_no_texture_has_no_interval_at_any_door(
+def test_what_cannot_be_judged_has_no_interval_at_any_door(
     served: Callable[[str, Sequence[Path], dict[str, Any]], AnalysisResult],
     expect_same: Callable[[AnalysisResult, AnalysisResult], None],
     tmp_path: Path,
@@ -158,10 +158,11 @@ def test_what_holds_no_texture_has_no_interval_at_any_door(
     for sentence in (
         "field_001: labels.png holds the grey levels 0, 1, 2 alone, as a label map does",
         "field_002: blank.png holds the grey level 128 in every pixel",
+        "the network is in doubt about field_000: noise.png: its mean uncertainty is",
     ):
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
     low = direct.tables["fractions"]["fraction_low"].reshape(3, -1)
-    assert np.isnan(low).all(axis=1).tolist() == [False, True, True]
+    assert np.isnan(low).all(axis=1).tolist() == [True, True, True]
     assert report["sample"]["fraction_low"] == report["sample"]["fraction_high"] == [None] * 3
     assert sum(report["sample"]["fraction"]) == pytest.approx(1)
 

@@ -22,6 +22,8 @@ from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
     count_compared,
+    doubt_warnings,
+    doubtful,
     texture_warnings,
     textureless,
     warnings_for,
@@ -135,9 +137,17 @@ class SegmentMicrographs:
                 progress=_after(sum(steps[:number]), total, progress),
             )
         labels = {name: result.labels for name, result in results.items()}
+        uncertainty = {
+            field.name: (results[field.name].mean_uncertainty, field.image.size**0.5)
+            for field in fields
+            if field.name not in flat
+        }
+        doubts = doubtful(model, uncertainty)
+        titles = {field.name: field.title for field in fields}
+        worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
         metadata = _shared(fields, params.pixel_size_nm)
         return AnalysisResult(
-            tables=tables_for(model, labels, flat),
+            tables=tables_for(model, labels, {*flat, *doubts}),
             arrays=_arrays(results, params.keep_probability),
             provenance=provenance_for(model, params, inputs, began),
             figures={
@@ -149,6 +159,11 @@ class SegmentMicrographs:
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
                 *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
                 *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
+                *doubt_warnings(
+                    model,
+                    {titles[name]: value for name, value in doubts.items()},
+                    next((f.image for f in fields if f.name == worst), None),
+                ),
                 *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
             ),
         )
@@ -226,7 +241,7 @@ def tables_for(
     Parameters
     ----------
     labels : label map (H, W) of each field; they may be read one after another
-    flat : the fields that hold no texture to judge
+    flat : the fields that have no interval: without texture, or of which the network is in doubt
     """
     sd = model.card.get("fraction_error_sd")
     shares = segmentation.phase_fractions(

@@ -15,12 +15,25 @@ from bl_steer.analysis import segmentation
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Progress
 
-__all__ = ["bar_warnings", "count_compared", "texture_warnings", "textureless", "warnings_for"]
+__all__ = [
+    "bar_warnings",
+    "count_compared",
+    "doubt_warnings",
+    "doubtful",
+    "texture_warnings",
+    "textureless",
+    "warnings_for",
+]
 
 BAR_SHARES = (0.02, 0.25)
 """Of the image's height, for a data bar."""
 BAR_ROW, BAR_WHOLE = 0.6, 0.75
 """Least share of one grey level in each row of a data bar, and of two in the whole of it."""
+NEGATIVE = 0.7
+"""Mean uncertainty of an image's negative beside its own, from which it is told to look inverted:
+of 8 unseen specimens the negatives had 2 to 6 times that of the images."""
+NEGATIVE_PX = 256
+"""Edge of the part of an image that is compared with its negative."""
 LISTED = 3
 """Fields that are named; the others are counted."""
 
@@ -88,6 +101,74 @@ def _bar_rows(image: NDArray[Any]) -> int:
     whole = np.sort(counts[:rows].sum(axis=0))[-2:].sum()
     is_bar = least <= rows <= most and whole >= BAR_WHOLE * rows * levels.shape[1]
     return rows if is_bar else 0
+
+
+def doubtful(
+    model: segmentation.SegmentationModel, uncertainty: Mapping[str, tuple[float, float]]
+) -> dict[str, float]:
+    """Return the fields of which the network is less sure than of any that it was validated with.
+
+    Parameters
+    ----------
+    uncertainty : mean over the pixels of each field, and the root of its area, px: of a small field
+        a network is less sure
+
+    Returns
+    -------
+    fields : how many times its limit the uncertainty of each is, the largest first; none where the
+        model was saved without the uncertainty of its held-out pairs
+    """
+    known = model.card.get("uncertainty")
+    if known is None:
+        return {}
+    # The fewer were held out, the less is the largest of them the largest there is.
+    margin = 1.5 + 1 / known["count"]
+    sizes = np.log(known["edge_px"])
+    beyond = {
+        name: value / (margin * float(np.interp(np.log(edge_px), sizes, known["largest"])))
+        for name, (value, edge_px) in uncertainty.items()
+    }
+    return dict(sorted(((n, r) for n, r in beyond.items() if r > 1), key=lambda item: -item[1]))
+
+
+def doubt_warnings(
+    model: segmentation.SegmentationModel,
+    fields: Mapping[str, float],
+    image: NDArray[Any] | None,
+) -> Iterator[str]:
+    """Say which fields the network is in doubt about, and whether their negative is clearer to it.
+
+    Parameters
+    ----------
+    fields : of `doubtful`, by the names under which the user knows them
+    image : the field (H, W) of the largest uncertainty, in doubt or not; None where there is none
+    """
+    if fields:
+        names = list(fields)
+        more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
+        yield (
+            f"the network is in doubt about {', '.join(names[:LISTED])}{more}: its mean "
+            f"uncertainty is {fields[names[0]]:.1f} times the limit that the "
+            f"{model.card['uncertainty']['count']} held out in training give for that size, and "
+            "there is no interval; other conditions, or what was not trained, may be the cause: "
+            "look at the label maps"
+        )
+    if image is None:
+        return
+    rows, columns = (
+        slice(max(0, (edge - NEGATIVE_PX) // 2), max(0, (edge - NEGATIVE_PX) // 2) + NEGATIVE_PX)
+        for edge in image.shape
+    )
+    part = np.asarray(image[rows, columns], np.float64)
+    own, negative = (
+        segmentation.segment(model, grey, keep_probability=False).mean_uncertainty
+        for grey in (part, -part)
+    )
+    if negative < NEGATIVE * own:
+        yield (
+            f"the network is surer of the negative (mean uncertainty {negative:.2g} for "
+            f"{own:.2g}): bright and dark may be exchanged; invert the image, and compare"
+        )
 
 
 def count_compared(model: segmentation.SegmentationModel, n_fields: int) -> int:

@@ -24,6 +24,8 @@ from bl_steer.analysis.segmentation.analysis import (
 )
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
+    doubt_warnings,
+    doubtful,
     texture_warnings,
     textureless,
     warnings_for,
@@ -220,10 +222,15 @@ def _result_of_stack(
     planes = StoredPlanes({"": stack})
     flat = textureless(planes.items())
     textured = [name for name in planes if name not in flat]
+    doubts_of = StoredPlanes({"": open_zarr(target, "uncertainty")})
+    edge_px = (stack.shape[1] * stack.shape[2]) ** 0.5
+    uncertainty = {n: (float(doubts_of[n].mean(dtype=np.float64)), edge_px) for n in textured}
+    doubts = doubtful(model, uncertainty)
+    worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
     # A dozen at most: they fit into memory.
     compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
     return AnalysisResult(
-        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), flat),
+        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), {*flat, *doubts}),
         arrays=StoredPlanes(
             {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
         ),
@@ -233,6 +240,7 @@ def _result_of_stack(
         warnings=(
             *bar_warnings((name, planes[name]) for name in textured),
             *texture_warnings(flat),
+            *doubt_warnings(model, doubts, None if worst is None else planes[worst]),
             *warnings_for(model, compared, metadata),
         ),
     )

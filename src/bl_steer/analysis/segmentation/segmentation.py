@@ -45,6 +45,11 @@ class Segmentation:
     uncertainty: NDArray[np.float16]
     expected: NDArray[np.float64]
 
+    @property
+    def mean_uncertainty(self) -> float:
+        """Mean of the uncertainty over the pixels."""
+        return float(self.uncertainty.mean(dtype=np.float64))
+
 
 def segment(
     model: SegmentationModel,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.acquisition import Acquisition
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
@@ -25,7 +26,10 @@ from bl_steer.files.atomic import alone_in, made_folder
 from bl_steer.protocols import Progress
 from bl_steer.single_thread import single_thread
 
-__all__ = ["evaluate_model", "score_to_dict", "train_model"]
+__all__ = ["evaluate_model", "score_to_dict", "train_model", "uncertainty_of"]
+
+SMALLEST_PX = 64
+"""Edge of the smallest windows of which the uncertainty is learnt."""
 
 WORTH = 0.001
 """Gain in intersection over union for which shading is removed, at the cost of a first pass."""
@@ -114,6 +118,33 @@ def _trained(
     return _with_card(model, data, training)
 
 
+def uncertainty_of(model: SegmentationModel, fields: Sequence[LabelledField]) -> dict[str, Any]:
+    """Return the largest mean uncertainty of fields, and of windows cut from them, by their size.
+
+    Returns
+    -------
+    known : ``edge_px``, root of the area, increasing; ``largest`` at each; ``count`` of the fields
+    """
+    largest: dict[float, float] = {}
+    for labelled in fields:
+        for window in _windows(labelled.image):
+            edge = window.size**0.5
+            value = segment(model, window, keep_probability=False).mean_uncertainty
+            largest[edge] = max(value, largest.get(edge, 0.0))
+    edges = sorted(largest)
+    return {"edge_px": edges, "largest": [largest[edge] for edge in edges], "count": len(fields)}
+
+
+def _windows(image: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Yield an image, and its corners with half the edge, a quarter, …, down to `SMALLEST_PX`."""
+    yield image
+    height, width = image.shape
+    while min(height := height // 2, width := width // 2) >= SMALLEST_PX:
+        for rows in (slice(height), slice(-height, None)):
+            for columns in (slice(width), slice(-width, None)):
+                yield image[rows, columns]
+
+
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
@@ -135,6 +166,7 @@ def _with_card(
         "validation": score_to_dict(validation, names),
         "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,
         "fraction_error_sd": np.sqrt((validation.fraction_bias**2).mean(axis=0)).tolist(),
+        "uncertainty": uncertainty_of(model, [*data.validation, *data.test]),
         "conditions": Acquisition.of(
             [labelled.image for labelled in data.train],
             [labelled.metadata for labelled in data.train],

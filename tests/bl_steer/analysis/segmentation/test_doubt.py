@@ -1,0 +1,53 @@
+"""Micrographs that the shipped network cannot judge are named, those like its training are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bl_steer.analysis import find_analysis, make_params
+from bl_steer.protocols import AnalysisResult, Inputs
+from simulators.electron.micrographs import DEFAULT, field
+
+ANALYSIS = find_analysis("segment")
+
+
+def segmented(*images: NDArray[Any]) -> AnalysisResult:
+    fields = {f"field_{n:03d}": image for n, image in enumerate(images)}
+    return ANALYSIS.run(Inputs(fields, {"pixel_size_nm": 10.0}), make_params(ANALYSIS))
+
+
+def said(result: AnalysisResult, words: str) -> bool:
+    return any(words in warning for warning in result.warnings)
+
+
+@pytest.mark.parametrize("edge", [96, 160, 256])
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_unseen_specimens_like_those_of_the_training_are_no_doubt(family: str, edge: int) -> None:
+    result = segmented(*(field(family, seed, shape=(edge, edge)).image for seed in range(610, 614)))
+    assert not said(result, "in doubt")
+    assert not said(result, "negative")
+    assert np.isfinite(result.tables["fractions"]["fraction_low"]).all()
+
+
+@pytest.mark.parametrize("change", [{"dwell_us": 0.3}, {"accelerating_voltage_kV": 20.0}])
+def test_other_conditions_are_doubt_and_have_no_interval(change: dict[str, float]) -> None:
+    known = field("grains", 620).image
+    other = field("grains", 621, conditions=replace(DEFAULT, **change)).image
+    result = segmented(known, other)
+    assert said(result, "in doubt about field_001: its mean uncertainty is")
+    low = result.tables["fractions"]["fraction_low"].reshape(2, -1)
+    assert np.isnan(low).all(axis=1).tolist() == [False, True]
+    assert np.isnan(result.tables["sample"]["fraction_low"]).all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
+    image = field(family, 630, shape=(256, 256)).image
+    assert said(segmented((255 - image).astype(dtype)), "bright and dark may be exchanged")
+    assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
