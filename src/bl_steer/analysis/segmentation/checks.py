@@ -148,7 +148,7 @@ def doubt_warnings(
         more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
         yield (
             f"the network is in doubt about {', '.join(names[:LISTED])}{more}: its mean "
-            f"uncertainty is {fields[names[0]]:.1f} times the limit that the "
+            f"uncertainty is {fields[names[0]]:.2f} times the limit that the "
             f"{model.card['uncertainty']['count']} held out in training give for that size, and "
             "there is no interval; other conditions, or what was not trained, may be the cause: "
             "look at the label maps"
