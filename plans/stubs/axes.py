@@ -308,9 +308,7 @@ def _listed(axes: Any) -> list[Any]:
 
 
 def _identity(axis: Any) -> Any:
-    """Return what an axis is moved by: the name of its process variable, or the object itself."""
-    for name in ("user_setpoint", "setpoint"):
-        pv = getattr(getattr(axis, name, None), "setpoint_pvname", None)
-        if pv:
-            return str(pv)
-    return id(axis)
+    """Return what an axis is moved by: its motor record or process variable, or the object."""
+    if hasattr(axis, "user_setpoint"):
+        return getattr(axis, "prefix", "") or id(axis)
+    return getattr(getattr(axis, "setpoint", None), "setpoint_pvname", "") or id(axis)
