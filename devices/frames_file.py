@@ -124,7 +124,9 @@ class FramesFile:
     def write(self, frames: NDArray[Any]) -> None:
         """Store the frames of the point at hand, shape (n_frames, H, W).
 
-        A point that the RunEngine repeats after a pause overwrites its own, undocumented, frames.
+        Those of several points, taken in one series, may come together, shape (n·n_frames, H, W):
+        the documents tell of one after the other. A point that the RunEngine repeats after a pause
+        overwrites its own, undocumented, frames.
 
         Raises
         ------
@@ -133,8 +135,9 @@ class FramesFile:
         """
         try:
             self._check_room(frames.nbytes)
-            self._dataset.resize(self.n_documented + 1, axis=0)
-            self._dataset[self.n_documented] = frames
+            points = frames.reshape(-1, *self._dataset.shape[1:])
+            self._dataset.resize(self.n_documented + len(points), axis=0)
+            self._dataset[self.n_documented :] = points
             self._dataset.flush()
         except (OSError, RuntimeError) as error:
             # HDF5 2.0 crashes the process after a file that cannot be closed: drop what is unsaved.

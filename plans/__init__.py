@@ -1,14 +1,17 @@
 """The experiments, as Bluesky plans: they know messages and protocols, not models."""
 
 from plans.find_hotspot import Hotspot, find_hotspot
+from plans.fly_map import FlownMap, fly_map
 from plans.map_sample import map_sample
 from plans.slice_and_view import SlicesTaken, slice_and_view
 from plans.take_micrographs import take_micrographs
 
 __all__ = [
+    "FlownMap",
     "Hotspot",
     "SlicesTaken",
     "find_hotspot",
+    "fly_map",
     "map_sample",
     "slice_and_view",
     "take_micrographs",

@@ -162,6 +162,8 @@ def map_sample(
                         invalid = 0
                         break
                     invalid += 1
+                if result is not None and hasattr(reader.per_point, "keep"):
+                    reader.per_point.keep(position, result)
                 if result is not None and not earlier:
                     where = dict(zip(grid.names, position, strict=True))
                     # A point that stays dead is left out; the next one may be better.

@@ -89,14 +89,24 @@ def go_round(
 
 
 def within_bounds(
-    stub: MsgGenerator[Any], space: Space, axes: Sequence[Any], position: Sequence[float]
+    stub: MsgGenerator[Any],
+    space: Space,
+    axes: Sequence[Any],
+    position: Sequence[float],
+    *,
+    beyond: Any = 0.0,
 ) -> MsgGenerator[None]:
-    """Go past the zones, then let the stub of a point go on within them and the bounds."""
+    """Go past the zones, then let the stub of a point go on within them and the bounds.
+
+    Parameters
+    ----------
+    beyond : how far the stub may go beyond the bounds, on all axes or on each
+    """
     start: dict[Any, float | None] = {}
     if space.forbidden:
         yield from go_round(space, axes, position, to_the_end=False)
         start = dict(zip(axes, (yield from _where_are(axes)), strict=True))
-    yield from guarded(stub, space, axes, start)
+    yield from guarded(stub, space, axes, start, beyond=beyond)
 
 
 def where_is(axis: Any) -> MsgGenerator[float | None]:
@@ -116,7 +126,12 @@ def _where_are(axes: Sequence[Any]) -> MsgGenerator[list[float | None]]:
 
 
 def guarded(
-    plan: MsgGenerator[Any], space: Space, axes: Sequence[Any], start: Mapping[Any, float | None]
+    plan: MsgGenerator[Any],
+    space: Space,
+    axes: Sequence[Any],
+    start: Mapping[Any, float | None],
+    *,
+    beyond: Any = 0.0,
 ) -> MsgGenerator[Any]:
     """Refuse each move of the axes that a plan wants beyond the bounds or through a zone.
 
@@ -124,6 +139,7 @@ def guarded(
     ----------
     plan : of a user's own, that measures a point
     start : where the axes are, None where they do not tell
+    beyond : how far it may go beyond the bounds
 
     Raises
     ------
@@ -131,7 +147,7 @@ def guarded(
         Into the plan, before the move.
     """
     low, high = space.bounds
-    slack = SLACK * (high - low)
+    slack = SLACK * (high - low) + beyond
     column = {axis: i for i, axis in enumerate(axes)}
     # The box in which the axes are: from where they were to where they have been sent since.
     first = [start.get(axis) for axis in axes]

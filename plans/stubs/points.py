@@ -187,6 +187,13 @@ class PointReader:
             self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
         )
         rules = rules_of(resumes)
+        self._readout = Readout(
+            field=self.field,
+            monitor=self._monitor_key,
+            valid=f"{self.detector.name}_valid",
+            angles=angle_key_of(self.per_point),
+            setting=SETTING if hasattr(self.per_point, "scans") else None,
+        )
         self._points = Points(
             self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
@@ -208,8 +215,8 @@ class PointReader:
                 **self.reductions.to_dict(),
                 "source": source,
                 "per_point": described(self.per_point),
-                "angle_key": angle_key_of(self.per_point),
-                **({"setting_key": SETTING} if hasattr(self.per_point, "scans") else {}),
+                "angle_key": self._readout.angles,
+                **({} if self._readout.setting is None else {"setting_key": SETTING}),
                 "monitor": None if self.monitor is None else self.monitor.name,
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
@@ -220,7 +227,6 @@ class PointReader:
             "versions": versions(),
             **dict(md or {}),
         }
-        self._readout = Readout.from_start(document)
         return document if resumes is None else taking_over(resumes, document)
 
     def recall(self, run: Run) -> list[PointResult]:
@@ -265,7 +271,8 @@ class PointReader:
         if self.per_point is not expose_at and not hasattr(self.per_point, "several_events"):
             stub = saved_once(stub)
         stub = self.timing.followed(stub)
-        yield from within_bounds(stub, self._space, self.axes, position)
+        beyond = getattr(self.per_point, "beyond", 0.0)
+        yield from within_bounds(stub, self._space, self.axes, position, beyond=beyond)
         self._pending = True
         self._asked = where
 

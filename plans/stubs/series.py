@@ -36,7 +36,7 @@ class Encoder:
         self._samples: list[tuple[float, float]] = []
         self._tokens: list[tuple[Any, int]] = []
         self.begun = math.nan
-        """When the detector was first busy, s since 1970; when it was told to, where it is mute."""
+        """When the detector was busy last, s since 1970; when it was told to, where it is mute."""
 
     def begin(self) -> None:
         """Follow the axis from now on."""
@@ -56,7 +56,7 @@ class Encoder:
         self._samples.append((timestamp, value))
 
     def _start(self, *, value: float, timestamp: float, **_: object) -> None:
-        if value and math.isnan(self.begun):
+        if value:  # the latest: a pause repeats the series
             self.begun = timestamp
 
     def at(self, times: Array) -> Array | None:
@@ -64,6 +64,10 @@ class Encoder:
         if len(self._samples) < 2 or math.isnan(self.begun):
             return None
         stamps, values = np.array(sorted(self._samples)).T
+        since = max(int(np.searchsorted(stamps, self.begun, side="right")) - 1, 0)
+        stamps, values = stamps[since:], values[since:]  # of the latest series
+        if len(stamps) < 2:
+            return None
         spacing = float(np.max(np.diff(stamps)))
         if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
             return None

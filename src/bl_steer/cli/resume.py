@@ -43,6 +43,8 @@ def _resume(arguments: argparse.Namespace) -> Any:
             f"a run to resume must be one of find_hotspot or map_sample, got {broken.uid[:8]} of "
             f"{plan!r}; slices go on with 'bl-steer slice-and-view --resume'"
         )
+    if broken.steering.get("per_point", {}).get("name") == "flown_rows":
+        plan = "fly_map"
     options = {} if arguments.budget is None else {"budget": arguments.budget}
     print_row("resuming", f"{broken.uid[:8]}, {plan}, {broken.n_complete} points measured")
     unfinished = in_flight(broken)

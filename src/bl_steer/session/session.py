@@ -158,6 +158,10 @@ class Session:
         """Return the plan `plans.map_sample` on this session's devices; `resumes` as there."""
         return self._on_grid(plans.map_sample, options)
 
+    def fly_map(self, **options: Any) -> Any:
+        """Return the plan `plans.fly_map` on this session's devices; `resumes` as there."""
+        return self._on_grid(plans.fly_map, options)
+
     def take_micrographs(self, **options: Any) -> Any:
         """Return the plan `plans.take_micrographs` on this session's microscope."""
         sem, stage = self._devices("take_micrographs", "sem", "stage")
@@ -242,6 +246,7 @@ class Session:
             "db": self.db,
             "export": self.export,
             "find_hotspot": self._resuming(plans.find_hotspot),
+            "fly_map": self._resuming(plans.fly_map),
             "list_runs": partial(list_runs, self.store),
             "map_sample": self._resuming(plans.map_sample),
             "np": np,

@@ -34,9 +34,11 @@ SHAPE = 0.12
 """Relative error of a hill's width: none is a Gaussian, nor round."""
 FLOOR = 0.03
 """Ripple of the ground, as a share of the best spot's height."""
-UNSEEN_ODDS = 2.0
-"""Odds of the best spot where nothing was seen over those of as large a part that is known: hills
-keep apart, so next to a known one there is room for fewer. On films with seeds below 100."""
+CALIBRATION = (1.9, 1.5)
+"""Of the share s of a sample on which a hill would be unseen, logit P = 1.9 + 1.5 logit s: by
+search on films with seeds below 100. A large share holds the best spot more often than a spot drawn
+at random would be there, as known hills leave no room for others next to them; what is left of it
+in the end, in crumbs, holds it less often."""
 MAX_PAIRS = 2_000_000
 """Of cells and measured points; of a larger grid every second, third, … cell is looked at."""
 LADDER = 1.1 ** np.arange(-30, 31)
@@ -88,8 +90,9 @@ class StopRule:
     point was measured darker than that by many of its standard deviations, the hill is not there;
     the weight of the cell is exp(-z²/2) of the point that contradicts it most, with z in units of
     the model's sd there, of what h changes by with 12 % of W, and of 3 % of a. As nobody knows
-    where the best spot lies, `p_hidden` is the mean weight of the cells that were not measured, the
-    share of the sample on which such a hill would be unseen, with its odds doubled (`UNSEEN_ODDS`).
+    where the best spot lies, `p_hidden` begins with the mean weight of the cells that were not
+    measured, the share of the sample on which such a hill would be unseen, and is brought to what
+    was observed with such shares (`CALIBRATION`).
     `p_model` joins the probabilities by the model of places half a width apart or more.
     docs/benchmarks.md shows what was stated beside what came true, on hundreds of films.
     """
@@ -184,7 +187,7 @@ class StopRule:
         with np.errstate(divide="ignore", invalid="ignore"):
             better = ndtr((mean - best - MARGIN * height) / sd)
         return Outlook(
-            p_hidden=_odds(float(weights[within].mean()) if len(within) else 1.0),
+            p_hidden=_calibrated(float(weights[within].mean()) if len(within) else 1.0),
             p_model=self._anywhere(space, np.where(is_open & np.isfinite(better), better, 0.0)),
             weights=weights,
         )
@@ -320,8 +323,12 @@ def _ground(seen: Array, squared: Array) -> Array:
     return np.where(((squared >= 1.0) & (squared <= 4.0)).any(axis=0), near, 0.0)
 
 
-def _odds(share: float) -> float:
-    return UNSEEN_ODDS * share / (1.0 + (UNSEEN_ODDS - 1.0) * share)
+def _calibrated(share: float) -> float:
+    """Return the probability that the best spot is in a share of the sample (Platt scaling)."""
+    if not 0.0 < share < 1.0:
+        return share
+    offset, slope = CALIBRATION
+    return float(1.0 / (1.0 + math.exp(-offset) * (share / (1.0 - share)) ** -slope))
 
 
 def _model(space: Space, seed: int) -> Any:

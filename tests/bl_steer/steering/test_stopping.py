@@ -67,7 +67,7 @@ def test_a_hill_hides_only_where_no_point_would_have_seen_it() -> None:
     assert outlook.weights[SPACE.index_of(35.0, 75.0)] < 0.01
     assert outlook.weights[far] > 0.999
     share = float(np.nanmean(outlook.weights))
-    assert outlook.p_hidden == pytest.approx(2 * share / (1 + share))  # its odds are doubled
+    assert share < outlook.p_hidden < 1.0  # a large share holds the best spot more often
 
 
 def test_narrow_hills_hide_where_wide_ones_cannot() -> None:

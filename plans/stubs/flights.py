@@ -1,0 +1,271 @@
+"""Measure the cells of a row while the stage moves along it: the stub behind `plans.fly_map`.
+
+Its events are those of cells that were measured one by one, each with its own frame and place. A
+circle that turns at each point is in `plans.stubs.per_point`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import bluesky.plan_stubs as bps
+import numpy as np
+from bluesky.preprocessors import finalize_wrapper
+from bluesky.protocols import Triggerable
+from bluesky.utils import FailedStatus, Msg, MsgGenerator
+
+from bl_steer.agents import Space
+from bl_steer.protocols import Array
+from bl_steer.runs import PointResult
+from plans.stubs.axes import check_limits, readback_key
+from plans.stubs.detectors import monitor_key
+from plans.stubs.messages import describe, record
+from plans.stubs.per_point import Position, expose_at, move_to
+from plans.stubs.rows import Row
+from plans.stubs.series import Encoder, frames_signal
+from plans.stubs.timeouts import exposure_s_of
+
+__all__ = ["flown_rows", "kept_exposures"]
+
+
+class flown_rows:
+    """Fly along each row at constant speed, with one frame a cell, and one event for each.
+
+    Parameters
+    ----------
+    positions : shape (n, d), the cells in the order in which they are asked for; those that follow
+        each other along the first axis, evenly, are flown over in one go
+    space : its forbidden zones are not entered, and end a flight
+    axes : movable devices; the first has a ``velocity``
+    monitor : of which each frame gets an equal share of the counts of its flight
+
+    Notes
+    -----
+    The detector takes a series, as many frames as cells, which its ``frames()`` gives afterwards,
+    shape (n_frames, H, W), and stores frame by frame (`devices.AreaDetector`). The place of each
+    frame, in the middle of its exposure, comes from the encoder's time stamps or, where these do
+    not cover the flight, from the speed: ``flight_place`` in the events says which. A flight begins
+    and ends half a step beyond its cells. A pause repeats the row, and no event.
+    """
+
+    several_events: ClassVar[bool] = False
+
+    def __init__(
+        self, positions: Array, space: Space, axes: Sequence[Any], *, monitor: Any = None
+    ) -> None:
+        self.positions = np.asarray(positions, dtype=float)
+        self.space = space
+        self.axes = list(axes)
+        self.monitor = monitor
+        self.results: dict[tuple[float, ...], PointResult] = {}
+        """What each cell gave, by its place."""
+        self._cells: dict[tuple[float, ...], dict[str, dict[str, Any]]] = {}
+        self._flown: list[_Flown] = []
+        self._label = Row("flight")
+        self._number_of = {tuple(p): i for i, p in enumerate(self.positions.tolist())}
+
+    @property
+    def beyond(self) -> Array:
+        """How far the stage goes beyond the cells on each axis, shape (d,)."""
+        steps = np.zeros(len(self.axes))
+        steps[0] = 0.5 * self.space.steps[0] * (1.0 + 1e-9)
+        return steps
+
+    def check(self) -> None:
+        """Refuse flights beyond the axes' limits, and devices that cannot fly."""
+        if not hasattr(self.axes[0], "velocity"):
+            raise ValueError(
+                f"the axis to fly along must have a velocity to set, got {self.axes[0].name} "
+                "without one; use map_sample"
+            )
+        check_limits(self.axes, self.space.bounds + np.outer([-1.0, 1.0], self.beyond))
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the start document says of the flights."""
+        return {"name": type(self).__name__, "axis": self.axes[0].name}
+
+    def prepare(self, detectors: Sequence[Any], run: MsgGenerator[Any]) -> MsgGenerator[Any]:
+        """Run with a detector that stores single frames, and set its number of frames back."""
+        if not hasattr(detectors[0], "frames"):
+            raise ValueError(
+                f"the detector of a flight must give its series by frames(), got "
+                f"{detectors[0].name} without; use map_sample"
+            )
+        number = frames_signal(detectors[0])
+        usual = int(number.get())
+        yield from bps.mv(number, 1)
+        return (yield from finalize_wrapper(run, lambda: bps.mv(number, usual)))
+
+    def keep(self, position: Sequence[float], result: PointResult) -> None:
+        """Take what a cell gave."""
+        self.results[tuple(map(float, position))] = result
+
+    def __call__(self, detectors: Sequence[Any], position: Position) -> MsgGenerator[None]:
+        """Measure one cell: fly along its row, unless that was done for the cell before."""
+        cell = tuple(position.values())
+        if cell not in self._cells:
+            yield from self._fly(detectors, cell)
+        readings = self._cells.pop(cell)
+        for device in self._flown:
+            device.overridden = readings
+        yield from record([*self._flown, self._label], "primary")
+        yield from bps.checkpoint()
+
+    def _fly(self, devices: Sequence[Any], cell: tuple[float, ...]) -> MsgGenerator[None]:
+        row = self._row_from(cell)
+        axis, detector = self.axes[0], devices[0]
+        number, usual_speed = frames_signal(detector), float(axis.velocity.get())
+        along = row[:, 0]
+        # A cell alone, next to a zone, is measured standing still.
+        half = 0.5 * (along[1] - along[0]) if len(row) > 1 else 0.0
+        encoder = Encoder(axis, detector)
+        exposure_s = math.nan
+
+        def measure() -> MsgGenerator[None]:
+            nonlocal exposure_s
+            yield from bps.checkpoint()
+            start = dict(zip(self.axes, row[0].tolist(), strict=True))
+            yield from move_to({**start, axis: float(along[0] - half)})
+            yield from bps.mv(number, len(row))
+            exposure_s = exposure_s_of(detector) / len(row)
+            if half:
+                yield from bps.mv(axis.velocity, abs(2.0 * half) / exposure_s)
+            encoder.begin()
+            try:
+                if half:
+                    yield from bps.abs_set(axis, float(along[-1] + half), group="expose")
+                for device in devices:
+                    if isinstance(device, Triggerable):
+                        yield from bps.trigger(device, group="expose")
+                yield from bps.wait("expose")
+            except FailedStatus as failure:
+                raise failure.__cause__ or failure from None
+            finally:
+                encoder.end()
+
+        def restore() -> MsgGenerator[None]:
+            yield from bps.mv(axis.velocity, usual_speed)
+
+        yield from finalize_wrapper(measure(), restore)
+        yield from bps.checkpoint()  # what was flown is not flown again
+        yield from self._share(devices, row, encoder, exposure_s)
+
+    def _row_from(self, cell: tuple[float, ...]) -> Array:
+        """Return the cells to fly over, from one on, shape (n, d)."""
+        first = self._number_of[cell]
+        last, here = first, self.positions[first]
+        while last + 1 < len(self.positions):
+            step = self.positions[last + 1] - self.positions[last]
+            before = step if last == first else self.positions[last] - self.positions[last - 1]
+            even = step[0] != 0.0 and not step[1:].any() and np.allclose(step, before)
+            ends = here - 0.5 * step, self.positions[last + 1] + 0.5 * step
+            if not even or self.space.zone_within(ends[0].tolist(), ends[1].tolist()):
+                break
+            last += 1
+        return self.positions[first : last + 1]
+
+    def _share(
+        self, devices: Sequence[Any], row: Array, encoder: Encoder, exposure_s: float
+    ) -> MsgGenerator[None]:
+        """Give each cell its part of what the devices read after a flight."""
+        if not self._flown:
+            self._flown = [_Flown(device) for device in devices]
+        for flown in self._flown:
+            flown.reading = (yield Msg("read", flown.device)) or {}
+        frames = np.asarray(devices[0].frames())
+        middle = np.arange(0.5, len(row)) * exposure_s
+        stamps: Array = encoder.begun + middle
+        measured = encoder.at(stamps) if len(row) > 1 else row[:, 0]
+        self._label.value = _Source("speed" if measured is None else "encoder")
+        along = row[:, 0] if measured is None else measured
+        keys: list[str] = []
+        for axis in self.axes:
+            key = readback_key(axis, (yield from describe(axis)))
+            keys.append(key)
+        counted = None
+        if self.monitor is not None:
+            counted = monitor_key(self.monitor, (yield from describe(self.monitor)))
+        name = devices[0].name
+        for i, place in enumerate(row):
+            values = {f"{name}_total": float(frames[i].sum())}
+            values[f"{name}_valid"] = int(np.isfinite(frames[i]).all())
+            values |= dict(zip(keys, [float(along[i]), *map(float, place[1:])], strict=True))
+            for key, wanted in zip(keys, place, strict=True):
+                values[f"{key}_user_setpoint"] = float(wanted)
+            if counted is not None:
+                values[counted] = _of(self._flown, counted) / len(row)
+            self._cells[tuple(place.tolist())] = {
+                key: {"value": value, "timestamp": float(stamps[i])}
+                for key, value in values.items()
+            }
+
+
+class kept_exposures:
+    """`expose_at`, which keeps what each point gave in `results`."""
+
+    several_events: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.results: dict[tuple[float, ...], PointResult] = {}
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the start document says: no more than of `expose_at`."""
+        return {"name": "expose_at"}
+
+    def keep(self, position: Sequence[float], result: PointResult) -> None:
+        """Take what a point gave."""
+        self.results[tuple(map(float, position))] = result
+
+    def __call__(self, detectors: Sequence[Any], position: Position) -> MsgGenerator[Any]:
+        """Measure one point."""
+        return (yield from expose_at(detectors, position))
+
+
+@dataclass(frozen=True)
+class _Source:
+    flight_place: str
+
+
+class _Flown:
+    """A device as it was when a frame of a flight was taken: its reading, with parts overridden."""
+
+    parent: ClassVar[None] = None
+
+    def __init__(self, device: Any) -> None:
+        self.device = device
+        self.name = device.name
+        self.hints = getattr(device, "hints", {})
+        self.reading: Mapping[str, dict[str, Any]] = {}
+        self.overridden: Mapping[str, dict[str, Any]] = {}
+        if hasattr(device, "collect_asset_docs"):
+            self.collect_asset_docs = self._asset_docs
+
+    def read(self) -> dict[str, Any]:
+        """Return the reading of the frame."""
+        return {key: self.overridden.get(key, value) for key, value in self.reading.items()}
+
+    def describe(self) -> Any:
+        """Describe as the device does."""
+        return self.device.describe()
+
+    def read_configuration(self) -> Any:
+        """Return the device's configuration, of one frame."""
+        configuration = self.device.read_configuration()
+        number = f"{self.name}_n_frames"
+        if isinstance(configuration, dict) and number in configuration:
+            configuration[number] = {**configuration[number], "value": 1}
+        return configuration
+
+    def describe_configuration(self) -> Any:
+        """Describe it as the device does."""
+        return self.device.describe_configuration()
+
+    def _asset_docs(self, index: int | None = None) -> Iterator[Any]:
+        return iter(self.device.collect_asset_docs(index))
+
+
+def _of(flown: Sequence[_Flown], key: str) -> float:
+    return next(float(d.reading[key]["value"]) for d in flown if key in d.reading)
