@@ -56,10 +56,11 @@ def _weights(folder: Path, manifest: Manifest) -> dict[str, Any]:
         "format": weights.format,
         "is_code": weights.is_code,
         "bytes": path.stat().st_size,
+        "names": [],
     }
     if path.stat().st_size > LARGEST_READ:
         return {**about, "names": ["too large to be read"]}
-    if weights.format == "pickle":
+    if weights.format in ("pickle", "joblib"):
         return {**about, "names": _pickle_names(path.read_bytes())}
     if weights.format == "skops":
         return {**about, "names": _skops_names(path), "trusted": list(weights.trusted_types)}
