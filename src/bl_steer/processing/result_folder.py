@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from bl_steer.protocols import AnalysisResult, Progress, Table
 __all__ = ["write_result", "write_table"]
 
 DPI = 130
+
+_FORMULA = re.compile(r"[=@\t\r]|[-+](?![\d\s.,]*$)")
 
 
 def write_result(
@@ -64,12 +67,26 @@ def _written(result: AnalysisResult, folder: Path) -> Iterator[Path]:
 
 
 def write_table(table: Table, path: Path) -> Path:
-    """Write a table as CSV and return its path."""
+    """Write a table as CSV and return its path.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
     with draft_of(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(table)
-        writer.writerows(zip(*(column.tolist() for column in table.values()), strict=True))
+        writer.writerow([_guarded(name) for name in table])
+        columns = ([_guarded(cell) for cell in column.tolist()] for column in table.values())
+        writer.writerows(zip(*columns, strict=True))
     return path
+
+
+def _guarded(cell: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula; numbers as they are.
+
+    >>> [_guarded(cell) for cell in ("=A1", "-cmd|' /C calc'!A0", "-4 2 0", -1.5)]
+    ["'=A1", "'-cmd|' /C calc'!A0", '-4 2 0', -1.5]
+    """
+    is_formula = isinstance(cell, str) and _FORMULA.match(cell)
+    return f"'{cell}" if is_formula else cell
 
 
 def _write_array(array: NDArray[Any], stem: Path) -> Path:
