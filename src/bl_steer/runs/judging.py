@@ -17,7 +17,7 @@ from bl_steer.runs.pixels import absent_in
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import UNSOUND, Exposure, NoNumberError, Readout
 
-__all__ = ["counts_of", "judge_points", "judge_sums", "patterns_of", "usable"]
+__all__ = ["counts_of", "judge_points", "judge_sums", "patterns_of", "usable", "variances_of"]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
@@ -93,6 +93,27 @@ def patterns_of(results: Sequence[PointResult]) -> Array:
     n_pixels = max((len(pattern) for pattern in patterns if pattern is not None), default=0)
     rows = [np.full(n_pixels, np.nan) if pattern is None else pattern for pattern in patterns]
     return np.array(rows).reshape(len(rows), n_pixels)
+
+
+def variances_of(results: Sequence[PointResult]) -> Array | None:
+    """Return the variances of the patterns of points, as `patterns_of` has these.
+
+    None where a reduction did not tell them, and of counts, whose variance they are themselves.
+    """
+    rows: list[Array | None] = []
+    are_counts = True
+    for result, good in zip(results, usable(results), strict=True):
+        if not good or result.pattern is None:
+            rows.append(None)
+            continue
+        if result.variance is None:
+            return None
+        are_counts &= np.array_equal(result.variance, result.pattern, equal_nan=True)
+        rows.append(result.variance)
+    n_pixels = max((len(row) for row in rows if row is not None), default=0)
+    if are_counts:
+        return None
+    return np.array([np.full(n_pixels, np.nan) if row is None else row for row in rows])
 
 
 def counts_of(frames: Any, events_of: Sequence[NDArray[np.int_]]) -> Array:

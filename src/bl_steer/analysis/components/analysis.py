@@ -15,7 +15,11 @@ from pydantic import BaseModel
 from bl_steer import runs
 from bl_steer.analysis import components
 from bl_steer.analysis.components.params import ComponentParams
-from bl_steer.analysis.components.readings import lone_channels, what_is_no_count
+from bl_steer.analysis.components.readings import (
+    lone_channels,
+    variance_of_run,
+    what_is_no_count,
+)
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
@@ -66,7 +70,9 @@ class MapComponents:
         x, y = runs.plane_of(run)
         patterns = run.patterns()
         usable = np.isfinite(patterns).any(axis=1)
+        known = variance_of_run(run.results(), patterns)
         arrays = {"patterns": patterns[usable], "x": x[usable], "y": y[usable]}
+        arrays |= {name: values[usable] for name, values in known.items()}
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
         unit = str(run.start.get("sample", {}).get("unit", "um"))
@@ -98,7 +104,7 @@ class MapComponents:
         arrays = components.checked_arrays(inputs)
         axes = components.checked_axes(inputs, arrays)
         report(0, STEPS)
-        fit = components.factorise(arrays["patterns"], axes, params)
+        fit = components.factorise(arrays["patterns"], axes, params, arrays.get("variance"))
         report(1, STEPS)
         table = components.component_table(fit, axes, params)
         report(2, STEPS)

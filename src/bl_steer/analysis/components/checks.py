@@ -47,6 +47,11 @@ def checked_arrays(inputs: Inputs) -> dict[str, Array]:
             "patterns must be (n_points, n_pixels) with x and y (n_points,), got shapes "
             f"{patterns.shape}, {x.shape} and {y.shape}; give one row, x and y for each point"
         )
+    if "variance" in arrays and arrays["variance"].shape != patterns.shape:
+        raise ValueError(
+            f"variance must have the shape of patterns, got {arrays['variance'].shape} for "
+            f"{patterns.shape}; give that of each pixel, or none"
+        )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ValueError(
             "x and y must be finite, got NaN or infinity; leave out points without a place"

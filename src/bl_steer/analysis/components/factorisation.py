@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.components.params import ComponentParams
 from bl_steer.analysis.components.ranks import rank_table, whole_counts
-from bl_steer.analysis.components.readings import readings_of
+from bl_steer.analysis.components.readings import are_whole, readings_of, value_of_count
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share
@@ -44,6 +44,8 @@ class Factorisation:
     """Cells that count, (n_points, n_pixels); None for all."""
     notes: Sequence[str] = ()
     """What was left out."""
+    count: Array | float = 1.0
+    """What one count is worth, to broadcast to the patterns."""
 
     @property
     def fitted(self) -> Array:
@@ -51,16 +53,24 @@ class Factorisation:
         return np.asarray(self.coefficients @ self.components, dtype=float)
 
 
-def factorise(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Factorisation:
+def factorise(
+    patterns: Array, axes: FrameAxes, params: ComponentParams, variance: Array | None = None
+) -> Factorisation:
     """Factorise patterns (n_points, n_pixels), the component of the largest share first.
 
     NaN stands for a cell that was not measured, at a point or at all of them.
+
+    Parameters
+    ----------
+    variance : of the patterns, where it is known and is not that of counts
     """
     with single_thread():
-        return _factorised(patterns, axes, params)
+        return _factorised(patterns, axes, params, variance)
 
 
-def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Factorisation:
+def _factorised(
+    patterns: Array, axes: FrameAxes, params: ComponentParams, variance: Array | None
+) -> Factorisation:
     readings = readings_of(patterns, axes)
     data = readings.values
     pixels = np.asarray(np.isfinite(data).any(axis=0))
@@ -77,9 +87,18 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     reference = None
     if params.reference:
         reference = reference_pattern(parse_reference(params.reference), axes)[pixels]
+    count = value_of_count(data, variance)
+    unit = float(np.median(count))
+    if variance is None and not are_whole(data / count):
+        unit = float(np.nanmean(data)) or 1.0
     coefficients, components = weighted_factors(
-        data[:, pixels], params.n_components, reference=reference, seed=params.seed
+        data[:, pixels] / unit,
+        params.n_components,
+        reference=reference,
+        count=1.0 if variance is None else count[pixels] / unit,
+        seed=params.seed,
     )
+    coefficients = coefficients * unit
     order = np.argsort(-coefficients.sum(axis=0) * components.sum(axis=1), kind="stable")
     components, coefficients = components[order], coefficients[:, order]
     cosines = np.full(len(components), np.nan)
@@ -89,9 +108,8 @@ def _factorised(patterns: Array, axes: FrameAxes, params: ComponentParams) -> Fa
     spread = np.zeros((len(components), len(pixels)))
     spread[:, pixels] = components
     filled = np.where(np.isfinite(data), data, coefficients @ spread)
-    return Factorisation(
-        filled, spread, coefficients, cosines, np.asarray(np.isfinite(data)), readings.notes
-    )
+    inside = np.asarray(np.isfinite(data))
+    return Factorisation(filled, spread, coefficients, cosines, inside, readings.notes, count)
 
 
 def component_table(fit: Factorisation, axes: FrameAxes, params: ComponentParams) -> Table:
@@ -142,5 +160,5 @@ def _bootstrap(counts: Array, totals: Array, params: ComponentParams) -> tuple[A
 def point_table(fit: Factorisation, arrays: Mapping[str, Array]) -> Table:
     """Return a row for each point: x, y, coefficients and the unexplained share."""
     coefficients = {f"c{k}": column.copy() for k, column in enumerate(fit.coefficients.T)}
-    unexplained = unexplained_share(fit.patterns, fit.fitted)
+    unexplained = unexplained_share(fit.patterns, fit.fitted, fit.count)
     return {"x": arrays["x"], "y": arrays["y"], **coefficients, "unexplained": unexplained}

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +15,19 @@ from numpy.typing import NDArray
 from bl_steer.analysis.components.ranks import whole_counts
 from bl_steer.diffraction import FrameAxes, find_absent, find_bad_pixels, find_zingers
 from bl_steer.protocols import Array
+from bl_steer.runs.judging import variances_of
+from bl_steer.runs.points import PointResult
 
-__all__ = ["Readings", "lone_channels", "measured", "readings_of", "what_is_no_count"]
+__all__ = [
+    "Readings",
+    "are_whole",
+    "lone_channels",
+    "measured",
+    "readings_of",
+    "value_of_count",
+    "variance_of_run",
+    "what_is_no_count",
+]
 
 WORTH_TELLING = 0.01
 """Share of the counts above which it is said that they were left out, or taken for 0."""
@@ -130,6 +142,46 @@ def readings_of(values: Array, axes: FrameAxes) -> Readings:
         int(zingers.sum()),
         left_out,
     )
+
+
+def variance_of_run(results: Sequence[PointResult], patterns: Array) -> dict[str, Array]:
+    """Return the array ``variance`` of a run's patterns, (n, n_pixels), where it is known, and the
+    patterns are no counts that tell it by themselves; else nothing."""
+    variance = variances_of(results)
+    known = variance is not None and whole_counts(patterns) is None
+    return {"variance": variance} if known and variance is not None else {}
+
+
+def value_of_count(values: Array, variance: Array | None) -> Array:
+    """Return what one count is worth in each reading, to broadcast to (n, n_pixels).
+
+    Parameters
+    ----------
+    values : shape (n, n_pixels), 0 or above; NaN where nothing was measured
+    variance : of these, where it is known: then it is the variance over the value in each pixel.
+        Else it is the value of which all others are multiples, of all patterns or of each; 1 in
+        whole numbers; or the smallest of all: what is no count has hardly any noise by that
+    """
+    if variance is not None:
+        known = np.isfinite(values) & np.isfinite(variance)
+        noise, total = np.where(known, (variance, values), 0.0).sum(axis=1)
+        overall = float(noise.sum() / total.sum()) if total.any() else 1.0
+        ratio = noise / np.where(total > 0, total, 1.0)
+        return np.asarray(np.where(total > 0, ratio, overall))
+    smallest = np.where(values > 0, values, np.inf).min(axis=1, keepdims=True)
+    smallest = np.where(np.isfinite(smallest), smallest, np.nanmax(values, initial=1.0))
+    least = smallest.min(keepdims=True)
+    if are_whole(values / least):
+        return np.asarray(least)
+    if are_whole(values):
+        return np.ones((1, 1))
+    return np.asarray(least if whole_counts(values) is None else smallest)
+
+
+def are_whole(values: Array) -> bool:
+    """Return whether values are whole numbers; NaN stands for none."""
+    whole = np.rint(values)
+    return bool((np.abs(values - whole) <= 1e-6 * np.maximum(whole, 1.0)).all(where=whole > 0))
 
 
 def lone_channels(values: Array, axes: FrameAxes) -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from bl_steer.analysis.components.readings import measured, what_is_no_count
 from bl_steer.analysis.film.agreement import agreement_notes
 from bl_steer.analysis.film.expected import place_of
-from bl_steer.analysis.film.map_fit import MapFit, mean_residuals
+from bl_steer.analysis.film.map_fit import FAR_OFF, MapFit, mean_residuals
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
 from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import suffix
@@ -28,8 +28,6 @@ UNEVEN = 0.01
 """Of a step, by which pixels may be out of their places."""
 MISALIGNED_DEG = 0.01
 WRONG_MODEL = 0.02
-FAR_OFF = 0.2
-"""Error of the model above which the fit describes something else."""
 TOGETHER = 1.5
 LOPSIDED = 0.003
 """In x, between a peak's centroid and its maximum."""
@@ -165,6 +163,11 @@ def fit_warnings(
             texts.append(
                 f"{name}q was turned by {fit.rotation_deg:+.3f}° and stretched by "
                 f"{100 * (fit.stretch - 1):+.3f} %, so that the substrate's peak lies where Si does"
+            )
+        if fit.is_plain:
+            texts.append(
+                f"{name}the cells scatter by far more than their counts, as those of a coarse grid "
+                "do: their noise is taken from what the fit leaves"
             )
         if fit.peaks.model_error > WRONG_MODEL:
             texts.append(

@@ -17,8 +17,10 @@ from bl_steer.analysis.film.written import assumed_from_text
 from bl_steer.diffraction import Reflection
 from bl_steer.protocols import Array
 
-__all__ = ["MapFit", "film_told", "fit_map", "mean_residuals"]
+__all__ = ["FAR_OFF", "MapFit", "film_told", "fit_map", "mean_residuals"]
 
+FAR_OFF = 0.2
+"""Error of the model above which a fit describes something else."""
 STANDS_OUT = 7.0
 """Standard deviations of its counts, of all points together, by which the substrate's peak must be
 there: the tails of a film's peaks gave up to 3.6 where there was none."""
@@ -32,6 +34,7 @@ class MapFit:
     ----------
     peaks : in counts, or in the patterns' unit where they are none; positions are aligned
     expected : shape (n, n_pixels), what the fit makes of the patterns, in their unit
+    is_plain : the variance that is known was left, as a fit by it did not describe the map
     rotation_deg, stretch : that brought the substrate's peak to where it lies; 0 and 1 without one
     """
 
@@ -39,12 +42,15 @@ class MapFit:
     expected: Array
     rotation_deg: float
     stretch: float
+    is_plain: bool = False
 
 
 def fit_map(
     one: MapOfPatterns, reflection: Reflection, expected: Array, params: FilmParams
 ) -> MapFit:
-    """Fit a map.
+    """Fit a map: by its variance where that is known, unless a fit without is far better.
+
+    Cells of a coarse grid that cut through a sharp peak scatter by much more than their counts.
 
     Parameters
     ----------
@@ -55,6 +61,16 @@ def fit_map(
     ValueError
         When the substrate's peak is asked for, and not in the map.
     """
+    fit = _fit(one, reflection, expected, params)
+    if one.plain is None or fit.peaks.model_error <= FAR_OFF:
+        return fit
+    plain = _fit(one.plain, reflection, expected, params)
+    is_better = plain.peaks.model_error < fit.peaks.model_error
+    return replace(plain, is_plain=True) if is_better else fit
+
+
+def _fit(one: MapOfPatterns, reflection: Reflection, expected: Array, params: FilmParams) -> MapFit:
+    """Fit a map in one way."""
     still = place_of(np.array([[0.0, 1.0]]), reflection)[0]
     start = place_of(expected, reflection)
     turn = turn_of_substrate(one.mean, one.pixels, still) if params.substrate else 0.0

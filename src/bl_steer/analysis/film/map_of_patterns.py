@@ -8,13 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from bl_steer.analysis.components.ranks import whole_counts
-from bl_steer.analysis.components.readings import readings_of
+from bl_steer.analysis.components.readings import readings_of, value_of_count
 from bl_steer.analysis.film.pattern_model import Patterns
 from bl_steer.analysis.film.pixels import PixelLattice
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array
 
 __all__ = ["MapOfPatterns", "map_of_patterns"]
+
+OUTER, ALIKE = 95.0, 2.0
+"""So many in a hundred variances are within this factor of those of counts, if they are such."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,7 @@ class MapOfPatterns:
     is_counted : whether they are counts
     axes, pixels : of the frame
     notes : what was left out
+    plain : the same without its variance, where that is known
     """
 
     values: Array
@@ -38,6 +42,7 @@ class MapOfPatterns:
     axes: FrameAxes
     pixels: PixelLattice
     notes: Sequence[str]
+    plain: MapOfPatterns | None = None
 
     @property
     def mean(self) -> Array:
@@ -58,16 +63,34 @@ def map_of_patterns(values: Array, axes: FrameAxes, variance: Array | None) -> M
     elif variance is None:
         # The weights are those of counts, whatever the unit; what the fit leaves tells the errors.
         unit[:] = max(float(np.nanmean(clean)), np.finfo(float).tiny)
-    scaled = clean / unit[:, None] if counts is None else counts
-    inside = np.isfinite(scaled)
-    known = None
+    known = scale = None
+    good = np.isfinite(clean) if variance is None else np.isfinite(variance)
     if variance is not None:
-        good = np.isfinite(variance) & (variance > 0)
-        inside &= good
-        known = np.where(good, variance, 1.0).astype(np.float32)
+        count = value_of_count(clean, variance)
+        if _is_of_counts(clean, variance, count):
+            unit[:] = float(np.median(count))
+            scale = np.tile((count / unit[0]).astype(np.float32), (len(clean), 1))
+        else:
+            good &= variance > 0
+            known = np.where(good, variance, 1.0).astype(np.float32)
+    scaled = clean / unit[:, None] if counts is None else counts
+    inside = np.isfinite(scaled) & good
     patterns = Patterns(
-        np.where(inside, scaled, 0.0).astype(np.float32), inside.astype(np.float32), known
+        np.where(inside, scaled, 0.0).astype(np.float32), inside.astype(np.float32), known, scale
     )
+    plain = None if variance is None else map_of_patterns(values, axes, None)
+    pixels = PixelLattice.of(axes)
     return MapOfPatterns(
-        clean, patterns, unit, counts is not None, axes, PixelLattice.of(axes), readings.notes
+        clean, patterns, unit, counts is not None, axes, pixels, readings.notes, plain
     )
+
+
+def _is_of_counts(values: Array, variance: Array, count: Array) -> bool:
+    """Return whether variances are those of counts, each worth `count` in its pixel, (n_pixels,).
+
+    Then the expected value tells the variance better than the reading: one of 0 has none.
+    """
+    expected = count * values
+    lit = (values > 0) & np.isfinite(variance)
+    ratios = variance[lit] / expected[lit]
+    return bool(len(ratios)) and bool(np.percentile(np.abs(np.log(ratios)), OUTER) < np.log(ALIKE))

@@ -28,7 +28,7 @@ class Patterns:
     values : 0 where nothing was measured
     inside : 1 where something was measured, else 0
     variance : where it is known; None for that of counts, the expected value
-    scale : shape (n, 1), the variance over the expected value; 1 for counts
+    scale : shape (n, 1) or (n, n_pixels), the variance over the expected value; 1 for counts
     """
 
     values: Reals
@@ -67,6 +67,7 @@ class Patterns:
         if self.variance is None:
             safe = np.maximum(expected, self.floor)
             each = 2.0 * self.inside * (safe - self.values * np.log(safe))
+            each = each if self.scale is None else each / self.scale
         else:
             each = self.inside / self.variance * (self.values - expected) ** 2
         return np.asarray(each.sum(axis=1, dtype=float))

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from scipy.spatial import KDTree
 
 from bl_steer import runs
+from bl_steer.analysis.components.readings import variance_of_run
 from bl_steer.protocols import Inputs
 
 __all__ = ["inputs_of_run", "inputs_of_runs", "suffix"]
 
+OF_POINTS = ("patterns", "variance", "x", "y")
 SAME_PLACE = 0.25
 """Of the smallest distance between points: so near is the same point of another map."""
 
@@ -46,6 +48,8 @@ def inputs_of_run(run: Any) -> Inputs:
     patterns = run.patterns()
     usable = np.isfinite(patterns).any(axis=1)
     arrays = {"patterns": patterns[usable], "x": x[usable], "y": y[usable]}
+    known = variance_of_run(run.results(), patterns)
+    arrays |= {name: values[usable] for name, values in known.items()}
     return Inputs(
         arrays | {"qx": run.qx, "qz": run.qz},
         {"unit": str(run.start.get("sample", {}).get("unit", "um")), "axis_unit": run.axes.unit},
@@ -81,10 +85,14 @@ def inputs_of_runs(stored: Sequence[Any]) -> Inputs:
             f"maps of one film must have the same points, got none within {reach:g} "
             f"{first.metadata['unit']} of those of the first; measure them on one grid"
         )
-    arrays = dict(first.arrays) | {key: first.arrays[key][rows] for key in ("patterns", "x", "y")}
+    arrays = dict(first.arrays) | {
+        key: first.arrays[key][rows] for key in OF_POINTS if key in first.arrays
+    }
     for number, (part, index) in enumerate(zip(parts[1:], matches, strict=True), 1):
         end = suffix(number)
-        arrays[f"patterns{end}"] = part.arrays["patterns"][index[rows]]
+        for name in ("patterns", "variance"):
+            if name in part.arrays:
+                arrays[f"{name}{end}"] = part.arrays[name][index[rows]]
         arrays |= {f"{name}{end}": part.arrays[name] for name in ("qx", "qz")}
     notes = (
         []

@@ -87,7 +87,8 @@ def fit_patterns(
     substrate : q_par and q_perp of the substrate's peak, 1/Å; None without one
     width : standard deviation of a peak to begin with, 1/Å
     are_counts : of patterns that are none, and have no variance, the noise is taken from what the
-        fit leaves: by its median, which neither a wrong model nor a few spikes move far
+        fit leaves, where that is more than their scale tells: by its median, which neither a wrong
+        model nor a few spikes move far
     """
     pixels = PixelLattice.of(axes)
     n_shapes = len(expected) + (substrate is not None)
@@ -106,7 +107,10 @@ def fit_patterns(
         params[rows] = again
     left_out = (inside > 0) & (patterns.inside == 0)
     if not are_counts and patterns.variance is None:
-        patterns = replace(patterns, scale=_noise_scale(model, patterns, params))
+        scale = _noise_scale(model, patterns, params)
+        if patterns.scale is not None:  # cells of a grid scatter by more than their counts
+            scale = patterns.scale * np.maximum(scale, np.float32(1.0))
+        patterns = replace(patterns, scale=scale)
     return replace(_measured(model, patterns, params), left_out=left_out)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bl_steer.analysis.components import ComponentParams, MapComponents
-from bl_steer.analysis.components.readings import measured
+from bl_steer.analysis.components.readings import measured, value_of_count
 from bl_steer.protocols import AnalysisResult, Array, Inputs
 from simulators.film.sige_film import SigeFilm
 
@@ -130,3 +130,26 @@ def test_what_a_zinger_holds_is_told_with_its_share_of_the_readings(counts: Arra
         for w in result.warnings
     )
     assert narrowest(result) > 50.0
+
+
+@pytest.mark.parametrize("scale", [1e-3, 1e3, np.pi])
+def test_shares_and_what_is_unexplained_do_not_depend_on_the_unit(
+    counts: Array, scale: float
+) -> None:
+    for patterns in (counts, counts + 0.1 * np.pi):
+        here, there = (analyse(factor * patterns, {}).tables for factor in (1.0, scale))
+        for table, name in (("components", "share"), ("points", "unexplained")):
+            np.testing.assert_allclose(there[table][name], here[table][name], rtol=1e-6)
+        assert np.median(here["points"]["unexplained"]) > 0.01
+
+
+def test_a_variance_tells_the_noise_of_patterns_that_are_no_counts(counts: Array) -> None:
+    n = np.random.default_rng(3).integers(5, 60, counts.shape[1])  # pixels in each cell
+    mean = counts / n
+    arrays = {"patterns": mean, "variance": mean / n, "x": np.arange(N), "y": np.zeros(N)}
+    told = MapComponents().run(Inputs(arrays), ComponentParams()).tables["points"]["unexplained"]
+    count = value_of_count(mean, mean / n)
+    np.testing.assert_allclose(count[mean.any(axis=0)], 1.0 / n[mean.any(axis=0)])
+    assert np.isfinite(told).all()
+    with pytest.raises(ValueError, match=r"variance must have the shape of patterns, got \(3,\)"):
+        MapComponents().run(Inputs(arrays | {"variance": np.ones(3)}), ComponentParams())

@@ -126,6 +126,26 @@ def test_patterns_in_any_unit_give_the_same_film_and_honest_errors(measured: Mea
     assert np.median(ratio) == pytest.approx(1.0, abs=0.25)
 
 
+def test_a_map_of_means_with_their_variance_is_fitted_as_well_as_counts(measured: Measured) -> None:
+    """As a grid in q gives them: cells of more and fewer pixels, scaled to the nominal beam."""
+    maps = measured("noisy", 50.0)
+    inputs = inputs_of(maps, 0)
+    rng = np.random.default_rng(5)
+    counts = np.asarray(inputs.arrays["patterns"])
+    n, beam = rng.integers(1, 12, counts.shape[1]), rng.uniform(0.7, 1.4, (len(counts), 1))
+    found = rng.binomial(counts.astype(int), n / 12.0)
+    means = {"patterns": found * beam / n, "variance": found * beam**2 / n**2}
+    params = FilmParams(assume="R=0.9", peaks="x=0.18;x=0.45")
+    here = FilmMap().run(inputs, params)
+    there = FilmMap().run(replace(inputs, arrays={**inputs.arrays, **means}), params)
+    assert there.provenance["model_error"] == [0.0]
+    assert not any("no counts" in w or "deviate" in w for w in there.warnings)
+    errors = [np.nanmedian(of_peak(r.tables["points"], 0, "x_ge_error")) for r in (here, there)]
+    assert errors[1] == pytest.approx(errors[0] * np.sqrt(2.0), rel=0.25)  # half of the counts
+    off = of_peak(there.tables["points"], 0, "x_ge") - of_peak(here.tables["points"], 0, "x_ge")
+    assert (np.abs(off) < 3.0 * errors[1]).mean() > 0.97
+
+
 def test_peaks_that_are_too_faint_say_nothing_of_the_film(measured: Measured) -> None:
     maps = measured("noisy", 50.0)
     result = FilmMap().run(inputs_of(maps, 0), FilmParams(significance=12.0))
