@@ -8,8 +8,7 @@ import numpy as np
 
 from bl_steer.analysis.components.factorisation import Factorisation
 from bl_steer.analysis.components.params import ComponentParams
-from bl_steer.analysis.components.ranks import whole_counts
-from bl_steer.analysis.components.readings import measured
+from bl_steer.analysis.components.readings import measured, whole_counts
 from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array, Inputs, Table
 

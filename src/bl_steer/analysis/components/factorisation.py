@@ -13,8 +13,13 @@ import sklearn.decomposition  # noqa: F401  before single_thread, which limits w
 from numpy.typing import NDArray
 
 from bl_steer.analysis.components.params import ComponentParams
-from bl_steer.analysis.components.ranks import rank_table, whole_counts
-from bl_steer.analysis.components.readings import are_whole, readings_of, value_of_count
+from bl_steer.analysis.components.ranks import rank_table
+from bl_steer.analysis.components.readings import (
+    are_whole,
+    readings_of,
+    value_of_count,
+    whole_counts,
+)
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features import parse_reference, reference_pattern
 from bl_steer.features.alarm import unexplained_share

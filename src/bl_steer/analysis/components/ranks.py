@@ -7,19 +7,7 @@ import numpy as np
 from bl_steer.features.hals import count_weights, factorise_nonnegative
 from bl_steer.protocols import Array, Table
 
-__all__ = ["knee_of", "rank_table", "whole_counts"]
-
-
-def whole_counts(patterns: Array) -> Array | None:
-    """Return patterns as numbers of counts, (n_points, n_pixels); None where they are none.
-
-    A pattern that was scaled as a whole, to the nominal beam, is a multiple of its smallest value.
-    """
-    quantum = np.where(patterns > 0, patterns, np.inf).min(axis=1, keepdims=True)
-    counts = patterns / np.where(np.isfinite(quantum), quantum, 1.0)
-    whole = np.rint(counts)
-    close = np.abs(counts - whole) <= 1e-6 * np.maximum(whole, 1.0)
-    return np.asarray(whole) if (close | np.isnan(patterns)).all() else None
+__all__ = ["knee_of", "rank_table"]
 
 
 def rank_table(counts: Array, most: int, *, seed: int = 0) -> Table:

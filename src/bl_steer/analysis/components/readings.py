@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.components.ranks import whole_counts
 from bl_steer.diffraction import FrameAxes, find_absent, find_bad_pixels, find_zingers
 from bl_steer.protocols import Array
 from bl_steer.runs.judging import variances_of
@@ -27,6 +26,7 @@ __all__ = [
     "value_of_count",
     "variance_of_run",
     "what_is_no_count",
+    "whole_counts",
 ]
 
 WORTH_TELLING = 0.01
@@ -182,6 +182,18 @@ def are_whole(values: Array) -> bool:
     """Return whether values are whole numbers; NaN stands for none."""
     whole = np.rint(values)
     return bool((np.abs(values - whole) <= 1e-6 * np.maximum(whole, 1.0)).all(where=whole > 0))
+
+
+def whole_counts(patterns: Array) -> Array | None:
+    """Return patterns as numbers of counts, (n_points, n_pixels); None where they are none.
+
+    A pattern that was scaled as a whole, to the nominal beam, is a multiple of its smallest value.
+    """
+    quantum = np.where(patterns > 0, patterns, np.inf).min(axis=1, keepdims=True)
+    counts = patterns / np.where(np.isfinite(quantum), quantum, 1.0)
+    whole = np.rint(counts)
+    close = np.abs(counts - whole) <= 1e-6 * np.maximum(whole, 1.0)
+    return np.asarray(whole) if (close | np.isnan(patterns)).all() else None
 
 
 def lone_channels(values: Array, axes: FrameAxes) -> list[str]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bl_steer.analysis.components.ranks import whole_counts
-from bl_steer.analysis.components.readings import readings_of, value_of_count
+from bl_steer.analysis.components.readings import readings_of, value_of_count, whole_counts
 from bl_steer.analysis.film.pattern_model import Patterns
 from bl_steer.analysis.film.pixels import PixelLattice
 from bl_steer.diffraction import FrameAxes

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bl_steer.analysis.components import ComponentParams, MapComponents
-from bl_steer.analysis.components.ranks import knee_of, rank_table, whole_counts
+from bl_steer.analysis.components.ranks import knee_of, rank_table
+from bl_steer.analysis.components.readings import whole_counts
 from bl_steer.protocols import Array, Inputs
 from simulators.film.sige_film import SigeFilm
 
