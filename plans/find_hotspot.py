@@ -34,11 +34,13 @@ from bl_steer.steering import (
 )
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
-from plans.stubs.hotspots import OF_STOP, Hotspot, hotspot_of, with_reason
+from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, Hotspot, hotspot_of, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
+    Exposures,
     check_exposure,
+    exposure_option,
     is_whole_number,
     mask_option,
     options_of,
@@ -53,8 +55,9 @@ from plans.stubs.rows import Row
 __all__ = ["Hotspot", "find_hotspot"]
 
 DEFAULTS = {"budget": 48, "seed": 0, "agent": "bayesian"}
-BUDGET_OF_STOP = 200
-UNITS = {"think_s": "s", "think_cpu_s": "s", "previous_move_s": "s", "previous_expose_s": "s"}
+BUDGET_ADAPTIVE, BUDGET_OF_STOP = 120, 200
+TIMES = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s", "exposure_s")
+UNITS = dict.fromkeys(TIMES, "s")
 
 
 def find_hotspot(
@@ -72,6 +75,7 @@ def find_hotspot(
     agent_options: Mapping[str, Any] | None = None,
     stop: str | None = None,
     exposure_s: float | None = None,
+    exposure: str | Mapping[str, Any] | None = None,
     min_monitor: float | None = None,
     reduction: Reduction | Sequence[Reduction] | None = None,
     mask: Any = None,
@@ -97,7 +101,8 @@ def find_hotspot(
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
     budget : number of measurements, repeats of dead frames included; 48 by default, 200 with a
-        rule `stop`, 10,000 at most
+        rule `stop`, 120 with adaptive exposure, of which up to 12 confirm what was found; 10,000 at
+        most
     seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
@@ -111,6 +116,11 @@ def find_hotspot(
         for each axis as ``"W=20x0.02"``), and the probability that may remain, 0.05 by default;
         see `bl_steer.steering.StopRule`. The agent also measures where such a hill could hide
     exposure_s : exposure time of a frame, which stays set; the detector's own by default
+    exposure : "adaptive" lets the agent choose the exposure time of each point, up to `exposure_s`,
+        and look at what it found in full at the end. As a mapping it may say more: ``set``, the
+        signal to set (such as ``det.cam.acquire_time``), ``least_s``, the shortest time of a frame,
+        and ``max_dose_s``, the most that a place is exposed in all. Counts are brought to
+        `exposure_s`
     min_monitor : least monitor counts of an exposure with beam; by default a tenth of the run's
         median
     reduction : frames and angles to a pattern (`bl_steer.diffraction.Reduction`); by default the
@@ -140,10 +150,11 @@ def find_hotspot(
         After several dead frames in a row; all earlier points are in the record.
     """
     check_md(md)
+    exposure, exposure_set = exposure_option(exposure)
     options = options_of(
         resumes,
         "find_hotspot",
-        DEFAULTS if stop is None else {**DEFAULTS, "budget": BUDGET_OF_STOP},
+        DEFAULTS | _budget(stop, exposure),
         target=target,
         budget=budget,
         seed=seed,
@@ -153,6 +164,7 @@ def find_hotspot(
         agent_options=agent_options,
         stop=stop_option(stop),
         exposure_s=exposure_s,
+        exposure=exposure,
         min_monitor=min_monitor,
         mask=mask_option(mask),
     )
@@ -190,7 +202,12 @@ def find_hotspot(
         parse_target(target)
     check_exposure(exposure_s, reader.detector)
     check_axes(reader.axes, grid)
-    if exposure_s is not None:
+    exposures, exposed = None, {"exposure_s": exposure_s}
+    if options["exposure"] is not None:
+        exposures = Exposures(reader.detector, options["exposure"], exposure_set, reader.per_point)
+        reader.devices.append(exposures.row)
+        exposed = yield from exposures.prepare(exposure_s)
+    elif exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, is_default=options["grid"] is None)
     settings = {
@@ -203,17 +220,20 @@ def find_hotspot(
         **rules_of(resumes),
         **rules_of(resumes, DECIDED),
         "stop": options["stop"],
-        "exposure_s": exposure_s,
+        **exposed,
     }
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
     own_agent = None if isinstance(agent, str) else agent
-    unknown = OF_STOP if options["stop"] is None else ()
+    without = (
+        *(() if options["stop"] else OF_STOP),
+        *(() if exposures else OF_EXPOSURE),
+    )
     hotspots: list[Hotspot] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     def finish() -> MsgGenerator[None]:
         hotspot = yield from think(executor, lambda: hotspot_of(steering, reader))
         hotspots.append(hotspot)
-        row = Row("result", axes=grid.names, without=unknown)
+        row = Row("result", axes=grid.names, without=without)
         row.value = hotspot
         yield from record([row], "result")
 
@@ -226,8 +246,11 @@ def find_hotspot(
         @bpp.stage_decorator(reader.devices)
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:
-            row = Row("decision", UNITS, axes=grid.names, without=unknown)
-            yield from _steer(steering, reader, executor, row, grid.names)
+            row = Row("decision", UNITS, axes=grid.names, without=without)
+            steer = _steer(steering, reader, executor, row, grid.names, exposures)
+            if exposures is not None:
+                steer = bpp.finalize_wrapper(steer, exposures.restore)
+            yield from steer
 
         yield from with_reason(run(), options["stop"], hotspots)
 
@@ -247,12 +270,20 @@ def find_hotspot(
     return hotspot
 
 
+def _budget(stop: Any, exposure: Any) -> dict[str, int]:
+    """Return the default budget: looks that are short, or end by a rule, may be more."""
+    if stop is not None:
+        return {"budget": BUDGET_OF_STOP}
+    return {} if exposure is None else {"budget": BUDGET_ADAPTIVE}
+
+
 def _steer(
     steering: Steering,
     reader: PointReader,
     executor: Executor,
     row: Row,
     names: Sequence[str],
+    exposures: Exposures | None,
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
 
@@ -263,7 +294,7 @@ def _steer(
 
     def thought() -> Decision | None:
         observe()
-        if steering.is_done:
+        if steering.is_over:
             return None
         # After a dead frame `decide` gives the same position again: a retake is a decision too.
         return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
@@ -285,6 +316,8 @@ def _steer(
         row.value = decision
         yield from record([row], "decisions")
         yield from record_mask()
+        if exposures is not None:
+            yield from exposures.expose(decision.exposure_s)
         yield from reader.measure([getattr(decision, name) for name in names], number)
     yield from think(executor, observe)  # of the last point
     yield from record_mask()

@@ -14,8 +14,10 @@ from bl_steer.steering import DetectorDeadError, Steering
 from plans.stubs.messages import carried_out
 from plans.stubs.points import PointReader
 
-__all__ = ["OF_STOP", "Hotspot", "hotspot_of", "with_reason"]
+__all__ = ["OF_EXPOSURE", "OF_STOP", "Hotspot", "hotspot_of", "with_reason"]
 
+OF_EXPOSURE = ("exposure_s", "confirmed")
+"""What only a run whose agent chooses exposure times records."""
 OF_STOP = ("hidden_width", "p_hidden", "p_better")
 """What only a run with a rule `stop` records."""
 
@@ -52,6 +54,8 @@ class Hotspot:
     """That the best spot is on a hill, as wide as the rule says, that was not seen."""
     p_better: float = math.nan
     """That there is a better spot, for that reason or by the model."""
+    confirmed: bool = True
+    """Whether the spot was looked at for the full exposure time, in all."""
 
 
 def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
@@ -78,6 +82,7 @@ def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
         hidden_width=steering.hidden_width,
         p_hidden=math.nan if outlook is None else outlook.p_hidden,
         p_better=math.nan if outlook is None else outlook.p_better,
+        confirmed=best.confirmed,
     )
 
 

@@ -187,13 +187,6 @@ class PointReader:
             self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
         )
         rules = rules_of(resumes)
-        self._readout = Readout(
-            field=self.field,
-            monitor=self._monitor_key,
-            valid=f"{self.detector.name}_valid",
-            angles=angle_key_of(self.per_point),
-            setting=SETTING if hasattr(self.per_point, "scans") else None,
-        )
         self._points = Points(
             self.reduction if self.field is None else None,
             nominal_counts=self._nominal_counts,
@@ -215,8 +208,8 @@ class PointReader:
                 **self.reductions.to_dict(),
                 "source": source,
                 "per_point": described(self.per_point),
-                "angle_key": self._readout.angles,
-                **({} if self._readout.setting is None else {"setting_key": SETTING}),
+                "angle_key": angle_key_of(self.per_point),
+                **({"setting_key": SETTING} if hasattr(self.per_point, "scans") else {}),
                 "monitor": None if self.monitor is None else self.monitor.name,
                 "monitor_key": self._monitor_key,
                 "min_monitor": self.min_monitor,
@@ -227,6 +220,7 @@ class PointReader:
             "versions": versions(),
             **dict(md or {}),
         }
+        self._readout = Readout.from_start(document)
         return document if resumes is None else taking_over(resumes, document)
 
     def recall(self, run: Run) -> list[PointResult]:

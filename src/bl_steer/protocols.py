@@ -33,6 +33,7 @@ __all__ = [
     "Analysis",
     "AnalysisResult",
     "Array",
+    "ChoosesExposure",
     "ExplainsDecisions",
     "Explanation",
     "Feature",
@@ -89,7 +90,9 @@ class Explanation:
     reason: str
     """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name; in a recorded
     decision also ``"retake"`` (the same position after a dead frame), ``"agent"`` (one that does
-    not explain itself) and ``"exclude"`` (where a hill could hide, by the rule `stop`)."""
+    not explain itself), ``"exclude"`` (where a hill could hide, by the rule `stop`), and
+    ``"compare"`` and ``"confirm"`` (a spot that may be the brightest, and the brightest at the full
+    exposure)."""
     acquisition: float = float("nan")
     """Logarithm of the expected improvement, in the agent's own (warped) units of the objective."""
     runner_up_x: float = float("nan")
@@ -143,6 +146,33 @@ class RecommendsSpot(Protocol):
 
     def recommend(self) -> Spot:
         """Return the best spot, with mean and standard deviation of the objective."""
+        ...
+
+
+@runtime_checkable
+class ChoosesExposure(Protocol):
+    """An agent that says how long to look: its suggestions have ``exposure_s``.
+
+    That is the exposure time of all the frames of a point, s.
+    """
+
+    def look(self, point: Point) -> Point:
+        """Return a point that somebody else chose with the ``exposure_s`` that it is to have."""
+        ...
+
+    def learn_noise(self, outcomes: Array, noise_ratio: float) -> None:
+        """Take outcomes, (n,), that the latest point might as well have had, by counting alone."""
+        ...
+
+    def learn_pace(self, move_s: float, expose_s: float) -> None:
+        """Take what the latest point took: the motion, and then until its reading, s; or NaN."""
+        ...
+
+    def confirm(self, n_left: int) -> Point | None:
+        """Return a measured place to look at again once the search is over; None for no more.
+
+        So many looks are left; the last of them confirms the spot to report.
+        """
         ...
 
 

@@ -16,12 +16,14 @@ import torch
 from torch import Tensor
 
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
+from bl_steer.agents.comparison import brightest, confirmation
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
+from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
 from bl_steer.agents.space import Space
-from bl_steer.agents.surrogate import GridEnsembleGP
+from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array, Explanation, Point
 from bl_steer.single_thread import single_thread
@@ -46,7 +48,8 @@ class Recommendation:
 class BayesianAgent:
     """Find the maximum on a grid in few measurements.
 
-    Implements `Agent`, `ExplainsDecisions`, `PredictsMap` and `RemembersState`.
+    Implements `Agent`, `ExplainsDecisions`, `PredictsMap` and `RemembersState`, and with `looks`
+    `ChoosesExposure`.
 
     Parameters
     ----------
@@ -57,6 +60,10 @@ class BayesianAgent:
     kernel : "rbf" or "matern52". On simulated films, rough ones too, rbf needs 2 to 8
         measurements less on average.
     warp : "sqrt" (see `bl_steer.agents.warp`) or "none".
+    looks : settings of `bl_steer.agents.looks.Looks`, for an agent that also says how long to look:
+        a suggestion then has ``exposure_s``, of all the frames of a point, and the next one is the
+        place that promises most by the second. Outcomes are brought to the full exposure, and the
+        ``noise_ratio`` of a shorter look is the full exposure over its own.
 
     Notes
     -----
@@ -83,6 +90,7 @@ class BayesianAgent:
         start: StartName = "maximin",
         kernel: KernelName = "rbf",
         warp: WarpName = "sqrt",
+        looks: Mapping[str, Any] | None = None,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
         check_choice("kernel", kernel, ("rbf", "matern52"))
@@ -104,7 +112,10 @@ class BayesianAgent:
             metrics=space.metrics,
             kernel=kernel,
             shifts=space.scaled,
+            nuggets=NUGGETS if looks is None else LOOK_NUGGETS,
         )
+        self.looks = None if looks is None else Looks.from_dict(looks)
+        self._visits = Visits(space)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -117,6 +128,7 @@ class BayesianAgent:
             "start": self.start,
             "kernel": self.kernel,
             "warp": self.warp,
+            **({} if self.looks is None else {"looks": self.looks.to_dict()}),
         }
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
@@ -130,7 +142,39 @@ class BayesianAgent:
             If no cell is left.
         """
         count = self._ledger.n_asked(num_points, n_start=self.n_start)
-        return [self._suggest_one() for _ in range(count)]
+        return [self.look(self._suggest_one()) for _ in range(count)]
+
+    def look(self, point: Point) -> Point:
+        """Return a point with the time that a look takes now, ``exposure_s``, given `looks`."""
+        return point if self.looks is None else self._timed(point, self._look_s(self.looks))
+
+    def confirm(self, n_left: int) -> Point | None:
+        """Return a measured place to look at for longer, or None (`bl_steer.agents.comparison`)."""
+        ledger = self._ledger
+        if self.looks is None or len(ledger.measured) < MIN_OUTCOMES:
+            return None
+        chosen = confirmation(self.looks, self._visits, self._outcomes(), self, n_left)
+        if chosen is None:
+            return None
+        position, exposure_s, ledger.explanation = chosen
+        return self._timed(ledger.issue(*position), exposure_s)
+
+    def variances(self, outcomes: Array, noise_ratios: Array) -> Array:
+        """Return the variance of outcomes of such noise ratios by their noise, (n,)."""
+        noise = float(self._model.log_weights.exp() @ self._model.noise_variance)
+        noise_ratios = max(noise, self._visits.counting) * noise_ratios
+        if self.warp == "none":
+            return np.asarray(noise_ratios)
+        return np.asarray(2.0 * noise_ratios**2 + 4.0 * np.maximum(outcomes, 0.0) * noise_ratios)
+
+    def learn_noise(self, outcomes: Array, noise_ratio: float) -> None:
+        """Take outcomes, (n,), that the latest point might as well have had, by counting alone."""
+        again, _ = warped(np.maximum(outcomes, 0.0), self.warp)
+        self._visits.noise.append(float(again.var(ddof=1)) / noise_ratio)
+
+    def learn_pace(self, move_s: float, expose_s: float) -> None:
+        """Take what the latest point took, see `bl_steer.protocols.ChoosesExposure`."""
+        self._visits.learn(move_s, expose_s)
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Take outcomes, by the rules of `Ledger.ingest`."""
@@ -158,19 +202,22 @@ class BayesianAgent:
         high, and the model alone takes texture finer than the pitch for noise. On simulated films
         this rule reported A as often as the better of the two, on smooth and on noisy ones. Of a
         reading with more noise than at the nominal beam, only 1/ratio is believed. Only measured
-        points: nobody should be sent to a spot never looked at.
+        points: nobody should be sent to a spot never looked at. With `looks` see
+        `bl_steer.agents.comparison.brightest`.
         """
-        X = self._ledger.positions()
+        X, readings, noise_ratios = self._outcomes()
         allowed = self.space.in_no_zone(X)
         if not allowed.any():
             where = " outside the forbidden zones" if self.space.forbidden else ""
             raise ValueError(
                 f"recommend must have a valid outcome{where}, got none; ingest points first"
             )
-        if len(X) < MIN_OUTCOMES:
-            return self._recommended(X[0], self._ledger.objectives()[0], math.nan)
+        if len(self._ledger.measured) < MIN_OUTCOMES:
+            return self._recommended(X[0], readings[0], math.nan)
+        if self.looks is not None:
+            return self._recommended(*brightest(self._outcomes(), self, allowed))
         mean, sd = self.predict(X)
-        readings = believed(self._ledger.objectives(), self._ledger.noise_ratios(), mean)
+        readings = believed(readings, noise_ratios, mean)
         # Points that somebody else measured in a forbidden zone are data, but no place to send to.
         best = int(np.argmax(np.where(allowed, mean + readings, -np.inf)))
         return self._recommended(X[best], mean[best], sd[best])
@@ -181,12 +228,17 @@ class BayesianAgent:
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and record, as JSON-compatible data."""
-        return {"settings": self.settings, "ledger": self._ledger.state_dict()}
+        state = {"settings": self.settings, "ledger": self._ledger.state_dict()}
+        if self.looks is None:
+            return state
+        return {**state, "visits": self._visits.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
         check_settings(self.settings, state["settings"])
         self._ledger.load_state_dict(state["ledger"])
+        if self.looks is not None:
+            self._visits.load_state_dict(state["visits"])
 
     def _suggest_one(self) -> Point:
         ledger = self._ledger
@@ -223,6 +275,8 @@ class BayesianAgent:
         acquisition = WeightedLogExpectedImprovement(self._model, self._incumbent(z))
         values = acquisition(self._model.candidate_X).numpy()
         values[barred] = -np.inf
+        if self.looks is not None:
+            values -= np.log(self._visits.costs(self._look_s(self.looks)))
         cell = self._best(values)
         best = float(values[cell])
         mean, sd = self._predict(self._model.candidates[cell : cell + 1], offset)
@@ -243,6 +297,27 @@ class BayesianAgent:
             amplitude=float(weights @ self._model.amplitude_variance.sqrt()),
             constant_mean=float(weights @ self._model.constant),
         )
+
+    def _look_s(self, looks: Looks) -> float:
+        """Return how long a look of the search takes now, s, by the noise of the outcomes."""
+        nugget = None
+        if len(self._ledger.measured) >= FEWEST:
+            with single_thread():
+                self._condition()
+            weights = self._model.log_weights.exp()
+            nugget = float((weights * self._model.nuggets.log()).sum().exp())
+            amplitude = float(weights @ self._model.amplitude_variance)
+            nugget = max(nugget, self._visits.counting / max(amplitude, 1e-300))
+        return looks.search_s(nugget, self._visits.overhead_s)
+
+    def _timed(self, point: Point, exposure_s: float) -> Point:
+        self._visits.add([point[name] for name in self.space.names], exposure_s)
+        return {**point, "exposure_s": exposure_s}
+
+    def _outcomes(self) -> tuple[Array, Array, Array]:
+        """Return positions, (n, d), outcomes and noise ratios, (n,) each."""
+        ledger = self._ledger
+        return ledger.positions(), ledger.objectives(), ledger.noise_ratios()
 
     def _incumbent(self, z: Array) -> float:
         """Return the largest outcome, warped; of those with much noise, what the model believes."""

@@ -32,7 +32,7 @@ PAPER_SEED = 13
 """Films on which 48 measurements suffice; docs/benchmarks.md says on how many they do."""
 PAPER_SCALE = 0.3
 """Minutes instead of hours."""
-BUDGET, BUDGET_OF_STOP = 48, 200
+BUDGET, BUDGET_ADAPTIVE, BUDGET_OF_STOP = 48, 120, 200
 WIDTHS = (5, 9, 9, 10, 9, 8)
 
 
@@ -80,6 +80,12 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
         type=Path,
         metavar="FILE",
         help="pixels that are not to be used: .npy, .npz, .edf, HDF5 with pixel_mask, TIFF or PNG",
+    )
+    parser.add_argument(
+        "--exposure",
+        choices=("adaptive",),
+        help="let the agent choose the exposure time of each point, up to --exposure-s, and look "
+        "at what it found in full at the end; raises the budget to 120 where it is not given",
     )
     _steering_options(parser, budget=None)
 
@@ -148,13 +154,14 @@ def _demo(arguments: argparse.Namespace) -> Any:
 def _find(arguments: argparse.Namespace) -> Any:
     options = {
         "seed": arguments.seed,
-        "budget": arguments.budget or (BUDGET if arguments.stop is None else BUDGET_OF_STOP),
+        "budget": _budget(arguments) if arguments.budget is None else arguments.budget,
         "target": arguments.target,
         "agent": arguments.agent,
         "stop": arguments.stop,
         "data_dir": arguments.data,
         "exposure_s": arguments.exposure_s,
         "mask": None if arguments.mask is None else read_pixel_mask(arguments.mask),
+        "exposure": arguments.exposure,
     }
     if arguments.agent == "bayesian" and arguments.start == "random":
         options["agent"] = "bayesian-random-start"
@@ -170,6 +177,12 @@ def _find(arguments: argparse.Namespace) -> Any:
     _print_outlook(report)
     _print_run(report)
     return report
+
+
+def _budget(arguments: argparse.Namespace) -> int:
+    if arguments.stop is not None:
+        return BUDGET_OF_STOP
+    return BUDGET if arguments.exposure is None else BUDGET_ADAPTIVE
 
 
 def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
@@ -213,11 +226,16 @@ def _print_found(report: dict[str, Any]) -> None:
         f"{'found' if report['found'] else 'not found'}\n"
         f"measurements  {report['n_measured']}"
         f"{f', A reached at number {first}' if first else ', A never reached'}\n"
-        f"beam time     {report['beam_time_s'] / 60:.1f} min, "
+        f"beam time     {report['beam_time_s'] / 60:.1f} min{_until_found(report)}, "
         f"the whole grid {report['grid_time_s'] / 60:.1f} min: "
         f"{report['speedup']:.0f} times as fast\n"
         f"thinking      {1000 * report['decision_cpu_s_median']:.1f} ms of CPU a decision (median)"
     )
+
+
+def _until_found(report: dict[str, Any]) -> str:
+    seconds = report["time_to_found_s"]
+    return "" if seconds is None else f" (A reached after {seconds:.0f} s)"
 
 
 def _replay(arguments: argparse.Namespace) -> Any:

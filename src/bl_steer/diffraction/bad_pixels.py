@@ -226,7 +226,8 @@ def find_zingers(
         nothing was measured
     usual : shape (H, W), `usual_counts` of the frames that these are compared with; by default of
         these themselves, ten at least
-    count : what one count is worth, of all pixels or each; by default the smallest value above 0
+    count : what one count is worth, of all values, each pixel or each value; by default the
+        smallest value above 0
 
     Returns
     -------
@@ -246,13 +247,14 @@ def find_zingers(
         if n < FEWEST_FRAMES:
             return zingers
         usual = usual_counts(frames)
-    margin = ZINGER_QUANTA * (float(frames[frames > 0].min()) if count is None else count)
+    one = float(frames[frames > 0].min()) if count is None else count
+    margin = np.broadcast_to(ZINGER_QUANTA * np.asarray(one), frames.shape)
     limit = ZINGER_RATIO * np.maximum(usual, 0.0) + margin
     for number in np.flatnonzero((frames > limit).any(axis=(1, 2))):
         frame = frames[number]
         beside = around(frame, np.isnan(frame), np.nanmax)
-        stands_out = frame > ZINGER_RATIO * beside + margin
-        zingers[number] = (frame > limit) & stands_out
+        stands_out = frame > ZINGER_RATIO * beside + margin[number]
+        zingers[number] = (frame > limit[number]) & stands_out
     return zingers
 
 

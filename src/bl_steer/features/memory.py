@@ -55,6 +55,8 @@ class PatternMemory:
     usable : shape (n_pixels,), the cells that count: measured in all patterns so far, and neither
         hot, dead nor stuck (`bl_steer.diffraction.find_bad_pixels`)
     masked_share : share of all counts so far that lies in hot cells and spikes, 0 … 1
+    exposures_differ : whether one count is not worth the same in all patterns, as these are brought
+        to one exposure time; False by default
 
     Notes
     -----
@@ -71,6 +73,7 @@ class PatternMemory:
         n_pixels = shape[0] * shape[1]
         self.usable = np.ones(n_pixels, dtype=bool)
         self.masked_share = 0.0
+        self.exposures_differ = False
         self._measured = np.ones(n_pixels, dtype=bool)
         self._bad = np.zeros(n_pixels, dtype=bool)
         self._usual: Array | None = None
@@ -105,6 +108,16 @@ class PatternMemory:
                 np.divide(variance, value, out=np.full(len(value), overall), where=value > 0)
             )
         return np.full(len(value), self._smallest if np.isfinite(self._smallest) else 1.0)
+
+    def count_of(self, patterns: Array) -> Array:
+        """Return what one count is worth in patterns, (n_points, n_pixels); or (n_pixels,) in all.
+
+        Where exposures differ, it is not less than the smallest value above 0 of the pattern.
+        """
+        if not self.exposures_differ:
+            return self.count
+        smallest = np.min(patterns, axis=1, where=patterns > 0, initial=np.inf)
+        return np.maximum(self.count, np.where(np.isfinite(smallest), smallest, 0.0)[:, None])
 
     def learn_noise(self, patterns: Array, variances: Array) -> None:
         """Take the variances of patterns, both (n_new, n_pixels)."""
@@ -163,7 +176,7 @@ class PatternMemory:
         stuck = (
             bad.stuck
             & (self._n >= FEWEST_TO_STICK)
-            & (frames[0] >= STUCK_COUNTS * self.count.reshape(self.shape))
+            & (frames[0] >= STUCK_COUNTS * self.count_of(patterns[:1]).reshape(self.shape))
         )
         self._bad = (bad.hot | bad.dead | stuck).ravel()
         self._usual = usual_counts(frames)
@@ -176,5 +189,5 @@ class PatternMemory:
 
     def _zingers(self, patterns: Array) -> NDArray[np.bool_]:
         frames = patterns.reshape(-1, *self.shape)
-        count = self.count.reshape(self.shape)
+        count = self.count_of(patterns).reshape(-1, *self.shape)
         return find_zingers(frames, usual=self._usual, count=count).reshape(patterns.shape)

@@ -177,7 +177,7 @@ class NMFFeature:
         values = self._prepared(patterns)
         if not self._is_fitted:
             return np.zeros(len(values))
-        return unexplained_share(values, self._fitted(values), self._count)
+        return unexplained_share(values, self._fitted(values), self._count_of(values))
 
     def alarm(self, patterns: Array) -> NDArray[np.bool_]:
         """Return whether each pattern holds what the basis has not seen: (n_points,).
@@ -200,6 +200,9 @@ class NMFFeature:
     def _count(self) -> Array | float:
         return 1.0 if self.memory is None else self.memory.count
 
+    def _count_of(self, patterns: Array) -> Array | float:
+        return 1.0 if self.memory is None else self.memory.count_of(patterns)
+
     def _checked(self, patterns: Array) -> Array:
         return checked_patterns(patterns, self.n_features_in_, gaps=self.memory is not None)
 
@@ -210,7 +213,7 @@ class NMFFeature:
         return np.maximum(self.memory.cleaned(values), 0.0)
 
     def _surprise(self, values: Array) -> Array:
-        return self._alarm.surprise(values, self._fitted(values), self._count)
+        return self._alarm.surprise(values, self._fitted(values), self._count_of(values))
 
     def _coefficients(self, values: Array) -> Array:
         usable = self._usable / self._columns

@@ -222,12 +222,10 @@ class DeadPixels:
             return None
         return np.asarray(~self._varied & (self._before >= BRIGHT))
 
-    def take(self, counts: Array) -> int:
+    def take(self, counts: Array, share: float = 1.0) -> int:
         """Return how many pixels are dead, by the next point too.
 
-        Parameters
-        ----------
-        counts : shape (H, W), of the point, as the detector gave them
+        Its counts, (H, W), are as the detector gave them in a share of the full exposure time.
         """
         if self._before is None or self._before.shape != counts.shape:
             self._before, self._n = None, 0
@@ -249,11 +247,11 @@ class DeadPixels:
             self._frozen += ~changed & goes_on & self._varied & (counts >= BRIGHT)
         self._before = counts
         known = (self._counted >= EXPECTED) & (self._beside >= EXPECTED)
-        share = np.minimum(self._counted, self._beside) / np.maximum(self._beside, 1.0)
-        dark = known & (share * self._missed >= EXPECTED)
+        part = np.minimum(self._counted, self._beside) / np.maximum(self._beside, 1.0)
+        dark = known & (part * self._missed >= EXPECTED)
         dead = dark | (self._frozen >= FROZEN)
         if self._blocks is not None:
-            dead |= self._blocks.take(counts) & (self._counted > 0)
+            dead |= self._blocks.take(counts, share) & (self._counted > 0)
         return int(dead.sum())
 
 
@@ -270,7 +268,7 @@ class DeadBlocks:
     def __init__(self) -> None:
         self._shape: tuple[int, ...] = ()
 
-    def take(self, counts: Array) -> NDArray[np.bool_]:
+    def take(self, counts: Array, share: float) -> NDArray[np.bool_]:
         """Return which pixels lie in dead blocks, of a point's counts, both (H, W)."""
         if self._shape != counts.shape:
             self._shape, self._n = counts.shape, 0
@@ -278,18 +276,21 @@ class DeadBlocks:
             self._sides = [LEAST_SIDE * 2**k for k in range(n_sides)]
             self._least = [np.full(_sums(counts, side).shape, np.inf) for side in self._sides]
             self._dark = [np.zeros(least.shape, dtype=int) for least in self._least]
+            self._lost = [np.zeros(least.shape) for least in self._least]
         dead = np.zeros(counts.shape, dtype=bool)
         if not counts.any():
             return dead
         self._n += 1
-        for side, least, dark in zip(self._sides, self._least, self._dark, strict=True):
+        blocks = zip(self._sides, self._least, self._dark, self._lost, strict=True)
+        for side, least, dark, lost in blocks:
             sums = _sums(counts, side)
             is_dark = sums == 0
-            least[~is_dark] = np.where(dark > 0, 0.0, np.minimum(least, sums))[~is_dark]
+            least[~is_dark] = np.where(dark > 0, 0.0, np.minimum(least, sums / share))[~is_dark]
             dark[:] = np.where(is_dark, dark + 1, 0)
+            lost[:] = np.where(is_dark, lost + share, 0.0)
             told = (dark >= DARK_POINTS) & (self._n - dark >= CONSTANT)
             # Infinity is the least of a block that never counted: it is a mask.
-            told &= np.where(np.isfinite(least), least, 0.0) * dark >= EXPECTED
+            told &= np.where(np.isfinite(least), least, 0.0) * lost >= EXPECTED
             if told.any():
                 spread = np.repeat(np.repeat(told, side, axis=0), side, axis=1)
                 dead |= spread[: counts.shape[0], : counts.shape[1]]

@@ -26,7 +26,7 @@ from bl_steer.runs.pixels import (
     split_gaps,
 )
 from bl_steer.runs.raw_frames import RawFrames
-from bl_steer.runs.readout import Exposure
+from bl_steer.runs.readout import Exposure, is_saturated
 from bl_steer.single_thread import single_thread
 
 __all__ = ["PointResult", "Points"]
@@ -37,10 +37,6 @@ NO_BEAM = 0.01
 """Share of the nominal beam that an ion chamber's dark current stays below."""
 PART_OF_BEAM = 0.7
 """Share of the usual count below which the beam may have been lost during a series of frames."""
-SATURATED_PIXELS = 5
-GAP = 2**32 - 1
-BRIGHT = 50.0
-"""Counts above which it is unlikely that five pixels have just these, and no more."""
 RECENT = 5
 """Points whose median monitor count is the usual one: it follows a beam that decays or returns."""
 STEADY_BEAM = 0.1
@@ -61,13 +57,14 @@ class PointResult:
         frame, or more than half of the cells that there were, not measured), "beam" (none, or, the
         first time, far more, or too little for a series), or, the first time, "empty" (no counts),
         "repeated" or "torn" (all or some rows are those of the exposure before); "" where it can
-    noise_ratio : variance of the outcome's noise, in units of that at the run's usual beam
+    noise_ratio : variance of the outcome's noise, in units of that of a full exposure as usual
     withdrawn : earlier points, by number, that had no beam after all, or pixels that overflowed
     n_empty, n_repeated : points in a row, up to this one, the one measured again included, without
         any count, and whose frames are, to the bit, those of the exposure before
     saturated : some pixels seem to count no further
     n_overflowed, n_dead_pixels : pixels whose counter was full, and that counted before
     masked_share : of the point's counts, in masked pixels, hot ones and rays of raw frames, 0 … 1
+    count : what one count is worth in the pattern; NaN where frames hold no whole numbers
     unverified : all points so far may be without beam: no number says what the monitor counts with
         it, and their counts differ no more than by chance
     """
@@ -85,6 +82,7 @@ class PointResult:
     unit: str = "arbitrary"
     masked_share: float = 0.0
     n_overflowed: int = 0
+    count: float = math.nan
 
     @property
     def alarm(self) -> bool:
@@ -100,7 +98,7 @@ class Points:
     reduction : frames to a pattern; by default the sum of the frames
     nominal_counts : monitor counts of an exposure at the nominal beam, to which patterns are
         scaled; by default those of the first usable exposure
-    min_monitor : least monitor counts of an exposure that can be used; by default a tenth of the
+    min_monitor : least monitor counts of a full exposure with beam; by default a tenth of the
         median over the latest `RECENT` points, and a hundredth of what is nominal
     suspicious : ask for a second measurement where frames are those of the exposure before
     watchful : look for pixels that die, and for a beam that has been away all the time
@@ -201,7 +199,7 @@ class Points:
             exposures, measured = split_gaps(exposures, self._mask, flags=self._careful)
         alike = self._compare(exposures)
         is_sound = all(e.sound and np.isfinite(e.frames).all() for e in exposures)
-        if not is_sound or not all(self._has_beam(e.monitor) for e in exposures):
+        if not is_sound or not all(self._has_beam(e.beam) for e in exposures):
             return PointResult(None, "beam" if is_sound else "frames")
         seen = {
             "empty": _is_image(exposures[0]) and not any(e.frames.any() for e in exposures),
@@ -215,8 +213,9 @@ class Points:
         for problem in seen:
             if self._in_a_row[problem] == 1:
                 return PointResult(None, problem, n_empty=n_empty, n_repeated=n_repeated)
-        monitors = [e.monitor for e in exposures if e.monitor is not None]
-        noise_ratio, withdrawn = self._beam(number, min(monitors)) if monitors else (1.0, ())
+        beams = [e.beam for e in exposures if e.beam is not None]
+        noise_ratio, withdrawn = self._beam(number, min(beams)) if beams else (1.0, ())
+        noise_ratio /= exposures[0].share
         watched = self._watch(exposures) if self._watchful else {}
         measured = [e for e in measured if e.setting == self._setting]
         if not measured:
@@ -231,12 +230,13 @@ class Points:
             variance=pattern.variance,
             unit=pattern.unit,
             masked_share=share + (1.0 - share) * left_out,
+            count=self._count(measured),
             noise_ratio=noise_ratio,
             withdrawn=withdrawn + (self._overflows.seen_late() if self._overflows else ()),
             n_overflowed=n_overflowed,
             n_empty=n_empty,
             n_repeated=n_repeated,
-            saturated=any(_is_saturated(frame) for e in exposures for frame in e.frames),
+            saturated=any(is_saturated(frame) for e in exposures for frame in e.frames),
             **watched,
         )
 
@@ -257,7 +257,7 @@ class Points:
         is_blind = self._nominal_is_own and self.min_monitor is None and not self._beam_came
         unverified = is_blind and exposures[0].monitor is not None
         return {
-            "n_dead_pixels": self._pixels.take(np.asarray(counts)),
+            "n_dead_pixels": self._pixels.take(np.asarray(counts), exposures[0].share),
             "unverified": self._contrast.is_chance(np.asarray(counts)) and unverified,
         }
 
@@ -274,9 +274,9 @@ class Points:
 
     def _is_odd(self, exposure: Exposure) -> bool:
         """Return whether the beam seems to have come only now, or to have gone in a series."""
-        if exposure.monitor is None or self.min_monitor is not None or not self._monitor_of:
+        if exposure.beam is None or self.min_monitor is not None or not self._monitor_of:
             return False
-        share = exposure.monitor / self._usual()
+        share = exposure.beam / self._usual()
         return share > 1.0 / LOW_BEAM or (len(exposure.frames) > 1 and share < PART_OF_BEAM)
 
     def _has_beam(self, monitor: float | None) -> bool:
@@ -314,7 +314,7 @@ class Points:
     def _pattern(self, exposures: Sequence[Exposure]) -> tuple[Pattern, float]:
         """Return the pattern of exposures, and the share of their counts that was left out."""
         if self.nominal_counts is None:
-            self.nominal_counts = exposures[0].monitor
+            self.nominal_counts = exposures[0].beam
         scales = np.concatenate([np.full(len(e.frames), self._scale(e)) for e in exposures])
         frames = np.concatenate([np.asarray(e.frames, dtype=float) for e in exposures])
         angles = [e.angles for e in exposures if e.angles is not None]
@@ -330,21 +330,16 @@ class Points:
             return self.reduction.measure(frames, scales=scales, angles=turned), left_out
         return Pattern(self.reduction.reduce(frames, scales=scales, angles=turned)), left_out
 
+    def _count(self, exposures: Sequence[Exposure]) -> float:
+        frames = np.concatenate([np.nan_to_num(e.frames).ravel() for e in exposures])
+        are_counts = bool((frames >= 0).all() and (frames == np.round(frames)).all())
+        return float(np.median([self._scale(e) for e in exposures])) if are_counts else math.nan
+
     def _scale(self, exposure: Exposure) -> float:
         if exposure.monitor is None or self.nominal_counts is None:
-            return 1.0
+            return 1.0 / exposure.share
         return self.nominal_counts / exposure.monitor
 
 
 def _is_image(exposure: Exposure) -> bool:
     return bool(exposure.frames[0].size > 1)
-
-
-def _is_saturated(frame: Array) -> bool:
-    """Return whether `SATURATED_PIXELS` share the largest value, gaps left out, by no chance.
-
-    Frames whose pixels are mostly equal are those of a simulation without noise.
-    """
-    top = frame.max(where=frame != GAP, initial=0)
-    n = int((frame == top).sum())
-    return bool(top >= BRIGHT and SATURATED_PIXELS <= n <= frame.size // 2)

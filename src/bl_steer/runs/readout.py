@@ -29,6 +29,12 @@ class NoNumberError(ValueError):
     """What should be a number is text, or an array."""
 
 
+SATURATED_PIXELS = 5
+SATURATED_COUNTS = 50.0
+"""Counts of a pixel above which it is unlikely that five have exactly the same, and no more."""
+GAP = 2**32 - 1
+
+
 @dataclass(frozen=True)
 class Exposure:
     """What one event of a point holds of the measurement.
@@ -40,6 +46,7 @@ class Exposure:
     sound : False where the detector itself says that its frames are not
     angles : shape (n_frames,), angle of the circle that turns, degrees; None where none does
     setting : number of the scan that it belongs to, where a point has several
+    share : of the full exposure time, where points have their own
     """
 
     frames: Array
@@ -47,6 +54,12 @@ class Exposure:
     sound: bool = True
     angles: Array | None = None
     setting: int = 0
+    share: float = 1.0
+
+    @property
+    def beam(self) -> float | None:
+        """Monitor counts that the full exposure time would have had; None without a monitor."""
+        return None if self.monitor is None else self.monitor / self.share
 
 
 UNSOUND = Exposure(np.full((1, 1, 1), np.nan), sound=False)
@@ -64,6 +77,8 @@ class Readout:
     valid : key of the detector's own verdict on its frames, where it gives one
     angles : key of the angle of the circle that turns; None where none does
     setting : key of the number of the scan; None where a point has one
+    time : key of the exposure time of a frame, s; None where it is the same at all points
+    full_s : the full exposure time of a frame, s
     """
 
     field: str | None = None
@@ -71,6 +86,8 @@ class Readout:
     valid: str | None = None
     angles: str | None = None
     setting: str | None = None
+    time: str | None = None
+    full_s: float = 1.0
 
     @classmethod
     def from_start(cls, start: Mapping[str, Any]) -> Self:
@@ -85,6 +102,8 @@ class Readout:
             valid=f"{source.get('detector', detector)}_valid",
             angles=settings.get("angle_key"),
             setting=settings.get("setting_key"),
+            time=settings.get("exposure_key"),
+            full_s=float(settings.get("exposure_s") or 1.0),
         )
 
     def exposure(self, data: Mapping[str, Any], frames: Callable[[], Any]) -> Exposure:
@@ -100,10 +119,14 @@ class Readout:
         ValueError
             When a key is missing, or what it holds is no number (`NoNumberError`).
         """
+        share = 1.0 if self.time is None else self._number(data, self.time) / self.full_s
         if self.field is not None:
             number = self._number(data, self.field)
             return Exposure(
-                np.full((1, 1, 1), number), self._monitor(data), sound=number not in FULL
+                np.full((1, 1, 1), number),
+                self._monitor(data),
+                sound=number not in FULL,
+                share=share,
             )
         stack = np.asarray(frames())
         stack = stack.reshape(-1, *stack.shape[-2:])
@@ -116,6 +139,7 @@ class Readout:
             is_valid and is_whole,
             None if angles is None else np.resize(angles, len(stack)),
             0 if self.setting is None else int(self._number(data, self.setting)),
+            share,
         )
 
     def _monitor(self, data: Mapping[str, Any]) -> float | None:
@@ -158,3 +182,14 @@ def as_number(value: Any) -> float:
 def _is_nan(value: Any) -> bool:
     """Return whether there is no number where there might be one: NaN, or None."""
     return value is None or (np.size(value) == 1 and np.asarray(value).dtype.kind == "f")
+
+
+def is_saturated(frame: Array) -> bool:
+    """Return whether pixels stop at one value: `SATURATED_PIXELS` share the largest by no chance.
+
+    Frames whose pixels are mostly equal are those of a simulation without noise. Pixels at
+    2³² - 1 are a gap of the detector, or masked.
+    """
+    top = frame.max(where=frame != GAP, initial=0)
+    n = int((frame == top).sum())
+    return bool(top >= SATURATED_COUNTS and SATURATED_PIXELS <= n <= frame.size // 2)

@@ -1,4 +1,5 @@
 from .building import build_steering as build_steering
+from .confirming import ExposureError as ExposureError
 from .dead_detector import MAX_RETAKES as MAX_RETAKES
 from .dead_detector import DetectorDeadError as DetectorDeadError
 from .dead_detector import check_alive as check_alive

@@ -13,7 +13,7 @@ from bl_steer.protocols import Agent, Feature
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.stopping import StopRule
 
-__all__ = ["build_steering"]
+__all__ = ["agent_of", "build_steering"]
 
 
 def build_steering(
@@ -27,7 +27,8 @@ def build_steering(
     Parameters
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
-        ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, ``masks`` and
+        ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, ``looks`` as
+        `bl_steer.agents.looks.Looks` where the agent says how long to look, ``masks`` and
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
         one, and ``gives_up``: whether a place that gives nothing is left out; without, as in runs
@@ -38,7 +39,7 @@ def build_steering(
     seed = int(settings["seed"])
     space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
     if agent is None:
-        agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
+        agent = agent_of(settings, space)
     target = str(settings["target"])
     masks: Masks = bool(settings.get("masks", False))
     if masks and not settings.get("careful", False):
@@ -57,4 +58,13 @@ def build_steering(
         noise_per_point=bool(settings.get("noise_per_point", False)),
         gives_up=bool(settings.get("gives_up", False)),
         stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
+        exposures=settings.get("looks") is not None,
     )
+
+
+def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
+    """Return the named agent of a run, as the ``steering`` entry of its start document has it."""
+    options = dict(settings["agent_options"])
+    if settings.get("looks") is not None and settings["agent"] == "bayesian":
+        options["looks"] = settings["looks"]
+    return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)

@@ -7,7 +7,7 @@ of a stored run with those made again.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from numbers import Integral
 from typing import Any
@@ -24,6 +24,7 @@ __all__ = [
     "Decision",
     "brightest",
     "check_budget",
+    "coordinates_of",
     "difference_of",
     "same_decision",
 ]
@@ -77,6 +78,8 @@ class Decision:
     """That a hill as wide as the run's rule `stop` says is hidden; NaN without a rule."""
     p_better: float = math.nan
     """That there is a better spot, by that rule."""
+    exposure_s: float = math.nan
+    """Of all frames of the point, where the agent says how long to look."""
 
     def position(self, names: Sequence[str]) -> dict[str, float]:
         """Return where to measure, by the names of the axes."""
@@ -95,6 +98,13 @@ class Best:
     value: float
     sd: float
     z: float = math.nan
+    confirmed: bool = True
+    """Whether it was looked at as long as the full exposure, in all."""
+
+
+def coordinates_of(point: Mapping[str, Any]) -> tuple[float, ...]:
+    """Return x, y and z, NaN for an axis that there is not."""
+    return tuple(float(point.get(name, math.nan)) for name in AXIS_NAMES)
 
 
 def brightest(outcomes: Array, noise_ratios: Array) -> tuple[int, float]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,9 @@ from bl_steer.protocols import (
 )
 from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
+from bl_steer.steering.confirming import Confirmation, is_confirmed
 from bl_steer.steering.dead_detector import check_alive, is_given_up
-from bl_steer.steering.decision import Best, Decision, brightest, check_budget
+from bl_steer.steering.decision import Best, Decision, brightest, check_budget, coordinates_of
 from bl_steer.steering.masks import Mask, mask_of
 from bl_steer.steering.stopping import Lookout, Outlook, StopRule
 from bl_steer.steering.suggestions import next_suggestion
@@ -51,6 +52,7 @@ class Steering:
     noise_per_point : tell the agent how much noisier a point is that had less beam
     gives_up : go on elsewhere where one place gives nothing, in a run of many
     stop : a rule that says when enough is known; it needs the space
+    exposures : the agent also says how long to look, and confirms what it found
     """
 
     def __init__(
@@ -64,8 +66,10 @@ class Steering:
         noise_per_point: bool = True,
         gives_up: bool = True,
         stop: StopRule | None = None,
+        exposures: bool = False,
     ) -> None:
         check_budget(budget)
+        self._confirmation = Confirmation(agent, budget) if exposures else None
         self.agent = agent
         self.feature = feature
         self.budget = budget
@@ -143,6 +147,8 @@ class Steering:
         if result.variance is not None and isinstance(self.feature, LearnsNoise):
             self.feature.learn_noise(pattern[None], result.variance[None])
         self.feature.partial_fit(pattern[None])
+        if self._confirmation is not None:
+            self._confirmation.learn_noise(self.feature, result, self._n_observed)
         if self.feature.version != version:
             # A new basis gives every earlier point another outcome: the agent gets them all again.
             self._outcomes = self.feature.transform(np.stack(self._patterns))
@@ -196,32 +202,32 @@ class Steering:
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
         """Return the next point; after an invalid one, the same again."""
         wall, cpu = time.perf_counter(), time.thread_time()
+        if self._pending is None and self._confirmation is not None:
+            self._confirmation.prepare(self._n_observed, move_s, expose_s, is_done=self.is_done)
         if self._pending is None and self._lookout is not None:
             self._exclude(self._lookout)
         if self._pending is None:
-            try:
-                self._pending = next_suggestion(self.agent, self.space, self._ids)
-            except SpaceExhausted:
-                self._exhausted = True
-                raise
+            self._pending = self._choose()
             self._ids.add(self._pending["_id"])
             self._explanation = (
                 self.agent.explain()
                 if isinstance(self.agent, ExplainsDecisions)
                 else Explanation(reason="agent")
             )
+        if self._confirmation is not None:
+            self._pending = self._confirmation.timed(self._pending)
         explanation = asdict(self._explanation)
         if self._retakes:
             explanation["reason"] = "retake"
-        best = self.brightest_measured()
-        outlook = self.outlook
-        x, y, z = _coordinates(self._pending)
+        best, outlook = self.brightest_measured(), self.outlook
+        x, y, z = coordinates_of(self._pending)
         return Decision(
             point=self._n_observed,
             x=x,
             y=y,
             z=z,
             **explanation,
+            exposure_s=float(self._pending.get("exposure_s", math.nan)),
             basis_version=self.feature.version,
             best_so_far=best.value,
             best_x=best.x,
@@ -240,6 +246,19 @@ class Steering:
             p_better=math.nan if outlook is None else outlook.p_better,
         )
 
+    def _choose(self) -> Point:
+        """Return the next point of the search, or of the confirmation that follows it."""
+        confirmation = self._confirmation
+        if confirmation is None or confirmation.reason is None:
+            try:
+                return next_suggestion(self.agent, self.space, self._ids)
+            except SpaceExhausted:
+                self._exhausted = True
+                if confirmation is None:
+                    raise
+                confirmation.reason = "exhausted"
+        return confirmation.next(self._n_observed)
+
     def repeat(self, position: Mapping[str, float]) -> None:
         """Take a point of an earlier run as decided, whatever its agent decides now."""
         if self._pending is None:
@@ -254,7 +273,8 @@ class Steering:
 
     def _exclude(self, lookout: Lookout) -> None:
         """Decide for a place that the rule wants to know of, if there is one."""
-        excluding = lookout.place_to_exclude()
+        searching = self._confirmation is None or self._confirmation.reason is None
+        excluding = lookout.place_to_exclude() if searching else None
         if excluding is not None:
             self.repeat(lookout.space.point(excluding[0]))
             self._explanation = excluding[1]
@@ -292,37 +312,39 @@ class Steering:
         return self._lookout is not None and self._lookout.is_done
 
     @property
+    def is_over(self) -> bool:
+        """Whether the rule `stop` ends the run; a confirmation ends it by itself."""
+        return self.is_done and self._confirmation is None
+
+    @property
     def hidden_width(self) -> float:
         """Width up to which hills could still hide, in the axes' units; NaN without a rule."""
         return math.nan if self._lookout is None else self._lookout.hidden_width
 
     def stop_reason(self) -> str:
-        """Return why no further point is decided."""
-        if self.is_done:
-            return "stop"
-        if self._n_observed >= self.budget:
-            return "budget"
+        """Return why no further point is decided; with a confirmation, why the search ended."""
+        is_over = self._n_observed >= self.budget
+        if (confirmation := self._confirmation) is not None and (is_over or confirmation.is_over):
+            return confirmation.reason or "budget"
+        if self.is_over or is_over:
+            return "stop" if self.is_over else "budget"
         return "exhausted" if self._exhausted else "interrupted"
 
     def brightest_measured(self) -> Best:
-        """Return the measured spot with the largest outcome; NaN before the first.
-
-        Of an outcome with little beam only a part counts (`bl_steer.agents.ledger.believed`).
-        """
+        """Return the measured spot with the largest outcome, as far as it is believed; or NaN."""
         if not len(self._outcomes):
             return Best(math.nan, math.nan, math.nan, math.nan)
-        i, value = brightest(self._outcomes, np.array(self._noise_ratios))
-        x, y, z = _coordinates(self._positions[i])
+        # Where exposures differ nothing is better known than the longest look.
+        unit = 1.0 if self._confirmation is None else min(self._noise_ratios)
+        i, value = brightest(self._outcomes, np.array(self._noise_ratios) / unit)
+        x, y, z = coordinates_of(self._positions[i])
         return Best(x, y, value, math.nan, z)
 
     def report(self) -> Best:
         """Return the spot to report: the agent's recommendation, or the brightest measured one."""
-        if not (isinstance(self.agent, RecommendsSpot) and len(self._outcomes)):
-            return self.brightest_measured()
-        spot = self.agent.recommend()
-        return Best(spot.x, spot.y, spot.mean, spot.sd, getattr(spot, "z", math.nan))
-
-
-def _coordinates(point: Mapping[str, Any]) -> tuple[float, ...]:
-    """Return x, y and z, NaN for an axis that there is not."""
-    return tuple(float(point.get(name, math.nan)) for name in AXIS_NAMES)
+        best = self.brightest_measured()
+        if isinstance(self.agent, RecommendsSpot) and len(self._outcomes):
+            spot = self.agent.recommend()
+            best = Best(spot.x, spot.y, spot.mean, spot.sd, getattr(spot, "z", math.nan))
+        is_full = is_confirmed(asdict(best), self._positions, self._noise_ratios)
+        return replace(best, confirmed=is_full)

@@ -18,7 +18,7 @@ from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, gridded_of, has_gap
-from bl_steer.steering.building import build_steering
+from bl_steer.steering.building import agent_of, build_steering
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, difference_of
 from bl_steer.steering.masks import recorded_masks
@@ -30,6 +30,7 @@ __all__ = [
     "predicted_map",
     "recorded_decision",
     "replay",
+    "times_of",
 ]
 
 
@@ -37,6 +38,8 @@ def replay(
     settings: Mapping[str, Any], axes: FrameAxes, results: Iterable[PointResult | Array | None]
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
+
+    Not what it cost: of a run whose agent says how long to look, see `differences`.
 
     Parameters
     ----------
@@ -121,7 +124,7 @@ def differences(run: Run, reduction: Reduction | None = None) -> Differences:
         if point == len(results):
             return told
         recorded = recorded_decision(table, point)
-        if difference := difference_of(steering.decide(), recorded):
+        if difference := difference_of(steering.decide(**times_of(recorded)), recorded):
             told.decisions.append(point)
             told.how[point] = difference
             steering.repeat(recorded.position(names))
@@ -139,6 +142,11 @@ def recorded_decision(table: Mapping[str, Any], point: int) -> Decision:
             if field.name in table
         }
     )
+
+
+def times_of(decision: Decision) -> dict[str, float]:
+    """Return what a recorded decision knew of the time of the point before it, for `decide`."""
+    return {"move_s": decision.previous_move_s, "expose_s": decision.previous_expose_s}
 
 
 def predicted_map(
@@ -168,7 +176,7 @@ def predicted_map(
         return unknown, unknown
     seed = int(settings["seed"])
     try:
-        agent = make_agent(settings["agent"], space, seed=seed, **settings["agent_options"])
+        agent = agent_of(settings, space)
     except ValueError:  # an agent of the user's own
         agent = make_agent("bayesian", space, seed=seed)
     if not isinstance(agent, PredictsMap):

@@ -22,7 +22,7 @@ from bl_steer.runs import PointResult, Run, has_gap, sound_rows
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, same_decision
 from bl_steer.steering.loop import Steering
-from bl_steer.steering.replays import recorded_decision
+from bl_steer.steering.replays import recorded_decision, times_of
 from bl_steer.store import is_being_written
 
 __all__ = ["ResumeError", "carried_options", "catch_up", "in_flight", "taking_over"]
@@ -168,7 +168,7 @@ def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> No
     for point in range(min(n_recorded, len(results) + 1)):
         recorded = _with_budget(recorded_decision(decisions, point), steering.budget)
         if repeats:
-            decision = steering.decide()
+            decision = steering.decide(**times_of(recorded))
             _check_same_point(run, decision, recorded)
             if not same_decision(decision, recorded):
                 differing.append(point)

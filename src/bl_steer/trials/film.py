@@ -35,6 +35,7 @@ def find(
     exposure_s: float,
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
+    exposure: str | None = None,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     film = SigeFilm(sample, seed=seed)
@@ -52,6 +53,7 @@ def find(
             exposure_s=exposure_s,
             stop=stop,
             mask=mask,
+            exposure=exposure,
         )
     return find_report(sample, seed, len(truth), trial)
 
@@ -68,6 +70,7 @@ def find_on_epics(
     exposure_s: float,
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
+    exposure: str | None = None,
 ) -> dict[str, Any]:
     """Find the brightest spot on EPICS; return what ``bl-steer find --epics --json`` writes.
 
@@ -86,6 +89,7 @@ def find_on_epics(
                 exposure_s=exposure_s,
                 stop=stop,
                 mask=mask,
+                exposure=exposure,
             )
         )
         durations = durations_of(open_run(session.store, uid))
@@ -97,6 +101,7 @@ def find_on_epics(
         "best_sd": hotspot.best_sd,
         "n_measured": hotspot.n_measured,
         "n_invalid": hotspot.n_invalid,
+        "confirmed": hotspot.confirmed,
         "stop_reason": hotspot.stop_reason,
         **_of_stop(hotspot),
         "duration_s": time.monotonic() - began,
@@ -121,6 +126,8 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "best_y_um": trial.best_y,
         "true_x_um": trial.score.true_x,
         "true_y_um": trial.score.true_y,
+        "confirmed": trial.confirmed,
+        "time_to_found_s": trial.time_to_found_s,
         "beam_time_s": trial.beam_time_s,
         "grid_time_s": trial.grid_time_s,
         "speedup": trial.grid_time_s / trial.beam_time_s,

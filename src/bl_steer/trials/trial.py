@@ -41,6 +41,10 @@ class Trial:
     score: Score
     beam_time_s: float
     """Simulated time from the start to the stop of the run."""
+    time_to_found_s: float | None
+    """Simulated time until a point that counts as A was measured; None for never."""
+    confirmed: bool
+    """As `plans.Hotspot` has it."""
     grid_time_s: float
     """Simulated time of a snake over the whole grid, same clock and exposure."""
     decision_cpu_s_median: float
@@ -99,6 +103,7 @@ def steer(
     exposure_s: float = 10.0,
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
+    exposure: str | None = None,
 ) -> Trial:
     """Run `plans.find_hotspot` on a simulated session, and score it.
 
@@ -107,7 +112,7 @@ def steer(
     session : on the simulated beamline
     truth : shape (n,), the true map on the sample's points
     agent : a name in `bl_steer.trials.AGENTS`
-    stop : a rule as for `plans.find_hotspot`
+    stop, exposure : as for `plans.find_hotspot`
     mask : shape of a frame, True where a pixel is not to be used
 
     Raises
@@ -120,8 +125,11 @@ def steer(
     space = sample_space(beamline.sample)
     name, options = agent_of(agent)
     decisions: list[Mapping[str, Any]] = []
-    token = session.RE.subscribe(_collect_decisions(decisions))
+    ended: list[float] = []
     started = beamline.clock.elapsed_s
+    token = session.RE.subscribe(
+        _collect(decisions.append, lambda _: ended.append(beamline.clock.elapsed_s - started))
+    )
     try:
         uid, hotspot = session.run(
             session.find_hotspot(
@@ -134,10 +142,19 @@ def steer(
                 exposure_s=exposure_s,
                 stop=stop,
                 mask=mask,
+                exposure=exposure,
             )
         )
     finally:
         session.RE.unsubscribe(token)
+    result = score(
+        np.array([(d["x"], d["y"]) for d in decisions]),
+        np.array([hotspot.best_x, hotspot.best_y]),
+        space.points,
+        truth,
+        reach=space.steps,
+    )
+    first = result.n_to_found
     return Trial(
         run_uid=uid,
         best_x=hotspot.best_x,
@@ -146,14 +163,10 @@ def steer(
         hidden_width=hotspot.hidden_width,
         p_hidden=hotspot.p_hidden,
         p_better=hotspot.p_better,
-        score=score(
-            np.array([(d["x"], d["y"]) for d in decisions]),
-            np.array([hotspot.best_x, hotspot.best_y]),
-            space.points,
-            truth,
-            reach=space.steps,
-        ),
+        score=result,
         beam_time_s=beamline.clock.elapsed_s - started,
+        time_to_found_s=None if first is None else ended[first - 1],
+        confirmed=hotspot.confirmed,
         grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),
         decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions])),
     )
@@ -202,13 +215,17 @@ def replay_trials(
                 yield agent, seed, trial
 
 
-def _collect_decisions(decisions: list[Mapping[str, Any]]) -> Any:
-    descriptors: set[str] = set()
+def _collect(
+    on_decision: Callable[[Mapping[str, Any]], None], on_point: Callable[[Mapping[str, Any]], None]
+) -> Any:
+    """Return a callback that hands on the data of events of a run, as they come."""
+    hand_on = {"decisions": on_decision, "primary": on_point}
+    streams: dict[str, Callable[[Mapping[str, Any]], None]] = {}
 
     def collect(name: str, doc: Mapping[str, Any]) -> None:
-        if name == "descriptor" and doc["name"] == "decisions":
-            descriptors.add(doc["uid"])
-        elif name == "event" and doc["descriptor"] in descriptors:
-            decisions.append(doc["data"])
+        if name == "descriptor" and doc["name"] in hand_on:
+            streams[doc["uid"]] = hand_on[doc["name"]]
+        elif name == "event" and doc["descriptor"] in streams:
+            streams[doc["descriptor"]](doc["data"])
 
     return collect

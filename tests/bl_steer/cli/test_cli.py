@@ -26,8 +26,9 @@ from tests import fork_server
 
 FIND_KEYS = [
     "preset", "seed", "grid_points", "n_measured", "n_distinct", "n_to_found", "n_to_95",
-    "n_to_best_cell", "found", "best_x_um", "best_y_um", "true_x_um", "true_y_um", "beam_time_s",
-    "grid_time_s", "speedup", "decision_cpu_s_median", "run_uid",
+    "n_to_best_cell", "found", "best_x_um", "best_y_um", "true_x_um", "true_y_um", "confirmed",
+    "time_to_found_s", "beam_time_s", "grid_time_s", "speedup", "decision_cpu_s_median",
+    "stop_reason", "run_uid",
 ]  # fmt: skip
 REPLAY_KEYS = {
     "agent", "seed", "n_to_95", "n_to_best_cell", "n_distinct", "path", "beam_time_s",
@@ -78,6 +79,7 @@ def test_find_finds_point_a_and_reports_the_stable_keys(
     assert report["grid_points"] == 961
     assert report["speedup"] == pytest.approx(report["grid_time_s"] / report["beam_time_s"])
     assert report["grid_time_s"] == pytest.approx(961 * 11.2, rel=0.001)
+    assert 10.0 * report["n_to_found"] < report["time_to_found_s"] < report["beam_time_s"]
 
 
 def test_runs_lists_it_and_show_draws_it_and_repeats_its_decisions_in_another_process(
@@ -105,7 +107,7 @@ def test_the_same_seed_finds_the_same_way_again(
     options = ("--sample", "smooth", "--budget", "25", "--json", "again.json")
     assert bl_steer_here(tmp_path, "find", *options) == 0
     again = json.loads((tmp_path / "again.json").read_text())
-    changing = {"decision_cpu_s_median", "run_uid", "beam_time_s", "speedup"}
+    changing = {"decision_cpu_s_median", "run_uid", "time_to_found_s", "beam_time_s", "speedup"}
     assert {k: v for k, v in again.items() if k not in changing} == {
         k: v for k, v in report.items() if k not in changing
     }

@@ -147,14 +147,15 @@ def _read(task: RetrainingTask, champion: Any) -> tuple[dict[str, list[Any]], li
 def _field(row: dict[str, Any], champion: Any) -> Any:
     """Return a micrograph and its mask, at the champion's pixel size."""
     image, painted = Path(row["image"]), Path(row["mask"])
-    grey, mask = training.load_pair(
+    read, mask = training.load_pair(
         training.Pair(image, painted, row["sample"], {}), champion.phases
     )
+    (grey,) = read.fields
     if not np.isfinite(grey).all():
         raise ValueError(
             f"{image.name} must have finite grey levels, got others; crop or fill them"
         )
-    size, model_nm = files.read_micrographs(image).pixel_size_nm, champion.pixel_size_nm
+    size, model_nm = read.pixel_size_nm, champion.pixel_size_nm
     if size and model_nm and not 1 <= grey.size * (size / model_nm) ** 2 <= files.MAX_PIXELS:
         raise ValueError(
             f"{image.name} must have pixels of about {model_nm:g} nm, got {size:g} nm; give another"

@@ -57,9 +57,9 @@ def test_a_mask_may_be_painted_over_the_bar_too(tmp_path: Path) -> None:
     labels = FIELD.labels.astype(np.uint8)
     for rows in (labels, np.vstack([labels, np.zeros((32, 384), np.uint8)])):
         Image.fromarray(rows).save(mask)
-        grey, decoded = load_pair(Pair(image, mask, "a"), FIBSEM_PHASES)
+        read, decoded = load_pair(Pair(image, mask, "a"), FIBSEM_PHASES)
         np.testing.assert_array_equal(decoded.labels, labels)
-        assert grey.shape == labels.shape
+        assert read.fields[0].shape == labels.shape
 
 
 def test_slices_lose_their_bars(tmp_path: Path) -> None:

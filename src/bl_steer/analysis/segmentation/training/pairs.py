@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.segmentation.masks import DecodedMask, decode_mask
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.image_pages import size_of
-from bl_steer.files.images import list_images, read_colours, read_micrographs
+from bl_steer.files.images import Micrographs, list_images, read_colours, read_micrographs
 
 __all__ = [
     "Labelled",
@@ -124,23 +124,23 @@ def masks_among(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def load_pair(pair: Pair, phases: Phases) -> tuple[NDArray[Any], DecodedMask]:
-    """Read a pair: the grey image (H, W) in its own type, and its mask with what is to be said.
+def load_pair(pair: Pair, phases: Phases) -> tuple[Micrographs, DecodedMask]:
+    """Read a pair: the file of one grey field (H, W), and its mask.
 
     Raises
     ------
     ValueError
         If either cannot be read, or the mask does not fit.
     """
-    micrograph = read_micrographs(pair.image)
-    fields = micrograph.fields
-    if len(fields) != 1:
+    read = read_micrographs(pair.image)
+    if len(read.fields) != 1:
         raise ValueError(
-            f"{pair.image.name} must hold one field, got {len(fields)}; save each with its mask"
+            f"{pair.image.name} must hold one field, got {len(read.fields)}; save each with its "
+            "mask"
         )
     try:
-        painted = micrograph.above_bar(read_colours(pair.mask))
-        return fields[0], decode_mask(painted, phases, image=fields[0])
+        painted = read.above_bar(read_colours(pair.mask))
+        return read, decode_mask(painted, phases, image=read.fields[0])
     except ValueError as error:
         raise ValueError(f"{pair.mask.name}: {error}") from None
 

@@ -23,7 +23,7 @@ from bl_steer.analysis.segmentation.training.pairs import (
     split_by_sample,
 )
 from bl_steer.files import read_all
-from bl_steer.files.pixel_size import check_pixel_size
+from bl_steer.files.pixel_size import check_pixel_size, contradictions
 
 __all__ = ["LabelledField", "TrainingSet", "at_pixel_size"]
 
@@ -41,7 +41,7 @@ class LabelledField:
     metadata: dict[str, Any] = field(default_factory=dict)
     name: str = ""
     notes: Sequence[str] = ()
-    """What a reader should know of its mask."""
+    """What a reader should know of micrograph and mask."""
 
     @property
     def pair(self) -> Labelled:
@@ -157,25 +157,28 @@ def _parts(
 
 
 def _read(pair: Pair, phases: Phases) -> LabelledField:
-    image, mask = load_pair(pair, phases)
-    return LabelledField(
-        image,
-        mask.labels,
-        pair.sample,
-        dict(pair.metadata),
-        pair.image.name,
-        [*mask.report.notes],
-    )
+    read, mask = load_pair(pair, phases)
+    stated = dict(read.metadata)
+    if read.pixel_size_nm is not None:
+        stated["pixel_size_nm"] = read.pixel_size_nm
+    told = pair.metadata.get("pixel_size_nm")
+    notes = [
+        *(note.removeprefix(f"{pair.image.name}: ") for note in read.notes),
+        *contradictions("a pixel", told, read.pixel_size_nm),
+        *mask.report.notes,
+    ]
+    known = {**stated, **pair.metadata}
+    return LabelledField(read.fields[0], mask.labels, pair.sample, known, pair.image.name, notes)
 
 
 def _notes_of(fields: Sequence[LabelledField]) -> list[str]:
-    """Return what is to be said of masks, each sentence once."""
+    """Return what is to be said of the pairs, each sentence once."""
     said: dict[str, list[str]] = {}
     for labelled in fields:
         for note in labelled.notes:
             said.setdefault(note, []).append(labelled.name)
     return [
-        f"mask of {names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}"
+        f"{names[0]}{f' and {len(names) - 1} more' if len(names) > 1 else ''}: {note}"
         for note, names in said.items()
     ]
 

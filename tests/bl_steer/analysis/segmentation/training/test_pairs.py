@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
@@ -14,6 +16,7 @@ from PIL import Image
 from bl_steer.analysis.segmentation import FIBSEM_PHASES, paint
 from bl_steer.analysis.segmentation.training import (
     Pair,
+    TrainingSet,
     describe_samples,
     find_pairs,
     load_pair,
@@ -51,10 +54,9 @@ def test_pairs_are_found_in_every_usual_layout(tmp_path: Path, layout: str) -> N
     pairs = find_pairs(tmp_path / source)
     assert [pair.sample for pair in pairs] == ["spot3", "spot3", "spot4"]
     assert describe_samples(pairs) == "3 pairs of 2 samples: spot3 (2), spot4 (1)."
-    field, mask = load_pair(pairs[0], FIBSEM_PHASES)
-    labels = mask.labels
-    np.testing.assert_array_equal(field, GREY)
-    np.testing.assert_array_equal(labels, LABELS)
+    read, mask = load_pair(pairs[0], FIBSEM_PHASES)
+    np.testing.assert_array_equal(read.fields[0], GREY)
+    np.testing.assert_array_equal(mask.labels, LABELS)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
@@ -133,6 +135,23 @@ def test_a_wrong_mask_is_named(tmp_path: Path) -> None:
     pair = Pair(put(tmp_path / "a.png"), put(tmp_path / "m.png"), "a")
     with pytest.raises(ValueError, match=r"m\.png: labels must be 0 to 2"):
         load_pair(pair, FIBSEM_PHASES)
+
+
+@pytest.mark.parametrize("told", [None, 10.0, 20.0])
+def test_what_the_files_say_of_themselves_is_known_to_the_training(
+    tmp_path: Path, told: float | None
+) -> None:
+    rows = ["image,mask,sample" + (",pixel_size_nm" if told else "")]
+    for name in ("a", "b", "c"):
+        resolution: Any = {"resolution": (1e6, 1e6), "resolutionunit": "CENTIMETER"}
+        tifffile.imwrite(tmp_path / f"{name}.tif", GREY, **resolution)
+        put(tmp_path / f"{name}_mask.png", painted=True)
+        rows.append(f"{name}.tif,{name}_mask.png,{name}" + (f",{told:g}" if told else ""))
+    (tmp_path / "pairs.csv").write_text("\n".join(rows))
+    data = TrainingSet.read(tmp_path / "pairs.csv", FIBSEM_PHASES)
+    assert data.pixel_size_nm == (told or 10.0)
+    contradicted = [note for note in data.notes if "states a pixel of 10 nm; 20 nm" in note]
+    assert len(contradicted) == (told == 20.0)
 
 
 def pairs_of(counts: list[int]) -> list[Pair]:

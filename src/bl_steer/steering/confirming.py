@@ -1,0 +1,126 @@
+"""How a search ends whose agent also says how long to look: what it found is looked at in full.
+
+`bl_steer.agents.comparison` says which spots; here is when, and how many looks are kept for it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bl_steer.agents import AXIS_NAMES, SpaceExhausted
+from bl_steer.agents.comparison import CONFIRMED
+from bl_steer.features.memory import memory_of
+from bl_steer.protocols import Agent, ChoosesExposure, Feature, Point
+from bl_steer.runs import PointResult
+
+__all__ = ["MOST_LOOKS", "Confirmation", "ExposureError"]
+
+MOST_LOOKS = 12
+"""At the full exposure, at the end of a search; a quarter of a small budget."""
+
+N_DRAWN = 8
+"""Patterns that a point might as well have given."""
+
+
+class ExposureError(ValueError):
+    """An agent or a detector cannot be left to choose exposure times."""
+
+
+class Confirmation:
+    """Look in full at the brightest spot and its rivals, once the search is over.
+
+    Parameters
+    ----------
+    agent : that chooses
+    budget : of measurements, those of the confirmation included
+
+    Attributes
+    ----------
+    reason : why the search ended: "budget", "stop" or "exhausted"; None while it goes on
+    is_over : whether nothing is left to confirm
+
+    Raises
+    ------
+    ExposureError
+        For an agent that cannot choose.
+    """
+
+    def __init__(self, agent: Agent, budget: int) -> None:
+        if not isinstance(agent, ChoosesExposure):
+            raise ExposureError(
+                "the agent must choose exposure times (look, learn_pace and confirm), got "
+                f"{type(agent).__name__}; use agent='bayesian', or give exposure_s alone"
+            )
+        self.agent: ChoosesExposure = agent
+        self.reason: str | None = None
+        self.is_over = False
+        self._budget = budget
+        self._n_looks = 0
+        self._first = budget - min(MOST_LOOKS, budget // 4)
+
+    def learn_noise(self, feature: Feature, result: PointResult, number: int) -> None:
+        """Let the agent know by how much counting alone would change an outcome.
+
+        Photons are counted by chance: the outcome of the same look, taken again, is that of a
+        pattern whose counts are drawn from Poisson's distribution around those that were counted.
+        """
+        if (memory := memory_of(feature)) is not None:
+            memory.exposures_differ = True
+        pattern, worth = result.pattern, np.array(result.count)
+        if pattern is None:
+            return
+        if result.variance is not None:
+            worth = np.divide(
+                result.variance, pattern, out=np.full(len(pattern), np.nan), where=pattern > 0
+            )
+        worth = np.where(np.isfinite(worth) & (worth > 0), worth, np.nanmean([*worth.flat, 0.0]))
+        if not (worth > 0).all():
+            return
+        rng = np.random.default_rng([number, 7])
+        counts = np.nan_to_num(np.maximum(pattern, 0.0)) / worth
+        again = rng.poisson(counts, (N_DRAWN, len(pattern))) * worth
+        again[:, np.isnan(pattern)] = np.nan
+        self.agent.learn_noise(feature.transform(again), result.noise_ratio)
+
+    def prepare(self, n_observed: int, move_s: float, expose_s: float, *, is_done: bool) -> None:
+        """Take what the latest point took, s, and end the search where there is a reason to."""
+        if n_observed:
+            self.agent.learn_pace(move_s, expose_s)
+        if self.reason is None and is_done:
+            self.reason = "stop"
+        elif self.reason is None and n_observed >= self._first:
+            self.reason = "budget"
+
+    def next(self, n_observed: int) -> Point:
+        """Return the next spot to look at again.
+
+        Raises
+        ------
+        SpaceExhausted
+            When all is decided.
+        """
+        n_left = min(self._budget - n_observed, MOST_LOOKS - self._n_looks)
+        point = self.agent.confirm(n_left) if n_left > 0 else None
+        if point is None:
+            self.is_over = True
+            raise SpaceExhausted("there must be something left to confirm, got all; the run ends")
+        self._n_looks += 1
+        return point
+
+    def timed(self, point: Point) -> Point:
+        """Return a point of the search with the time of its exposure."""
+        return point if "exposure_s" in point else self.agent.look(point)
+
+
+def is_confirmed(
+    spot: Mapping[str, Any], positions: Sequence[Point], noise_ratios: Sequence[float]
+) -> bool:
+    """Return whether a spot was looked at as long as the full exposure, in all."""
+    names = [name for name in AXIS_NAMES if name in spot and not math.isnan(spot[name])]
+    here = [all(point[name] == spot[name] for name in names) for point in positions]
+    shares = 1.0 / np.array(noise_ratios, dtype=float)
+    return bool(shares[np.array(here, dtype=bool)].sum() >= CONFIRMED)
