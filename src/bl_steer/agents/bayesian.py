@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
+from bl_steer.agents.candidates import Candidates
 from bl_steer.agents.comparison import brightest, confirmation
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
@@ -67,6 +68,8 @@ class BayesianAgent:
 
     Notes
     -----
+    Of very many candidates only some are looked at, see `bl_steer.agents.candidates`.
+
     Suggestions are a function of the settings and of the outcomes in their order, bit for bit on
     one machine and one set of library versions; computations run in one thread, both for that and
     because two threads are slower at this size.
@@ -106,9 +109,10 @@ class BayesianAgent:
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
+        self._candidates = Candidates(space, self._order)
         self._ledger = Ledger(space)
         self._model = GridEnsembleGP(
-            torch.tensor(space.points),
+            self._candidates.X,
             metrics=space.metrics,
             kernel=kernel,
             shifts=space.scaled,
@@ -273,15 +277,19 @@ class BayesianAgent:
         first_free_cell(self._order, barred)
         z, offset = self._condition()
         acquisition = WeightedLogExpectedImprovement(self._model, self._incumbent(z))
-        values = acquisition(self._model.candidate_X).numpy()
-        values[barred] = -np.inf
+        values, order = self._candidates.evaluate(
+            lambda X: np.asarray(acquisition(X[:, None, :])),
+            self._model.candidates,
+            barred=barred,
+            brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
+        )
         if self.looks is not None:
             values -= np.log(self._visits.costs(self._look_s(self.looks)))
-        cell = self._best(values)
+        cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
-        mean, sd = self._predict(self._model.candidates[cell : cell + 1], offset)
+        mean, sd = self._predict(torch.tensor(self.space.points[cell : cell + 1]), offset)
         values[cell] = -np.inf
-        second = self._best(values)
+        second = int(order[np.argmax(values[order])])
         another = bool(np.isfinite(values[second]))
         runner_up = self.space.points[second].tolist() if another else []
         weights = self._model.log_weights.exp()
@@ -327,10 +335,6 @@ class BayesianAgent:
         mean, _ = self._model.member_moments(torch.tensor(self._ledger.positions()))
         expected = (self._model.log_weights.exp() @ mean).numpy()
         return float(believed(z, noise_ratios, expected).max())
-
-    def _best(self, values: Array) -> int:
-        """Return the cell of the highest value; ties go to the first in the seeded order."""
-        return int(self._order[np.argmax(values[self._order])])
 
     def _predict(self, X: Tensor, offset: float) -> tuple[Array, Array]:
         mean, variance = self._model.member_moments(X)

@@ -54,12 +54,14 @@ class GrowingFactors:
     lengthscales, nuggets : shape (M,). Nuggets are noise variances over the amplitude.
     scales : shape (M, d), factors that bring the axes to one unit; 1 by default.
     block : rows allocated at a time.
+    in_blocks : keep V in blocks of so many rows and add up what each gives, in place of copying it
+        to a larger one, as for runs of earlier versions: its sums have other last bits
 
     Notes
     -----
     A row costs one pass over V, O(M n C). Memory is 8 M (n C + n²) bytes: 184 MB for M = 24,
-    C = 961, n = 1000, and 1.5 GB for C = 40,000, n = 200; twice that for a moment when a block is
-    added.
+    C = 961, n = 1000, and 1.5 GB for C = 40,000, n = 200. Without blocks it is twice that for a
+    moment, and the row that adds one takes ten times as long.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class GrowingFactors:
         kernel: KernelName,
         scales: Tensor | None = None,
         block: int = BLOCK,
+        in_blocks: bool = False,
     ) -> None:
         self.candidates = candidates
         self.lengthscales = lengthscales
         self.nuggets = nuggets
         self.kernel = kernel
         self._block = block
+        self._in_blocks = in_blocks
         members, count = len(lengthscales), len(candidates)
         if scales is None:
             scales = candidates.new_ones(members, candidates.shape[1])
@@ -92,7 +96,7 @@ class GrowingFactors:
         self._noise_ratios = candidates.new_ones(block)
         self._y = candidates.new_zeros(block)
         self._L = candidates.new_zeros(members, block, block)
-        self._V = candidates.new_zeros(members, block, count)
+        self._V = [candidates.new_zeros(members, block, count)]
         self._W = candidates.new_zeros(members, block, 2)
         self.log_det = candidates.new_zeros(members)
         self.VtV = candidates.new_zeros(members, count)
@@ -123,7 +127,7 @@ class GrowingFactors:
     @property
     def V(self) -> Tensor:
         """L⁻¹ K(X, C), shape (M, n, C)."""
-        return self._V[:, : self.n_rows]
+        return torch.cat(self._V, dim=1)[:, : self.n_rows]
 
     @property
     def W(self) -> Tensor:
@@ -150,12 +154,18 @@ class GrowingFactors:
         noise = self.nuggets * noise_ratio
         pivot_squared = 1.0 + noise - row.square().sum((1, 2))
         pivot = torch.maximum(pivot_squared, noise).sqrt()
-        new = (to_candidates - row @ self._V[:, :n]) / pivot[:, None, None]
+        known = to_candidates
+        first = 0
+        for block in self._V:
+            rows = min(n - first, block.shape[1])
+            known = known - row[:, :, first : first + rows] @ block[:, :rows]
+            first += rows
+        new = known / pivot[:, None, None]
         self._X[n] = x
         self._noise_ratios[n] = noise_ratio
         self._L[:, n, :n] = row[:, 0]
         self._L[:, n, n] = pivot
-        self._V[:, n] = new[:, 0]
+        self._V[-1][:, n - sum(block.shape[1] for block in self._V[:-1])] = new[:, 0]
         self.VtV += new[:, 0].square()
         self.log_det += 2.0 * pivot.log()
         self.n_rows = n + 1
@@ -179,14 +189,16 @@ class GrowingFactors:
         known = (self._L[:, i : i + 1, :i] @ self._W[:, :i])[:, 0] if i else 0.0
         w = (target - known) / self._L[:, i, i, None]
         self._W[:, i] = w
-        self.VtW += w[:, :, None] * self._V[:, i, None, :]
+        block, row = (i // self._block, i % self._block) if self._in_blocks else (0, i)
+        self.VtW += w[:, :, None] * self._V[block][:, row, None, :]
         self.n_labelled = i + 1
 
     def _forward_solve(self, x: Tensor) -> Tensor:
         """Return L⁻¹ k(X, x), shape (M, 1, n). For a candidate it is a column of V already."""
         same = (self.candidates == x).all(dim=1).nonzero()
         if len(same):
-            return self._V[:, : self.n_rows, same[0, 0]][:, None].contiguous()
+            columns = [block[:, :, same[0, 0]] for block in self._V]
+            return torch.cat(columns, dim=1)[:, : self.n_rows][:, None].contiguous()
         k = self._correlations(self.X, x[None])
         solved: Tensor = torch.linalg.solve_triangular(self.L, k, upper=False)
         return solved.mT
@@ -205,7 +217,10 @@ class GrowingFactors:
         self._noise_ratios = _grown(self._noise_ratios, (rows,))
         self._y = _grown(self._y, (rows,))
         self._L = _grown(self._L, (members, rows, rows))
-        self._V = _grown(self._V, (members, rows, count))
+        if self._in_blocks:
+            self._V.append(self._V[0].new_zeros(members, self._block, count))
+        else:
+            self._V = [_grown(self._V[0], (members, rows, count))]
         self._W = _grown(self._W, (members, rows, 2))
 
 

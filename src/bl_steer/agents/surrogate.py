@@ -45,6 +45,8 @@ LOG_LENGTHSCALE_SD = 0.7
 """Width of the prior, log-normal around the middle of that range (on a log scale)."""
 NUGGETS = (1e-5, 1e-3, 1e-1)
 """Noise variances over the amplitude, equally likely beforehand."""
+CHUNK = 8192
+"""Positions that are predicted at a time: else a million of them would take gigabytes."""
 SMALLEST_VARIANCE = 1e-12
 """Floor of the amplitude over the mean square of the targets' distances from the first one, and
 for runs of earlier versions from 0: a flat map has no scale."""
@@ -192,11 +194,16 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
             VtW, explained = f.VtW, f.VtV
         else:
-            V = torch.linalg.solve_triangular(f.L, f.rows_of(X).mT, upper=False)
-            VtW, explained = f.W.mT @ V, V.square().sum(1)
+            parts = [self._solved(part) for part in torch.split(X, CHUNK)]
+            VtW, explained = (torch.cat(each, dim=-1) for each in zip(*parts, strict=True))
         mean = self.constant[:, None] * (1.0 - VtW[:, 1]) + VtW[:, 0]
         unexplained = (1.0 - explained).clamp_min(1e-15)
         return mean, self.amplitude_variance[:, None] * unexplained
+
+    def _solved(self, X: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Vᵀ W, (M, 2, n), and Σ V², (M, n), at X of shape (n, d)."""
+        V = torch.linalg.solve_triangular(self.factors.L, self.factors.rows_of(X).mT, upper=False)
+        return self.factors.W.mT @ V, V.square().sum(1)
 
     def _reset(self) -> None:
         self.factors = GrowingFactors(
@@ -205,6 +212,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
             scales=self.scales,
             nuggets=self.nuggets,
             kernel=self.kernel,
+            in_blocks=self.shifts,
         )
 
     def _profile(self) -> None:
