@@ -9,7 +9,7 @@ from numpy.testing import assert_allclose
 from bl_steer.agents import AGENT_NAMES, BayesianAgent, Space, make_agent
 from bl_steer.agents.scales import metrics_of
 from bl_steer.protocols import Array
-from bl_steer.steering.loop import build_steering
+from bl_steer.steering import build_steering
 from simulators.film import SigeFilm
 
 AXIS = 10.0 * np.arange(16)

@@ -9,8 +9,8 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 
 from bl_steer.single_thread import single_thread
+from bl_steer.steering import build_steering
 from bl_steer.steering.decision import difference_of
-from bl_steer.steering.loop import build_steering
 from simulators.film import SigeFilm
 
 SETTINGS = {
