@@ -16,6 +16,7 @@ from bl_steer.analysis.superresolution.checks import (
     absent_labels,
     blank_slices,
     check_lessons,
+    doubled_slices,
     like_labels,
     limit_of,
     voxel_warnings,
@@ -196,6 +197,7 @@ def _warnings(
     )
     yield from like_labels(subset, n_phases)
     yield from blank_slices(slices, n_phases)
+    yield from doubled_slices(slices, n_phases)
 
 
 def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:

@@ -28,6 +28,7 @@ __all__ = [
     "check_labels",
     "check_lessons",
     "check_slices",
+    "doubled_slices",
     "lesson_warnings",
     "like_labels",
     "limit_of",
@@ -46,6 +47,8 @@ MARGIN_IOU, MARGIN_DB = 0.005, 0.1
 """Methods whose scores differ by less are alike."""
 LISTED = 5
 """Labels or slices that are named."""
+DOUBLED = 0.2
+"""Of the median difference of neighbouring slices: two that differ by less are one stored twice."""
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -133,6 +136,7 @@ def lesson_warnings(slices: Any, n_phases: int | None) -> Iterator[str]:
     yield from absent_labels(subset, n_phases)
     yield from like_labels(subset, n_phases)
     yield from blank_slices(slices, n_phases)
+    yield from doubled_slices(slices, n_phases)
 
 
 def absent_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
@@ -160,6 +164,28 @@ def blank_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
             f"of slices 0 … {slices.shape[0] - 1}, {shown} hold one grey level in every pixel: "
             "what is inserted beside them shows nothing; take the parts before and after by "
             "themselves"
+        )
+
+
+def doubled_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
+    """Name the slices that are that before once more, in memory or in Zarr."""
+    differences: list[float] = []
+    before: NDArray[Any] | None = None
+    for plane in (plane for some in some_planes(slices) for plane in some):
+        if before is not None and plane.max() == plane.min():
+            differences.append(np.inf)  # `blank_slices` names it
+        elif before is not None and n_phases is None:
+            differences.append(float(np.sqrt(np.mean((plane.astype(float) - before) ** 2))))
+        elif before is not None:
+            differences.append(float(np.mean(plane != before)))
+        before = plane
+    limit = DOUBLED * float(np.median(differences)) if differences else 0.0
+    doubled = [z for z, value in enumerate(differences, 1) if value < limit]
+    if doubled:
+        shown = ", ".join(map(str, doubled[:LISTED])) + (", …" if len(doubled) > LISTED else "")
+        yield (
+            f"of slices 0 … {slices.shape[0] - 1}, {shown} are the slice before once more: one was "
+            "stored twice, or the face was not milled; leave it out, and give the depths"
         )
 
 

@@ -109,11 +109,16 @@ def ring_resolution(predicted: NDArray[Any], measured: NDArray[Any], pixel: floa
 
     Returns
     -------
-    resolution : where the correlation first falls below one half; NaN where it does not
+    resolution : where the correlation first falls below one half; NaN where it does not. Planes of
+        one grey level correlate with nothing, and are left out.
     """
     rings = [
-        fourier_correlation(a, b, (pixel, pixel)) for a, b in zip(predicted, measured, strict=True)
+        fourier_correlation(a, b, (pixel, pixel))
+        for a, b in zip(predicted, measured, strict=True)
+        if np.ptp(a) > 0 and np.ptp(b) > 0
     ]
+    if not rings:
+        return float("nan")
     mean = np.mean([ring.correlation for ring in rings], axis=0)
     return first_below(rings[0].frequency, mean, AGAINST_MEASURED)
 

@@ -75,6 +75,7 @@ def leave_out(
     }
     if n_phases is None:
         volumes |= {"linear": linear(shown, 2), "lanczos": lanczos(shown, 2)}
+        volumes["mean"] = np.full(volumes["nearest"].shape, shown.mean(dtype=np.float64))
     else:
         volumes["signed distance"] = signed_distance(shown, 2, n_phases)
     predicted = {method: volume[1::2] for method, volume in volumes.items()}

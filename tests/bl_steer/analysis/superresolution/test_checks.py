@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from bl_steer.analysis.superresolution.checks import (
@@ -22,12 +23,16 @@ from bl_steer.analysis.superresolution.checks import (
     check_labels,
     check_lessons,
     check_slices,
+    doubled_slices,
     like_labels,
     limit_of,
     verdict,
     voxel_warnings,
 )
-from bl_steer.analysis.superresolution.validation import label_scores
+from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.resolution import ring_resolution
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.validation import label_scores, leave_out
 from bl_steer.protocols import Table
 
 RNG = np.random.default_rng(4)
@@ -238,3 +243,48 @@ def test_scores_of_labels_are_those_of_scikit_learn() -> None:
     np.testing.assert_allclose(table["miou"], [expected, 1.0])
     accuracy = accuracy_score(truth.ravel(), other.ravel())
     np.testing.assert_allclose(table["accuracy"], [accuracy, 1.0])
+
+
+@pytest.fixture(scope="module")
+def cube() -> NDArray[np.float64]:
+    field = gaussian_filter(np.random.default_rng(3).normal(size=(13, 48, 48)), (1, 4, 4))
+    return np.asarray(field / field.std())
+
+
+@pytest.mark.parametrize("noise", [0.0, 2.0])
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_a_slice_that_was_stored_twice_is_named(
+    cube: NDArray[np.float64], noise: float, dtype: Any
+) -> None:
+    slices = 128 + 30 * cube
+    assert not list(doubled_slices(slices.clip(0, 255).astype(dtype), None))
+    slices[7] = slices[6] + RNG.normal(0, noise, slices[6].shape)  # as another JPEG of it has
+    (warning,) = doubled_slices(slices.clip(0, 255).astype(dtype), None)
+    assert warning.startswith("of slices 0 … 12, 7 are the slice before once more")
+
+
+def test_labels_that_were_stored_twice_are_named(cube: NDArray[np.float64]) -> None:
+    labels = np.digitize(cube, (-0.5, 0.5)).astype(np.uint8)
+    assert not list(doubled_slices(labels, 3))
+    labels[4] = labels[3]
+    assert "4 are the slice before once more" in next(doubled_slices(labels, 3))
+
+
+def test_blank_slices_are_not_doubled_and_have_no_resolution(cube: NDArray[np.float64]) -> None:
+    slices = cube.copy()
+    slices[[5, 6]] = 0.0
+    assert not list(doubled_slices(slices, None))
+    other = cube + np.random.default_rng(5).normal(size=cube.shape)
+    rest = np.delete(np.arange(len(cube)), [5, 6])
+    assert ring_resolution(slices, other) == ring_resolution(slices[rest], other[rest])
+    assert np.isnan(ring_resolution(0 * cube, cube))
+
+
+def test_the_mean_is_a_method_to_be_beaten() -> None:
+    noise = np.random.default_rng(0).normal(100.0, 10.0, (9, 32, 32))
+    settings = TrainingSettings(
+        decimation=Decimation(pitch_px=2.0), blocks=1, channels=4, steps=5, seed=0
+    )
+    scores = leave_out(noise, settings)
+    assert "mean" in scores["method"].tolist()
+    assert verdict(scores).startswith("not better than mean")
