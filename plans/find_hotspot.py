@@ -101,7 +101,7 @@ def find_hotspot(
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at
     budget : number of measurements, repeats of dead frames included; 48 by default, 200 with a
-        rule `stop`, 120 with adaptive exposure, of which up to 12 confirm what was found; 10,000 at
+        rule `stop`, 120 with adaptive exposure, of which up to 20 confirm what was found; 10,000 at
         most
     seed : of the agent, 0 by default; the same seed and the same patterns give the same points
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31

@@ -21,6 +21,7 @@ __all__ = [
     "by_place",
     "confirmation",
     "estimates",
+    "excess_scatter",
     "undecided",
 ]
 
@@ -30,6 +31,8 @@ RIVAL_Z = 1.64
 """Standard deviations that a rival must be darker by to be left alone: one chance in twenty."""
 TEXTURE = 0.05
 """What a place differs from a smooth model by, over the brightest: standard deviation."""
+PRIOR_LOOKS = 4.0
+"""Repeated looks that vary as their noise says, taken for granted."""
 PRECISE = 0.02
 """Noise of a reading, over the brightest, at which no further look is worth its time."""
 APART = 0.5
@@ -75,20 +78,34 @@ def brightest(
     outcomes, model : as for `confirmation`
     allowed : shape (n,), which positions may be reported, one at least
     """
-    places, noise_ratios, _, mean, sd = _believed(
-        tuple(column[allowed] for column in outcomes), model
-    )
+    positions, readings, ratios = (column[allowed] for column in outcomes)
+    places, noise_ratios, _, mean, sd = _believed((positions, readings, ratios), model)
     confirmed = CONFIRMED * noise_ratios <= 1.0
     best = int(np.argmax(np.where(confirmed | ~confirmed.any(), mean, -np.inf)))
     return places[best], float(mean[best]), float(sd[best])
 
 
-def _believed(outcomes: tuple[Array, ...], model: Beliefs) -> tuple[Array, ...]:
+def _believed(outcomes: tuple[Array, Array, Array], model: Beliefs) -> tuple[Array, ...]:
     """Return places with noise ratio and variance of their readings, and mean and sd."""
     places, readings, noise_ratios = by_place(*outcomes)
     mean, sd = model.predict(places)
     noise = model.variances(np.maximum(mean, readings), noise_ratios)
+    noise = noise * excess_scatter(*outcomes, model)
     return places, noise_ratios, noise, *estimates(readings, noise, mean, sd**2)
+
+
+def excess_scatter(positions: Array, outcomes: Array, noise_ratios: Array, model: Beliefs) -> float:
+    """Return by what factor the outcomes of repeated looks vary more than their noise says, or 1.
+
+    A beam that flickers varies as much in a long look as in a short one. The mean square of what
+    they are off the mean of their place, in units of their noise, `PRIOR_LOOKS` of 1 included.
+    """
+    places, means, _ = by_place(positions, outcomes, noise_ratios)
+    which = (positions[:, None] == places[None]).all(axis=2).argmax(axis=1)
+    variances = model.variances(np.maximum(means[which], 0.0), noise_ratios)
+    off = (outcomes - means[which]) ** 2 / np.maximum(variances, np.finfo(float).tiny)
+    n_repeats = len(positions) - len(places)
+    return max(1.0, (float(off.sum()) + PRIOR_LOOKS) / (n_repeats + PRIOR_LOOKS))
 
 
 def estimates(

@@ -19,7 +19,7 @@ from bl_steer.runs import PointResult
 
 __all__ = ["MOST_LOOKS", "Confirmation", "ExposureError"]
 
-MOST_LOOKS = 12
+MOST_LOOKS = 20
 """At the full exposure, at the end of a search; a quarter of a small budget."""
 
 N_DRAWN = 8

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose
 
 from bl_steer.agents import BayesianAgent, Space
-from bl_steer.agents.comparison import by_place
+from bl_steer.agents.comparison import by_place, excess_scatter
 from bl_steer.agents.looks import Looks, Visits
 from bl_steer.protocols import ChoosesExposure
 
@@ -170,3 +170,23 @@ def test_a_restored_agent_carries_on_with_the_same_looks() -> None:
 def test_looks_that_cannot_be_are_refused(looks: dict[str, float], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         BayesianAgent(FILM, looks=looks)
+
+
+def test_repeated_looks_tell_of_noise_that_no_exposure_lowers() -> None:
+    class Counting:
+        def predict(self, X: Any) -> Any:
+            raise NotImplementedError
+
+        def variances(self, outcomes: Any, noise_ratios: Any) -> Any:
+            return outcomes * noise_ratios
+
+    rng = np.random.default_rng(5)
+    positions = np.repeat([[0.0, 0.0], [5.0, 5.0]], 200, axis=0)
+    ratios = np.ones(400)
+    steady = rng.poisson(900.0, 400).astype(float)
+    assert excess_scatter(positions, steady, ratios, Counting()) < 1.2
+    flickering = rng.poisson(900.0 * (1.0 + 0.1 * rng.standard_normal(400))).astype(float)
+    scatter = np.mean([half.var() / half.mean() for half in np.split(flickering, 2)])
+    factor = excess_scatter(positions, flickering, ratios, Counting())
+    assert factor == pytest.approx(scatter, rel=0.03)
+    assert excess_scatter(positions[::200], steady[:2], ratios[:2], Counting()) == 1.0
