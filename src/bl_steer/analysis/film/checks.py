@@ -10,7 +10,7 @@ import numpy as np
 from bl_steer.analysis.components.readings import measured, what_is_no_count
 from bl_steer.analysis.film.agreement import agreement_notes
 from bl_steer.analysis.film.expected import place_of
-from bl_steer.analysis.film.map_fit import FAR_OFF, MapFit, mean_residuals
+from bl_steer.analysis.film.map_fit import WRONG_MODEL, MapFit, mean_residuals
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns, map_of_patterns
 from bl_steer.analysis.film.params import FilmParams
 from bl_steer.analysis.film.recorded import suffix
@@ -27,7 +27,8 @@ FEWEST_PIXELS = 8
 UNEVEN = 0.01
 """Of a step, by which pixels may be out of their places."""
 MISALIGNED_DEG = 0.01
-WRONG_MODEL = 0.02
+FAR_OFF = 0.2
+"""Error of the model above which a fit describes something else."""
 TOGETHER = 1.5
 LOPSIDED = 0.003
 """In x, between a peak's centroid and its maximum."""
@@ -166,8 +167,8 @@ def fit_warnings(
             )
         if fit.is_plain:
             texts.append(
-                f"{name}the cells scatter by far more than their counts, as those of a coarse grid "
-                "do: their noise is taken from what the fit leaves"
+                f"{name}the cells scatter by more than their counts, as those of a grid do that is "
+                "fine for its frames: their noise is taken from what the fit leaves"
             )
         if fit.peaks.model_error > WRONG_MODEL:
             texts.append(

@@ -17,10 +17,10 @@ from bl_steer.analysis.film.written import assumed_from_text
 from bl_steer.diffraction import Reflection
 from bl_steer.protocols import Array
 
-__all__ = ["FAR_OFF", "MapFit", "film_told", "fit_map", "mean_residuals"]
+__all__ = ["WRONG_MODEL", "MapFit", "film_told", "fit_map", "mean_residuals"]
 
-FAR_OFF = 0.2
-"""Error of the model above which a fit describes something else."""
+WRONG_MODEL = 0.02
+"""Error of the model above which patterns deviate from a fit by more than their noise."""
 STANDS_OUT = 7.0
 """Standard deviations of its counts, of all points together, by which the substrate's peak must be
 there: the tails of a film's peaks gave up to 3.6 where there was none."""
@@ -34,7 +34,7 @@ class MapFit:
     ----------
     peaks : in counts, or in the patterns' unit where they are none; positions are aligned
     expected : shape (n, n_pixels), what the fit makes of the patterns, in their unit
-    is_plain : the variance that is known was left, as a fit by it did not describe the map
+    is_plain : the variance that is known was left, as patterns deviate from a fit by it by more
     rotation_deg, stretch : that brought the substrate's peak to where it lies; 0 and 1 without one
     """
 
@@ -48,9 +48,10 @@ class MapFit:
 def fit_map(
     one: MapOfPatterns, reflection: Reflection, expected: Array, params: FilmParams
 ) -> MapFit:
-    """Fit a map: by its variance where that is known, unless a fit without is far better.
+    """Fit a map: by its variance where that is known, and the patterns deviate by no more.
 
-    Cells of a coarse grid that cut through a sharp peak scatter by much more than their counts.
+    Cells of a grid that few and coarse frames fell into scatter by more than their counts: by the
+    variance of these, x was wrong by twice as much, and its intervals too narrow.
 
     Parameters
     ----------
@@ -62,11 +63,9 @@ def fit_map(
         When the substrate's peak is asked for, and not in the map.
     """
     fit = _fit(one, reflection, expected, params)
-    if one.plain is None or fit.peaks.model_error <= FAR_OFF:
+    if one.plain is None or fit.peaks.model_error <= WRONG_MODEL:
         return fit
-    plain = _fit(one.plain, reflection, expected, params)
-    is_better = plain.peaks.model_error < fit.peaks.model_error
-    return replace(plain, is_plain=True) if is_better else fit
+    return replace(_fit(one.plain, reflection, expected, params), is_plain=True)
 
 
 def _fit(one: MapOfPatterns, reflection: Reflection, expected: Array, params: FilmParams) -> MapFit:

@@ -31,7 +31,7 @@ class MapOfPatterns:
     is_counted : whether they are counts
     axes, pixels : of the frame
     notes : what was left out
-    plain : the same without its variance, where that is known
+    plain : the same without its variance, where that is that of counts
     """
 
     values: Array
@@ -77,7 +77,7 @@ def map_of_patterns(values: Array, axes: FrameAxes, variance: Array | None) -> M
     patterns = Patterns(
         np.where(inside, scaled, 0.0).astype(np.float32), inside.astype(np.float32), known, scale
     )
-    plain = None if variance is None else map_of_patterns(values, axes, None)
+    plain = None if scale is None else map_of_patterns(values, axes, None)
     pixels = PixelLattice.of(axes)
     return MapOfPatterns(
         clean, patterns, unit, counts is not None, axes, pixels, readings.notes, plain
