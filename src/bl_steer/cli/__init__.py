@@ -25,6 +25,7 @@ __all__ = ["COMMANDS", "main", "make_parser"]
 COMMANDS = {
     "demo": ("steering", "find point A on a simulated film; leaves a figure"),
     "find": ("steering", "find point A, with options"),
+    "plan": ("planning", "before the beam: what each way to find A would take, and which to take"),
     "resume": ("resume", "carry on a steered run or a map whose process died"),
     "replay": ("steering", "steer over a recorded map or a preset"),
     "paper": ("steering", "the figures and tables of the paper"),
