@@ -48,8 +48,8 @@ class Hotspot:
     remark: str = ""
     """What is odd about the outcomes, see `bl_steer.steering.remark_on`; empty where nothing is."""
     hidden_width: float = math.nan
-    """Hills as wide as this, full width at half maximum in the axes' units, could still hide with
-    more than the probability of the rule `stop`; NaN without a rule."""
+    """Hills narrower than this, full width at half maximum in the axes' units, could still hide
+    with more than the probability of the rule `stop`; NaN without a rule."""
     p_hidden: float = math.nan
     """That the best spot is on a hill, as wide as the rule says, that was not seen."""
     p_better: float = math.nan
@@ -101,7 +101,7 @@ def with_reason(
         if msg.command == "close_run" and spot is not None and spot.stop_reason == "stop":
             told = (
                 f"{rule}: there is a better spot with a probability of {spot.p_better:.2g}; hills "
-                f"as wide as {spot.hidden_width:.3g} could hide with more than p"
+                f"narrower than {spot.hidden_width:.3g} could hide with more than p"
             )
             msg = msg._replace(kwargs={**msg.kwargs, "reason": msg.kwargs.get("reason") or told})
         return (yield msg)

@@ -208,7 +208,7 @@ def _print_outlook(report: dict[str, Any]) -> None:
         ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
         print(
             f"a better spot  with a probability of {100 * report['p_better']:.1f} % ({ended}); "
-            f"hills {report['hidden_width_um']:.3g} µm wide could hide"
+            f"hills narrower than {report['hidden_width_um']:.3g} µm could hide"
         )
 
 
