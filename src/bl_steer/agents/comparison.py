@@ -127,8 +127,8 @@ def estimates(
 def undecided(mean: Array, sd: Array, *, free: NDArray[np.bool_]) -> tuple[int, int] | None:
     """Return the brightest of several places and the rival to compare; None where all is decided.
 
-    A rival may be brighter: it is not darker by `RIVAL_Z` standard deviations. The one that most
-    probably is counts, and the one of the two of which less is known comes first.
+    A rival may be brighter: it is not darker by `RIVAL_Z` standard deviations. The one that may
+    be brightest counts, and the one of the two of which less is known comes first.
 
     Parameters
     ----------
@@ -148,7 +148,7 @@ def undecided(mean: Array, sd: Array, *, free: NDArray[np.bool_]) -> tuple[int, 
     z = np.divide(mean - mean[best], spread, out=np.full(len(mean), -np.inf), where=spread > 0)
     z[~(free | free[best])] = -np.inf  # another look at neither would tell
     z[best] = -np.inf
-    rival = int(np.argmax(z))
+    rival = int(np.argmax(np.where(z > -RIVAL_Z, mean + RIVAL_Z * sd, -np.inf)))
     pair = sorted((rival, best), key=lambda place: (not free[place], -sd[place]))
     return (pair[0], pair[1]) if z[rival] > -RIVAL_Z else None
 
