@@ -43,7 +43,7 @@ class Misgivings:
         self._n_off: dict[str, int] = {}
         self._told_off: set[str] = set()
         self._masked_share = self._share_of_mask = SHARE
-        self._n_overflowed = 0
+        self._n_overflowed = self._n_events = 0
 
     def tell(self, result: PointResult) -> None:
         """Warn where a result has more of it than those before."""
@@ -115,6 +115,19 @@ class Misgivings:
                 RISING,
             )
             self._rises = True
+
+    def tell_events(self, n: int) -> None:
+        """Warn, once, where points have unlike numbers of events."""
+        if n != self._n_events > 0:
+            logger.warning(
+                "per_point must record as many events at each point, got %d after %d: what %s "
+                "counts in them is summed, so that these points are not comparable; record as "
+                "many, or one with what you average",
+                n,
+                self._n_events,
+                self._detector.name,
+            )
+        self._n_events = n if self._n_events in (0, n) else -1
 
     def tell_times(self, findings: Sequence[str]) -> None:
         """Warn, once, of readings that are those of the exposure before."""

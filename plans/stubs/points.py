@@ -299,6 +299,7 @@ class PointReader:
         steered = self.field or self._inline.key
         told = self.timing.take(events, self._readbacks, keys, steered)
         self.misgivings.tell_times(told)
+        self.misgivings.tell_events(len(events))
         if self._monitor_key in events[0].data:
             self.misgivings.tell_monitor(as_number(events[0].data[self._monitor_key]))
         for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):

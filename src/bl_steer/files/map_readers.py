@@ -71,6 +71,11 @@ def _from_table(path: Path) -> MapFile:
     names = list(columns)
     by_key = recognized(columns)
     if not {"x", "y"} & set(by_key) and len(names) > 2 and _numbers(names[1:]) is not None:
+        if names == [str(n + 1) for n in range(len(names))]:  # as `read_table` names them
+            raise ValueError(
+                f"a map must say what its columns are, got no names in {str(path)!r}; write "
+                "x,y,value into the first line, or the x of a matrix after an empty cell"
+            )
         return _from_matrix(path, columns)
     columns = {name: c for name, c in columns.items() if plain_name(name) not in INDEX_NAMES}
     if not {"x", "y"} <= set(by_key):

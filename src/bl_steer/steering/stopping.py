@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
-from scipy.special import ndtr
+from scipy.special import expit, logit, ndtr
 
 from bl_steer.agents import Space, make_agent
 from bl_steer.protocols import Agent, Array, Explanation, PredictsMap
@@ -147,6 +147,13 @@ class StopRule:
             raise ValueError(
                 f"W of stop must be one width, or one for each of {', '.join(space.names)}, got "
                 f"{self}; join them as W=20x20"
+            )
+        ranges = np.ptp(space.points, axis=0)
+        if (np.broadcast_to(self.width, len(ranges)) >= np.maximum(ranges, space.pitch)).all():
+            shown = " × ".join(f"{r:g}" for r in ranges)
+            raise ValueError(
+                f"W of stop must be less than the sample is wide, {shown} in the axes' units, got "
+                f"{self}; give the width of the narrowest hill that matters, in these units"
             )
 
     def is_met(self, outlook: Outlook) -> bool:
@@ -328,7 +335,7 @@ def _calibrated(share: float) -> float:
     if not 0.0 < share < 1.0:
         return share
     offset, slope = CALIBRATION
-    return float(1.0 / (1.0 + math.exp(-offset) * (share / (1.0 - share)) ** -slope))
+    return float(expit(offset + slope * logit(share)))
 
 
 def _model(space: Space, seed: int) -> Any:

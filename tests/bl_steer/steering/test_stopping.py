@@ -147,6 +147,23 @@ def test_a_rule_must_fit_the_axes() -> None:
         StopRule.parse("W=1x2x3").check(SPACE)
 
 
+@pytest.mark.parametrize("text", ["W=20", "W=1e6", "W=20x20"])
+def test_a_width_in_other_units_than_the_axes_is_refused(text: str) -> None:
+    space = Space.grid(np.linspace(0.0, 1.5, 31), np.linspace(0.0, 1.5, 31))
+    with pytest.raises(ValueError, match=r"less than the sample is wide, 1.5 × 1.5 in the axes'"):
+        StopRule.parse(text).check(space)
+    StopRule.parse("W=0.2").check(space)
+
+
+def test_a_share_of_next_to_nothing_has_a_probability() -> None:
+    dark = np.full(len(SPACE), 0.0)
+    dark[60] = 100.0
+    outlook = StopRule.parse("W=99").outlook(
+        SPACE, SPACE.points[:-1], dark[:-1], dark, np.full(len(SPACE), 1e-3)
+    )
+    assert 0.0 <= outlook.p_hidden <= 1e-6
+
+
 @pytest.fixture(scope="module")
 def session(tmp_path_factory: pytest.TempPathFactory) -> Any:
     folder = tmp_path_factory.mktemp("stopped")

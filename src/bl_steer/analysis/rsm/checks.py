@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isclose
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,8 @@ MOST_FRAMES = 64
 """Of which hot pixels are told."""
 ENERGY_TOLERANCE = 0.03
 """Of what hkl and two-theta say; a film is strained by less, a wrong energy is off by more."""
+SAME_ENERGY = 0.002
+"""Two numbers that are rounded differ by less."""
 
 
 def scan_of_inputs(inputs: Inputs, params: RsmParams) -> Scan:
@@ -117,7 +120,7 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
         )
     told = scan.energy_of_hkl()
     if told is None:
-        return energy, []
+        return energy, _other_energy(params.energy_kev, scan.energy_kev)
     low, high = told
     if low * (1 - ENERGY_TOLERANCE) <= energy <= high * (1 + ENERGY_TOLERANCE):
         return energy, []
@@ -132,3 +135,13 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
             "choose one of them with --energy-kev"
         )
     return energy, [f"the energy that was given contradicts hkl and two-theta: {contradiction}"]
+
+
+def _other_energy(given: float | None, stated: float | None) -> list[str]:
+    """Return what to say where an energy in keV is given in place of another that a file states."""
+    if given is None or stated is None or isclose(given, stated, rel_tol=SAME_ENERGY):
+        return []
+    return [
+        f"the file states an energy of {stated:.5g} keV; {given:.5g} keV was given and is used: "
+        "check which is right"
+    ]

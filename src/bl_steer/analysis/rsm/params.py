@@ -25,7 +25,10 @@ class RsmParams(BaseModel):
         "auto", description="Circles and their axes; auto: by the circles that the file names"
     )
     energy_kev: float | None = Field(
-        None, gt=0, description="Of the photons, keV, in place of what the file says"
+        None,
+        ge=0.1,
+        le=500,
+        description="Of the photons, keV, in place of what the file says",
     )
     angle_unit: Literal["deg", "rad"] = Field("deg", description="Of angles in the file")
     pixel_size_mm: float | None = Field(None, gt=0, description="Of an area or linear detector")

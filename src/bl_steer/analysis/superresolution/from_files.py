@@ -201,6 +201,8 @@ def check(
         "chords": _lists(isotropy.chords),
         "warnings": [
             *inputs.notes,
+            *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
+            *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
             *lesson_warnings(inputs.arrays["slices"], n_phases),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),

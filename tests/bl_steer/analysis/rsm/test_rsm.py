@@ -115,6 +115,14 @@ def test_an_energy_that_contradicts_hkl_and_two_theta_is_refused_with_both():
     assert "contradicts hkl and two-theta" in contradicting.warnings[0]
 
 
+def test_an_energy_in_another_unit_is_refused_and_another_than_the_files_told():
+    with pytest.raises(ValueError, match="energy"):
+        RsmParams(energy_kev=8047)
+    (told,) = result_of(mesh(), energy_kev=10.0).warnings
+    assert told.startswith("the file states an energy of 8.0478 keV; 10 keV was given")
+    assert not result_of(mesh(), energy_kev=8.048).warnings
+
+
 def test_what_is_not_known_is_asked_for():
     with pytest.raises(ValueError, match="give --energy-kev"):
         ReciprocalSpaceMap().run(Inputs(mesh(), {}), RsmParams())
