@@ -47,8 +47,7 @@ INDEX_NAMES = ("", "#", "no", "no.", "index", "id", "番号", "測定番号", "�
 """Columns that only count the rows."""
 SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 """What Excel takes from a first line, and may have written there."""
-PEEK = 1 << 20
-PEEK_ROWS = 20
+PEEK, PEEK_ROWS = 1 << 20, 20
 
 
 def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
@@ -57,7 +56,8 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
     Parameters
     ----------
     path : UTF-8 or CP932; columns parted by comma, semicolon or tab, and then decimals may have a
-        comma; lines from ``#`` are left out; a first line ``sep=;``, as for Excel, is heeded
+        comma, or by blanks; lines from ``#`` are left out, but for names above columns parted by
+        blanks; a first line ``sep=;``, as for Excel, is heeded
 
     Raises
     ------
@@ -75,6 +75,8 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
             lines.append(line)
     if not lines:
         raise ValueError(f"a table must have rows, got none in {path.name}; check the file")
+    if not said and not any(mark in line for line in lines[-2:] for mark in ",;\t"):
+        numbers, lines = _parted_by_blanks(every, numbers, lines)
     delimiter = said[1] if said else _delimiter(lines)
     if delimiter != ",":
         rows = zip(numbers[1:], lines[1:], strict=True)
@@ -102,6 +104,17 @@ def read_table(path: str | Path) -> dict[str, NDArray[np.float64]]:
             f"names in {path.name}; check the delimiter"
         )
     return dict(zip(names, values.T, strict=True))
+
+
+def _parted_by_blanks(
+    text: list[str], numbers: list[int], lines: list[str]
+) -> tuple[list[int], list[str]]:
+    """Return lines whose values are parted by blanks with commas, and the names above them."""
+    parted = [",".join(line.split()) for line in lines]
+    above = text[numbers[0] - 2].lstrip("#").split() if numbers[0] > 1 else []
+    if _is_numbers(parted[0], ",") and len(above) == parted[0].count(",") + 1:
+        return [numbers[0] - 1, *numbers], [",".join(above), *parted]
+    return numbers, parted
 
 
 def point_inputs(path: str | Path) -> Inputs:
