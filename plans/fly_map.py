@@ -62,7 +62,7 @@ def fly_map(
     grid: Space | Mapping[str, Any] | None = None,
     forbidden: Sequence[Mapping[str, Any]] = (),
     exposure_s: float | None = None,
-    confirm: int = 8,
+    confirm: int | None = None,
     confirm_exposure_s: float | None = None,
     min_monitor: float | None = None,
     mask: Any = None,
@@ -82,8 +82,9 @@ def fly_map(
     target : what spots are bright in; by default the Ge-rich phase on frames with q axes, else the
         total
     exposure_s : of a frame in flight; the speed follows from it and the step of the grid
-    confirm : number of spots to measure again; 0 for none
-    confirm_exposure_s : of these; by default 10 s, the usual of a point that is stopped at
+    confirm : number of spots to measure again, 0 for none; by default 8, or as in the run resumed
+    confirm_exposure_s : of these; by default 10 s, the usual of a point that is stopped at, or as
+        in the run resumed
     min_monitor, mask, timeout_s, also_read, md : as for `plans.map_sample`
     resumes : a flown map that was broken off; its points and settings count
 
@@ -98,6 +99,10 @@ def fly_map(
     bl_steer.steering.DetectorDeadError
         As `plans.map_sample`.
     """
+    known: Mapping[str, Any] = {} if resumes is None else resumes.start.get("confirmation", {})
+    confirm = known.get("spots", 8) if confirm is None else confirm
+    if confirm_exposure_s is None:
+        confirm_exposure_s = known.get("exposure_s", 10.0)
     if not is_whole_number(confirm) or confirm < 0:
         raise ValueError(f"confirm must be a number of spots, 0 or more, got {confirm!r}; try 8")
     if resumes is not None:
@@ -106,6 +111,12 @@ def fly_map(
     if space.shape is None:
         raise ValueError(
             f"grid of a flown map must be a grid, got {len(space)} scattered points; use map_sample"
+        )
+    steps = np.diff(space.axis(space.names[0]))
+    if len(steps) and np.ptp(steps) > 1e-6 * np.abs(steps).max():
+        raise ValueError(
+            f"rows of a flown map must have even steps, got {steps.min():g} to {steps.max():g}; "
+            "use map_sample"
         )
     if target is not None:
         parse_target(target)
@@ -120,7 +131,7 @@ def fly_map(
         min_monitor=min_monitor,
         mask=mask,
         resumes=resumes,
-        md=md,
+        md={"confirmation": {"spots": confirm, "exposure_s": confirm_exposure_s}, **(md or {})},
         **devices,
     )
     first = detectors_of(detectors)[0]
@@ -136,7 +147,7 @@ def fly_map(
         per_point=kept,
         grid=space,
         points=spots.tolist(),
-        exposure_s=10.0 if confirm_exposure_s is None else confirm_exposure_s,
+        exposure_s=confirm_exposure_s,
         min_monitor=min_monitor,
         mask=mask,
         md=md,

@@ -112,8 +112,9 @@ def test_a_flight_that_was_broken_off_is_carried_on_within_its_row(tmp_path: Pat
             session.RE(carried_out(plan, break_off))
         broken = open_run(session.store, -1)
         assert broken.n_points == 7
-        uid, flown = session.run(session.fly_map(resumes=broken.uid, confirm=0))
+        uid, flown = session.run(session.fly_map(resumes=broken.uid))
         assert flown.n_measured == 15
+        assert flown.confirmed == []  # as the run that was broken off was to have it
         np.testing.assert_allclose(open_run(session.store, uid).positions, SNAKE, atol=0.3)
 
 
@@ -127,6 +128,9 @@ def test_what_cannot_fly_is_refused_before_anything_moves(
         RE(flight(beamline, grid=wide))
     with pytest.raises(ValueError, match="grid of a flown map must be a grid, got 3 scattered"):
         RE(flight(beamline, grid=Space.scattered([0.0, 5.0, 9.0], [0.0, 3.0, 5.0])))
+    uneven = Space.grid([0.0, 10.0, 40.0, 150.0], Y)
+    with pytest.raises(ValueError, match="must have even steps, got 10 to 110; use map_sample"):
+        RE(flight(beamline, grid=uneven))
     with pytest.raises(ValueError, match="confirm must be a number of spots"):
         RE(flight(beamline, confirm=-1))
     assert not documents.all
