@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from numbers import Real
@@ -33,6 +34,7 @@ __all__ = [
     "readback_key",
 ]
 
+logger = logging.getLogger(__name__)
 
 MICRONS = ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre")
 
@@ -112,7 +114,18 @@ def grid_of(grid: Any, forbidden: Sequence[Mapping[str, Any]] = ()) -> Space:
             f"grid must be a Space, got {grid!r}; build it with Space.grid(x, y), or write it as "
             '{"x": [0, 5, 10], "y": [0, 5, 10]}'
         )
-    return grid.forbid(forbidden) if forbidden else grid
+    space = grid.forbid(forbidden) if forbidden else grid
+    low, high = space.bounds
+    for zone in space.forbidden:
+        if not zone.meets_boxes(low[None], high[None]).any():
+            logger.warning(
+                "forbidden zone %s lies off the grid, which runs from %s to %s, and keeps the "
+                "stage out of nothing; are its numbers in the axes' units?",
+                zone.to_dict(),
+                low.tolist(),
+                high.tolist(),
+            )
+    return space
 
 
 def inspect_axes(
