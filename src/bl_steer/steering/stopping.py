@@ -45,6 +45,8 @@ LADDER = 1.1 ** np.arange(-30, 31)
 """Widths over that of the rule, of which it is told whether they could hide."""
 LEAST_WEIGHT, MAX_HIDING = 0.1, 500
 """Of cells that are to be excluded, and that are looked at together."""
+WIDEST = 4.0
+"""Of a sample's range: a width beyond is one in other units."""
 SMALLEST = 1e-4
 """A place that is better with a smaller probability than this is not counted."""
 
@@ -149,10 +151,10 @@ class StopRule:
                 f"{self}; join them as W=20x20"
             )
         ranges = np.ptp(space.points, axis=0)
-        if (np.broadcast_to(self.width, len(ranges)) >= np.maximum(ranges, space.pitch)).all():
+        if (np.broadcast_to(self.width, len(ranges)) > WIDEST * ranges).all():
             shown = " × ".join(f"{r:g}" for r in ranges)
             raise ValueError(
-                f"W of stop must be less than the sample is wide, {shown} in the axes' units, got "
+                f"W of stop must not exceed the sample, {shown} in the axes' units, by far, got "
                 f"{self}; give the width of the narrowest hill that matters, in these units"
             )
 

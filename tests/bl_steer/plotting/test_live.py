@@ -136,7 +136,7 @@ def test_each_state_of_a_run_is_drawn_from_its_first_decision_on(
     axes = [SynAxis(name=name) for name in "abc"[:n_axes]]
     det = SynSignal(name="det", func=lambda: 7.0 - sum(axis.position for axis in axes))
     grid = {name: list(values) for name, values in GRIDS[n_axes].items()}
-    forbidden = [{"box": [[1.2, 1.2], [1.4, 1.4]]}] if n_axes == 2 else []
+    forbidden = [{"box": [[1.2, 0.2], [1.4, 0.4]]}] if n_axes == 2 else []
     RE(find_hotspot(det, axes, grid=grid, budget=4, forbidden=forbidden))
     figures, text = seen(documents.all)
     assert not caplog.records

@@ -150,7 +150,7 @@ def test_a_rule_must_fit_the_axes() -> None:
 @pytest.mark.parametrize("text", ["W=20", "W=1e6", "W=20x20"])
 def test_a_width_in_other_units_than_the_axes_is_refused(text: str) -> None:
     space = Space.grid(np.linspace(0.0, 1.5, 31), np.linspace(0.0, 1.5, 31))
-    with pytest.raises(ValueError, match=r"less than the sample is wide, 1.5 × 1.5 in the axes'"):
+    with pytest.raises(ValueError, match=r"not exceed the sample, 1.5 × 1.5 in the axes'"):
         StopRule.parse(text).check(space)
     StopRule.parse("W=0.2").check(space)
 
