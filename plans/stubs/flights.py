@@ -14,8 +14,7 @@ from typing import Any, ClassVar
 import bluesky.plan_stubs as bps
 import numpy as np
 from bluesky.preprocessors import finalize_wrapper
-from bluesky.protocols import Triggerable
-from bluesky.utils import FailedStatus, Msg, MsgGenerator
+from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
 from bl_steer.protocols import Array
@@ -25,7 +24,7 @@ from plans.stubs.detectors import monitor_key
 from plans.stubs.messages import describe, record
 from plans.stubs.per_point import Position, expose_at, move_to
 from plans.stubs.rows import Row
-from plans.stubs.series import Encoder, frames_signal
+from plans.stubs.series import Encoder, exposed_in_motion, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
 __all__ = ["flown_rows", "kept_exposures"]
@@ -133,18 +132,8 @@ class flown_rows:
             exposure_s = exposure_s_of(detector) / len(row)
             if half:
                 yield from bps.mv(axis.velocity, abs(2.0 * half) / exposure_s)
-            encoder.begin()
-            try:
-                if half:
-                    yield from bps.abs_set(axis, float(along[-1] + half), group="expose")
-                for device in devices:
-                    if isinstance(device, Triggerable):
-                        yield from bps.trigger(device, group="expose")
-                yield from bps.wait("expose")
-            except FailedStatus as failure:
-                raise failure.__cause__ or failure from None
-            finally:
-                encoder.end()
+            end = float(along[-1] + half) if half else None
+            yield from exposed_in_motion(encoder, devices, axis, end)
 
         def restore() -> MsgGenerator[None]:
             yield from bps.mv(axis.velocity, usual_speed)

@@ -28,7 +28,7 @@ from bl_steer.protocols import Array
 from plans.stubs.axes import StageError, check_limits, check_place, readback_key
 from plans.stubs.messages import record
 from plans.stubs.options import is_whole_number
-from plans.stubs.series import Encoder, FrameAngles, frames_signal
+from plans.stubs.series import Encoder, FrameAngles, exposed_in_motion, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
 __all__ = [
@@ -224,17 +224,7 @@ class rocking_sweep:
             yield from move_to({**position, **dict(self.at), self.axis: self.start})
             speed = abs(self.stop - self.start) / (self.n * exposure_s)
             yield from bps.mv(axis.velocity, speed)
-            encoder.begin()
-            try:
-                yield from bps.abs_set(self.axis, self.stop, group="expose")
-                for device in detectors:
-                    if isinstance(device, Triggerable):
-                        yield from bps.trigger(device, group="expose")
-                yield from bps.wait("expose")
-            except FailedStatus as failure:
-                raise failure.__cause__ or failure from None
-            finally:
-                encoder.end()
+            yield from exposed_in_motion(encoder, detectors, self.axis, self.stop)
             row.angles, row.source = self._angles(encoder, detector, exposure_s)
             devices: list[Any] = [*detectors, *position, *(circle for circle, _ in self.at)]
             yield from record([*separate_devices(devices), row], "primary")

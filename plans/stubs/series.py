@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import math
 import time
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import bluesky.plan_stubs as bps
 import numpy as np
+from bluesky.protocols import Triggerable
+from bluesky.utils import FailedStatus, MsgGenerator
 
 from bl_steer.protocols import Array
 
@@ -72,6 +76,24 @@ class Encoder:
         if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
             return None
         return np.asarray(np.interp(times, stamps, values))
+
+
+def exposed_in_motion(
+    encoder: Encoder, devices: Sequence[Any], axis: Any, stop: float | None
+) -> MsgGenerator[None]:
+    """Trigger devices while an axis goes to `stop`, or stays where that is None, and follow it."""
+    encoder.begin()
+    try:
+        if stop is not None:
+            yield from bps.abs_set(axis, stop, group="expose")
+        for device in devices:
+            if isinstance(device, Triggerable):
+                yield from bps.trigger(device, group="expose")
+        yield from bps.wait("expose")
+    except FailedStatus as failure:
+        raise failure.__cause__ or failure from None
+    finally:
+        encoder.end()
 
 
 class FrameAngles:

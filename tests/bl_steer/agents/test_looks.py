@@ -175,7 +175,7 @@ def test_looks_that_cannot_be_are_refused(looks: dict[str, float], message: str)
 def test_repeated_looks_tell_of_noise_that_no_exposure_lowers() -> None:
     class Counting:
         def predict(self, X: Any) -> Any:
-            raise NotImplementedError
+            raise AssertionError("only the noise is asked for")
 
         def variances(self, outcomes: Any, noise_ratios: Any) -> Any:
             return outcomes * noise_ratios

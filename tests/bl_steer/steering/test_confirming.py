@@ -90,15 +90,10 @@ def test_where_every_cell_is_measured_the_confirmation_follows() -> None:
 
 
 def test_an_agent_that_cannot_choose_exposures_is_refused() -> None:
+    settings = SETTINGS | {"agent": "random", "looks": None}
+    built = build_steering(settings, FrameAxes.channels((1, 1)))
     with pytest.raises(ExposureError, match=r"got RandomAgent; use agent='bayesian'"):
-        Steering(
-            build_steering(
-                SETTINGS | {"agent": "random", "looks": None}, FrameAxes.channels((1, 1))
-            ).agent,
-            None,  # type: ignore[arg-type]
-            budget=4,
-            exposures=True,
-        )
+        Steering(built.agent, built.feature, budget=4, exposures=True)
 
 
 def test_a_rule_ends_the_search_and_not_the_confirmation() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bl_steer.agents import BayesianAgent, Space
+from bl_steer.agents.warp import WarpName
 from bl_steer.analysis.advice.analysis import AdviceParams, SteeringAdvice
 from bl_steer.protocols import Array, Inputs
 from bl_steer.runs import PointResult
@@ -29,9 +30,9 @@ def hills(x: float, y: float) -> float:
     return 5.0 + 900.0 * float(np.exp(-((x - 40) ** 2 + (y - 70) ** 2) / 600))
 
 
-def path(shift: float, *, scale: float = 1.0, warp: str = "none") -> tuple[Array, float]:
+def path(shift: float, *, scale: float = 1.0, warp: WarpName = "none") -> tuple[Array, float]:
     """Return where 25 points are measured of hills on a pedestal, and the reported sd."""
-    agent = BayesianAgent(SPACE, n_start=6, warp=warp)  # type: ignore[arg-type]  # by its name
+    agent = BayesianAgent(SPACE, n_start=6, warp=warp)
     places = []
     for _ in range(25):
         point = agent.suggest()[0]
