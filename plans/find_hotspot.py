@@ -34,18 +34,15 @@ from bl_steer.steering import (
 )
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
+from plans.stubs.exposures import Exposures, check_exposure, exposure_option, set_exposure
 from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, Hotspot, hotspot_of, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
-    Exposures,
-    check_exposure,
-    exposure_option,
     is_whole_number,
     mask_option,
     options_of,
     rules_of,
-    set_exposure,
     stop_option,
 )
 from plans.stubs.per_point import PerPoint

@@ -22,14 +22,13 @@ from bl_steer.runs import PointResult, Run
 from bl_steer.steering import MAX_RETAKES, check_alive
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, check_points, grid_of
+from plans.stubs.exposures import check_exposure, set_exposure
 from plans.stubs.messages import think
 from plans.stubs.options import (
-    check_exposure,
     is_whole_number,
     mask_option,
     options_of,
     rules_of,
-    set_exposure,
 )
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
