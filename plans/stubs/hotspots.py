@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Any
 
 from bluesky.utils import Msg, MsgGenerator
 
@@ -87,7 +88,7 @@ def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
 
 
 def with_reason(
-    run: MsgGenerator[None], rule: str | None, hotspots: Sequence[Hotspot]
+    run: MsgGenerator[None], rule: str | None, hotspots: Sequence[Any]
 ) -> MsgGenerator[None]:
     """Carry out a run, and say in its stop document that the rule has ended it, if it has.
 

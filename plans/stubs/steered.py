@@ -1,0 +1,255 @@
+"""The body of the plans that steer: decide, record, measure, until the budget is spent.
+
+`plans.find_hotspot` and its like are this with what each is after; see there for the options.
+"""
+
+# The queue server reads the annotations of plans: they must be types here, never text, so this
+# module has no `from __future__ import annotations`.
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import bluesky.preprocessors as bpp
+from bluesky.protocols import Readable
+from bluesky.utils import MsgGenerator
+
+from bl_steer.agents import Space, SpaceExhausted
+from bl_steer.diffraction import Reduction
+from bl_steer.features import parse_target
+from bl_steer.protocols import Agent
+from bl_steer.runs import Run
+from bl_steer.steering import (
+    Decision,
+    Steering,
+    StopRule,
+    build_steering,
+    catch_up,
+    check_budget,
+)
+from bl_steer.store import check_md
+from plans.stubs.axes import Axes, check_axes, grid_of
+from plans.stubs.exposures import Exposures, check_exposure, exposure_option, set_exposure
+from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, with_reason
+from plans.stubs.messages import record, think
+from plans.stubs.options import (
+    DECIDED,
+    is_whole_number,
+    mask_option,
+    options_of,
+    rules_of,
+    stop_option,
+)
+from plans.stubs.per_point import PerPoint
+from plans.stubs.points import PointReader
+from plans.stubs.rows import Row
+
+__all__ = ["steered"]
+
+T = TypeVar("T")
+
+TIMES = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s", "exposure_s")
+UNITS = dict.fromkeys(TIMES, "s")
+
+
+def steered(
+    plan: str,
+    detectors: Readable[Any] | Sequence[Readable[Any]],
+    axes: Axes,
+    *,
+    defaults: Mapping[str, Any],
+    conclude: Callable[[Steering, PointReader], T],
+    leave_at: Callable[[T], Sequence[float] | None] | None = None,
+    per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
+    monitor: Readable[Any] | None = None,
+    target: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    grid: Space | Mapping[str, Any] | None = None,
+    forbidden: Sequence[Mapping[str, Any]] = (),
+    agent: str | Agent | None = None,
+    agent_options: Mapping[str, Any] | None = None,
+    stop: str | None = None,
+    exposure_s: float | None = None,
+    exposure: str | Mapping[str, Any] | None = None,
+    min_monitor: float | None = None,
+    reduction: Reduction | Sequence[Reduction] | None = None,
+    mask: Any = None,
+    timeout_s: float | None = None,
+    resumes: Run | None = None,
+    also_read: Sequence[Readable[Any]] = (),
+    md: Mapping[str, Any] | None = None,
+) -> MsgGenerator[T]:
+    """Steer: one run of a plan, from the checks of its options to its result.
+
+    Parameters
+    ----------
+    plan : its name
+    defaults : of options that are None where they are left out
+    conclude : says what the run has come to, the row of its stream ``result``
+    leave_at : says by the result where to leave the axes; None leaves them at the last point
+    md : and all other options as for `plans.find_hotspot`
+    """
+    check_md(md)
+    exposure, exposure_set = exposure_option(exposure)
+    options = options_of(
+        resumes,
+        plan,
+        defaults,
+        target=target,
+        budget=budget,
+        seed=seed,
+        grid=grid,
+        forbidden=forbidden,
+        agent=agent,
+        agent_options=agent_options,
+        stop=stop_option(stop),
+        exposure_s=exposure_s,
+        exposure=exposure,
+        min_monitor=min_monitor,
+        mask=mask_option(mask),
+    )
+    target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
+    exposure_s = options["exposure_s"]
+    grid = grid_of(options["grid"], options["forbidden"])
+    check_budget(budget)
+    if not is_whole_number(seed) or not 0 <= seed < 2**53:  # Tiled cuts larger ones
+        raise ValueError(f"seed must be a whole number in 0 … 2⁵³ - 1, got {seed!r}; try seed=0")
+    if isinstance(agent, type):
+        raise TypeError(
+            f"agent must be an object, got the class {agent.__name__}; try agent={agent.__name__}()"
+        )
+    if not isinstance(agent, str) and not (hasattr(agent, "suggest") and hasattr(agent, "ingest")):
+        raise TypeError(
+            f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
+            'try agent="bayesian"'
+        )
+    if options["stop"] is not None:
+        StopRule.parse(options["stop"]).check(grid)
+    reader = PointReader(
+        detectors,
+        axes,
+        monitor=monitor,
+        target=target,
+        per_point=per_point,
+        also_read=also_read,
+        min_monitor=options["min_monitor"],
+        reduction=reduction,
+        mask=options["mask"],
+        resumes=resumes,
+        timeout_s=timeout_s,
+    )
+    if target is not None:
+        parse_target(target)
+    check_exposure(exposure_s, reader.detector)
+    check_axes(reader.axes, grid)
+    exposures, exposed = None, {"exposure_s": exposure_s}
+    if options["exposure"] is not None:
+        exposures = Exposures(reader.detector, options["exposure"], exposure_set, reader.per_point)
+        reader.devices.append(exposures.row)
+        exposed = yield from exposures.prepare(exposure_s)
+    elif exposure_s is not None:
+        yield from set_exposure(reader.detector, exposure_s)
+    yield from reader.inspect(grid, is_default=options["grid"] is None)
+    settings = {
+        "target": reader.target,
+        "agent": agent if isinstance(agent, str) else type(agent).__name__,
+        "agent_options": dict(options["agent_options"] or {}),
+        "seed": int(seed),
+        "budget": int(budget),
+        "grid": grid.to_dict(),
+        **rules_of(resumes),
+        **rules_of(resumes, DECIDED),
+        "stop": options["stop"],
+        **exposed,
+    }
+    executor = ThreadPoolExecutor(1, thread_name_prefix="think")
+    own_agent = None if isinstance(agent, str) else agent
+    without = (
+        *(() if options["stop"] else OF_STOP),
+        *(() if exposures else OF_EXPOSURE),
+    )
+    results: list[T] = []  # filled by `finish`: finalize_decorator drops what it returns
+
+    def finish() -> MsgGenerator[None]:
+        results.append((yield from think(executor, lambda: conclude(steering, reader))))
+        row = Row("result", axes=grid.names, without=without)
+        row.value = results[-1]
+        yield from record([row], "result")
+
+    def whole() -> MsgGenerator[None]:
+        document = reader.start_document(plan, settings, md, resumes)
+        if resumes is not None:
+            yield from think(executor, lambda: catch_up(steering, resumes, reader.recall(resumes)))
+
+        @bpp.run_decorator(md=document)
+        @bpp.stage_decorator(reader.devices)
+        @bpp.finalize_decorator(finish)
+        def run() -> MsgGenerator[None]:
+            row = Row("decision", UNITS, axes=grid.names, without=without)
+            steer = _steer(steering, reader, executor, row, grid.names, exposures)
+            if exposures is not None:
+                steer = bpp.finalize_wrapper(steer, exposures.restore)
+            yield from steer
+
+        yield from with_reason(run(), options["stop"], results)
+
+    try:
+        # Off the loop: the first agent of a process loads its libraries, which takes seconds.
+        steering: Steering = yield from think(
+            executor, lambda: build_steering(settings, reader.axes_of_pattern(), agent=own_agent)
+        )
+        yield from reader.prepared(whole)
+    finally:
+        executor.shutdown(wait=False)  # a halt does not wait for a thought
+
+    position = None if leave_at is None else leave_at(results[-1])
+    if position is not None:
+        yield from reader.go_to(position)
+    return results[-1]
+
+
+def _steer(
+    steering: Steering,
+    reader: PointReader,
+    executor: Executor,
+    row: Row,
+    names: Sequence[str],
+    exposures: Exposures | None,
+) -> MsgGenerator[None]:
+    """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
+
+    def observe() -> None:
+        result = reader.take()
+        if result is not None:
+            steering.observe(result)
+
+    def thought() -> Decision | None:
+        observe()
+        if steering.is_over:
+            return None
+        # After a dead frame `decide` gives the same position again: a retake is a decision too.
+        return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
+
+    def record_mask() -> MsgGenerator[None]:
+        mask_row.value = steering.new_mask()
+        if mask_row.value is not None:
+            reader.misgivings.tell_mask(mask_row.value)
+            yield from record([mask_row], "masks")
+
+    mask_row = Row("mask")
+    for number in range(steering.n_observed, steering.budget):
+        try:
+            decision = yield from think(executor, thought)
+        except SpaceExhausted:
+            return
+        if decision is None:
+            break
+        row.value = decision
+        yield from record([row], "decisions")
+        yield from record_mask()
+        if exposures is not None:
+            yield from exposures.expose(decision.exposure_s)
+        yield from reader.measure([getattr(decision, name) for name in names], number)
+    yield from think(executor, observe)  # of the last point
+    yield from record_mask()
