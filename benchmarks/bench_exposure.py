@@ -50,6 +50,8 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
         "grid": space.to_dict(),
         "masks": True,
         "noise_per_point": True,
+        "scales": True,
+        "explores": True,
         "looks": {"full_s": full_s} if adaptive else None,
     }
     steering = build_steering(settings, film.axes)

@@ -2,11 +2,11 @@ from .baselines import RandomAgent as RandomAgent
 from .baselines import RasterAgent as RasterAgent
 from .baselines import SobolAgent as SobolAgent
 from .bayesian import BayesianAgent as BayesianAgent
-from .bayesian import Recommendation as Recommendation
 from .continuous import ContinuousAgent as ContinuousAgent
 from .coordinates import AXIS_NAMES as AXIS_NAMES
 from .factory import AGENT_NAMES as AGENT_NAMES
 from .factory import make_agent as make_agent
+from .recommendation import Recommendation as Recommendation
 from .space import Space as Space
 from .space import SpaceExhausted as SpaceExhausted
 from .zones import Zone as Zone

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
@@ -20,30 +20,18 @@ from bl_steer.agents.candidates import Candidates
 from bl_steer.agents.comparison import brightest, confirmation
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
+from bl_steer.agents.exploring import cell_to_explore, is_exhausted
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
 from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
+from bl_steer.agents.recommendation import Recommendation
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array, Explanation, Point
 from bl_steer.single_thread import single_thread
 
-__all__ = ["BayesianAgent", "Recommendation"]
-
-
-@dataclass(frozen=True)
-class Recommendation:
-    """The spot to report: position in the axes' units, posterior mean and sd of the objective.
-
-    The coordinate of an axis that the space does not have is NaN.
-    """
-
-    x: float
-    y: float
-    mean: float
-    sd: float
-    z: float = math.nan
+__all__ = ["BayesianAgent"]
 
 
 class BayesianAgent:
@@ -65,6 +53,8 @@ class BayesianAgent:
         a suggestion then has ``exposure_s``, of all the frames of a point, and the next one is the
         place that promises most by the second. Outcomes are brought to the full exposure, and the
         ``noise_ratio`` of a shorter look is the full exposure over its own.
+    explores : once no improvement is expected any more, measure where something may hide
+        (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
 
     Notes
     -----
@@ -94,6 +84,7 @@ class BayesianAgent:
         kernel: KernelName = "rbf",
         warp: WarpName = "sqrt",
         looks: Mapping[str, Any] | None = None,
+        explores: bool = True,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
         check_choice("kernel", kernel, ("rbf", "matern52"))
@@ -108,6 +99,7 @@ class BayesianAgent:
         self.start: StartName = start
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
+        self.explores = explores
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order)
         self._ledger = Ledger(space)
@@ -133,6 +125,7 @@ class BayesianAgent:
             "kernel": self.kernel,
             "warp": self.warp,
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
+            **({"explores": True} if self.explores else {}),
         }
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
@@ -254,6 +247,12 @@ class BayesianAgent:
                 cell, ledger.explanation = self._improve()
         return ledger.issue(*self.space.points[cell].tolist())
 
+    def _explored_cell(self, barred: NDArray[np.bool_]) -> int:
+        occupied, order = self._ledger.occupied(), self._order
+        return cell_to_explore(
+            self._model, self.space, occupied=occupied, barred=barred, order=order
+        )
+
     def _start_cell(self) -> int:
         barred = self._ledger.barred()
         if self.start == "random":
@@ -283,18 +282,22 @@ class BayesianAgent:
             barred=barred,
             brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
         )
+        weights = self._model.log_weights.exp()
+        amplitude = float(weights @ self._model.amplitude_variance.sqrt())
+        exhausted = self.explores and is_exhausted(float(values[order].max()), amplitude)
         if self.looks is not None:
             values -= np.log(self._visits.costs(self._look_s(self.looks)))
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
+        if exhausted:
+            cell = self._explored_cell(barred)
         mean, sd = self._predict(torch.tensor(self.space.points[cell : cell + 1]), offset)
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])
         another = bool(np.isfinite(values[second]))
         runner_up = self.space.points[second].tolist() if another else []
-        weights = self._model.log_weights.exp()
         return cell, Explanation(
-            reason="improve",
+            reason="explore" if exhausted else "improve",
             acquisition=best,
             **{f"runner_up_{name}": v for name, v in zip(AXIS_NAMES, runner_up, strict=False)},
             runner_up_acquisition=float(values[second]) if another else math.nan,
@@ -302,7 +305,7 @@ class BayesianAgent:
             sd=float(sd[0]),
             lengthscale=float(weights @ self._model.lengthscales),
             noise_sd=float(weights @ self._model.noise_variance.sqrt()),
-            amplitude=float(weights @ self._model.amplitude_variance.sqrt()),
+            amplitude=amplitude,
             constant_mean=float(weights @ self._model.constant),
         )
 

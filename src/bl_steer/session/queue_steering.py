@@ -221,6 +221,7 @@ def steer_through_queue(
         "noise_per_point": True,
         "scales": True,
         "gives_up": True,
+        "explores": True,
         "masks": True,
         "careful": True,
     }

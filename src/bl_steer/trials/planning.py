@@ -264,6 +264,7 @@ def _search_s(numbers: BeamNumbers, space: Space, truth: Array, adaptive: bool, 
         "scales": True,
         "noise_per_point": True,
         "gives_up": True,
+        "explores": True,
         "looks": {"full_s": numbers.full_s} if adaptive else None,
     }
     steering = build_steering(settings, FrameAxes.channels((1, 1)))
