@@ -7,6 +7,7 @@ the file.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
@@ -16,9 +17,10 @@ from scipy.interpolate import RegularGridInterpolator
 from scipy.spatial import KDTree
 
 from bl_steer.diffraction import FrameAxes
-from bl_steer.files.map_readers import read_any_map
-from bl_steer.files.maps import checked_clip, checked_stride
-from bl_steer.files.regular_grid import in_order, regular_grid
+from bl_steer.files.maps.any_map import read_any_map
+from bl_steer.files.maps.map_file import checked_clip, checked_stride
+from bl_steer.files.maps.marks import like_marks, without_marks
+from bl_steer.files.maps.regular_grid import in_order, regular_grid
 from bl_steer.protocols import Array
 from simulators.film.sample import check_exposure, checked_places
 
@@ -26,6 +28,7 @@ __all__ = ["Interpolation", "RecordedMap"]
 
 Interpolation = Literal["nearest", "linear"]
 MIN_POINTS = 4
+REMEDY = "give --missing={mark} (missing=[{mark}])"
 
 
 class RecordedMap:
@@ -75,6 +78,7 @@ class RecordedMap:
         columns, rows, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
         self.name, self.unit, self.unit_y = name, unit, unit
         self.n_empty = 0
+        self.notes: tuple[str, ...] = ()
         self.interpolation: Interpolation = interpolation
         self.axes = FrameAxes.channels(frames.shape[-2:]) if axes is None else axes
         if self.axes.shape != frames.shape[-2:]:
@@ -98,6 +102,7 @@ class RecordedMap:
         clip: float | None = None,
         stride: int = 1,
         *,
+        missing: Sequence[float] = (),
         interpolation: Interpolation = "nearest",
     ) -> Self:
         """Load a recorded map.
@@ -107,11 +112,17 @@ class RecordedMap:
         path : .npz with x, y and ``patterns`` or ``map`` (``patterns`` wins where both are
             there), and optionally ``axis`` (spectra) or ``qx`` and ``qz`` (frames), ``axis_unit``
             and ``unit_xy``; pickles are refused. Or a table, HDF5 or .npy, see
-            `bl_steer.files.map_readers`. Points without a value, NaN, are left out
+            `bl_steer.files.maps.any_map`. Points without a value, NaN, are left out
         clip : percentile of all values, in (0, 100]; higher values are cut down to it, against
             single hot outliers
         stride : take every stride-th point, along both directions of a grid
+        missing : values that mark what was not measured, such as -999; they count as NaN
         interpolation : see the class
+
+        Returns
+        -------
+        sample : its ``notes`` say what was decided in reading the file, and which values may mark
+            what was not measured
 
         Raises
         ------
@@ -123,7 +134,16 @@ class RecordedMap:
         checked_clip(clip)
         checked_stride(stride)
         recorded = read_any_map(path)
-        x, y, values = recorded.x, recorded.y, recorded.values
+        x, y = recorded.x, recorded.y
+        values = without_marks(recorded.values, missing, recorded.name)
+        notes = list(recorded.notes)
+        if values.ndim - x.ndim < 2:  # the pixels of frames are judged where they are used
+            notes += like_marks(values, REMEDY)
+        n_unplaced = 0
+        if x.ndim == 1:  # a scan that was cut short has neither places nor values at its end
+            placed = np.isfinite(x) & np.isfinite(y) | ~_is_empty(values, x.ndim)
+            n_unplaced = int((~placed).sum())
+            x, y, values = x[placed], y[placed], values[placed]
         if x.ndim == 1 and (grid := regular_grid(x, y)) and grid.order.size == x.size:
             x, y, values = x[grid.order], y[grid.order], values[grid.order]
         every = (slice(None, None, stride),) * x.ndim
@@ -134,11 +154,11 @@ class RecordedMap:
                 f"{x.size} of {recorded.x.size} with stride {stride} "
                 f"in {recorded.name!r}; {'lower the stride' if stride > 1 else 'record more'}"
             )
-        empty = np.isnan(values).reshape(*x.shape, -1).all(axis=-1)
+        empty = _is_empty(values, x.ndim)
         if MIN_POINTS <= (~empty).sum() < x.size:
             x, y, values = x[~empty], y[~empty], values[~empty]
         if clip is not None:
-            limit = np.nanpercentile(recorded.values, clip)
+            limit = np.nanpercentile(values, clip)
             values = np.minimum(values, limit.astype(values.dtype))
         sample = cls(
             x,
@@ -150,7 +170,8 @@ class RecordedMap:
             interpolation=interpolation,
         )
         sample.unit_y = recorded.unit_y or sample.unit
-        sample.n_empty = int(empty.sum()) if x.size < empty.size else 0
+        sample.n_empty = n_unplaced + (int(empty.sum()) if x.size < empty.size else 0)
+        sample.notes = tuple(notes)
         return sample
 
     def __str__(self) -> str:
@@ -224,6 +245,12 @@ class RecordedMap:
         n_y, n_x = self._shape
         frames = self._frames.reshape(n_y, n_x, *self.axes.shape).astype(float)
         return RegularGridInterpolator((self._y[::n_x], self._x[:n_x]), frames)
+
+
+def _is_empty(values: NDArray[Any], n_axes: int) -> NDArray[np.bool_]:
+    """Return at which places, along the first axes, nothing has a value."""
+    absent: NDArray[np.bool_] = np.isnan(values).reshape(*values.shape[:n_axes], -1)
+    return np.asarray(absent.all(axis=-1))
 
 
 def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Array, Array, Any]:

@@ -22,7 +22,7 @@ from bl_steer.cli.options import (
 )
 from bl_steer.cli.slices import print_tables
 from bl_steer.files import read_pixel_mask
-from bl_steer.files.map_readers import MAP_ENDINGS
+from bl_steer.files.maps.any_map import MAP_ENDINGS
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -106,6 +106,14 @@ def add_replay(parser: Parser, argv: Sequence[str]) -> None:
         "--clip-percentile", type=float, metavar="P", help="percentile to clip hot outliers at"
     )
     parser.add_argument("--stride", type=int, default=1, help="take every Nth point of a map")
+    parser.add_argument(
+        "--missing",
+        type=float,
+        nargs="+",
+        default=[],
+        metavar="V",
+        help="values that mark what was not measured, as --missing=-999",
+    )
     _steering_options(parser)
 
 
@@ -247,6 +255,7 @@ def _replay(arguments: argparse.Namespace) -> Any:
         budget=arguments.budget,
         clip=arguments.clip_percentile,
         stride=arguments.stride,
+        missing=arguments.missing,
         exposure_s=arguments.exposure_s,
         on_trial=_print_trial,
         on_map=print,

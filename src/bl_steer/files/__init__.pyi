@@ -4,12 +4,12 @@ from .images import list_images as list_images
 from .images import read_colours as read_colours
 from .images import read_micrographs as read_micrographs
 from .many import read_all as read_all
-from .maps import MapFile as MapFile
-from .maps import read_map as read_map
+from .maps.map_file import MapFile as MapFile
+from .maps.map_file import read_map as read_map
+from .maps.points import map_inputs as map_inputs
+from .maps.points import point_inputs as point_inputs
+from .maps.tables import read_table as read_table
 from .pixel_masks import read_pixel_mask as read_pixel_mask
-from .points import map_inputs as map_inputs
-from .points import point_inputs as point_inputs
-from .points import read_table as read_table
 from .stacks import StoredStack as StoredStack
 from .stacks import open_stack as open_stack
 from .stacks import open_zarr as open_zarr

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -204,12 +204,14 @@ def replay(
     exposure_s: float,
     on_trial: Callable[..., None],
     on_map: Callable[[str], None] = lambda told: None,
+    missing: Sequence[float] = (),
 ) -> list[dict[str, Any]]:
     """Steer over a recorded map or a preset with every agent and seed; return a record for each.
 
     `on_trial` is called with each record as it comes, and ``first=True`` with the first; `on_map`
-    before them with what a recorded map was taken for, in a line. Without a target the film's
-    Ge-rich phase is sought, a recorded map's number, or the total of its patterns.
+    before them with what a recorded map was taken for, in a line, and what was decided in reading
+    it in lines below. Values that are `missing` mark what was not measured. Without a target the
+    film's Ge-rich phase is sought, a recorded map's number, or the total of its patterns.
     """
 
     for agent in agents:
@@ -221,13 +223,14 @@ def replay(
         return recorded
 
     if file not in PRESETS:
-        recorded = RecordedMap.load(file, clip=clip, stride=stride)
+        recorded = RecordedMap.load(file, clip=clip, stride=stride, missing=missing)
         _check_differs(recorded)
         target = target or ("map" if recorded.axes.shape == (1, 1) else "total")
-        on_map(f"{recorded}, target {target}")
-    elif clip is not None or stride != 1:
+        on_map("\n  ".join([f"{recorded}, target {target}", *recorded.notes]))
+    elif clip is not None or stride != 1 or missing:
         raise ValueError(
-            f"clip and stride must be left out for a preset, got {file!r}; give a recorded map"
+            f"clip, stride and missing must be left out for a preset, got {file!r}; give a "
+            "recorded map"
         )
     records = []
     target = target or DEFAULT_TARGET

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bl_steer.files.points import point_inputs, read_table
+from bl_steer.files.maps.points import point_inputs
+from bl_steer.files.maps.tables import read_table
 
 POINTS = np.c_[np.arange(6.0), np.arange(6.0) % 3, 100.0 + np.arange(6.0) ** 2]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bl_steer.files.map_readers import read_any_map
+from bl_steer.files.maps.any_map import read_any_map
 
 X, Y = np.meshgrid(np.arange(0.0, 50.0, 5.0), np.arange(0.0, 30.0, 5.0))
 VALUES = 100.0 + X + Y

@@ -7,7 +7,8 @@ import pytest
 
 from bl_steer.analysis.advice.analysis import AdviceParams, SteeringAdvice
 from bl_steer.analysis.components.analysis import ComponentParams, MapComponents
-from bl_steer.files.points import MAX_COLUMNS, map_inputs, point_inputs, read_table
+from bl_steer.files.maps.points import map_inputs, point_inputs
+from bl_steer.files.maps.tables import MAX_COLUMNS, read_table
 
 TEXT = "x (µm),y (µm),counts\n1,2,3\n4,5,nan\n"
 
@@ -154,7 +155,7 @@ def test_an_index_is_no_channel(tmp_path: Path) -> None:
         (b"", "must have rows"),
         (b"x,y,value\n", "a header alone"),
         (b"x,x,value\n1,2,3\n", "'x' twice"),
-        (b"x,y,value\n1,2\n", "as long as the first"),
+        (b"x,y,value\n1,2\n", "2 values instead of 3"),
         (b"x,y,value\n1,2,3\n1,two,3\n", "must hold numbers"),
         (b"x,y\n1,2\n", "columns x, y and value"),
         (b"\x89PNG\0\0", "must be text"),
@@ -207,7 +208,7 @@ def test_marks_for_thousands_are_refused_by_name(tmp_path: Path) -> None:
     [
         ("# by hand\n\nx,y,value\n1,2,3\n1,abc,3\n", "got 'abc' in line 5, column 2 of a.csv"),
         ("1,2,3\n\n1,2\n", "got 2 values instead of 3 in line 3 of a.csv"),
-        ("sep=;\nx;y;value\n1;2;\n", "got '' in line 3, column 3 of a.csv"),
+        ("sep=;\nx;y;value\n1;2;x\n", "got 'x' in line 3, column 3 of a.csv"),
         ("x;y;value\n# 2\n1;2;1.234,5\n", "got both in line 3 of a.csv"),
     ],
 )

@@ -113,6 +113,26 @@ def test_cells_without_a_value_are_left_out_and_told(tmp_path: Path) -> None:
     assert "7 x 6 grid, 40 points, 2 empty cells left out" in str(sample)
 
 
+@pytest.mark.parametrize("option", [[], ["--missing=-999"]])
+def test_a_value_that_may_mark_what_was_not_measured_is_told_with_the_option_that_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    values = VALUES.copy()
+    values[0, 1] = values[3, 2] = -999.0
+    np.savez(tmp_path / "m.npz", x=X, y=Y, map=values)
+    options = ["--agent", "random", "--seeds", "0", "--budget", "5", *option]
+    assert main(["replay", str(tmp_path / "m.npz"), *options]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert ("2 empty cells left out" in first) == bool(option)
+    assert ("-999 stands 2 times among 42 values" in second) != bool(option)
+    assert option or "--missing=-999" in second
+
+
+def test_a_mark_that_no_value_is_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="got -999, which none of the 42 values of 'm' is"):
+        RecordedMap.load(_npz(tmp_path), missing=[-999.0])
+
+
 def test_replay_searches_a_table_and_says_what_it_took_it_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 
 from bl_steer.analysis import segmentation, structure, superresolution
 from bl_steer.files.formats import SUFFIXES
-from bl_steer.files.points import map_inputs, point_inputs
+from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.protocols import Inputs
 

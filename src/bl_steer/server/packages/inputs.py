@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from bl_steer import files
+from bl_steer.files.maps.tables import read_columns
 from bl_steer.protocols import Inputs
 from bl_steer.server.jobs.inputs import InputKind as Uploads
 from bl_steer.server.jobs.inputs import check_uploads, kinds, read_inputs
@@ -46,7 +46,8 @@ def package_inputs(
     if kind == "table":
         check_uploads(TABLES, [path.name for path in paths])
         source = {"files": [path.name for path in paths]}
-        read = Inputs(files.read_table(paths[0]), {}, source)
+        table = read_columns(paths[0])
+        read = Inputs(dict(table.by_name), {}, source, table.notes)
     else:
         with tempfile.TemporaryDirectory(prefix="bl_steer_inputs_") as scratch:
             read = read_inputs(LIKE[kind], paths, Path(scratch))

@@ -117,6 +117,8 @@ def _kind(path: Path) -> str | None:
 def _is_text(path: Path) -> bool:
     with path.open("rb") as file:
         head = file.read(HEAD)
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return _decodes(head, "utf-16")  # "Unicode text" of Excel
     if b"\0" in head:
         return False
     return any(_decodes(head, encoding) for encoding in ("utf-8-sig", "cp932"))

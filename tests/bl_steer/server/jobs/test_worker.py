@@ -14,7 +14,7 @@ import pytest
 from sqlalchemy import select
 
 from bl_steer.files.atomic import alone_in
-from bl_steer.files.points import point_inputs
+from bl_steer.files.maps.points import point_inputs
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_files import read_exact

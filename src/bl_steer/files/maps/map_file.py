@@ -1,7 +1,7 @@
 """Recorded maps from .npz files, for replay and for the analysis of components alike.
 
 `simulators.film.recorded_map.RecordedMap.load` and `bl_steer.files.map_inputs` are what users
-call; tables of points are read by `bl_steer.files.points`.
+call; tables of points are read by `bl_steer.files.maps.points`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ class MapFile:
     axes : coordinates of the pixels, None where the file holds none
     unit : of x and y, or of x alone where `unit_y` is there; None where the file does not say
     unit_y : of y
+    notes : what was decided or left out in reading it, one line each
     """
 
     name: str
@@ -41,6 +42,7 @@ class MapFile:
     axes: FrameAxes | None
     unit: str | None
     unit_y: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def read_map(path: str | Path) -> MapFile:

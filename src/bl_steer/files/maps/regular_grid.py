@@ -67,6 +67,8 @@ def in_order(x: Array, y: Array) -> NDArray[np.intp]:
 def _lines(values: Array) -> tuple[Array, NDArray[np.intp]] | None:
     """Return evenly spaced positions, ascending, and which of them each value is."""
     ordered = np.sort(values)
+    if not np.isfinite(ordered).all():
+        return None
     steps = np.diff(ordered)
     widest = steps.max(initial=0.0)
     if widest == 0.0:

@@ -5,7 +5,8 @@ All give a `MapFile`. What cannot be told is refused with what is there and what
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +16,23 @@ from numpy.typing import NDArray
 
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.errors import listed
-from bl_steer.files.maps import MapFile, check_real, read_map
-from bl_steer.files.points import (
-    INDEX_NAMES,
+from bl_steer.files.maps.column_names import (
     VALUE_NAMES,
-    plain_name,
-    read_table,
+    is_bookkeeping,
+    is_index,
+    is_monitor,
     recognized,
+    told_names,
     unit_of_name,
 )
+from bl_steer.files.maps.hdf5 import read_numbers, text_of_attribute, unit_of
+from bl_steer.files.maps.map_file import MapFile, check_real, read_map
+from bl_steer.files.maps.tables import read_columns
 
 __all__ = ["MAP_ENDINGS", "read_any_map"]
 
 TABLES = (".csv", ".tsv", ".txt", ".dat")
-HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".he5")
+HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".he5", ".nc")
 MAP_ENDINGS = (".npz", *TABLES, *HDF5, ".npy")
 SIGNALS = ("patterns", *VALUE_NAMES, "data", "signal", "spectra", "frames")
 """What the values may be called in HDF5, the most certain first."""
@@ -63,32 +67,36 @@ def read_any_map(path: str | Path) -> MapFile:
 
 
 def _from_table(path: Path) -> MapFile:
-    columns = {
-        name: column
-        for name, column in read_table(path).items()
-        if plain_name(name) not in INDEX_NAMES or name in ("", "#")
-    }
-    names = list(columns)
+    table = read_columns(path)
+    every = table.by_name
+    names = list(every)
+    is_matrix = len(names) > 2 and _numbers(names[1:]) is not None
+    if is_matrix and names == [str(n + 1) for n in range(len(names))]:  # as the table names them
+        raise ValueError(
+            f"a map must say what its columns are, got no names in {str(path)!r}; write "
+            "x,y,value into the first line, or the x of a matrix after an empty cell"
+        )
+    if is_matrix:
+        return _from_matrix(path, every, table.notes)
+    columns = {name: column for name, column in every.items() if not is_index(name)}
     by_key = recognized(columns)
-    if not {"x", "y"} & set(by_key) and len(names) > 2 and _numbers(names[1:]) is not None:
-        if names == [str(n + 1) for n in range(len(names))]:  # as `read_table` names them
-            raise ValueError(
-                f"a map must say what its columns are, got no names in {str(path)!r}; write "
-                "x,y,value into the first line, or the x of a matrix after an empty cell"
-            )
-        return _from_matrix(path, columns)
-    columns = {name: c for name, c in columns.items() if plain_name(name) not in INDEX_NAMES}
     if not {"x", "y"} <= set(by_key):
-        by_key = dict(zip(("x", "y"), columns, strict=False)) | by_key
+        rest = [name for name in columns if name not in by_key.values()]
+        missing = [key for key in ("x", "y") if key not in by_key]
+        by_key |= zip(missing, rest, strict=False)
     others = [name for name in columns if name not in (by_key.get("x"), by_key.get("y"))]
-    if not others or len(by_key) < 2:
+    if not others or not {"x", "y"} <= set(by_key):
         raise ValueError(
             f"a map must have columns x, y and its values, got {listed(columns)} in "
             f"{str(path)!r}; name them so in the first line"
         )
     axes, channels = None, _numbers(others)
+    measured = [n for n in others if not is_bookkeeping(n) and not is_monitor(n)]
+    if "value" not in by_key and channels is None and len(measured) == 1:
+        by_key["value"] = measured[0]
     if "value" in by_key or len(others) == 1:
-        values = columns[by_key.get("value", others[0])]
+        by_key.setdefault("value", others[0])
+        values = columns[by_key["value"]]
     elif channels is not None:
         values = np.column_stack([columns[name] for name in others])
         axes = FrameAxes(channels, np.zeros(1), "channel")
@@ -97,16 +105,30 @@ def _from_table(path: Path) -> MapFile:
             f"a map must tell which column holds its values, got {listed(others)} beside x and y "
             f"in {str(path)!r}; name it value, or name the channels of spectra by their positions"
         )
-    units = [unit_of_name(by_key[key]) for key in ("x", "y")]
-    return MapFile(path.stem, columns[by_key["x"]], columns[by_key["y"]], values, axes, *units)
+    x, y = by_key["x"], by_key["y"]
+    notes = [*told_names({key: by_key[key] for key in ("x", "y", "value") if key in by_key})]
+    return MapFile(
+        path.stem,
+        columns[x],
+        columns[y],
+        values,
+        axes,
+        unit_of_name(x),
+        unit_of_name(y),
+        (*table.notes, *notes),
+    )
 
 
-def _from_matrix(path: Path, columns: Mapping[str, NDArray[Any]]) -> MapFile:
-    """Read a table whose first row is x and whose first column is y."""
+def _from_matrix(path: Path, columns: Mapping[str, NDArray[Any]], notes: Sequence[str]) -> MapFile:
+    """Read a table whose first row is x and whose first column is y, or the other way round.
+
+    The first cell may say which, as in ``y / x``: that of its first column comes first.
+    """
     names = list(columns)
-    x, y = np.meshgrid(np.array(_numbers(names[1:])), columns[names[0]])
+    across, down = np.meshgrid(np.array(_numbers(names[1:])), columns[names[0]])
     values = np.column_stack([columns[name] for name in names[1:]])
-    return MapFile(path.stem, x, y, values, None, None)
+    x, y = (down, across) if names[0].strip().lower().startswith("x") else (across, down)
+    return MapFile(path.stem, x, y, values, None, None, notes=tuple(notes))
 
 
 def _from_npy(path: Path) -> MapFile:
@@ -178,20 +200,24 @@ def _from_hdf5(path: Path) -> MapFile:
                 "so, or keep one map in a file"
             )
         group, (signal, x, y, channels) = found[0]
-        units = [_text(group[key].attrs.get("units")) for key in (x, y)]
+        units = [unit_of(group[key]) for key in (x, y)]
         axes = None
         if channels:
-            unit = _text(group[channels].attrs.get("units")) or "channel"
-            axes = FrameAxes(np.asarray(group[channels][()], float), np.zeros(1), unit)
-        return _placed(path, group[x][()], group[y][()], group[signal][()], axes, units)
+            unit = unit_of(group[channels]) or "channel"
+            positions, _ = read_numbers(group, channels)
+            axes = FrameAxes(np.asarray(positions, float), np.zeros(1), unit)
+        read = [read_numbers(group, name) for name in (x, y, signal)]
+        (along_x, _), (along_y, _), (values, _) = read
+        placed = _placed(path, along_x, along_y, values, axes, units)
+        return replace(placed, notes=tuple(note for _, notes in read for note in notes))
 
 
 def _data_of(group: h5py.Group) -> tuple[str, str, str, str] | None:
     """Return the names of signal, x, y and channels (or "") in a group; None where it has none."""
     members = {name for name in group if isinstance(group.get(name), h5py.Dataset)}
-    signal, axes = _text(group.attrs.get("signal")), group.attrs.get("axes")
+    signal, axes = text_of_attribute(group.attrs.get("signal")), group.attrs.get("axes")
     if signal is not None and signal in members and axes is not None:
-        names = [_text(name) or "" for name in np.atleast_1d(axes)]
+        names = [text_of_attribute(name) or "" for name in np.atleast_1d(axes)]
         rank = group[signal].ndim
         if all(name in members for name in names[:2]) and len(names) >= 2:
             channels = names[2] if len(names) == rank == 3 and names[2] in members else ""
@@ -232,7 +258,7 @@ def _placed(
             )
     elif x.ndim == 1 and values.ndim >= 2 and values.shape[1] == len(x) and axes is None:
         x, y = np.meshgrid(x, y)  # a square grid with its axes
-    return MapFile(path.stem, x, y, values, axes, *units)
+    return MapFile(path.stem, x, y, values, axes, units[0], units[1])
 
 
 def _numbers(names: list[str]) -> NDArray[np.float64] | None:
@@ -240,9 +266,3 @@ def _numbers(names: list[str]) -> NDArray[np.float64] | None:
         return np.array([float(name) for name in names])
     except ValueError:
         return None
-
-
-def _text(value: Any) -> str | None:
-    if value is None:
-        return None
-    return value.decode() if isinstance(value, bytes) else str(value)
