@@ -7,7 +7,7 @@
 # module has no `from __future__ import annotations`.
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import bluesky.preprocessors as bpp
@@ -17,7 +17,7 @@ from bluesky.utils import MsgGenerator
 from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.diffraction import Reduction
 from bl_steer.features import parse_target
-from bl_steer.protocols import Agent
+from bl_steer.protocols import Agent, ForeseesOutcomes
 from bl_steer.runs import Run
 from bl_steer.steering import (
     Decision,
@@ -219,7 +219,11 @@ def _steer(
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
 
+    foreseen: Future[None] | None = None
+
     def observe() -> None:
+        if foreseen is not None:
+            foreseen.result()  # raises what it raised
         result = reader.take()
         if result is not None:
             steering.observe(result)
@@ -250,6 +254,8 @@ def _steer(
         yield from record_mask()
         if exposures is not None:
             yield from exposures.expose(decision.exposure_s)
+        if isinstance(steering.agent, ForeseesOutcomes):  # in the thread of the next thought
+            foreseen = executor.submit(steering.agent.foresee)
         yield from reader.measure([getattr(decision, name) for name in names], number)
     yield from think(executor, observe)  # of the last point
     yield from record_mask()

@@ -37,6 +37,7 @@ __all__ = [
     "ExplainsDecisions",
     "Explanation",
     "Feature",
+    "ForeseesOutcomes",
     "Inputs",
     "LearnsNoise",
     "Point",
@@ -172,6 +173,18 @@ class ChoosesExposure(Protocol):
         """Return a measured place to look at again once the search is over; None for no more.
 
         So many looks are left; the last of them confirms the spot to report.
+        """
+        ...
+
+
+@runtime_checkable
+class ForeseesOutcomes(Protocol):
+    """An agent that makes use of the time in which a point is measured."""
+
+    def foresee(self) -> None:
+        """Compute what the next decision takes of the points on their way, but their outcomes.
+
+        It changes no decision: whoever does not call it only waits for longer after an outcome.
         """
         ...
 

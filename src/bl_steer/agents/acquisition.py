@@ -14,7 +14,11 @@ from torch import Tensor
 
 from bl_steer.agents.surrogate import GridEnsembleGP
 
-__all__ = ["WeightedLogExpectedImprovement", "log_expected_improvement"]
+__all__ = [
+    "WeightedLogExpectedImprovement",
+    "log_expected_improvement",
+    "weighted_log_expected_improvement",
+]
 
 SMALLEST_VARIANCE = 1e-250
 
@@ -29,6 +33,20 @@ def log_expected_improvement(mean: Tensor, sd: Tensor, best_f: float | Tensor) -
     """
     log_ei: Tensor = _log_ei_helper((mean - best_f) / sd)
     return log_ei + sd.log()
+
+
+def weighted_log_expected_improvement(
+    model: GridEnsembleGP, X: Tensor, best_f: float | Tensor
+) -> Tensor:
+    """Return log Σ_m w_m EI_m at X of shape (n, d), (n,), of the members that count.
+
+    What `WeightedLogExpectedImprovement` gives, without what BoTorch's interface costs: a
+    distribution and a posterior for each decision.
+    """
+    mean, variance, log_weights = model.weighted_moments(X)
+    sd = variance.clamp_min(SMALLEST_VARIANCE).sqrt()
+    log_ei = log_expected_improvement(mean, sd, best_f)
+    return torch.logsumexp(log_ei + log_weights[:, None], dim=0)
 
 
 class WeightedLogExpectedImprovement(AnalyticAcquisitionFunction):

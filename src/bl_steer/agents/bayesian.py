@@ -11,11 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from bl_steer.agents.acquisition import WeightedLogExpectedImprovement
 from bl_steer.agents.candidates import Candidates
 from bl_steer.agents.comparison import brightest, confirmation
 from bl_steer.agents.coordinates import AXIS_NAMES
@@ -27,7 +24,8 @@ from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
 from bl_steer.agents.recommendation import Recommendation
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
-from bl_steer.agents.warp import WarpName, unwarped_moments, warped
+from bl_steer.agents.warp import WarpName, warped
+from bl_steer.agents.warped_model import WarpedModel
 from bl_steer.protocols import Array, Explanation, Point
 from bl_steer.single_thread import single_thread
 
@@ -37,8 +35,8 @@ __all__ = ["BayesianAgent"]
 class BayesianAgent:
     """Find the maximum on a grid in few measurements.
 
-    Implements `Agent`, `ExplainsDecisions`, `PredictsMap` and `RemembersState`, and with `looks`
-    `ChoosesExposure`.
+    Implements `Agent`, `ExplainsDecisions`, `PredictsMap`, `ForeseesOutcomes` and `RemembersState`,
+    and with `looks` `ChoosesExposure`.
 
     Parameters
     ----------
@@ -55,6 +53,8 @@ class BayesianAgent:
         ``noise_ratio`` of a shorter look is the full exposure over its own.
     explores : once no improvement is expected any more, measure where something may hide
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
+    sparing : spend nothing on members of the model that have next to no weight; False for runs of
+        earlier versions, whose decisions have other last digits
 
     Notes
     -----
@@ -85,6 +85,7 @@ class BayesianAgent:
         warp: WarpName = "sqrt",
         looks: Mapping[str, Any] | None = None,
         explores: bool = True,
+        sparing: bool = True,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
         check_choice("kernel", kernel, ("rbf", "matern52"))
@@ -100,6 +101,7 @@ class BayesianAgent:
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
         self.explores = explores
+        self.sparing = sparing
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order)
         self._ledger = Ledger(space)
@@ -109,7 +111,9 @@ class BayesianAgent:
             kernel=kernel,
             shifts=space.scaled,
             nuggets=NUGGETS if looks is None else LOOK_NUGGETS,
+            sparing=sparing,
         )
+        self._beliefs = WarpedModel(self._model, self._ledger, warp)
         self.looks = None if looks is None else Looks.from_dict(looks)
         self._visits = Visits(space)
 
@@ -126,6 +130,7 @@ class BayesianAgent:
             "warp": self.warp,
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
             **({"explores": True} if self.explores else {}),
+            **({} if self.sparing else {"sparing": False}),
         }
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
@@ -158,11 +163,7 @@ class BayesianAgent:
 
     def variances(self, outcomes: Array, noise_ratios: Array) -> Array:
         """Return the variance of outcomes of such noise ratios by their noise, (n,)."""
-        noise = float(self._model.log_weights.exp() @ self._model.noise_variance)
-        noise_ratios = max(noise, self._visits.counting) * noise_ratios
-        if self.warp == "none":
-            return np.asarray(noise_ratios)
-        return np.asarray(2.0 * noise_ratios**2 + 4.0 * np.maximum(outcomes, 0.0) * noise_ratios)
+        return self._beliefs.variances(outcomes, noise_ratios, self._visits.counting)
 
     def learn_noise(self, outcomes: Array, noise_ratio: float) -> None:
         """Take outcomes, (n,), that the latest point might as well have had, by counting alone."""
@@ -172,6 +173,12 @@ class BayesianAgent:
     def learn_pace(self, move_s: float, expose_s: float) -> None:
         """Take what the latest point took, see `bl_steer.protocols.ChoosesExposure`."""
         self._visits.learn(move_s, expose_s)
+
+    def foresee(self) -> None:
+        """Compute what the next decision takes of the positions alone, as `ForeseesOutcomes`."""
+        if self.sparing:
+            with single_thread():
+                self._beliefs.foresee()
 
     def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
         """Take outcomes, by the rules of `Ledger.ingest`."""
@@ -189,8 +196,8 @@ class BayesianAgent:
         """
         self._ledger.check_outcomes(MIN_OUTCOMES)
         with single_thread():
-            _, offset = self._condition()
-            return self._predict(torch.tensor(np.asarray(X, dtype=np.float64)), offset)
+            self._beliefs.condition()
+            return self._beliefs.predict(X)
 
     def recommend(self) -> Recommendation:
         """Return the best spot: a measured point, bright by the model and by its own reading.
@@ -261,37 +268,27 @@ class BayesianAgent:
             self.space, occupied=self._ledger.occupied(), barred=barred, order=self._order
         )
 
-    def _condition(self) -> tuple[Array, float]:
-        # √y of counts that were scaled by c has c times the noise variance, as y itself has.
-        z, offset = warped(self._ledger.objectives(), self.warp)
-        self._model.condition(
-            torch.tensor(self._ledger.positions()),
-            torch.tensor(z),
-            torch.tensor(self._ledger.noise_ratios()),
-        )
-        return z, offset
-
     def _improve(self) -> tuple[int, Explanation]:
         barred = self._ledger.barred()
         first_free_cell(self._order, barred)
-        z, offset = self._condition()
-        acquisition = WeightedLogExpectedImprovement(self._model, self._incumbent(z))
+        beliefs = self._beliefs
+        beliefs.condition()
         values, order = self._candidates.evaluate(
-            lambda X: np.asarray(acquisition(X[:, None, :])),
+            beliefs.acquisition(),
             self._model.candidates,
             barred=barred,
             brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
         )
-        weights = self._model.log_weights.exp()
-        amplitude = float(weights @ self._model.amplitude_variance.sqrt())
-        exhausted = self.explores and is_exhausted(float(values[order].max()), amplitude)
+        averages = beliefs.averages()
+        largest = float(values[order].max())
+        exhausted = self.explores and is_exhausted(largest, averages["amplitude"])
         if self.looks is not None:
             values -= np.log(self._visits.costs(self._look_s(self.looks)))
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
             cell = self._explored_cell(barred)
-        mean, sd = self._predict(torch.tensor(self.space.points[cell : cell + 1]), offset)
+        mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])
         another = bool(np.isfinite(values[second]))
@@ -303,10 +300,7 @@ class BayesianAgent:
             runner_up_acquisition=float(values[second]) if another else math.nan,
             mean=float(mean[0]),
             sd=float(sd[0]),
-            lengthscale=float(weights @ self._model.lengthscales),
-            noise_sd=float(weights @ self._model.noise_variance.sqrt()),
-            amplitude=amplitude,
-            constant_mean=float(weights @ self._model.constant),
+            **averages,
         )
 
     def _look_s(self, looks: Looks) -> float:
@@ -314,11 +308,8 @@ class BayesianAgent:
         nugget = None
         if len(self._ledger.measured) >= FEWEST:
             with single_thread():
-                self._condition()
-            weights = self._model.log_weights.exp()
-            nugget = float((weights * self._model.nuggets.log()).sum().exp())
-            amplitude = float(weights @ self._model.amplitude_variance)
-            nugget = max(nugget, self._visits.counting / max(amplitude, 1e-300))
+                self._beliefs.condition()
+            nugget = self._beliefs.nugget(self._visits.counting)
         return looks.search_s(nugget, self._visits.overhead_s)
 
     def _timed(self, point: Point, exposure_s: float) -> Point:
@@ -329,22 +320,3 @@ class BayesianAgent:
         """Return positions, (n, d), outcomes and noise ratios, (n,) each."""
         ledger = self._ledger
         return ledger.positions(), ledger.objectives(), ledger.noise_ratios()
-
-    def _incumbent(self, z: Array) -> float:
-        """Return the largest outcome, warped; of those with much noise, what the model believes."""
-        noise_ratios = self._ledger.noise_ratios()
-        if (noise_ratios <= 1.0).all():
-            return float(z.max())
-        mean, _ = self._model.member_moments(torch.tensor(self._ledger.positions()))
-        expected = (self._model.log_weights.exp() @ mean).numpy()
-        return float(believed(z, noise_ratios, expected).max())
-
-    def _predict(self, X: Tensor, offset: float) -> tuple[Array, Array]:
-        mean, variance = self._model.member_moments(X)
-        return unwarped_moments(
-            mean.numpy(),
-            variance.numpy(),
-            self._model.log_weights.exp().numpy(),
-            offset=offset,
-            kind=self.warp,
-        )

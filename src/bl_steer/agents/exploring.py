@@ -90,7 +90,7 @@ def surprises(model: GridEnsembleGP) -> Array:
     weights = model.log_weights.exp()
     kept = torch.nonzero(weights > LEAST_WEIGHT)[:, 0]
     shares = (weights[kept] / weights[kept].sum())[:, None]
-    factors = model.factors.L[kept]
+    factors = model.factors.L_of(kept)
     identity = torch.eye(factors.shape[1], dtype=factors.dtype)
     inverse = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
     solved = (

@@ -90,12 +90,14 @@ class GrowingFactors:
             torch.stack([metric.to(lengthscales), lengthscales], dim=1), dim=0, return_inverse=True
         )
         self._metric, self._distinct = pairs[:, 0].long(), pairs[:, 1]
+        self._columns = {tuple(x): i for i, x in reversed(list(enumerate(candidates.tolist())))}
+        self._foreseen: tuple[Tensor, Tensor, Tensor] | None = None
         self.n_rows = 0
         self.n_labelled = 0
         self._X = candidates.new_zeros(block, candidates.shape[1])
         self._noise_ratios = candidates.new_ones(block)
         self._y = candidates.new_zeros(block)
-        self._L = candidates.new_zeros(members, block, block)
+        self._L = [candidates.new_zeros(members, block, block)]
         self._V = [candidates.new_zeros(members, block, count)]
         self._W = candidates.new_zeros(members, block, 2)
         self.log_det = candidates.new_zeros(members)
@@ -122,7 +124,14 @@ class GrowingFactors:
     @property
     def L(self) -> Tensor:
         """Lower Cholesky factors, shape (M, n, n)."""
-        return self._L[:, : self.n_rows, : self.n_rows]
+        return self.L_of(slice(None))
+
+    def L_of(self, members: Tensor | slice) -> Tensor:
+        """Return the lower Cholesky factors of some members, shape (K, n, n)."""
+        n = self.n_rows
+        blocks = [block[members, :, :n] for block in self._L]
+        wide = [torch.nn.functional.pad(b, (0, n - b.shape[2])) for b in blocks]
+        return torch.cat(wide, dim=1)[:, :n]
 
     @property
     def V(self) -> Tensor:
@@ -134,9 +143,25 @@ class GrowingFactors:
         """L⁻¹ [y, 1], shape (M, n, 2)."""
         return self._W[:, : self.n_labelled]
 
-    def rows_of(self, X: Tensor) -> Tensor:
-        """Return K(X, measured points) without the nugget, shape (M, n_X, n)."""
-        return self._correlations(X, self.X)
+    def columns_of(self, X: Tensor) -> list[int] | None:
+        """Return which candidates the positions X, shape (n, d), are; None unless all are one."""
+        columns = []
+        for position in map(tuple, X.tolist()):
+            column = self._columns.get(position)
+            if column is None:
+                return None
+            columns.append(column)
+        return columns
+
+    def rows_of(self, X: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
+        """Return K(X, measured points) without the nugget, shape (K, n_X, n)."""
+        return self._correlations(X, self.X, members)
+
+    def solved(self, X: Tensor, members: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Return Vᵀ W, (K, 2, n), and Σ V², (K, n), of some members at X of shape (n, d)."""
+        k = self.rows_of(X, members).mT
+        V = torch.linalg.solve_triangular(self.L_of(members), k, upper=False)
+        return self.W[members].mT @ V, V.square().sum(1)
 
     def add_point(self, x: Tensor, noise_ratio: float = 1.0) -> None:
         """Extend L, V and the log determinant by the point x, shape (d,).
@@ -146,29 +171,42 @@ class GrowingFactors:
         n = self.n_rows
         if n == len(self._X):
             self._grow()
-        # K grows by a row k and a corner 1 + nugget. Its factor grows by the row l = L⁻¹k and the
-        # pivot √(1 + nugget - l·l); nothing above that row changes, and V grows in the same way.
-        to_candidates = self._correlations(x[None], self.candidates)
-        row = self._forward_solve(x)
+        row, known = self.foresee(x)
+        self._foreseen = None
         # The Schur complement is at least the nugget; rounding must not push it below.
         noise = self.nuggets * noise_ratio
         pivot_squared = 1.0 + noise - row.square().sum((1, 2))
         pivot = torch.maximum(pivot_squared, noise).sqrt()
-        known = to_candidates
-        first = 0
-        for block in self._V:
-            rows = min(n - first, block.shape[1])
-            known = known - row[:, :, first : first + rows] @ block[:, :rows]
-            first += rows
         new = known / pivot[:, None, None]
         self._X[n] = x
         self._noise_ratios[n] = noise_ratio
-        self._L[:, n, :n] = row[:, 0]
-        self._L[:, n, n] = pivot
+        block, at = n // self._block, n % self._block
+        self._L[block][:, at, :n] = row[:, 0]
+        self._L[block][:, at, n] = pivot
         self._V[-1][:, n - sum(block.shape[1] for block in self._V[:-1])] = new[:, 0]
         self.VtV += new[:, 0].square()
         self.log_det += 2.0 * pivot.log()
         self.n_rows = n + 1
+
+    def foresee(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Compute what `add_point` will want of the point x, (d,), whatever its noise.
+
+        All that is dear in it, so that it may be done while the point is being measured. Returns
+        L⁻¹k(X, x), (M, 1, n), and the covariance of x with the candidates given X, (M, 1, C).
+        """
+        if self._foreseen is not None and torch.equal(self._foreseen[0], x):
+            return self._foreseen[1:]
+        # K grows by a row k and a corner 1 + nugget. Its factor grows by the row l = L⁻¹k and the
+        # pivot √(1 + nugget - l·l); nothing above that row changes, and V grows in the same way.
+        known = self._correlations(x[None], self.candidates)
+        row = self._forward_solve(x)
+        first = 0
+        for block in self._V:
+            rows = min(self.n_rows - first, block.shape[1])
+            known = known - row[:, :, first : first + rows] @ block[:, :rows]
+            first += rows
+        self._foreseen = x.clone(), row, known
+        return row, known
 
     def label(self, y: Tensor) -> None:
         """Set the targets of all rows, shape (n,).
@@ -186,8 +224,9 @@ class GrowingFactors:
         target = self._W.new_ones(len(self.nuggets), 2)
         target[:, 0] = self._y[i]
         # Forward substitution, one row: w_i = (t_i - Σ_j<i L_ij w_j) / L_ii for y and for 1.
-        known = (self._L[:, i : i + 1, :i] @ self._W[:, :i])[:, 0] if i else 0.0
-        w = (target - known) / self._L[:, i, i, None]
+        L = self._L[i // self._block][:, i % self._block]
+        known = (L[:, None, :i] @ self._W[:, :i])[:, 0] if i else 0.0
+        w = (target - known) / L[:, i, None]
         self._W[:, i] = w
         block, row = (i // self._block, i % self._block) if self._in_blocks else (0, i)
         self.VtW += w[:, :, None] * self._V[block][:, row, None, :]
@@ -195,28 +234,31 @@ class GrowingFactors:
 
     def _forward_solve(self, x: Tensor) -> Tensor:
         """Return L⁻¹ k(X, x), shape (M, 1, n). For a candidate it is a column of V already."""
-        same = (self.candidates == x).all(dim=1).nonzero()
-        if len(same):
-            columns = [block[:, :, same[0, 0]] for block in self._V]
+        same = self.columns_of(x[None])
+        if same is not None:
+            columns = [block[:, :, same[0]] for block in self._V]
             return torch.cat(columns, dim=1)[:, : self.n_rows][:, None].contiguous()
         k = self._correlations(self.X, x[None])
         solved: Tensor = torch.linalg.solve_triangular(self.L, k, upper=False)
         return solved.mT
 
-    def _correlations(self, A: Tensor, B: Tensor) -> Tensor:
+    def _correlations(self, A: Tensor, B: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
         apart = A[:, None, :] - B[None, :, :]
         squared = (apart * self._scales[:, None, None, :]).square().sum(-1)
+        which, metric, distinct = self._which[members], self._metric, self._distinct
+        if len(which) < len(self._which):
+            some, which = torch.unique(which, return_inverse=True)
+            metric, distinct = metric[some], distinct[some]
         if len(self._scales) > 1:
-            squared = squared[self._metric]
-        distinct = correlation(squared, self._distinct[:, None, None], self.kernel)
-        return distinct[self._which]
+            squared = squared[metric]
+        return correlation(squared, distinct[:, None, None], self.kernel)[which]
 
     def _grow(self) -> None:
         rows, (members, count) = len(self._X) + self._block, self.VtV.shape
         self._X = _grown(self._X, (rows, self._X.shape[1]))
         self._noise_ratios = _grown(self._noise_ratios, (rows,))
         self._y = _grown(self._y, (rows,))
-        self._L = _grown(self._L, (members, rows, rows))
+        self._L.append(self._W.new_zeros(members, self._block, rows))
         if self._in_blocks:
             self._V.append(self._V[0].new_zeros(members, self._block, count))
         else:

@@ -50,6 +50,8 @@ CHUNK = 8192
 SMALLEST_VARIANCE = 1e-12
 """Floor of the amplitude over the mean square of the targets' distances from the first one, and
 for runs of earlier versions from 0: a flat map has no scale."""
+LEAST_WEIGHT = 1e-6
+"""Of the heaviest member. Of 1e-4, three films of twelve were searched on another path."""
 ROUNDING = 1e-26
 """Square of the relative error of the targets, with which a flat map is known."""
 
@@ -65,6 +67,8 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
     kernel : "matern52" or "rbf".
     shifts : whether the least amplitude is that of differences, so that adding a constant to all
         targets changes nothing; False for runs of earlier versions
+    sparing : leave members of next to no weight out of `weighted_moments`; False for runs of
+        earlier versions
 
     Notes
     -----
@@ -87,6 +91,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         kernel: KernelName,
         nuggets: Sequence[float] = NUGGETS,
         shifts: bool = True,
+        sparing: bool = True,
     ) -> None:
         noise = torch.tensor(nuggets, dtype=candidates.dtype)
         ladders = [_ladder(metric, candidates.dtype) for metric in metrics]
@@ -110,10 +115,12 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         base.lengthscale = lengthscales[:, None, None] / scales[:, None, :]
         self.kernel: KernelName = kernel
         self.shifts = shifts
+        self.sparing = sparing
         self.lengthscales = lengthscales
         self.scales = scales
         self.nuggets = ratios
         self.candidates = candidates
+        self._conditioned: tuple[Tensor, Tensor, Tensor] | None = None
         middles = torch.stack([ladder[[0, -1]].log().mean() for ladder in ladders])
         middle = middles.repeat_interleave(len(ratios) // len(metrics))
         self.log_prior = -0.5 * ((lengthscales.log() - middle) / LOG_LENGTHSCALE_SD).square()
@@ -147,20 +154,48 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         noise_ratios : shape (n,), noise variances in units of the model's; 1 by default.
         """
         ratios = torch.ones_like(y) if noise_ratios is None else noise_ratios
+        self.extend(X, ratios)
+        self.factors.label(y)
+        self._profile()
+        self._conditioned = X, y, ratios
+        if not self.sparing:
+            self.hand_over()
+
+    def extend(self, X: Tensor, noise_ratios: Tensor, following: Tensor | None = None) -> None:
+        """Bring the factors to these rows, whose targets may still come.
+
+        Parameters
+        ----------
+        X, noise_ratios : shape (n, d) and (n,)
+        following : shape (d,), of the row that is likely to be the next
+        """
         known = self.factors.n_rows
         if not (
             known <= len(X)
             and torch.equal(self.factors.X, X[:known])
-            and torch.equal(self.factors.noise_ratios, ratios[:known])
+            and torch.equal(self.factors.noise_ratios, noise_ratios[:known])
         ):
             self._reset()
         for i in range(self.factors.n_rows, len(X)):
-            self.factors.add_point(X[i], float(ratios[i]))
-        self.likelihood.ratios = ratios
-        self.factors.label(y)
-        self._profile()
+            self.factors.add_point(X[i], float(noise_ratios[i]))
+        if following is not None:
+            self.factors.foresee(following)
+
+    def hand_over(self) -> None:
+        """Let GPyTorch's own modules know what the factors know, for its exact prediction.
+
+        `posterior` does it; a decision has no use for it.
+        """
+        if self._conditioned is None:
+            return
+        X, y, self.likelihood.ratios = self._conditioned
         members = len(self.nuggets)
         ExactGP.set_train_data(self, X.expand(members, -1, -1), y.expand(members, -1), strict=False)
+        self.mean_module.constant.copy_(self.constant)
+        self.covar_module.raw_outputscale.copy_(
+            self.covar_module.raw_outputscale_constraint.inverse_transform(self.amplitude_variance)
+        )
+        self.likelihood.noise = self.noise_variance[:, None]
 
     def posterior(  # type: ignore[override]  # BoTorch's own bases disagree on the signature
         self,
@@ -174,6 +209,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         q = 1 costs no joint covariance, and on `candidate_X` no solve. For q > 1, or with a tensor
         of noise variances, GPyTorch's own exact prediction is used.
         """
+        self.hand_over()
         if X.shape[-2] == 1 and not isinstance(observation_noise, Tensor) and self.factors.n_rows:
             mean, variance = self.member_moments(X[..., 0, :].reshape(-1, X.shape[-1]))
             if observation_noise:
@@ -190,20 +226,33 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
 
     def member_moments(self, X: Tensor) -> tuple[Tensor, Tensor]:
         """Return every member's mean and variance at X of shape (n, d): (M, n) each."""
+        return self._moments(X, slice(None))
+
+    def weighted_moments(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return means and variances at X, (n, d), of the members that count, (K, n) each.
+
+        And the logarithms of their weights, (K,), which sum to 1. With `sparing`, a member counts
+        that has `LEAST_WEIGHT` of the heaviest one's weight. At candidates nothing is solved.
+        """
+        if not self.sparing:
+            return *self.member_moments(X), self.log_weights
+        heavy = (self.log_weights >= self.log_weights.max() + math.log(LEAST_WEIGHT)).nonzero()[
+            :, 0
+        ]
+        return *self._moments(X, heavy), torch.log_softmax(self.log_weights[heavy], dim=0)
+
+    def _moments(self, X: Tensor, members: Tensor | slice) -> tuple[Tensor, Tensor]:
         f = self.factors
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
-            VtW, explained = f.VtW, f.VtV
+            VtW, explained = f.VtW[members], f.VtV[members]
+        elif self.sparing and (columns := f.columns_of(X)) is not None:
+            VtW, explained = f.VtW[members][..., columns], f.VtV[members][..., columns]
         else:
-            parts = [self._solved(part) for part in torch.split(X, CHUNK)]
+            parts = [f.solved(part, members) for part in torch.split(X, CHUNK)]
             VtW, explained = (torch.cat(each, dim=-1) for each in zip(*parts, strict=True))
-        mean = self.constant[:, None] * (1.0 - VtW[:, 1]) + VtW[:, 0]
+        mean = self.constant[members, None] * (1.0 - VtW[:, 1]) + VtW[:, 0]
         unexplained = (1.0 - explained).clamp_min(1e-15)
-        return mean, self.amplitude_variance[:, None] * unexplained
-
-    def _solved(self, X: Tensor) -> tuple[Tensor, Tensor]:
-        """Return Vᵀ W, (M, 2, n), and Σ V², (M, n), at X of shape (n, d)."""
-        V = torch.linalg.solve_triangular(self.factors.L, self.factors.rows_of(X).mT, upper=False)
-        return self.factors.W.mT @ V, V.square().sum(1)
+        return mean, self.amplitude_variance[members, None] * unexplained
 
     def _reset(self) -> None:
         self.factors = GrowingFactors(
@@ -243,11 +292,6 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         )
         # Likelihood times prior, normalised: the posterior over lengthscales and nuggets.
         self.log_weights = torch.log_softmax(self.log_likelihood + self.log_prior, dim=0)
-        self.mean_module.constant.copy_(self.constant)
-        self.covar_module.raw_outputscale.copy_(
-            self.covar_module.raw_outputscale_constraint.inverse_transform(self.amplitude_variance)
-        )
-        self.likelihood.noise = self.noise_variance[:, None]
 
 
 def _ladder(metric: Metric, dtype: torch.dtype) -> Tensor:

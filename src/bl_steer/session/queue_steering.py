@@ -220,6 +220,7 @@ def steer_through_queue(
         "grid": space.to_dict(),
         "noise_per_point": True,
         "scales": True,
+        "sparing": True,
         "gives_up": True,
         "explores": True,
         "masks": True,

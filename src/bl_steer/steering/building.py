@@ -31,9 +31,10 @@ def build_steering(
         `bl_steer.agents.looks.Looks` where the agent says how long to look, ``masks`` and
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
-        one, ``gives_up``: whether a place that gives nothing is left out, and ``explores``: whether
-        the agent looks for what may hide once it expects nothing more; without, as in runs of
-        earlier versions, they are not
+        one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
+        agent looks for what may hide once it expects nothing more, and ``sparing``: whether members
+        of the model without weight are left out; without, as in runs of earlier versions, they are
+        not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -68,6 +69,7 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
     options = dict(settings["agent_options"])
     if settings["agent"] == "bayesian":
         options.setdefault("explores", bool(settings.get("explores", False)))
+        options.setdefault("sparing", bool(settings.get("sparing", False)))
         if settings.get("looks") is not None:
             options["looks"] = settings["looks"]
     return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)

@@ -113,7 +113,7 @@ def test_a_model_of_two_looks_is_that_of_one_as_long() -> None:
                 for i, r in zip(rows, ratios, strict=True)
             ]
         )
-        agent._condition()
+        agent._beliefs.condition()
         mean, _ = agent._model.member_moments(agent._model.candidates)
         predicted.append(mean)
     assert_allclose(predicted[0], predicted[1], rtol=1e-9)

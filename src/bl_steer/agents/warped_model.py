@@ -1,0 +1,123 @@
+"""What the Bayesian agent believes: the surrogate of its ledger's outcomes, in their own units.
+
+Joins `bl_steer.agents.surrogate`, which knows no ledger, with `bl_steer.agents.warp`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bl_steer.agents.acquisition import (
+    WeightedLogExpectedImprovement,
+    weighted_log_expected_improvement,
+)
+from bl_steer.agents.ledger import Ledger, believed
+from bl_steer.agents.surrogate import GridEnsembleGP
+from bl_steer.agents.warp import WarpName, unwarped_moments, warped
+from bl_steer.protocols import Array
+
+__all__ = ["WarpedModel"]
+
+
+class WarpedModel:
+    """A surrogate conditioned on a ledger's outcomes, warped.
+
+    Parameters
+    ----------
+    ensemble : the surrogate
+    ledger : whose outcomes it takes
+    warp : of the outcomes
+    """
+
+    def __init__(self, ensemble: GridEnsembleGP, ledger: Ledger, warp: WarpName) -> None:
+        self.ensemble = ensemble
+        self.warp: WarpName = warp
+        self._ledger = ledger
+        self._z = np.empty(0)
+        self._offset = 0.0
+
+    def condition(self) -> None:
+        """Take all outcomes that the ledger has, two at least."""
+        # √y of counts that were scaled by c has c times the noise variance, as y itself has.
+        self._z, self._offset = warped(self._ledger.objectives(), self.warp)
+        X, noise_ratios = self._rows()
+        self.ensemble.condition(X, torch.tensor(self._z), noise_ratios)
+
+    def foresee(self) -> None:
+        """Compute what the outcome of the oldest pending point will want of its position."""
+        pending = next(iter(self._ledger.pending.values()), None)
+        if pending is not None:
+            following = torch.tensor(pending.position, dtype=torch.float64)
+            self.ensemble.extend(*self._rows(), following)
+
+    def acquisition(self) -> Callable[[Tensor], Array]:
+        """Return the logarithm of the expected improvement as a function of X, (n, d) to (n,)."""
+        ensemble, best_f = self.ensemble, self._incumbent()
+        if ensemble.sparing:
+            return lambda X: np.asarray(weighted_log_expected_improvement(ensemble, X, best_f))
+        acquisition = WeightedLogExpectedImprovement(ensemble, best_f)
+        return lambda X: np.asarray(acquisition(X[:, None, :]))
+
+    def predict(self, X: Array) -> tuple[Array, Array]:
+        """Return mean and sd of the objective, (n,) each, at X of shape (n, d)."""
+        at = torch.tensor(np.asarray(X, dtype=np.float64))
+        mean, variance, log_weights = self.ensemble.weighted_moments(at)
+        return unwarped_moments(
+            mean.numpy(),
+            variance.numpy(),
+            log_weights.exp().numpy(),
+            offset=self._offset,
+            kind=self.warp,
+        )
+
+    def variances(self, outcomes: Array, noise_ratios: Array, least: float) -> Array:
+        """Return the variance of outcomes of such noise ratios by their noise, (n,).
+
+        Parameters
+        ----------
+        least : the least variance of noise at the nominal beam, warped
+        """
+        noise = float(self.ensemble.log_weights.exp() @ self.ensemble.noise_variance)
+        noise_ratios = max(noise, least) * noise_ratios
+        if self.warp == "none":
+            return np.asarray(noise_ratios)
+        return np.asarray(2.0 * noise_ratios**2 + 4.0 * np.maximum(outcomes, 0.0) * noise_ratios)
+
+    def nugget(self, least: float) -> float:
+        """Return the noise variance over the amplitude's, at least that of `least`, warped."""
+        ensemble = self.ensemble
+        weights = ensemble.log_weights.exp()
+        nugget = float((weights * ensemble.nuggets.log()).sum().exp())
+        amplitude = float(weights @ ensemble.amplitude_variance)
+        return max(nugget, least / max(amplitude, 1e-300))
+
+    def averages(self) -> dict[str, float]:
+        """Return the members' parameters, averaged, by the names of an `Explanation`."""
+        ensemble = self.ensemble
+        weights = ensemble.log_weights.exp()
+        averaged: dict[str, Any] = {
+            "lengthscale": ensemble.lengthscales,
+            "noise_sd": ensemble.noise_variance.sqrt(),
+            "amplitude": ensemble.amplitude_variance.sqrt(),
+            "constant_mean": ensemble.constant,
+        }
+        return {name: float(weights @ values) for name, values in averaged.items()}
+
+    def _rows(self) -> tuple[Tensor, Tensor]:
+        """Return positions, (n, d), and noise ratios, (n,)."""
+        ledger = self._ledger
+        return torch.tensor(ledger.positions()), torch.tensor(ledger.noise_ratios())
+
+    def _incumbent(self) -> float:
+        """Return the largest outcome, warped; of those with much noise, what the model believes."""
+        X, noise_ratios = self._rows()
+        if bool((noise_ratios <= 1.0).all()):
+            return float(self._z.max())
+        mean, _, log_weights = self.ensemble.weighted_moments(X)
+        expected = (log_weights.exp() @ mean).numpy()
+        return float(believed(self._z, noise_ratios.numpy(), expected).max())
