@@ -32,6 +32,7 @@ def add_params(
     only: Collection[str] | None = None,
     without: Collection[str] = (),
     required: Collection[str] = (),
+    title: str = "parameters of the analysis",
 ) -> None:
     """Add an option for each field of an analysis' parameters.
 
@@ -39,8 +40,9 @@ def add_params(
     ----------
     only, without : names of fields that alone have an option, or have none
     required : names of fields that must be given though they have a default
+    title : of the options in the help
     """
-    options = parser.add_argument_group("parameters of the analysis")
+    options = parser.add_argument_group(title)
     for name, field in params.model_fields.items():
         if name not in without and (only is None or name in only):
             _add_option(options, name, field, name in required or field.is_required())

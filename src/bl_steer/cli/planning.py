@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,23 +18,36 @@ def add_plan(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``plan``."""
     json_option(parser, _plan)
     figure_option(parser, "PNG to write", Path("plan.png"))
-    add_params(parser, trials.BeamNumbers)
+    add_params(parser, trials.BeamNumbers, without=("assumed",), title="numbers of the beam time")
+    parser.add_argument(
+        "--patience-s",
+        type=float,
+        default=trials.PATIENCE_S,
+        metavar="X",
+        help="CPU time of the simulations, s: more films, surer shares",
+    )
 
 
 def _plan(arguments: argparse.Namespace) -> Any:
     plotting.check_figure(arguments.figure)
-    report = trials.plan_beam_time(trials.BeamNumbers(**read_params(arguments)))
+    numbers = trials.BeamNumbers(**read_params(arguments))
+    report = trials.plan_beam_time(numbers, patience_s=arguments.patience_s)
     plotting.draw_plan(report).savefig(arguments.figure, dpi=150)
-    heads = "".join(f"{f'{p} %':>9}" for p in report["percentiles"])
-    print(f"{'min until A is found':30}{heads}   missed")
+    heads = "".join(f"{f'{p} %':>10}" for p in report["percentiles"])
+    wide = len(heads)
+    print(f"{'beam time until':28}{'A was measured':>{wide}}{'it is confirmed':>{wide}}")
+    print(f"{'':28}{heads}{heads}   right on")
     for way in report["ways"]:
-        times = "".join(f"{_minutes(v):>9}" for v in way["percentiles_s"])
-        print(f"{way['name']:30}{times}{100 * way['p_missed']:>7.0f} %  {way['note']}")
-    print_row("recommended", f"{report['recommended']}: {report['reason']}")
-    print_row("command", report["command"])
+        times = "".join(
+            f"{plotting.duration(v):>10}" for v in (*way["first_s"], *way["confirmed_s"])
+        )
+        right = f"{round(way['right'] * way['films'])} of {way['films']}"
+        print(f"{way['name']:28}{times}   {right:9} {way['note']}".rstrip())
+    print_row("recommended", f"{report['recommended'] or 'none'}: {report['reason']}")
+    if report["command"]:
+        print_row("command", report["command"])
+    for remark in report["remarks"]:
+        print_row("remark", remark)
+    print_row("numbers", plotting.numbers_of_plan(report))
     print_row("figure", arguments.figure)
     return {**report, "figure": str(arguments.figure)}
-
-
-def _minutes(seconds: float) -> str:
-    return f"{seconds / 60:.1f}" if math.isfinite(seconds) else "never"

@@ -7,6 +7,8 @@ from .maps import plot_map as plot_map
 from .maps import plot_prediction as plot_prediction
 from .maps import plot_progress as plot_progress
 from .plans import draw_plan as draw_plan
+from .plans import duration as duration
+from .plans import numbers_of_plan as numbers_of_plan
 from .runs import check_figure as check_figure
 from .runs import draw_figure_1 as draw_figure_1
 from .runs import draw_run as draw_run

@@ -5,6 +5,7 @@ from .film import find_on_epics as find_on_epics
 from .film import paper_figure_1 as paper_figure_1
 from .film import replay as replay
 from .paper import draw_paper as draw_paper
+from .planning import PATIENCE_S as PATIENCE_S
 from .planning import BeamNumbers as BeamNumbers
 from .planning import plan_beam_time as plan_beam_time
 from .trial import Trial as Trial

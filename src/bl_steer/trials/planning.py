@@ -1,99 +1,70 @@
 """Before the beam: what each way to find the brightest spot would take, with the user's numbers.
 
-Films of random hills, as wide as the width that matters, are searched by the agent itself; moves,
-settling, exposures and readout are counted, not waited for. Trials on films of physics are in
-`bl_steer.trials.trial`.
+The ways are those of `bl_steer.trials.ways`, each carried out on the same simulated films. Trials
+on films of physics are in `bl_steer.trials.trial`.
 """
 
 from __future__ import annotations
 
+import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, Field
+from scipy.special import betaincinv
 
-from bl_steer.agents import Space, SpaceExhausted
-from bl_steer.diffraction import FrameAxes
-from bl_steer.protocols import Array
-from bl_steer.runs import Points
-from bl_steer.runs.readout import Exposure
-from bl_steer.steering import DetectorDeadError, build_steering
+from bl_steer.agents import Space
+from bl_steer.plotting.plans import duration
+from bl_steer.trials.beam_numbers import BeamNumbers
+from bl_steer.trials.hills import RIVALS, HillyFilm
+from bl_steer.trials.ways import (
+    CONFIRMED,
+    Ending,
+    coarse_space,
+    flight_exposures,
+    fly,
+    raster,
+    steer_over,
+)
 
-__all__ = ["BeamNumbers", "Outcome", "plan_beam_time"]
+__all__ = ["PATIENCE_S", "BeamNumbers", "Way", "plan_beam_time"]
 
-PATIENCE_S = 10.0
-"""Wall-clock time of the simulations; at least `LEAST_FILMS` are searched."""
-LEAST_FILMS, MOST_FILMS, MOST_POINTS = 4, 60, 120
-PERCENTILES = (25, 50, 75, 95)
-MOST_MISSED = 0.05
-FLIGHTS_S = (0.01, 0.03, 0.1, 0.3, 1.0)
-"""Exposures of a frame in flight that are tried."""
-CONFIRMED = 8
-GROUND = 0.07
-RIVALS = (0.70, 0.86)
-"""Heights of ground and rival hills over that of the brightest, as on the simulated films."""
-AREA_OF_HILL = 7.0
-"""Square widths of the sample to each hill, as there."""
-
-
-class BeamNumbers(BaseModel):
-    """The numbers of a beam time. Lengths are in the axes' units."""
-
-    grid: str = Field("31x31", description="cells along x and y")
-    pitch: float = Field(5.0, gt=0, description="distance of the cells")
-    width: float = Field(20.0, gt=0, description="FWHM of the narrowest hill that matters")
-    exposure_s: float = Field(10.0, gt=0, description="exposure of a frame in full quality, s")
-    frames: int = Field(1, ge=1, description="frames of a point, as of a rocking scan")
-    count_rate: float = Field(100.0, gt=0, description="counts/s at the brightest spot")
-    speed: float = Field(50.0, gt=0, description="of the stage, units/s")
-    settling_s: float = Field(0.9, ge=0, description="to settle after a move, s")
-    readout_s: float = Field(0.2, ge=0, description="to read out a frame, s")
-    hours: float = Field(8.0, gt=0, description="hours of beam left")
-    seed: int = Field(0, ge=0, description="of the simulated films")
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Cells along x and y."""
-        parts = self.grid.lower().split("x")
-        if len(parts) != 2 or not all(p.isdigit() and 2 <= int(p) <= 200 for p in parts):
-            raise ValueError(
-                f"grid must be cells along x and y, 2 to 200 each, got {self.grid!r}; try 31x31"
-            )
-        return int(parts[0]), int(parts[1])
-
-    @property
-    def space(self) -> Space:
-        """The grid."""
-        nx, ny = self.shape
-        return Space.grid(self.pitch * np.arange(nx), self.pitch * np.arange(ny))
-
-    @property
-    def full_s(self) -> float:
-        """Exposure of a point in full quality, s."""
-        return self.exposure_s * self.frames
-
-    def point_s(self, step: float, exposure_s: float) -> float:
-        """Return what a point takes after a step of this length, s."""
-        return step / self.speed + self.settling_s + exposure_s + self.readout_s * self.frames
+PATIENCE_S = 11.0
+"""CPU time of the simulations; at least `LEAST_FILMS` films are searched."""
+FOR_MAPS = 0.25
+"""Share of it for rasters and flights."""
+LEAST_FILMS, MOST_FILMS = 2, 60
+PERCENTILES = (50, 75, 95)
+RIGHT = 0.95
+"""Share of films on which a way must report A to be taken for its speed."""
+HOPELESS = 0.5
+"""Share below which no way is recommended."""
+FIXED, ADAPTIVE = "steering, full exposure", "steering, adaptive exposure"
+TELL_APART = 3.0
+"""Standard deviations by which A must outshine its best rival at full exposure."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Way:
     """What one way to measure came to on the simulated films."""
 
     name: str
     command: str
     """What carries it out, at the prompt of a session."""
-    percentiles_s: list[float]
-    """Beam time until A is found at the 25th, 50th, 75th and 95th percentile; infinite: missed."""
-    p_missed: float
-    """Share of the films on which A was not found in the hours left."""
+    first_s: list[float]
+    """Beam time until A was first measured, at `PERCENTILES`; infinite: not in the hours left."""
+    confirmed_s: list[float]
+    """Beam time until the report was confirmed in full quality, at `PERCENTILES`."""
+    right: float
+    """Share of the films on which A was what was reported in the hours left."""
+    right_at_least: float
+    """Its lower bound with 95 % confidence: Clopper & Pearson 1934, doi 10.1093/biomet/26.4.404."""
     films: int
     note: str = ""
+    """Why it is out of the race, or None of its films was simulated."""
 
 
 def plan_beam_time(numbers: BeamNumbers, *, patience_s: float = PATIENCE_S) -> dict[str, Any]:
@@ -101,195 +72,219 @@ def plan_beam_time(numbers: BeamNumbers, *, patience_s: float = PATIENCE_S) -> d
 
     Parameters
     ----------
-    patience_s : wall-clock time of the simulations; the number of films follows from it
+    patience_s : CPU time of the simulations; how many films there are follows from it
+
+    Raises
+    ------
+    ValueError
+        For numbers that contradict each other, see `BeamNumbers.complete`.
     """
-    space, until = numbers.space, math.inf
-    times: dict[str, list[float]] = {"raster": [], "fixed": [], "adaptive": []}
-    flights: dict[float, list[float]] = {t: [] for t in FLIGHTS_S}
-    for film in range(MOST_FILMS):
-        if film >= LEAST_FILMS and time.monotonic() > until:
-            break
-        rng = np.random.default_rng([numbers.seed, film])
-        truth = _hills(space, numbers.width, rng)
-        times["raster"].append(_raster_s(numbers, space, truth))
-        for exposure_s, flown in flights.items():
-            flown.append(_flight_s(numbers, space, truth, exposure_s, rng))
-        for name in ("fixed", "adaptive"):
-            times[name].append(_search_s(numbers, space, truth, name == "adaptive", film))
-        if film == 0:  # which has loaded what the agent needs
-            until = time.monotonic() + patience_s
-    flight_s = min(flights, key=lambda t: (np.percentile(flights[t], 75, method="higher"), t))
-    outcomes = _outcomes(numbers, times, flights[flight_s], flight_s)
-    best = _recommended(numbers, outcomes)
+    if not 0.0 <= patience_s < math.inf:
+        raise ValueError(
+            f"patience_s must be a time of 0 s or more, got {patience_s:g} s; try {PATIENCE_S:g}"
+        )
+    numbers = numbers.complete()
+    space = numbers.space
+    rastered, flights = _mapped(numbers, space, FOR_MAPS * patience_s)
+    flight_s, flown = min(flights.items(), key=lambda item: _rank(numbers, item[1]))
+    searched = _searched(numbers, space, (1.0 - FOR_MAPS) * patience_s)
+    endings = [rastered, flown, searched[False], searched[True]]
+    ways = [
+        _way(numbers, *way, found)
+        for way, found in zip(_written(numbers, flight_s), endings, strict=True)
+    ]
+    best = _recommended(ways)
+    shown = numbers.model_dump(exclude={"seed"})
     return {
-        "numbers": numbers.model_dump(),
+        "numbers": {**shown, "seed": numbers.seed, "cells": len(space)},
+        "assumed": list(numbers.assumed),
+        "remarks": _remarks(numbers),
         "percentiles": list(PERCENTILES),
-        "ways": [asdict(outcome) for outcome in outcomes],
-        "recommended": best.name,
-        "reason": _reason(best, outcomes),
-        "command": best.command,
+        "ways": [asdict(way) for way in ways],
+        "recommended": None if best is None else best.name,
+        "reason": _reason(numbers, best, ways),
+        "command": None if best is None else best.command,
     }
 
 
-def _outcomes(
-    numbers: BeamNumbers, times: dict[str, list[float]], flown: list[float], flight_s: float
-) -> list[Outcome]:
-    (nx, ny), p, full = numbers.shape, numbers.pitch, numbers.exposure_s
-    grid = (
-        f'grid={{"x": {{"start": 0, "stop": {p * (nx - 1):g}, "num": {nx}}}, '
-        f'"y": {{"start": 0, "stop": {p * (ny - 1):g}, "num": {ny}}}}}'
+def _film(numbers: BeamNumbers, space: Space, film: int) -> HillyFilm:
+    return HillyFilm(numbers, np.random.default_rng([numbers.seed, film]), space)
+
+
+def _films(patience_s: float) -> Iterator[int]:
+    """Yield the numbers of films while there is CPU time, which counts once one is done."""
+    until = math.inf
+    for film in range(MOST_FILMS):
+        if film >= LEAST_FILMS and time.process_time() > until:
+            return
+        yield film
+        if film == 0:  # which has loaded what the agent needs
+            until = time.process_time() + patience_s
+
+
+def _mapped(
+    numbers: BeamNumbers, space: Space, patience_s: float
+) -> tuple[list[Ending], dict[float, list[Ending]]]:
+    """Return how rasters ended, and flights by the exposure of a frame."""
+    rastered: list[Ending] = []
+    flights: dict[float, list[Ending]] = {t: [] for t in flight_exposures(numbers)}
+    for i in _films(patience_s):
+        film, rng = _film(numbers, space, i), np.random.default_rng([numbers.seed, i, 1])
+        rastered.append(raster(film, rng))
+        for exposure_s, flown in flights.items():
+            flown.append(fly(film, exposure_s, rng))
+    return rastered, flights
+
+
+def _searched(numbers: BeamNumbers, space: Space, patience_s: float) -> dict[bool, list[Ending]]:
+    """Return how steering ended, by whether it adapts."""
+    endings: dict[bool, list[Ending]] = {False: [], True: []}
+    cells = coarse_space(numbers)
+    if cells is None:
+        return endings
+    for i in _films(patience_s):
+        for adaptive, known in endings.items():
+            known.append(steer_over(_film(numbers, space, i), cells, i, adaptive=adaptive))
+    return endings
+
+
+def _written(numbers: BeamNumbers, flight_s: float) -> list[tuple[str, str, str]]:
+    """Return name, command and note of each way."""
+    n, full = numbers.frames, f"{numbers.exposure_s:g}"
+    spans = (
+        {"start": 0, "stop": float(f"{step * (count - 1):.10g}"), "num": count}
+        for step, count in zip(numbers.steps, numbers.shape, strict=True)
     )
-    scan = (
-        ""
-        if numbers.frames == 1
-        else f", per_point=rocking_scan(diffractometer.eta, -1, 1, {numbers.frames})"
+    grid = json.dumps(dict(zip("xy", spans, strict=True)))
+    stub = "rocking_scan" if numbers.turn_s else "rocking_sweep"
+    scan = "" if n == 1 else f", per_point={stub}(diffractometer.eta, -1, 1, {n})"
+    common = f"det, stage, monitor=monitor, grid={grid}"
+    search = f'RE(find_hotspot({common}, stop="W={numbers.width:g}", exposure_s={full}'
+    looks = '"adaptive"' if "least_s" in numbers.assumed else f'{{"least_s": {numbers.least_s:g}}}'
+    unseen = "not simulated: hills so narrow take more points than steering is for"
+    out = unseen if coarse_space(numbers) is None else ""
+    rocked = "needs one frame without rocking to be enough" if n > 1 else ""
+    flight = (
+        f"RE(fly_map({common}, exposure_s={flight_s:g}, confirm={CONFIRMED}, "
+        f"confirm_exposure_s={numbers.full_s:g}))"
     )
-    common = f"det, stage, monitor=monitor, {grid}"
-    search = f'RE(find_hotspot({common}, stop="W={numbers.width:g}", exposure_s={full:g}'
-    ways = [
-        ("raster", f"RE(map_sample({common}, exposure_s={full:g}{scan}))", times["raster"], ""),
-        (
-            "fast raster",
-            f"RE(fly_map({common}, exposure_s={flight_s:g}, confirm={CONFIRMED}, "
-            f"confirm_exposure_s={numbers.full_s:g}))",
-            flown,
-            "needs one frame without rocking to be enough" if numbers.frames > 1 else "",
-        ),
-        ("steering, fixed exposure", f"{search}{scan}))", times["fixed"], ""),
-        (
-            "steering, adaptive exposure",
-            f'{search}, exposure="adaptive"{scan}))',
-            times["adaptive"],
-            "",
-        ),
+    return [
+        ("raster", f"RE(map_sample({common}, exposure_s={full}{scan}))", ""),
+        ("flight, confirmed", flight, rocked),
+        (FIXED, f"{search}{scan}))", out),
+        (ADAPTIVE, f"{search}, exposure={looks}{scan}))", out),
     ]
-    return [_outcome(numbers, *way) for way in ways]
 
 
-def _outcome(
-    numbers: BeamNumbers, name: str, command: str, times: list[float], note: str
-) -> Outcome:
-    in_time = np.where(np.array(times) <= 3600.0 * numbers.hours, times, np.inf)
-    return Outcome(
+def _way(numbers: BeamNumbers, name: str, command: str, note: str, endings: list[Ending]) -> Way:
+    within = [ending.within(numbers.hours) for ending in endings]
+    n, right = len(within), sum(ending.is_right for ending in within)
+    return Way(
         name,
         command,
-        [float(v) for v in np.percentile(in_time, PERCENTILES, method="higher")],
-        float(np.isinf(in_time).mean()),
-        len(times),
+        _percentiles([ending.first_s for ending in within]),
+        _percentiles([ending.confirmed_s for ending in within]),
+        right / max(n, 1),
+        float(betaincinv(right, n - right + 1, 0.05)) if right else 0.0,
+        n,
         note,
     )
 
 
-def _recommended(numbers: BeamNumbers, outcomes: list[Outcome]) -> Outcome:
-    fit = [o for o in outcomes if not o.note]
-    sure = [o for o in fit if o.p_missed <= MOST_MISSED]
-    if sure:
-        return min(sure, key=lambda o: (o.percentiles_s[2], o.percentiles_s[1]))
-    return min(fit, key=lambda o: (o.p_missed, o.percentiles_s[1]))
+def _percentiles(times: list[float]) -> list[float]:
+    if not times:
+        return [math.inf] * len(PERCENTILES)
+    return [float(v) for v in np.percentile(times, PERCENTILES, method="higher")]
 
 
-def _reason(best: Outcome, outcomes: list[Outcome]) -> str:
-    if best.p_missed > MOST_MISSED:
-        return f"it misses A least often in the hours left, on {100 * best.p_missed:.0f} % of films"
-    left_out = "; ".join(f"the {o.name} {o.note}" for o in outcomes if o.note)
+def _rank(numbers: BeamNumbers, endings: list[Ending]) -> tuple[float, float, float]:
+    """Return what orders ways: right often enough and early, else right often."""
+    return _order(_way(numbers, "", "", "", endings))
+
+
+def _order(way: Way) -> tuple[float, float, float]:
+    short_of = max(RIGHT - way.right, 0.0)
+    return short_of, way.confirmed_s[1], way.confirmed_s[0]
+
+
+def _recommended(ways: list[Way]) -> Way | None:
+    best = min((way for way in ways if not way.note), key=_order)
+    return best if best.right >= HOPELESS else None
+
+
+def _reason(numbers: BeamNumbers, best: Way | None, ways: list[Way]) -> str:
+    left_out = "; ".join(f"{way.name}: {way.note}" for way in ways if way.note)
+    beside = f" ({left_out})" if left_out else ""
+    if best is None:
+        return (
+            f"no way reports A on half of the films within {numbers.hours:g} h; {_remedy(numbers)}"
+            f"{beside}"
+        )
     told = (
-        f"it has found A on three films of four after {best.percentiles_s[2] / 60:.1f} min, before "
-        f"the others, and missed it on {100 * best.p_missed:.0f} %"
+        f"its report is confirmed after {duration(best.confirmed_s[1])} on three films of four, "
+        f"and right on {round(best.right * best.films)} of {best.films} (with 95 % confidence on "
+        f"{100 * best.right_at_least:.0f} % or more)"
     )
-    return told + (f" ({left_out})" if left_out else "")
+    if best.right < RIGHT:
+        return f"{told}, most often of all; {_remedy(numbers)} to miss it less often{beside}"
+    enough = f"the first of those that are right on {100 * RIGHT:.0f} % or more"
+    return f"{told}; {enough}{beside}{_sooner(best, ways)}"
 
 
-def _hills(space: Space, width: float, rng: np.random.Generator) -> Array:
-    """Return a film, shape (n,): the brightest hill is 1 high, and up to a quarter wider."""
-    extent = space.bounds[1] - space.bounds[0]
-    n = 1 + int(np.clip(extent.prod() / (AREA_OF_HILL * width**2), 0, 30))
-    heights = np.append(1.0, rng.uniform(*RIVALS, n - 1))
-    centres = space.bounds[0] + rng.uniform(0.05, 0.95, (n, 2)) * extent
-    widths = width * rng.uniform(1.0, 1.25, n)
-    squared = ((space.points[:, None] - centres) ** 2).sum(axis=-1) / widths**2
-    film = (np.exp(-4.0 * math.log(2.0) * squared) * heights).max(axis=1)
-    return np.asarray(GROUND + (1.0 - GROUND) * film)
+def _sooner(best: Way, ways: list[Way]) -> str:
+    """Return what is confirmed earlier, and how often it was right."""
+    told = [
+        f"{way.name}, {duration(way.confirmed_s[1])}, right on {round(way.right * way.films)} of "
+        f"{way.films}"
+        for way in ways
+        if way.confirmed_s[1] < best.confirmed_s[1] and not way.note
+    ]
+    return f"; sooner, and less often right: {'; '.join(told)}" if told else ""
 
 
-def _finds(space: Space, truth: Array) -> Callable[[Array], Array]:
-    """Return what says which places, (n, 2), count as A: within a pitch, or 95 % as bright."""
-    best = space.points[int(np.argmax(truth))]
-    bright = space.points[truth >= 0.95 * truth.max()]
-    places = np.vstack([bright, best[None]])
-
-    def found(positions: Array) -> Array:
-        near = np.linalg.norm(positions - best, axis=1) <= space.pitch * (1 + 1e-9)
-        same = (np.abs(positions[:, None] - places) < 1e-9).all(axis=-1).any(axis=1)
-        return np.asarray(near | same)
-
-    return found
+def _remedy(numbers: BeamNumbers) -> str:
+    if _counts(numbers) < _needed():
+        return f"expose for {_exposure_needed(numbers):.2g} s"
+    return "take a coarser pitch, a part of the sample, or more hours"
 
 
-def _raster_s(numbers: BeamNumbers, space: Space, truth: Array) -> float:
-    snake = space.snake()
-    first = int(np.argmax(_finds(space, truth)(snake)))
-    return (first + 1) * numbers.point_s(numbers.pitch, numbers.full_s)
+def _counts(numbers: BeamNumbers) -> float:
+    return numbers.count_rate * numbers.full_s
 
 
-def _flight_s(
-    numbers: BeamNumbers, space: Space, truth: Array, exposure_s: float, rng: np.random.Generator
-) -> float:
-    """Return when a flown map and its confirmation are over; infinite where A is not among them."""
-    nx, ny = numbers.shape
-    counts = rng.poisson(truth * numbers.count_rate * exposure_s)
-    chosen: list[int] = []
-    for cell in np.argsort(-counts, kind="stable"):
-        steps = np.abs(space.points[chosen] - space.points[cell]).max(axis=1, initial=0.0)
-        if len(chosen) < CONFIRMED and (steps > 1.5 * numbers.pitch).all():
-            chosen.append(int(cell))
-    if not _finds(space, truth)(space.points[chosen]).any():
-        return math.inf
-    row_s = nx * max(exposure_s, numbers.pitch / numbers.speed) + numbers.readout_s
-    turns_s = 2.0 * numbers.settling_s + 2.0 * numbers.pitch / numbers.speed
-    path = np.abs(np.diff(space.points[chosen], axis=0)).max(axis=1, initial=0.0).sum()
-    confirmation_s = len(chosen) * numbers.point_s(0.0, numbers.full_s) + path / numbers.speed
-    return float(ny * (row_s + turns_s) + confirmation_s)
+def _needed() -> float:
+    """Return the counts at A from which on its best rival is told apart: (1-r)N = z√(N + rN)."""
+    rival = RIVALS[1]
+    return TELL_APART**2 * (1.0 + rival) / (1.0 - rival) ** 2
 
 
-def _search_s(numbers: BeamNumbers, space: Space, truth: Array, adaptive: bool, seed: int) -> float:
-    """Return when the agent has measured A; infinite where it stopped, or ran out, before."""
-    budget = min(MOST_POINTS, len(space))
-    settings = {
-        "target": "field:counts",
-        "agent": "bayesian",
-        "agent_options": {},
-        "seed": seed,
-        "budget": budget,
-        "grid": space.to_dict(),
-        "scales": True,
-        "sparing": True,
-        "noise_per_point": True,
-        "gives_up": True,
-        "explores": True,
-        "looks": {"full_s": numbers.full_s} if adaptive else None,
-    }
-    steering = build_steering(settings, FrameAxes.channels((1, 1)))
-    points, found = Points(), _finds(space, truth)
-    rng = np.random.default_rng([numbers.seed, seed, int(adaptive)])
-    here, now, move_s, expose_s = space.points[0], 0.0, math.nan, math.nan
-    for _ in range(budget):
-        try:
-            decision = steering.decide(move_s=move_s, expose_s=expose_s)
-        except SpaceExhausted:  # or confirmed what it found
-            break
-        place = np.array([decision.x, decision.y])
-        exposure_s = decision.exposure_s if adaptive else numbers.full_s
-        taken_s = numbers.point_s(float(np.abs(place - here).max()), exposure_s)
-        expose_s = exposure_s + numbers.readout_s * numbers.frames
-        move_s, here, now = taken_s - expose_s, place, now + taken_s
-        if found(place[None])[0]:
-            return float(now)
-        if now > 3600.0 * numbers.hours:
-            break
-        counts = rng.poisson(truth[space.index_of(*place)] * numbers.count_rate * exposure_s)
-        frame = np.full((1, 1, 1), float(counts))
-        try:
-            steering.observe(points.take([Exposure(frame, share=exposure_s / numbers.full_s)]))
-        except DetectorDeadError:  # too few counts for any agent
-            break
-    return math.inf
+def _exposure_needed(numbers: BeamNumbers) -> float:
+    return _needed() / (numbers.count_rate * numbers.frames)
+
+
+def _remarks(numbers: BeamNumbers) -> list[str]:
+    """Return what a user would want to know of these numbers, whatever is recommended."""
+    remarks = []
+    if (counts := _counts(numbers)) < _needed():
+        remarks.append(
+            f"{counts:.3g} counts of a point in full at the brightest tell no rival of "
+            f"{100 * RIVALS[1]:.0f} % from it: exposures of {_exposure_needed(numbers):.2g} s would"
+        )
+    slowest = numbers.steps[0] / float(numbers.speed or math.nan)
+    if slowest > numbers.exposure_s:
+        remarks.append(
+            f"the stage takes {slowest:.3g} s from cell to cell, longer than an exposure: a flight "
+            "exposes that long"
+        )
+    if numbers.drift:
+        moved = numbers.drift * _raster_s(numbers) / 3600.0
+        remarks.append(
+            f"the sample drifts by {moved:.3g} {numbers.symbol} while a raster is measured: a "
+            "report counts as right where A is when it comes"
+        )
+    return remarks
+
+
+def _raster_s(numbers: BeamNumbers) -> float:
+    each = numbers.move_s(numbers.steps[0]) + numbers.full_s + numbers.besides_s
+    return float(len(numbers.space) * each)
