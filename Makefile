@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PEERS := .venv-peers
 export MPLBACKEND = Agg
 
 # Web browser, database, sandbox and Japanese letters of the analysis server; OpenGL without a
@@ -13,7 +14,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume chaos kill soak soak-steering model wheel clean
+.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -74,8 +75,19 @@ format: venv ## ruff: put code in order
 	$(BIN)/ruff format .
 
 bench: venv ## all benchmarks; see docs/benchmarks.md for the latest results
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	set -e; for file in benchmarks/bench_*.py; do echo "== $$file"; $(BIN)/python $$file; done
+
+$(PEERS)/.ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --no-compile --constraint constraints.txt torch==2.13.0
+	$(PEERS)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable '.[peers]' 'dask[distributed]' pytest pytest-timeout
+	@touch $@
+
+hotspot: $(PEERS)/.ready ## point A by us, blop, gpCAM, Xopt and others: same films, same noise (hours; carries on after an interruption)
+	OMP_NUM_THREADS=1 $(PEERS)/bin/python benchmarks/hotspot.py
+
+adapters: $(PEERS)/.ready ## our agents in the plans of blop and bluesky-adaptive, and theirs in ours
+	OMP_NUM_THREADS=1 $(PEERS)/bin/pytest --timeout=0 tests/plans/test_other_agents.py
 
 chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and PostgreSQL (some 45 minutes)
 	set -e; for seed in 0 1 2; do for database in sqlite postgresql; do \
