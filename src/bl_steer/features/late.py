@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Self
 
@@ -11,10 +12,13 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.factory import make_feature
 from bl_steer.features.memory import Masks, PatternMemory, memory_of
+from bl_steer.features.roi import RoiFeature
 from bl_steer.features.target import parse_target
 from bl_steer.protocols import Array, Feature, LearnsNoise, RaisesAlarm
 
 __all__ = ["LateFeature"]
+
+logger = logging.getLogger(__name__)
 
 
 class LateFeature:
@@ -49,6 +53,8 @@ class LateFeature:
         """
         if self._feature is None:
             self._feature = make_feature(self.target, self._axes(), masks=self._masks)
+            if isinstance(self._feature, RoiFeature) and self._feature.remark:
+                logger.warning("%s", self._feature.remark)
         return self._feature
 
     @property

@@ -28,6 +28,9 @@ __all__ = [
     "window_text",
 ]
 
+SHARE_BEYOND = 0.01
+"""Of a box, that may lie beyond the frame without a word."""
+
 
 class LinearFeature:
     """Outcome = patterns @ weights, over the cells that count, spikes taken out.
@@ -130,11 +133,17 @@ class MapFeature(LinearFeature):
 
 
 class RoiFeature(LinearFeature):
-    """Outcome = sum of the counts in a box of q, pixel centres on the edge included."""
+    """Outcome = sum of the counts in a box of q, pixel centres on the edge included.
+
+    Attributes
+    ----------
+    remark : which part of the box lies beyond the frame and counts nothing; empty where none does
+    """
 
     def __init__(self, roi: Box, axes: FrameAxes, *, masks: Masks = True) -> None:
         mask = box_mask(roi, axes).astype(float)
         super().__init__(str(Target("roi", roi=roi)), mask, axes.shape, masks=masks)
+        self.remark = _beyond(roi, axes)
 
 
 def is_blind(weights: Array, usable: NDArray[np.bool_]) -> bool:
@@ -154,6 +163,24 @@ def box_mask(box: Box, axes: FrameAxes) -> NDArray[np.bool_]:
             f"got none; move or widen it{_other_form(box, axes)}"
         )
     return inside
+
+
+def _beyond(box: Box, axes: FrameAxes) -> str:
+    """Return what to say of a box of which a part lies beyond the frame's outer pixels."""
+    inside = 1.0
+    for span, axis in ((box.qx, axes.qx), (box.qz, axes.qz)):
+        if span is None:
+            continue
+        half = 0.5 * np.ptp(axis) / max(len(axis) - 1, 1)
+        low, high = max(span[0], axis.min() - half), min(span[1], axis.max() + half)
+        inside *= (high - low) / (span[1] - span[0])
+    if inside > 1.0 - SHARE_BEYOND:
+        return ""
+    return (
+        f"{100.0 * (1.0 - inside):.0f} % of the box {box.numbers} lie beyond the frame's window, "
+        f"{window_text(axes)}, and count nothing; a peak there is cut off: move the box, or the "
+        "detector"
+    )
 
 
 def _other_form(box: Box, axes: FrameAxes) -> str:

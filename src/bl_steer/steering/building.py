@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -14,6 +15,8 @@ from bl_steer.steering.loop import Steering
 from bl_steer.steering.stopping import StopRule
 
 __all__ = ["agent_of", "build_steering"]
+
+logger = logging.getLogger(__name__)
 
 
 def build_steering(
@@ -51,6 +54,8 @@ def build_steering(
         if callable(axes)
         else features.make_feature(target, axes, masks=masks)
     )
+    if isinstance(feature, features.RoiFeature) and feature.remark:
+        logger.warning("%s", feature.remark)
     return Steering(
         agent,
         feature,

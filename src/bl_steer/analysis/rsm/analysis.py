@@ -15,7 +15,7 @@ from pydantic import BaseModel
 
 from bl_steer.analysis import rsm
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.analysis.rsm.checks import checked_energy, hot_pixels, scan_of_inputs
+from bl_steer.analysis.rsm.checks import checked_energy, exchanged, hot_pixels, scan_of_inputs
 from bl_steer.analysis.rsm.geometry import goniometer_of
 from bl_steer.analysis.rsm.gridding import Samples, gridded
 from bl_steer.analysis.rsm.params import RsmParams
@@ -46,7 +46,7 @@ class ReciprocalSpaceMap:
     """
 
     name: ClassVar[str] = "rsm"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Params: ClassVar[type[BaseModel]] = RsmParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -77,7 +77,7 @@ class ReciprocalSpaceMap:
         grid = gridded(samples, params.cells, progress)
         peaks = find_peaks(samples, grid, params.n_peaks)
         warnings = [*inputs.notes, *energy_notes, *notes, *goniometer.notes, *samples.notes]
-        warnings += hot_pixels(scan)
+        warnings += exchanged(scan) + hot_pixels(scan)
         warnings += grid.notes
         if not len(peaks["q_par"]):
             warnings.append("no peak stands out of the map; count longer, or look where it lies")

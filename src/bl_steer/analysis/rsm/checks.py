@@ -10,17 +10,20 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.params import RsmParams
 from bl_steer.diffraction import find_bad_pixels, find_sentinels
+from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files import read_pixel_mask
 from bl_steer.files.scans import CIRCLES, Scan
 from bl_steer.protocols import Inputs
 
-__all__ = ["checked_energy", "hot_pixels", "scan_of_inputs"]
+__all__ = ["checked_energy", "exchanged", "hot_pixels", "scan_of_inputs"]
 
 FACTORS = ("count_time_s", "attenuation", "monitor")
 MOST_FRAMES = 64
 """Of which hot pixels are told."""
 ENERGY_TOLERANCE = 0.03
 """Of what hkl and two-theta say; a film is strained by less, a wrong energy is off by more."""
+BELOW_DEG = 2.0
+"""By which omega may exceed two-theta through a miscut or a zero that is off."""
 SAME_ENERGY = 0.002
 """Two numbers that are rounded differ by less."""
 
@@ -127,7 +130,7 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
     nearest = min(max(energy, low), high)
     contradiction = (
         f"got {energy:.4g} keV where hkl and two-theta tell {nearest:.4g} keV (ratio "
-        f"{nearest / energy:.3f})"
+        f"{nearest / energy:.3f}){_meant(scan, energy)}"
     )
     if params.energy_kev is None:
         raise ValueError(
@@ -135,6 +138,34 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
             "choose one of them with --energy-kev"
         )
     return energy, [f"the energy that was given contradicts hkl and two-theta: {contradiction}"]
+
+
+def _meant(scan: Scan, energy: float) -> str:
+    """Return at which two-theta hkl is met, and whether omega is there instead."""
+    sine = HC_KEV_ANGSTROM * (scan.q_hkl or 0.0) / (4 * np.pi * energy)
+    if sine >= 1.0:
+        return ", at which hkl is met nowhere"
+    bragg = 2.0 * np.degrees(np.arcsin(sine))
+    omega = np.abs(scan.angles.get("omega", np.full(1, np.inf)))
+    near = ENERGY_TOLERANCE * bragg
+    swapped = omega.min() - near <= bragg <= omega.max() + near
+    hint = "omega and two-theta may be exchanged" if swapped else "hkl may be another one"
+    return f", and hkl is met at two-theta {bragg:.2f}°: {hint}"
+
+
+def exchanged(scan: Scan) -> list[str]:
+    """Say where the beam would leave the sample through its back: omega above two-theta."""
+    omega, two_theta = scan.angles.get("omega"), scan.angles.get("two_theta")
+    if omega is None or two_theta is None:
+        return []
+    start, end = np.median(omega), np.median(two_theta)
+    if not start - end > BELOW_DEG or not two_theta.min() > 0:
+        return []
+    return [
+        f"omega ({start:.4g}°) is larger than two-theta ({end:.4g}°): the beam would leave through "
+        "the back of the sample; if it was not measured in transmission, the two are exchanged: "
+        "check which is which"
+    ]
 
 
 def _other_energy(given: float | None, stated: float | None) -> list[str]:

@@ -89,8 +89,10 @@ def _merged(scans: Sequence[Scan], names: Sequence[str]) -> Scan:
     first = scans[0]
     if len(scans) == 1:
         return first
-    for scan, name in zip(scans, names, strict=True):
+    for number, (scan, name) in enumerate(zip(scans, names, strict=True)):
         _check_alike(scan, first, name[:60])
+        for other, earlier in zip(scans[:number], names, strict=False):
+            _check_differs(scan, other, name[:60], earlier[:60])
     flat = first.kind == "point"
     parts = [_flat(scan) if flat else scan for scan in scans]
     factors: dict[str, Any] = {
@@ -158,6 +160,17 @@ def _check_alike(scan: Scan, first: Scan, name: str) -> None:
         raise ValueError(
             "scans of one map must tell time, attenuation and monitor alike, got others in "
             f"{name}; map it by itself"
+        )
+
+
+def _check_differs(scan: Scan, other: Scan, name: str, earlier: str) -> None:
+    """Refuse a scan that is there already: counts are noisy, and no two scans have the same."""
+    same = scan.counts.shape == other.counts.shape and bool(scan.counts.any())
+    same = same and all(np.array_equal(scan.angles[c], other.angles[c]) for c in scan.angles)
+    if same and np.array_equal(scan.counts, other.counts, equal_nan=scan.counts.dtype.kind == "f"):
+        raise ValueError(
+            f"scans of one map must be different ones, got {name} with the counts and angles of "
+            f"{earlier}, which would count twice; leave one out"
         )
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.rsm.coverage import FEWEST, HOLES, coverage
 from bl_steer.analysis.rsm.geometry import circle_angles
-from bl_steer.diffraction import Goniometer, QGrid, ceiling_of, find_sentinels
+from bl_steer.diffraction import Goniometer, QGrid, ceiling_of, find_overflows, find_sentinels
 from bl_steer.files.scans import Scan
 from bl_steer.protocols import Array, Progress
 
@@ -22,6 +22,11 @@ MOST = 201
 POSITIVE = ("monitor", "count_time_s", "attenuation")
 BLOCK = 1 << 20
 """Pixels that are turned into q at a time."""
+CEILING_8_BITS = 255
+CEILINGS = (255, 1023, 4095, 16383, 32767)
+"""The largest numbers of 8, 10, 12, 14 and 15 bits, in which converters count."""
+FULL_AT_LEAST = 3
+"""Readings of one such number, the largest of all, that are told."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +120,8 @@ class Samples:
             if scan.mask is None
             else ~np.broadcast_to(scan.mask, scan.counts.shape).reshape(len(self._angles), -1)
         )
-        self._ceiling = ceiling_of(scan.counts)
+        self._ceiling = _ceiling_of(scan.counts)
+        self._full = 0
         self._lost = np.zeros(goniometer.detector.n_pixels, dtype=int)
         self._counts = np.zeros(goniometer.detector.n_pixels, dtype=bool)
         self.stored_unit = scan.stored_unit
@@ -143,15 +149,15 @@ class Samples:
                 f"{n} of {self._scan.n_points} points have no positive {' or '.join(dark)}, and "
                 "are out; the beam may have been away"
             )
-        full = int(self._lost[self._counts].sum()) if self._scan.kind == "area" else 0
+        full = int(self._lost[self._counts].sum()) if self._scan.kind == "area" else self._full
         if lost := int(self._lost.sum()) - full:
             share = 100.0 * lost / self.size
             notes.append(f"{lost} pixels ({share:.2g} %) hold no counts (gaps, dead), and are out")
         if full:
             notes.append(
-                f"{full} readings of pixels that count in other frames are no counts, and are out: "
-                "where counters are full, a peak is cut off at its top, too low and too wide; "
-                "weaken the beam"
+                f"{full} readings ({100.0 * full / self.size:.2g} %) of pixels that count in other "
+                "frames are no counts, and are out: where counters are full, a peak is cut off at "
+                "its top, too low and too wide; weaken the beam"
             )
         if self.stored_unit == "arbitrary" and not self._scan.unit:
             notes.append(
@@ -159,10 +165,13 @@ class Samples:
                 "is taken for arbitrary, and their noise from how the map scatters"
             )
         if self._ceiling is not None:
+            bits = int(self._ceiling).bit_length()
             notes.append(
-                f"{self._ceiling}, the largest number of 16 bits, stands in several pixels and "
+                f"{self._ceiling}, the largest number of {bits} bits, stands in several pixels and "
                 "nothing above it: taken for full counters or gaps, which are out"
             )
+        elif told := _like_a_ceiling(self._scan.counts):
+            notes.append(told)
         return notes
 
     def __len__(self) -> int:
@@ -173,7 +182,7 @@ class Samples:
         return max(1, BLOCK // self._goniometer.detector.n_pixels)
 
     def __iter__(self) -> Iterator[Block]:
-        self._lost[:] = 0
+        self._lost[:], self._full = 0, 0
         directions = self._goniometer.directions().reshape(-1, 3)
         counts = self._scan.counts.reshape(len(self._angles), -1)
         for first, (along, across, normal) in zip(
@@ -187,10 +196,15 @@ class Samples:
             valid = usable & _valid(counts[rows])
             if self._ceiling is not None:
                 valid &= counts[rows] != self._ceiling
+            self._full += int(np.count_nonzero(usable & self._is_full(counts[rows])))
             self._lost += np.count_nonzero(usable & ~valid, axis=0)
             self._counts |= valid.any(axis=0)
             measured = counts[rows][valid].astype(float)
             yield Block(along[valid], normal[valid], across[valid], measured, scale[valid])
+
+    def _is_full(self, counts: NDArray[Any]) -> NDArray[np.bool_]:
+        full = find_overflows(counts)
+        return full if self._ceiling is None else full | (counts == self._ceiling)
 
     def positions(self) -> Iterator[tuple[Array, Array]]:
         """Yield q_par and q_perp of pixels, also of those that hold no counts.
@@ -299,3 +313,24 @@ def _usual(monitor: Array) -> float:
 def _valid(counts: NDArray[Any]) -> NDArray[np.bool_]:
     """Return which pixels hold counts, and no sentinel."""
     return np.asarray(~find_sentinels(counts) & (counts >= 0))
+
+
+def _ceiling_of(counts: NDArray[Any]) -> int | None:
+    """Return the number of full counters of 16 bits in a wider type, or of 8 bits; else None."""
+    is_byte = counts.dtype == np.uint8
+    if is_byte and np.count_nonzero(counts == CEILING_8_BITS) > 1:
+        return CEILING_8_BITS
+    return None if is_byte else ceiling_of(counts)
+
+
+def _like_a_ceiling(counts: NDArray[Any]) -> str:
+    """Return what to say where the largest count is the largest number of some bits, and often."""
+    largest = np.max(counts, where=~find_sentinels(counts), initial=0)
+    n = int(np.count_nonzero(counts == largest))
+    if largest not in CEILINGS or n < FULL_AT_LEAST:
+        return ""
+    return (
+        f"{largest:g}, the largest number of {int(largest).bit_length()} bits, is the largest "
+        f"count and stands in {n} readings ({100.0 * n / counts.size:.2g} %): if the counter was "
+        "full there, a peak is cut off at its top, too low and too wide; weaken the beam"
+    )

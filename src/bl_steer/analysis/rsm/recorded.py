@@ -185,7 +185,7 @@ def _counts(
         if column.dtype.kind in "iuf" and not ELSEWHERE.search(key) and not circle_of(key)
     }
     chosen = [key for name in names for key in usable if key == name] or [
-        key for name in names for key in usable if key.startswith(name)
+        key for name in names for key in usable if key.startswith((f"{name}_", f"{name}-"))
     ]
     arrays = [key for key in usable if usable[key].ndim > 1]
     if not chosen and not arrays:

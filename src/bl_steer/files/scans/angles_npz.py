@@ -13,6 +13,7 @@ from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import archive_arrays, text_of
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
+from bl_steer.files.scans.cell import q_of_cell
 from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import CIRCLES, circle_of, in_degrees, put_circle
 from bl_steer.files.scans.joining import per_point
@@ -35,7 +36,8 @@ def read_angles(path: Path, **_: str) -> Scan:
 
     ``counts`` may be called intensity, frames or patterns; circles as in
     `bl_steer.files.scans.CIRCLES`, in degrees or in ``angle_unit``. Optional: ``energy_kev`` or
-    ``wavelength_A``, ``hkl``, ``count_time_s``, ``attenuation``, ``monitor``, and of the detector
+    ``wavelength_A``, ``hkl`` with its ``unit_cell`` (Å and degrees; of a cubic one a alone, with
+    right angles a, b and c), ``count_time_s``, ``attenuation``, ``monitor``, and of the detector
     ``pixel_size_mm``, ``distance_mm``, ``beam_centre`` (row, column), ``mask`` or ``pixel_mask``,
     True or not 0 where a pixel is not to be used, and ``unit`` of the counts: ``counts``,
     ``counts/s`` or ``arbitrary``.
@@ -81,14 +83,17 @@ def read_angles(path: Path, **_: str) -> Scan:
         "angle_unit",
         "hkl",
         "unit",
+        "unit_cell",
     }
     if unknown := sorted(set(arrays) - known):
         notes.append(f"arrays of other names are left out: {listed(unknown)}")
+    hkl = _hkl(arrays)
     return Scan(
         counts,
         angles,
         energy_kev=_energy(arrays),
-        hkl=_hkl(arrays),
+        hkl=hkl,
+        q_hkl=q_of_cell(hkl, _numbers(arrays, "unit_cell") if "unit_cell" in arrays else None),
         mask=next((bad_pixels_of(arrays[key]) for key in MASKS if key in arrays), None),
         detector={key: _numbers(arrays, key).tolist() for key in DETECTOR if key in arrays},
         corrected=("time",) if stated == "counts/s" else (),

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from bl_steer.files.errors import FileFormatError
 from bl_steer.protocols import Array
 
-__all__ = ["length_of_hkl"]
+__all__ = ["length_of_hkl", "q_of_cell"]
 
 
 def length_of_hkl(hkl: Array, cell: Array) -> float | None:
@@ -36,3 +37,29 @@ def length_of_hkl(hkl: Array, cell: Array) -> float | None:
         return None
     length = 2.0 * np.pi * np.sqrt(hkl @ np.linalg.solve(metric, hkl))
     return float(length) if length > 0 else None
+
+
+def q_of_cell(hkl: tuple[float, float, float] | None, cell: Array | None) -> float | None:
+    """Return |q| of a reflection, 1/Å, with 2π; None without one, or without a cell.
+
+    Parameters
+    ----------
+    cell : a, b, c in Å, alpha, beta, gamma in degrees; a, b, c with right angles; or a of a cubic
+        one
+
+    Raises
+    ------
+    FileFormatError
+        When the cell is none.
+    """
+    if hkl is None or not any(hkl) or cell is None:
+        return None
+    edges = np.ravel(cell)
+    full = np.concatenate([np.full(3, edges[0]) if edges.size == 1 else edges, np.full(3, 90.0)])
+    length = length_of_hkl(np.array(hkl), full[:6]) if edges.size in (1, 3, 6) else None
+    if length is None:
+        raise FileFormatError(
+            f"must have a unit cell of 1, 3 or 6 positive numbers, Å and degrees, got "
+            f"{edges[:6].tolist()}; correct it, or leave it out"
+        )
+    return length

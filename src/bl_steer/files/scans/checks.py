@@ -144,5 +144,10 @@ def _odd(scan: Scan) -> Iterator[str]:
             f"the energy is {scan.energy_kev:.4g} keV, a wavelength of {wavelength:.4g} Å; if that "
             f"was in nm, give --energy-kev {scan.energy_kev / 10:.4g}"
         )
+    if scan.hkl is not None and any(scan.hkl) and scan.q_hkl is None:
+        yield (
+            f"hkl {' '.join(f'{index:g}' for index in scan.hkl)} is not compared with two-theta: "
+            "the file has no unit cell"
+        )
     if not scan.counts.any():
         yield f"all counts of {scan.n_points} points are zero; the shutter may have been closed"

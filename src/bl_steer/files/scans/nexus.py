@@ -19,6 +19,7 @@ from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import MAX_BYTES, check_expansion
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.pixel_masks import bad_pixels_of
+from bl_steer.files.scans.cell import q_of_cell
 from bl_steer.files.scans.checks import agreed_energy
 from bl_steer.files.scans.circles import circle_of, in_degrees, in_unit, text_of_unit
 from bl_steer.files.scans.scan import Scan, is_rate
@@ -64,6 +65,7 @@ def read_nexus(path: Path) -> Scan:
             angles,
             energy_kev=_energy(datasets),
             hkl=hkl,
+            q_hkl=q_of_cell(hkl, _cell(datasets)),
             count_time_s=None if in_time else _per_frame(datasets, TIMES, n),
             monitor=_monitor(datasets, n),
             attenuation=_attenuation(datasets, n),
@@ -334,6 +336,12 @@ def _triple(datasets: Mapping[str, h5py.Dataset]) -> tuple[float, float, float] 
         return None
     first, second, third = (float(np.mean(_read(column))) for column in columns)
     return first, second, third
+
+
+def _cell(datasets: Mapping[str, h5py.Dataset]) -> Array | None:
+    """Return the sample's unit cell, Å and degrees, as NXsample has it."""
+    cell = next(_named(datasets, ("unit_cell",)), None)
+    return None if cell is None else np.ravel(np.asarray(_read(cell), dtype=float))[:6]
 
 
 def _text(value: Any) -> str:
