@@ -79,7 +79,7 @@ def find_hotspot(
     grid : candidate points, in the axes' units, also as a mapping ``{"x": […], "y": […]}``; 31×31
         points over 150 × 150 µm by default
     forbidden : zones where nothing is measured: ``{"box": [[x0, y0], [x1, y1]]}``,
-        ``{"circle": [x, y, r]}``, ``{"polygon": [[x, y], …]}``
+        ``{"circle": [x, y, r]}``, ``{"ellipse": [x, y, rx, ry]}``, ``{"polygon": [[x, y], …]}``
     agent : name of an agent (see `bl_steer.agents.make_agent`), "bayesian" by default, or an object
         with ``suggest`` and ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``

@@ -14,6 +14,7 @@ from bluesky.protocols import Movable, NamedMovable, Readable
 from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import AXIS_NAMES, Space
+from bl_steer.agents.scales import check_circles
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import as_number
 from plans.stubs.messages import describe
@@ -28,6 +29,7 @@ __all__ = [
     "check_limits",
     "check_place",
     "check_points",
+    "check_zones",
     "default_grid",
     "grid_of",
     "inspect_axes",
@@ -168,6 +170,21 @@ def inspect_axes(
                 "name the circle that rocks the sample"
             )
     return readbacks, moved
+
+
+def check_zones(
+    space: Space, readbacks: Sequence[str], keys: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse circles as forbidden zones on axes that tell different units.
+
+    Parameters
+    ----------
+    readbacks : data key of each axis' readback
+    keys : of all devices, with their entries, see `plans.stubs.messages.describe`
+    """
+    told = [str(keys.get(key, {}).get("units") or "") for key in readbacks]
+    units = ["µm" if unit.casefold() in MICRONS else unit for unit in told]
+    check_circles(space.forbidden, space.points, space.shape, units=units)
 
 
 def readback_key(axis: Any, description: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
 from bl_steer.runs.readout import as_number
 from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import axes_of, axes_to_read, check_place, inspect_axes
+from plans.stubs.axes import axes_of, axes_to_read, check_place, check_zones, inspect_axes
 from plans.stubs.detectors import (
     check_field,
     check_frames,
@@ -121,7 +121,7 @@ class PointReader:
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
         self._readbacks: list[str] = []
-        self._pending = False
+        self._pending, self._is_new = False, resumes is None
         self._tolerances: list[float] = []
         self._space: Space
 
@@ -155,6 +155,8 @@ class PointReader:
             self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))
         own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
+        if self._is_new:
+            check_zones(space, self._readbacks, keys)
         if self.target is None:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)

@@ -40,3 +40,20 @@ def test_a_readback_is_judged_by_the_step_of_its_own_axis(RE: RunEngine) -> None
     searched(RE, off=(2.0, 0.002))
     with pytest.raises((StageError, FailedStatus), match="y must be where it was sent"):
         searched(RE, off=(0.0, 0.004))
+
+
+def test_a_circle_on_axes_in_unlike_units_is_refused_before_anything_moves(
+    RE: RunEngine, documents: Any
+) -> None:
+    x, y = SynAxis(name="x"), SynAxis(name="y")
+    for axis, unit in ((x, "micron"), (y, "deg")):
+        described = axis.describe
+        axis.describe = lambda d=described, u=unit: {k: {**e, "units": u} for k, e in d().items()}
+    det = Syn2DGauss("det", x, "x", y, "y", center=(60, 60), Imax=1000, sigma=20)
+    grid = {axis: {"start": 0, "stop": 100, "num": 21} for axis in "xy"}
+    circle = [{"circle": [30, 30, 10]}]
+    with pytest.raises(ValueError, match=r"circle must lie on axes of one unit, got .* µm and deg"):
+        RE(find_hotspot(det, [x, y], grid=grid, budget=4, forbidden=circle))
+    assert not documents.all
+    RE(find_hotspot(det, [x, y], grid=grid, budget=4, forbidden=[{"ellipse": [30, 30, 10, 5]}]))
+    assert documents.run.n_points == 4

@@ -7,14 +7,16 @@ agree they are taken; the other is left for the model to weigh by the evidence. 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import scipy  # it loads .spatial (1 s of a small job) when it is used
 
+from bl_steer.agents.zones import Ball, Zone
 from bl_steer.protocols import Array
 
-__all__ = ["Metric", "metrics_of", "of_unlike_units", "plain_metric", "spacings"]
+__all__ = ["Metric", "check_circles", "metrics_of", "of_unlike_units", "plain_metric", "spacings"]
 
 ALIKE = 1.1
 """Ratio up to which two ways to bring the axes to one unit are one."""
@@ -44,6 +46,49 @@ class Metric:
 def of_unlike_units(lengths: Array) -> bool:
     """Return whether lengths, (d,), above 0, are so unlike that they can have no common unit."""
     return bool(lengths.max() > FARTHEST * lengths.min())
+
+
+def check_circles(
+    zones: Sequence[Zone],
+    points: Array,
+    shape: tuple[int, ...] | None,
+    *,
+    units: Sequence[str | None] = (),
+) -> None:
+    """Refuse circles on axes of unlike units, on which one radius means nothing.
+
+    Parameters
+    ----------
+    zones : that must not be entered
+    points, shape : as for `metrics_of`
+    units : of the axes, as far as they are known
+
+    Raises
+    ------
+    ValueError
+        Where the axes tell different units, or both steps and ranges differ beyond `FARTHEST`.
+    """
+    circle = next((zone for zone in zones if isinstance(zone, Ball)), None)
+    if circle is None:
+        return
+    named = [unit for unit in units if unit]
+    side, (_, step) = np.ptp(points, axis=0), spacings(points, shape)
+    wide, stepped = side[side > 0.0], step[step > 0.0]
+    differ = len(wide) > 1 and of_unlike_units(wide)
+    if shape is not None:
+        differ = differ and of_unlike_units(stepped)
+    if len({unit.casefold() for unit in named}) > 1:
+        why = f"axes in {' and '.join(named)}"
+    elif differ and not (named and len(named) == points.shape[1]):
+        why = f"axes that run over {' and '.join(f'{length:g}' for length in side)}"
+    else:
+        return
+    radii = [circle.radius * length / max(side.max(), np.finfo(float).tiny) for length in side]
+    ellipse = [*circle.centre, *(float(f"{radius:.3g}") for radius in radii)]
+    raise ValueError(
+        f"a circle must lie on axes of one unit, got {circle.to_dict()} on {why}; write an ellipse "
+        f'with a radius for each axis, such as {{"ellipse": {ellipse}}}'
+    )
 
 
 def spacings(points: Array, shape: tuple[int, ...] | None) -> tuple[Array, Array]:

@@ -24,7 +24,7 @@ from bl_steer.agents.coordinates import (
     coordinates,
     reject_duplicates,
 )
-from bl_steer.agents.scales import Metric, metrics_of, plain_metric, spacings
+from bl_steer.agents.scales import Metric, check_circles, metrics_of, plain_metric, spacings
 from bl_steer.agents.zones import Zone, read_zones
 from bl_steer.protocols import Array
 
@@ -179,7 +179,8 @@ class Space:
         space = (cls.scattered if scattered else cls.grid)(
             *(axis_values(name, saved[name]) for name in names)
         )
-        return replace(space, scaled=scaled).forbid(saved.get("forbidden", ()))
+        zones = read_zones(saved.get("forbidden", ()), space.names)
+        return replace(space, scaled=scaled, forbidden=zones)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the space as JSON-compatible data, for a run's start document.
@@ -201,9 +202,7 @@ class Space:
 
         Parameters
         ----------
-        zones : ``{"box": [[x0, y0], [x1, y1]]}``, ``{"circle": [x, y, r]}``,
-            ``{"polygon": [[x, y], …]}``, in the axes' units; on one and on three axes boxes, and
-            circles, which are intervals and spheres there.
+        zones : in the axes' units, as `bl_steer.agents.zones.read_zones` takes them
 
         Raises ValueError where one of them is no zone on these axes, or no point is left.
 
@@ -215,7 +214,9 @@ class Space:
         >>> space.zone_between((10, 0), (0, 5)), space.zone_between((10, 0), (10, 5))
         (Ball(centre=(0.0, 0.0), radius=5.0), None)
         """
-        return replace(self, forbidden=(*self.forbidden, *read_zones(zones, self.names)))
+        read = read_zones(zones, self.names)
+        check_circles(read, self.points, self.shape)
+        return replace(self, forbidden=(*self.forbidden, *read))
 
     def in_no_zone(self, positions: Array) -> NDArray[np.bool_]:
         """Return which positions, (n, d), lie outside the forbidden zones, (n,)."""

@@ -1,9 +1,10 @@
-"""Zones that must not be entered: boxes, circles and polygons, with their edges.
+"""Zones that must not be entered: boxes, circles, ellipses and polygons, with their edges.
 
 A clamp, a heater's wire, the half of the sample that burns: no agent suggests a point in a zone,
 and a plan can ask whether the straight way between two points crosses one. Distances are computed
 from the geometry, not sampled along the way. An edge belongs to its zone, and so does what is
-nearer to it than `EDGE` of the zone's largest coordinate: 0.1 + 0.2 is no way around. Loads no
+nearer to it than `EDGE` of the zone's largest coordinate (of a box, on the axis): 0.1 + 0.2 is no
+way around. A circle has one radius for all axes, an ellipse one for each, in its own unit. Loads no
 torch.
 """
 
@@ -19,12 +20,15 @@ from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 
-__all__ = ["Ball", "Box", "Polygon", "Zone", "read_zones"]
+__all__ = ["Ball", "Box", "Ellipsoid", "Polygon", "Zone", "read_zones"]
 
 EDGE = 1e-9
 """Width of an edge over the zone's largest coordinate."""
 
-FORMS = '{"box": [[x0, y0], [x1, y1]]}, {"circle": [x, y, r]} or {"polygon": [[x, y], …]}'
+FORMS = (
+    '{"box": [[x0, y0], [x1, y1]]}, {"circle": [x, y, r]}, {"ellipse": [x, y, rx, ry]} or '
+    '{"polygon": [[x, y], …]}'
+)
 
 
 class Zone(ABC):
@@ -64,16 +68,16 @@ class Box(Zone):
 
     def contains(self, points: Array) -> NDArray[np.bool_]:
         """Return which points lie inside."""
-        edge = _edge(self.low, self.high)
-        above = points >= np.array(self.low) - edge
-        below = points <= np.array(self.high) + edge
+        edges = self._edges
+        above = points >= np.array(self.low) - edges
+        below = points <= np.array(self.high) + edges
         return np.asarray((above & below).all(axis=1))
 
     def crossed_by(self, start: Array, end: Array) -> bool:
         """Return whether a share of the way lies between all pairs of faces at once."""
-        edge = _edge(self.low, self.high)
         first, last = 0.0, 1.0
-        for a, b, low, high in zip(start, end, self.low, self.high, strict=True):
+        corners = zip(start, end, self.low, self.high, self._edges, strict=True)
+        for a, b, low, high, edge in corners:
             if a == b:
                 if not low - edge <= a <= high + edge:
                     return False
@@ -84,8 +88,8 @@ class Box(Zone):
 
     def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
         """Return which boxes have a point in common with this one."""
-        edge = _edge(self.low, self.high)
-        meets = (low <= np.array(self.high) + edge) & (high >= np.array(self.low) - edge)
+        edges = self._edges
+        meets = (low <= np.array(self.high) + edges) & (high >= np.array(self.low) - edges)
         return np.asarray(meets.all(axis=1))
 
     def outline(self) -> Array:
@@ -95,6 +99,11 @@ class Box(Zone):
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"box": [low, high]}``."""
         return {"box": [list(self.low), list(self.high)]}
+
+    @property
+    def _edges(self) -> Array:
+        """Width of the edge along each axis, which may have a unit of its own."""
+        return EDGE * np.maximum(np.abs(self.low), np.abs(self.high))
 
 
 @final
@@ -126,6 +135,41 @@ class Ball(Zone):
     def to_dict(self) -> dict[str, Any]:
         """Return ``{"circle": [*centre, radius]}``."""
         return {"circle": [*self.centre, self.radius]}
+
+
+@final
+@dataclass(frozen=True)
+class Ellipsoid(Zone):
+    """An ellipse along the axes, with a radius for each, in its own unit."""
+
+    centre: tuple[float, ...]
+    radii: tuple[float, ...]
+
+    def contains(self, points: Array) -> NDArray[np.bool_]:
+        """Return which points lie inside: Σ ((x - x0)/rx)² ≤ 1."""
+        return self._ball.contains(points / np.array(self.radii))
+
+    def crossed_by(self, start: Array, end: Array) -> bool:
+        """Return whether the way meets it; straight ways are straight in units of the radii too."""
+        return self._ball.crossed_by(start / np.array(self.radii), end / np.array(self.radii))
+
+    def meets_boxes(self, low: Array, high: Array) -> NDArray[np.bool_]:
+        """Return of which boxes the nearest point lies inside."""
+        return self._ball.meets_boxes(low / np.array(self.radii), high / np.array(self.radii))
+
+    def outline(self) -> Array:
+        """Return two corners of the box around it."""
+        centre, radii = np.array(self.centre), np.array(self.radii)
+        return np.asarray(np.stack([centre - radii, centre + radii]))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return ``{"ellipse": [*centre, *radii]}``."""
+        return {"ellipse": [*self.centre, *self.radii]}
+
+    @property
+    def _ball(self) -> Ball:
+        """What it is in units of its radii."""
+        return Ball(tuple((np.array(self.centre) / np.array(self.radii)).tolist()), 1.0)
 
 
 @final
@@ -194,8 +238,9 @@ def read_zones(
     Parameters
     ----------
     written : zones, or mappings ``{"box": [[x0, y0], [x1, y1]]}`` (any two opposite corners),
-        ``{"circle": [x, y, r]}``, ``{"polygon": [[x, y], …]}``; on one and three axes boxes, and
-        circles, which are intervals and spheres there
+        ``{"circle": [x, y, r]}``, ``{"ellipse": [x, y, rx, ry]}`` for axes of unlike units,
+        ``{"polygon": [[x, y], …]}``; on one and three axes boxes, circles and ellipses, which are
+        intervals, spheres and ellipsoids there
     names : of the axes
 
     Raises
@@ -225,6 +270,13 @@ def _zone(written: Mapping[str, Any], d: int) -> Zone:
         if numbers[-1] <= 0.0:
             raise ValueError(f"the radius of a circle must be above 0, got {written!r}; enlarge it")
         return Ball(tuple(numbers[:-1].tolist()), float(numbers[-1]))
+    if kind == "ellipse":
+        numbers = _numbers(written, value, (2 * d,))
+        if not (numbers[d:] > 0.0).all():
+            raise ValueError(
+                f"the radii of an ellipse must be above 0, got {written!r}; enlarge it"
+            )
+        return Ellipsoid(tuple(numbers[:d].tolist()), tuple(numbers[d:].tolist()))
     if kind == "polygon" and d == 2:
         corners = _numbers(written, value, (max(np.shape(value)[:1], default=0), 2))
         if len(corners) < 3:
@@ -232,7 +284,7 @@ def _zone(written: Mapping[str, Any], d: int) -> Zone:
         return Polygon(tuple((float(x), float(y)) for x, y in corners))
     if kind == "polygon":
         raise ValueError(
-            f"a polygon must lie on two axes, got {written!r} on {d}; use boxes and circles"
+            f"a polygon must lie on two axes, got {written!r} on {d}; use boxes or ellipses"
         )
     raise ValueError(f"a zone must be one of {FORMS}, got {written!r}; write one of these")
 

@@ -13,11 +13,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle, Patch, Rectangle
+from matplotlib.patches import Ellipse, Patch, Rectangle
 from matplotlib.patches import Polygon as Outline
 
 from bl_steer.agents import Space
-from bl_steer.agents.zones import Ball, Box, Polygon
+from bl_steer.agents.zones import Ball, Box, Ellipsoid, Polygon
 from bl_steer.protocols import Array
 
 __all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress"]
@@ -322,8 +322,9 @@ def _hatch(ax: Axes, space: Space, colour: str) -> None:
         if isinstance(zone, Box):
             size = np.subtract(zone.high, zone.low)
             patch: Patch = Rectangle((zone.low[0], zone.low[1]), size[0], size[1], **style)
-        elif isinstance(zone, Ball):
-            patch = Circle((zone.centre[0], zone.centre[1]), zone.radius, **style)
+        elif isinstance(zone, Ball | Ellipsoid):
+            low, high = zone.outline()
+            patch = Ellipse(0.5 * (low + high), *(high - low), **style)
         elif isinstance(zone, Polygon):
             patch = Outline(zone.corners, **style)
         else:

@@ -38,11 +38,16 @@ def balls(d: int) -> st.SearchStrategy[dict[str, Any]]:
     return st.tuples(positions(d), st.floats(0.5, 20)).map(lambda c: {"circle": [*c[0], c[1]]})
 
 
+def ellipses(d: int) -> st.SearchStrategy[dict[str, Any]]:
+    radii = st.lists(st.floats(0.5, 20), min_size=d, max_size=d)
+    return st.tuples(positions(d), radii).map(lambda e: {"ellipse": [*e[0], *e[1]]})
+
+
 POLYGONS = st.lists(positions(2).map(list), min_size=3, max_size=7).map(lambda c: {"polygon": c})
 
 
 def zones(d: int) -> st.SearchStrategy[dict[str, Any]]:
-    return boxes(d) | balls(d) | POLYGONS if d == 2 else boxes(d) | balls(d)
+    return boxes(d) | balls(d) | ellipses(d) | (POLYGONS if d == 2 else st.nothing())
 
 
 def is_in(zone: Zone, *position: float) -> bool:
@@ -58,6 +63,7 @@ def is_in(zone: Zone, *position: float) -> bool:
             [(0, 4.999), (10.001, 9)],
         ),
         ({"circle": [3, 4, 5]}, [(0, 0), (3, 4), (8, 4), (6, 8)], [(0, -0.001), (7, 8)]),
+        ({"ellipse": [3, 4, 5, 0.5]}, [(8, 4), (3, 4.5), (6, 4.4)], [(6, 4.41), (3, 4.6)]),
         ({"polygon": [[0, 0], [10, 0], [0, 10]]}, [(0, 0), (5, 5), (5, 0), (2, 3)], [(5.001, 5)]),
         (
             {"polygon": [[0, 0], [9, 0], [9, 9], [5, 1], [0, 9]]},
