@@ -53,6 +53,7 @@ def find_hotspot(
     mask: Any = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
+    seen: Run | Sequence[Run] | None = None,
     move_to_best: bool = False,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
@@ -103,6 +104,8 @@ def find_hotspot(
     timeout_s : of each wait; by default from the devices' own velocity and exposure time
     resumes : a run of this plan that was broken off; its points and settings count, and the budget
         goes on. Only a larger `budget` may be given with it
+    seen : earlier runs of the same axes and detector, steered, mapped or of other plans of Bluesky;
+        the agent knows their points before its first decision, and the budget does not count them
     move_to_best : leave the axes at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
@@ -153,6 +156,7 @@ def find_hotspot(
             mask=mask,
             timeout_s=timeout_s,
             resumes=resumes,
+            seen=seen,
             also_read=also_read,
             md=md,
         )

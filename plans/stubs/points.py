@@ -73,6 +73,7 @@ class PointReader:
     result : of the latest point; None before the first, and where nobody answers
     n_invalid : points without a pattern
     timing : of the latest point, see `plans.stubs.timing`
+    nominal_seen : monitor counts that earlier runs say are nominal, where the monitor does not
     """
 
     def __init__(
@@ -118,9 +119,10 @@ class PointReader:
         getattr(self.per_point, "check", lambda: check_stub(self.per_point))()
         self._live, self._readout, self._points = LiveRun(), Readout(), Points()
         self._inline, self._shape = InlineFrames(), ()
+        self.nominal_seen: float | None = None
         self._nominal_counts: float | None = None
         self._monitor_key: str | None = None
-        self._readbacks: list[str] = []
+        self.readbacks: list[str] = []
         self._pending, self._is_new = False, resumes is None
         self._tolerances: list[float] = []
         self._space: Space
@@ -148,7 +150,7 @@ class PointReader:
         motors = filter(is_motor, self.devices)
         moved: dict[str, Any] = {key: motor for motor in motors for key in described[motor.name]}
         circles = circles_of(self.per_point)
-        self._readbacks, turned = yield from inspect_axes(self.axes, circles, in_microns=is_default)
+        self.readbacks, turned = yield from inspect_axes(self.axes, circles, in_microns=is_default)
         moved |= turned
         if self.monitor is not None:
             self._monitor_key = monitor_key(self.monitor, described[self.monitor.name])
@@ -156,7 +158,7 @@ class PointReader:
         own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
         if self._is_new:
-            check_zones(space, self._readbacks, keys)
+            check_zones(space, self.readbacks, keys)
         if self.target is None:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)
@@ -186,7 +188,9 @@ class PointReader:
     ) -> dict[str, Any]:
         """Return the run's start metadata: what a later reader needs to repeat every decision."""
         self._nominal_counts = (
-            self._nominal() if resumes is None else resumes.steering.get("nominal_counts")
+            (self._nominal() or self.nominal_seen)
+            if resumes is None
+            else resumes.steering.get("nominal_counts")
         )
         rules = rules_of(resumes)
         self._points = Points(
@@ -204,7 +208,7 @@ class PointReader:
             "detectors": [detector.name for detector in self.detectors],
             "motors": [axis.name for axis in self.axes],
             "num_points": settings["budget"],
-            "hints": {"dimensions": [([key], "primary") for key in self._readbacks]},
+            "hints": {"dimensions": [([key], "primary") for key in self.readbacks]},
             "steering": {
                 **settings,
                 **self.reductions.to_dict(),
@@ -299,12 +303,12 @@ class PointReader:
             return None
         keys = self._live.objects.get(self.detector.name, ())
         steered = self.field or self._inline.key
-        told = self.timing.take(events, self._readbacks, keys, steered)
+        told = self.timing.take(events, self.readbacks, keys, steered)
         self.misgivings.tell_times(told)
         self.misgivings.tell_events(len(events))
         if self._monitor_key in events[0].data:
             self.misgivings.tell_monitor(as_number(events[0].data[self._monitor_key]))
-        for axis, key, tolerance in zip(self.axes, self._readbacks, self._tolerances, strict=False):
+        for axis, key, tolerance in zip(self.axes, self.readbacks, self._tolerances, strict=False):
             off = check_place(axis, key, events[0].data, self._asked[axis], tolerance)
             self.misgivings.tell_place(axis.name, off, 2 * tolerance)
         self.result = self._points.take(

@@ -43,6 +43,7 @@ from plans.stubs.options import (
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
+from plans.stubs.searches.seen import SeenRuns
 
 __all__ = ["steered"]
 
@@ -77,6 +78,7 @@ def steered(
     mask: Any = None,
     timeout_s: float | None = None,
     resumes: Run | None = None,
+    seen: Run | Sequence[Run] | None = None,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[T]:
@@ -92,6 +94,7 @@ def steered(
     """
     check_md(md)
     exposure, exposure_set = exposure_option(exposure)
+    earlier = SeenRuns(seen, resumes)
     options = options_of(
         resumes,
         plan,
@@ -108,6 +111,7 @@ def steered(
         exposure=exposure,
         min_monitor=min_monitor,
         mask=mask_option(mask),
+        seen=earlier.uids,
     )
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
     exposure_s = options["exposure_s"]
@@ -151,6 +155,7 @@ def steered(
     elif exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, is_default=options["grid"] is None)
+    yield from earlier.check(reader)
     settings = {
         "target": reader.target,
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
@@ -178,7 +183,10 @@ def steered(
         yield from record([row], "result")
 
     def whole() -> MsgGenerator[None]:
-        document = reader.start_document(plan, settings, md, resumes)
+        document, places, known = yield from earlier.told(
+            executor, reader, lambda: reader.start_document(plan, settings, md, resumes)
+        )
+        yield from think(executor, lambda: steering.see(places, known))
         if resumes is not None:
             yield from think(executor, lambda: catch_up(steering, resumes, reader.recall(resumes)))
 
@@ -236,12 +244,14 @@ def _steer(
         return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
 
     def record_mask() -> MsgGenerator[None]:
-        mask_row.value = steering.new_mask()
+        mask_row.value, seen_row.value = steering.new_mask(), steering.new_seen()
         if mask_row.value is not None:
             reader.misgivings.tell_mask(mask_row.value)
             yield from record([mask_row], "masks")
+        if seen_row.value is not None:
+            yield from record([seen_row], "seen")
 
-    mask_row = Row("mask")
+    mask_row, seen_row = Row("mask"), Row("seen", axes=names)
     for number in range(steering.n_observed, steering.budget):
         try:
             decision = yield from think(executor, thought)

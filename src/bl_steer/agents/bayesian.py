@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.agents.candidates import Candidates
-from bl_steer.agents.comparison import brightest, confirmation
+from bl_steer.agents.comparison import brightest, confirmation, reportable
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
 from bl_steer.agents.exploring import cell_to_explore, is_exhausted
@@ -210,9 +210,10 @@ class BayesianAgent:
         `bl_steer.agents.comparison.brightest`.
         """
         X, readings, noise_ratios = self._outcomes()
-        allowed = self.space.in_no_zone(X)
+        allowed = reportable(self.space, X)
         if not allowed.any():
-            where = " outside the forbidden zones" if self.space.forbidden else ""
+            where = " in the space" if len(X) else ""
+            where = " outside the forbidden zones" if self.space.forbidden else where
             raise ValueError(
                 f"recommend must have a valid outcome{where}, got none; ingest points first"
             )

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.agents.looks import SHORTEST, Looks, Visits
+from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "confirmation",
     "estimates",
     "excess_scatter",
+    "reportable",
     "undecided",
 ]
 
@@ -49,6 +51,18 @@ class Beliefs(Protocol):
     def variances(self, outcomes: Array, noise_ratios: Array) -> Array:
         """Return the variance of outcomes of such noise ratios by their noise, (n,)."""
         ...
+
+
+def reportable(space: Space, positions: Array) -> NDArray[np.bool_]:
+    """Return which of the positions, (n, d), may be reported, (n,).
+
+    Those outside the forbidden zones and within half a step of the space: what earlier runs
+    measured elsewhere is known, and no place to send to.
+    """
+    low, high = space.bounds
+    reach = 0.5 * space.steps
+    within = ((positions >= low - reach) & (positions <= high + reach)).all(axis=1)
+    return np.asarray(space.in_no_zone(positions) & within)
 
 
 def by_place(positions: Array, outcomes: Array, noise_ratios: Array) -> tuple[Array, Array, Array]:
@@ -168,7 +182,7 @@ def confirmation(
     n_left : looks that are left, the last of which is for the brightest
     """
     places, noise_ratios, noise, mean, sd = _believed(outcomes, model)
-    mean[~visits.space.in_no_zone(places)] = -np.inf
+    mean[~reportable(visits.space, places)] = -np.inf
     if not np.isfinite(mean).any():
         return None
     left_s = np.array([looks.max_dose_s - visits.dose_s(place) for place in places.tolist()])

@@ -23,6 +23,7 @@ from botorch.optim.optimize import optimize_acqf
 from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
+from bl_steer.agents.comparison import reportable
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, check_settings
 from bl_steer.agents.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.space import Space
@@ -119,7 +120,8 @@ class ContinuousAgent:
 
     def _improve(self) -> list[float]:
         model = self._fitted()
-        best_f = float(self._ledger.objectives().max())
+        within = reportable(self.space, self._ledger.positions())
+        best_f = float(self._ledger.objectives()[within | ~within.any()].max())
         acquisition = LogExpectedImprovement(model, best_f=best_f)
         candidate, _ = optimize_acqf(
             acquisition,

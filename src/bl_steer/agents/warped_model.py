@@ -16,6 +16,7 @@ from bl_steer.agents.acquisition import (
     WeightedLogExpectedImprovement,
     weighted_log_expected_improvement,
 )
+from bl_steer.agents.comparison import reportable
 from bl_steer.agents.ledger import Ledger, believed
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
@@ -116,8 +117,10 @@ class WarpedModel:
     def _incumbent(self) -> float:
         """Return the largest outcome, warped; of those with much noise, what the model believes."""
         X, noise_ratios = self._rows()
+        within = reportable(self._ledger.space, X.numpy())  # what may be improved on
+        within |= not within.any()
         if bool((noise_ratios <= 1.0).all()):
-            return float(self._z.max())
+            return float(self._z[within].max())
         mean, _, log_weights = self.ensemble.weighted_moments(X)
         expected = (log_weights.exp() @ mean).numpy()
-        return float(believed(self._z, noise_ratios.numpy(), expected).max())
+        return float(believed(self._z, noise_ratios.numpy(), expected)[within].max())

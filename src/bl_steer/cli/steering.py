@@ -87,6 +87,13 @@ def add_find(parser: Parser, argv: Sequence[str]) -> None:
         help="let the agent choose the exposure time of each point, up to --exposure-s, and look "
         "at what it found in full at the end; raises the budget to 120 where it is not given",
     )
+    parser.add_argument(
+        "--seen",
+        nargs="+",
+        metavar="UID",
+        help="earlier runs of the store, by uid, its beginning or scan id: their points are known "
+        "from the start, and the budget does not count them",
+    )
     _steering_options(parser, budget=None)
 
 
@@ -170,6 +177,7 @@ def _find(arguments: argparse.Namespace) -> Any:
         "exposure_s": arguments.exposure_s,
         "mask": None if arguments.mask is None else read_pixel_mask(arguments.mask),
         "exposure": arguments.exposure,
+        "seen": arguments.seen,
     }
     if arguments.agent == "bayesian" and arguments.start == "random":
         options["agent"] = "bayesian-random-start"

@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
-from bl_steer.plotting.runs import label_of, unit_of
+from bl_steer.plotting.runs import label_of, seen_outcomes, unit_of
 from bl_steer.progress import Bar
 from bl_steer.runs import Exposure, Points, Readout, read_outcomes
 from bl_steer.steering import predicted_map
@@ -145,6 +145,7 @@ class LiveMap(_Watcher):
         self._monitor_key = Readout.from_start(doc).monitor
         self._beam = Points.from_start(doc, suspicious=False)
         self._exposures: list[Exposure] = []
+        self._seen: Document | None = None
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
@@ -156,6 +157,8 @@ class LiveMap(_Watcher):
         counts = data.get(self._monitor_key) if self._monitor_key is not None else None
         if stream == "primary" and counts is not None:
             self._exposures.append(Exposure(np.ones((1, 1, 1)), float(counts)))
+        if stream == "seen":
+            self._seen = data
         if stream not in ("decisions", "result"):
             return
         if self._exposures and self._settings.get("noise_per_point", False):
@@ -164,7 +167,12 @@ class LiveMap(_Watcher):
         if stream == "decisions":
             self._positions[int(data["point"])] = _at(data)
         self._offer(
-            {**data, "positions": self._positions.copy(), "noise": self._noise_ratios.copy()}
+            {
+                **data,
+                "positions": self._positions.copy(),
+                "noise": self._noise_ratios.copy(),
+                "seen": self._seen,
+            }
         )
 
     def stop(self) -> None:
@@ -195,6 +203,11 @@ class LiveMap(_Watcher):
         outcomes = known[done]
         measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
         noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
+        if data["seen"] is not None:
+            known_before = seen_outcomes(data["seen"])
+            measured = np.concatenate([known_before[0], measured])
+            outcomes = np.concatenate([known_before[1], outcomes])
+            noise_ratios = np.concatenate([known_before[2], noise_ratios])
         figure = Figure(figsize=(5.5, 4.6), layout="constrained")
         values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
         over = "best_value" in data
@@ -206,7 +219,7 @@ class LiveMap(_Watcher):
             sd=sd,
             measured=measured,
             outcomes=outcomes,
-            best=_at(data, "best_") if done else None,
+            best=_at(data, "best_") if len(outcomes) else None,
             coming=None if over else _at(data),
             title=f"{self._settings['target']}: {len(done)} points{along}",
             unit=unit_of(self._start),

@@ -14,7 +14,7 @@ from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.features import make_feature
 from bl_steer.plotting.maps import INTENSITY, plot_figure_1, plot_map, plot_prediction
 from bl_steer.protocols import Array
-from bl_steer.runs import Run
+from bl_steer.runs import Run, read_outcomes
 from bl_steer.steering import predicted_map
 from bl_steer.steering.decision import brightest
 
@@ -25,6 +25,7 @@ __all__ = [
     "label_of",
     "map_outcomes",
     "measured_outcomes",
+    "seen_outcomes",
     "unit_of",
 ]
 
@@ -58,6 +59,26 @@ def _noise_ratios(run: Run) -> Array:
     return ratios[np.isfinite(outcomes)]
 
 
+def seen_outcomes(row: Mapping[str, Any]) -> tuple[Array, Array, Array]:
+    """Return the points of earlier runs that a row of the stream ``seen`` tells of.
+
+    Returns
+    -------
+    positions, outcomes, noise_ratios : shapes (n, d), (n,) and (n,)
+    """
+    positions = np.column_stack([read_outcomes(row[name]) for name in AXIS_NAMES if name in row])
+    return positions, read_outcomes(row["outcomes"]), read_outcomes(row["noise_ratios"])
+
+
+def _all_known(run: Run, *own: Array) -> list[Array]:
+    """Return points, outcomes and noise ratios with those of the earlier runs that it was told."""
+    table = run.streams.get("seen", {})
+    if not table:
+        return list(own)
+    seen = seen_outcomes({name: column[-1] for name, column in table.items()})
+    return [np.concatenate(pair) for pair in zip(seen, own, strict=True)]
+
+
 def map_outcomes(run: Run, target: str) -> Array:
     """Return the outcome at every cell of a `plans.map_sample` run, (n_cells,), counts.
 
@@ -78,7 +99,8 @@ def draw_figure_1(steered: Run, mapped: Run) -> Figure:
     space = Space.from_dict(steered.steering["grid"])
     measured, outcomes = measured_outcomes(steered)
     noise_ratios = _noise_ratios(steered)
-    predicted, _ = predicted_map(steered.steering, measured, outcomes, noise_ratios)
+    known = _all_known(steered, measured, outcomes, noise_ratios)
+    predicted, _ = predicted_map(steered.steering, *known)
     full = map_outcomes(mapped, steered.steering["target"])
     return plot_figure_1(
         space,
@@ -122,7 +144,7 @@ def draw_run(run: Run) -> Figure:
         return figure
     measured, outcomes = measured_outcomes(run)
     noise_ratios = _noise_ratios(run)
-    mean, sd = predicted_map(run.steering, measured, outcomes, noise_ratios)
+    mean, sd = predicted_map(run.steering, *_all_known(run, measured, outcomes, noise_ratios))
     return plot_prediction(
         space,
         mean,

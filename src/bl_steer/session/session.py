@@ -28,7 +28,15 @@ from bluesky.utils import RunEngineInterrupted
 import plans
 from bl_steer import plotting
 from bl_steer.processing import BackgroundAnalyses, open_analysis
-from bl_steer.runs import Run, durations_of, export_run, list_runs, open_run, open_to_resume
+from bl_steer.runs import (
+    Run,
+    durations_of,
+    export_run,
+    list_runs,
+    open_named,
+    open_run,
+    open_to_resume,
+)
 from bl_steer.session.baseline import Baseline
 from bl_steer.session.frames_folder import FramesFolder
 from bl_steer.session.instruments import Instrument, film
@@ -150,7 +158,7 @@ class Session:
     def find_hotspot(self, **options: Any) -> Any:
         """Return the plan `plans.find_hotspot` on this session's devices.
 
-        ``resumes`` may also be a uid or scan id, of this session's store.
+        ``resumes`` and ``seen`` may also be uids or scan ids, of this session's store.
         """
         return self._on_grid(plans.find_hotspot, options)
 
@@ -177,6 +185,8 @@ class Session:
         run = self._to_resume(options.pop("resumes", None))
         if run is not None and run.steering.get("monitor") is None:
             monitor = None
+        if "seen" in options:
+            options["seen"] = self._seen(options["seen"])
         return plan(det, stage, **{"monitor": monitor, "resumes": run, **options})
 
     def _to_resume(self, resumes: Run | str | int | None) -> Run | None:
@@ -185,6 +195,13 @@ class Session:
             return resumes
         return open_to_resume(self.store, str(resumes))
 
+    def _seen(self, seen: Any) -> list[Run] | None:
+        """Return the runs of the store that uids, their beginnings or scan ids name."""
+        if seen is None:
+            return None
+        named = [seen] if isinstance(seen, Run | str | int) else seen
+        return [run if isinstance(run, Run) else open_named(self.store, str(run)) for run in named]
+
     def _resuming(self, plan: Callable[..., Any]) -> Callable[..., Any]:
         """Return a plan that finds the run to carry on in this session's store."""
 
@@ -192,6 +209,8 @@ class Session:
         def resuming(*devices: Any, resumes: Any = None, **options: Any) -> Any:
             # A generator function, by which the queue server knows a plan.
             run = self._to_resume(resumes)
+            if "seen" in options:
+                options["seen"] = self._seen(options["seen"])
             return (yield from plan(*devices, resumes=run, **options))
 
         return resuming

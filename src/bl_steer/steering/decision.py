@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from numbers import Integral
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 
 from bl_steer.agents import AXIS_NAMES
 from bl_steer.agents.ledger import believed
-from bl_steer.protocols import Array
+from bl_steer.protocols import Array, Explanation
 
 __all__ = [
     "MAX_BUDGET",
@@ -25,6 +25,7 @@ __all__ = [
     "brightest",
     "check_budget",
     "coordinates_of",
+    "decided",
     "difference_of",
     "same_decision",
 ]
@@ -105,6 +106,37 @@ class Best:
 def coordinates_of(point: Mapping[str, Any]) -> tuple[float, ...]:
     """Return x, y and z, NaN for an axis that there is not."""
     return tuple(float(point.get(name, math.nan)) for name in AXIS_NAMES)
+
+
+def decided(
+    position: Mapping[str, Any],
+    explanation: Explanation,
+    best: Best,
+    outlook: Any,
+    **about: Any,
+) -> Decision:
+    """Return the decision for a position, with what it was based on.
+
+    Parameters
+    ----------
+    outlook : what may have been missed, `bl_steer.steering.Outlook`; None without a rule
+    about : the other fields of the decision
+    """
+    x, y, z = coordinates_of(position)
+    return Decision(
+        x=x,
+        y=y,
+        z=z,
+        **asdict(explanation),
+        exposure_s=float(position.get("exposure_s", math.nan)),
+        best_so_far=best.value,
+        best_x=best.x,
+        best_y=best.y,
+        best_z=best.z,
+        p_hidden=math.nan if outlook is None else outlook.p_hidden,
+        p_better=math.nan if outlook is None else outlook.p_better,
+        **about,
+    )
 
 
 def brightest(outcomes: Array, noise_ratios: Array) -> tuple[int, float]:

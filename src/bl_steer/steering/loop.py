@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.agents import AXIS_NAMES, Space, SpaceExhausted
+from bl_steer.agents import Space, SpaceExhausted
 from bl_steer.features.memory import memory_of
 from bl_steer.protocols import (
     Agent,
@@ -31,8 +31,9 @@ from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
 from bl_steer.steering.confirming import Confirmation, is_confirmed
 from bl_steer.steering.dead_detector import check_alive, is_given_up
-from bl_steer.steering.decision import Best, Decision, brightest, check_budget, coordinates_of
-from bl_steer.steering.masks import Mask, mask_of
+from bl_steer.steering.decision import Best, Decision, check_budget, decided
+from bl_steer.steering.masks import Mask, MaskWatch
+from bl_steer.steering.measurements import Measurements, SeenOutcomes
 from bl_steer.steering.stopping import Lookout, Outlook, StopRule
 from bl_steer.steering.suggestions import next_suggestion
 
@@ -78,11 +79,7 @@ class Steering:
         self._ids: set[Any] = set()
         self.noise_per_point = noise_per_point
         self.gives_up = gives_up
-        self._patterns: list[Array] = []
-        self._positions: list[Point] = []
-        self._outcomes = np.empty(0)
-        self._measured_as: list[int] = []
-        self._noise_ratios: list[float] = []
+        self._known = Measurements(space)
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
         self._n_observed = 0
@@ -90,7 +87,8 @@ class Steering:
         self._residual, self._alarm = math.nan, False
         self._learning_s = (0.0, 0.0)
         self._exhausted = False
-        self._mask_version = 0
+        self._masks = MaskWatch(feature)
+        self._seen_version = -1
         self._lookout: Lookout | None = None
         if stop is not None and space is not None:
             self._lookout = Lookout(stop, space, agent, seed=seed)
@@ -123,7 +121,7 @@ class Steering:
         if result.pattern is None:
             self._retakes += 1
             self._residual, self._alarm = math.nan, False
-            n_valid, n_left_out = len(self._outcomes), self._given_up
+            n_valid, n_left_out = len(self._known) - self._known.n_seen, self._given_up
             if self.gives_up and is_given_up(result, self._retakes, n_left_out, n_valid):
                 self._leave_out(position)
             else:
@@ -132,10 +130,8 @@ class Steering:
         check_alive(result, 0, position)
         pattern = result.pattern
         self._pending, self._retakes, self._given_up = None, 0, 0
-        self._patterns.append(pattern)
-        self._positions.append(position)
-        self._noise_ratios.append(result.noise_ratio if self.noise_per_point else 1.0)
-        self._measured_as.append(self._n_observed - 1)
+        noise_ratio = result.noise_ratio if self.noise_per_point else 1.0
+        self._known.add(position, pattern, noise_ratio, self._n_observed - 1)
         wall, cpu = time.perf_counter(), time.thread_time()
         self._learn(result, pattern)
         self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
@@ -149,19 +145,49 @@ class Steering:
         self.feature.partial_fit(pattern[None])
         if self._confirmation is not None:
             self._confirmation.learn_noise(self.feature, result, self._n_observed)
-        if self.feature.version != version:
-            # A new basis gives every earlier point another outcome: the agent gets them all again.
-            self._outcomes = self.feature.transform(np.stack(self._patterns))
-            self._ingest(range(len(self._positions)))
-        else:
-            self._outcomes = np.append(self._outcomes, self.feature.transform(pattern[None]))
-            self._ingest([len(self._positions) - 1])
+        self._label(1, anew=self.feature.version != version)
         self._residual = float(self.feature.residual(pattern[None])[0])
         self._alarm = result.alarm or (
             isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
         )
-        if self._lookout is not None:
-            self._lookout.look(self._measured_positions(), self._outcomes)
+
+    def _label(self, n_new: int, *, anew: bool) -> None:
+        """Tell the outcomes of the latest points, or those of all where the basis is new."""
+        known = self._known
+        if anew:
+            # A new basis gives every earlier point another outcome: the agent gets them all again.
+            known.outcomes = self.feature.transform(np.stack(known.patterns))
+        else:
+            latest = self.feature.transform(np.stack(known.patterns[-n_new:]))
+            known.outcomes = np.append(known.outcomes, latest)
+        self._tell(known.told(range(0 if anew else len(known) - n_new, len(known))))
+        if self._lookout is not None and (rows := known.within()):
+            self._lookout.look(known.where()[rows], known.outcomes[rows])
+
+    @single_thread()
+    def see(self, positions: Array, results: Sequence[PointResult]) -> None:
+        """Take points of earlier runs, before the first decision; the budget does not count them.
+
+        Parameters
+        ----------
+        positions : shape (n, n_axes); those off the grid are known, and never reported
+        results : of the points, valid ones, at the exposure of this run
+        """
+        if not results:
+            return
+        if any(result.noise_ratio != 1.0 for result in results):
+            # What has no shape before the first frame has one now.
+            memory = memory_of(getattr(self.feature, "feature", self.feature))
+            if memory is not None:
+                memory.exposures_differ = True
+        self._known.see(positions, results, noise=self.noise_per_point)
+        if isinstance(self.feature, LearnsNoise):
+            for result in results:
+                if result.pattern is not None and result.variance is not None:
+                    self.feature.learn_noise(result.pattern[None], result.variance[None])
+        patterns = np.stack(self._known.patterns)
+        self.feature.partial_fit(patterns)
+        self._label(len(results), anew=True)
 
     def _leave_out(self, position: Point) -> None:
         """Leave out a place that gave nothing, again and again."""
@@ -170,34 +196,15 @@ class Steering:
 
     def _withdraw(self, points: Sequence[int]) -> None:
         """Take back the outcomes of points that were not measured as they seemed."""
-        stays = [i for i, point in enumerate(self._measured_as) if point not in points]
-        gone = [i for i, point in enumerate(self._measured_as) if point in points]
-        self._tell([{**self._positions[i], "objective": float("nan")} for i in gone])
+        gone, told = self._known.take_back(points)
+        self._tell(told)
         if (memory := memory_of(self.feature)) is not None:
             memory.forget(gone)
-        self._patterns = [self._patterns[i] for i in stays]
-        self._positions = [self._positions[i] for i in stays]
-        self._measured_as = [self._measured_as[i] for i in stays]
-        self._noise_ratios = [self._noise_ratios[i] for i in stays]
-        self._outcomes = self._outcomes[stays]
 
     def _tell(self, points: Sequence[Mapping[str, Any]]) -> None:
         self.agent.ingest(points)
         if self._lookout is not None:
             self._lookout.ingest(points)
-
-    def _measured_positions(self) -> Array:
-        names = AXIS_NAMES if self.space is None else self.space.names
-        return np.array([[p[name] for name in names] for p in self._positions])
-
-    def _ingest(self, indices: range | list[int]) -> None:
-        self._tell(
-            [
-                {**self._positions[i], "objective": float(self._outcomes[i])}
-                | ({} if self._noise_ratios[i] == 1.0 else {"noise_ratio": self._noise_ratios[i]})
-                for i in indices
-            ]
-        )
 
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
         """Return the next point; after an invalid one, the same again."""
@@ -216,23 +223,16 @@ class Steering:
             )
         if self._confirmation is not None:
             self._pending = self._confirmation.timed(self._pending)
-        explanation = asdict(self._explanation)
+        explanation = self._explanation
         if self._retakes:
-            explanation["reason"] = "retake"
-        best, outlook = self.brightest_measured(), self.outlook
-        x, y, z = coordinates_of(self._pending)
-        return Decision(
+            explanation = replace(explanation, reason="retake")
+        return decided(
+            self._pending,
+            explanation,
+            self.brightest_measured(),
+            self.outlook,
             point=self._n_observed,
-            x=x,
-            y=y,
-            z=z,
-            **explanation,
-            exposure_s=float(self._pending.get("exposure_s", math.nan)),
             basis_version=self.feature.version,
-            best_so_far=best.value,
-            best_x=best.x,
-            best_y=best.y,
-            best_z=best.z,
             previous_outcome=self._previous_outcome(),
             previous_residual=self._residual,
             previous_alarm=self._alarm,
@@ -242,8 +242,6 @@ class Steering:
             think_cpu_s=self._learning_s[1] + time.thread_time() - cpu,
             seed=self.seed,
             outcomes=self.outcomes(),
-            p_hidden=math.nan if outlook is None else outlook.p_hidden,
-            p_better=math.nan if outlook is None else outlook.p_better,
         )
 
     def _choose(self) -> Point:
@@ -281,25 +279,27 @@ class Steering:
 
     def new_mask(self) -> Mask | None:
         """Return what of the patterns does not count, if that has changed since the last call."""
-        memory = memory_of(self.feature)
-        if memory is None or memory.version == self._mask_version:
-            return None
-        self._mask_version = memory.version
-        return self.mask()
+        return self._masks.new(self._n_observed)
 
     def mask(self) -> Mask | None:
         """Return what of the patterns so far does not count; None where all does."""
-        memory = memory_of(self.feature)
-        return None if memory is None else mask_of(memory, self._n_observed)
+        return self._masks.now(self._n_observed)
+
+    def new_seen(self) -> SeenOutcomes | None:
+        """Return the outcomes of earlier runs, if there are any, and new since the last call."""
+        version = self.feature.version
+        if version == self._seen_version or not self._known.n_seen:
+            return None
+        self._seen_version = version
+        return self._known.seen(self._n_observed, version)
 
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""
-        padded = np.full(self.budget, np.nan)
-        padded[self._measured_as[: len(self._outcomes)]] = self._outcomes  # one may have failed
-        return padded
+        return self._known.padded(self.budget)
 
     def _previous_outcome(self) -> float:
-        return float(self._outcomes[-1]) if len(self._outcomes) and not self._retakes else math.nan
+        is_known = len(self._known.outcomes) > self._known.n_seen and not self._retakes
+        return float(self._known.outcomes[-1]) if is_known else math.nan
 
     @property
     def outlook(self) -> Outlook | None:
@@ -332,19 +332,13 @@ class Steering:
 
     def brightest_measured(self) -> Best:
         """Return the measured spot with the largest outcome, as far as it is believed; or NaN."""
-        if not len(self._outcomes):
-            return Best(math.nan, math.nan, math.nan, math.nan)
-        # Where exposures differ nothing is better known than the longest look.
-        unit = 1.0 if self._confirmation is None else min(self._noise_ratios)
-        i, value = brightest(self._outcomes, np.array(self._noise_ratios) / unit)
-        x, y, z = coordinates_of(self._positions[i])
-        return Best(x, y, value, math.nan, z)
+        return self._known.brightest(relative=self._confirmation is not None)
 
     def report(self) -> Best:
         """Return the spot to report: the agent's recommendation, or the brightest measured one."""
-        best = self.brightest_measured()
-        if isinstance(self.agent, RecommendsSpot) and len(self._outcomes):
+        best, known = self.brightest_measured(), self._known
+        if isinstance(self.agent, RecommendsSpot) and not math.isnan(best.value):
             spot = self.agent.recommend()
             best = Best(spot.x, spot.y, spot.mean, spot.sd, getattr(spot, "z", math.nan))
-        is_full = is_confirmed(asdict(best), self._positions, self._noise_ratios)
+        is_full = is_confirmed(asdict(best), known.positions, known.noise_ratios)
         return replace(best, confirmed=is_full)

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.features.memory import PatternMemory
+from bl_steer.features.memory import PatternMemory, memory_of
+from bl_steer.protocols import Feature
 
-__all__ = ["Mask", "mask_of", "recorded_masks"]
+__all__ = ["Mask", "MaskWatch", "mask_of", "recorded_masks"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,27 @@ def mask_of(memory: PatternMemory, points: int) -> Mask:
         masked_share=memory.masked_share,
         left_out=json.dumps(np.stack([first, end - first], axis=1).tolist()),
     )
+
+
+class MaskWatch:
+    """What of a feature's patterns does not count, told when it changes."""
+
+    def __init__(self, feature: Feature) -> None:
+        self._feature = feature
+        self._version = 0
+
+    def new(self, points: int) -> Mask | None:
+        """Return what does not count after so many points, if that has changed since."""
+        memory = memory_of(self._feature)
+        if memory is None or memory.version == self._version:
+            return None
+        self._version = memory.version
+        return self.now(points)
+
+    def now(self, points: int) -> Mask | None:
+        """Return what does not count after so many points; None where all does."""
+        memory = memory_of(self._feature)
+        return None if memory is None else mask_of(memory, points)
 
 
 def recorded_masks(table: Mapping[str, Any]) -> dict[int, Mask]:

@@ -6,7 +6,7 @@ they come, use `bl_steer.steering.loop`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from bl_steer.steering.building import agent_of, build_steering
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, difference_of
 from bl_steer.steering.masks import recorded_masks
+from bl_steer.steering.seen import points_of_runs, runs_seen_by
 
 __all__ = [
     "Differences",
@@ -35,7 +36,11 @@ __all__ = [
 
 
 def replay(
-    settings: Mapping[str, Any], axes: FrameAxes, results: Iterable[PointResult | Array | None]
+    settings: Mapping[str, Any],
+    axes: FrameAxes,
+    results: Iterable[PointResult | Array | None],
+    *,
+    seen: tuple[Array, Sequence[PointResult]] | None = None,
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
 
@@ -46,8 +51,11 @@ def replay(
     settings : the ``steering`` entry of the run's start document
     results : of the points, in the order of measurement: see `bl_steer.runs.Run.results`; or the
         patterns alone, shape (n_pixels,) each, None for invalid ones
+    seen : positions, shape (n, n_axes), and results of the earlier runs that it was told of
     """
     steering = build_steering(settings, axes)
+    if seen is not None:
+        steering.see(*seen)
     for result in results:
         yield steering.decide()
         with suppress(DetectorDeadError):  # it ended the run, which may have been carried on
@@ -73,15 +81,19 @@ class Differences(_Points):
     how: dict[int, str]
 
 
-def differing_decisions(run: Run, reduction: Reduction | None = None) -> list[int]:
+def differing_decisions(
+    run: Run, reduction: Reduction | None = None, *, seen: Sequence[Run] | None = None
+) -> list[int]:
     """Decide again on a stored run; return the points whose decisions differ from its record.
 
     See `differences`, which compares what does not count as well.
     """
-    return differences(run, reduction).decisions
+    return differences(run, reduction, seen=seen).decisions
 
 
-def differences(run: Run, reduction: Reduction | None = None) -> Differences:
+def differences(
+    run: Run, reduction: Reduction | None = None, *, seen: Sequence[Run] | None = None
+) -> Differences:
     """Decide again on a stored run, and compare decisions and masks with its record.
 
     Nothing differs on the machine and with the constraints that the run was made on, whatever the
@@ -94,11 +106,14 @@ def differences(run: Run, reduction: Reduction | None = None) -> Differences:
     ----------
     reduction : that the run was steered with, where it had one of its own; a grid in q is in the
         record
+    seen : the earlier runs that it was told of; by default those of its store
 
     Raises
     ------
     ValueError
         For another reduction than the run names in its start document.
+    StoreError
+        Where an earlier run that it was told of is missing.
     """
     if reduction is None:
         reduction = gridded_of(run.start)
@@ -114,6 +129,9 @@ def differences(run: Run, reduction: Reduction | None = None) -> Differences:
         results = results[: run.n_complete]
     names = Space.from_dict(run.steering["grid"]).names
     steering = build_steering(run.steering, run.axes if reduction is None else reduction.axes)
+    if run.steering.get("seen"):
+        earlier = points_of_runs(runs_seen_by(run) if seen is None else seen, run.start, reduction)
+        steering.see(earlier.positions, earlier.scaled(run.steering["seen_scales"]))
     masks, told = recorded_masks(run.streams.get("masks", {})), Differences([], [])
     told.how = {}
     for point in range(len(results) + 1):

@@ -83,7 +83,8 @@ def score(
 def _nearest(
     positions: Array, points: Array, reach: float | Array
 ) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-    return np.array([np.argmin(_distance(points, position, reach)) for position in positions])
+    cells = [np.argmin(_distance(points, position, reach)) for position in positions]
+    return np.array(cells, dtype=np.intp)
 
 
 def _distance(positions: Array, position: Array, reach: float | Array) -> Array:

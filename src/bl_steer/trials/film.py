@@ -36,6 +36,7 @@ def find(
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
     exposure: str | None = None,
+    seen: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     film = SigeFilm(sample, seed=seed)
@@ -54,6 +55,7 @@ def find(
             stop=stop,
             mask=mask,
             exposure=exposure,
+            seen=seen,
         )
     return find_report(sample, seed, len(truth), trial)
 
@@ -71,6 +73,7 @@ def find_on_epics(
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
     exposure: str | None = None,
+    seen: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Find the brightest spot on EPICS; return what ``bl-steer find --epics --json`` writes.
 
@@ -90,6 +93,7 @@ def find_on_epics(
                 stop=stop,
                 mask=mask,
                 exposure=exposure,
+                seen=seen,
             )
         )
         durations = durations_of(open_run(session.store, uid))
@@ -130,7 +134,7 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "time_to_found_s": trial.time_to_found_s,
         "beam_time_s": trial.beam_time_s,
         "grid_time_s": trial.grid_time_s,
-        "speedup": trial.grid_time_s / trial.beam_time_s,
+        "speedup": trial.grid_time_s / max(trial.beam_time_s, 1.0),  # nothing may be left to do
         "decision_cpu_s_median": trial.decision_cpu_s_median,
         "stop_reason": trial.stop_reason,
         **_of_stop(trial),

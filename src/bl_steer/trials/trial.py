@@ -7,8 +7,8 @@ Every trial goes through a RunEngine, the real device classes on simulated signa
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -104,6 +104,7 @@ def steer(
     stop: str | None = None,
     mask: NDArray[np.bool_] | None = None,
     exposure: str | None = None,
+    seen: Sequence[str] | None = None,
 ) -> Trial:
     """Run `plans.find_hotspot` on a simulated session, and score it.
 
@@ -113,6 +114,7 @@ def steer(
     truth : shape (n,), the true map on the sample's points
     agent : a name in `bl_steer.trials.AGENTS`
     stop, exposure : as for `plans.find_hotspot`
+    seen : earlier runs of the session's store, by uid or scan id
     mask : shape of a frame, True where a pixel is not to be used
 
     Raises
@@ -143,17 +145,17 @@ def steer(
                 stop=stop,
                 mask=mask,
                 exposure=exposure,
+                seen=seen,
             )
         )
     finally:
         session.RE.unsubscribe(token)
-    result = score(
-        np.array([(d["x"], d["y"]) for d in decisions]),
-        np.array([hotspot.best_x, hotspot.best_y]),
-        space.points,
-        truth,
-        reach=space.steps,
-    )
+    best = np.array([hotspot.best_x, hotspot.best_y])
+    measured = np.array([(d["x"], d["y"]) for d in decisions]).reshape(-1, 2)
+    result = score(measured, best, space.points, truth, reach=space.steps)
+    if seen:  # A may have been measured before
+        told = score(best[None], best, space.points, truth, reach=space.steps)
+        result = replace(result, found=told.found)
     first = result.n_to_found
     return Trial(
         run_uid=uid,
@@ -168,7 +170,7 @@ def steer(
         time_to_found_s=None if first is None else ended[first - 1],
         confirmed=hotspot.confirmed,
         grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),
-        decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions])),
+        decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions] or [0.0])),
     )
 
 

@@ -1,0 +1,1 @@
+"""What a search is told by others: the points of earlier runs."""
