@@ -52,6 +52,8 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
         "noise_per_point": True,
         "scales": True,
         "explores": True,
+        "selects": True,
+        "sparing": True,
         "looks": {"full_s": full_s} if adaptive else None,
     }
     steering = build_steering(settings, film.axes)

@@ -170,7 +170,7 @@ class ChoosesExposure(Protocol):
         ...
 
     def confirm(self, n_left: int) -> Point | None:
-        """Return a measured place to look at again once the search is over; None for no more.
+        """Return a place to look at (again) once the search is over; None for no more.
 
         So many looks are left; the last of them confirms the spot to report.
         """

@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bl_steer.agents.candidates import Candidates
 from bl_steer.agents.comparison import brightest, confirmation, reportable
@@ -22,6 +21,7 @@ from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
 from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
 from bl_steer.agents.recommendation import Recommendation
+from bl_steer.agents.selection import Standing, next_look, standing_of
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
 from bl_steer.agents.warp import WarpName, warped
@@ -53,6 +53,8 @@ class BayesianAgent:
         ``noise_ratio`` of a shorter look is the full exposure over its own.
     explores : once no improvement is expected any more, measure where something may hide
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
+    selects : with `looks`, compare spots until the one to report is probably the brightest
+        (`bl_steer.agents.selection`); False as runs of earlier versions did.
     sparing : spend nothing on members of the model that have next to no weight; False for runs of
         earlier versions, whose decisions have other last digits
 
@@ -85,6 +87,7 @@ class BayesianAgent:
         warp: WarpName = "sqrt",
         looks: Mapping[str, Any] | None = None,
         explores: bool = True,
+        selects: bool = True,
         sparing: bool = True,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
@@ -101,6 +104,7 @@ class BayesianAgent:
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
         self.explores = explores
+        self.selects = selects and looks is not None
         self.sparing = sparing
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order)
@@ -129,7 +133,7 @@ class BayesianAgent:
             "kernel": self.kernel,
             "warp": self.warp,
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
-            **({"explores": True} if self.explores else {}),
+            **{name: True for name in ("explores", "selects") if getattr(self, name)},
             **({} if self.sparing else {"sparing": False}),
         }
 
@@ -151,11 +155,14 @@ class BayesianAgent:
         return point if self.looks is None else self._timed(point, self._look_s(self.looks))
 
     def confirm(self, n_left: int) -> Point | None:
-        """Return a measured place to look at for longer, or None (`bl_steer.agents.comparison`)."""
+        """Return a place to look at again, or for longer, or beside one; None for no more."""
         ledger = self._ledger
         if self.looks is None or len(ledger.measured) < MIN_OUTCOMES:
             return None
-        chosen = confirmation(self.looks, self._visits, self._outcomes(), self, n_left)
+        if self.selects:
+            chosen = next_look(self.looks, self._visits, self._standing(), n_left, self.predict)
+        else:
+            chosen = confirmation(self.looks, self._visits, self._outcomes(), self, n_left)
         if chosen is None:
             return None
         position, exposure_s, ledger.explanation = chosen
@@ -207,7 +214,7 @@ class BayesianAgent:
         this rule reported A as often as the better of the two, on smooth and on noisy ones. Of a
         reading with more noise than at the nominal beam, only 1/ratio is believed. Only measured
         points: nobody should be sent to a spot never looked at. With `looks` see
-        `bl_steer.agents.comparison.brightest`.
+        `bl_steer.agents.selection`.
         """
         X, readings, noise_ratios = self._outcomes()
         allowed = reportable(self.space, X)
@@ -218,18 +225,19 @@ class BayesianAgent:
                 f"recommend must have a valid outcome{where}, got none; ingest points first"
             )
         if len(self._ledger.measured) < MIN_OUTCOMES:
-            return self._recommended(X[0], readings[0], math.nan)
+            return Recommendation.of(self.space, X[0], readings[0], math.nan)
+        if self.selects and (standing := self._standing()) is not None:
+            spot = standing.reported()
+            return Recommendation.of(
+                self.space, spot, *(float(v[0]) for v in self.predict(spot[None]))
+            )
         if self.looks is not None:
-            return self._recommended(*brightest(self._outcomes(), self, allowed))
+            return Recommendation.of(self.space, *brightest(self._outcomes(), self, allowed))
         mean, sd = self.predict(X)
         readings = believed(readings, noise_ratios, mean)
         # Points that somebody else measured in a forbidden zone are data, but no place to send to.
         best = int(np.argmax(np.where(allowed, mean + readings, -np.inf)))
-        return self._recommended(X[best], mean[best], sd[best])
-
-    def _recommended(self, position: Array, mean: float, sd: float) -> Recommendation:
-        spot = {"y": math.nan, **self.space.point(position.tolist())}
-        return Recommendation(**spot, mean=float(mean), sd=float(sd))
+        return Recommendation.of(self.space, X[best], mean[best], sd[best])
 
     def state_dict(self) -> dict[str, Any]:
         """Return settings and record, as JSON-compatible data."""
@@ -255,11 +263,10 @@ class BayesianAgent:
                 cell, ledger.explanation = self._improve()
         return ledger.issue(*self.space.points[cell].tolist())
 
-    def _explored_cell(self, barred: NDArray[np.bool_]) -> int:
-        occupied, order = self._ledger.occupied(), self._order
-        return cell_to_explore(
-            self._model, self.space, occupied=occupied, barred=barred, order=order
-        )
+    def _standing(self) -> Standing | None:
+        with single_thread():
+            self._beliefs.condition()
+            return standing_of(self._model, self._ledger, self._visits, warp=self.warp)
 
     def _start_cell(self) -> int:
         barred = self._ledger.barred()
@@ -288,7 +295,7 @@ class BayesianAgent:
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
-            cell = self._explored_cell(barred)
+            cell = cell_to_explore(self._model, self._ledger, order=self._order)
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])

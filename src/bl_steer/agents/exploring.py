@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from bl_steer.agents.design import farthest_cell
-from bl_steer.agents.space import Space
+from bl_steer.agents.ledger import Ledger
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.protocols import Array
 
@@ -44,14 +44,7 @@ def is_exhausted(log_improvement: float, amplitude: float) -> bool:
     return log_improvement < math.log(NEGLIGIBLE) + math.log(max(amplitude, 1e-300))
 
 
-def cell_to_explore(
-    model: GridEnsembleGP,
-    space: Space,
-    *,
-    occupied: Array,
-    barred: NDArray[np.bool_],
-    order: NDArray[np.intp],
-) -> int:
+def cell_to_explore(model: GridEnsembleGP, ledger: Ledger, *, order: NDArray[np.intp]) -> int:
     """Return a cell beside the most surprising place; else the one farthest from all points.
 
     Of several cells beside a place, the one farthest from all points: to the left of it, and then
@@ -59,9 +52,10 @@ def cell_to_explore(
 
     Parameters
     ----------
-    model : conditioned on all outcomes
-    occupied, barred, order : as for `bl_steer.agents.design.farthest_cell`
+    model : conditioned on all outcomes of the ledger
+    order : shape (n,), a permutation of the cells, in which ties are broken
     """
+    space, occupied, barred = ledger.space, ledger.occupied(), ledger.barred()
     z, metric = surprises(model), space.metrics[0]
     points, measured = metric.of(space.points), metric.of(model.factors.X.numpy())
     for place in np.argsort(-z, kind="stable"):

@@ -155,7 +155,7 @@ class GrowingFactors:
 
     def rows_of(self, X: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
         """Return K(X, measured points) without the nugget, shape (K, n_X, n)."""
-        return self._correlations(X, self.X, members)
+        return self.correlations(X, self.X, members)
 
     def solved(self, X: Tensor, members: Tensor | slice = slice(None)) -> tuple[Tensor, Tensor]:
         """Return Vᵀ W, (K, 2, n), and Σ V², (K, n), of some members at X of shape (n, d)."""
@@ -198,7 +198,7 @@ class GrowingFactors:
             return self._foreseen[1:]
         # K grows by a row k and a corner 1 + nugget. Its factor grows by the row l = L⁻¹k and the
         # pivot √(1 + nugget - l·l); nothing above that row changes, and V grows in the same way.
-        known = self._correlations(x[None], self.candidates)
+        known = self.correlations(x[None], self.candidates)
         row = self._forward_solve(x)
         first = 0
         for block in self._V:
@@ -238,11 +238,12 @@ class GrowingFactors:
         if same is not None:
             columns = [block[:, :, same[0]] for block in self._V]
             return torch.cat(columns, dim=1)[:, : self.n_rows][:, None].contiguous()
-        k = self._correlations(self.X, x[None])
+        k = self.correlations(self.X, x[None])
         solved: Tensor = torch.linalg.solve_triangular(self.L, k, upper=False)
         return solved.mT
 
-    def _correlations(self, A: Tensor, B: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
+    def correlations(self, A: Tensor, B: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
+        """Return the correlations of A, (a, d), with B, (b, d), by some members: (K, a, b)."""
         apart = A[:, None, :] - B[None, :, :]
         squared = (apart * self._scales[:, None, None, :]).square().sum(-1)
         which, metric, distinct = self._which[members], self._metric, self._distinct

@@ -181,8 +181,11 @@ class Visits:
 
     def costs(self, exposure_s: float) -> Array:
         """Return what a look of so long at each place of the space costs, s, (n,)."""
-        ways = self.steps_to(self.space.points)
-        return np.asarray(self.overhead_s + self._line()[1] * ways + exposure_s)
+        return self.costs_to(self.space.points) + exposure_s
+
+    def costs_to(self, positions: Array) -> Array:
+        """Return what a look at each of (n, d) costs besides its exposure, s, (n,)."""
+        return np.asarray(self.overhead_s + self._line()[1] * self.steps_to(positions))
 
     def _line(self) -> tuple[float, float]:
         """Return what a move costs at once, and for each step, s."""

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Self
+
+from bl_steer.agents.space import Space
+from bl_steer.protocols import Array
 
 __all__ = ["Recommendation"]
 
@@ -20,3 +24,9 @@ class Recommendation:
     mean: float
     sd: float
     z: float = math.nan
+
+    @classmethod
+    def of(cls, space: Space, position: Array, mean: float, sd: float) -> Self:
+        """Return the recommendation of a position of the space, (d,)."""
+        spot = {"y": math.nan, **space.point(position.tolist())}
+        return cls(**spot, mean=float(mean), sd=float(sd))

@@ -241,6 +241,36 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         ]
         return *self._moments(X, heavy), torch.log_softmax(self.log_weights[heavy], dim=0)
 
+    def joint_moments(
+        self, members: Tensor, X: Tensor, y: Tensor, noise: Tensor, at: Tensor, *, texture: float
+    ) -> tuple[Tensor, Tensor]:
+        """Return members' means, (K, n_at), and covariances, (K, n_at, n_at), given y alone.
+
+        With the amplitudes that they have, and means profiled as in `condition`.
+
+        Parameters
+        ----------
+        members : shape (K,), which
+        X, y : shapes (n, d), no position twice, and (n,), in place of all that was measured
+        noise : shape (n,), variances of y
+        at : shape (n_at, d)
+        texture : variance by which each place differs from a smooth model, in X and in at alike
+        """
+        amplitude = self.amplitude_variance[members, None, None]
+
+        def prior(A: Tensor, B: Tensor) -> Tensor:
+            same = (A[:, None] == B[None]).all(dim=-1)
+            return amplitude * self.factors.correlations(A, B, members) + texture * same
+
+        L = torch.linalg.cholesky(prior(X, X) + torch.diag(noise))
+        targets = torch.stack([y, torch.ones_like(y)], dim=-1).expand(len(L), -1, -1)
+        columns = torch.cat([prior(X, at), targets], dim=-1)
+        solved = torch.linalg.solve_triangular(L, columns, upper=False)
+        V, wy, w1 = solved[..., :-2], solved[..., -2:-1], solved[..., -1:]
+        constant = (w1 * wy).sum(1, keepdim=True) / w1.square().sum(1, keepdim=True)
+        mean = constant + V.mT @ (wy - constant * w1)
+        return mean[..., 0], prior(at, at) - V.mT @ V
+
     def _moments(self, X: Tensor, members: Tensor | slice) -> tuple[Tensor, Tensor]:
         f = self.factors
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):

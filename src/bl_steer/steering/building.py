@@ -11,6 +11,7 @@ from bl_steer.agents import Space, make_agent
 from bl_steer.diffraction import FrameAxes
 from bl_steer.features.memory import Masks
 from bl_steer.protocols import Agent, Feature
+from bl_steer.steering.confirming import kept_looks
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.stopping import StopRule
 
@@ -35,9 +36,10 @@ def build_steering(
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
-        agent looks for what may hide once it expects nothing more, and ``sparing``: whether members
-        of the model without weight are left out; without, as in runs of earlier versions, they are
-        not
+        agent looks for what may hide once it expects nothing more, ``selects``: whether an agent
+        that says how long to look compares spots until the one to report is probably right, and
+        ``sparing``: whether members of the model without weight are left out; without, as in runs
+        of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -56,6 +58,9 @@ def build_steering(
     )
     if isinstance(feature, features.RoiFeature) and feature.remark:
         logger.warning("%s", feature.remark)
+    n_kept = None
+    if settings.get("looks") is not None:
+        n_kept = kept_looks(int(settings["budget"]), selects=bool(settings.get("selects", False)))
     return Steering(
         agent,
         feature,
@@ -65,7 +70,7 @@ def build_steering(
         noise_per_point=bool(settings.get("noise_per_point", False)),
         gives_up=bool(settings.get("gives_up", False)),
         stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
-        exposures=settings.get("looks") is not None,
+        n_kept=n_kept,
     )
 
 
@@ -73,8 +78,8 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
     """Return the named agent of a run, as the ``steering`` entry of its start document has it."""
     options = dict(settings["agent_options"])
     if settings["agent"] == "bayesian":
-        options.setdefault("explores", bool(settings.get("explores", False)))
-        options.setdefault("sparing", bool(settings.get("sparing", False)))
+        for rule in ("explores", "selects", "sparing"):
+            options.setdefault(rule, bool(settings.get(rule, False)))
         if settings.get("looks") is not None:
             options["looks"] = settings["looks"]
     return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)

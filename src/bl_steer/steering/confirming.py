@@ -17,10 +17,12 @@ from bl_steer.features.memory import memory_of
 from bl_steer.protocols import Agent, ChoosesExposure, Feature, Point
 from bl_steer.runs import PointResult
 
-__all__ = ["MOST_LOOKS", "Confirmation", "ExposureError"]
+__all__ = ["Confirmation", "ExposureError", "kept_looks"]
 
-MOST_LOOKS = 20
-"""At the full exposure, at the end of a search; a quarter of a small budget."""
+OF_BUDGET = 4
+"""One look of so many is kept for the end of a search."""
+MOST_EARLIER = 20
+"""That were kept in runs of earlier versions, which did not tell how sure they were."""
 
 N_DRAWN = 8
 """Patterns that a point might as well have given."""
@@ -37,6 +39,7 @@ class Confirmation:
     ----------
     agent : that chooses
     budget : of measurements, those of the confirmation included
+    kept : looks that are kept for it, and the most that it takes
 
     Attributes
     ----------
@@ -49,7 +52,7 @@ class Confirmation:
         For an agent that cannot choose.
     """
 
-    def __init__(self, agent: Agent, budget: int) -> None:
+    def __init__(self, agent: Agent, budget: int, kept: int) -> None:
         if not isinstance(agent, ChoosesExposure):
             raise ExposureError(
                 "the agent must choose exposure times (look, learn_pace and confirm), got "
@@ -59,8 +62,8 @@ class Confirmation:
         self.reason: str | None = None
         self.is_over = False
         self._budget = budget
+        self._kept = kept
         self._n_looks = 0
-        self._first = budget - min(MOST_LOOKS, budget // 4)
 
     def learn_noise(self, feature: Feature, result: PointResult, number: int) -> None:
         """Let the agent know by how much counting alone would change an outcome.
@@ -92,7 +95,7 @@ class Confirmation:
             self.agent.learn_pace(move_s, expose_s)
         if self.reason is None and is_done:
             self.reason = "stop"
-        elif self.reason is None and n_observed >= self._first:
+        elif self.reason is None and n_observed >= self._budget - self._kept:
             self.reason = "budget"
 
     def next(self, n_observed: int) -> Point:
@@ -103,7 +106,7 @@ class Confirmation:
         SpaceExhausted
             When all is decided.
         """
-        n_left = min(self._budget - n_observed, MOST_LOOKS - self._n_looks)
+        n_left = min(self._budget - n_observed, self._kept - self._n_looks)
         point = self.agent.confirm(n_left) if n_left > 0 else None
         if point is None:
             self.is_over = True
@@ -114,6 +117,16 @@ class Confirmation:
     def timed(self, point: Point) -> Point:
         """Return a point of the search with the time of its exposure."""
         return point if "exposure_s" in point else self.agent.look(point)
+
+
+def kept_looks(budget: int, *, selects: bool) -> int:
+    """Return how many looks of a budget are kept for the confirmation.
+
+    Parameters
+    ----------
+    selects : whether it ends when the spot is probably right; else as earlier versions had it
+    """
+    return budget // OF_BUDGET if selects else min(MOST_EARLIER, budget // OF_BUDGET)
 
 
 def is_confirmed(

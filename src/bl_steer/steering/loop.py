@@ -53,7 +53,7 @@ class Steering:
     noise_per_point : tell the agent how much noisier a point is that had less beam
     gives_up : go on elsewhere where one place gives nothing, in a run of many
     stop : a rule that says when enough is known; it needs the space
-    exposures : the agent also says how long to look, and confirms what it found
+    n_kept : looks of the budget for the end of a search whose agent also says how long to look
     """
 
     def __init__(
@@ -67,10 +67,10 @@ class Steering:
         noise_per_point: bool = True,
         gives_up: bool = True,
         stop: StopRule | None = None,
-        exposures: bool = False,
+        n_kept: int | None = None,
     ) -> None:
         check_budget(budget)
-        self._confirmation = Confirmation(agent, budget) if exposures else None
+        self._confirmation = None if n_kept is None else Confirmation(agent, budget, n_kept)
         self.agent = agent
         self.feature = feature
         self.budget = budget

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bl_steer.agents import Space, SpaceExhausted
+from bl_steer.agents import BayesianAgent, Space, SpaceExhausted
 from bl_steer.diffraction import FrameAxes
 from bl_steer.runs import PointResult
 from bl_steer.steering import Decision, ExposureError, Steering, build_steering, same_decision
+from bl_steer.steering.confirming import kept_looks
 
 AXIS = np.arange(0.0, 55.0, 5.0)
 SETTINGS: dict[str, Any] = {
@@ -24,6 +25,7 @@ SETTINGS: dict[str, Any] = {
     "noise_per_point": True,
     "looks": {"full_s": 10.0},
 }
+TODAY = {"explores": True, "selects": True}
 
 
 def counted(decision: Decision, rng: np.random.Generator) -> PointResult:
@@ -50,10 +52,11 @@ def steer(**changed: Any) -> tuple[Steering, list[Decision], list[PointResult]]:
     return steering, decisions, results
 
 
-def test_a_search_ends_with_the_spot_and_its_rivals_in_full() -> None:
-    steering, decisions, _ = steer()
+@pytest.mark.parametrize("rules", [{}, TODAY])
+def test_a_search_ends_with_the_spot_and_its_rivals_in_full(rules: dict[str, bool]) -> None:
+    steering, decisions, _ = steer(**rules)
     reasons = [decision.reason for decision in decisions]
-    assert set(reasons[:24]) == {"start", "improve"}  # a quarter of the budget is kept
+    assert set(reasons[:24]) <= {"start", "improve", "explore"}  # a quarter of the budget is kept
     assert set(reasons[24:]) <= {"confirm", "compare"}
     assert 10.0 in {decision.exposure_s for decision in decisions[24:]}
     assert max(decision.exposure_s for decision in decisions[:24]) < 10.0
@@ -63,13 +66,24 @@ def test_a_search_ends_with_the_spot_and_its_rivals_in_full() -> None:
     assert steering.stop_reason() == "budget"
 
 
-def test_the_decisions_follow_from_outcomes_and_recorded_times() -> None:
-    _, decisions, results = steer()
-    again = build_steering(SETTINGS, FrameAxes.channels((1, 1)))
+@pytest.mark.parametrize("rules", [{}, TODAY])
+def test_the_decisions_follow_from_outcomes_and_recorded_times(rules: dict[str, bool]) -> None:
+    _, decisions, results = steer(**rules)
+    again = build_steering(SETTINGS | rules, FrameAxes.channels((1, 1)))
     for recorded, result in zip(decisions, results, strict=True):
         times = {"move_s": recorded.previous_move_s, "expose_s": recorded.previous_expose_s}
         assert same_decision(again.decide(**times), recorded)
         again.observe(result)
+
+
+def test_a_run_of_an_earlier_version_keeps_its_own_rules() -> None:
+    axes = FrameAxes.channels((1, 1))
+    earlier, today = (build_steering(SETTINGS | rules, axes).agent for rules in ({}, TODAY))
+    assert isinstance(earlier, BayesianAgent)
+    assert isinstance(today, BayesianAgent)
+    assert (earlier.explores, earlier.selects) == (False, False)
+    assert (today.explores, today.selects) == (True, True)
+    assert [kept_looks(200, selects=selects) for selects in (False, True)] == [20, 50]
 
 
 def test_a_dead_frame_is_taken_again_as_long() -> None:
@@ -93,7 +107,7 @@ def test_an_agent_that_cannot_choose_exposures_is_refused() -> None:
     settings = SETTINGS | {"agent": "random", "looks": None}
     built = build_steering(settings, FrameAxes.channels((1, 1)))
     with pytest.raises(ExposureError, match=r"got RandomAgent; use agent='bayesian'"):
-        Steering(built.agent, built.feature, budget=4, exposures=True)
+        Steering(built.agent, built.feature, budget=4, n_kept=1)
 
 
 def test_a_rule_ends_the_search_and_not_the_confirmation() -> None:

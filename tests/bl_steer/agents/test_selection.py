@@ -1,0 +1,152 @@
+"""A search reports the brightest spot, and goes on looking until it is probably that one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from numpy.testing import assert_allclose
+
+from bl_steer.agents import BayesianAgent, Space
+from bl_steer.agents.looks import Looks, Visits
+from bl_steer.agents.selection import Noise, Standing, learned_flicker, next_look
+from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
+from bl_steer.protocols import Array
+
+AXIS = np.arange(0.0, 105.0, 5.0)
+FILM = Space.grid(AXIS, AXIS)
+FULL_S = 10.0
+
+
+def hills(x: float, y: float) -> float:
+    """The brightest hill, and two that come near it."""
+    heights = {(25.0, 25.0): 1.0, (75.0, 30.0): 0.88, (40.0, 80.0): 0.85}
+    return 0.05 + sum(
+        height * float(np.exp(-((x - a) ** 2 + (y - b) ** 2) / 130))
+        for (a, b), height in heights.items()
+    )
+
+
+class Search:
+    """A faint film whose beam flickers by a tenth: 15 counts/s at best."""
+
+    def __init__(self, seed: int, *, selects: bool = True) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.agent = BayesianAgent(FILM, seed=0, looks={"full_s": FULL_S}, selects=selects)
+        self.looks: list[tuple[tuple[float, float], float, str]] = []
+
+    def measure(self, point: dict[str, float]) -> None:
+        place, exposure_s = (point["x"], point["y"]), point["exposure_s"]
+        beam = float(np.exp(0.1 * self.rng.standard_normal()))
+        counts = self.rng.poisson(15.0 * exposure_s * beam * hills(*place))
+        ratio = FULL_S / exposure_s
+        self.agent.learn_noise(ratio * self.rng.poisson(counts, 8), ratio)
+        self.agent.ingest([{**point, "objective": ratio * counts, "noise_ratio": ratio}])
+        self.agent.learn_pace(1.0, exposure_s + 0.2)
+        self.looks.append((place, exposure_s, self.agent.explain().reason))
+
+    def run(self, n_search: int, n_more: int) -> Array:
+        for _ in range(n_search):
+            self.measure(dict(self.agent.suggest()[0]))
+        for n_left in range(n_more, 0, -1):
+            if (point := self.agent.confirm(n_left)) is None:
+                break
+            self.measure(dict(point))
+        spot = self.agent.recommend()
+        return np.array([spot.x, spot.y])
+
+
+@pytest.mark.parametrize("seed", [0, 3])
+def test_the_brightest_of_near_rivals_is_reported_and_looked_at_in_full(seed: int) -> None:
+    search = Search(seed)
+    spot = search.run(90, 75)
+    assert np.hypot(*(spot - 25.0)) <= 5.0
+    assert sum(s for place, s, _ in search.looks if place == tuple(spot)) >= 0.95 * FULL_S
+    reasons = [reason for _, _, reason in search.looks[90:]]
+    assert set(reasons) <= {"compare", "confirm"}
+    assert len(reasons) < 75  # it ends once that is sure
+    # The beam flickers, so that many looks tell more than a long one.
+    times = [s for _, s, reason in search.looks if reason == "compare"]
+    assert np.median(times) < FULL_S
+
+
+def test_a_spot_beside_a_bright_one_may_be_looked_at_for_the_first_time() -> None:
+    search = Search(4)
+    search.run(30, 20)
+    seen = {place for place, _, _ in search.looks[:30]}
+    assert {place for place, _, _ in search.looks[30:]} - seen
+
+
+def test_repeated_looks_tell_a_flicker_from_counting() -> None:
+    rng = np.random.default_rng(2)
+    which = np.repeat(np.arange(20), 8)
+    levels = rng.uniform(5.0, 9.0, 20)[which]
+    counting = np.full(160, 0.04)
+    counted = levels + 0.2 * rng.standard_normal(160)
+    assert learned_flicker(which, counted, counting) < 0.02
+    flickering = counted + 0.5 * 0.12 * levels * rng.standard_normal(160)
+    assert learned_flicker(which, flickering, counting) == pytest.approx(0.06, rel=0.25)
+    assert learned_flicker(np.arange(160), flickering, counting) == 0.0  # nothing is repeated
+
+
+def standing(covariance: Array, *, p_first: float, shares: tuple[float, ...]) -> Standing:
+    n_right = round(1000 * p_first)
+    right = np.zeros((1000, 3), dtype=bool)
+    right[:n_right, 0], right[n_right:, 1] = True, True
+    return Standing(
+        positions=np.array([[0.0, 0.0], [50.0, 50.0], [50.0, 55.0]]),
+        shares=np.array(shares),
+        mean=np.array([3.0, 2.9, 2.5]),
+        covariance=covariance,
+        right=right,
+        brightest=np.where(right[:, 0], 0, 1),
+        noise=Noise(0.01, 0.0),
+    )
+
+
+def told(X: Array) -> tuple[Array, Array]:
+    return np.full(len(X), 9.0), np.full(len(X), 0.1)
+
+
+def test_the_look_is_where_it_tells_most_by_the_second_until_the_leader_is_sure() -> None:
+    looks, visits = Looks(FULL_S), Visits(FILM)
+    beside = np.array([[0.01, 0.0, 0.0], [0.0, 0.09, 0.08], [0.0, 0.08, 0.09]])
+    doubtful = standing(beside, p_first=0.7, shares=(1.0, 0.2, 0.0))
+    chosen = next_look(looks, visits, doubtful, 5, told)
+    assert chosen is not None
+    place, exposure_s, why = chosen
+    assert (place, why.reason) == ([50.0, 50.0], "compare")
+    # By hand: of the variance of the difference a look of t s takes .09²/(.09 + .01·10/t).
+    ladder = looks.ladder(visits.overhead_s)
+    rates = 0.09**2 / (0.09 + 0.1 / ladder) / (visits.overhead_s + ladder)
+    assert exposure_s == ladder[rates.argmax()]
+    last = next_look(looks, visits, doubtful, 1, told)
+    assert last is None  # the leader was looked at in full
+    sure = standing(beside, p_first=0.99, shares=(0.3, 0.2, 0.0))
+    chosen = next_look(looks, visits, sure, 5, told)
+    assert chosen is not None
+    assert chosen[:2] == ([0.0, 0.0], FULL_S)
+    assert chosen[2].reason == "confirm"
+    assert sure.reported().tolist() == [0.0, 0.0]
+
+
+def test_the_joint_posterior_is_that_of_dense_algebra() -> None:
+    rng = np.random.default_rng(3)
+    X, at = torch.tensor(rng.choice(FILM.points, 9, replace=False)), torch.tensor(FILM.points[:4])
+    at[0] = X[0]
+    y, noise = torch.tensor(rng.normal(size=9)), torch.tensor(rng.uniform(0.1, 0.5, 9))
+    model = GridEnsembleGP(at, metrics=FILM.metrics, kernel="rbf", nuggets=NUGGETS)
+    model.condition(X, y)
+    means, covariances = model.joint_moments(torch.tensor([2, 20]), X, y, noise, at, texture=0.3)
+    for i, member in enumerate((2, 20)):
+        both = torch.cat([X, at])
+        squared = torch.cdist(both, both).square()
+        prior = model.amplitude_variance[member] * torch.exp(
+            -0.5 * squared / model.lengthscales[member] ** 2
+        ) + 0.3 * (squared == 0.0)
+        K, k = prior[:9, :9] + torch.diag(noise), prior[:9, 9:]
+        one = torch.ones(9, dtype=torch.float64)
+        constant = (one @ torch.linalg.solve(K, y)) / (one @ torch.linalg.solve(K, one))
+        assert_allclose(means[i], constant + k.T @ torch.linalg.solve(K, y - constant), rtol=1e-8)
+        expected = prior[9:, 9:] - k.T @ torch.linalg.solve(K, k)
+        assert_allclose(covariances[i], expected, rtol=1e-7, atol=1e-9)
