@@ -89,13 +89,14 @@ class Explanation:
     """Why the latest suggestion was made. NaN stands for "does not apply"."""
 
     reason: str
-    """``"start"`` (start design), ``"improve"`` (acquisition) or a baseline's name; in a recorded
-    decision also ``"retake"`` (the same position after a dead frame), ``"agent"`` (one that does
-    not explain itself), ``"exclude"`` (where a hill could hide, by the rule `stop`), and
-    ``"compare"`` and ``"confirm"`` (a spot that may be the brightest, and the brightest at the full
-    exposure)."""
+    """``"start"`` (start design), ``"improve"`` (acquisition), ``"map"`` and ``"level"`` (likewise,
+    of these goals) or a baseline's name; in a recorded decision also ``"retake"`` (the same
+    position after a dead frame), ``"agent"`` (one that does not explain itself), ``"exclude"``
+    (where a hill could hide, by the rule `stop`), and ``"compare"`` and ``"confirm"`` (a spot that
+    may be the brightest, and the brightest at the full exposure)."""
     acquisition: float = float("nan")
-    """Logarithm of the expected improvement, in the agent's own (warped) units of the objective."""
+    """Logarithm of what is expected of the suggestion: the improvement, in the agent's own (warped)
+    units of the objective; of another goal what it takes from the error."""
     runner_up_x: float = float("nan")
     runner_up_y: float = float("nan")
     runner_up_acquisition: float = float("nan")

@@ -20,6 +20,7 @@ from bl_steer.agents.exploring import cell_to_explore, is_exhausted
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
 from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
+from bl_steer.agents.mapping.goal import Goal
 from bl_steer.agents.recommendation import Recommendation
 from bl_steer.agents.selection import Standing, next_look, standing_of
 from bl_steer.agents.space import Space
@@ -33,7 +34,7 @@ __all__ = ["BayesianAgent"]
 
 
 class BayesianAgent:
-    """Find the maximum on a grid in few measurements.
+    """Find the maximum on a grid in few measurements, or predict its map or an outline.
 
     Implements `Agent`, `ExplainsDecisions`, `PredictsMap`, `ForeseesOutcomes` and `RemembersState`,
     and with `looks` `ChoosesExposure`.
@@ -47,6 +48,8 @@ class BayesianAgent:
     kernel : "rbf" or "matern52". On simulated films, rough ones too, rbf needs 2 to 8
         measurements less on average.
     warp : "sqrt" (see `bl_steer.agents.warp`) or "none".
+    goal : "maximum"; "map", the least error of the whole map; or "level=50%", the outline where the
+        objective crosses a level (`bl_steer.agents.mapping.goal`)
     looks : settings of `bl_steer.agents.looks.Looks`, for an agent that also says how long to look:
         a suggestion then has ``exposure_s``, of all the frames of a point, and the next one is the
         place that promises most by the second. Outcomes are brought to the full exposure, and the
@@ -85,6 +88,7 @@ class BayesianAgent:
         start: StartName = "maximin",
         kernel: KernelName = "rbf",
         warp: WarpName = "sqrt",
+        goal: str = "maximum",
         looks: Mapping[str, Any] | None = None,
         explores: bool = True,
         selects: bool = True,
@@ -103,6 +107,7 @@ class BayesianAgent:
         self.start: StartName = start
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
+        self.goal = Goal.parse(goal)
         self.explores = explores
         self.selects = selects and looks is not None
         self.sparing = sparing
@@ -132,6 +137,7 @@ class BayesianAgent:
             "start": self.start,
             "kernel": self.kernel,
             "warp": self.warp,
+            **({} if self.goal.kind == "maximum" else {"goal": str(self.goal)}),
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
             **{name: True for name in ("explores", "selects") if getattr(self, name)},
             **({} if self.sparing else {"sparing": False}),
@@ -205,6 +211,13 @@ class BayesianAgent:
         with single_thread():
             self._beliefs.condition()
             return self._beliefs.predict(X)
+
+    def above(self, X: Array, level: float) -> Array:
+        """Return the probability that the objective is above a level at X, (n, d): (n,)."""
+        self._ledger.check_outcomes(MIN_OUTCOMES)
+        with single_thread():
+            self._beliefs.condition()
+            return self._beliefs.above(X, level)
 
     def recommend(self) -> Recommendation:
         """Return the best spot: a measured point, bright by the model and by its own reading.
@@ -281,8 +294,9 @@ class BayesianAgent:
         first_free_cell(self._order, barred)
         beliefs = self._beliefs
         beliefs.condition()
+        worth = beliefs.worth(self.goal, self._candidates.allowed)
         values, order = self._candidates.evaluate(
-            beliefs.acquisition(),
+            beliefs.acquisition() if worth is None else worth.promise,
             self._model.candidates,
             barred=barred,
             brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
@@ -290,6 +304,8 @@ class BayesianAgent:
         averages = beliefs.averages()
         largest = float(values[order].max())
         exhausted = self.explores and is_exhausted(largest, averages["amplitude"])
+        if worth is not None:
+            values, exhausted = worth.gains(self.space.points, values, order), False
         if self.looks is not None:
             values -= np.log(self._visits.costs(self._look_s(self.looks)))
         cell = int(order[np.argmax(values[order])])
@@ -302,7 +318,7 @@ class BayesianAgent:
         another = bool(np.isfinite(values[second]))
         runner_up = self.space.points[second].tolist() if another else []
         return cell, Explanation(
-            reason="explore" if exhausted else "improve",
+            reason="explore" if exhausted else self.goal.reason,
             acquisition=best,
             **{f"runner_up_{name}": v for name, v in zip(AXIS_NAMES, runner_up, strict=False)},
             runner_up_acquisition=float(values[second]) if another else math.nan,

@@ -43,6 +43,12 @@ class Candidates:
         points = self.space.points
         return torch.tensor(points if self._drawn is None else points[self._drawn])
 
+    @property
+    def allowed(self) -> NDArray[np.bool_]:
+        """Which of these positions are outside the forbidden zones, (C,)."""
+        allowed = self.space.allowed
+        return allowed if self._drawn is None else allowed[self._drawn]
+
     def evaluate(
         self,
         function: Callable[[Tensor], Array],

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 __all__ = ["GrowingFactors", "KernelName", "correlation"]
@@ -162,6 +164,22 @@ class GrowingFactors:
         k = self.rows_of(X, members).mT
         V = torch.linalg.solve_triangular(self.L_of(members), k, upper=False)
         return self.W[members].mT @ V, V.square().sum(1)
+
+    def covariance(self, member: int, X: Tensor, cells: NDArray[np.intp]) -> Tensor:
+        """Return a member's posterior correlation of X, (k, d), with some candidates, (k, c)."""
+        index, one = torch.from_numpy(cells), torch.tensor([member])
+
+        def prior(A: Tensor, B: Tensor) -> Tensor:
+            return self.correlations(A, B, one)[0]
+
+        V = torch.linalg.solve_triangular(self.L[member], prior(self.X, X), upper=False)
+        known = prior(X, self.candidates[index])
+        first = 0
+        for block in self._V:
+            rows = min(self.n_rows - first, block.shape[1])
+            known = known - V[first : first + rows].mT @ block[member, :rows][:, index]
+            first += rows
+        return known
 
     def add_point(self, x: Tensor, noise_ratio: float = 1.0) -> None:
         """Extend L, V and the log determinant by the point x, shape (d,).

@@ -29,6 +29,7 @@ from gpytorch.likelihoods import GaussianLikelihood
 from gpytorch.means import ConstantMean
 from gpytorch.models import ExactGP
 from linear_operator.operators import DiagLinearOperator
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bl_steer.agents.factors import GrowingFactors, KernelName
@@ -283,6 +284,10 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         mean = self.constant[members, None] * (1.0 - VtW[:, 1]) + VtW[:, 0]
         unexplained = (1.0 - explained).clamp_min(1e-15)
         return mean, self.amplitude_variance[members, None] * unexplained
+
+    def covariance(self, member: int, X: Tensor, cells: NDArray[np.intp]) -> Tensor:
+        """Return a member's posterior covariance of X, (k, d), with some candidates, (k, c)."""
+        return self.amplitude_variance[member] * self.factors.covariance(member, X, cells)
 
     def _reset(self) -> None:
         self.factors = GrowingFactors(

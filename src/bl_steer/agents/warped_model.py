@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from bl_steer.agents.acquisition import (
@@ -18,6 +19,8 @@ from bl_steer.agents.acquisition import (
 )
 from bl_steer.agents.comparison import reportable
 from bl_steer.agents.ledger import Ledger, believed
+from bl_steer.agents.mapping.acquisition import MapAcquisition, probability_above
+from bl_steer.agents.mapping.goal import Goal
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array
@@ -63,6 +66,21 @@ class WarpedModel:
             return lambda X: np.asarray(weighted_log_expected_improvement(ensemble, X, best_f))
         acquisition = WeightedLogExpectedImprovement(ensemble, best_f)
         return lambda X: np.asarray(acquisition(X[:, None, :]))
+
+    def worth(self, goal: Goal, allowed: NDArray[np.bool_]) -> MapAcquisition | None:
+        """Return what is gained at each candidate for another goal than the maximum.
+
+        Parameters
+        ----------
+        allowed : shape (C,), which candidates are outside the forbidden zones
+        """
+        if goal.kind == "maximum":
+            return None
+        return MapAcquisition(self.ensemble, goal, (self.warp, self._offset), allowed)
+
+    def above(self, X: Array, level: float) -> Array:
+        """Return the probability that the objective is above a level at X, (n, d): (n,)."""
+        return probability_above(self.ensemble, X, level, (self.warp, self._offset))
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return mean and sd of the objective, (n,) each, at X of shape (n, d)."""

@@ -32,7 +32,8 @@ def build_steering(
     ----------
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
         ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, ``looks`` as
-        `bl_steer.agents.looks.Looks` where the agent says how long to look, ``masks`` and
+        `bl_steer.agents.looks.Looks` where the agent says how long to look, ``goal`` as
+        `bl_steer.agents.mapping.goal.Goal` where it is not the maximum, ``masks`` and
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
@@ -82,4 +83,6 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
             options.setdefault(rule, bool(settings.get(rule, False)))
         if settings.get("looks") is not None:
             options["looks"] = settings["looks"]
+    if settings.get("goal") is not None and settings["agent"] == "bayesian":
+        options["goal"] = settings["goal"]
     return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)
