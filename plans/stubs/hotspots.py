@@ -5,20 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.protocols import Array
-from bl_steer.steering import DetectorDeadError, Steering
+from bl_steer.steering import DetectorDeadError, FrontSpot, JointSteering, Steering
 from plans.stubs.messages import carried_out
 from plans.stubs.points import PointReader
 
-__all__ = ["OF_EXPOSURE", "OF_STOP", "Hotspot", "hotspot_of", "with_reason"]
+__all__ = ["OF_EXPOSURE", "OF_STOP", "OF_TARGETS", "Hotspot", "hotspot_of", "with_reason"]
 
 OF_EXPOSURE = ("exposure_s", "confirmed")
 """What only a run whose agent chooses exposure times records."""
+OF_TARGETS = ("target",)
+"""What only a run with several targets records."""
 OF_STOP = ("hidden_width", "p_hidden", "p_better")
 """What only a run with a rule `stop` records."""
 
@@ -57,14 +59,31 @@ class Hotspot:
     """That there is a better spot, for that reason or by the model."""
     confirmed: bool = True
     """Whether the spot was looked at for the full exposure time, in all."""
+    target: str = ""
+    """Of several the one that this is the spot of; empty for one target alone."""
+    others: tuple[Hotspot, ...] = field(default=(), repr=False)
+    """The spots of the other targets, a row of their own each in the stream."""
+    front: tuple[FrontSpot, ...] = field(default=(), repr=False)
+    """With the goal "pareto" the places that no other one beats, rows of the stream ``front``."""
 
 
-def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
+def hotspot_of(steering: Steering | JointSteering, reader: PointReader) -> Hotspot:
     """Return what a search has come to; takes what its last point gave."""
     with suppress(DetectorDeadError):  # the run ends for another reason already
         result = reader.take()
         if result is not None:
             steering.observe(result)
+    if isinstance(steering, Steering):
+        return _spot(steering, reader, steering.stop_reason())
+    first, *others = [
+        replace(_spot(loop, reader, steering.stop_reason()), target=target)
+        for loop, target in zip(steering.loops, steering.targets, strict=True)
+    ]
+    front = steering.front().rows(steering.space.names) if steering.goal == "pareto" else ()
+    return replace(first, others=tuple(others), front=tuple(front))
+
+
+def _spot(steering: Steering, reader: PointReader, stop_reason: str) -> Hotspot:
     best, outlook = steering.report(), steering.outlook
     return Hotspot(
         best_x=best.x,
@@ -74,7 +93,7 @@ def hotspot_of(steering: Steering, reader: PointReader) -> Hotspot:
         n_measured=steering.n_observed,
         n_invalid=reader.n_invalid,
         basis_version=steering.feature.version,
-        stop_reason=steering.stop_reason(),
+        stop_reason=stop_reason,
         move_s=reader.timing.move_s,
         expose_s=reader.timing.expose_s,
         outcomes=steering.outcomes(),
@@ -100,9 +119,11 @@ def with_reason(
     def send(msg: Msg) -> MsgGenerator[object]:
         spot = hotspots[-1] if hotspots else None
         if msg.command == "close_run" and spot is not None and spot.stop_reason == "stop":
+            spots = (spot, *getattr(spot, "others", ()))
             told = (
-                f"{rule}: there is a better spot with a probability of {spot.p_better:.2g}; hills "
-                f"narrower than {spot.hidden_width:.3g} could hide with more than p"
+                f"{rule}: there is a better spot with a probability of "
+                f"{max(s.p_better for s in spots):.2g}; hills narrower than "
+                f"{max(s.hidden_width for s in spots):.3g} could hide with more than p"
             )
             msg = msg._replace(kwargs={**msg.kwargs, "reason": msg.kwargs.get("reason") or told})
         return (yield msg)

@@ -9,6 +9,7 @@ from numbers import Integral, Real
 from typing import Any
 
 from bl_steer.diffraction.recorded import mask_record
+from bl_steer.features import check_targets
 from bl_steer.files import read_pixel_mask
 from bl_steer.runs import Run
 from bl_steer.steering import StopRule, carried_options
@@ -16,12 +17,14 @@ from bl_steer.steering import StopRule, carried_options
 __all__ = [
     "DECIDED",
     "checked_timeout",
+    "goal_option",
     "is_whole_number",
     "least_counts",
     "mask_option",
     "options_of",
     "rules_of",
     "stop_option",
+    "target_option",
     "versions",
 ]
 
@@ -57,6 +60,56 @@ def options_of(
 def mask_option(mask: Any) -> dict[str, Any] | None:
     """Return a mask of pixels, an array or a file, as the start document has it."""
     return None if mask is None else mask_record(read_pixel_mask(mask))
+
+
+def target_option(target: Any) -> Any:
+    """Return one target, a list of several, or None, as the start document has it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For what is no text, and for targets that cannot be sought together.
+    """
+    if target is None or isinstance(target, str):
+        return target
+    if not isinstance(target, Sequence) or not all(isinstance(text, str) for text in target):
+        raise TypeError(
+            f"target must be a text or a list of texts, got {target!r}; try target='total'"
+        )
+    if len(target) == 1:
+        return target[0]
+    check_targets(target)
+    return list(target)
+
+
+def goal_option(goal: Any, target: Any, agent: Any, stop: Any) -> str | None:
+    """Return what is sought with several targets, as the start document has it; None for one.
+
+    Parameters
+    ----------
+    goal : "each" target's spot, by default, or the places that no other one beats, "pareto"
+    target, agent, stop : the options of these names, as the run has them
+
+    Raises
+    ------
+    ValueError
+        For another goal, and one that goes with none of these options.
+    """
+    if goal not in (None, "each", "pareto"):
+        raise ValueError(f"goal must be 'each' or 'pareto', got {goal!r}; choose one of these")
+    if not isinstance(target, list):
+        if goal is not None:
+            raise ValueError(
+                f"goal must come with several targets, got {goal!r} with {target!r}; give target a "
+                "list, or leave goal out"
+            )
+        return None
+    if goal == "pareto" and (len(target) > 3 or agent != "bayesian" or stop is not None):
+        raise ValueError(
+            "goal='pareto' must have two or three targets, agent='bayesian' and no rule stop, got "
+            f"{len(target)}, {agent!r} and {stop!r}; leave out what is too much"
+        )
+    return str(goal or "each")
 
 
 def stop_option(stop: str | None) -> str | None:

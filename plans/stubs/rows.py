@@ -84,8 +84,14 @@ class Row:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return json.dumps([number if math.isfinite(number) else None for number in value.tolist()])
+        return json.dumps(_without_nan(value.tolist()))
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_nan(number) for number in value]
+    return value if math.isfinite(value) else None
 
 
 def _kind(value: Any) -> dict[str, Any]:

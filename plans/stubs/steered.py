@@ -21,24 +21,27 @@ from bl_steer.protocols import Agent, ForeseesOutcomes
 from bl_steer.runs import Run
 from bl_steer.steering import (
     Decision,
+    JointSteering,
     Steering,
     StopRule,
-    build_steering,
+    build_loop,
     catch_up,
     check_budget,
 )
 from bl_steer.store import check_md
 from plans.stubs.axes import Axes, check_axes, grid_of
 from plans.stubs.exposures import Exposures, check_exposure, exposure_option, set_exposure
-from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, with_reason
+from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, OF_TARGETS, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
+    goal_option,
     is_whole_number,
     mask_option,
     options_of,
     rules_of,
     stop_option,
+    target_option,
 )
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
@@ -59,11 +62,12 @@ def steered(
     axes: Axes,
     *,
     defaults: Mapping[str, Any],
-    conclude: Callable[[Steering, PointReader], T],
+    conclude: Callable[[Steering | JointSteering, PointReader], T],
     leave_at: Callable[[T], Sequence[float] | None] | None = None,
     per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
-    target: str | None = None,
+    target: str | Sequence[str] | None = None,
+    goal: str | None = None,
     budget: int | None = None,
     seed: int | None = None,
     grid: Space | Mapping[str, Any] | None = None,
@@ -99,7 +103,8 @@ def steered(
         resumes,
         plan,
         defaults,
-        target=target,
+        target=target_option(target),
+        goal=goal,
         budget=budget,
         seed=seed,
         grid=grid,
@@ -114,6 +119,7 @@ def steered(
         seen=earlier.uids,
     )
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
+    goal = goal_option(options["goal"], target, agent, options["stop"])
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
     check_budget(budget)
@@ -128,13 +134,15 @@ def steered(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
             'try agent="bayesian"'
         )
+    if isinstance(target, list):
+        _check_several(agent, options["exposure"], options["seen"])
     if options["stop"] is not None:
         StopRule.parse(options["stop"]).check(grid)
     reader = PointReader(
         detectors,
         axes,
         monitor=monitor,
-        target=target,
+        target=target if target is None or isinstance(target, str) else target[0],
         per_point=per_point,
         also_read=also_read,
         min_monitor=options["min_monitor"],
@@ -143,7 +151,7 @@ def steered(
         resumes=resumes,
         timeout_s=timeout_s,
     )
-    if target is not None:
+    if isinstance(target, str):
         parse_target(target)
     check_exposure(exposure_s, reader.detector)
     check_axes(reader.axes, grid)
@@ -157,7 +165,8 @@ def steered(
     yield from reader.inspect(grid, is_default=options["grid"] is None)
     yield from earlier.check(reader)
     settings = {
-        "target": reader.target,
+        "target": target if isinstance(target, list) else reader.target,
+        **({} if goal is None else {"goal": goal}),
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
         "agent_options": dict(options["agent_options"] or {}),
         "seed": int(seed),
@@ -171,6 +180,7 @@ def steered(
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
     own_agent = None if isinstance(agent, str) else agent
     without = (
+        *(() if isinstance(target, list) else OF_TARGETS),
         *(() if options["stop"] else OF_STOP),
         *(() if exposures else OF_EXPOSURE),
     )
@@ -178,9 +188,12 @@ def steered(
 
     def finish() -> MsgGenerator[None]:
         results.append((yield from think(executor, lambda: conclude(steering, reader))))
-        row = Row("result", axes=grid.names, without=without)
-        row.value = results[-1]
-        yield from record([row], "result")
+        row = Row("result", axes=grid.names, without=(*without, "others", "front"))
+        for row.value in (results[-1], *getattr(results[-1], "others", ())):
+            yield from record([row], "result")
+        row = Row("front", axes=grid.names)
+        for row.value in getattr(results[-1], "front", ()):
+            yield from record([row], "front")
 
     def whole() -> MsgGenerator[None]:
         document, places, known = yield from earlier.told(
@@ -204,8 +217,8 @@ def steered(
 
     try:
         # Off the loop: the first agent of a process loads its libraries, which takes seconds.
-        steering: Steering = yield from think(
-            executor, lambda: build_steering(settings, reader.axes_of_pattern(), agent=own_agent)
+        steering: Steering | JointSteering = yield from think(
+            executor, lambda: build_loop(settings, reader.axes_of_pattern(), agent=own_agent)
         )
         yield from reader.prepared(whole)
     finally:
@@ -217,8 +230,22 @@ def steered(
     return results[-1]
 
 
+def _check_several(agent: Any, exposure: Any, seen: Any) -> None:
+    """Refuse what several targets cannot have."""
+    given = {
+        "agent": None if isinstance(agent, str) else agent,
+        "exposure": exposure and "adaptive",
+        "seen": seen,
+    }
+    if problems := [f"{name}={value!r}" for name, value in given.items() if value]:
+        raise ValueError(
+            "several targets must have agents by their name, one exposure time and no earlier "
+            f"runs, got {', '.join(problems)}; leave it out, or search for one after another"
+        )
+
+
 def _steer(
-    steering: Steering,
+    steering: Steering | JointSteering,
     reader: PointReader,
     executor: Executor,
     row: Row,
@@ -227,6 +254,7 @@ def _steer(
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
 
+    agents = [steering.agent] if isinstance(steering, Steering) else steering.agents
     foreseen: Future[None] | None = None
 
     def observe() -> None:
@@ -235,6 +263,11 @@ def _steer(
         result = reader.take()
         if result is not None:
             steering.observe(result)
+
+    def foresee() -> None:
+        for agent in agents:
+            if isinstance(agent, ForeseesOutcomes):
+                agent.foresee()
 
     def thought() -> Decision | None:
         observe()
@@ -264,8 +297,7 @@ def _steer(
         yield from record_mask()
         if exposures is not None:
             yield from exposures.expose(decision.exposure_s)
-        if isinstance(steering.agent, ForeseesOutcomes):  # in the thread of the next thought
-            foreseen = executor.submit(steering.agent.foresee)
+        foreseen = executor.submit(foresee)  # in the thread of the next thought
         yield from reader.measure([getattr(decision, name) for name in names], number)
     yield from think(executor, observe)  # of the last point
     yield from record_mask()

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bl_steer import session
+from bl_steer.cli.found import print_told
 from bl_steer.cli.options import Parser, data_option, json_option, prefix_option, print_row
 from bl_steer.runs import RecordsAlone, Run, open_run, open_to_resume
 from bl_steer.steering import in_flight
@@ -72,9 +73,13 @@ def _instrument(run: Run, arguments: argparse.Namespace) -> session.Instrument:
 
 
 def _report(broken: Run, run: Run, unfinished: dict[str, Any] | None) -> dict[str, Any]:
-    result = {k: v for k, v in (run.result or {}).items() if k != "outcomes"}
+    spots = [{k: v for k, v in spot.items() if k != "outcomes"} for spot in run.spots]
+    result = next(iter(spots), {})
     print_row("run", f"{run.uid[:8]} (bl-steer show {run.uid[:8]})")
     print_row("points", f"{run.n_points}, {run.n_points - broken.n_complete} of them now")
+    if len(spots) > 1:
+        print_told("spots", spots)
+        result = {"spots": spots, "stop_reason": result["stop_reason"]}
     for key in ("best_x", "best_y", "best_z", "best_value", "stop_reason"):
         if key in result:
             print_row(key, result[key])

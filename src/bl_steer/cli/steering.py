@@ -9,6 +9,7 @@ from statistics import median
 from typing import Any
 
 from bl_steer import trials
+from bl_steer.cli.found import print_found, print_front, print_outlook, print_run
 from bl_steer.cli.options import (
     PRESETS,
     Parser,
@@ -141,9 +142,16 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
 def _steering_options(parser: Parser, budget: int | None = BUDGET) -> None:
     parser.add_argument(
         "--target",
+        action="append",
         metavar="T",
         help="what to maximise: total, map, roi:…, ref:… or nmf:…; by default the Ge-rich phase, "
-        "or a map's total",
+        "or a map's total; given several times, all are sought in one search",
+    )
+    parser.add_argument(
+        "--goal",
+        choices=("each", "pareto"),
+        help="with several targets: each target's spot (the default), or the places that no other "
+        "one beats in all of them",
     )
     parser.add_argument(
         "--budget", type=int, default=budget, help=f"number of measurements, {BUDGET} by default"
@@ -160,9 +168,9 @@ def _demo(arguments: argparse.Namespace) -> Any:
         data_dir=arguments.data,
         figure=arguments.figure,
     )
-    _print_found(report)
+    print_found(report)
     print_row("figure", report["figure"])
-    _print_run(report)
+    print_run(report)
     return report
 
 
@@ -170,7 +178,8 @@ def _find(arguments: argparse.Namespace) -> Any:
     options = {
         "seed": arguments.seed,
         "budget": _budget(arguments) if arguments.budget is None else arguments.budget,
-        "target": arguments.target,
+        "target": _target(arguments),
+        "goal": arguments.goal,
         "agent": arguments.agent,
         "stop": arguments.stop,
         "data_dir": arguments.data,
@@ -189,10 +198,15 @@ def _find(arguments: argparse.Namespace) -> Any:
             "without; add --epics"
         )
     report = trials.find(arguments.sample or DEFAULT_SAMPLE, **options)
-    _print_found(report)
-    _print_outlook(report)
-    _print_run(report)
+    print_found(report)
+    print_outlook(report)
+    print_run(report)
     return report
+
+
+def _target(arguments: argparse.Namespace) -> str | list[str] | None:
+    targets: list[str] = arguments.target or []
+    return targets if len(targets) > 1 else next(iter(targets), None)
 
 
 def _budget(arguments: argparse.Namespace) -> int:
@@ -208,50 +222,21 @@ def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> An
             "stands in the beam there"
         )
     report = trials.find_on_epics(prefix=arguments.prefix, axes=arguments.axes, **options)
+    for spot in report.get("targets", ()):
+        print(
+            f"{spot['target']}: brightest at ({spot['best_x_um']:g}, {spot['best_y_um']:g}) µm, "
+            f"{spot['best_value']:.4g} ± {spot['best_sd']:.2g} counts"
+        )
+    print_front(report)
     print(
         f"brightest     at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
         f"{report['best_value']:.4g} ± {report['best_sd']:.2g} counts\n"
         f"measurements  {report['n_measured']}, {report['n_invalid']} of them invalid\n"
         f"duration      {report['duration_s'] / 60:.1f} min"
     )
-    _print_outlook(report)
-    _print_run(report)
+    print_outlook(report)
+    print_run(report)
     return report
-
-
-def _print_outlook(report: dict[str, Any]) -> None:
-    if "p_better" in report:
-        ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
-        print(
-            f"a better spot  with a probability of {100 * report['p_better']:.1f} % ({ended}); "
-            f"hills narrower than {report['hidden_width_um']:.3g} µm could hide"
-        )
-
-
-def _print_run(report: dict[str, Any]) -> None:
-    uid = report["run_uid"][:8]
-    print_row("run", f"{uid} (bl-steer show {uid})")
-
-
-def _print_found(report: dict[str, Any]) -> None:
-    first = report["n_to_found"]
-    print(
-        f"film          {report['preset']}, seed {report['seed']}, {report['grid_points']} points\n"
-        f"point A       reported at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
-        f"truly at ({report['true_x_um']:g}, {report['true_y_um']:g}) µm: "
-        f"{'found' if report['found'] else 'not found'}\n"
-        f"measurements  {report['n_measured']}"
-        f"{f', A reached at number {first}' if first else ', A never reached'}\n"
-        f"beam time     {report['beam_time_s'] / 60:.1f} min{_until_found(report)}, "
-        f"the whole grid {report['grid_time_s'] / 60:.1f} min: "
-        f"{report['speedup']:.0f} times as fast\n"
-        f"thinking      {1000 * report['decision_cpu_s_median']:.1f} ms of CPU a decision (median)"
-    )
-
-
-def _until_found(report: dict[str, Any]) -> str:
-    seconds = report["time_to_found_s"]
-    return "" if seconds is None else f" (A reached after {seconds:.0f} s)"
 
 
 def _replay(arguments: argparse.Namespace) -> Any:
@@ -259,7 +244,8 @@ def _replay(arguments: argparse.Namespace) -> Any:
         arguments.file,
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
-        target=arguments.target,
+        target=_target(arguments),
+        goal=arguments.goal,
         budget=arguments.budget,
         clip=arguments.clip_percentile,
         stride=arguments.stride,
@@ -316,7 +302,7 @@ def _paper(arguments: argparse.Namespace) -> Any:
         seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
     )
     print(f"figure_1: {report['figure_1']['figure']}")
-    _print_found(report["figure_1"])
+    print_found(report["figure_1"])
     scores = ", ".join(
         f"{family} {miou:.3f} (95 %: {low:.3f} … {high:.3f})"
         for family, (miou, low, high) in report["figure_2"]["miou"].items()

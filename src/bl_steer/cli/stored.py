@@ -14,6 +14,7 @@ import numpy as np
 
 from bl_steer import plotting
 from bl_steer.agents import AGENT_NAMES
+from bl_steer.cli.found import print_told
 from bl_steer.cli.options import (
     Failed,
     Parser,
@@ -160,7 +161,7 @@ def _show(arguments: argparse.Namespace) -> Any:
                 report["decisions_verified"] = run.n_complete  # up to the gap in the record
     steering = report.pop("steering")
     for key, value in {**report, **steering}.items():
-        print(f"{key:22}{durations_of(run) if key == 'durations' else value}")
+        print_told(key, durations_of(run) if key == "durations" else value)
     return {**report, "steering": steering}
 
 
@@ -193,7 +194,8 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         figure = figure or Path(f"{run.uid[:8]}.png")
         plotting.check_figure(figure)
         plotting.draw_run(run).savefig(figure, dpi=150)
-    result = {key: v for key, v in (run.result or {}).items() if key != "outcomes"}
+    spots = [{k: v for k, v in spot.items() if k != "outcomes"} for spot in run.spots]
+    result = spots[0] if len(spots) == 1 else {"spots": spots} if spots else {}
     return {
         "uid": run.uid,
         "plan": run.start.get("plan_name"),

@@ -1,7 +1,7 @@
 from .factory import make_feature as make_feature
 from .late import LateFeature as LateFeature
 from .nmf import NMFFeature as NMFFeature
-from .nmf import propose as propose
+from .online_nmf import propose as propose
 from .reference import ReferenceFeature as ReferenceFeature
 from .reference import freeze as freeze
 from .reference import matched_filter as matched_filter
@@ -9,7 +9,9 @@ from .reference import reference_pattern as reference_pattern
 from .roi import MapFeature as MapFeature
 from .roi import RoiFeature as RoiFeature
 from .roi import TotalFeature as TotalFeature
+from .several import make_features as make_features
 from .target import DEFAULT_TARGET as DEFAULT_TARGET
 from .target import Target as Target
+from .target import check_targets as check_targets
 from .target import parse_reference as parse_reference
 from .target import parse_target as parse_target

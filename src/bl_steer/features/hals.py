@@ -75,7 +75,8 @@ def weighted_factors(
     ----------
     patterns : shape (n_points, n_pixels), not negative; NaN where nothing was measured
     n_components : K
-    reference : shape (n_pixels,), drawn to a component of its own by one more row
+    reference : shape (n_pixels,), drawn to a component of its own by one more row; or several,
+        (n_references, n_pixels)
     count : value of a single count, of all pixels or each, where these differ
     prior : counts added to the sum of each pixel for its weight
     seed : of the start
@@ -90,10 +91,12 @@ def weighted_factors(
     data = weighted
     if reference is not None:
         # One more pattern: it draws a component to itself without fixing it.
-        row = reference / columns
         norm = float(np.sqrt(np.nansum(weighted**2)))
-        row = np.sqrt(REFERENCE_WEIGHT) * norm * row / max(float(np.linalg.norm(row)), 1e-300)
-        data = np.vstack([weighted, row])
+        drawing = [
+            np.sqrt(REFERENCE_WEIGHT) * norm * row / max(float(np.linalg.norm(row)), 1e-300)
+            for row in np.atleast_2d(reference) / columns
+        ]
+        data = np.vstack([weighted, *drawing])
     fitted, components = factorise_nonnegative(data, n_components, seed=seed)
     filled = np.where(np.isfinite(weighted), weighted, (fitted @ components)[: len(weighted)])
     coefficients = nonnegative_coefficients(filled, components) * rows[:, None]

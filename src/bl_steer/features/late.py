@@ -29,12 +29,19 @@ class LateFeature:
     target : the written form
     axes : called for the coordinates of the pixels once there is a pattern
     masks : as `make_feature` takes it
+    build : makes the feature, where that is one of several; by default `make_feature` does
     """
 
-    def __init__(self, target: str, axes: Callable[[], FrameAxes], *, masks: Masks = True) -> None:
+    def __init__(
+        self,
+        target: str,
+        axes: Callable[[], FrameAxes],
+        *,
+        masks: Masks = True,
+        build: Callable[[], Feature] | None = None,
+    ) -> None:
         self.target = str(parse_target(target))
-        self._masks = masks
-        self._axes = axes
+        self._build = build or (lambda: make_feature(self.target, axes(), masks=masks))
         self._feature: Feature | None = None
 
     @property
@@ -52,7 +59,7 @@ class LateFeature:
             When the target does not fit the frame.
         """
         if self._feature is None:
-            self._feature = make_feature(self.target, self._axes(), masks=self._masks)
+            self._feature = self._build()
             if isinstance(self._feature, RoiFeature) and self._feature.remark:
                 logger.warning("%s", self._feature.remark)
         return self._feature

@@ -18,6 +18,7 @@ left out. `bl_steer.features.reference` draws the references, `make_feature` bui
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -31,6 +32,7 @@ __all__ = [
     "Peak",
     "Reference",
     "Target",
+    "check_targets",
     "parse_reference",
     "parse_target",
 ]
@@ -207,6 +209,26 @@ def parse_target(text: str) -> Target:
             reference=parse_reference(reference.strip().removeprefix("ref:")),
         )
     raise ValueError(f"target must be {TARGET_FORMS}, got {text!r}; e.g. {DEFAULT_TARGET}")
+
+
+def check_targets(targets: Sequence[str]) -> None:
+    """Refuse several targets that are not those of one pattern, or not different.
+
+    Raises
+    ------
+    ValueError
+        In one line, with the texts and what to write in their place.
+    """
+    parsed = [parse_target(target) for target in targets]
+    if len(set(parsed)) < len(parsed):
+        raise ValueError(
+            f"several targets must differ, got {', '.join(targets)}; give each of them once"
+        )
+    if any(target.kind in ("map", "field") for target in parsed):
+        raise ValueError(
+            "several targets must be made of one detector's frames (total, roi, ref, nmf), got "
+            f"{', '.join(targets)}; search for numbers one after another"
+        )
 
 
 def parse_reference(text: str) -> Reference:

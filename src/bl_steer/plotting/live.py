@@ -80,6 +80,7 @@ class Progress(_Watcher):
         self._bar.total = doc.get("num_points")
         self._bar.done = int(doc.get("steering", {}).get("resumed_points", 0))
         self._seconds: list[float] = []
+        self._spots: list[str] = []
 
     def event(self, stream: str, data: Document) -> None:
         """Count a measured point; show the best so far."""
@@ -94,14 +95,17 @@ class Progress(_Watcher):
             self._bar.note(f"slice {data['slice']}: {data['step']}".replace("_", " "))
         elif stream == "result":
             sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
-            self._bar.note(
-                f"reported: {data['best_value']:.4g}{sd} at {_written(_at(data, 'best_'))}"
-            )
+            spot = f"{data['best_value']:.4g}{sd} at {_written(_at(data, 'best_'))}"
+            if "target" in data:  # a row for each of several
+                self._spots.append(f"{data['target']} {spot}")
+                spot = "; ".join(self._spots)
+            self._bar.note(f"reported: {spot}")
         elif stream == "decisions" and data["point"] > 0:
             self._seconds.append(np.nansum([data["previous_move_s"], data["previous_expose_s"]]))
             left = ((self._bar.total or 0) - self._bar.done) * float(np.mean(self._seconds))
+            of = f" of {data['target']}" if "target" in data else ""
             self._bar.note(
-                f"best {data['best_so_far']:.4g} at {_written(_at(data, 'best_'))}"
+                f"best{of} {data['best_so_far']:.4g} at {_written(_at(data, 'best_'))}"
                 f" · {_duration(left)} of beam left"
             )
 
@@ -146,6 +150,7 @@ class LiveMap(_Watcher):
         self._beam = Points.from_start(doc, suspicious=False)
         self._exposures: list[Exposure] = []
         self._seen: Document | None = None
+        self._results: dict[str, Document] = {}
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
@@ -166,6 +171,8 @@ class LiveMap(_Watcher):
         self._exposures = []
         if stream == "decisions":
             self._positions[int(data["point"])] = _at(data)
+        else:
+            self._results = {**self._results, data.get("target", ""): data}
         self._offer(
             {
                 **data,
@@ -198,33 +205,39 @@ class LiveMap(_Watcher):
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
         space = Space.from_dict(self._settings["grid"])
-        known = read_outcomes(data["outcomes"])
-        done = [n for n in data["positions"] if n < len(known) and np.isfinite(known[n])]
-        outcomes = known[done]
-        measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
-        noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
-        if data["seen"] is not None:
-            known_before = seen_outcomes(data["seen"])
-            measured = np.concatenate([known_before[0], measured])
-            outcomes = np.concatenate([known_before[1], outcomes])
-            noise_ratios = np.concatenate([known_before[2], noise_ratios])
-        figure = Figure(figsize=(5.5, 4.6), layout="constrained")
-        values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
-        over = "best_value" in data
-        along = ", largest along z" if len(space.names) == 3 else ""
-        plot_map(
-            space,
-            values,
-            ax=figure.subplots(),
-            sd=sd,
-            measured=measured,
-            outcomes=outcomes,
-            best=_at(data, "best_") if len(outcomes) else None,
-            coming=None if over else _at(data),
-            title=f"{self._settings['target']}: {len(done)} points{along}",
-            unit=unit_of(self._start),
-            label=label_of(self._start),
-        )
+        targets = self._settings["target"]
+        targets = [targets] if isinstance(targets, str) else list(targets)
+        figure = Figure(figsize=(5.5 * len(targets), 4.6), layout="constrained")
+        panels = figure.subplots(1, len(targets), squeeze=False)[0]
+        for number, (target, ax) in enumerate(zip(targets, panels, strict=True)):
+            row = self._results.get(target if len(targets) > 1 else "", data)
+            known = np.atleast_2d(read_outcomes(row["outcomes"]))
+            known = known[number if len(known) > 1 else 0]
+            done = [n for n in data["positions"] if n < len(known) and np.isfinite(known[n])]
+            outcomes = known[done]
+            measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
+            noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
+            if data["seen"] is not None:
+                known_before = seen_outcomes(data["seen"])
+                measured = np.concatenate([known_before[0], measured])
+                outcomes = np.concatenate([known_before[1], outcomes])
+                noise_ratios = np.concatenate([known_before[2], noise_ratios])
+            values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
+            is_own = bool(len(outcomes)) and row.get("target", target) == target
+            along = ", largest along z" if len(space.names) == 3 else ""
+            plot_map(
+                space,
+                values,
+                ax=ax,
+                sd=sd,
+                measured=measured,
+                outcomes=outcomes,
+                best=_at(row, "best_") if is_own else None,
+                coming=None if "best_value" in row else _at(row),
+                title=f"{target}: {len(done)} points{along}",
+                unit=unit_of(self._start),
+                label=label_of(self._start),
+            )
         return figure
 
     def _save(self, figure: Figure) -> None:

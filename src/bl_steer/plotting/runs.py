@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import combinations, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,17 @@ from numpy.typing import NDArray
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.features import make_feature
-from bl_steer.plotting.maps import INTENSITY, plot_figure_1, plot_map, plot_prediction
+from bl_steer.plotting.fronts import plot_front
+from bl_steer.plotting.maps import (
+    INTENSITY,
+    plot_figure_1,
+    plot_map,
+    plot_prediction,
+    plot_progress,
+)
 from bl_steer.protocols import Array
 from bl_steer.runs import Run, read_outcomes
-from bl_steer.steering import predicted_map
+from bl_steer.steering import front_of, predicted_map
 from bl_steer.steering.decision import brightest
 
 __all__ = [
@@ -30,18 +38,26 @@ __all__ = [
 ]
 
 
-def measured_outcomes(run: Run) -> tuple[Array, Array]:
-    """Return the valid points of a steered run, (n, d), and their latest outcomes, (n,), counts."""
+def measured_outcomes(run: Run, number: int = 0) -> tuple[Array, Array]:
+    """Return the valid points of a steered run, (n, d), and their latest outcomes, (n,), counts.
+
+    Parameters
+    ----------
+    number : of the target, in a run with several
+    """
     names = [name for name in AXIS_NAMES if name in run.decisions]
     positions = np.column_stack([run.decisions[name] for name in names])
-    outcomes = _latest_outcomes(run)
+    outcomes = _latest_outcomes(run, number)
     valid = np.isfinite(outcomes)
     return positions[valid], outcomes[valid]
 
 
-def _latest_outcomes(run: Run) -> Array:
-    latest = run.result if run.result is not None else {"outcomes": run.decisions["outcomes"][-1]}
-    return np.asarray(latest["outcomes"])[_points(run)]
+def _latest_outcomes(run: Run, number: int = 0) -> Array:
+    if number < len(run.spots):
+        known = np.asarray(run.spots[number]["outcomes"], dtype=float)
+    else:
+        known = np.atleast_2d(run.decisions["outcomes"][-1])[number]
+    return np.asarray(known[_points(run)])
 
 
 def _points(run: Run) -> NDArray[np.int_]:
@@ -142,6 +158,8 @@ def draw_run(run: Run) -> Figure:
             unit=unit_of(run.start),
         )
         return figure
+    if not isinstance(run.steering["target"], str):
+        return _draw_targets(run, space)
     measured, outcomes = measured_outcomes(run)
     noise_ratios = _noise_ratios(run)
     mean, sd = predicted_map(run.steering, *_all_known(run, measured, outcomes, noise_ratios))
@@ -159,14 +177,50 @@ def draw_run(run: Run) -> Figure:
     )
 
 
+def _draw_targets(run: Run, space: Space) -> Figure:
+    """Draw a search for several targets: for each a row of prediction, uncertainty and progress.
+
+    Where the places were sought that no other one beats, these are drawn in a row below.
+    """
+    targets, noise_ratios, front = run.steering["target"], _noise_ratios(run), front_of(run)
+    unit, label = unit_of(run.start), label_of(run.start)
+    pairs = [] if front is None else list(combinations(range(len(targets)), 2))
+    n_columns = max(2 + (len(space.names) > 1), len(pairs))
+    size = (5.0 * n_columns, 4.6 * (len(targets) + bool(pairs)))
+    figure = Figure(figsize=size, layout="constrained")
+    rows = figure.subplots(len(targets) + bool(pairs), n_columns, squeeze=False)
+    known = np.stack([measured_outcomes(run, number)[1] for number in range(len(targets))], axis=1)
+    for number, (target, panels) in enumerate(zip(targets, rows, strict=False)):
+        measured, outcomes = measured_outcomes(run, number)
+        mean, sd = predicted_map(run.steering, measured, outcomes, noise_ratios)
+        best = _reported(run, measured, outcomes, noise_ratios, number)
+        drawn: dict[str, Any] = {"measured": measured, "unit": unit, "label": label}
+        title = f"{target}\npredicted from {len(measured)} points"
+        plot_map(
+            space, mean, ax=panels[0], sd=sd, outcomes=outcomes, best=best, title=title, **drawn
+        )
+        if front is not None and len(space.names) == 2:
+            panels[0].plot(*front.positions.T, "s", mfc="none", mec="red", ms=6)
+        if n_columns > 2:
+            plot_map(space, sd, ax=panels[1], title="uncertainty (one sd)", **drawn)
+        so_far = np.fmax.accumulate(outcomes)
+        plot_progress(so_far, n_start=_n_start(run), ax=panels[-1], label=label)
+    for panel, pair in zip_longest(rows[-1] if pairs else (), pairs):
+        if front is None or pair is None:
+            panel.set_axis_off()
+        else:
+            plot_front(front, known, ax=panel, pair=pair)
+    return figure
+
+
 def _reported(
-    run: Run, measured: Array, outcomes: Array, noise_ratios: Array
+    run: Run, measured: Array, outcomes: Array, noise_ratios: Array, number: int = 0
 ) -> list[float] | None:
-    result = run.result
     if not len(outcomes):  # of a run that ended before its only point was judged
         return None
-    if result is not None:
-        return [float(result[f"best_{n}"]) for n in AXIS_NAMES if f"best_{n}" in result]
+    if number < len(run.spots):
+        spot = run.spots[number]
+        return [float(spot[f"best_{n}"]) for n in AXIS_NAMES if f"best_{n}" in spot]
     best, _ = brightest(outcomes, noise_ratios)
     return [float(value) for value in measured[best]]
 

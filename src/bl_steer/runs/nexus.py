@@ -265,7 +265,9 @@ def _name(group: Any, key: str) -> str:
 def _title(run: Run) -> str:
     sample = run.start.get("sample")
     sample = sample.get("name") if isinstance(sample, Mapping) else sample
-    words = [run.start.get("plan_name"), run.steering.get("target"), sample]
+    targets = run.steering.get("target")
+    targets = [targets] if isinstance(targets, str) else targets or ()
+    words = [run.start.get("plan_name"), *targets, sample]
     return ", ".join(str(word) for word in words if word) or run.uid
 
 

@@ -27,9 +27,9 @@ from bl_steer.runs.tables import (
     as_numbers,
     parts_from_documents,
     parts_from_tiled,
+    result_rows,
     status_of,
     with_outcomes,
-    without_stamps,
 )
 from bl_steer.store import StoreError, read_record
 
@@ -229,15 +229,17 @@ class Run:
     @property
     def decisions(self) -> Table:
         """Why each point was measured: a column (n_decisions,) for each field."""
-        return with_outcomes(without_stamps(self.streams.get("decisions", {})))
+        return with_outcomes(self.streams.get("decisions", {}))
 
     @property
     def result(self) -> dict[str, Any] | None:
         """What the run found: best spot, value, reason to stop, …; None where it says nothing."""
-        table = with_outcomes(without_stamps(self.streams.get("result", {})))
-        if not table:
-            return None
-        return {k: c[-1] if c.ndim > 1 else c[-1].tolist() for k, c in table.items()}
+        return next(iter(self.spots), None)
+
+    @property
+    def spots(self) -> list[dict[str, Any]]:
+        """What the run found for each of its targets; of one target that is `result` alone."""
+        return result_rows(self.streams.get("result", {}))
 
     @property
     def axes(self) -> FrameAxes:

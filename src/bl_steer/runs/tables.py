@@ -25,9 +25,9 @@ __all__ = [
     "parts_from_documents",
     "parts_from_tiled",
     "read_outcomes",
+    "result_rows",
     "status_of",
     "with_outcomes",
-    "without_stamps",
 ]
 
 Table = dict[str, NDArray[Any]]
@@ -101,18 +101,32 @@ def read_outcomes(text: str) -> Array:
     >>> read_outcomes("[1.5, null]")
     array([1.5, nan])
     """
-    return np.array([np.nan if number is None else number for number in json.loads(text)])
+    return np.array(json.loads(text), dtype=float)
 
 
 def with_outcomes(table: Table) -> Table:
-    """Return a table whose outcomes, JSON text, are an array (n, budget) padded with NaN."""
+    """Return a table without time stamps, its outcomes, JSON text, as an array (n, budget).
+
+    They are padded with NaN; in the decisions of a run with several targets they are (n, n_targets,
+    budget).
+    """
+    table = {key: column for key, column in table.items() if not key.startswith("ts_")}
     if "outcomes" not in table:
         return table
     rows = [read_outcomes(text) for text in table["outcomes"]]
-    outcomes = np.full((len(rows), max(map(len, rows))), np.nan)  # a run may get a larger budget
+    budget = max(row.shape[-1] for row in rows)  # a run may get a larger one
+    outcomes = np.full((len(rows), *rows[0].shape[:-1], budget), np.nan)
     for row, known in zip(outcomes, rows, strict=True):
-        row[: len(known)] = known
+        row[..., : known.shape[-1]] = known
     return {**table, "outcomes": outcomes}
+
+
+def result_rows(table: Table) -> list[dict[str, Any]]:
+    """Return the rows of the stream ``result``: one for each of several targets, or the one."""
+    table = with_outcomes(table)
+    rows = [dict(zip(table, row, strict=True)) for row in zip(*table.values(), strict=True)]
+    kept = rows if "target" in table else rows[-1:]
+    return [{k: v if np.ndim(v) else v.tolist() for k, v in row.items()} for row in kept]
 
 
 def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
@@ -142,11 +156,6 @@ def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
     events = FrameSource(None, name, shape=column.shape[1:], array=column)
     rows = [(events, row) for row in range(len(column))]
     return Frames(rows, shape=events.frames_shape, dtype=events.dtype_of(column.dtype))
-
-
-def without_stamps(table: Table) -> Table:
-    """Return a table without the columns of time stamps."""
-    return {key: column for key, column in table.items() if not key.startswith("ts_")}
 
 
 class _Gatherer:

@@ -1,3 +1,4 @@
+from .building import build_loop as build_loop
 from .building import build_steering as build_steering
 from .confirming import ExposureError as ExposureError
 from .dead_detector import MAX_RETAKES as MAX_RETAKES
@@ -7,6 +8,13 @@ from .decision import Best as Best
 from .decision import Decision as Decision
 from .decision import check_budget as check_budget
 from .decision import same_decision as same_decision
+from .fronts import Front as Front
+from .fronts import FrontSpot as FrontSpot
+from .fronts import front_of as front_of
+from .hypervolume import dominated_volume as dominated_volume
+from .hypervolume import expected_hypervolume_improvement as expected_hypervolume_improvement
+from .hypervolume import non_dominated as non_dominated
+from .joint import JointSteering as JointSteering
 from .loop import Steering as Steering
 from .masks import Mask as Mask
 from .remarks import remark_on as remark_on

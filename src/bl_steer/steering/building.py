@@ -12,10 +12,11 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.features.memory import Masks
 from bl_steer.protocols import Agent, Feature
 from bl_steer.steering.confirming import kept_looks
+from bl_steer.steering.joint import JointSteering
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.stopping import StopRule
 
-__all__ = ["agent_of", "build_steering"]
+__all__ = ["agent_of", "build_loop", "build_steering"]
 
 logger = logging.getLogger(__name__)
 
@@ -44,19 +45,47 @@ def build_steering(
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
-    seed = int(settings["seed"])
-    space = Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
-    if agent is None:
-        agent = agent_of(settings, space)
+    space = _space(settings)
     target = str(settings["target"])
-    masks: Masks = bool(settings.get("masks", False))
-    if masks and not settings.get("careful", False):
-        masks = "first"
     feature: Feature = (
-        features.LateFeature(target, axes, masks=masks)
+        features.LateFeature(target, axes, masks=_masks(settings))
         if callable(axes)
-        else features.make_feature(target, axes, masks=masks)
+        else features.make_feature(target, axes, masks=_masks(settings))
     )
+    return _loop(settings, space, agent_of(settings, space) if agent is None else agent, feature)
+
+
+def build_loop(
+    settings: Mapping[str, Any],
+    axes: FrameAxes | Callable[[], FrameAxes],
+    *,
+    agent: Agent | None = None,
+) -> Steering | JointSteering:
+    """Build the loop of a run, whose ``target`` is a text, or a list of several.
+
+    Parameters
+    ----------
+    settings : as for `build_steering`, and with several targets ``goal``, see `JointSteering`
+    axes, agent : likewise; an agent of a user's own has one target
+    """
+    if isinstance(settings["target"], str):
+        return build_steering(settings, axes, agent=agent)
+    targets, space = [str(target) for target in settings["target"]], _space(settings)
+    made = features.make_features(targets, axes, masks=_masks(settings))
+    loops = [_loop(settings, space, agent_of(settings, space), feature) for feature in made]
+    return JointSteering(loops, targets, space=space, goal=settings.get("goal", "each"))
+
+
+def _space(settings: Mapping[str, Any]) -> Space:
+    return Space.from_dict(settings["grid"], scaled=bool(settings.get("scales", False)))
+
+
+def _masks(settings: Mapping[str, Any]) -> Masks:
+    masks: Masks = bool(settings.get("masks", False))
+    return "first" if masks and not settings.get("careful", False) else masks
+
+
+def _loop(settings: Mapping[str, Any], space: Space, agent: Agent, feature: Feature) -> Steering:
     if isinstance(feature, features.RoiFeature) and feature.remark:
         logger.warning("%s", feature.remark)
     n_kept = None
@@ -66,7 +95,7 @@ def build_steering(
         agent,
         feature,
         budget=int(settings["budget"]),
-        seed=seed,
+        seed=int(settings["seed"]),
         space=space,
         noise_per_point=bool(settings.get("noise_per_point", False)),
         gives_up=bool(settings.get("gives_up", False)),

@@ -74,13 +74,16 @@ class Decision:
     think_cpu_s: float
     seed: int
     outcomes: Array
-    """Outcome of every earlier point under `basis_version`, padded with NaN to the budget."""
+    """Outcome of every earlier point under `basis_version`, padded with NaN to the budget; with
+    several targets one row for each, (n_targets, budget)."""
     p_hidden: float = math.nan
     """That a hill as wide as the run's rule `stop` says is hidden; NaN without a rule."""
     p_better: float = math.nan
     """That there is a better spot, by that rule."""
     exposure_s: float = math.nan
     """Of all frames of the point, where the agent says how long to look."""
+    target: str = ""
+    """Of several targets the one that the point was decided for; empty for one target alone."""
 
     def position(self, names: Sequence[str]) -> dict[str, float]:
         """Return where to measure, by the names of the axes."""
@@ -151,14 +154,14 @@ def brightest(outcomes: Array, noise_ratios: Array) -> tuple[int, float]:
 
 def same_decision(first: Decision, second: Decision) -> bool:
     """Return whether two decisions are equal bit for bit, times left out (NaN equals NaN)."""
-    return all(
-        np.array_equal(
-            getattr(first, field.name),
-            getattr(second, field.name),
-            equal_nan=field.name != "reason",
-        )
+    pairs = [
+        (getattr(first, field.name), getattr(second, field.name))
         for field in fields(Decision)
         if field.name not in NOT_REPRODUCED
+    ]
+    return all(
+        np.array_equal(a, b, equal_nan=not (isinstance(a, str) or isinstance(b, str)))
+        for a, b in pairs
     )
 
 

@@ -98,6 +98,11 @@ class Steering:
         """Points that came back, also invalid ones."""
         return self._n_observed
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a decided point is to be measured, for the first time or again."""
+        return self._pending is not None
+
     def observe(self, measured: PointResult | Array | None) -> None:
         """Take what the point decided last gave.
 
@@ -257,10 +262,10 @@ class Steering:
                 confirmation.reason = "exhausted"
         return confirmation.next(self._n_observed)
 
-    def repeat(self, position: Mapping[str, float]) -> None:
-        """Take a point of an earlier run as decided, whatever its agent decides now."""
+    def repeat(self, position: Mapping[str, float], why: Explanation | None = None) -> None:
+        """Take a point as decided, as one of an earlier run, whatever the agent decides now."""
         if self._pending is None:
-            self._explanation = Explanation(reason="agent")
+            self._explanation = why or Explanation(reason="agent")
         elif all(self._pending[name] == value for name, value in position.items()):
             return  # a retake, or decided alike
         else:
@@ -274,8 +279,7 @@ class Steering:
         searching = self._confirmation is None or self._confirmation.reason is None
         excluding = lookout.place_to_exclude() if searching else None
         if excluding is not None:
-            self.repeat(lookout.space.point(excluding[0]))
-            self._explanation = excluding[1]
+            self.repeat(lookout.space.point(excluding[0]), excluding[1])
 
     def new_mask(self) -> Mask | None:
         """Return what of the patterns does not count, if that has changed since the last call."""

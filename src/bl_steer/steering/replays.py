@@ -18,7 +18,7 @@ from bl_steer.agents.ledger import MIN_OUTCOMES
 from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array, PredictsMap
 from bl_steer.runs import PointResult, Run, gridded_of, has_gap
-from bl_steer.steering.building import agent_of, build_steering
+from bl_steer.steering.building import agent_of, build_loop
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, difference_of
 from bl_steer.steering.masks import recorded_masks
@@ -53,7 +53,7 @@ def replay(
         patterns alone, shape (n_pixels,) each, None for invalid ones
     seen : positions, shape (n, n_axes), and results of the earlier runs that it was told of
     """
-    steering = build_steering(settings, axes)
+    steering = build_loop(settings, axes)
     if seen is not None:
         steering.see(*seen)
     for result in results:
@@ -128,7 +128,7 @@ def differences(
     if has_gap(run.streams):
         results = results[: run.n_complete]
     names = Space.from_dict(run.steering["grid"]).names
-    steering = build_steering(run.steering, run.axes if reduction is None else reduction.axes)
+    steering = build_loop(run.steering, run.axes if reduction is None else reduction.axes)
     if run.steering.get("seen"):
         earlier = points_of_runs(runs_seen_by(run) if seen is None else seen, run.start, reduction)
         steering.see(earlier.positions, earlier.scaled(run.steering["seen_scales"]))

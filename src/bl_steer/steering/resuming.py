@@ -21,6 +21,7 @@ from bl_steer.protocols import Array
 from bl_steer.runs import PointResult, Run, has_gap, sound_rows
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, same_decision
+from bl_steer.steering.joint import JointSteering
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.replays import recorded_decision, times_of
 from bl_steer.store import is_being_written
@@ -147,7 +148,7 @@ def _digests(settings: Mapping[str, Any]) -> list[str]:
     return [record["digest"][:8] for record in records if record is not None]
 
 
-def catch_up(steering: Steering, run: Run, results: Sequence[PointResult]) -> None:
+def catch_up(steering: Steering | JointSteering, run: Run, results: Sequence[PointResult]) -> None:
     """Bring a loop to where a run ended: decide again, compare, and take what was measured.
 
     An agent of a user's own is fed with the outcomes instead: its decisions are not made again.
@@ -289,8 +290,8 @@ def _budget(run: Run, given: Any) -> tuple[Any, list[str]]:
 
 def _with_budget(decision: Decision, budget: int) -> Decision:
     """Return a decision with its outcomes padded to a budget, which may be larger than its own."""
-    outcomes = np.full(budget, np.nan)
-    outcomes[: len(decision.outcomes)] = decision.outcomes[:budget]
+    outcomes = np.full((*decision.outcomes.shape[:-1], budget), np.nan)
+    outcomes[..., : decision.outcomes.shape[-1]] = decision.outcomes[..., :budget]
     return replace(decision, outcomes=outcomes)
 
 

@@ -18,7 +18,8 @@ from bl_steer import plotting
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.runs import durations_of, open_run
 from bl_steer.session import epics, open_session
-from bl_steer.trials.trial import Trial, agent_of, check_trial, replay_trials, steer
+from bl_steer.steering import FrontSpot
+from bl_steer.trials.trial import Trial, agent_of, check_trial, replay_trials, steer, truth_of
 from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
 
 __all__ = ["demo", "find", "find_on_epics", "paper_figure_1", "replay"]
@@ -29,7 +30,8 @@ def find(
     *,
     seed: int,
     budget: int,
-    target: str | None,
+    target: str | list[str] | None,
+    goal: str | None = None,
     agent: str,
     data_dir: Path,
     exposure_s: float,
@@ -42,12 +44,13 @@ def find(
     film = SigeFilm(sample, seed=seed)
     target = target or DEFAULT_TARGET
     check_trial(film, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
-    truth = true_map(film, target, exposure_s=exposure_s)
+    truth = truth_of(film, target, exposure_s=exposure_s)
     with open_session(film, data_dir=data_dir, exposure_s=exposure_s) as session:
         trial = steer(
             session,
             truth,
             target=target,
+            goal=goal,
             budget=budget,
             seed=seed,
             agent=agent,
@@ -57,7 +60,7 @@ def find(
             exposure=exposure,
             seen=seen,
         )
-    return find_report(sample, seed, len(truth), trial)
+    return find_report(sample, seed, len(film.grid[0]), trial)
 
 
 def find_on_epics(
@@ -66,7 +69,8 @@ def find_on_epics(
     axes: Path | None,
     seed: int,
     budget: int,
-    target: str | None,
+    target: str | list[str] | None,
+    goal: str | None = None,
     agent: str,
     data_dir: Path,
     exposure_s: float,
@@ -85,6 +89,7 @@ def find_on_epics(
         uid, hotspot = session.run(
             session.find_hotspot(
                 target=target or DEFAULT_TARGET,
+                goal=goal,
                 budget=budget,
                 seed=seed,
                 agent=name,
@@ -108,6 +113,24 @@ def find_on_epics(
         "confirmed": hotspot.confirmed,
         "stop_reason": hotspot.stop_reason,
         **_of_stop(hotspot),
+        **(
+            {
+                "targets": [
+                    {
+                        "target": spot.target,
+                        "best_x_um": spot.best_x,
+                        "best_y_um": spot.best_y,
+                        "best_value": spot.best_value,
+                        "best_sd": spot.best_sd,
+                        **_of_stop(spot),
+                    }
+                    for spot in (hotspot, *hotspot.others)
+                ],
+                **_of_front(hotspot.front),
+            }
+            if hotspot.others
+            else {}
+        ),
         "duration_s": time.monotonic() - began,
         "durations": durations.to_dict(),
         "run_uid": uid,
@@ -120,26 +143,74 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "preset": preset,
         "seed": seed,
         "grid_points": grid_points,
-        "n_measured": trial.score.n_measured,
-        "n_distinct": trial.score.n_distinct,
-        "n_to_found": trial.score.n_to_found,
-        "n_to_95": trial.score.n_to_95,
-        "n_to_best_cell": trial.score.n_to_best_cell,
-        "found": trial.score.found,
+        **_scores(trial),
         "best_x_um": trial.best_x,
         "best_y_um": trial.best_y,
         "true_x_um": trial.score.true_x,
         "true_y_um": trial.score.true_y,
         "confirmed": trial.confirmed,
-        "time_to_found_s": trial.time_to_found_s,
+        "time_to_found_s": _last([t.time_to_found_s for t in (trial, *trial.others)]),
         "beam_time_s": trial.beam_time_s,
         "grid_time_s": trial.grid_time_s,
         "speedup": trial.grid_time_s / max(trial.beam_time_s, 1.0),  # nothing may be left to do
         "decision_cpu_s_median": trial.decision_cpu_s_median,
         "stop_reason": trial.stop_reason,
         **_of_stop(trial),
+        **_of_targets(trial),
         "run_uid": trial.run_uid,
     }
+
+
+def _scores(trial: Trial) -> dict[str, Any]:
+    """Return the scores of a trial; with several targets, when the last of them was found."""
+    scores = [t.score for t in (trial, *trial.others)]
+    return {
+        "n_measured": trial.score.n_measured,
+        "n_distinct": trial.score.n_distinct,
+        "n_to_found": _last([s.n_to_found for s in scores]),
+        "n_to_95": _last([s.n_to_95 for s in scores]),
+        "n_to_best_cell": _last([s.n_to_best_cell for s in scores]),
+        "found": all(s.found for s in scores),
+    }
+
+
+def _last(when: Sequence[Any]) -> Any:
+    """Return when the last of several was found; None if one never was."""
+    return None if None in when else max(when)
+
+
+def _of_targets(trial: Trial) -> dict[str, Any]:
+    """Return what was found of each of several targets; nothing for one."""
+    if not trial.others:
+        return {}
+    return {
+        "targets": [
+            {
+                "target": t.target,
+                "best_x_um": t.best_x,
+                "best_y_um": t.best_y,
+                "best_value": t.best_value,
+                "best_sd": t.best_sd,
+                "true_x_um": t.score.true_x,
+                "true_y_um": t.score.true_y,
+                "n_to_found": t.score.n_to_found,
+                "found": t.score.found,
+                "time_to_found_s": t.time_to_found_s,
+                **_of_stop(t),
+            }
+            for t in (trial, *trial.others)
+        ],
+        **_of_front(trial.front),
+    }
+
+
+def _of_front(front: Sequence[FrontSpot]) -> dict[str, Any]:
+    """Return the places that no other one beats; nothing where these were not sought."""
+    rows = [
+        {"x_um": s.x, "y_um": s.y, "values": s.values.tolist(), "sds": s.sds.tolist()}
+        for s in front
+    ]
+    return {"front": rows} if rows else {}
 
 
 def _of_stop(outcome: Any) -> dict[str, Any]:
@@ -201,7 +272,8 @@ def replay(
     *,
     agents: list[str],
     seeds: range,
-    target: str | None,
+    target: str | list[str] | None,
+    goal: str | None = None,
     budget: int,
     clip: float | None,
     stride: int,
@@ -243,6 +315,7 @@ def replay(
         agents=agents,
         seeds=seeds,
         target=target,
+        goal=goal,
         budget=budget,
         exposure_s=exposure_s,
     ):
@@ -250,15 +323,11 @@ def replay(
             {
                 "agent": agent,
                 "seed": seed,
-                "n_measured": trial.score.n_measured,
-                "n_to_found": trial.score.n_to_found,
-                "n_to_95": trial.score.n_to_95,
-                "n_to_best_cell": trial.score.n_to_best_cell,
-                "n_distinct": trial.score.n_distinct,
-                "found": trial.score.found,
+                **_scores(trial),
                 "path": trial.score.path,
                 "beam_time_s": trial.beam_time_s,
                 "decision_cpu_s_median": trial.decision_cpu_s_median,
+                **_of_targets(trial),
             }
         )
         on_trial(records[-1], first=len(records) == 1)

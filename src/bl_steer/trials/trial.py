@@ -15,15 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.agents import Space
-from bl_steer.features import make_feature, parse_target
+from bl_steer.features import check_targets, make_feature, parse_target
 from bl_steer.protocols import Array
 from bl_steer.session import Session, film
-from bl_steer.steering import Score, score
+from bl_steer.steering import FrontSpot, Score, score
 from bl_steer.store import Store
 from bl_steer.trials.agents import AGENTS
+from plans import Hotspot
 from simulators.film import Sample, SimulatedBeamline, true_map
 
-__all__ = ["Trial", "agent_of", "check_trial", "replay_trials", "sample_space", "steer"]
+__all__ = ["Trial", "agent_of", "check_trial", "replay_trials", "sample_space", "steer", "truth_of"]
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,13 @@ class Trial:
     grid_time_s: float
     """Simulated time of a snake over the whole grid, same clock and exposure."""
     decision_cpu_s_median: float
+    target: str
+    best_value: float
+    best_sd: float
+    others: tuple[Trial, ...] = ()
+    """The same run, scored for each further target."""
+    front: tuple[FrontSpot, ...] = ()
+    """As `plans.Hotspot` has it."""
 
 
 def sample_space(sample: Sample) -> Space:
@@ -59,7 +67,9 @@ def sample_space(sample: Sample) -> Space:
     return Space.grid(x[:n_x], y[::n_x])
 
 
-def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposure_s: float) -> None:
+def check_trial(
+    sample: Sample, *, target: str | list[str], budget: int, agent: str, exposure_s: float
+) -> None:
     """Refuse what cannot work on this sample, before anything is measured or written.
 
     Raises
@@ -70,15 +80,19 @@ def check_trial(sample: Sample, *, target: str, budget: int, agent: str, exposur
     agent_of(agent)
     if not 0.0 < exposure_s < np.inf:
         raise ValueError(f"exposure must be positive and finite, got {exposure_s:g} s; try 10 s")
-    make_feature(target, sample.axes)
+    targets = [target] if isinstance(target, str) else target
+    if len(targets) > 1:
+        check_targets(targets)
+    for text in targets:
+        make_feature(text, sample.axes)
     n_points = len(sample.grid[0])
     if not 1 <= budget <= n_points:
         raise ValueError(
             f"budget must lie in 1 … {n_points} (the number of points), got {budget}; "
             "choose a number in between"
         )
-    n_components = parse_target(target).n_components
-    if n_components is not None and n_components > budget:
+    n_components = max(parse_target(text).n_components or 0 for text in targets)
+    if n_components > budget:
         raise ValueError(
             f"an NMF with {n_components} components needs at least as many patterns, got a budget "
             f"of {budget}; raise the budget or lower the components"
@@ -92,11 +106,21 @@ def agent_of(agent: str) -> tuple[str, Mapping[str, Any]]:
     return AGENTS[agent]
 
 
+def truth_of(
+    sample: Sample, target: str | list[str], *, exposure_s: float = 10.0
+) -> Array | list[Array]:
+    """Return the true map of a target on the sample's points, (n,); of several a list of them."""
+    if isinstance(target, str):
+        return true_map(sample, target, exposure_s=exposure_s)
+    return [true_map(sample, text, exposure_s=exposure_s) for text in target]
+
+
 def steer(
     session: Session,
-    truth: Array,
+    truth: Array | list[Array],
     *,
-    target: str,
+    target: str | list[str],
+    goal: str | None = None,
     budget: int,
     seed: int,
     agent: str = "bayesian",
@@ -111,9 +135,9 @@ def steer(
     Parameters
     ----------
     session : on the simulated beamline
-    truth : shape (n,), the true map on the sample's points
+    truth : shape (n,), the true map on the sample's points; a list of them for several targets
     agent : a name in `bl_steer.trials.AGENTS`
-    stop, exposure : as for `plans.find_hotspot`
+    goal, stop, exposure : as for `plans.find_hotspot`
     seen : earlier runs of the session's store, by uid or scan id
     mask : shape of a frame, True where a pixel is not to be used
 
@@ -136,6 +160,7 @@ def steer(
         uid, hotspot = session.run(
             session.find_hotspot(
                 target=target,
+                goal=goal,
                 budget=budget,
                 seed=seed,
                 grid=space,
@@ -150,28 +175,40 @@ def steer(
         )
     finally:
         session.RE.unsubscribe(token)
-    best = np.array([hotspot.best_x, hotspot.best_y])
     measured = np.array([(d["x"], d["y"]) for d in decisions]).reshape(-1, 2)
-    result = score(measured, best, space.points, truth, reach=space.steps)
-    if seen:  # A may have been measured before
-        told = score(best[None], best, space.points, truth, reach=space.steps)
-        result = replace(result, found=told.found)
-    first = result.n_to_found
-    return Trial(
-        run_uid=uid,
-        best_x=hotspot.best_x,
-        best_y=hotspot.best_y,
-        stop_reason=hotspot.stop_reason,
-        hidden_width=hotspot.hidden_width,
-        p_hidden=hotspot.p_hidden,
-        p_better=hotspot.p_better,
-        score=result,
-        beam_time_s=beamline.clock.elapsed_s - started,
-        time_to_found_s=None if first is None else ended[first - 1],
-        confirmed=hotspot.confirmed,
-        grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),
-        decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions] or [0.0])),
-    )
+    beam_time_s = beamline.clock.elapsed_s - started
+
+    def scored(spot: Hotspot, target: str, truth: Array) -> Trial:
+        best = np.array([spot.best_x, spot.best_y])
+        result = score(measured, best, space.points, truth, reach=space.steps)
+        if seen:  # A may have been measured before
+            told = score(best[None], best, space.points, truth, reach=space.steps)
+            result = replace(result, found=told.found)
+        first = result.n_to_found
+        return Trial(
+            run_uid=uid,
+            best_x=spot.best_x,
+            best_y=spot.best_y,
+            stop_reason=spot.stop_reason,
+            hidden_width=spot.hidden_width,
+            p_hidden=spot.p_hidden,
+            p_better=spot.p_better,
+            score=result,
+            beam_time_s=beam_time_s,
+            time_to_found_s=None if first is None else ended[first - 1],
+            confirmed=spot.confirmed,
+            grid_time_s=beamline.duration_s(space.snake(), exposure_s=exposure_s),
+            decision_cpu_s_median=float(np.median([d["think_cpu_s"] for d in decisions] or [0.0])),
+            target=target,
+            best_value=spot.best_value,
+            best_sd=spot.best_sd,
+        )
+
+    spots = (hotspot, *hotspot.others)
+    targets = [target] if isinstance(target, str) else target
+    truths = truth if isinstance(truth, list) else [truth]
+    first, *others = map(scored, spots, targets, truths)
+    return replace(first, others=tuple(others), front=hotspot.front)
 
 
 def replay_trials(
@@ -179,7 +216,8 @@ def replay_trials(
     *,
     agents: Iterable[str],
     seeds: Iterable[int],
-    target: str,
+    target: str | list[str],
+    goal: str | None = None,
     budget: int,
     exposure_s: float = 10.0,
 ) -> Iterator[tuple[str, int, Trial]]:
@@ -196,19 +234,20 @@ def replay_trials(
         check_trial(
             sample_of(seeds[0]), target=target, budget=budget, agent=agent, exposure_s=exposure_s
         )
-    truths: dict[int, Array] = {}
+    truths: dict[int, Array | list[Array]] = {}
     with tempfile.TemporaryDirectory(prefix="bl_steer_") as folder, Store.open(folder) as store:
         for agent in agents:
             for seed in seeds:
                 sample = sample_of(seed)
                 if seed not in truths:
-                    truths[seed] = true_map(sample, target, exposure_s=exposure_s)
+                    truths[seed] = truth_of(sample, target, exposure_s=exposure_s)
                 instrument = film(sample, exposure_s=exposure_s)
                 with Session(store, instrument, progress=False) as session:
                     trial = steer(
                         session,
                         truths[seed],
                         target=target,
+                        goal=goal,
                         budget=budget,
                         seed=seed,
                         agent=agent,

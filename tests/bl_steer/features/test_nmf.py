@@ -136,7 +136,7 @@ def test_component_is_named_by_the_reference_and_not_by_its_index() -> None:
     feature = NMFFeature(4, GE_RICH, FRAME).partial_fit(patterns)
     before = feature.transform(patterns)
     for order in ([3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 0, 1]):
-        feature.components_ = feature.components_[order]
+        feature.basis.components_ = feature.components_[order]
         np.testing.assert_allclose(feature.transform(patterns), before, rtol=1e-8, atol=1e-8)
 
 

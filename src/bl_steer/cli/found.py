@@ -1,0 +1,99 @@
+"""What the commands that steer print of what they found."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bl_steer.cli.options import print_columns, print_row
+
+__all__ = ["print_found", "print_front", "print_outlook", "print_run", "print_told"]
+
+PLACE = ("x_um", "y_um")
+
+
+def print_found(report: dict[str, Any]) -> None:
+    """Print how a search on a film of known truth did."""
+    if "targets" in report:
+        _print_targets(report)
+        return
+    first = report["n_to_found"]
+    print(
+        f"film          {report['preset']}, seed {report['seed']}, {report['grid_points']} points\n"
+        f"point A       reported at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
+        f"truly at ({report['true_x_um']:g}, {report['true_y_um']:g}) µm: "
+        f"{'found' if report['found'] else 'not found'}\n"
+        f"measurements  {report['n_measured']}"
+        f"{f', A reached at number {first}' if first else ', A never reached'}\n"
+        f"beam time     {report['beam_time_s'] / 60:.1f} min{_until_found(report)}, "
+        f"the whole grid {report['grid_time_s'] / 60:.1f} min: "
+        f"{report['speedup']:.0f} times as fast\n"
+        f"thinking      {1000 * report['decision_cpu_s_median']:.1f} ms of CPU a decision (median)"
+    )
+
+
+def _print_targets(report: dict[str, Any]) -> None:
+    print(
+        f"film          {report['preset']}, seed {report['seed']}, {report['grid_points']} points"
+    )
+    for number, spot in enumerate(report["targets"], 1):
+        first = spot["n_to_found"]
+        print(
+            f"target {number}      {spot['target']}: reported at ({spot['best_x_um']:g}, "
+            f"{spot['best_y_um']:g}) µm with {spot['best_value']:.4g} ± {spot['best_sd']:.2g} "
+            f"counts, truly at ({spot['true_x_um']:g}, {spot['true_y_um']:g}) µm: "
+            f"{'found' if spot['found'] else 'not found'}"
+            f"{f', reached at number {first}' if first else ', never reached'}"
+        )
+    print_front(report)
+    print(
+        f"measurements  {report['n_measured']}\n"
+        f"beam time     {report['beam_time_s'] / 60:.1f} min{_until_found(report)}, "
+        f"the whole grid {report['grid_time_s'] / 60:.1f} min: "
+        f"{report['speedup']:.0f} times as fast\n"
+        f"thinking      {1000 * report['decision_cpu_s_median']:.1f} ms of CPU a decision (median)"
+    )
+
+
+def print_front(report: dict[str, Any]) -> None:
+    """Print the places that no other one beats, where these were sought."""
+    if "front" not in report:
+        return
+    print("no other place beats these (counts by the model of each target)")
+    columns: dict[str, list[Any]] = {key: [row[key] for row in report["front"]] for key in PLACE}
+    for number in range(len(report["targets"])):
+        columns[f"target {number + 1}"] = [
+            f"{row['values'][number]:.4g} ± {row['sds'][number]:.2g}" for row in report["front"]
+        ]
+    print_columns(columns)
+
+
+def _until_found(report: dict[str, Any]) -> str:
+    seconds = report["time_to_found_s"]
+    return "" if seconds is None else f" (A reached after {seconds:.0f} s)"
+
+
+def print_outlook(report: dict[str, Any]) -> None:
+    """Print what a rule `stop` says in the end."""
+    if "p_better" in report:
+        ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
+        print(
+            f"a better spot  with a probability of {100 * report['p_better']:.1f} % ({ended}); "
+            f"hills narrower than {report['hidden_width_um']:.3g} µm could hide"
+        )
+
+
+def print_run(report: dict[str, Any]) -> None:
+    """Print how to look at the run."""
+    uid = report["run_uid"][:8]
+    print_row("run", f"{uid} (bl-steer show {uid})")
+
+
+def print_told(key: str, value: Any) -> None:
+    """Print what a run tells under a key: a line, or a table of its spots."""
+    if key != "spots":
+        print(f"{key:22}{value}")
+        return
+    print(key)
+    names = [n for n in value[0] if n in ("target", "best_x", "best_y", "best_z")]
+    names += ["best_value", "best_sd", *(n for n in ("p_better", "hidden_width") if n in value[0])]
+    print_columns({name: [spot[name] for spot in value] for name in names})
