@@ -1,7 +1,7 @@
 """Measurements until both of two phases are found: in one search, beside one search for each.
 
     python benchmarks/bench_targets.py [--seeds 100:130] [--preset multi-domain] [--budget 150]
-        [--target A --target B] [--goal each]
+        [--target A --target B]
 
 The loop of `bl_steer.steering` without Bluesky: decisions and outcomes as in a run.
 """
@@ -83,7 +83,6 @@ def main() -> None:
     parser.add_argument("--preset", default="multi-domain")
     parser.add_argument("--budget", type=int, default=150)
     parser.add_argument("--target", action="append")
-    parser.add_argument("--goal", nargs="+", default=["each"])
     arguments = parser.parse_args()
     targets = arguments.target or [GE_RICH, RIGHT_TILTED]
     never = 2 * arguments.budget
@@ -93,15 +92,14 @@ def main() -> None:
             film = SigeFilm(arguments.preset, seed=seed)
             alone = [search(film, seed, [t], arguments.budget)[0][0] or never for t in targets]
             row = [*alone, sum(alone)]
-            for goal in arguments.goal:
-                found, cpu = search(film, seed, targets, arguments.budget, goal=goal)
-                row += [max(n or never for n in found)]
-                cpus.append(np.median(cpu[10:]))
+            found, cpu = search(film, seed, targets, arguments.budget)
+            row.append(max(n or never for n in found))
+            cpus.append(np.median(cpu[10:]))
             rows.append(row)
             print(seed, *row, flush=True)
     table = np.array(rows, dtype=float)
     for name, column in zip(
-        [*(f"{t} alone" for t in targets), "one after another", *arguments.goal],
+        [*(f"{t} alone" for t in targets), "one after another", "in turn"],
         table.T,
         strict=True,
     ):

@@ -39,7 +39,7 @@ def find_hotspot(
     per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
     target: str | Sequence[str] | None = None,
-    goal: str | None = None,
+    pareto: bool | None = None,
     budget: int | None = None,
     seed: int | None = None,
     grid: Space | Mapping[str, Any] | None = None,
@@ -75,8 +75,8 @@ def find_hotspot(
         ``ref:…``, ``nmf:K@REF``; by default the Ge-rich phase on frames with q axes, the total on
         other frames, and the number that the first detector hints at. A list of several is sought
         in one search, in which each point counts for all
-    goal : with several targets: "each", as by default, decides for them in turn; "pareto" seeks
-        the places that no other one beats in all of them
+    pareto : seek the places that no other one beats in all of two or three targets; by default
+        each target's spot, for which they decide in turn
     budget : number of measurements, repeats of dead frames included; 48 by default, 200 with a
         rule `stop`, 120 with adaptive exposure, of which up to 20 confirm what was found; 10,000 at
         most
@@ -117,7 +117,7 @@ def find_hotspot(
     Returns
     -------
     hotspot : the reported spot with its uncertainty; of several targets that of the first, with
-        the spots of the others as its ``others``, and the ``front`` of the goal "pareto"
+        the spots of the others as its ``others``, and with `pareto` the ``front``
 
     Raises
     ------
@@ -147,7 +147,7 @@ def find_hotspot(
             per_point=per_point,
             monitor=monitor,
             target=target,
-            goal=goal,
+            pareto=pareto,
             budget=budget,
             seed=seed,
             grid=grid,

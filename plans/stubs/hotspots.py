@@ -64,7 +64,7 @@ class Hotspot:
     others: tuple[Hotspot, ...] = field(default=(), repr=False)
     """The spots of the other targets, a row of their own each in the stream."""
     front: tuple[FrontSpot, ...] = field(default=(), repr=False)
-    """With the goal "pareto" the places that no other one beats, rows of the stream ``front``."""
+    """Of a search by `pareto` the places that no other one beats, rows of the stream ``front``."""
 
 
 def hotspot_of(steering: Steering | JointSteering, reader: PointReader) -> Hotspot:
@@ -79,7 +79,7 @@ def hotspot_of(steering: Steering | JointSteering, reader: PointReader) -> Hotsp
         replace(_spot(loop, reader, steering.stop_reason()), target=target)
         for loop, target in zip(steering.loops, steering.targets, strict=True)
     ]
-    front = steering.front().rows(steering.space.names) if steering.goal == "pareto" else ()
+    front = steering.front().rows(steering.space.names) if steering.pareto else ()
     return replace(first, others=tuple(others), front=tuple(front))
 
 

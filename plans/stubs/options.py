@@ -17,11 +17,11 @@ from bl_steer.steering import StopRule, carried_options
 __all__ = [
     "DECIDED",
     "checked_timeout",
-    "goal_option",
     "is_whole_number",
     "least_counts",
     "mask_option",
     "options_of",
+    "pareto_option",
     "rules_of",
     "stop_option",
     "target_option",
@@ -82,34 +82,34 @@ def target_option(target: Any) -> Any:
     return list(target)
 
 
-def goal_option(goal: Any, target: Any, agent: Any, stop: Any) -> str | None:
-    """Return what is sought with several targets, as the start document has it; None for one.
+def pareto_option(pareto: Any, target: Any, agent: Any, stop: Any) -> bool | None:
+    """Return whether the places are sought that no other one beats; None for one target.
 
     Parameters
     ----------
-    goal : "each" target's spot, by default, or the places that no other one beats, "pareto"
+    pareto : the option, None where it is left out
     target, agent, stop : the options of these names, as the run has them
 
     Raises
     ------
     ValueError
-        For another goal, and one that goes with none of these options.
+        For what is no truth value, and for options that it does not go with.
     """
-    if goal not in (None, "each", "pareto"):
-        raise ValueError(f"goal must be 'each' or 'pareto', got {goal!r}; choose one of these")
+    if pareto not in (None, False, True):
+        raise ValueError(f"pareto must be True or False, got {pareto!r}; try pareto=True")
     if not isinstance(target, list):
-        if goal is not None:
+        if pareto:
             raise ValueError(
-                f"goal must come with several targets, got {goal!r} with {target!r}; give target a "
-                "list, or leave goal out"
+                f"pareto must come with several targets, got {target!r}; give target a list, or "
+                "leave pareto out"
             )
         return None
-    if goal == "pareto" and (len(target) > 3 or agent != "bayesian" or stop is not None):
+    if pareto and (len(target) > 3 or agent != "bayesian" or stop is not None):
         raise ValueError(
-            "goal='pareto' must have two or three targets, agent='bayesian' and no rule stop, got "
+            "pareto must have two or three targets, agent='bayesian' and no rule stop, got "
             f"{len(target)}, {agent!r} and {stop!r}; leave out what is too much"
         )
-    return str(goal or "each")
+    return bool(pareto)
 
 
 def stop_option(stop: str | None) -> str | None:

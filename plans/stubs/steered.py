@@ -35,10 +35,10 @@ from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, OF_TARGETS, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
-    goal_option,
     is_whole_number,
     mask_option,
     options_of,
+    pareto_option,
     rules_of,
     stop_option,
     target_option,
@@ -67,7 +67,7 @@ def steered(
     per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
     target: str | Sequence[str] | None = None,
-    goal: str | None = None,
+    pareto: bool | None = None,
     budget: int | None = None,
     seed: int | None = None,
     grid: Space | Mapping[str, Any] | None = None,
@@ -104,7 +104,7 @@ def steered(
         plan,
         defaults,
         target=target_option(target),
-        goal=goal,
+        pareto=pareto,
         budget=budget,
         seed=seed,
         grid=grid,
@@ -119,7 +119,7 @@ def steered(
         seen=earlier.uids,
     )
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
-    goal = goal_option(options["goal"], target, agent, options["stop"])
+    pareto = pareto_option(options["pareto"], target, agent, options["stop"])
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
     check_budget(budget)
@@ -166,7 +166,7 @@ def steered(
     yield from earlier.check(reader)
     settings = {
         "target": target if isinstance(target, list) else reader.target,
-        **({} if goal is None else {"goal": goal}),
+        **({} if pareto is None else {"pareto": pareto}),
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
         "agent_options": dict(options["agent_options"] or {}),
         "seed": int(seed),

@@ -18,7 +18,7 @@ from simulators.film.beamline import SimulatedBeamline
 from simulators.film.truth import true_map
 
 RICH, TILTED = "ref:x=0.45,R=0.9,tilt=0", "ref:x=0.2,R=0.9,tilt=0.3"
-PARETO: dict[str, Any] = {"target": [RICH, TILTED], "goal": "pareto", "budget": 24, "seed": 1}
+PARETO: dict[str, Any] = {"target": [RICH, TILTED], "pareto": True, "budget": 24, "seed": 1}
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +81,13 @@ def test_it_verifies_goes_on_and_is_drawn(session: Session, searched: tuple[Run,
     uid, _ = session.run(session.find_hotspot(resumes=run, budget=26))
     whole = open_run(session.store, uid)
     assert differences(whole).decisions == []
-    assert whole.steering["goal"] == "pareto"
+    assert whole.steering["pareto"]
 
 
 def test_a_search_in_turn_has_no_front(session: Session) -> None:
-    uid, hotspot = session.run(session.find_hotspot(**{**PARETO, "goal": None, "budget": 3}))
+    uid, hotspot = session.run(session.find_hotspot(**{**PARETO, "pareto": None, "budget": 3}))
     run = open_run(session.store, uid)
-    assert (front_of(run), hotspot.front, run.steering["goal"]) == (None, (), "each")
+    assert (front_of(run), hotspot.front, run.steering["pareto"]) == (None, (), False)
 
 
 def test_a_sample_that_is_measured_everywhere_ends_the_search(
@@ -107,8 +107,8 @@ def test_a_sample_that_is_measured_everywhere_ends_the_search(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"goal": "all"}, "goal must be 'each' or 'pareto'"),
-        ({"target": "total"}, "goal must come with several targets"),
+        ({"pareto": "front"}, "pareto must be True or False"),
+        ({"target": "total"}, "pareto must come with several targets"),
         ({"agent": "random"}, "agent='bayesian' and no rule stop"),
         ({"stop": "W=20"}, "agent='bayesian' and no rule stop"),
         ({"target": [RICH, TILTED, "total", "roi:0,1,0,1"]}, "two or three targets"),

@@ -148,10 +148,11 @@ def _steering_options(parser: Parser, budget: int | None = BUDGET) -> None:
         "or a map's total; given several times, all are sought in one search",
     )
     parser.add_argument(
-        "--goal",
-        choices=("each", "pareto"),
-        help="with several targets: each target's spot (the default), or the places that no other "
-        "one beats in all of them",
+        "--pareto",
+        action="store_true",
+        default=None,
+        help="seek the places that no other one beats in two or three targets, in place of each "
+        "target's spot",
     )
     parser.add_argument(
         "--budget", type=int, default=budget, help=f"number of measurements, {BUDGET} by default"
@@ -179,7 +180,7 @@ def _find(arguments: argparse.Namespace) -> Any:
         "seed": arguments.seed,
         "budget": _budget(arguments) if arguments.budget is None else arguments.budget,
         "target": _target(arguments),
-        "goal": arguments.goal,
+        "pareto": arguments.pareto,
         "agent": arguments.agent,
         "stop": arguments.stop,
         "data_dir": arguments.data,
@@ -245,7 +246,7 @@ def _replay(arguments: argparse.Namespace) -> Any:
         agents=arguments.agent,
         seeds=_seeds(arguments.seeds),
         target=_target(arguments),
-        goal=arguments.goal,
+        pareto=arguments.pareto,
         budget=arguments.budget,
         clip=arguments.clip_percentile,
         stride=arguments.stride,

@@ -65,7 +65,7 @@ def build_loop(
 
     Parameters
     ----------
-    settings : as for `build_steering`, and with several targets ``goal``, see `JointSteering`
+    settings : as for `build_steering`, and with several targets ``pareto``, see `JointSteering`
     axes, agent : likewise; an agent of a user's own has one target
     """
     if isinstance(settings["target"], str):
@@ -73,7 +73,7 @@ def build_loop(
     targets, space = [str(target) for target in settings["target"]], _space(settings)
     made = features.make_features(targets, axes, masks=_masks(settings))
     loops = [_loop(settings, space, agent_of(settings, space), feature) for feature in made]
-    return JointSteering(loops, targets, space=space, goal=settings.get("goal", "each"))
+    return JointSteering(loops, targets, space=space, pareto=bool(settings.get("pareto")))
 
 
 def _space(settings: Mapping[str, Any]) -> Space:

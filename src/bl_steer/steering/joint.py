@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 
@@ -27,10 +26,7 @@ from bl_steer.steering.loop import Steering
 from bl_steer.steering.masks import Mask
 from bl_steer.steering.measurements import SeenOutcomes
 
-__all__ = ["Goal", "JointSteering"]
-
-Goal = Literal["each", "pareto"]
-"""What is sought with several targets: the spot of each, or the places that no other one beats."""
+__all__ = ["JointSteering"]
 
 NEGLIGIBLE = 1e-9
 """Expected improvement, as a share of the volume of all ranges, below which nothing is gained."""
@@ -44,7 +40,7 @@ class JointSteering:
     loops : one for each target, alike but for agent and feature
     targets : in their written form
     space : where is measured
-    goal : "each" target's spot, or the places that no other one beats, "pareto"
+    pareto : whether the places are sought that no other one beats, or each target's spot
 
     Notes
     -----
@@ -64,12 +60,12 @@ class JointSteering:
         targets: Sequence[str],
         *,
         space: Space,
-        goal: Goal = "each",
+        pareto: bool = False,
     ) -> None:
         self.loops = list(loops)
         self.targets = list(targets)
         self.space = space
-        self.goal: Goal = goal
+        self.pareto = pareto
         self._turn = -1
         self._position: list[float] = []
         self._positions: list[list[float]] = []
@@ -117,20 +113,20 @@ class JointSteering:
         wall, cpu = time.perf_counter(), time.thread_time()
         if not self.first.is_waiting:
             self._turn = self._next_turn()
-            if self.goal == "pareto":
+            if self.pareto:
                 self._improve_front()
         decision = self.loops[self._turn].decide(move_s=move_s, expose_s=expose_s)
         self.repeat(decision.position(self.space.names))
         return replace(
             decision,
-            target=self.targets[self._turn] if self.goal == "each" else "",
+            target="" if self.pareto else self.targets[self._turn],
             outcomes=self.outcomes(),
             think_s=self._learning_s[0] + time.perf_counter() - wall,
             think_cpu_s=self._learning_s[1] + time.thread_time() - cpu,
         )
 
     def _next_turn(self) -> int:
-        if self.goal == "pareto":
+        if self.pareto:
             return 0
         n = len(self.loops)
         in_order = [(self._turn + i) % n for i in range(1, n + 1)]

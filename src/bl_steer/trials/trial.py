@@ -120,7 +120,7 @@ def steer(
     truth: Array | list[Array],
     *,
     target: str | list[str],
-    goal: str | None = None,
+    pareto: bool | None = None,
     budget: int,
     seed: int,
     agent: str = "bayesian",
@@ -137,7 +137,7 @@ def steer(
     session : on the simulated beamline
     truth : shape (n,), the true map on the sample's points; a list of them for several targets
     agent : a name in `bl_steer.trials.AGENTS`
-    goal, stop, exposure : as for `plans.find_hotspot`
+    pareto, stop, exposure : as for `plans.find_hotspot`
     seen : earlier runs of the session's store, by uid or scan id
     mask : shape of a frame, True where a pixel is not to be used
 
@@ -160,7 +160,7 @@ def steer(
         uid, hotspot = session.run(
             session.find_hotspot(
                 target=target,
-                goal=goal,
+                pareto=pareto,
                 budget=budget,
                 seed=seed,
                 grid=space,
@@ -217,7 +217,7 @@ def replay_trials(
     agents: Iterable[str],
     seeds: Iterable[int],
     target: str | list[str],
-    goal: str | None = None,
+    pareto: bool | None = None,
     budget: int,
     exposure_s: float = 10.0,
 ) -> Iterator[tuple[str, int, Trial]]:
@@ -247,7 +247,7 @@ def replay_trials(
                         session,
                         truths[seed],
                         target=target,
-                        goal=goal,
+                        pareto=pareto,
                         budget=budget,
                         seed=seed,
                         agent=agent,
