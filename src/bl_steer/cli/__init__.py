@@ -43,6 +43,7 @@ COMMANDS = {
         "measure a label volume: volumes, contact areas, triple lines, connectivity, lengths",
     ),
     "superres": ("volumes", "insert planes between the slices of a stack"),
+    "slices": ("slices", "from the slices of a folder to a report of what the volume holds"),
     "slice-and-view": (
         "slices",
         "take slices on the simulated FIB-SEM, and report what the volume holds",

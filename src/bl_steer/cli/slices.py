@@ -1,4 +1,4 @@
-"""Commands from slices to a report: slice-and-view, report."""
+"""Commands from slices to a report: slices, slice-and-view, report."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import math
 import os
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+from bl_steer.analysis import reconstruction
+from bl_steer.analysis.reconstruction.from_files import reconstruct_files
 from bl_steer.analysis.reconstruction.report_tables import aligned
 from bl_steer.cli.options import (
     Parser,
@@ -20,9 +23,10 @@ from bl_steer.cli.options import (
 )
 from bl_steer.cli.params import add_params, read_params
 from bl_steer.processing import find_analysis, make_params
+from bl_steer.progress import Bar
 from bl_steer.session import slice_and_view
 
-__all__ = ["add_report", "add_slice_and_view", "print_tables"]
+__all__ = ["add_report", "add_slice_and_view", "add_slices", "print_tables"]
 
 FAMILIES = ("grains", "network")
 PIXEL_NM = 10.0
@@ -41,6 +45,19 @@ DEFAULTS = {
     "faults": "usual",
 }
 """Of the options that a resumed run takes from its record where they are not given."""
+
+
+def add_slices(parser: Parser, argv: Sequence[str]) -> None:
+    """Add the options of ``slices``."""
+    json_option(parser, _slices)
+    parser.add_argument(
+        "stack",
+        type=Path,
+        metavar="FOLDER",
+        help="of single images, in the order of the numbers in their names; or a stack in one file",
+    )
+    out_option(parser, "report", "folder of the report, its tables, and the volumes as TIFF")
+    add_params(parser, find_analysis("reconstruct").Params)
 
 
 def add_slice_and_view(parser: Parser, argv: Sequence[str]) -> None:
@@ -97,6 +114,20 @@ def print_tables(report: dict[str, Any]) -> None:
         for quantity, method, value, ratio in rows:
             off = "" if ratio is None or method == "truth" else f"{100 * (ratio - 1):+8.1f} %"
             print(f"    {quantity:18}{method:16}{value:>10}{off}")
+
+
+def _slices(arguments: argparse.Namespace) -> Any:
+    with Bar("slices", "‰") as bar:
+
+        def show(done: int, total: int) -> None:
+            bar.note(reconstruction.stage_at(done, total))
+            bar.show(done, total)
+
+        report = reconstruct_files(
+            arguments.stack, params=read_params(arguments), out=arguments.out, progress=show
+        )
+    _print(report)
+    return report
 
 
 def _slice_and_view(arguments: argparse.Namespace) -> Any:

@@ -10,6 +10,6 @@ from .maps.points import map_inputs as map_inputs
 from .maps.points import point_inputs as point_inputs
 from .maps.tables import read_table as read_table
 from .pixel_masks import read_pixel_mask as read_pixel_mask
-from .stacks import StoredStack as StoredStack
+from .planes import StoredStack as StoredStack
 from .stacks import open_stack as open_stack
 from .stacks import open_zarr as open_zarr

@@ -3,7 +3,8 @@
 Every microscope writes it in a way of its own. Values come back under the names that catalogues
 use: ``pixel_size_nm``, ``accelerating_voltage_kV``, ``working_distance_mm``; of pixels that are no
 squares also ``pixel_height_nm``, which `notes_of_pixels` turns into words, and of the planes of a
-stack ``pitch_nm``.
+stack ``pitch_nm``. ``tilt_corrected`` is True where heights are right although the surface was seen
+aslant.
 """
 
 from __future__ import annotations
@@ -104,6 +105,11 @@ def _positive(name: str, value: Any, factor: float) -> dict[str, float]:
     return {name: float(f"{number * factor:.6g}")} if number is not None and number > 0 else {}
 
 
+def _corrected(value: Any) -> dict[str, bool]:
+    """Return that heights are corrected for the tilt, where a header says that this is on."""
+    return {"tilt_corrected": True} if str(value).lower() in ("yes", "on", "true", "1") else {}
+
+
 def _number(value: Any) -> float | None:
     try:
         return float(value)
@@ -130,6 +136,7 @@ def _thermo_fisher(header: Any) -> dict[str, float]:
         _pixel(*(None if edge is None else edge * 1e9 for edge in edges))
         | _positive("accelerating_voltage_kV", entry("HV", "EBeam", "Beam", "IBeam"), 1e-3)
         | _positive("working_distance_mm", entry("WD", "Stage", "EBeam", "Beam"), 1e3)
+        | _corrected(entry("TiltCorrectionIsOn", "EBeam", "Beam", "Scan"))
     )
 
 
@@ -152,6 +159,7 @@ def _zeiss(header: Any) -> dict[str, float]:
             "accelerating_voltage_kV", entry("ap_actualkv", volts) or entry("ap_manualkv", volts), 1
         )
         | _positive("working_distance_mm", entry("ap_wd", _NM), 1e-6)
+        | _corrected(next(iter(header.get("dp_tilt_correction", ())[1:2]), None))
     )
 
 

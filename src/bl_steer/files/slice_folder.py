@@ -8,8 +8,14 @@ from collections.abc import Sequence
 from itertools import pairwise
 from math import gcd
 from pathlib import Path
+from typing import Any
 
-__all__ = ["gap_notes", "natural_key", "order_notes"]
+import numpy as np
+
+from bl_steer.files.errors import listed
+from bl_steer.files.planes import StoredStack
+
+__all__ = ["gap_notes", "natural_key", "one_stack", "order_notes", "slice_numbers"]
 
 LISTED = 5
 """Gaps, and names of another form, that are named."""
@@ -77,6 +83,84 @@ def gap_notes(files: Sequence[Path], where: str) -> list[str]:
     ]
 
 
+def one_stack(
+    files: Sequence[Path], slices: Sequence[StoredStack], where: str, leave_out_short: bool
+) -> StoredStack:
+    """Return slices as a stack, with what all that state it agree on.
+
+    Parameters
+    ----------
+    files, slices : in their order, each slice of shape (H, W)
+    where : goes into the sentences, such as " in FOLDER"
+    leave_out_short : slices of fewer rows than most, whose scan was broken off
+
+    Raises
+    ------
+    ValueError
+        Where they differ in shape or type.
+    """
+    notes: list[str] = []
+    gaps, numbers = gap_notes(files, where), slice_numbers(files) or range(len(files))
+    found = list(zip(files, numbers, slices, strict=True))
+    if leave_out_short:
+        whole = Counter(stored.array.shape for _, _, stored in found).most_common(1)[0][0]
+        short = [path.name for path, _, stored in found if _is_short(stored.array.shape, whole)]
+        found = [one for one in found if not _is_short(one[2].array.shape, whole)]
+        if short:
+            notes.append(
+                f"{listed(short)} {'has' if len(short) == 1 else 'have'} fewer rows than the other "
+                f"slices, {whole[0]}: the scan was broken off, and the slice is taken as missing"
+            )
+    first_path, _, first = found[0]
+    for path, _, stored in found:
+        plane = stored.array
+        if plane.ndim != 2:
+            raise ValueError(
+                f"slices must be single images, got shape {plane.shape} in {path.name}; give a "
+                "stack by itself, or take out what is no slice"
+            )
+        if plane.shape != first.array.shape:
+            raise ValueError(
+                f"slices must be of one shape, got {plane.shape} in {path.name} and "
+                f"{first.array.shape} in {first_path.name}; take out what is no slice"
+            )
+        if plane.dtype.name != first.array.dtype.name:
+            raise ValueError(
+                f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
+                f"{first.array.dtype.name} in {first_path.name}; save them alike"
+            )
+    kept = [stored for _, _, stored in found]
+    known, unlike = _agreed(kept)
+    return StoredStack(
+        np.stack([stored.array for stored in kept]),
+        known,
+        [*notes, *unlike, *dict.fromkeys(n for stored in kept for n in stored.notes)],
+        gaps,
+        [number for _, number, _ in found],
+    )
+
+
+def _is_short(shape: tuple[int, ...], whole: tuple[int, ...]) -> bool:
+    """Whether an image has the columns of whole ones and fewer rows."""
+    return len(shape) == len(whole) == 2 and shape[1] == whole[1] and shape[0] < whole[0]
+
+
+def _agreed(slices: Sequence[StoredStack]) -> tuple[dict[str, Any], list[str]]:
+    """Return what the slices state and agree on, and a sentence on a pixel that changes."""
+    known: dict[str, Any] = {}
+    unlike: list[str] = []
+    for key in dict.fromkeys(key for stored in slices for key in stored.known):
+        values = [stored.known[key] for stored in slices if key in stored.known]
+        if all(value == values[0] for value in values):
+            known[key] = values[0]
+        elif key == "pixel_size_nm":
+            unlike.append(
+                f"the slices state pixels of {min(values):g} to {max(values):g} nm: none of them "
+                "is used; take out those of another magnification, or give the size"
+            )
+    return known, unlike
+
+
 def _form(path: Path) -> tuple[str, ...]:
     """Return the parts of a name between its numbers, each of which is an empty part.
 
@@ -88,11 +172,26 @@ def _form(path: Path) -> tuple[str, ...]:
     return tuple(text for _, text in natural_key(Path(path.stem)))
 
 
+def slice_numbers(files: Sequence[Path]) -> list[int] | None:
+    """Return the number of each slice in steps of one, as names have it; None where they have none.
+
+    Parameters
+    ----------
+    files : in order
+
+    Examples
+    --------
+    >>> slice_numbers([Path("s1.tif"), Path("s2.tif"), Path("s4.tif")])
+    [1, 2, 4]
+    >>> slice_numbers([Path("s10.tif"), Path("s20.tif"), Path("s30.tif")])
+    [1, 2, 3]
+    """
+    numbers, step = _series(files)
+    return [number // step for number in numbers] if step else None
+
+
 def _gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
     """Return first and last of the numbers that are left out, for each gap in names in order.
-
-    The numbers are the first that differ between the names; they step by what all their
-    differences are multiples of. Names that are not made alike have none.
 
     Examples
     --------
@@ -101,13 +200,20 @@ def _gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
     >>> _gaps([Path("s10.tif"), Path("s20.tif"), Path("s30.tif")])
     []
     """
+    numbers, step = _series(files)
+    return [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]
+
+
+def _series(files: Sequence[Path]) -> tuple[list[int], int]:
+    """Return the numbers of names in order, and their step: 0 where they are no series.
+
+    The numbers are the first that differ between the names; they step by what all their
+    differences are multiples of. Names that are not made alike have none.
+    """
     keys = [natural_key(path) for path in files]
     if len({tuple(text for _, text in key) for key in keys}) != 1:
-        return []
+        return [], 0
     columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
     numbers = next((column for column in columns if len(set(column)) > 1), [])
     steps = [after - before for before, after in pairwise(numbers)]
-    step = gcd(*steps)
-    if not step or min(steps) <= 0:
-        return []
-    return [(a + step, b - step) for a, b in pairwise(numbers) if b - a > step]
+    return (numbers, gcd(*steps)) if steps and min(steps) > 0 else ([], 0)

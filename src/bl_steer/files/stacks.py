@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ
 from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_page
-from bl_steer.files.slice_folder import gap_notes, natural_key, order_notes
+from bl_steer.files.planes import StoredStack
+from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
 from bl_steer.files.tiff import read_voxels
 
 __all__ = [
@@ -31,29 +32,11 @@ __all__ = [
     "open_zarr",
 ]
 
-PIXELS = ("pixel_size_nm", "pixel_height_nm")
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every array and group."""
-
-
-@dataclass(frozen=True)
-class StoredStack:
-    """A stack as it lies on the disk.
-
-    Parameters
-    ----------
-    array : (Z, Y, X): numpy, mapped from an .npy, or Zarr; whatever type was stored
-    known : what the file says of ``voxel_size_nm`` (z, y, x) and ``phases``; of a TIFF or single
-        slices also ``pixel_size_nm``, ``pixel_height_nm`` where that differs, and ``pitch_nm``
-    notes : what a user should know, one sentence each
-    """
-
-    array: Any
-    known: Mapping[str, Any] = field(default_factory=dict)
-    notes: Sequence[str] = ()
 
 
 def is_zarr(path: Path) -> bool:
@@ -85,7 +68,9 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
         )
 
 
-def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
+def open_stack(
+    path: str | Path, name: str = "slices", *, leave_out_short: bool = False
+) -> StoredStack:
     """Open a stack; a Zarr array and an .npy stay on disk.
 
     Parameters
@@ -93,6 +78,7 @@ def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
     path : a TIFF of several pages; a folder of single images in the order of the numbers in their
         names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array
     name : of the array to take where an ``.npz`` or a group holds several
+    leave_out_short : single images of fewer rows than most, whose scan was broken off
 
     Raises
     ------
@@ -109,7 +95,7 @@ def open_stack(path: str | Path, name: str = "slices") -> StoredStack:
     if is_zarr(path):
         stack = _zarr(path, name)
     elif path.is_dir():
-        stack = _folder(path)
+        stack = _folder(path, leave_out_short)
     else:
         read = _reader(path)
         with _in_one_line(path):
@@ -165,7 +151,7 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
     )
 
 
-def _folder(folder: Path) -> StoredStack:
+def _folder(folder: Path, leave_out_short: bool) -> StoredStack:
     images = list_images(folder)
     files: list[Path] = []
     # Of the first format that is there: figures may lie beside label maps.
@@ -176,7 +162,7 @@ def _folder(folder: Path) -> StoredStack:
             f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
             "in the order of z"
         )
-    stored = _stacked(files, f" in {folder}")
+    stored = _stacked(files, f" in {folder}", leave_out_short)
     if left := [path.name for path in images if path not in files]:
         note = (
             f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
@@ -186,8 +172,12 @@ def _folder(folder: Path) -> StoredStack:
     return stored
 
 
-def open_slices(paths: Sequence[str | Path]) -> StoredStack:
+def open_slices(paths: Sequence[str | Path], *, leave_out_short: bool = False) -> StoredStack:
     """Read single slices in the order of the numbers in their names, as those of one folder.
+
+    Parameters
+    ----------
+    leave_out_short : as in `open_stack`
 
     Raises
     ------
@@ -202,42 +192,14 @@ def open_slices(paths: Sequence[str | Path]) -> StoredStack:
             f"slices must have names of their own, which tell their order, got {twice[0]} more "
             "than once; rename them, or give one stack"
         )
-    return _stacked(files)
+    return _stacked(files, leave_out_short=leave_out_short)
 
 
-def _stacked(files: Sequence[Path], where: str = "") -> StoredStack:
-    """Return slices as a stack, with the pixel size on which all that state it agree.
-
-    Parameters
-    ----------
-    files : in the order of the slices; they are read once their names are known to tell an order
-    where : goes into the sentences, such as " in FOLDER"
-    """
-    order = order_notes(files, where)
-    slices = read_all(_slice, files)
-    first = slices[0].array
-    for path, plane in zip(files, (stored.array for stored in slices), strict=True):
-        if plane.ndim != 2:
-            raise ValueError(
-                f"slices must be single images, got shape {plane.shape} in {path.name}; give a "
-                "stack by itself, or take out what is no slice"
-            )
-        if plane.shape != first.shape:
-            raise ValueError(
-                f"slices must be of one shape, got {plane.shape} in {path.name} and {first.shape} "
-                f"in {files[0].name}; take out what is no slice"
-            )
-        if plane.dtype.name != first.dtype.name:
-            raise ValueError(
-                f"slices must be of one type, got {plane.dtype.name} in {path.name} and "
-                f"{first.dtype.name} in {files[0].name}; save them alike"
-            )
-    stated = {key: {s.known[key] for s in slices if key in s.known} for key in PIXELS}
-    return StoredStack(
-        np.stack([stored.array for stored in slices]),
-        {key: values.pop() for key, values in stated.items() if len(values) == 1},
-        [*order, *gap_notes(files, where), *dict.fromkeys(n for s in slices for n in s.notes)],
-    )
+def _stacked(files: Sequence[Path], where: str = "", leave_out_short: bool = False) -> StoredStack:
+    """Return slices, in their order, as a stack; `where` goes into sentences: " in FOLDER"."""
+    order = order_notes(files, where)  # before anything is read
+    stored = one_stack(files, read_all(_slice, files), where, leave_out_short)
+    return replace(stored, notes=[*order, *stored.notes])
 
 
 def _slice(path: Path) -> StoredStack:

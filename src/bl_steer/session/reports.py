@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import reconstruction
+from bl_steer.analysis.reconstruction.from_files import plain_table
 from bl_steer.processing import analyses_of, digest_of, is_analysis
 from bl_steer.processing.publish import result_of
-from bl_steer.protocols import AnalysisResult, Table
+from bl_steer.protocols import AnalysisResult
 from bl_steer.runs import Run, open_named, open_run
 from bl_steer.store import Store, merge_sample
 from simulators import electron
@@ -24,6 +25,7 @@ from simulators import electron
 __all__ = ["NAME", "report_of", "sample_of", "true_volume"]
 
 NAME = "reconstruct"
+REPORTED = ("table_1", "table_2", "scores", "leave_out")
 UNITS = ("nm", "um", "px", "kV", "s", "us")
 """That names of conditions end in."""
 
@@ -111,7 +113,10 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         "files": [str(path) for path in files[1:]],
         "digest": digest_of(result),
         "warnings": list(result.warnings),
-        **{key: _plain(tables.get(key)) for key in ("table_1", "table_2", "scores", "leave_out")},
+        **{
+            key: plain_table(tables.get(key))
+            for key in ("table_1", "table_2", "scores", "leave_out")
+        },
         "resolution_nm": result.provenance["resolution_nm"],
     }
 
@@ -147,13 +152,3 @@ def _latest_analysis(store: Store, raw_uid: str) -> Run:
             f"analyse {raw_uid[:8]} {NAME} --data {store.path}' first"
         )
     return reconstructions[-1]
-
-
-def _plain(table: Table | None) -> dict[str, list[Any]] | None:
-    """Return a table for JSON: NaN, where there is no value, is None."""
-    if table is None:
-        return None
-    return {
-        key: [None if value != value else value for value in np.asarray(column).tolist()]
-        for key, column in table.items()
-    }

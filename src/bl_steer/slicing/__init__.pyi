@@ -1,3 +1,4 @@
+from .bad_slices import bad_slices as bad_slices
 from .focus import best_focus as best_focus
 from .focus import blur_against as blur_against
 from .focus import log_sharpness as log_sharpness
@@ -5,6 +6,7 @@ from .marks import TrackingMarks as TrackingMarks
 from .registration import depth_advance as depth_advance
 from .registration import displacement as displacement
 from .registration import drift_by_marks as drift_by_marks
+from .registration import specimen_displacement as specimen_displacement
 from .spacing import Comparison as Comparison
 from .spacing import compare as compare
 from .spacing import spacing_by_correlation as spacing_by_correlation

@@ -12,21 +12,27 @@ from skimage.registration import phase_cross_correlation
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.marks import SMALLEST_PX, TrackingMarks
+from bl_steer.slicing.stripes import remove_stripes
 
-__all__ = ["depth_advance", "displacement", "drift_by_marks"]
+__all__ = ["depth_advance", "displacement", "drift_by_marks", "specimen_displacement"]
 
 UPSAMPLE = 50
 """Displacements are found to 1/50 pixel."""
-FINE_PX, COARSE_PX = 1.0, 5.0
-"""Standard deviations between which details count: below is noise, above shading and charge."""
+MARKS_PX = (1.0, 5.0)
+"""Standard deviations between which the details of marks count: below is noise, above shading."""
+SPECIMEN_PX = (3.0, 30.0)
+"""The same of a specimen: its fine details are others in the next slice, its broad ones stay."""
 TAPER = 0.2
 
 
-def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
+def displacement(
+    reference: NDArray[Any], image: NDArray[Any], *, band_px: tuple[float, float] = MARKS_PX
+) -> Array:
     """Return how far the content of `image` lies from that of `reference`, (y, x), pixels.
 
-    Both of shape (H, W). The peak of the cross-correlation of the band-passed images, by
-    scikit-image; whole-spectrum phase correlation was three times less accurate on noisy slices.
+    Both of shape (H, W); details between two standard deviations `band_px` count. The peak of the
+    cross-correlation of the band-passed images, by scikit-image; whole-spectrum phase correlation
+    was three times less accurate on noisy slices.
 
     References
     ----------
@@ -39,10 +45,23 @@ def displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
             "register slices of one run"
         )
     shift, _, _ = phase_cross_correlation(
-        _details(reference), _details(image), upsample_factor=UPSAMPLE, normalization=None
+        _details(reference, band_px),
+        _details(image, band_px),
+        upsample_factor=UPSAMPLE,
+        normalization=None,
     )
     # scikit-image says how to move the image back; we say how far its content has moved.
     return -np.asarray(shift, dtype=np.float64)
+
+
+def specimen_displacement(reference: NDArray[Any], image: NDArray[Any]) -> Array:
+    """Return how far the specimen in `image` lies from that in the slice before, (y, x), pixels.
+
+    Without curtains, and by details that two slices are likely to share. On simulated electrodes
+    100 nm apart it is off by 1.7 to 2.4 px along an axis in fields of 256 px of 10 nm, by .7 to 1.2
+    in fields of 512 px: so much does the specimen itself change.
+    """
+    return displacement(remove_stripes(reference), remove_stripes(image), band_px=SPECIMEN_PX)
 
 
 def drift_by_marks(reference: NDArray[Any], image: NDArray[Any], marks: TrackingMarks) -> Array:
@@ -127,9 +146,10 @@ def _to_spare(columns: tuple[int, int]) -> int:
     return max(0, columns[1] - columns[0] - SMALLEST_PX)
 
 
-def _details(image: NDArray[Any]) -> Array:
+def _details(image: NDArray[Any], band_px: tuple[float, float]) -> Array:
     """Return the details of an image, fading out at its rim."""
     grey = np.asarray(image, dtype=np.float64)
-    details = gaussian_filter(grey, FINE_PX) - gaussian_filter(grey, COARSE_PX)
+    fine, coarse = band_px
+    details = gaussian_filter(grey, fine) - gaussian_filter(grey, coarse)
     rows, columns = (scipy.signal.windows.tukey(n, TAPER) for n in grey.shape)
     return np.asarray(details * rows[:, None] * columns)

@@ -11,7 +11,11 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.marks import TrackingMarks
-from bl_steer.slicing.registration import depth_advance, displacement, drift_by_marks
+from bl_steer.slicing.registration import (
+    depth_advance,
+    drift_by_marks,
+    specimen_displacement,
+)
 from bl_steer.slicing.stripes import remove_stripes
 
 __all__ = ["Comparison", "compare", "spacing_by_correlation"]
@@ -49,7 +53,7 @@ def compare(
     expect errors of a pixel or two; and the spacing is that of `spacing_by_correlation`.
     """
     if marks is None:
-        drift, first = displacement(previous, image), 0
+        drift, first = specimen_displacement(previous, image), 0
     else:
         drift, first = drift_by_marks(previous, image, marks), marks.specimen_from
     before, after = _overlap(previous[first:], image[first:], drift)

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.usefixtures("forked_worker")
 LEARN_LITTLE = {"factor": 2, "blocks": 1, "channels": 4, "steps": 1}
 PARAMS: dict[str, dict[str, Any]] = {
     "advise": {"pitch": 30.0, "n_points": 3},
-    "align-slices": {"smoothness_px": 2.0},
+    "align-slices": {"n_phases": 2},
     "components": {"n_components": 3, "reference": "x=0.45"},
     "film": {"peaks": "x=0.18;x=0.45", "assume": "R=0.9"},
     "reconstruct": {**LEARN_LITTLE, "check": False, "interval_blocks": 2},
@@ -48,7 +48,7 @@ PARAMS: dict[str, dict[str, Any]] = {
 LITTLE = "--factor 2 --blocks 1 --channels 4 --steps 1"
 OPTIONS = {
     "advise": "--pitch 30 --n-points 3",
-    "align-slices": "--smoothness-px 2",
+    "align-slices": "--n-phases 2",
     "components": "--n-components 3 --reference x=0.45",
     "film": "--peaks x=0.18;x=0.45 --assume R=0.9",
     "reconstruct": f"{LITTLE} --no-check --interval-blocks 2",

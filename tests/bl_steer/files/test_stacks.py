@@ -70,7 +70,7 @@ def test_an_array_in_a_group_is_had_by_its_path(tmp_path: Path) -> None:
 )
 def test_gaps_in_the_numbers_are_told(names: list[str], missing: str, tmp_path: Path) -> None:
     folder = save_slices(tmp_path / "slices", [f"{name}.tif" for name in names])
-    notes = open_stack(folder).notes
+    notes = open_stack(folder).gaps
     assert len(notes) == bool(missing)
     assert all(missing in note and "put back what was lost" in note for note in notes)
 

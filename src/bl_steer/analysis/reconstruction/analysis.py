@@ -8,21 +8,19 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.analysis.reconstruction.checks import check_inputs, gap_warnings, training_warnings
+from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["Reconstruct", "ReconstructParams"]
 
 
-class ReconstructParams(BaseModel):
+class ReconstructParams(slices.SliceParams):
     """Parameters of the analysis ``reconstruct``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     model: str = Field(
         default=DEFAULT_MODEL,
@@ -68,7 +66,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -100,13 +98,15 @@ class Reconstruct:
             When the slices are too few or too small, or pixel size and pitch are not known.
         """
         began = perf_counter()
-        check_inputs(inputs)
+        given, inputs = inputs, slices.prepare(inputs, params)
         pixel_nm = float(inputs.metadata["pixel_size_nm"])
         model = segmentation.find_model(params.model)
         names = model.phases.names
         stages = reconstruction.Stages(progress)
         aligned = slices.AlignSlices().run(
-            replace(inputs, notes=()), slices.AlignParams(), stages.of("align")
+            replace(inputs, notes=(), source={}),
+            slices.AlignParams(bar_px=0, keep_bad=params.keep_bad),
+            stages.of("align"),
         )
         images, window = aligned.arrays["slices"], aligned.provenance["window"]
         depths = _depths(aligned.tables["slices"], params)
@@ -149,7 +149,7 @@ class Reconstruct:
                 provenance=provenance_of(
                     self,
                     params,
-                    inputs,
+                    given,
                     began,
                     weights=model.weights_sha256,
                     model=params.model,

@@ -13,7 +13,6 @@ from bl_steer.protocols import Inputs, Table
 
 __all__ = [
     "FEWEST",
-    "check_inputs",
     "gap_warnings",
     "thin_warnings",
     "training_warnings",
@@ -26,16 +25,6 @@ GAPS = 5
 """That are named."""
 THIN_SHARE = 0.02
 """Of a phase in chords shorter than the pitch that is worth a warning."""
-
-
-def check_inputs(inputs: Inputs) -> None:
-    """Refuse inputs without slices, pixel size or pitch."""
-    size, pitch = (inputs.metadata.get(key) for key in ("pixel_size_nm", "pitch_nm"))
-    if "slices" not in inputs.arrays or size is None or pitch is None:
-        raise ValueError(
-            "a reconstruction must have slices, pixel_size_nm and pitch_nm, got "
-            f"{sorted(inputs.arrays)}, {size} and {pitch}; give them as arrays and metadata"
-        )
 
 
 def training_warnings(

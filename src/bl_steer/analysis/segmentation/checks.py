@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.data_bars import rows_of_bar
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Progress
 
@@ -25,10 +26,6 @@ __all__ = [
     "warnings_for",
 ]
 
-BAR_SHARES = (0.02, 0.25)
-"""Of the image's height, for a data bar."""
-BAR_ROW, BAR_WHOLE = 0.6, 0.75
-"""Least share of one grey level in each row of a data bar, and of two in the whole of it."""
 NEGATIVE = 0.7
 """Mean uncertainty of an image's negative beside its own, from which it is told to look inverted:
 of 8 unseen specimens the negatives had 2 to 6 times that of the images."""
@@ -78,7 +75,7 @@ def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
 
 def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
     """Name the images (H, W) whose last rows look like a data bar, by the names of their fields."""
-    bars = {name: rows for name, image in images if (rows := _bar_rows(image))}
+    bars = {name: rows for name, image in images if (rows := rows_of_bar(image))}
     if bars:
         first, rows = next(iter(bars.items()))
         more = f", as do {len(bars) - 1} more" if len(bars) > 1 else ""
@@ -86,21 +83,6 @@ def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
             f"the last {rows} rows of {first} look like a data bar{more}, and are counted as "
             "phases: crop the image above it"
         )
-
-
-def _bar_rows(image: NDArray[Any]) -> int:
-    """Return how many of the last rows have nearly one grey level each, as a bar with text has."""
-    low, high = float(np.min(image)), float(np.max(image))
-    least, most = (round(share * len(image)) for share in BAR_SHARES)
-    if not high > low or least < 1:
-        return 0
-    levels = np.rint((image[-most - 1 :] - low) * (255.0 / (high - low))).astype(np.intp)
-    counts = np.stack([np.bincount(row, minlength=256) for row in levels[::-1]])
-    flat = counts.max(axis=1) >= BAR_ROW * levels.shape[1]
-    rows = len(flat) if flat.all() else int(flat.argmin())
-    whole = np.sort(counts[:rows].sum(axis=0))[-2:].sum()
-    is_bar = least <= rows <= most and whole >= BAR_WHOLE * rows * levels.shape[1]
-    return rows if is_bar else 0
 
 
 def doubtful(

@@ -2,9 +2,12 @@ from .analysis import AlignParams as AlignParams
 from .analysis import AlignSlices as AlignSlices
 from .levels import gain_and_offset as gain_and_offset
 from .levels import phase_levels as phase_levels
+from .preparation import PreparedSlices as PreparedSlices
+from .preparation import SliceParams as SliceParams
+from .preparation import prepare as prepare
 from .recorded_slices import RecordedSlices as RecordedSlices
 from .recorded_slices import slices_of as slices_of
 from .recorded_slices import stack_of as stack_of
 from .trajectory import Trajectory as Trajectory
-from .trajectory import smooth_trajectory as smooth_trajectory
+from .trajectory import believed_steps as believed_steps
 from .trajectory import track as track

@@ -7,39 +7,42 @@ from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from scipy.ndimage import shift
 
 from bl_steer.analysis.provenance import provenance_of
-from bl_steer.analysis.slices.checks import check_common_part, drift_warnings, missing_warnings
+from bl_steer.analysis.slices.checks import (
+    bad_warnings,
+    check_common_part,
+    check_enough,
+    drift_warnings,
+    missing_warnings,
+)
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
+from bl_steer.analysis.slices.preparation import SliceParams, prepare, stored_grey, subset
 from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.analysis.slices.trajectory import Trajectory, track
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
+from bl_steer.slicing.bad_slices import bad_slices
 from bl_steer.slicing.marks import TrackingMarks
 from bl_steer.slicing.stripes import remove_stripes
 
 __all__ = ["AlignParams", "AlignSlices"]
 
 
-class AlignParams(BaseModel):
+class AlignParams(SliceParams):
     """Parameters of the analysis ``align-slices``."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     destripe: bool = Field(default=True, description="remove the curtains of the ion beam")
     level: bool = Field(default=True, description="make brightness and contrast alike")
     n_phases: int = Field(default=3, ge=2, le=5, description="phases that grey levels tell apart")
-    smoothness_px: float = Field(
-        default=1.0, gt=0, description="without marks: change of the drift between slices, px"
-    )
 
 
 class AlignSlices:
     """Align the slices of a run, and say how far apart they really are."""
 
     name: ClassVar[str] = "align-slices"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -64,9 +67,16 @@ class AlignSlices:
             When there are no slices, or drift has left nothing that all of them show.
         """
         began = perf_counter()
+        given = inputs
+        inputs = prepare(inputs, params)
         images: Any = inputs.arrays["slices"]
-        if not len(images):
-            raise ValueError("there must be slices to align, got none; give a run that has some")
+        bad = {} if params.keep_bad else bad_slices(images)
+        check_enough(len(images), bad)
+        numbers = _numbers(inputs)
+        missing = list(missing_warnings(numbers, int(inputs.metadata.get("n_slices", 0))))
+        if bad:
+            inputs = subset(inputs, [k for k in range(len(numbers)) if k not in bad])
+        images = inputs.arrays["slices"]
         size = float(inputs.metadata["pixel_size_nm"])
         recorded = inputs.metadata.get("marks")
         marks = None if recorded is None else TrackingMarks.from_dict(recorded)
@@ -77,8 +87,8 @@ class AlignSlices:
             pixel_size_nm=size,
             marks=marks,
             corrections_px=None if shifts is None else -np.asarray(shifts) / size,
-            smoothness_px=params.smoothness_px,
             missing_nm=_missing_nm(inputs),
+            pitches=_pitches(inputs),
             progress=None if progress is None else lambda done, _: progress(done, 2 * n),
         )
         window = _common(images.shape[1:], trajectory.displacement_px, marks)
@@ -94,7 +104,7 @@ class AlignSlices:
                 reference = own if reference is None else reference
                 gain, offset = gain_and_offset(own, reference)
             levels.append((gain, offset))
-            stack[number] = _stored(gain * image + offset, stack.dtype)
+            stack[number] = stored_grey(gain * image + offset, stack.dtype)
             if progress is not None:
                 progress(n + number + 1, 2 * n)
         return AnalysisResult(
@@ -103,19 +113,17 @@ class AlignSlices:
             provenance=provenance_of(
                 self,
                 params,
-                inputs,
+                given,
                 began,
                 pixel_size_nm=size,
-                pitch_nm=inputs.metadata.get("pitch_nm"),
+                pitch_nm=inputs.metadata["pitch_nm"],
                 window=[[w.start, w.stop] for w in window],
             ),
             warnings=(
                 *inputs.notes,
+                *bad_warnings(numbers, bad),
                 *drift_warnings(by_marks=trajectory.by_marks),
-                *missing_warnings(
-                    np.asarray(inputs.arrays.get("slice", ())),
-                    int(inputs.metadata.get("n_slices", 0)),
-                ),
+                *missing,
             ),
         )
 
@@ -126,21 +134,23 @@ def _type_of(images: Any) -> np.dtype[Any]:
     return dtype if dtype.kind in "iu" else np.dtype(np.float32)
 
 
-def _stored(grey: Array, dtype: np.dtype[Any]) -> NDArray[Any]:
-    """Return grey levels in a type, those beyond its range at its ends."""
-    if dtype.kind == "f":
-        return grey.astype(dtype)
-    ends = np.iinfo(dtype)
-    return np.clip(np.rint(grey), ends.min, ends.max).astype(dtype)
+def _numbers(inputs: Inputs) -> NDArray[np.int_]:
+    """Return the number of each slice, (n,), counted from 0 where none are recorded."""
+    return np.asarray(inputs.arrays.get("slice", np.arange(len(inputs.arrays["slices"]))))
+
+
+def _pitches(inputs: Inputs) -> Array | None:
+    """Return the pitches from the slice before to each, (n,); None if not known."""
+    numbers = inputs.arrays.get("slice")
+    if numbers is None:
+        return None
+    return np.diff(numbers, prepend=np.asarray(numbers[:1]) - 1).astype(np.float64)
 
 
 def _missing_nm(inputs: Inputs) -> Array | None:
     """Return the depth of the slices that are missing before each, (n,); None if not known."""
-    numbers, pitch = inputs.arrays.get("slice"), inputs.metadata.get("pitch_nm")
-    if numbers is None or pitch is None:
-        return None
-    first = np.asarray(numbers[:1]) - 1
-    return np.asarray((np.diff(numbers, prepend=first) - 1) * float(pitch))
+    pitches, pitch = _pitches(inputs), inputs.metadata.get("pitch_nm")
+    return None if pitches is None or pitch is None else (pitches - 1.0) * float(pitch)
 
 
 def _common(
@@ -178,12 +188,13 @@ def _table(inputs: Inputs, trajectory: Trajectory, levels: Array) -> dict[str, N
 
     planes = np.full(len(every), -1)
     planes[rows] = np.arange(n)
-    measured = inputs.arrays.get("z_nm", pitch * numbers)
+    nominal = pitch * (every - int(inputs.metadata.get("first_slice", 0)))
+    measured = inputs.arrays.get("z_nm", nominal[rows])
     dy, dx = trajectory.displacement_px.T
     return {
         "slice": every,
         "plane": planes,
-        "nominal_z_nm": pitch * every,
+        "nominal_z_nm": nominal,
         "z_nm": spread(measured),
         "spacing_nm": spread(trajectory.spacing_nm),
         "correlation": spread(trajectory.correlation),

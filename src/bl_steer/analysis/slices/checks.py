@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 
-__all__ = ["check_common_part", "drift_warnings", "missing_warnings"]
+__all__ = [
+    "bad_warnings",
+    "check_common_part",
+    "check_enough",
+    "drift_warnings",
+    "missing_warnings",
+]
 
+LISTED = 8
+"""Slices that are named."""
 LEAST_PX = 8
 """Edge of the part that all slices show, at least."""
 
@@ -31,6 +39,39 @@ def check_common_part(
             f"slices must have a part in common, got drifts of up to "
             f"{np.abs(displacement_px).max():.0f} pixels in images of {shape}; take out the slices "
             "that do not belong"
+        )
+
+
+def check_enough(n_slices: int, bad: Mapping[int, str]) -> None:
+    """Refuse a stack of which nothing is left without its bad slices.
+
+    Parameters
+    ----------
+    bad : as `bl_steer.slicing.bad_slices` returns them
+    """
+    if n_slices - len(bad) < 1:
+        raise ValueError(
+            f"there must be slices that show a face, got {n_slices} that are "
+            f"{', '.join(sorted(set(bad.values())))}; check the files, or give keep_bad"
+        )
+
+
+def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[str]:
+    """Name the slices that are taken as missing, by their numbers, with the reason.
+
+    Parameters
+    ----------
+    numbers : of all slices, in order
+    bad : as `bl_steer.slicing.bad_slices` returns them
+    """
+    for reason in sorted(set(bad.values())):
+        named = [str(numbers[place]) for place, other in bad.items() if other == reason]
+        more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
+        one = len(named) == 1
+        yield (
+            f"slice{'' if one else 's'} {', '.join(named[:LISTED])}{more} "
+            f"{'is' if one else 'are'} {reason} and taken as missing; with keep_bad "
+            f"{'it is' if one else 'they are'} used"
         )
 
 

@@ -7,19 +7,21 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
-from scipy.sparse import csr_matrix, vstack
 
 from bl_steer.protocols import Array, Progress
 from bl_steer.slicing.marks import TrackingMarks
-from bl_steer.slicing.registration import displacement, drift_by_marks
+from bl_steer.slicing.registration import drift_by_marks, specimen_displacement
 from bl_steer.slicing.spacing import compare
 
-__all__ = ["Trajectory", "smooth_trajectory", "track"]
+__all__ = ["Trajectory", "believed_steps", "track"]
 
-LAGS = (1, 2)
-"""How far apart slices are that are registered with each other, without marks. Pairs two apart
-check the two steps between them: a wrong registration then stands against two that agree."""
+SMALLEST_QUARTER_PX = 64
+"""Edge of a quarter of an image that has features enough to be registered by itself."""
+LEAST_SHARE = 0.1
+"""Of a step's departure from the steady drift that is believed at the least."""
+OUTLIER_SD = 3.0
+_MAD = 1.4826
+"""From the median of absolute values to a standard deviation, of a Gaussian."""
 
 
 class Trajectory(NamedTuple):
@@ -41,8 +43,8 @@ def track(
     pixel_size_nm: float,
     marks: TrackingMarks | None = None,
     corrections_px: Array | None = None,
-    smoothness_px: float = 1.0,
     missing_nm: Array | None = None,
+    pitches: Array | None = None,
     progress: Progress | None = None,
 ) -> Trajectory:
     """Find where the slices of a stack lie.
@@ -53,31 +55,30 @@ def track(
     pixel_size_nm : edge of a pixel, nm
     marks : tracking marks, if the specimen has some
     corrections_px : displacements (y, x) that the microscope itself made by shifting its beam,
-        shape (n, 2); without marks they are what may jump from slice to slice
-    smoothness_px : without marks: by how much the drift may change from slice to slice
+        shape (n, 2); without marks they are no drift
     missing_nm : depth of the slices that are missing before each, (n,); none by default
+    pitches : from the slice before to each, (n,), more than 1 where slices are missing; 1 by
+        default
     progress : called after each slice
 
     Notes
     -----
     With marks, every slice is registered against the first, so that errors do not add up. Without
     marks, what the specimen does cannot be told from drift: features that lie aslant seem to
-    drift, and a steady shear of the stack is the same as a steady drift. See
-    `smooth_trajectory`.
+    drift, and a steady shear of the stack is the same as a steady drift. See `believed_steps`.
     """
     n = len(images)
     spacing, correlation = np.full((2, n), np.nan)
     moved = np.zeros((n, 2))
-    pairs: list[tuple[int, int]] = []
     steps: list[Array] = []
-    recent: list[NDArray[Any]] = []
-    first = None
+    parts: list[Array] = []
+    first = before = None
     for number in range(n):
         image = np.asarray(images[number])
         first = image if first is None else first
-        if recent:
+        if before is not None:
             step = compare(
-                recent[-1],
+                before,
                 image,
                 pixel_size_nm=pixel_size_nm,
                 marks=marks,
@@ -87,75 +88,67 @@ def track(
             if marks is not None:
                 moved[number] = drift_by_marks(first, image, marks)
             else:
-                for lag, earlier in zip(LAGS, reversed(recent), strict=False):
-                    pairs.append((number - lag, number))
-                    steps.append(step.drift_px if lag == 1 else displacement(earlier, image))
-        recent = [*recent, image][-max(LAGS) :]
+                steps.append(step.drift_px)
+                parts.append(_parts(before, image))
+        before = image
         if progress is not None:
             progress(number + 1, n)
     if marks is None and n > 1:
-        moved = smooth_trajectory(
-            np.array(pairs), np.array(steps), corrections_px, smoothness_px=smoothness_px
-        )
+        jumps = np.zeros((n - 1, 2)) if corrections_px is None else np.diff(corrections_px, axis=0)
+        apart = np.ones(n - 1) if pitches is None else pitches[1:]
+        drift = believed_steps(np.array(steps) - jumps, np.array(parts), apart)
+        moved[1:] = np.cumsum(drift + jumps, axis=0)
     return Trajectory(moved, spacing, correlation, marks is not None)
 
 
-def smooth_trajectory(
-    pairs: NDArray[np.int_],
-    steps: Array,
-    corrections_px: Array | None = None,
-    *,
-    smoothness_px: float = 1.0,
-) -> Array:
-    """Return the displacement of each slice, (n, 2) pixels, from those between some pairs.
+def believed_steps(steps: Array, parts: Array, pitches: Array) -> Array:
+    """Return by how far the specimen drifted between slices, (m, 2) pixels, less what is chance.
 
-    Robust least squares: a pair of slices weighs less the farther apart it is and the worse it
-    fits (soft L1), and the drift, that is the displacement less the corrections, may change its
-    speed by some `smoothness_px` only.
+    A measured step is the drift and, by chance, the change of the specimen. Chance differs from
+    part to part of an image, and drift does not: that tells how large it is. The steady drift and
+    what departs from it are believed by the share of their variance that is no chance (James and
+    Stein), along each axis by itself. Departures beyond three standard deviations count as three,
+    unless the parts agree on them: the specimen was moved.
 
     Parameters
     ----------
-    pairs : numbers of the slices, shape (m, 2); they connect 0 … n - 1
-    steps : displacement of the second against the first, (m, 2), pixels
-    corrections_px : jumps that the microscope made itself, shape (n, 2)
+    steps : displacement from slice to slice, (m, 2), pixels
+    parts : the same of each part of the image, (m, n_parts, 2); none where there are no parts
+    pitches : between the slices of each step, (m,)
+
+    References
+    ----------
+    Efron, Morris, "Stein's estimation rule and its competitors: an empirical Bayes approach",
+    J. Am. Stat. Assoc. 68 (1973) 117, DOI 10.1080/01621459.1973.10481350.
     """
-    # One sparse system A p = b for each of y and x, with the positions p of the n slices unknown:
-    #   a row for each pair (i, j):         w (p_j - p_i) = w · measured step, w = 1 / (j - i)
-    #   a row for each slice but the ends:  second difference of (p - jumps) / smoothness = 0
-    #   a row for the origin, p_0 = 0:      the others fix the positions but for a common shift
-    n, m = int(pairs.max()) + 1, len(pairs)
-    rows = np.repeat(np.arange(m), 2)
-    weights = 1.0 / (pairs[:, 1] - pairs[:, 0])
-    signs = np.stack([-weights, weights], axis=1).ravel()
-    measured = csr_matrix((signs, (rows, pairs.ravel())), shape=(m, n))
-    bend = csr_matrix(
-        (
-            np.tile([1.0, -2.0, 1.0], max(n - 2, 0)) / smoothness_px,
-            (np.repeat(np.arange(max(n - 2, 0)), 3), _triples(n)),
-        ),
-        shape=(max(n - 2, 0), n),
-    )
-    origin = csr_matrix(([1.0], ([0], [0])), shape=(1, n))
-    matrix = vstack([measured, bend, origin]).tocsr()
-    jumps = np.zeros((n, 2)) if corrections_px is None else corrections_px - corrections_px[0]
-    positions = np.empty((n, 2))
+    n_parts = parts.shape[1]
+    if n_parts < 2:
+        return steps
+    spread = _MAD * np.median(np.abs(parts - np.median(parts, axis=1, keepdims=True)))
+    # A part of 1/n of the image sees 1/n of its features; its median takes one part of freedom.
+    chance = spread**2 / (n_parts - 1)
+    believed = np.empty_like(steps)
     for axis in range(2):
-        target = np.concatenate([weights * steps[:, axis], bend @ jumps[:, axis], [0.0]])
-        # Soft L1 counts residuals of more than a pixel by their size, not by their square, so that
-        # a pair that was registered wrongly bends the trajectory little. The Jacobian is the
-        # matrix, which LSMR uses as it is, sparse; a dense solver would need n² numbers.
-        solution = least_squares(
-            lambda p, target=target: matrix @ p - target,
-            jumps[:, axis],
-            jac=lambda p: matrix,
-            loss="soft_l1",
-            tr_solver="lsmr",
-        )
-        positions[:, axis] = solution.x - solution.x[0]
-    return positions
+        steady = float(np.median(steps[:, axis] / pitches))
+        departures = steps[:, axis] - steady * pitches
+        of_mean = 0.5 * np.pi * chance / len(steps)  # a median's variance
+        kept = steady * max(0.0, 1.0 - of_mean / max(steady**2, of_mean))
+        variance = float((_MAD * np.median(np.abs(departures / np.sqrt(pitches)))) ** 2)
+        share = max(1.0 - chance / variance, LEAST_SHARE) if variance > 0.0 else 0.0
+        limit = OUTLIER_SD * np.sqrt(variance * pitches)
+        likely = share * np.clip(departures, -limit, limit)
+        unlike = np.median(np.abs(parts[..., axis] - steps[:, None, axis]), axis=1)
+        moved = (np.abs(departures) > limit) & (unlike <= OUTLIER_SD * spread)
+        believed[:, axis] = kept * pitches + np.where(moved, departures, likely)
+    return believed
 
 
-def _triples(n: int) -> NDArray[np.int_]:
-    """Return 0, 1, 2, 1, 2, 3, … up to n - 1: the three slices of each second difference."""
-    starts = np.arange(max(n - 2, 0))
-    return np.asarray((starts[:, None] + np.arange(3)).ravel())
+def _parts(before: NDArray[Any], after: NDArray[Any]) -> Array:
+    """Return the displacements of the quarters of an image, (4, 2), or none, (0, 2)."""
+    height, width = (edge // 2 for edge in before.shape)
+    if min(height, width) < SMALLEST_QUARTER_PX:
+        return np.empty((0, 2))
+    quarters = [
+        (slice(y, y + height), slice(x, x + width)) for y in (0, height) for x in (0, width)
+    ]
+    return np.array([specimen_displacement(before[q], after[q]) for q in quarters])

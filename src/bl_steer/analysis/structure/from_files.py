@@ -34,7 +34,9 @@ def inputs_from_file(path: str | Path) -> Inputs:
     """
     stored = open_stack(path, "labels")
     known = {key: stored.known[key] for key in KNOWN if key in stored.known}
-    return Inputs({"labels": stored.array}, known, {"files": [str(path)]}, stored.notes)
+    return Inputs(
+        {"labels": stored.array}, known, {"files": [str(path)]}, [*stored.notes, *stored.gaps]
+    )
 
 
 def measure_structure(

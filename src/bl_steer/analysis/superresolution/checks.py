@@ -16,6 +16,7 @@ from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
+from bl_steer.slicing.bad_slices import steps_between, stored_twice
 
 __all__ = [
     "NETWORKS",
@@ -47,8 +48,6 @@ MARGIN_IOU, MARGIN_DB = 0.005, 0.1
 """Methods whose scores differ by less are alike."""
 LISTED = 5
 """Labels or slices that are named."""
-DOUBLED = 0.2
-"""Of the median difference of neighbouring slices: two that differ by less are one stored twice."""
 SAME = 0.05
 """Relative deviation up to which two voxels count as one."""
 
@@ -169,18 +168,8 @@ def blank_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
 
 def doubled_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
     """Name the slices that are that before once more, in memory or in Zarr."""
-    differences: list[float] = []
-    before: NDArray[Any] | None = None
-    for plane in (plane for some in some_planes(slices) for plane in some):
-        if before is not None and plane.max() == plane.min():
-            differences.append(np.inf)  # `blank_slices` names it
-        elif before is not None and n_phases is None:
-            differences.append(float(np.sqrt(np.mean((plane.astype(float) - before) ** 2))))
-        elif before is not None:
-            differences.append(float(np.mean(plane != before)))
-        before = plane
-    limit = DOUBLED * float(np.median(differences)) if differences else 0.0
-    doubled = [z for z, value in enumerate(differences, 1) if value < limit]
+    planes = (plane for some in some_planes(slices) for plane in some)
+    doubled = stored_twice(steps_between(planes, labels=n_phases is not None))
     if doubled:
         shown = ", ".join(map(str, doubled[:LISTED])) + (", …" if len(doubled) > LISTED else "")
         yield (

@@ -2,39 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
-import pytest
 
 from bl_steer.analysis.reconstruction.checks import (
     FEWEST,
-    check_inputs,
     gap_warnings,
     thin_warnings,
     validation_warnings,
 )
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.protocols import Inputs, Table
-
-SLICES = {"slices": np.zeros((2, 4, 4))}
-VOXEL = {"pixel_size_nm": 10.0, "pitch_nm": 40.0}
-
-
-@pytest.mark.parametrize(
-    ("arrays", "metadata", "got"),
-    [
-        ({}, VOXEL, r"got \[\], 10.0 and 40.0"),
-        (SLICES, {"pitch_nm": 40.0}, r"got \['slices'\], None and 40.0"),
-        (SLICES, {"pixel_size_nm": 10.0}, r"10.0 and None; give them as arrays and metadata"),
-    ],
-)
-def test_inputs_that_lack_something_are_refused_with_what_there_is(
-    arrays: dict[str, Any], metadata: dict[str, float], got: str
-) -> None:
-    with pytest.raises(ValueError, match=got):
-        check_inputs(Inputs(arrays, metadata))
-    check_inputs(Inputs(SLICES, VOXEL))
+from bl_steer.protocols import Table
 
 
 def depths(missing: set[int], n: int = 40) -> EvenDepths:

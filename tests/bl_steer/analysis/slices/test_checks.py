@@ -52,5 +52,5 @@ def test_slices_without_numbers_miss_nothing() -> None:
 
 def test_an_empty_stack_is_refused() -> None:
     inputs = Inputs({"slices": np.zeros((0, 64, 64))}, {"pixel_size_nm": 10.0, "pitch_nm": 40.0})
-    with pytest.raises(ValueError, match="slices to align, got none"):
+    with pytest.raises(ValueError, match="to align, got none"):
         AlignSlices().run(inputs, AlignParams())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.analysis.slices.trajectory import smooth_trajectory, track
+from bl_steer.analysis.slices.trajectory import track
 from bl_steer.slicing import compare
 
 PITCH = 100.0
@@ -36,15 +36,3 @@ def test_missing_slices_that_are_known_of_are_told_to_the_comparison(stack: Any)
     tracked = track(ends, pixel_size_nm=10.0, marks=stack.marks, missing_nm=missing)
     step = compare(*ends, pixel_size_nm=10.0, marks=stack.marks, missing_nm=missing[1])
     assert tracked.spacing_nm[1] == step.spacing_nm
-
-
-def test_robust_trajectory_ignores_one_wrong_pair_and_follows_a_correction() -> None:
-    n = 12
-    jump = np.where(np.arange(n) >= 6, -20.0, 0.0)
-    positions = np.stack([0.5 * np.arange(n) + jump, np.zeros(n)], axis=1)
-    pairs = np.array([(i, i + lag) for lag in (1, 2) for i in range(n - lag)])
-    steps = positions[pairs[:, 1]] - positions[pairs[:, 0]]
-    steps[3] += 15.0
-    corrections = np.stack([jump, np.zeros(n)], axis=1)
-    smooth = smooth_trajectory(pairs, steps, corrections, smoothness_px=0.5)
-    np.testing.assert_allclose(smooth, positions, atol=0.8)

@@ -1,0 +1,110 @@
+"""Slices of a stack that show no face of their own: blank, broken off, stored twice, blurred."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.protocols import Array
+from bl_steer.slicing.focus import blur_against, log_sharpness
+
+__all__ = ["bad_slices", "steps_between", "stored_twice"]
+
+DOUBLED = 0.2
+"""Of the median difference of neighbouring slices: two that differ by less are one stored twice."""
+BROKEN_OFF = 0.05
+"""Of the rows, at one end and of one grey level: the scan was broken off."""
+BLUR_PX = 2.5
+"""Standard deviation of a blur beyond that of the slices around that leaves no details to use."""
+AROUND = 5
+"""Slices before and after with which the sharpness of one is compared."""
+
+
+def bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
+    """Return the slices that show no face of their own, with what each looks like.
+
+    Parameters
+    ----------
+    images : each of shape (H, W), in the order of the depth; read one at a time
+
+    Returns
+    -------
+    found : by the slice's place in the stack: ``"blank"`` (one grey level), ``"broken off"`` (rows
+        of one grey level at an end), ``"stored twice"`` (the slice before once more), ``"blurred"``
+        (by 2.5 px more than the slices around it)
+    """
+    found: dict[int, str] = {}
+    rows, sharpness = [], []
+    for image in (np.asarray(image) for image in images):
+        rows.append(_flat_rows(image))
+        flat = rows[-1] == len(image)
+        sharpness.append(np.nan if flat else log_sharpness(image))
+    usual = float(np.median(rows)) if rows else 0.0
+    for number, (image, flat_rows) in enumerate(zip(images, rows, strict=True)):
+        if flat_rows == len(image):
+            found[number] = "blank"
+        elif flat_rows - usual > BROKEN_OFF * len(image):
+            found[number] = "broken off"
+    for number in stored_twice(steps_between(images)):
+        found.setdefault(number, "stored twice")
+    for number in _blurred(np.array(sharpness), skip=set(found)):
+        found[number] = "blurred"
+    return dict(sorted(found.items()))
+
+
+def steps_between(images: Iterable[NDArray[Any]], *, labels: bool = False) -> list[float]:
+    """Return by how much each image but the first differs from that before it; blank ones by inf.
+
+    The rms of the difference of grey levels, brought to one brightness and contrast, or the share
+    of pixels whose labels differ.
+    """
+    steps: list[float] = []
+    before: NDArray[Any] | None = None
+    for image in (np.asarray(image) for image in images):
+        if before is not None and image.max() == image.min():
+            steps.append(np.inf)
+        elif before is not None and labels:
+            steps.append(float(np.mean(image != before)))
+        elif before is not None:
+            steps.append(float(np.sqrt(np.mean((_standard(image) - _standard(before)) ** 2))))
+        before = image
+    return steps
+
+
+def stored_twice(steps: Sequence[float]) -> list[int]:
+    """Return the slices that are that before once more, by `steps_between`."""
+    limit = DOUBLED * float(np.median(steps)) if steps else 0.0
+    return [number for number, step in enumerate(steps, 1) if step < limit]
+
+
+def _standard(image: NDArray[Any]) -> Array:
+    """Return an image of mean 0 and standard deviation 1; one of one grey level as 0."""
+    grey = image.astype(np.float64)
+    grey -= grey.mean()
+    return np.asarray(grey / (grey.std() or 1.0))
+
+
+def _flat_rows(image: NDArray[Any]) -> int:
+    """Return how many rows at the top or the bottom have one grey level, the same in all."""
+    longest = 0
+    for part in (image, image[::-1]):
+        alike = (part == part[0, 0]).all(axis=1)
+        longest = max(longest, len(alike) if alike.all() else int(alike.argmin()))
+    return longest
+
+
+def _blurred(sharpness: Array, skip: set[int]) -> list[int]:
+    known = np.where(np.isin(np.arange(len(sharpness)), sorted(skip)), np.nan, sharpness)
+    found = []
+    for number in range(len(known)):
+        around = known[max(0, number - AROUND) : number + AROUND + 1]
+        if number in skip or np.isfinite(around).sum() < AROUND:
+            continue
+        best = float(np.nanmedian(around))
+        # One whose details are all below its noise, among others that show theirs, is blurred too.
+        if not np.isfinite(known[number]) or blur_against(float(known[number]), best) > BLUR_PX:
+            found.append(number)
+    return found
