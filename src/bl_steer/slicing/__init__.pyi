@@ -1,4 +1,4 @@
-from .bad_slices import bad_slices as bad_slices
+from .bad_slices import find_bad_slices as find_bad_slices
 from .focus import best_focus as best_focus
 from .focus import blur_against as blur_against
 from .focus import log_sharpness as log_sharpness

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bl_steer.protocols import Array
 from bl_steer.slicing.focus import blur_against, log_sharpness
 
-__all__ = ["bad_slices", "steps_between", "stored_twice"]
+__all__ = ["find_bad_slices", "steps_between", "stored_twice"]
 
 DOUBLED = 0.2
 """Of the median difference of neighbouring slices: two that differ by less are one stored twice."""
@@ -23,7 +23,7 @@ AROUND = 5
 """Slices before and after with which the sharpness of one is compared."""
 
 
-def bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
+def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     """Return the slices that show no face of their own, with what each looks like.
 
     Parameters

@@ -47,7 +47,7 @@ def check_enough(n_slices: int, bad: Mapping[int, str]) -> None:
 
     Parameters
     ----------
-    bad : as `bl_steer.slicing.bad_slices` returns them
+    bad : as `bl_steer.slicing.find_bad_slices` returns them
     """
     if n_slices - len(bad) < 1:
         raise ValueError(
@@ -62,7 +62,7 @@ def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[
     Parameters
     ----------
     numbers : of all slices, in order
-    bad : as `bl_steer.slicing.bad_slices` returns them
+    bad : as `bl_steer.slicing.find_bad_slices` returns them
     """
     for reason in sorted(set(bad.values())):
         named = [str(numbers[place]) for place, other in bad.items() if other == reason]

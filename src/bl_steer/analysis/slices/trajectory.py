@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.fft import dct, idct
 
 from bl_steer.protocols import Array, Progress
 from bl_steer.slicing.marks import TrackingMarks
@@ -17,8 +18,6 @@ __all__ = ["Trajectory", "believed_steps", "track"]
 
 SMALLEST_QUARTER_PX = 64
 """Edge of a quarter of an image that has features enough to be registered by itself."""
-LEAST_SHARE = 0.1
-"""Of a step's departure from the steady drift that is believed at the least."""
 OUTLIER_SD = 3.0
 _MAD = 1.4826
 """From the median of absolute values to a standard deviation, of a Gaussian."""
@@ -104,11 +103,14 @@ def track(
 def believed_steps(steps: Array, parts: Array, pitches: Array) -> Array:
     """Return by how far the specimen drifted between slices, (m, 2) pixels, less what is chance.
 
-    A measured step is the drift and, by chance, the change of the specimen. Chance differs from
-    part to part of an image, and drift does not: that tells how large it is. The steady drift and
-    what departs from it are believed by the share of their variance that is no chance (James and
-    Stein), along each axis by itself. Departures beyond three standard deviations count as three,
-    unless the parts agree on them: the specimen was moved.
+    A measured step is the drift and, by chance, the change of the specimen, whose features lean one
+    way for many slices. Chance differs from part to part of an image, and drift does not: that
+    tells its power at each frequency along the stack. In octaves of frequency, the steady drift by
+    itself, steps are believed by the share of their power that is no chance (Wiener's filter with
+    measured powers, the rule of James and Stein).
+
+    A single step far from those around it counts as it is where the parts agree on it, as the
+    specimen was moved, and no further than three standard deviations where they do not.
 
     Parameters
     ----------
@@ -125,22 +127,29 @@ def believed_steps(steps: Array, parts: Array, pitches: Array) -> Array:
     if n_parts < 2:
         return steps
     spread = _MAD * np.median(np.abs(parts - np.median(parts, axis=1, keepdims=True)))
-    # A part of 1/n of the image sees 1/n of its features; its median takes one part of freedom.
-    chance = spread**2 / (n_parts - 1)
-    believed = np.empty_like(steps)
-    for axis in range(2):
-        steady = float(np.median(steps[:, axis] / pitches))
-        departures = steps[:, axis] - steady * pitches
-        of_mean = 0.5 * np.pi * chance / len(steps)  # a median's variance
-        kept = steady * max(0.0, 1.0 - of_mean / max(steady**2, of_mean))
-        variance = float((_MAD * np.median(np.abs(departures / np.sqrt(pitches)))) ** 2)
-        share = max(1.0 - chance / variance, LEAST_SHARE) if variance > 0.0 else 0.0
-        limit = OUTLIER_SD * np.sqrt(variance * pitches)
-        likely = share * np.clip(departures, -limit, limit)
-        unlike = np.median(np.abs(parts[..., axis] - steps[:, None, axis]), axis=1)
-        moved = (np.abs(departures) > limit) & (unlike <= OUTLIER_SD * spread)
-        believed[:, axis] = kept * pitches + np.where(moved, departures, likely)
-    return believed
+    departures = steps - np.median(steps / pitches[:, None], axis=0) * pitches[:, None]
+    limit = OUTLIER_SD * max(spread, _MAD * float(np.median(np.abs(departures))))
+    beyond = departures - np.clip(departures, -limit, limit)
+    unlike = np.median(np.abs(parts - steps[:, None]), axis=1)
+    moved = np.where(unlike <= OUTLIER_SD * spread, beyond, 0.0)
+    # Steps over missing slices vary more: brought to one variance, as white as the others.
+    scale = np.sqrt(pitches)[:, None]
+    spectrum = dct((steps - beyond) / scale, axis=0, norm="ortho")
+    of_parts = dct((parts - beyond[:, None]) / scale[:, None], axis=0, norm="ortho")
+    chance = of_parts.var(axis=1, ddof=1).mean(axis=1) / n_parts
+    for first, end in _octaves(len(steps)):
+        power = (spectrum[first:end] ** 2).mean(axis=0)
+        no_chance = 1.0 - chance[first:end].mean() / np.maximum(power, 1e-12)
+        spectrum[first:end] *= np.maximum(no_chance, 0.0)
+    return np.asarray(idct(spectrum, axis=0, norm="ortho") * scale + moved)
+
+
+def _octaves(n: int) -> Iterator[tuple[int, int]]:
+    """Yield first and end of the frequencies 0, 1, 2 … 3, 4 … 7, … below n."""
+    first, end = 0, 1
+    while first < n:
+        yield first, min(end, n)
+        first, end = end, 2 * end
 
 
 def _parts(before: NDArray[Any], after: NDArray[Any]) -> Array:

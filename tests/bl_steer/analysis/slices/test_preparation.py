@@ -1,0 +1,154 @@
+"""Slices as instruments write them: bars, squares, order, and what must be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from skimage.transform import resize
+
+from bl_steer.analysis.slices import SliceParams, prepare
+from bl_steer.analysis.slices.from_files import inputs_from_files
+from bl_steer.analysis.slices.preparation import subset
+from bl_steer.protocols import Inputs
+from simulators.electron.micrographs import field
+
+IMAGES = np.stack([field("grains", seed, shape=(192, 224)).image for seed in range(4)])
+KNOWN = {"pixel_size_nm": 10.0, "pitch_nm": 100.0}
+FILES = {"files": ["folder"]}
+
+
+def with_bar(images: NDArray[Any], rows: int = 16) -> NDArray[Any]:
+    bar = np.zeros((len(images), rows, images.shape[2]), images.dtype)
+    bar[:, 4:8, 10:60:3] = 255
+    return np.concatenate([images, bar], axis=1)
+
+
+def prepared(images: NDArray[Any] = IMAGES, known: Any = KNOWN, **params: Any) -> Inputs:
+    return prepare(Inputs({"slices": images}, known, FILES), SliceParams(**params))
+
+
+@pytest.mark.parametrize(("lacks", "gives"), [("pixel_size_nm", 10.0), ("pitch_nm", 100.0)])
+def test_what_is_not_known_is_asked_for_by_its_name(lacks: str, gives: float) -> None:
+    known = {key: value for key, value in KNOWN.items() if key != lacks}
+    with pytest.raises(ValueError, match=f"must say {lacks}, which their files do not; give"):
+        prepared(known=known)
+    assert prepared(known=known, **{lacks: gives}).metadata[lacks] == gives
+
+
+def test_a_length_that_contradicts_the_files_is_told() -> None:
+    notes = prepared(pitch_nm=50.0, pixel_size_nm=10.0).notes
+    assert [n for n in notes if "a pitch of 100 nm; 50 nm was given and is used" in n]
+    assert not [n for n in notes if "a pixel of" in n]
+
+
+def test_a_bar_below_most_slices_is_cut_off_and_told() -> None:
+    barred = with_bar(IMAGES)
+    barred[1] = 0  # a blank slice has no bar
+    inputs = prepared(barred, columns_deg=90.0)
+    np.testing.assert_array_equal(inputs.arrays["slices"][2], IMAGES[2])
+    (note,) = inputs.notes
+    assert note.startswith("the last 16 of 208 rows look like a data bar and are cut off")
+    assert prepared(barred, columns_deg=90.0, bar_px=0).arrays["slices"].shape == (4, 208, 224)
+    with pytest.raises(ValueError, match="bar_px must leave rows of the images of 208, got 205"):
+        prepared(barred, bar_px=205)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+def test_heights_that_the_tilt_has_shortened_are_stretched_again(dtype: Any) -> None:
+    sine = np.sin(np.radians(52.0))
+    short = np.stack(
+        [
+            resize(image.astype(float), (round(192 * sine), 224), order=3, preserve_range=True)
+            for image in IMAGES
+        ]
+    ).astype(dtype)
+    inputs = prepared(short, columns_deg=52.0)
+    image = np.asarray(inputs.arrays["slices"][0])
+    assert image.shape == (192, 224)
+    assert image.dtype == dtype
+    assert np.corrcoef(image[8:-8].ravel(), IMAGES[0][8:-8].ravel())[0, 1] > 0.95
+    assert not inputs.notes
+
+
+def test_pixels_that_are_no_squares_are_made_squares_of_their_width() -> None:
+    inputs = prepared(IMAGES[:, ::2], {**KNOWN, "pixel_height_nm": 20.0})
+    assert inputs.arrays["slices"].shape == (4, 192, 224)
+    assert "pixel_height_nm" not in inputs.metadata
+    assert "pixels of 10 × 20 nm (width, height) are resampled" in inputs.notes[0]
+
+
+def test_a_tilt_that_nobody_speaks_of_is_told_once() -> None:
+    (note,) = prepared().notes
+    assert "do not say whether heights in the images are corrected for the tilt" in note
+    assert not prepared(known={**KNOWN, "tilt_corrected": True}).notes
+    (twice,) = prepared(known={**KNOWN, "tilt_corrected": True}, columns_deg=52.0).notes
+    assert "stretched once more" in twice
+
+
+def test_slices_in_reverse_begin_with_the_last_and_keep_their_gaps() -> None:
+    inputs = Inputs(
+        {"slices": IMAGES[:3], "slice": np.array([1, 2, 4])}, {**KNOWN, "first_slice": 1}
+    )
+    turned = prepare(inputs, SliceParams(reverse=True))
+    assert turned.arrays["slice"].tolist() == [1, 3, 4]
+    np.testing.assert_array_equal(turned.arrays["slices"][0], IMAGES[2])
+    assert "numbered from the last: 4 is 1" in turned.notes[0]
+
+
+def test_a_subset_keeps_numbers_and_gaps() -> None:
+    inputs = prepared(reverse=True, columns_deg=90.0)
+    some = subset(inputs, [0, 2, 3])
+    assert some.arrays["slice"].tolist() == [0, 2, 3]
+    np.testing.assert_array_equal(some.arrays["slices"][1], IMAGES[1])
+
+
+def header(corrected: str) -> dict[str, Any]:
+    text = (
+        f"[User]\r\nDate=01/05/2026\r\n[EBeam]\r\nHV=2000\r\nTiltCorrectionIsOn={corrected}\r\n"
+        "[Scan]\r\nPixelWidth=1e-08\r\nPixelHeight=1e-08\r\n[Image]\r\nResolutionX=224\r\n"
+        "ResolutionY=192\r\n"
+    )
+    return {"metadata": None, "extratags": [(34682, "s", len(text) + 1, text, True)]}
+
+
+def zeiss(corrected: str) -> dict[str, Any]:
+    lines = ["", "AP_IMAGE_PIXEL_SIZE", "Image Pixel Size = 10.00 nm"]
+    lines += ["DP_TILT_CORRECTION", f"Tilt Corrn. = {corrected}", ""]
+    text = "\r\n".join(lines)
+    return {"metadata": None, "extratags": [(34118, "s", len(text) + 1, text, True)]}
+
+
+@pytest.mark.parametrize(
+    ("tags", "expected"),
+    [(header("yes"), True), (header("no"), None), (zeiss("On"), True), (zeiss("Off"), None)],
+)
+def test_a_folder_says_its_pixel_its_tilt_and_which_slices_it_lacks(
+    tags: dict[str, Any], expected: bool | None, tmp_path: Path
+) -> None:
+    for number, image in zip((1, 2, 4, 5), IMAGES, strict=True):
+        whole = image[:100] if number == 5 else image
+        tifffile.imwrite(tmp_path / f"s_{number}.tif", whole, photometric="minisblack", **tags)
+    inputs = inputs_from_files([tmp_path])
+    assert inputs.arrays["slice"].tolist() == [1, 2, 4]
+    assert inputs.metadata["first_slice"] == 1
+    assert inputs.metadata["pixel_size_nm"] == 10.0
+    assert inputs.metadata.get("tilt_corrected") is expected
+    assert any("'s_5.tif' has fewer rows than the other slices" in n for n in inputs.notes)
+
+
+def test_slices_of_unlike_pixels_use_none_of_them(tmp_path: Path) -> None:
+    for number, image in enumerate(IMAGES):
+        tags = zeiss("On")
+        if number == 3:
+            tags["extratags"] = [
+                (*tag[:3], tag[3].replace("10.00", "20.00"), tag[4]) for tag in tags["extratags"]
+            ]
+        tifffile.imwrite(tmp_path / f"s_{number}.tif", image, photometric="minisblack", **tags)
+    inputs = inputs_from_files([tmp_path])
+    assert "pixel_size_nm" not in inputs.metadata
+    assert any("state pixels of 10 to 20 nm: none of them is used" in n for n in inputs.notes)

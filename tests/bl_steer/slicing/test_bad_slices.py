@@ -1,0 +1,51 @@
+"""Slices that show no face of their own, among sound ones with all faults of imaging."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
+
+from bl_steer.slicing import find_bad_slices
+
+
+def broken_off(image: NDArray[Any]) -> NDArray[Any]:
+    whole = image.copy()
+    whole[140:] = 0
+    return whole
+
+
+SPOILT: dict[str, Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]]] = {
+    "blank": lambda image, before: np.full_like(image, 7),
+    "broken off": lambda image, before: broken_off(image),
+    "stored twice": lambda image, before: before,
+    "blurred": lambda image, before: gaussian_filter(image, 4.0),
+}
+
+
+def test_sound_slices_are_not_bad(stack: Any) -> None:
+    assert find_bad_slices(stack.faces) == {}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+def test_a_spoilt_slice_is_found_with_its_kind(kind: str, stack: Any) -> None:
+    faces = [face.copy() for face in stack.faces]
+    faces[3] = SPOILT[kind](faces[3], faces[2])
+    assert find_bad_slices(faces) == {3: kind}
+
+
+def test_a_slice_stored_twice_is_found_although_it_was_made_brighter(stack: Any) -> None:
+    faces = [face.astype(float) for face in stack.faces]
+    faces[3] = 1.2 * faces[2] + 10.0
+    assert find_bad_slices(faces) == {3: "stored twice"}
+
+
+def test_every_spoilt_slice_is_found_among_others(stack: Any) -> None:
+    faces = [face.copy() for face in stack.faces]
+    faces[0] = np.zeros_like(faces[0])
+    faces[5] = faces[4]
+    assert find_bad_slices(faces) == {0: "blank", 5: "stored twice"}
