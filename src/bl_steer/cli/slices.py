@@ -13,6 +13,7 @@ from typing import Any
 from bl_steer.analysis import reconstruction
 from bl_steer.analysis.reconstruction.from_files import reconstruct_files
 from bl_steer.analysis.reconstruction.report_tables import aligned
+from bl_steer.analysis.slices import SliceParams
 from bl_steer.cli.options import (
     Parser,
     data_option,
@@ -78,8 +79,10 @@ def add_slice_and_view(parser: Parser, argv: Sequence[str]) -> None:
         help="run that was broken off; its options hold, but for more --slices",
     )
     out_option(parser, "report", "folder of the report")
-    # The analysis' own seed is left to it: --seed is the specimen's here.
-    add_params(parser, find_analysis("reconstruct").Params, without=("seed",))
+    # The analysis' own seed is left to it: --seed is the specimen's here. The instrument records
+    # what files may not say.
+    without = ("seed", *SliceParams.model_fields)
+    add_params(parser, find_analysis("reconstruct").Params, without=without)
 
 
 def add_report(parser: Parser, argv: Sequence[str]) -> None:
