@@ -9,6 +9,7 @@ use `plans.map_sample`; to measure few points, `plans.find_hotspot`.
 # The queue server reads the annotations of plans: they must be types here, never text, so this
 # module has no `from __future__ import annotations`.
 
+import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,14 +26,19 @@ from bl_steer.diffraction import FrameAxes
 from bl_steer.features import parse_target
 from bl_steer.protocols import Array
 from bl_steer.runs import PointResult, Run
+from bl_steer.steering import displaced_rows
 from plans.map_sample import map_sample
 from plans.stubs.axes import Axes, axes_of, grid_of
 from plans.stubs.detectors import default_target, detectors_of, reduction_of
-from plans.stubs.flights import flown_rows, kept_exposures
+from plans.stubs.exposures import check_exposure, exposure_signal
+from plans.stubs.flights.by_flyer import collected_rows
+from plans.stubs.flights.by_series import flown_rows, kept_exposures
 from plans.stubs.messages import think
 from plans.stubs.options import is_whole_number
 
 __all__ = ["FlownMap", "fly_map"]
+
+logger = logging.getLogger(__name__)
 
 APART = 1.5
 """Steps of the grid that spots to confirm are apart, so that each is a hill of its own."""
@@ -57,6 +63,7 @@ def fly_map(
     detectors: Readable[Any] | Sequence[Readable[Any]],
     axes: Axes,
     *,
+    flyer: Any = None,
     monitor: Readable[Any] | None = None,
     target: str | None = None,
     grid: Space | Mapping[str, Any] | None = None,
@@ -78,13 +85,17 @@ def fly_map(
     Parameters
     ----------
     detectors, axes, monitor, grid, forbidden : as for `plans.map_sample`; the first detector takes
-        a series, the first axis has a velocity
+        a series, the first axis has a velocity, unless a flyer flies
+    flyer : a flying scan of the beamline's own, a device with Bluesky's ``kickoff``, ``complete``
+        and ``collect``, or a function (or plan) that makes one of each row, see
+        `plans.stubs.flights.by_flyer.FlightRow`. It collects what the first detector reads, and
+        where the first axis is
     target : what spots are bright in; by default the Ge-rich phase on frames with q axes, else the
         total
     exposure_s : of a frame in flight; the speed follows from it and the step of the grid
     confirm : number of spots to measure again, 0 for none; by default 8, or as in the run resumed
     confirm_exposure_s : of these; by default 10 s, the usual of a point that is stopped at, or as
-        in the run resumed
+        in the run resumed; left as it is where the detector has no exposure time to set
     min_monitor, mask, timeout_s, also_read, md : as for `plans.map_sample`
     resumes : a flown map that was broken off; its points and settings count
 
@@ -101,8 +112,11 @@ def fly_map(
     """
     known: Mapping[str, Any] = {} if resumes is None else resumes.start.get("confirmation", {})
     confirm = known.get("spots", 8) if confirm is None else confirm
-    if confirm_exposure_s is None:
+    first = detectors_of(detectors)[0]
+    is_set = exposure_signal(first) is not None
+    if confirm_exposure_s is None and is_set:
         confirm_exposure_s = known.get("exposure_s", 10.0)
+    check_exposure(confirm_exposure_s, first)
     if not is_whole_number(confirm) or confirm < 0:
         raise ValueError(f"confirm must be a number of spots, 0 or more, got {confirm!r}; try 8")
     if resumes is not None:
@@ -121,20 +135,22 @@ def fly_map(
     if target is not None:
         parse_target(target)
     devices: dict[str, Any] = {"monitor": monitor, "timeout_s": timeout_s, "also_read": also_read}
-    flights = flown_rows(space.snake(), space, axes_of(axes), monitor=monitor)
+    cells, moved = space.snake(), axes_of(axes)
+    flights: flown_rows | collected_rows = flown_rows(cells, space, moved, monitor=monitor)
+    if flyer is not None:
+        flights = collected_rows(cells, space, moved, flyer, monitor=monitor, exposure_s=exposure_s)
     n_measured = yield from map_sample(
         detectors,
         axes,
         per_point=flights,
         grid=None if resumes is not None else space,
-        exposure_s=exposure_s,
+        exposure_s=exposure_s if is_set or flyer is None else None,
         min_monitor=min_monitor,
         mask=mask,
         resumes=resumes,
         md={"confirmation": {"spots": confirm, "exposure_s": confirm_exposure_s}, **(md or {})},
         **devices,
     )
-    first = detectors_of(detectors)[0]
     spots, values = yield from _off_loop(
         lambda: _brightest(flights.results, first, target, space, max(confirm, 1))
     )
@@ -183,12 +199,27 @@ def _brightest(
     target = target or default_target(detector, {}, reduction)
     axes = FrameAxes.channels((1, patterns.shape[1])) if reduction is None else reduction.axes
     values = features.make_feature(target, axes).partial_fit(patterns).transform(patterns)
+    if len(values) == len(space) and len(space.names) == 2:
+        _tell_displaced(space, places, values)
     chosen: list[int] = []
     for cell in np.argsort(-values, kind="stable"):
         steps = np.abs(places[chosen] - places[cell]) / space.steps
         if len(chosen) < n and (steps.max(axis=1, initial=0.0) > APART).all():
             chosen.append(int(cell))
     return places[chosen], values[chosen]
+
+
+def _tell_displaced(space: Space, places: Array, values: Array) -> None:
+    """Warn where the map of all cells looks as if the detector were late."""
+    order = np.argsort([space.index_of(*place) for place in places.tolist()])
+    late = displaced_rows(values[order].reshape(-1, len(space.axis(space.names[0]))))
+    if late:
+        logger.warning(
+            "rows flown to and fro are displaced by %g cells each: the detector seems to be %s by "
+            "as many frames; check its trigger and delay, and do not trust places to a cell",
+            abs(late),
+            "late" if late > 0 else "early",
+        )
 
 
 def _flown(

@@ -16,7 +16,14 @@ from bl_steer.agents.looks import Looks
 from plans.stubs.rows import Row
 from plans.stubs.timeouts import exposure_s_of
 
-__all__ = ["EXPOSURE_KEY", "Exposures", "check_exposure", "exposure_option", "set_exposure"]
+__all__ = [
+    "EXPOSURE_KEY",
+    "Exposures",
+    "check_exposure",
+    "exposure_option",
+    "exposure_signal",
+    "set_exposure",
+]
 
 EXPOSURE_KEY = "exposure_s"
 """Data key of the exposure time of a frame, in each event of a run whose agent chooses it."""
@@ -37,7 +44,7 @@ def check_exposure(exposure_s: Any, detector: Any) -> None:
     if not is_number or not 0.0 < exposure_s < math.inf:
         got = f"{exposure_s:g} s" if is_number else repr(exposure_s)
         raise ValueError(f"exposure_s must be positive and finite, got {got}; try exposure_s=10")
-    if _exposure_signal(detector) is None:
+    if exposure_signal(detector) is None:
         raise ValueError(
             f"exposure_s must be left out where the detector has no exposure time to set, got "
             f"{exposure_s:g} s for {detector.name}; set its exposure before the run"
@@ -46,15 +53,16 @@ def check_exposure(exposure_s: Any, detector: Any) -> None:
 
 def set_exposure(detector: Any, exposure_s: float) -> MsgGenerator[None]:
     """Set the exposure time of a detector's frames."""
-    yield from bps.mv(_exposure_signal(detector), exposure_s)
+    yield from bps.mv(exposure_signal(detector), exposure_s)
 
 
-def _exposure_signal(detector: Any) -> Any:
+def exposure_signal(detector: Any) -> Any:
+    """Return the signal of the exposure time of a frame, by the names it usually has; or None."""
     for path in ("exposure_time", "cam.acquire_time", "driver.acquire_time", "preset_time"):
         signal = detector
         for name in path.split("."):
             signal = getattr(signal, name, None)
-        if signal is not None:
+        if hasattr(signal, "set"):  # ophyd.sim has a plain number there
             return signal
     return None
 
@@ -120,7 +128,7 @@ class Exposures:
     def __init__(
         self, detector: Any, option: Mapping[str, Any], signal: Any, per_point: Any
     ) -> None:
-        self._signal = _exposure_signal(detector) if signal is None else signal
+        self._signal = exposure_signal(detector) if signal is None else signal
         if self._signal is None:
             raise ValueError(
                 f"exposure='adaptive' must have an exposure time to set, got {detector.name} "

@@ -17,6 +17,7 @@ from .hypervolume import non_dominated as non_dominated
 from .joint import JointSteering as JointSteering
 from .loop import Steering as Steering
 from .masks import Mask as Mask
+from .remarks import displaced_rows as displaced_rows
 from .remarks import remark_on as remark_on
 from .replays import Differences as Differences
 from .replays import differences as differences

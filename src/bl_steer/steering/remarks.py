@@ -6,12 +6,19 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["remark_on"]
+__all__ = ["displaced_rows", "remark_on"]
 
 FEWEST = 3
 """Points with one number that are no accident."""
 FEWEST_AROUND = 8
 """Points that say how far outcomes spread."""
+MOST_LATE = 8
+"""Frames that a detector is looked at to be late by."""
+LEAST_CELLS = 12
+"""Of a row that are compared."""
+ALIKE, FITS_BETTER = 0.8, 0.4
+"""Correlation of rows with those beside them once displaced, and what it is short of 1 by over what
+it is as they are, that is no accident."""
 ALONE = 5.0
 """An outcome as many times farther from the others' median than these spread altogether is alone:
 a hill as wide as the pitch has a neighbour that is higher than all around it too."""
@@ -50,3 +57,41 @@ def remark_on(outcomes: Array) -> str:
         f"{others.min():.6g} to {others.max():.6g}: beside it all places look alike to the agent; "
         "measure it again, or give min_monitor, a mask or another target where it is no signal"
     )
+
+
+def displaced_rows(values: Array) -> float:
+    """Return by how many cells rows flown to and fro are displaced; 0 where they fit best as is.
+
+    A detector that is late by so many frames sees, in every second row, what lies ahead, and in the
+    others what lies behind.
+
+    Parameters
+    ----------
+    values : shape (n_rows, n_cells), of a map whose first row is flown upwards; NaN for cells that
+        are not there
+
+    Examples
+    --------
+    >>> x = np.arange(31.0)
+    >>> hill = lambda late: np.exp(-((x + late - 15.0) ** 2) / 20.0)
+    >>> displaced_rows(np.stack([hill(2), hill(-2), hill(2), hill(-2)]))
+    2.0
+    """
+    n_rows, n_cells = values.shape
+    most = min(MOST_LATE, (n_cells - LEAST_CELLS) // 4)
+    if n_rows < 3 or most < 1:
+        return 0.0
+    middle = np.arange(2 * most, n_cells - 2 * most)
+    sign = np.where(np.arange(1, n_rows - 1) % 2, 1, -1)[:, None]
+    between = 0.5 * (values[:-2] + values[2:])[:, middle]
+    alike = {}
+    for shift in range(-2 * most, 2 * most + 1):
+        moved = np.take_along_axis(values[1:-1], middle + sign * shift, axis=1)
+        known = np.isfinite(moved + between)
+        spread = float(moved[known].std() * between[known].std()) if known.any() else 0.0
+        if spread > 0.0:
+            alike[shift] = float(np.corrcoef(moved[known], between[known])[0, 1])
+    best = max(alike, key=lambda shift: (alike[shift], -abs(shift)), default=0)
+    if alike.get(best, 0.0) < ALIKE or 1.0 - alike[best] > FITS_BETTER * (1.0 - alike.get(0, 0.0)):
+        return 0.0
+    return best / 2.0

@@ -1,7 +1,7 @@
 """Measure the cells of a row while the stage moves along it: the stub behind `plans.fly_map`.
 
 Its events are those of cells that were measured one by one, each with its own frame and place. A
-circle that turns at each point is in `plans.stubs.per_point`.
+circle that turns at each point is in `plans.stubs.per_point`, a flyer in `.by_flyer`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from plans.stubs.rows import Row
 from plans.stubs.series import Encoder, exposed_in_motion, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
-__all__ = ["flown_rows", "kept_exposures"]
+__all__ = ["FlownDevice", "flown_rows", "kept_exposures", "row_from"]
 
 
 class flown_rows:
@@ -62,7 +62,7 @@ class flown_rows:
         self.results: dict[tuple[float, ...], PointResult] = {}
         """What each cell gave, by its place."""
         self._cells: dict[tuple[float, ...], dict[str, dict[str, Any]]] = {}
-        self._flown: list[_Flown] = []
+        self._flown: list[FlownDevice] = []
         self._label = Row("flight")
         self._number_of = {tuple(p): i for i, p in enumerate(self.positions.tolist())}
 
@@ -114,7 +114,7 @@ class flown_rows:
         yield from bps.checkpoint()
 
     def _fly(self, devices: Sequence[Any], cell: tuple[float, ...]) -> MsgGenerator[None]:
-        row = self._row_from(cell)
+        row = row_from(self.positions, self.space, self._number_of[cell])
         axis, detector = self.axes[0], devices[0]
         number, usual_speed = frames_signal(detector), float(axis.velocity.get())
         along = row[:, 0]
@@ -142,26 +142,12 @@ class flown_rows:
         yield from bps.checkpoint()  # what was flown is not flown again
         yield from self._share(devices, row, encoder, exposure_s)
 
-    def _row_from(self, cell: tuple[float, ...]) -> Array:
-        """Return the cells to fly over, from one on, shape (n, d)."""
-        first = self._number_of[cell]
-        last, here = first, self.positions[first]
-        while last + 1 < len(self.positions):
-            step = self.positions[last + 1] - self.positions[last]
-            before = step if last == first else self.positions[last] - self.positions[last - 1]
-            even = step[0] != 0.0 and not step[1:].any() and np.allclose(step, before)
-            ends = here - 0.5 * step, self.positions[last + 1] + 0.5 * step
-            if not even or self.space.zone_within(ends[0].tolist(), ends[1].tolist()):
-                break
-            last += 1
-        return self.positions[first : last + 1]
-
     def _share(
         self, devices: Sequence[Any], row: Array, encoder: Encoder, exposure_s: float
     ) -> MsgGenerator[None]:
         """Give each cell its part of what the devices read after a flight."""
         if not self._flown:
-            self._flown = [_Flown(device) for device in devices]
+            self._flown = [FlownDevice(device) for device in devices]
         for flown in self._flown:
             flown.reading = (yield Msg("read", flown.device)) or {}
         frames = np.asarray(devices[0].frames())
@@ -192,6 +178,27 @@ class flown_rows:
             }
 
 
+def row_from(positions: Array, space: Space, first: int) -> Array:
+    """Return the cells to fly over in one go, from one on, shape (n, d).
+
+    Parameters
+    ----------
+    positions : shape (m, d), in the order in which they are asked for
+    space : whose forbidden zones end a row
+    first : index of the first cell
+    """
+    last, here = first, positions[first]
+    while last + 1 < len(positions):
+        step = positions[last + 1] - positions[last]
+        before = step if last == first else positions[last] - positions[last - 1]
+        even = step[0] != 0.0 and not step[1:].any() and np.allclose(step, before)
+        ends = here - 0.5 * step, positions[last + 1] + 0.5 * step
+        if not even or space.zone_within(ends[0].tolist(), ends[1].tolist()):
+            break
+        last += 1
+    return positions[first : last + 1]
+
+
 class kept_exposures:
     """`expose_at`, which keeps what each point gave in `results`."""
 
@@ -218,7 +225,7 @@ class _Source:
     flight_place: str
 
 
-class _Flown:
+class FlownDevice:
     """A device as it was when a frame of a flight was taken: its reading, with parts overridden."""
 
     parent: ClassVar[None] = None
@@ -256,5 +263,5 @@ class _Flown:
         return iter(self.device.collect_asset_docs(index))
 
 
-def _of(flown: Sequence[_Flown], key: str) -> float:
+def _of(flown: Sequence[FlownDevice], key: str) -> float:
     return next(float(d.reading[key]["value"]) for d in flown if key in d.reading)
