@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.agents.candidates import Candidates
+from bl_steer.agents.candidates import CELLS, MOST_CELLS, Candidates
 from bl_steer.agents.comparison import brightest, confirmation, reportable
 from bl_steer.agents.coordinates import AXIS_NAMES
 from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
@@ -112,7 +112,8 @@ class BayesianAgent:
         self.selects = selects and looks is not None
         self.sparing = sparing
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
-        self._candidates = Candidates(space, self._order)
+        most_cells = CELLS if sparing else MOST_CELLS
+        self._candidates = Candidates(space, self._order, most_cells=most_cells)
         self._ledger = Ledger(space)
         self._model = GridEnsembleGP(
             self._candidates.X,
@@ -311,7 +312,8 @@ class BayesianAgent:
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
-            cell = cell_to_explore(self._model, self._ledger, order=self._order)
+            reserved = self._candidates.reserved if self.sparing else None
+            cell = cell_to_explore(self._model, self._ledger, order=self._order, reserved=reserved)
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])

@@ -28,14 +28,25 @@ class Candidates:
     Parameters
     ----------
     order : shape (n,), a permutation of the cells, in which ties are broken
+    most_cells : candidates of which the model keeps all
     """
 
-    def __init__(self, space: Space, order: NDArray[np.intp]) -> None:
+    def __init__(
+        self, space: Space, order: NDArray[np.intp], *, most_cells: int = MOST_CELLS
+    ) -> None:
         self.space = space
         self._order = order
         self._drawn: NDArray[np.intp] | None = None
-        if space.scaled and len(space) > MOST_CELLS:
+        if space.scaled and len(space) > most_cells:
             self._drawn = order[space.allowed[order]][:CELLS]
+
+    def reserved(self, barred: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return which cells, (n,), are barred or, of very many, not kept, if one is left so."""
+        if self._drawn is None:
+            return barred
+        others = np.ones(len(barred), dtype=bool)
+        others[self._drawn] = barred[self._drawn]
+        return barred if others.all() else others
 
     @property
     def X(self) -> Tensor:

@@ -24,8 +24,8 @@ from gpytorch.mlls import ExactMarginalLogLikelihood
 from linear_operator.utils.warnings import NumericalWarning
 
 from bl_steer.agents.comparison import reportable
+from bl_steer.agents.ensemble.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, check_settings
-from bl_steer.agents.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation, Point
 from bl_steer.single_thread import single_thread

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
+import scipy  # it loads .spatial when it is used
 from numpy.typing import NDArray
 
 from bl_steer.agents.space import Space, SpaceExhausted
 from bl_steer.protocols import Array
 
 __all__ = ["StartName", "farthest_cell", "first_free_cell"]
+
+MANY = 500
+"""Points of which the nearest is looked up in a tree."""
 
 StartName = Literal["maximin", "random"]
 
@@ -60,8 +64,13 @@ def farthest_cell(
     if (metric.scale != 1.0).any():  # whole cells: ties are ties in any unit
         points, taken, pitch = np.round(points / pitch, 6), np.round(taken / pitch, 6), 1.0
     squared = (2.0 * _distance_to_rim(points, pitch)) ** 2
-    for point in taken:
-        np.minimum(squared, ((points - point) ** 2).sum(axis=1), out=squared)
+    if len(taken) > MANY:
+        free = points[~barred]
+        _, nearest = scipy.spatial.cKDTree(taken).query(free)
+        squared[~barred] = np.minimum(squared[~barred], ((free - taken[nearest]) ** 2).sum(axis=1))
+    else:
+        for point in taken:
+            np.minimum(squared, ((points - point) ** 2).sum(axis=1), out=squared)
     squared[barred] = -np.inf
     return int(order[np.argmax(squared[order])])
 

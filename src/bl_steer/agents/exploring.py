@@ -9,12 +9,17 @@ that matters, `bl_steer.steering.stopping` says how probable it is that one is l
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
+import scipy  # it loads .spatial when it is used
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from bl_steer.agents.candidates import MOST_CELLS
 from bl_steer.agents.design import farthest_cell
+from bl_steer.agents.ensemble.neighbours import NeighbourFactors
 from bl_steer.agents.ledger import Ledger
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.protocols import Array
@@ -29,6 +34,8 @@ SURPRISING = 3.0
 """Standard deviations by which a place is brighter than all the others say it is."""
 BESIDE = 1.1
 """Distance of a neighbour, in pitches."""
+MOST_PLACES = 256
+"""Places that are asked how surprising they are."""
 LEAST_WEIGHT = 0.01
 """Of a member of the ensemble that is asked."""
 
@@ -44,7 +51,13 @@ def is_exhausted(log_improvement: float, amplitude: float) -> bool:
     return log_improvement < math.log(NEGLIGIBLE) + math.log(max(amplitude, 1e-300))
 
 
-def cell_to_explore(model: GridEnsembleGP, ledger: Ledger, *, order: NDArray[np.intp]) -> int:
+def cell_to_explore(
+    model: GridEnsembleGP,
+    ledger: Ledger,
+    *,
+    order: NDArray[np.intp],
+    reserved: Callable[[NDArray[np.bool_]], NDArray[np.bool_]] | None = None,
+) -> int:
     """Return a cell beside the most surprising place; else the one farthest from all points.
 
     Of several cells beside a place, the one farthest from all points: to the left of it, and then
@@ -54,10 +67,21 @@ def cell_to_explore(model: GridEnsembleGP, ledger: Ledger, *, order: NDArray[np.
     ----------
     model : conditioned on all outcomes of the ledger
     order : shape (n,), a permutation of the cells, in which ties are broken
+    reserved : which cells, of those that are not barred, are not to be looked at either
     """
     space, occupied, barred = ledger.space, ledger.occupied(), ledger.barred()
-    z, metric = surprises(model), space.metrics[0]
+    metric = space.metrics[0]
+    if reserved is not None:
+        barred = reserved(barred)
     points, measured = metric.of(space.points), metric.of(model.factors.X.numpy())
+    z = np.full(len(measured), -np.inf)
+    if model.sparing:
+        rows = _with_room(points[~barred], measured, BESIDE * metric.pitch)
+        # Of very many places the brightest: what is to be found is brighter than they are.
+        rows = rows[np.argsort(-model.factors.y.numpy()[rows], kind="stable")][:MOST_PLACES]
+        z[rows] = surprises(model, rows)
+    else:
+        z = surprises(model)
     for place in np.argsort(-z, kind="stable"):
         if z[place] < SURPRISING:
             break
@@ -68,8 +92,21 @@ def cell_to_explore(model: GridEnsembleGP, ledger: Ledger, *, order: NDArray[np.
     return farthest_cell(space, occupied=occupied, barred=barred, order=order)
 
 
-def surprises(model: GridEnsembleGP) -> Array:
-    """Return by how many standard deviations each outcome is above what all others say, (n,).
+def _with_room(free: Array, measured: Array, reach: float) -> NDArray[np.intp]:
+    """Return which places measured, (n, d), have a free cell beside them, ascending."""
+    if len(free) > MOST_CELLS:  # between so many there is room everywhere
+        return np.arange(len(measured))
+    distances, _ = scipy.spatial.cKDTree(free).query(measured, distance_upper_bound=reach)
+    return np.flatnonzero(np.isfinite(distances))
+
+
+def surprises(model: GridEnsembleGP, rows: NDArray[np.intp] | None = None) -> Array:
+    """Return by how many standard deviations outcomes are above what all others say, (n,).
+
+    Parameters
+    ----------
+    model : conditioned on the outcomes
+    rows : which of them; all by default
 
     Notes
     -----
@@ -84,9 +121,27 @@ def surprises(model: GridEnsembleGP) -> Array:
     weights = model.log_weights.exp()
     kept = torch.nonzero(weights > LEAST_WEIGHT)[:, 0]
     shares = (weights[kept] / weights[kept].sum())[:, None]
+    if isinstance(model.factors, NeighbourFactors) and not model.factors.is_exact:
+        which = torch.arange(model.factors.n_rows) if rows is None else torch.tensor(rows)
+        off, precision = model.factors.left_out(which, model.constant, kept)
+    else:
+        off, precision = _left_out(model, kept, rows)
+    variance = model.amplitude_variance[kept, None] / precision
+    average = (shares * off).sum(0)
+    spread = (shares * (variance + (off - average).square())).sum(0)
+    return np.asarray((average / spread.sqrt()).numpy())
+
+
+def _left_out(
+    model: GridEnsembleGP, kept: Tensor, rows: NDArray[np.intp] | None
+) -> tuple[Tensor, Tensor]:
+    """Return what outcomes are off what all others say, (K, n), and the precision of that."""
     factors = model.factors.L_of(kept)
     identity = torch.eye(factors.shape[1], dtype=factors.dtype)
-    inverse = torch.linalg.solve_triangular(factors, identity.expand_as(factors), upper=False)
+    if rows is not None:
+        identity = identity[:, torch.tensor(rows)]
+    identity = identity.expand(len(kept), -1, -1)
+    inverse = torch.linalg.solve_triangular(factors, identity, upper=False)
     solved = (
         model.factors.W[kept]
         @ torch.stack([torch.ones_like(model.constant[kept]), -model.constant[kept]], dim=-1)[
@@ -94,8 +149,4 @@ def surprises(model: GridEnsembleGP) -> Array:
         ]
     )
     precision = inverse.square().sum(1)
-    off = (inverse.mT @ solved)[:, :, 0] / precision
-    variance = model.amplitude_variance[kept, None] / precision
-    average = (shares * off).sum(0)
-    spread = (shares * (variance + (off - average).square())).sum(0)
-    return np.asarray((average / spread.sqrt()).numpy())
+    return (inverse.mT @ solved)[:, :, 0] / precision, precision

@@ -86,6 +86,7 @@ class GrowingFactors:
         members, count = len(lengthscales), len(candidates)
         if scales is None:
             scales = candidates.new_ones(members, candidates.shape[1])
+        self._first_scale = scales[0]
         # Members share metrics and lengthscales, and exp is the dear part of a kernel row.
         self._scales, metric = torch.unique(scales, dim=0, return_inverse=True)
         pairs, self._which = torch.unique(
@@ -144,6 +145,10 @@ class GrowingFactors:
     def W(self) -> Tensor:
         """L⁻¹ [y, 1], shape (M, n, 2)."""
         return self._W[:, : self.n_labelled]
+
+    def at_candidates(self, members: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Return Vᵀ W, (K, 2, C), and Σ V², (K, C), of some members at the candidates."""
+        return self.VtW[members], self.VtV[members]
 
     def columns_of(self, X: Tensor) -> list[int] | None:
         """Return which candidates the positions X, shape (n, d), are; None unless all are one."""
@@ -260,17 +265,21 @@ class GrowingFactors:
         solved: Tensor = torch.linalg.solve_triangular(self.L, k, upper=False)
         return solved.mT
 
+    def squared(self, A: Tensor, B: Tensor) -> Tensor:
+        """Return the squared distances (…, a, b) of A, (…, a, d), and B, (…, b, d), by metric 0."""
+        return _squared(A, B, self._first_scale)
+
     def correlations(self, A: Tensor, B: Tensor, members: Tensor | slice = slice(None)) -> Tensor:
-        """Return the correlations of A, (a, d), with B, (b, d), by some members: (K, a, b)."""
-        apart = A[:, None, :] - B[None, :, :]
-        squared = (apart * self._scales[:, None, None, :]).square().sum(-1)
+        """Return the correlations (K, …, a, b) of A, (…, a, d), with B, (…, b, d)."""
+        squared = torch.stack([_squared(A, B, scale) for scale in self._scales])
         which, metric, distinct = self._which[members], self._metric, self._distinct
         if len(which) < len(self._which):
             some, which = torch.unique(which, return_inverse=True)
             metric, distinct = metric[some], distinct[some]
         if len(self._scales) > 1:
             squared = squared[metric]
-        return correlation(squared, distinct[:, None, None], self.kernel)[which]
+        lengthscales = distinct.reshape(-1, *(1,) * (squared.ndim - 1))
+        return correlation(squared, lengthscales, self.kernel)[which]
 
     def _grow(self) -> None:
         rows, (members, count) = len(self._X) + self._block, self.VtV.shape
@@ -289,3 +298,13 @@ def _grown(old: Tensor, shape: tuple[int, ...]) -> Tensor:
     new = old.new_zeros(shape)
     new[tuple(slice(0, size) for size in old.shape)] = old
     return new
+
+
+def _squared(A: Tensor, B: Tensor, scale: Tensor) -> Tensor:
+    """Return squared distances (…, a, b), axis by axis: torch's sums over two numbers are slow."""
+    axes = range(A.shape[-1])
+    parts = [((A[..., :, None, i] - B[..., None, :, i]) * scale[i]).square() for i in axes]
+    squared = parts[0]
+    for part in parts[1:]:
+        squared = squared + part
+    return squared

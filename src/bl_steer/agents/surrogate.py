@@ -32,8 +32,9 @@ from linear_operator.operators import DiagLinearOperator
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bl_steer.agents.ensemble.likelihood import RatioNoiseLikelihood
+from bl_steer.agents.ensemble.neighbours import NeighbourFactors, rows_within
 from bl_steer.agents.factors import GrowingFactors, KernelName
-from bl_steer.agents.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.scales import Metric
 
 __all__ = ["LENGTHSCALE_COUNT", "NUGGETS", "GridEnsembleGP"]
@@ -275,9 +276,9 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
     def _moments(self, X: Tensor, members: Tensor | slice) -> tuple[Tensor, Tensor]:
         f = self.factors
         if X.shape == self.candidates.shape and torch.equal(X, self.candidates):
-            VtW, explained = f.VtW[members], f.VtV[members]
+            VtW, explained = f.at_candidates(members)
         elif self.sparing and (columns := f.columns_of(X)) is not None:
-            VtW, explained = f.VtW[members][..., columns], f.VtV[members][..., columns]
+            VtW, explained = (each[..., columns] for each in f.at_candidates(members))
         else:
             parts = [f.solved(part, members) for part in torch.split(X, CHUNK)]
             VtW, explained = (torch.cat(each, dim=-1) for each in zip(*parts, strict=True))
@@ -290,7 +291,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         return self.amplitude_variance[member] * self.factors.covariance(member, X, cells)
 
     def _reset(self) -> None:
-        self.factors = GrowingFactors(
+        exact = GrowingFactors(
             self.candidates,
             lengthscales=self.lengthscales,
             scales=self.scales,
@@ -298,6 +299,10 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
             kernel=self.kernel,
             in_blocks=self.shifts,
         )
+        self.factors: GrowingFactors | NeighbourFactors = exact
+        if self.sparing:
+            n_exact = rows_within(len(self.nuggets), len(self.candidates))
+            self.factors = NeighbourFactors(exact, n_exact=n_exact)
 
     def _profile(self) -> None:
         """Set each member's mean, amplitude and weight from W and log det K.

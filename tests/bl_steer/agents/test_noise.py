@@ -16,7 +16,7 @@ from numpy.testing import assert_allclose
 from scipy.stats import multivariate_normal
 
 from bl_steer.agents import AGENT_NAMES, BayesianAgent, ContinuousAgent, Space, make_agent
-from bl_steer.agents.likelihood import RatioNoiseLikelihood
+from bl_steer.agents.ensemble.likelihood import RatioNoiseLikelihood
 
 AXIS = np.arange(0.0, 105.0, 5.0)
 FILM = Space.grid(AXIS, AXIS)

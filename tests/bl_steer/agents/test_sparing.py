@@ -94,14 +94,14 @@ def test_after_an_outcome_nothing_of_its_position_is_left_to_compute(
     _searched(agent, 12)
     point = agent.suggest()[0]
     agent.foresee()
-    factors = agent._model.factors
+    factors = agent._model.factors.exact
     solved: list[torch.Tensor] = []
     solve = factors._forward_solve
     monkeypatch.setattr(factors, "_forward_solve", lambda x: solved.append(x) or solve(x))
     agent.ingest([{**point, "objective": 40.0, "noise_ratio": 1.7}])
     agent.suggest()
     assert solved == []
-    assert factors is agent._model.factors
+    assert factors is agent._model.factors.exact
 
 
 def test_runs_recorded_without_the_rule_weigh_all_members() -> None:
