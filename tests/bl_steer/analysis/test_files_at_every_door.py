@@ -14,10 +14,12 @@ from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params, structure, superresolution
 from bl_steer.analysis.segmentation import inputs_from_files
+from bl_steer.analysis.slices import inputs_from_files as inputs_from_slices
 from bl_steer.analysis.superresolution import from_files
 from bl_steer.cli import main
 from bl_steer.files import map_inputs, point_inputs
 from bl_steer.protocols import AnalysisResult, Inputs
+from simulators import electron
 
 RNG = np.random.default_rng(5)
 
@@ -63,6 +65,20 @@ def slices(folder: Path) -> list[Path]:
     return paths
 
 
+def faces(folder: Path) -> list[Path]:
+    """Slices of a specimen as an instrument writes them, one of them blank and one lost."""
+    phases = electron.sections_at(
+        40.0 * np.arange(8), family="grains", seed=3, shape=(112, 112), pixel_nm=10.0
+    )
+    brightness = np.array([190.0, 100.0, 30.0])[phases] + RNG.normal(0.0, 8.0, phases.shape)
+    paths = []
+    for number, image in enumerate(np.clip(brightness, 0, 255).astype(np.uint8), 1):
+        if number != 6:
+            paths.append(folder / f"face{number}.tif")
+            tifffile.imwrite(paths[-1], image * (number != 3), photometric="minisblack")
+    return paths
+
+
 LEARN_LITTLE = {"factor": 2, "blocks": 1, "channels": 4, "steps": 1}
 CASES: dict[
     str,
@@ -97,6 +113,18 @@ CASES: dict[
         superresolution.inputs_from_files,
         {"pitch_nm": 40.0, "pixel_size_nm": 10.0, **LEARN_LITTLE},
         ["lack the number 4", "taken as grey levels; if they are labels, train with n_phases=2"],
+    ),
+    "reconstruct": (
+        faces,
+        inputs_from_slices,
+        {
+            "pitch_nm": 40.0,
+            "pixel_size_nm": 10.0,
+            "check": False,
+            "interval_blocks": 2,
+            **LEARN_LITTLE,
+        },
+        ["slice 3 is blank and taken as missing", "slices are missing: 6", "give columns_deg"],
     ),
 }
 """By analysis: its files, its inputs from them, its parameters, and what the user must be told."""

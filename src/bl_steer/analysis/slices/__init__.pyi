@@ -1,5 +1,6 @@
 from .analysis import AlignParams as AlignParams
 from .analysis import AlignSlices as AlignSlices
+from .from_files import inputs_from_files as inputs_from_files
 from .levels import gain_and_offset as gain_and_offset
 from .levels import phase_levels as phase_levels
 from .preparation import PreparedSlices as PreparedSlices

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bl_steer.analysis import segmentation, structure, superresolution
+from bl_steer.analysis import segmentation, slices, structure, superresolution
 from bl_steer.files.formats import SUFFIXES
 from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
@@ -87,11 +87,11 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
     return read(paths)
 
 
-def _read_slices(paths: Sequence[Path]) -> Inputs:
-    read = superresolution.inputs_from_files(paths)
+def _in_memory(read: Inputs) -> Inputs:
+    """Return slices as numpy, for a package's script, and their files by their names alone."""
     names = [Path(file).name for file in read.source["files"]]
-    slices = np.asarray(read.arrays["slices"][:])  # a package's script computes with numpy
-    return replace(read, arrays={"slices": slices}, source={"files": names})
+    arrays = {name: np.asarray(array[:]) for name, array in read.arrays.items()}
+    return replace(read, arrays=arrays, source={"files": names})
 
 
 # Functions reach the lazy packages when a job calls them: the web process, which reads the kinds of
@@ -101,7 +101,14 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
         InputKind(IMAGES, most=64),
         lambda paths: segmentation.inputs_from_files(paths),
     ),
-    "superres": (InputKind(SLICES, most=1000), _read_slices),
+    "superres": (
+        InputKind(SLICES, most=1000),
+        lambda paths: _in_memory(superresolution.inputs_from_files(paths)),
+    ),
+    "reconstruct": (
+        InputKind(SLICES, most=1000),
+        lambda paths: _in_memory(slices.inputs_from_files(paths)),
+    ),
     "structure": (InputKind(STACKS), lambda paths: structure.inputs_from_file(paths[0])),
     "components": (InputKind(POINTS), lambda paths: map_inputs(paths[0])),
     "film": (InputKind(MAPS), lambda paths: map_inputs(paths[0])),

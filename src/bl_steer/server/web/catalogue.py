@@ -25,12 +25,26 @@ from bl_steer.server.packages.parameters import params_model
 
 __all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "builtin_entry", "package_entry"]
 
-ORDER = ("segment", "structure", "superres", "components", "film", "advise")
+ORDER = ("segment", "structure", "superres", "reconstruct", "components", "film", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
+BY_MODEL = ("segment", "reconstruct")
+"""Analyses that segment by a model, of which those that come with us are offered."""
 ADVANCED = {
     "segment": {"precision", "tile_px", "model"},
     "structure": {"directions", "blocks", "n_bootstrap", "max_lag_nm", "seed"},
     "superres": {"blocks", "channels", "steps", "seed", "keep_fractions"},
+    "reconstruct": {
+        "views",
+        "speck_px",
+        "plane_nm",
+        "blocks",
+        "channels",
+        "steps",
+        "interval_blocks",
+        "seed",
+        "bar_px",
+        "keep_bad",
+    },
     "components": {"seed", "n_bootstrap"},
     "film": {"assume", "significance"},
     "advise": {"seed"},
@@ -127,5 +141,5 @@ def builtin_entry(name: str, kind: InputKind) -> AnalysisEntry:
         params=analysis.Params,
         hidden=frozenset(HIDDEN.get(name, ())),
         advanced=frozenset(ADVANCED.get(name, ())),
-        choices={"model": tuple(segmentation.shipped_models())} if name == "segment" else {},
+        choices={"model": tuple(segmentation.shipped_models())} if name in BY_MODEL else {},
     )

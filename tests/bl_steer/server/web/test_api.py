@@ -106,7 +106,7 @@ def test_what_the_server_refuses_is_told_in_its_words(site: Any, table: Path) ->
             server.submit("advise", [upload], {"n_point": 3})
         with pytest.raises(ServerError, match=r"n_point: .*指定できるのは goal, n_points"):
             japanese.submit("advise", [upload], {"n_point": 3})
-        names = "advise, components, film, segment, structure, superres"
+        names = "advise, components, film, reconstruct, segment, structure, superres"
         with pytest.raises(ServerError, match=f"no analysis advice; there are {names}"):
             server.submit("advice", [upload])
         with pytest.raises(ServerError, match=f"解析 advice .*{names}"):
