@@ -17,6 +17,7 @@ from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.agents.scales import check_circles
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import as_number
+from plans.stubs.detectors import hinted_keys, in_order
 from plans.stubs.messages import describe
 
 __all__ = [
@@ -194,13 +195,14 @@ def readback_key(axis: Any, description: Mapping[str, Any]) -> str:
     ----------
     description : of the axis, see `plans.stubs.messages.describe`
     """
-    hinted = list((getattr(axis, "hints", None) or {}).get("fields", ()))
+    hinted = hinted_keys(axis)
     keys = [key for key in hinted if key in description] or hinted
     if keys:
         return str(keys[0])
     if axis.name in description:
         return str(axis.name)
     numbers = [key for key, entry in description.items() if entry.get("dtype") == "number"]
+    numbers = in_order(axis, numbers)
     return str(numbers[0]) if numbers else str(axis.name)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from inspect import iscoroutinefunction
 from typing import Any
 
 from bluesky.protocols import Movable, Readable, Stoppable
@@ -21,6 +22,7 @@ __all__ = [
     "detectors_of",
     "has_frames",
     "hinted_keys",
+    "in_order",
     "inline_keys",
     "is_motor",
     "keeps_frames",
@@ -84,8 +86,16 @@ def keeps_frames(detector: Any) -> bool:
 
 
 def hinted_keys(device: Any) -> list[str]:
-    """Return the data keys that a device names as those to look at."""
-    return list((getattr(device, "hints", None) or {}).get("fields", ()))
+    """Return the data keys that a device names as those to look at, in an order that stays."""
+    return in_order(device, (getattr(device, "hints", None) or {}).get("fields", ()))
+
+
+def in_order(device: Any, keys: Iterable[str]) -> list[str]:
+    """Return data keys in the order of their device, or by name where that order is by chance.
+
+    Devices of ophyd-async hold their signals in a set: which comes first changes with each process.
+    """
+    return sorted(keys) if iscoroutinefunction(getattr(device, "describe", None)) else list(keys)
 
 
 def default_target(
@@ -114,6 +124,7 @@ def number_of(detector: Any, description: Mapping[str, Any]) -> str | None:
         for key, entry in description.items()
         if entry.get("dtype") in ("number", "integer") and not entry.get("external")
     ]
+    numbers = in_order(detector, numbers)
     return next(iter([key for key in hinted if key in numbers] or numbers), None)
 
 
@@ -272,6 +283,7 @@ def monitor_key(monitor: Any, description: Mapping[str, Any]) -> str:
     if key in description or not (hinted or description):
         return key
     numbers = [k for k, entry in description.items() if entry.get("dtype") in ("number", "integer")]
+    numbers = in_order(monitor, numbers)
     if not hinted and not numbers:
         raise ValueError(
             f"the monitor must read a number, got {', '.join(map(repr, description))} of "

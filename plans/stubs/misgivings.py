@@ -120,9 +120,9 @@ class Misgivings:
         """Warn, once, where points have unlike numbers of events."""
         if n != self._n_events > 0:
             logger.warning(
-                "per_point must record as many events at each point, got %d after %d: what %s "
-                "counts in them is summed, so that these points are not comparable; record as "
-                "many, or one with what you average",
+                "per_point must record as many events at each point, got %d after %d: the sum of "
+                "what %s counts is brought to as many as at the first point; record as many, or "
+                "one with what you average",
                 n,
                 self._n_events,
                 self._detector.name,

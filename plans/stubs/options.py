@@ -28,7 +28,7 @@ __all__ = [
     "versions",
 ]
 
-JUDGED = ("watchful", "masks", "rays", "overflows", "careful")
+JUDGED = ("watchful", "masks", "rays", "overflows", "careful", "even")
 """Rules by which a point is judged, as the start document has them."""
 DECIDED = ("explores", "gives_up", "noise_per_point", "scales", "selects", "sparing")
 """Rules by which the next point is decided."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -241,13 +242,33 @@ def _check(arguments: argparse.Namespace) -> Any:
     print("every second slice left out and predicted:")
     names = list(report["leave_out"])[1:]
     for method, *numbers in zip(*report["leave_out"].values(), strict=True):
-        scores = (f"{name} {value:.3f}" for name, value in zip(names, numbers, strict=True))
+        scores = (f"{name} {_number(value)}" for name, value in zip(names, numbers, strict=True))
         print(f"  {method:16}{', '.join(scores)}")
+    if any(isnan(value) for value in report["leave_out"].get("resolution_px", ())):
+        print(
+            "  (-: planes predicted and measured agree down to the pixel, or one of the two is of "
+            "one grey level, and nothing tells a resolution)"
+        )
     print_row("verdict", report["verdict"])
     chords = report["chords"]
+    extents = [n * edge for n, edge in zip(report["slices"], _voxel(params), strict=True)]
     for phase, along_z, in_plane in zip(
         chords["phase"], chords["along_z_nm"], chords["in_plane_nm"], strict=True
     ):
         name = phase if isinstance(phase, str) else f"phase {phase:g}"
-        print_row("chords", f"{name}: {along_z:.0f} nm along z, {in_plane:.0f} in the plane")
+        lengths = zip((along_z, in_plane), (extents[0], max(extents[1:])), strict=True)
+        z, plane = (_length(value, extent) for value, extent in lengths)
+        print_row("chords", f"{name}: {z} along z, {plane} in the plane")
     return report
+
+
+def _number(value: float) -> str:
+    """Return a number as printed, a dash where there is none."""
+    return "-" if isnan(value) else f"{value:.3f}"
+
+
+def _length(value: float, extent: float) -> str:
+    """Return a mean chord as printed, nm; one that the stack is too small for is none."""
+    if isnan(value):
+        return "none"
+    return f"{value:.0f} nm" if value <= extent else f"longer than the stack ({extent:.0f} nm)"

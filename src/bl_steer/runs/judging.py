@@ -17,7 +17,15 @@ from bl_steer.runs.pixels import absent_in
 from bl_steer.runs.points import PointResult, Points
 from bl_steer.runs.readout import UNSOUND, Exposure, NoNumberError, Readout
 
-__all__ = ["counts_of", "judge_points", "judge_sums", "patterns_of", "usable", "variances_of"]
+__all__ = [
+    "counts_of",
+    "evened",
+    "judge_points",
+    "judge_sums",
+    "patterns_of",
+    "usable",
+    "variances_of",
+]
 
 BLOCK = 64
 """Points whose frames are in memory at a time."""
@@ -120,3 +128,17 @@ def counts_of(frames: Any, events_of: Sequence[NDArray[np.int_]]) -> Array:
     """Return the counts of each point's frames, shape (n,), gaps of the detector left out."""
     stacks = (frames[rows] for rows in events_of)
     return np.array([float(np.sum(s, where=~absent_in(s))) for s in stacks], dtype=float)
+
+
+def evened(
+    counts: Array, steering: Mapping[str, Any], events_of: Sequence[NDArray[np.int_]]
+) -> Array:
+    """Return sums over the events of points, as of as many events as the first point has.
+
+    Parameters
+    ----------
+    steering : of the start document; runs of earlier versions were judged by the sums themselves
+    """
+    if not steering.get("even") or not events_of:
+        return counts
+    return counts * (len(events_of[0]) / np.array([len(rows) for rows in events_of]))

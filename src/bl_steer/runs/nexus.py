@@ -114,9 +114,9 @@ def _write_devices(entry: Any, instrument: Any, run: Run) -> dict[str, Any]:
         if device == monitor and key == run.steering.get("monitor_key", f"{monitor}_counts"):
             group["data"] = h5py.SoftLink(group[_plain(key)].name)
     for key, value in run.configuration.items():
-        for device, group in devices.items():
-            if key.startswith(f"{device}_") and _plain(key) not in group:
-                _write(group, key, value, name_of=key)
+        owner = max((d for d in devices if key.startswith(f"{d}_")), key=len, default="")
+        if owner and _plain(key) not in devices[owner]:
+            _write(devices[owner], key, value, name_of=key)
     return devices
 
 

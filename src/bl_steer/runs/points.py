@@ -106,6 +106,7 @@ class Points:
     overflows : tell full counters from gaps
     careful : flags in floating-point frames are gaps, noise of few counts is no hot pixel, and full
         counters do not show what a pixel does that stands alone
+    even : bring points with more or fewer frames to as many as the first had, where they are summed
     mask : shape (H, W), True where a pixel is not to be used, as if it measured nothing
     setting : number of the scan whose frames are reduced, where a point has several; all are judged
     masks : take sentinels and pixels that never change for cells that were not measured, and look
@@ -135,11 +136,12 @@ class Points:
         rays: bool = True,
         overflows: bool = True,
         careful: bool = True,
+        even: bool = True,
         mask: NDArray[np.bool_] | None = None,
         setting: int = 0,
     ) -> None:
         self._mask = mask
-        self._careful = careful
+        self._careful, self._even = careful, even
         self._raw = RawFrames(steps=careful) if rays else None
         self._setting = setting
         self.reduction = reduction
@@ -156,7 +158,7 @@ class Points:
         self._in_a_row = dict.fromkeys(("empty", "repeated", "torn", "beam"), 0)
         self._before: Array | None = None
         self._nominal_is_own = nominal_counts is None
-        self._n = 0
+        self._n, self._n_frames, self._to_first = 0, 0, 1.0
         self._monitor_of: dict[int, float] = {}
 
     @classmethod
@@ -182,6 +184,7 @@ class Points:
             rays=bool(settings.get("rays", False)),
             overflows=bool(settings.get("overflows", False)),
             careful=bool(settings.get("careful", False)),
+            even=bool(settings.get("even", False)),
             mask=mask_of_record(settings.get("mask")),
             setting=setting,
         )
@@ -190,7 +193,7 @@ class Points:
         """Judge the next point by all its exposures, one at least."""
         number, self._n = self._n, self._n + 1
         share, n_overflowed, measured = 0.0, 0, exposures
-        if self._masks and _is_image(exposures[0]):
+        if self._masks and exposures[0].is_image:
             if self._mask is not None:
                 share = self._masked_share(exposures)
             if self._overflows is not None:
@@ -202,7 +205,7 @@ class Points:
         if not is_sound or not all(self._has_beam(e.beam) for e in exposures):
             return PointResult(None, "beam" if is_sound else "frames")
         seen = {
-            "empty": _is_image(exposures[0]) and not any(e.frames.any() for e in exposures),
+            "empty": exposures[0].is_image and not any(e.frames.any() for e in exposures),
             "repeated": alike == "repeated",
             "torn": alike == "torn",
             "beam": any(self._is_odd(e) for e in exposures),
@@ -220,6 +223,7 @@ class Points:
         measured = [e for e in measured if e.setting == self._setting]
         if not measured:
             return PointResult(None, "frames")  # the run ended before this scan
+        noise_ratio *= self._evened(sum(len(e.frames) for e in measured))
         pattern, left_out = self._pattern(measured)
         n_cells = int(np.isfinite(pattern.values).sum())
         self._most_cells = max(self._most_cells, n_cells)
@@ -251,7 +255,7 @@ class Points:
 
     def _watch(self, exposures: Sequence[Exposure]) -> dict[str, Any]:
         """Return what the point's counts say together with those of the points before."""
-        if not _is_image(exposures[0]):
+        if not exposures[0].is_image:
             return {}
         counts = sum(np.asarray(e.frames, dtype=float).sum(axis=0) for e in exposures)
         is_blind = self._nominal_is_own and self.min_monitor is None and not self._beam_came
@@ -264,7 +268,7 @@ class Points:
     def _compare(self, exposures: Sequence[Exposure]) -> str:
         """Return how the frames of any exposure are like those of the exposure before."""
         answer = ""
-        if not (self._suspicious and _is_image(exposures[0])):
+        if not (self._suspicious and exposures[0].is_image):
             return answer
         for exposure in exposures:
             if self._before is not None and self._before.shape == exposure.frames.shape:
@@ -335,11 +339,12 @@ class Points:
         are_counts = bool((frames >= 0).all() and (frames == np.round(frames)).all())
         return float(np.median([self._scale(e) for e in exposures])) if are_counts else math.nan
 
+    def _evened(self, n_frames: int) -> float:
+        """Return what brings a sum of so many frames to that of the first point."""
+        self._n_frames = self._n_frames or n_frames
+        is_sum = isinstance(self.reduction, SummedFrames | None)
+        self._to_first = self._n_frames / n_frames if self._even and is_sum else 1.0
+        return self._to_first
+
     def _scale(self, exposure: Exposure) -> float:
-        if exposure.monitor is None or self.nominal_counts is None:
-            return 1.0 / exposure.share
-        return self.nominal_counts / exposure.monitor
-
-
-def _is_image(exposure: Exposure) -> bool:
-    return bool(exposure.frames[0].size > 1)
+        return self._to_first * exposure.scale_to(self.nominal_counts)

@@ -15,7 +15,7 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["UNSOUND", "Exposure", "NoNumberError", "Readout", "as_number"]
+__all__ = ["UNSOUND", "Exposure", "NoNumberError", "Readout", "as_number", "sum_key"]
 
 FULL = frozenset(
     float(limit)
@@ -60,6 +60,17 @@ class Exposure:
     def beam(self) -> float | None:
         """Monitor counts that the full exposure time would have had; None without a monitor."""
         return None if self.monitor is None else self.monitor / self.share
+
+    @property
+    def is_image(self) -> bool:
+        """Whether a frame has more than one pixel."""
+        return bool(self.frames[0].size > 1)
+
+    def scale_to(self, nominal_counts: float | None) -> float:
+        """Return what brings counts to the nominal beam, or to the full time without a monitor."""
+        if self.monitor is None or nominal_counts is None:
+            return 1.0 / self.share
+        return nominal_counts / self.monitor
 
 
 UNSOUND = Exposure(np.full((1, 1, 1), np.nan), sound=False)
@@ -167,6 +178,18 @@ class Readout:
                 "with total, roi:, ref: or nmf:"
             )
         return number
+
+
+def sum_key(detector: str, described: Mapping[str, Any]) -> str:
+    """Return the data key of a detector's sum of its frames; "" where it is another device's.
+
+    Parameters
+    ----------
+    described : data keys of the events, as their descriptor has them
+    """
+    key = f"{detector}_total"
+    owner = (described.get(key) or {}).get("object_name")
+    return key if owner in (None, detector) else ""
 
 
 def as_number(value: Any) -> float:

@@ -16,9 +16,9 @@ from bl_steer.diffraction import FrameAxes, Reduction
 from bl_steer.protocols import Array
 from bl_steer.runs.chains import complete_points, earlier_uid, join, rows_of_points
 from bl_steer.runs.frames import Frames
-from bl_steer.runs.judging import counts_of, judge_points, judge_sums, patterns_of, usable
+from bl_steer.runs.judging import counts_of, evened, judge_points, judge_sums, patterns_of, usable
 from bl_steer.runs.points import PointResult, Points
-from bl_steer.runs.readout import Readout
+from bl_steer.runs.readout import Readout, sum_key
 from bl_steer.runs.reductions import own_reduction, recorded_axes
 from bl_steer.runs.tables import (
     PRIMARY,
@@ -188,11 +188,11 @@ class Run:
 
     @property
     def total(self) -> Array:
-        """Counts of each point, shape (n,); of the field that was steered on where one was."""
-        key = self._readout.field or f"{self._detector}_total"
-        if key in self.primary or self.frames is None:  # if neither, the error that names it
-            return self._column(key, each=np.sum)
-        return counts_of(self.frames, self.events_of)
+        """Counts of each point, shape (n,), or the field, in as many events as the first has."""
+        key = self._readout.field or self._sum_key
+        is_read = key in self.primary or self.frames is None  # if neither, the error that names it
+        sums = self._column(key, each=np.sum) if is_read else counts_of(self.frames, self.events_of)
+        return evened(sums, self.steering, self.events_of)
 
     @property
     def monitor(self) -> Array:
@@ -258,10 +258,8 @@ class Run:
 
         Parameters
         ----------
-        reduction : by default the grid in q that the run was steered with, or else the sum of a
-            point's frames
-        judge : judges the points that were measured to their end, and can go on with others; by
-            default one that judges all points as the plan did
+        reduction : by default the run's own grid in q, or else the sum of a point's frames
+        judge : judges the points that were measured to their end; by default all, as the plan did
 
         Raises
         ------
@@ -298,9 +296,10 @@ class Run:
         try:
             return self.results()
         except StoreError:
-            if (total := f"{self._detector}_total") not in self.primary:
+            sums = (self.primary, self.events_of, self._sum_key)
+            if self._sum_key not in self.primary:
                 raise
-            return judge_sums(self.start, self._readout, self.primary, self.events_of, total)
+            return judge_sums(self.start, self._readout, *sums)
 
     def _frames(self) -> Any:
         if self.frames is None:
@@ -312,6 +311,10 @@ class Run:
     @property
     def _readout(self) -> Readout:
         return Readout.from_start(self.start)
+
+    @property
+    def _sum_key(self) -> str:
+        return sum_key(self._detector, self.data_keys.get(PRIMARY, {}))
 
     @property
     def axis_keys(self) -> list[str]:
@@ -331,10 +334,7 @@ class Run:
         return recorded_axes(self.start, self.setting, self.configuration, self._detector)
 
     def _column(
-        self,
-        key: str,
-        default: float | None = None,
-        each: Callable[[Array], Any] = itemgetter(0),
+        self, key: str, default: float | None = None, each: Callable[[Array], Any] = itemgetter(0)
     ) -> Array:
         """Return a column of the points; `each` makes one value of those of a point's events."""
         if not self.primary:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from bl_steer.protocols import Array
+from bl_steer.runs.readout import sum_key
 from bl_steer.runs.run import Run
 from bl_steer.runs.tables import PRIMARY
 from bl_steer.store import StoreError
@@ -136,10 +137,10 @@ def _steered_key(run: Run) -> str | None:
     if not run.steering or "grid" not in run.steering:
         return None
     detector = source.get("detector") or (run.start.get("detectors") or ["det"])[0]
-    total = f"{detector}_total"
+    total = sum_key(detector, run.data_keys.get(PRIMARY, {}))
     if total not in run.primary and (run.frames is None or run.frames.problem):
         return None
-    return total
+    return total or f"{detector} frames"
 
 
 def _first_number(run: Run, axes: set[str]) -> str | None:

@@ -142,7 +142,9 @@ def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
     ]
     # Earlier versions do not say which of a detector's arrays are meant.
     detector = str((start.get("detectors") or ["det"])[0])
-    arrays.sort(key=lambda key: (key != source.get("key"), not key.startswith(detector)))
+    arrays.sort(
+        key=lambda key: (key != source.get("key"), not f"{key}_".startswith(f"{detector}_"))
+    )
     if "steering" not in start or not arrays:
         return None
     column = table[arrays[0]]

@@ -225,6 +225,7 @@ def steer_through_queue(
         "explores": True,
         "masks": True,
         "careful": True,
+        "even": True,
     }
     seen: list[FrameAxes] = []  # of the first frames
     steering = build_steering(

@@ -24,8 +24,10 @@ from bl_steer.analysis.segmentation.checks import (
     count_compared,
     doubt_warnings,
     doubtful,
+    size_warnings,
     texture_warnings,
     textureless,
+    too_small,
     warnings_for,
 )
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
@@ -80,7 +82,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -124,6 +126,7 @@ class SegmentMicrographs:
             raise ValueError("there must be a micrograph to segment, got none; give some")
         steps = [_steps(model, field, passes) for field in fields]
         flat = textureless((field.name, field.image) for field in fields)
+        small = too_small((field.name, field.image) for field in fields if field.name not in flat)
         textured = [field.image for field in fields if field.name not in flat]
         total = sum(steps) + count_compared(model, len(textured))
         results: dict[str, segmentation.Segmentation] = {}
@@ -147,7 +150,7 @@ class SegmentMicrographs:
         worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
         metadata = _shared(fields, params.pixel_size_nm)
         return AnalysisResult(
-            tables=tables_for(model, labels, {*flat, *doubts}),
+            tables=tables_for(model, labels, {*flat, *small, *doubts}),
             arrays=_arrays(results, params.keep_probability),
             provenance=provenance_for(model, params, inputs, began),
             figures={
@@ -158,6 +161,7 @@ class SegmentMicrographs:
                 *inputs.notes,
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
                 *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
+                *size_warnings({titles[name]: shape for name, shape in small.items()}),
                 *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
                 *doubt_warnings(
                     model,

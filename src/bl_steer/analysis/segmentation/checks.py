@@ -21,8 +21,10 @@ __all__ = [
     "count_compared",
     "doubt_warnings",
     "doubtful",
+    "size_warnings",
     "texture_warnings",
     "textureless",
+    "too_small",
     "warnings_for",
 ]
 
@@ -31,6 +33,8 @@ NEGATIVE = 0.7
 of 8 unseen specimens the negatives had 2 to 6 times that of the images."""
 NEGATIVE_PX = 256
 """Edge of the part of an image that is compared with its negative."""
+LEAST_PX = 32
+"""Edge below which a block of a field, a sixteenth of it, has fewer than 8 x 8 pixels."""
 LISTED = 3
 """Fields that are named; the others are counted."""
 
@@ -71,6 +75,23 @@ def texture_warnings(levels: Mapping[str, Sequence[float]]) -> Iterator[str]:
                 "that tells phases: they are no measurement, and fractions have no interval; give "
                 "the micrograph itself, or measure label maps with the analysis structure"
             )
+
+
+def too_small(images: Iterable[tuple[str, NDArray[Any]]]) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of the fields of which no part tells how much the phases vary."""
+    return {name: image.shape for name, image in images if min(image.shape) < LEAST_PX}
+
+
+def size_warnings(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
+    """Say which fields are too small for an interval, by the names under which they are known."""
+    if shapes:
+        name, shape = next(iter(shapes.items()))
+        more = f" and {len(shapes) - 1} more" if len(shapes) > 1 else ""
+        yield (
+            f"{name}{more} has {' x '.join(map(str, shape))} px, too few to tell how far its "
+            f"fractions are off: there is no interval; give images of at least {LEAST_PX} px along "
+            "each edge"
+        )
 
 
 def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
@@ -134,6 +155,12 @@ def doubt_warnings(
             f"{model.card['uncertainty']['count']} held out in training give for that size, and "
             "there is no interval; other conditions, or what was not trained, may be the cause: "
             "look at the label maps"
+        )
+    if model.card.get("uncertainty") is None:
+        yield (
+            "the model does not say how unsure it may be (saved by an earlier version, or without "
+            "held-out pairs): no alarm tells images that it does not know; look at the label maps, "
+            "or train it anew"
         )
     if image is None:
         return

@@ -26,8 +26,10 @@ from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
     doubt_warnings,
     doubtful,
+    size_warnings,
     texture_warnings,
     textureless,
+    too_small,
     warnings_for,
 )
 from bl_steer.analysis.segmentation.passes import Passes
@@ -222,6 +224,7 @@ def _result_of_stack(
     planes = StoredPlanes({"": stack})
     flat = textureless(planes.items())
     textured = [name for name in planes if name not in flat]
+    small = too_small((name, planes[name]) for name in textured)
     doubts_of = StoredPlanes({"": open_zarr(target, "uncertainty")})
     edge_px = (stack.shape[1] * stack.shape[2]) ** 0.5
     uncertainty = {n: (float(doubts_of[n].mean(dtype=np.float64)), edge_px) for n in textured}
@@ -229,8 +232,9 @@ def _result_of_stack(
     worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
     # A dozen at most: they fit into memory.
     compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
+    unsure = {*flat, *small, *doubts}
     return AnalysisResult(
-        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), {*flat, *doubts}),
+        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), unsure),
         arrays=StoredPlanes(
             {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
         ),
@@ -239,6 +243,7 @@ def _result_of_stack(
         ),
         warnings=(
             *bar_warnings((name, planes[name]) for name in textured),
+            *size_warnings(small),
             *texture_warnings(flat),
             *doubt_warnings(model, doubts, None if worst is None else planes[worst]),
             *warnings_for(model, compared, metadata),

@@ -8,7 +8,7 @@ antialiasing, colours mix to anything in between, and the nearest certain pixel 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,10 @@ PAINT_CHROMA = 25.0
 """Above it a pixel is painted: one eighth of the chroma of pure red."""
 HUE_COSINE = np.cos(np.deg2rad(20.0))
 """Red, yellow and green lie 60 degrees apart, and transparent paint keeps its hue."""
+STRONGER = 1.1
+"""Times the chroma of a paint, from which a colour is no transparent paint of it."""
+TOLD_SHARE, EVEN_SHARE = 0.0005, 0.02
+"""Shares of the pixels from which one such colour is told, and one that may be transparent."""
 STRANGE_CHROMA = 45.0
 """Above it, and alike over 5 × 5 pixels, a colour that is no paint is no smear either."""
 REACH = 8.0
@@ -126,8 +130,9 @@ def decode_mask(
     if mask.ndim == 2:
         (labels, told), certain, colours = labels_of_greys(mask, phases), None, None
     elif mask.ndim == 3 and mask.shape[2] in (3, 4):
-        colours, told = _over_grey(mask), []
+        colours = _over_grey(mask)
         certain = _certain_labels(colours, phases, tolerance, image)
+        told = list(_taken_by_hue(colours, certain, phases, tolerance))
         labels = _nearest_certain(certain)
     else:
         raise ValueError(f"mask must be (H, W), (H, W, 3) or (H, W, 4), got shape {mask.shape}")
@@ -237,6 +242,31 @@ def _certain_labels(
         nearest[better] = distance[better]
     labels[(length < GREY_CHROMA) & np.isinf(nearest)] = grey
     return labels
+
+
+def _taken_by_hue(
+    colours: Floats, labels: Labels, phases: Phases, tolerance: float
+) -> Iterator[str]:
+    """Say which colours were taken for a paint by their hue, though no thinner paint of it.
+
+    Transparent paint is no stronger than the paint itself, and varies with the grey below.
+    """
+    for label, phase in enumerate(phases):
+        if phase.paint is None:
+            continue
+        own = np.asarray(phase.paint, np.float32)
+        here = colours[labels == label]
+        here = here[np.linalg.norm(here - own, axis=-1) > tolerance]
+        shades, counts = np.unique(np.rint(here).astype(np.int32), axis=0, return_counts=True)
+        strength = np.linalg.norm(_chroma(shades.astype(np.float32)), axis=-1)
+        is_stronger = strength > STRONGER * np.linalg.norm(_chroma(own))
+        shares = counts / labels.size
+        for i in np.flatnonzero(shares > np.where(is_stronger, TOLD_SHARE, EVEN_SHARE)):
+            yield (
+                f"Colour {tuple(shades[i].tolist())} in {shares[i]:.2%} of the pixels is taken for "
+                f"{phase.name}, painted {phase.paint}, by its hue: where it is another phase, name "
+                "both colours."
+            )
 
 
 def _differs(colours: Floats, image: NDArray[Any] | None) -> NDArray[np.bool_]:

@@ -10,6 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from bl_steer.analysis import find_analysis, make_params
+from bl_steer.analysis.segmentation.checks import doubt_warnings
+from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
 from bl_steer.protocols import AnalysisResult, Inputs
 from simulators.electron.micrographs import DEFAULT, field
 
@@ -51,3 +53,19 @@ def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
     image = field(family, 630, shape=(256, 256)).image
     assert said(segmented((255 - image).astype(dtype)), "bright and dark may be exchanged")
     assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (20, 300)])
+def test_an_image_of_few_pixels_has_no_interval(shape: tuple[int, int]) -> None:
+    result = segmented(field("grains", 640, shape=(300, 300)).image[: shape[0], : shape[1]])
+    assert np.isnan(result.tables["fractions"]["fraction_low"]).all()
+    assert np.isnan(result.tables["sample"]["fraction_high"]).all()
+    assert said(result, f"field_000 has {shape[0]} x {shape[1]} px, too few")
+
+
+def test_a_model_saved_without_its_uncertainty_is_said_to_have_no_alarm() -> None:
+    model = find_model(DEFAULT_MODEL)
+    earlier = replace(model, card={k: v for k, v in model.card.items() if k != "uncertainty"})
+    (told,) = doubt_warnings(earlier, {}, None)
+    assert "no alarm tells images that it does not know" in told
+    assert not list(doubt_warnings(model, {}, None))

@@ -187,3 +187,15 @@ def test_a_mask_without_paint_is_refused_where_every_phase_has_paint() -> None:
 def test_labels_of_another_size_cannot_be_painted() -> None:
     with pytest.raises(ValueError, match="size of the image"):
         paint(GREY, LABELS[:5], SUPERALLOY)
+
+
+def test_a_colour_of_the_paints_hue_that_is_stronger_than_it_is_told() -> None:
+    grey, labels = micrograph(FIBSEM_PHASES)
+    painted = paint(grey, labels, FIBSEM_PHASES)
+    green = next(p for p in FIBSEM_PHASES if p.paint == (0, 128, 0))
+    assert not decode_mask(painted, FIBSEM_PHASES, image=grey).report.notes
+    pure = painted.copy()
+    pure[(painted == green.paint).all(axis=-1) & (np.arange(128) < 64)] = (0, 255, 0)
+    (note,) = decode_mask(pure, FIBSEM_PHASES, image=grey).report.notes
+    assert note.startswith("Colour (0, 255, 0) in ")
+    assert f"is taken for {green.name}, painted (0, 128, 0), by its hue" in note

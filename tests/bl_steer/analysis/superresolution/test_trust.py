@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from bl_steer.analysis.superresolution.resolution import (
     ring_resolution,
 )
 from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.cli import main
 
 VOXEL_NM = (40.0, 10.0, 10.0)
 
@@ -126,3 +128,18 @@ def test_volumes_that_do_not_belong_together_are_refused(shapes: tuple[Any, ...]
     first, second, voxel = shapes
     with pytest.raises(ValueError, match="must have one shape and an edge for each axis"):
         fourier_correlation(np.zeros(first), np.zeros(second), voxel)
+
+
+def test_what_no_number_tells_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plane = np.random.default_rng(0).integers(0, 255, (1, 36, 36)).astype(np.uint8)
+    np.save(tmp_path / "same.npy", np.repeat(plane, 7, axis=0))
+    sizes = ["--pitch-nm", "40", "--pixel-size-nm", "10"]
+    network = ["--steps", "1", "--channels", "4", "--blocks", "1", "--factor", "2"]
+    assert main(["superres", "check", str(tmp_path / "same.npy"), *sizes, *network]) == 0
+    told = capsys.readouterr().out
+    assert "resolution_px -" in told
+    assert "agree down to the pixel" in told
+    assert "longer than the stack (280 nm) along z" in told
+    assert "nan" not in told
