@@ -142,7 +142,7 @@ def find_hotspot(
             detectors,
             axes,
             defaults=DEFAULTS | _budget(stop, exposure),
-            conclude=hotspot_of,
+            conclude=lambda steering, reader, _: hotspot_of(steering, reader),
             leave_at=spot,
             per_point=per_point,
             monitor=monitor,

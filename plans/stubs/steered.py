@@ -53,6 +53,11 @@ __all__ = ["steered"]
 T = TypeVar("T")
 
 TIMES = ("think_s", "think_cpu_s", "previous_move_s", "previous_expose_s", "exposure_s")
+MOST_STORED = 100_000
+"""Cells of which a predicted map is stored: it is text in the record, 40 characters a cell. That of
+more cells is predicted anew from the run, as `bl_steer.steering.predicted_map` does."""
+OF_OUTLINE = ("level", "inside", "inside_low", "inside_high")
+"""What the stream ``result`` says already."""
 UNITS = dict.fromkeys(TIMES, "s")
 
 
@@ -62,10 +67,11 @@ def steered(
     axes: Axes,
     *,
     defaults: Mapping[str, Any],
-    conclude: Callable[[Steering | JointSteering, PointReader], T],
+    conclude: Callable[[Any, PointReader, Mapping[str, Any]], T],
     leave_at: Callable[[T], Sequence[float] | None] | None = None,
     per_point: PerPoint | Mapping[str, Any] | Sequence[Any] | None = None,
     monitor: Readable[Any] | None = None,
+    goal: str | None = None,
     target: str | Sequence[str] | None = None,
     pareto: bool | None = None,
     budget: int | None = None,
@@ -92,7 +98,9 @@ def steered(
     ----------
     plan : its name
     defaults : of options that are None where they are left out
-    conclude : says what the run has come to, the row of its stream ``result``
+    conclude : says by the loop, the reader and the run's settings what it has come to: the row of
+        its stream ``result``, whose ``predicted``, if it has one, is that of the stream of the name
+    goal : of the agent, where it is not the maximum (`bl_steer.agents.mapping.goal`)
     leave_at : says by the result where to leave the axes; None leaves them at the last point
     md : and all other options as for `plans.find_hotspot`
     """
@@ -103,6 +111,7 @@ def steered(
         resumes,
         plan,
         defaults,
+        goal=goal,
         target=target_option(target),
         pareto=pareto,
         budget=budget,
@@ -133,6 +142,10 @@ def steered(
         raise TypeError(
             f"agent must be a name or an object with suggest and ingest, got {agent!r}; "
             'try agent="bayesian"'
+        )
+    if isinstance(target, list) and options["goal"] is not None:
+        raise ValueError(
+            f"{plan} must have one target, got {target}; map each, or try find_hotspot"
         )
     if isinstance(target, list):
         _check_several(agent, options["exposure"], options["seen"])
@@ -176,24 +189,30 @@ def steered(
         **rules_of(resumes, DECIDED),
         "stop": options["stop"],
         **exposed,
-    }
+    } | ({} if options["goal"] is None else {"goal": options["goal"]})
     executor = ThreadPoolExecutor(1, thread_name_prefix="think")
     own_agent = None if isinstance(agent, str) else agent
     without = (
         *(() if isinstance(target, list) else OF_TARGETS),
         *(() if options["stop"] else OF_STOP),
         *(() if exposures else OF_EXPOSURE),
+        "predicted",
     )
     results: list[T] = []  # filled by `finish`: finalize_decorator drops what it returns
 
     def finish() -> MsgGenerator[None]:
-        results.append((yield from think(executor, lambda: conclude(steering, reader))))
+        results.append((yield from think(executor, lambda: conclude(steering, reader, settings))))
         row = Row("result", axes=grid.names, without=(*without, "others", "front"))
         for row.value in (results[-1], *getattr(results[-1], "others", ())):
             yield from record([row], "result")
         row = Row("front", axes=grid.names)
         for row.value in getattr(results[-1], "front", ()):
             yield from record([row], "front")
+        predicted = getattr(results[-1], "predicted", None)
+        if predicted is not None and len(grid) <= MOST_STORED:
+            row = Row("predicted", axes=grid.names, without=OF_OUTLINE)
+            row.value = predicted
+            yield from record([row], "predicted")
 
     def whole() -> MsgGenerator[None]:
         document, places, known = yield from earlier.told(

@@ -213,12 +213,12 @@ class BayesianAgent:
             self._beliefs.condition()
             return self._beliefs.predict(X)
 
-    def above(self, X: Array, level: float) -> Array:
-        """Return the probability that the objective is above a level at X, (n, d): (n,)."""
-        self._ledger.check_outcomes(MIN_OUTCOMES)
+    def outlined(self, goal: Goal, level: float) -> tuple[Array, Array]:
+        """Return each cell's probability to be above a level, (n,), and draws of their share."""
         with single_thread():
             self._beliefs.condition()
-            return self._beliefs.above(X, level)
+            above = self._beliefs.above(self.space.points, level)
+            return above, self._beliefs.inside(goal, self._candidates.allowed)
 
     def recommend(self) -> Recommendation:
         """Return the best spot: a measured point, bright by the model and by its own reading.

@@ -20,6 +20,7 @@ from bl_steer.agents.acquisition import (
 from bl_steer.agents.comparison import reportable
 from bl_steer.agents.ledger import Ledger, believed
 from bl_steer.agents.mapping.acquisition import MapAcquisition, probability_above
+from bl_steer.agents.mapping.area import inside_draws
 from bl_steer.agents.mapping.goal import Goal
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
@@ -81,6 +82,10 @@ class WarpedModel:
     def above(self, X: Array, level: float) -> Array:
         """Return the probability that the objective is above a level at X, (n, d): (n,)."""
         return probability_above(self.ensemble, X, level, (self.warp, self._offset))
+
+    def inside(self, goal: Goal, allowed: NDArray[np.bool_]) -> Array:
+        """Return draws of the share of the allowed candidates that is above a goal's level."""
+        return inside_draws(self.ensemble, goal, (self.warp, self._offset), allowed)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return mean and sd of the objective, (n,) each, at X of shape (n, d)."""

@@ -15,6 +15,13 @@ from bl_steer.steering import in_flight
 
 __all__ = ["add_resume"]
 
+RESUMED = ("find_hotspot", "find_level_set", "map_adaptively", "map_sample")
+REPORTED = (
+    *("best_x", "best_y", "best_z", "best_value"),
+    *("map_error", "map_range", "level", "inside", "inside_low", "inside_high"),
+    "stop_reason",
+)
+"""What is printed of a result, where it has it."""
 FILM = re.compile(r"sige-(?P<preset>.+)-(?P<seed>\d+)")
 """Name of a simulated film in a run's ``sample``."""
 
@@ -39,9 +46,9 @@ def _resume(arguments: argparse.Namespace) -> Any:
         raise FileNotFoundError(f"the store must be a folder that exists, got {data}; give --data")
     broken = open_to_resume(RecordsAlone(data), arguments.uid)
     plan = broken.start.get("plan_name")
-    if plan not in ("find_hotspot", "map_sample"):
+    if plan not in RESUMED:
         raise ValueError(
-            f"a run to resume must be one of find_hotspot or map_sample, got {broken.uid[:8]} of "
+            f"a run to resume must be one of {', '.join(RESUMED)}, got {broken.uid[:8]} of "
             f"{plan!r}; slices go on with 'bl-steer slice-and-view --resume'"
         )
     if broken.steering.get("per_point", {}).get("name") == "flown_rows":
@@ -80,7 +87,7 @@ def _report(broken: Run, run: Run, unfinished: dict[str, Any] | None) -> dict[st
     if len(spots) > 1:
         print_told("spots", spots)
         result = {"spots": spots, "stop_reason": result["stop_reason"]}
-    for key in ("best_x", "best_y", "best_z", "best_value", "stop_reason"):
+    for key in REPORTED:
         if key in result:
             print_row(key, result[key])
     return {

@@ -53,6 +53,8 @@ __all__ = ["Session", "open_session"]
 
 logger = logging.getLogger(__name__)
 
+ON_GRID = ("find_hotspot", "find_level_set", "fly_map", "map_adaptively", "map_sample")
+"""Plans that carry on a run of their own."""
 ANALYSES_WAIT_S = 60.0
 """How long a session that closes waits for analyses, s."""
 
@@ -156,11 +158,16 @@ class Session:
             self.RE.abort("interrupted by the user")
 
     def find_hotspot(self, **options: Any) -> Any:
-        """Return the plan `plans.find_hotspot` on this session's devices.
-
-        ``resumes`` and ``seen`` may also be uids or scan ids, of this session's store.
-        """
+        """Return `plans.find_hotspot`; ``resumes`` and ``seen`` may be uids or scan ids, too."""
         return self._on_grid(plans.find_hotspot, options)
+
+    def map_adaptively(self, **options: Any) -> Any:
+        """Return the plan `plans.map_adaptively` on this session's devices; `resumes` as there."""
+        return self._on_grid(plans.map_adaptively, options)
+
+    def find_level_set(self, **options: Any) -> Any:
+        """Return the plan `plans.find_level_set` on this session's devices; `resumes` as there."""
+        return self._on_grid(plans.find_level_set, options)
 
     def map_sample(self, **options: Any) -> Any:
         """Return the plan `plans.map_sample` on this session's devices; `resumes` as there."""
@@ -259,15 +266,13 @@ class Session:
         """Return the names of an interactive session."""
         return {
             **self.devices,
+            **{name: self._resuming(getattr(plans, name)) for name in ON_GRID},
             "RE": self.RE,
             "bp": bp,
             "bps": bps,
             "db": self.db,
             "export": self.export,
-            "find_hotspot": self._resuming(plans.find_hotspot),
-            "fly_map": self._resuming(plans.fly_map),
             "list_runs": partial(list_runs, self.store),
-            "map_sample": self._resuming(plans.map_sample),
             "np": np,
             "open_analysis": partial(open_analysis, self.store),
             "open_run": partial(open_run, self.store),

@@ -17,6 +17,11 @@ from .hypervolume import non_dominated as non_dominated
 from .joint import JointSteering as JointSteering
 from .loop import Steering as Steering
 from .masks import Mask as Mask
+from .predicting import Outline as Outline
+from .predicting import PredictedMap as PredictedMap
+from .predicting import outline_points as outline_points
+from .predicting import predict_outline as predict_outline
+from .predicting import predict_steered as predict_steered
 from .remarks import displaced_rows as displaced_rows
 from .remarks import remark_on as remark_on
 from .replays import Differences as Differences

@@ -112,6 +112,6 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
             options.setdefault(rule, bool(settings.get(rule, False)))
         if settings.get("looks") is not None:
             options["looks"] = settings["looks"]
-    if settings.get("goal") is not None and settings["agent"] == "bayesian":
-        options["goal"] = settings["goal"]
+        if settings.get("goal") is not None:
+            options["goal"] = settings["goal"]
     return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)

@@ -82,11 +82,9 @@ class Steering:
         self._known = Measurements(space)
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
-        self._n_observed = 0
-        self._retakes = self._given_up = 0
-        self._residual, self._alarm = math.nan, False
+        self._n_observed = self._retakes = self._given_up = 0
+        self._residual, self._alarm, self._exhausted = math.nan, False, False
         self._learning_s = (0.0, 0.0)
-        self._exhausted = False
         self._masks = MaskWatch(feature)
         self._seen_version = -1
         self._lookout: Lookout | None = None
@@ -333,6 +331,10 @@ class Steering:
         if self.is_over or is_over:
             return "stop" if self.is_over else "budget"
         return "exhausted" if self._exhausted else "interrupted"
+
+    def told(self) -> list[dict[str, Any]]:
+        """Return all outcomes, as agents take them."""
+        return self._known.told(range(len(self._known)))
 
     def brightest_measured(self) -> Best:
         """Return the measured spot with the largest outcome, as far as it is believed; or NaN."""

@@ -85,8 +85,8 @@ def test_what_a_point_takes_from_the_variance_is_what_conditioning_on_it_takes()
     gain = acquisition.gain(torch.tensor(SPACE.points[[cell]]))[0]
     before = model.member_moments(model.candidates)[1][member].sum()
     amplitude = float(model.amplitude_variance[member])
-    model.factors.add_point(torch.tensor(SPACE.points[cell]))
-    after = amplitude * (1.0 - model.factors.VtV[member]).sum()
+    model.factors.exact.add_point(torch.tensor(SPACE.points[cell]))
+    after = amplitude * (1.0 - model.factors.exact.VtV[member]).sum()
     assert gain == pytest.approx(float(before - after), rel=1e-6)
 
 
@@ -105,7 +105,7 @@ def test_a_level_is_outlined_better_than_by_evenly_spread_points(goal: str) -> N
 
     def wrong(agent: BayesianAgent) -> int:
         found = Goal.parse(goal).level_in(agent.predict(SPACE.points)[0])
-        return int(np.sum((agent.above(SPACE.points, found) > 0.5) != (truth > level)))
+        return int(np.sum((agent.outlined(Goal.parse(goal), found)[0] > 0.5) != (truth > level)))
 
     spread, chosen = steered("maximum", 30, n_start=30), steered(goal, 30)
     assert wrong(chosen) <= 1
