@@ -168,6 +168,7 @@ def test_what_cannot_be_seen_is_refused_before_anything_moves(
     for seen, match in (
         (line, r"must have the axes of this one, mx, my, in its events, got mx in .{8} \(scan\)"),
         (others, r"must have measured what is steered on, 'counter', got .*other"),
+        ([line, line], rf"must be given once, got {line.uid[:8]} twice: its points would count"),
         (others.uid, r"seen must be runs, got '.*'; open it with open_run"),
     ):
         with pytest.raises(ValueError, match=match):

@@ -13,6 +13,7 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.protocols import Array
 from bl_steer.runs import PointResult, Run
+from bl_steer.runs.chains import earlier_uid
 from bl_steer.runs.signal import units_of
 from bl_steer.steering import Exposed, exposure_of_run, points_of_runs, runs_seen_by
 from bl_steer.store import is_being_written
@@ -56,6 +57,15 @@ class SeenRuns:
                 raise ValueError(
                     f"a run seen must have ended, got {run.uid[:8]}, which is being measured; "
                     "wait for its end"
+                )
+        given = [run.uid for run in self.runs]
+        carried = {earlier_uid(run.start) for run in self.runs}
+        for uid in given:
+            if given.count(uid) > 1 or uid in carried:
+                raise ValueError(
+                    f"a run seen must be given once, got {uid[:8]} "
+                    f"{'twice' if uid not in carried else 'and the run that carries it on'}: its "
+                    "points would count twice; leave it out"
                 )
 
     @property

@@ -22,6 +22,7 @@ from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
     count_compared,
+    doubled_warnings,
     doubt_warnings,
     doubtful,
     size_warnings,
@@ -161,6 +162,7 @@ class SegmentMicrographs:
                 *inputs.notes,
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
                 *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
+                *doubled_warnings((f.title, f.image) for f in fields if f.name not in flat),
                 *size_warnings({titles[name]: shape for name, shape in small.items()}),
                 *texture_warnings({f.title: flat[f.name] for f in fields if f.name in flat}),
                 *doubt_warnings(

@@ -5,6 +5,7 @@ What the readers of files noticed comes with the inputs (`bl_steer.protocols.Inp
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from bl_steer.protocols import Progress
 __all__ = [
     "bar_warnings",
     "count_compared",
+    "doubled_warnings",
     "doubt_warnings",
     "doubtful",
     "size_warnings",
@@ -91,6 +93,24 @@ def size_warnings(shapes: Mapping[str, tuple[int, ...]]) -> Iterator[str]:
             f"{name}{more} has {' x '.join(map(str, shape))} px, too few to tell how far its "
             f"fractions are off: there is no interval; give images of at least {LEAST_PX} px along "
             "each edge"
+        )
+
+
+def doubled_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
+    """Name the images that are there twice, by the names of their fields."""
+    first: dict[bytes, str] = {}
+    twice: list[tuple[str, str]] = []
+    for name, image in images:
+        content = np.ascontiguousarray(image).tobytes()
+        digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + content).digest()
+        if first.setdefault(digest, name) != name:
+            twice.append((name, first[digest]))
+    if twice:
+        name, earlier = twice[0]
+        more = f", and {len(twice) - 1} more are others" if len(twice) > 1 else ""
+        yield (
+            f"{name} is {earlier} once more{more}: it counts twice in the fractions, and makes "
+            "their interval too narrow; give each image once"
         )
 
 

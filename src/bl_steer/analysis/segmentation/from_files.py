@@ -24,6 +24,7 @@ from bl_steer.analysis.segmentation.analysis import (
 )
 from bl_steer.analysis.segmentation.checks import (
     bar_warnings,
+    doubled_warnings,
     doubt_warnings,
     doubtful,
     size_warnings,
@@ -243,6 +244,7 @@ def _result_of_stack(
         ),
         warnings=(
             *bar_warnings((name, planes[name]) for name in textured),
+            *doubled_warnings((name, planes[name]) for name in textured),
             *size_warnings(small),
             *texture_warnings(flat),
             *doubt_warnings(model, doubts, None if worst is None else planes[worst]),

@@ -67,7 +67,7 @@ def test_warnings_name_the_metadata_that_differ(
     replace(model, card={"conditions": known.to_dict()}).save(tmp_path)
     params = SegmentParams(model=str(tmp_path))
     metadata = {"staining": ["none", "osmium"], "pixel_size_nm": 10.0}
-    result = SegmentMicrographs().run(Inputs({"a": image, "b": image}, metadata), params)
+    result = SegmentMicrographs().run(Inputs({"a": image, "b": image[::-1]}, metadata), params)
     assert len(result.warnings) == 2
     assert "no alarm tells" in result.warnings[0]
     assert "staining = osmium was not in training" in result.warnings[1]

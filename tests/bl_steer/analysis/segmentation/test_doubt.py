@@ -69,3 +69,9 @@ def test_a_model_saved_without_its_uncertainty_is_said_to_have_no_alarm() -> Non
     (told,) = doubt_warnings(earlier, {}, None)
     assert "no alarm tells images that it does not know" in told
     assert not list(doubt_warnings(model, {}, None))
+
+
+def test_an_image_that_is_given_twice_is_named() -> None:
+    image, other = (field("grains", seed, shape=(96, 96)).image for seed in (650, 651))
+    assert said(segmented(image, other, image), "field_002 is field_000 once more: it counts twice")
+    assert not said(segmented(image, other), "once more")
