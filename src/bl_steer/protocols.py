@@ -64,6 +64,8 @@ class Agent(Protocol):
         """Return the next points to measure (one by default), each with ``_id`` and ``x``
         (and ``y`` (and ``z``), by the axes of the space).
 
+        Points that were suggested and have no outcome are on their way: they count as taken.
+
         Raises
         ------
         bl_steer.agents.SpaceExhausted

@@ -14,7 +14,7 @@ import numpy as np
 import scipy  # it loads .spatial and .stats (1 s of a small job) when they are used
 from numpy.typing import NDArray
 
-from bl_steer.agents.design import first_free_cell
+from bl_steer.agents.design import check_left, first_free_cell
 from bl_steer.agents.ledger import Ledger, check_settings
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Explanation, Point
@@ -53,11 +53,7 @@ class OrderedAgent(ABC):
         count = 1 if num_points is None else num_points
         if count < 1:
             raise ValueError(f"num_points must be at least 1, got {count}; ask for one or more")
-        free = int((~self._ledger.barred()).sum())
-        if 0 < free < count:
-            raise ValueError(
-                f"num_points must be at most the {free} cells left, got {count}; ask for fewer"
-            )
+        check_left(count, self._ledger.barred())
         return [self._suggest_one() for _ in range(count)]
 
     def _suggest_one(self) -> Point:

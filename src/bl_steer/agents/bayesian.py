@@ -15,7 +15,7 @@ import numpy as np
 from bl_steer.agents.candidates import CELLS, MOST_CELLS, Candidates
 from bl_steer.agents.comparison import brightest, confirmation, reportable
 from bl_steer.agents.coordinates import AXIS_NAMES
-from bl_steer.agents.design import StartName, farthest_cell, first_free_cell
+from bl_steer.agents.design import StartName, check_left, farthest_cell, first_free_cell
 from bl_steer.agents.exploring import cell_to_explore, is_exhausted
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
@@ -145,16 +145,16 @@ class BayesianAgent:
         }
 
     def suggest(self, num_points: int | None = None) -> Sequence[Point]:
-        """Return the next points, one by default; several only while the start design lasts.
+        """Return the next points, one by default.
 
-        Raises
-        ------
-        ValueError
-            If several are asked for where each needs the outcome of the one before.
-        SpaceExhausted
-            If no cell is left.
+        Each takes those on their way to give what is expected there. ValueError for more than there
+        are cells, and with `looks`, or another goal, for several after the start design.
+        SpaceExhausted if no cell is left.
         """
-        count = self._ledger.n_asked(num_points, n_start=self.n_start)
+        together = self.sparing and self.looks is None and self.goal.kind == "maximum"
+        n_start = math.inf if together else self.n_start
+        count = self._ledger.n_asked(num_points, n_start=n_start)
+        check_left(count, self._ledger.barred())
         return [self.look(self._suggest_one()) for _ in range(count)]
 
     def look(self, point: Point) -> Point:
@@ -312,8 +312,9 @@ class BayesianAgent:
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
-            reserved = self._candidates.reserved if self.sparing else None
-            cell = cell_to_explore(self._model, self._ledger, order=self._order, reserved=reserved)
+            cell = cell_to_explore(
+                self._model, self._ledger, order=self._order, reserved=self._candidates.reserved
+            )
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])

@@ -11,12 +11,21 @@ from numpy.typing import NDArray
 from bl_steer.agents.space import Space, SpaceExhausted
 from bl_steer.protocols import Array
 
-__all__ = ["StartName", "farthest_cell", "first_free_cell"]
+__all__ = ["StartName", "check_left", "farthest_cell", "first_free_cell"]
 
 MANY = 500
 """Points of which the nearest is looked up in a tree."""
 
 StartName = Literal["maximin", "random"]
+
+
+def check_left(count: int, barred: NDArray[np.bool_]) -> None:
+    """Raise ValueError for more points than there are cells left, if there are any."""
+    free = int((~barred).sum())
+    if 0 < free < count:
+        raise ValueError(
+            f"num_points must be at most the {free} cells left, got {count}; ask for fewer"
+        )
 
 
 def first_free_cell(order: NDArray[np.intp], barred: NDArray[np.bool_]) -> int:

@@ -177,7 +177,7 @@ class GrowingFactors:
         def prior(A: Tensor, B: Tensor) -> Tensor:
             return self.correlations(A, B, one)[0]
 
-        V = torch.linalg.solve_triangular(self.L[member], prior(self.X, X), upper=False)
+        V = torch.linalg.solve_triangular(self.L_of(one)[0], prior(self.X, X), upper=False)
         known = prior(X, self.candidates[index])
         first = 0
         for block in self._V:
@@ -185,6 +185,13 @@ class GrowingFactors:
             known = known - V[first : first + rows].mT @ block[member, :rows][:, index]
             first += rows
         return known
+
+    def covariance_between(self, member: int, A: Tensor, B: Tensor) -> Tensor:
+        """Return a member's posterior correlation of positions A, (k, d), with B, (b, d)."""
+        one = torch.tensor([member])
+        k = self.correlations(self.X, torch.cat([A, B]), one)[0]
+        V: Tensor = torch.linalg.solve_triangular(self.L_of(one)[0], k, upper=False)
+        return self.correlations(A, B, one)[0] - V[:, : len(A)].mT @ V[:, len(A) :]
 
     def add_point(self, x: Tensor, noise_ratio: float = 1.0) -> None:
         """Extend L, V and the log determinant by the point x, shape (d,).

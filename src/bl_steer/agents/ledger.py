@@ -76,7 +76,7 @@ class Ledger:
         """Points that were given out and are not known to be invalid."""
         return len(self.measured) + len(self.pending)
 
-    def n_asked(self, num_points: int | None, *, n_start: int) -> int:
+    def n_asked(self, num_points: int | None, *, n_start: float) -> int:
         """Return how many points an agent is asked for: several only while its start lasts.
 
         Raises
@@ -88,8 +88,8 @@ class Ledger:
         remaining = n_start - self.n_taken
         if count < 1 or (count > 1 and count > remaining):
             raise ValueError(
-                f"num_points must be 1 after the start design ({max(remaining, 0)} of its "
-                f"{n_start} points left), got {count}; ask for one point at a time"
+                f"num_points must lie in 1 … {max(remaining, 1):g}, since after the start design "
+                f"each point needs the outcomes before, got {count}; ask for one at a time"
             )
         return count
 

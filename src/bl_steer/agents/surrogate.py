@@ -34,6 +34,7 @@ from torch import Tensor
 
 from bl_steer.agents.ensemble.likelihood import RatioNoiseLikelihood
 from bl_steer.agents.ensemble.neighbours import NeighbourFactors, rows_within
+from bl_steer.agents.ensemble.pending import explained_by
 from bl_steer.agents.factors import GrowingFactors, KernelName
 from bl_steer.agents.scales import Metric
 
@@ -230,18 +231,26 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         """Return every member's mean and variance at X of shape (n, d): (M, n) each."""
         return self._moments(X, slice(None))
 
-    def weighted_moments(self, X: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def weighted_moments(
+        self, X: Tensor, pending: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means and variances at X, (n, d), of the members that count, (K, n) each.
 
         And the logarithms of their weights, (K,), which sum to 1. With `sparing`, a member counts
         that has `LEAST_WEIGHT` of the heaviest one's weight. At candidates nothing is solved.
+        Points on their way, `pending`, (k, d), lower the variances.
         """
         if not self.sparing:
             return *self.member_moments(X), self.log_weights
         heavy = (self.log_weights >= self.log_weights.max() + math.log(LEAST_WEIGHT)).nonzero()[
             :, 0
         ]
-        return *self._moments(X, heavy), torch.log_softmax(self.log_weights[heavy], dim=0)
+        mean, variance = self._moments(X, heavy)
+        if pending is not None and isinstance(self.factors, NeighbourFactors):
+            everywhere = X is self.candidates
+            share = explained_by(pending, self.factors, X, heavy, everywhere=everywhere)
+            variance = (variance - self.amplitude_variance[heavy, None] * share).clamp_min(0.0)
+        return mean, variance, torch.log_softmax(self.log_weights[heavy], dim=0)
 
     def joint_moments(
         self, members: Tensor, X: Tensor, y: Tensor, noise: Tensor, at: Tensor, *, texture: float

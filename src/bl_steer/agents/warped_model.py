@@ -61,10 +61,20 @@ class WarpedModel:
             self.ensemble.extend(*self._rows(), following)
 
     def acquisition(self) -> Callable[[Tensor], Array]:
-        """Return the logarithm of the expected improvement as a function of X, (n, d) to (n,)."""
+        """Return the logarithm of the expected improvement as a function of X, (n, d) to (n,).
+
+        As if the points on their way had given what is expected there.
+        """
         ensemble, best_f = self.ensemble, self._incumbent()
         if ensemble.sparing:
-            return lambda X: np.asarray(weighted_log_expected_improvement(ensemble, X, best_f))
+            on_their_way = [entry.position for entry in self._ledger.pending.values()]
+            pending = torch.tensor(on_their_way, dtype=torch.float64) if on_their_way else None
+            if pending is not None:  # what they are expected to give is no improvement any more
+                mean, _, log_weights = ensemble.weighted_moments(pending)
+                best_f = max(best_f, float((log_weights.exp() @ mean).max()))
+            return lambda X: np.asarray(
+                weighted_log_expected_improvement(ensemble, X, best_f, pending)
+            )
         acquisition = WeightedLogExpectedImprovement(ensemble, best_f)
         return lambda X: np.asarray(acquisition(X[:, None, :]))
 

@@ -68,5 +68,5 @@ def test_an_invalid_start_point_is_replaced_by_another() -> None:
     agent.ingest([{**dead, "objective": np.nan}])
     later = agent.suggest(2)
     assert len({p["x"] for p in (dead, *later)}) == 3
-    with pytest.raises(ValueError, match="num_points must be 1 after the start design"):
+    with pytest.raises(ValueError, match="num_points must lie in 1"):
         agent.suggest(2)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-
 import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_allclose
 
 from bl_steer.agents import BayesianAgent, Space, surrogate
+from bl_steer.agents.ensemble import neighbours
 from bl_steer.agents.ensemble.neighbours import (
     MEMORY,
     MOST_ROWS,
@@ -115,9 +114,7 @@ def test_a_long_search_finds_a_maximum_late_and_can_be_restored(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(surrogate, "rows_within", lambda members, candidates: 40)
-    monkeypatch.setattr(
-        surrogate, "NeighbourFactors", functools.partial(NeighbourFactors, n_neighbours=16)
-    )
+    monkeypatch.setattr(neighbours, "NEIGHBOURS", 16)
     late = SPACE.forbid([{"circle": [90.0, 5.0, 16.0]}])  # out of reach at first
     agent = BayesianAgent(late, seed=2)
 

@@ -20,7 +20,7 @@ __all__ = ["MOST_ROWS", "NEIGHBOURS", "NeighbourFactors", "rows_within"]
 
 MOST_ROWS = 1000
 """Rows that are exact, at the most."""
-MEMORY = 2**29
+MEMORY = 2**28
 """Bytes that exact rows may take of V."""
 NEIGHBOURS = 64
 """Rows that a later row, or a candidate, is conditioned on."""
@@ -40,7 +40,7 @@ class NeighbourFactors:
     ----------
     exact : for the first rows; without any yet
     n_exact : how many rows these are
-    n_neighbours : rows that a later one is conditioned on, at most `n_exact`
+    n_neighbours : rows that a later one is conditioned on, at most `n_exact`; by default 64
 
     Notes
     -----
@@ -56,11 +56,11 @@ class NeighbourFactors:
     """
 
     def __init__(
-        self, exact: GrowingFactors, *, n_exact: int, n_neighbours: int = NEIGHBOURS
+        self, exact: GrowingFactors, *, n_exact: int, n_neighbours: int | None = None
     ) -> None:
         self.exact = exact
         self.n_exact = n_exact
-        self.n_neighbours = min(n_neighbours, n_exact)
+        self.n_neighbours = min(n_neighbours or NEIGHBOURS, n_exact)
         self._X = self._noise_ratios = self._y = self._W = torch.empty(0)
         self._near = self._farthest = self._touched = torch.empty(0)
         """Of each candidate: the nearest rows, the distance of the last, whether one is later."""
@@ -195,14 +195,20 @@ class NeighbourFactors:
         """
         if self.is_exact:
             return self.exact.covariance(member, X, cells)
-        at, one = self.exact.candidates[torch.from_numpy(cells)], torch.tensor([member])
-        near = self._nearest(X)
-        weights, _ = self._kriged(X, near, one)
+        at = self.exact.candidates[torch.from_numpy(cells)]
+        return self.covariance_between(member, X, at)
+
+    def covariance_between(self, member: int, A: Tensor, B: Tensor) -> Tensor:
+        """Return a member's posterior correlation of positions A, (k, d), with B, (b, d)."""
+        if self.is_exact:
+            return self.exact.covariance_between(member, A, B)
+        one, near = torch.tensor([member]), self._nearest(A)
+        weights, _ = self._kriged(A, near, one)
         known = [
-            w[None] @ self.correlations(self.X[rows], at, one)[0]
+            w[None] @ self.correlations(self.X[rows], B, one)[0]
             for w, rows in zip(weights[0], near, strict=True)
         ]
-        return self.correlations(X, at, one)[0] - torch.cat(known)
+        return self.correlations(A, B, one)[0] - torch.cat(known)
 
     def left_out(self, rows: Tensor, constant: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
         """Return what some members' outcomes are off what their neighbours say, and its precision.
