@@ -139,6 +139,11 @@ class RecordedMap:
         notes = list(recorded.notes)
         if values.ndim - x.ndim < 2:  # the pixels of frames are judged where they are used
             notes += like_marks(values, REMEDY)
+        if values.ndim > x.ndim and (n_dark := _n_dark(values, x.ndim)):
+            notes.append(
+                f"{n_dark} of {x.size} places hold 0 in all their cells: where they were not "
+                "measured, leave them out of the file"
+            )
         n_unplaced = 0
         if x.ndim == 1:  # a scan that was cut short has neither places nor values at its end
             placed = np.isfinite(x) & np.isfinite(y) | ~_is_empty(values, x.ndim)
@@ -155,6 +160,11 @@ class RecordedMap:
                 f"in {recorded.name!r}; {'lower the stride' if stride > 1 else 'record more'}"
             )
         empty = _is_empty(values, x.ndim)
+        if values.size and empty.all():
+            raise ValueError(
+                f"a map must hold values, got {x.size} places without any in {recorded.name!r}; "
+                "it may never have been written, or --missing be wrong"
+            )
         if MIN_POINTS <= (~empty).sum() < x.size:
             x, y, values = x[~empty], y[~empty], values[~empty]
         if clip is not None:
@@ -171,6 +181,8 @@ class RecordedMap:
         )
         sample.unit_y = recorded.unit_y or sample.unit
         sample.n_empty = n_unplaced + (int(empty.sum()) if x.size < empty.size else 0)
+        if recorded.unit is None:
+            notes.append("the file gives no unit of x and y: px stands for it")
         sample.notes = tuple(notes)
         return sample
 
@@ -251,6 +263,12 @@ def _is_empty(values: NDArray[Any], n_axes: int) -> NDArray[np.bool_]:
     """Return at which places, along the first axes, nothing has a value."""
     absent: NDArray[np.bool_] = np.isnan(values).reshape(*values.shape[:n_axes], -1)
     return np.asarray(absent.all(axis=-1))
+
+
+def _n_dark(values: NDArray[Any], n_axes: int) -> int:
+    """Return at how many places all cells are 0, where others are not."""
+    dark = ~values.reshape(*values.shape[:n_axes], -1).any(axis=-1)
+    return 0 if dark.all() else int(dark.sum())
 
 
 def _checked(x: NDArray[Any], y: NDArray[Any], values: NDArray[Any]) -> tuple[Array, Array, Any]:

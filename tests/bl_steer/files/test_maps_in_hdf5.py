@@ -102,7 +102,27 @@ def test_a_scan_that_was_cut_short_is_replayed_as_far_as_it_went(tmp_path: Path)
     sample = RecordedMap.load(tmp_path / "m.h5")
     assert len(sample.grid[0]) == 8
     assert sample.n_empty == 4
-    assert "map: 33.3 % was never written" in sample.notes[-1]
+    assert "map: 33.3 % was never written and counts as not measured" in sample.notes
+
+
+def test_frames_that_a_chunk_holds_empty_are_told(tmp_path: Path) -> None:
+    def write(group: h5py.Group) -> None:
+        data = group.create_dataset("patterns", (3, 4, 2, 2), "u2", chunks=(2, 2, 2, 2))
+        data[0] = VALUES[0][:, None, None]
+
+    sample = RecordedMap.load(_map(tmp_path / "m.h5", write))
+    assert sample.n_empty == 4
+    assert "4 of 12 places hold 0 in all their cells: where they were not measured" in str(
+        sample.notes
+    )
+
+
+def test_a_map_that_was_never_written_is_refused(tmp_path: Path) -> None:
+    def write(group: h5py.Group) -> None:
+        group.create_dataset("map", VALUES.shape, "f8")
+
+    with pytest.raises(ValueError, match="got 12 places without any in 'm'; it may never have"):
+        RecordedMap.load(_map(tmp_path / "m.h5", write))
 
 
 @pytest.mark.parametrize(

@@ -172,7 +172,10 @@ def _without(arrays, key):
 BAD = {
     "no x": (lambda a: _without(a, "x"), r"must hold x, y and patterns or map, got .*add x$"),
     "no values": (lambda a: _without(a, "patterns"), r"add patterns or map$"),
-    "NaN": (lambda a: a | {"patterns": a["patterns"] * np.nan}, r"values must be finite, got 140 "),
+    "NaN": (
+        lambda a: a | {"patterns": a["patterns"] * np.nan},
+        r"must hold values, got 20 places without any ",
+    ),
     "inf": (lambda a: a | {"x": a["x"] + np.inf}, r"x must be finite, got 20 "),
     "shape": (lambda a: a | {"y": a["y"][1:]}, r"must have one shape of points, got x \(4, 5\), "),
     "values short": (lambda a: a | {"patterns": a["patterns"][:3]}, r"must have one shape"),
