@@ -21,6 +21,7 @@ from bl_steer.agents import Space
 from bl_steer.diffraction import Reduction
 from bl_steer.protocols import Agent
 from bl_steer.runs import Run
+from bl_steer.steering import Requests
 from plans.stubs.axes import Axes
 from plans.stubs.hotspots import Hotspot, hotspot_of
 from plans.stubs.per_point import PerPoint
@@ -55,6 +56,7 @@ def find_hotspot(
     timeout_s: float | None = None,
     resumes: Run | None = None,
     seen: Run | Sequence[Run] | None = None,
+    requests: Requests | None = None,
     move_to_best: bool = False,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
@@ -110,6 +112,8 @@ def find_hotspot(
         goes on. Only a larger `budget` may be given with it
     seen : earlier runs of the same axes and detector, steered, mapped or of other plans of Bluesky;
         the agent knows their points before its first decision, and the budget does not count them
+    requests : takes what the user asks for meanwhile: points to add, zones to keep out of, a veto
+        of the point under way, the end; a session has one, ``search``
     move_to_best : leave the axes at the reported spot, if any point was valid
     also_read : devices to read with every point
     md : metadata for the run
@@ -163,6 +167,7 @@ def find_hotspot(
             timeout_s=timeout_s,
             resumes=resumes,
             seen=seen,
+            requests=requests,
             also_read=also_read,
             md=md,
         )

@@ -40,8 +40,8 @@ class Hotspot:
     n_invalid: int
     basis_version: int
     stop_reason: str
-    """``"budget"``, ``"exhausted"`` (every cell is measured), ``"stop"`` (the rule is met) or
-    ``"interrupted"``, by the user or by a failure."""
+    """``"budget"``, ``"exhausted"`` (every cell is measured), ``"stop"`` (the rule is met),
+    ``"user"`` (who ended the search) or ``"interrupted"``, by the user or by a failure."""
     move_s: float
     """Time of the last point's motion, s."""
     expose_s: float
@@ -109,7 +109,7 @@ def _spot(steering: Steering, reader: PointReader, stop_reason: str) -> Hotspot:
 def with_reason(
     run: MsgGenerator[None], rule: str | None, hotspots: Sequence[Any]
 ) -> MsgGenerator[None]:
-    """Carry out a run, and say in its stop document that the rule has ended it, if it has.
+    """Carry out a run, and say in its stop document that the rule or the user ended it.
 
     Parameters
     ----------
@@ -118,13 +118,17 @@ def with_reason(
 
     def send(msg: Msg) -> MsgGenerator[object]:
         spot = hotspots[-1] if hotspots else None
-        if msg.command == "close_run" and spot is not None and spot.stop_reason == "stop":
+        why = spot.stop_reason if msg.command == "close_run" and spot is not None else ""
+        if spot is not None and why in ("stop", "user"):
+            told = "the user ended the search"
+        if spot is not None and why == "stop":
             spots = (spot, *getattr(spot, "others", ()))
             told = (
                 f"{rule}: there is a better spot with a probability of "
                 f"{max(s.p_better for s in spots):.2g}; hills narrower than "
                 f"{max(s.hidden_width for s in spots):.3g} could hide with more than p"
             )
+        if why in ("stop", "user"):
             msg = msg._replace(kwargs={**msg.kwargs, "reason": msg.kwargs.get("reason") or told})
         return (yield msg)
 

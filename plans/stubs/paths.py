@@ -22,7 +22,7 @@ from plans.stubs.axes import StageError
 from plans.stubs.messages import carried_out, think
 from plans.stubs.per_point import move_to
 
-__all__ = ["go_round", "guarded", "way_round", "within_bounds"]
+__all__ = ["go_round", "guarded", "way_round", "where_are", "within_bounds"]
 
 CLEARANCE = 0.02
 """Distance from a zone at which it is gone round, in pitches of the grid."""
@@ -71,7 +71,7 @@ def go_round(
     space: Space, axes: Sequence[Any], end: Sequence[float], *, to_the_end: bool = True
 ) -> MsgGenerator[None]:
     """Move the axes past the forbidden zones; without the last leg where it is left to others."""
-    start = yield from _where_are(axes)
+    start = yield from where_are(axes)
     if not space.forbidden or None in start:  # nobody answers, as in `bluesky.simulators`
         legs = [np.array(end, dtype=float)]
     else:
@@ -105,7 +105,7 @@ def within_bounds(
     start: dict[Any, float | None] = {}
     if space.forbidden:
         yield from go_round(space, axes, position, to_the_end=False)
-        start = dict(zip(axes, (yield from _where_are(axes)), strict=True))
+        start = dict(zip(axes, (yield from where_are(axes)), strict=True))
     yield from guarded(stub, space, axes, start, beyond=beyond)
 
 
@@ -118,7 +118,8 @@ def where_is(axis: Any) -> MsgGenerator[float | None]:
     return float(position) if isinstance(position, int | float) else None
 
 
-def _where_are(axes: Sequence[Any]) -> MsgGenerator[list[float | None]]:
+def where_are(axes: Sequence[Any]) -> MsgGenerator[list[float | None]]:
+    """Return where axes are; None for those that do not tell."""
     places: dict[int, float | None] = {}
     for i, axis in enumerate(axes):
         places[i] = yield from where_is(axis)
@@ -172,7 +173,7 @@ def guarded(
                     )
         answer = yield msg
         if msg.command == "wait" and swept is not None:
-            now = yield from _where_are(axes)
+            now = yield from where_are(axes)
             swept = None if None in now else (np.array(now, float), np.array(now, float))
         return answer
 

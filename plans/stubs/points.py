@@ -73,6 +73,7 @@ class PointReader:
     result : of the latest point; None before the first, and where nobody answers
     n_invalid : points without a pattern
     timing : of the latest point, see `plans.stubs.timing`
+    space : where is measured, with the forbidden zones
     nominal_seen : monitor counts that earlier runs say are nominal, where the monitor does not
     """
 
@@ -125,7 +126,7 @@ class PointReader:
         self.readbacks: list[str] = []
         self._pending, self._is_new = False, resumes is None
         self._tolerances: list[float] = []
-        self._space: Space
+        self.space: Space
 
     def inspect(
         self, space: Space, *, is_default: bool = False, prefer_frames: bool = False
@@ -157,8 +158,9 @@ class PointReader:
             self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))
         own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
+        self.check_zones = partial(check_zones, readbacks=self.readbacks, keys=keys)
         if self._is_new:
-            check_zones(space, self.readbacks, keys)
+            self.check_zones(space)
         if self.target is None:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)
@@ -177,7 +179,7 @@ class PointReader:
                 check_frames(self.detector, own, self.target)
             yield from self._inline.find(self.detector, own)
         self._tolerances = (0.5 * space.steps).tolist()
-        self._space = space
+        self.space = space
 
     def start_document(
         self,
@@ -272,13 +274,13 @@ class PointReader:
             stub = saved_once(stub)
         stub = self.timing.followed(stub)
         beyond = getattr(self.per_point, "beyond", 0.0)
-        yield from within_bounds(stub, self._space, self.axes, position, beyond=beyond)
+        yield from within_bounds(stub, self.space, self.axes, position, beyond=beyond)
         self._pending = True
         self._asked = where
 
     def go_to(self, position: Sequence[float]) -> MsgGenerator[None]:
         """Move the axes past the forbidden zones."""
-        yield from bounded(go_round(self._space, self.axes, position), self.timeout_s)
+        yield from bounded(go_round(self.space, self.axes, position), self.timeout_s)
 
     def take(self) -> PointResult | None:
         """Return what the latest point gave, once: reads its frames, so off the RunEngine's loop.

@@ -6,8 +6,10 @@
 # The queue server reads the annotations of plans: they must be types here, never text, so this
 # module has no `from __future__ import annotations`.
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import bluesky.preprocessors as bpp
@@ -22,6 +24,8 @@ from bl_steer.runs import Run
 from bl_steer.steering import (
     Decision,
     JointSteering,
+    Request,
+    Requests,
     Steering,
     StopRule,
     build_loop,
@@ -46,6 +50,7 @@ from plans.stubs.options import (
 from plans.stubs.per_point import PerPoint
 from plans.stubs.points import PointReader
 from plans.stubs.rows import Row
+from plans.stubs.searches.hands import leaving, unless_taken_back
 from plans.stubs.searches.seen import SeenRuns
 
 __all__ = ["steered"]
@@ -58,7 +63,9 @@ MOST_STORED = 100_000
 more cells is predicted anew from the run, as `bl_steer.steering.predicted_map` does."""
 OF_OUTLINE = ("level", "inside", "inside_low", "inside_high")
 """What the stream ``result`` says already."""
-UNITS = dict.fromkeys(TIMES, "s")
+UNITS = dict.fromkeys((*TIMES, "asked_at"), "s")
+
+logger = logging.getLogger(__name__)
 
 
 def steered(
@@ -89,6 +96,7 @@ def steered(
     timeout_s: float | None = None,
     resumes: Run | None = None,
     seen: Run | Sequence[Run] | None = None,
+    requests: Requests | None = None,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[T]:
@@ -106,7 +114,7 @@ def steered(
     """
     check_md(md)
     exposure, exposure_set = exposure_option(exposure)
-    earlier = SeenRuns(seen, resumes)
+    earlier, requests = SeenRuns(seen, resumes), requests or Requests()
     options = options_of(
         resumes,
         plan,
@@ -227,7 +235,8 @@ def steered(
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:
             row = Row("decision", UNITS, axes=grid.names, without=without)
-            steer = _steer(steering, reader, executor, row, grid.names, exposures)
+            requests.begin(grid, reader.check_zones)
+            steer = _steer(steering, reader, executor, row, requests, exposures)
             if exposures is not None:
                 steer = bpp.finalize_wrapper(steer, exposures.restore)
             yield from steer
@@ -242,9 +251,14 @@ def steered(
         yield from reader.prepared(whole)
     finally:
         executor.shutdown(wait=False)  # a halt does not wait for a thought
+        for late in requests.close():
+            logger.warning("the search is over: %s %s was not heeded", late.kind, late.what)
 
     position = None if leave_at is None else leave_at(results[-1])
     if position is not None:
+        if steering.space is not None:
+            n_zones = len(grid.forbidden)
+            reader.space = yield from leaving(steering.space, n_zones, reader.axes)
         yield from reader.go_to(position)
     return results[-1]
 
@@ -268,13 +282,13 @@ def _steer(
     reader: PointReader,
     executor: Executor,
     row: Row,
-    names: Sequence[str],
+    requests: Requests,
     exposures: Exposures | None,
 ) -> MsgGenerator[None]:
     """Decide, record the decision, measure: until the budget is spent, or the rule is met."""
-
     agents = [steering.agent] if isinstance(steering, Steering) else steering.agents
     foreseen: Future[None] | None = None
+    names, n_zones, n_decisions = reader.space.names, len(reader.space.forbidden), 0
 
     def observe() -> None:
         if foreseen is not None:
@@ -288,14 +302,23 @@ def _steer(
             if isinstance(agent, ForeseesOutcomes):
                 agent.foresee()
 
-    def thought() -> Decision | None:
-        observe()
-        if steering.is_over:
-            return None
-        # After a dead frame `decide` gives the same position again: a retake is a decision too.
-        return steering.decide(move_s=reader.timing.move_s, expose_s=reader.timing.expose_s)
+    def heed(request: Request) -> Request:
+        takes_back = n_decisions if steering.heed(request) else 0
+        return replace(request, point=steering.n_observed, takes_back=takes_back)
 
-    def record_mask() -> MsgGenerator[None]:
+    def thought() -> tuple[list[Request], Decision | None]:
+        observe()
+        heeded = [heed(request) for request in requests.take()]
+        if steering.is_over:
+            return heeded, None
+        # After a dead frame `decide` gives the same position again: a retake is a decision too.
+        move_s, expose_s = reader.timing.move_s, reader.timing.expose_s
+        try:
+            return heeded, steering.decide(move_s=move_s, expose_s=expose_s)
+        except SpaceExhausted:
+            return heeded, None
+
+    def record_new() -> MsgGenerator[None]:
         mask_row.value, seen_row.value = steering.new_mask(), steering.new_seen()
         if mask_row.value is not None:
             reader.misgivings.tell_mask(mask_row.value)
@@ -303,20 +326,25 @@ def _steer(
         if seen_row.value is not None:
             yield from record([seen_row], "seen")
 
-    mask_row, seen_row = Row("mask"), Row("seen", axes=names)
-    for number in range(steering.n_observed, steering.budget):
-        try:
-            decision = yield from think(executor, thought)
-        except SpaceExhausted:
-            return
+    mask_row, seen_row, request_row = Row("mask"), Row("seen", axes=names), Row("request", UNITS)
+    number = steering.n_observed
+    while number < steering.budget:
+        heeded, decision = yield from think(executor, thought)
+        for request_row.value in heeded:
+            yield from record([request_row], "requests")
         if decision is None:
             break
-        row.value = decision
+        row.value, n_decisions = decision, n_decisions + 1
+        position = decision.position(names)
+        requests.offer(position)  # whoever reads the decision may answer it
         yield from record([row], "decisions")
-        yield from record_mask()
+        yield from record_new()
         if exposures is not None:
             yield from exposures.expose(decision.exposure_s)
         foreseen = executor.submit(foresee)  # in the thread of the next thought
-        yield from reader.measure([getattr(decision, name) for name in names], number)
+        if steering.space is not None:
+            reader.space = yield from leaving(steering.space, n_zones, reader.axes)
+        point = reader.measure([*position.values()], number)
+        number += yield from unless_taken_back(point, requests)
     yield from think(executor, observe)  # of the last point
-    yield from record_mask()
+    yield from record_new()

@@ -39,6 +39,7 @@ __all__ = [
     "Feature",
     "ForeseesOutcomes",
     "Inputs",
+    "KeepsOut",
     "LearnsNoise",
     "Point",
     "PredictsMap",
@@ -93,9 +94,9 @@ class Explanation:
     reason: str
     """``"start"`` (start design), ``"improve"`` (acquisition), ``"map"`` and ``"level"`` (likewise,
     of these goals) or a baseline's name; in a recorded decision also ``"retake"`` (the same
-    position after a dead frame), ``"agent"`` (one that does not explain itself), ``"exclude"``
-    (where a hill could hide, by the rule `stop`), and ``"compare"`` and ``"confirm"`` (a spot that
-    may be the brightest, and the brightest at the full exposure)."""
+    position after a dead frame), ``"agent"`` (one that does not explain itself), ``"user"`` (who
+    asked for it), ``"exclude"`` (where a hill could hide, by the rule `stop`), and ``"compare"``
+    and ``"confirm"`` (a spot that may be the brightest, and the brightest at the full exposure)."""
     acquisition: float = float("nan")
     """Logarithm of what is expected of the suggestion: the improvement, in the agent's own (warped)
     units of the objective; of another goal what it takes from the error."""
@@ -189,6 +190,15 @@ class ForeseesOutcomes(Protocol):
 
         It changes no decision: whoever does not call it only waits for longer after an outcome.
         """
+        ...
+
+
+@runtime_checkable
+class KeepsOut(Protocol):
+    """An agent that can be told of further forbidden zones while it searches."""
+
+    def forbid(self, zones: Sequence[Any]) -> None:
+        """Suggest no point in these zones from now on, see `bl_steer.agents.Space.forbid`."""
         ...
 
 

@@ -1,1 +1,1 @@
-"""What a search is told by others: the points of earlier runs."""
+"""What a search is told by others: points of earlier runs, and what the user asks for."""

@@ -64,6 +64,10 @@ class OrderedAgent(ABC):
         """Take outcomes, by the rules of `Ledger.ingest`."""
         self._ledger.ingest(points)
 
+    def forbid(self, zones: Sequence[Any]) -> None:
+        """Suggest no point in these zones from now on."""
+        self.space = self._ledger.space = self.space.forbid(zones)
+
     def explain(self) -> Explanation:
         """Return the agent's name as the reason."""
         return Explanation(self.name)

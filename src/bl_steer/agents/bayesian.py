@@ -198,6 +198,10 @@ class BayesianAgent:
         """Take outcomes, by the rules of `Ledger.ingest`."""
         self._ledger.ingest(points)
 
+    def forbid(self, zones: Sequence[Any]) -> None:
+        """Suggest no point in these zones from now on."""
+        self.space = self._ledger.space = self._visits.space = self.space.forbid(zones)
+
     def explain(self) -> Explanation:
         """Return the reasons for the latest suggestion."""
         return self._ledger.explain()

@@ -78,6 +78,10 @@ class ContinuousAgent:
         """Return the reasons for the latest suggestion."""
         return self._ledger.explain()
 
+    def forbid(self, zones: Sequence[Any]) -> None:
+        """Suggest no point in these zones from now on."""
+        self.space = self._ledger.space = self.space.forbid(zones)
+
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, d)."""
         self._ledger.check_outcomes(MIN_OUTCOMES)

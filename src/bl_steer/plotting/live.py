@@ -6,6 +6,7 @@ watches must not stop a run.
 
 from __future__ import annotations
 
+import json
 import logging
 import queue
 import threading
@@ -151,6 +152,7 @@ class LiveMap(_Watcher):
         self._exposures: list[Exposure] = []
         self._seen: Document | None = None
         self._results: dict[str, Document] = {}
+        self._zones: list[Any] = []
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
@@ -164,6 +166,8 @@ class LiveMap(_Watcher):
             self._exposures.append(Exposure(np.ones((1, 1, 1)), float(counts)))
         if stream == "seen":
             self._seen = data
+        if stream == "requests" and data["kind"] == "forbid":
+            self._zones = [*self._zones, json.loads(data["what"])]
         if stream not in ("decisions", "result"):
             return
         if self._exposures and self._settings.get("noise_per_point", False):
@@ -179,6 +183,7 @@ class LiveMap(_Watcher):
                 "positions": self._positions.copy(),
                 "noise": self._noise_ratios.copy(),
                 "seen": self._seen,
+                "zones": self._zones,
             }
         )
 
@@ -204,7 +209,7 @@ class LiveMap(_Watcher):
     def _draw(self, data: Document) -> Figure:
         if self._settings is None:
             raise RuntimeError("a map can be drawn only after a start document")
-        space = Space.from_dict(self._settings["grid"])
+        space = Space.from_dict(self._settings["grid"]).forbid(data["zones"])
         targets = self._settings["target"]
         targets = [targets] if isinstance(targets, str) else list(targets)
         figure = Figure(figsize=(5.5 * len(targets), 4.6), layout="constrained")

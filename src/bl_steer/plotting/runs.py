@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from itertools import combinations, zip_longest
 from pathlib import Path
@@ -86,6 +87,13 @@ def seen_outcomes(row: Mapping[str, Any]) -> tuple[Array, Array, Array]:
     return positions, read_outcomes(row["outcomes"]), read_outcomes(row["noise_ratios"])
 
 
+def _space_of(run: Run) -> Space:
+    """Return the space of a run, with the zones that the user forbade while it went on."""
+    space, requests = Space.from_dict(run.steering["grid"]), run.streams.get("requests", {})
+    rows = zip(requests.get("kind", ()), requests.get("what", ()), strict=True)
+    return space.forbid([json.loads(what) for kind, what in rows if kind == "forbid"])
+
+
 def _all_known(run: Run, *own: Array) -> list[Array]:
     """Return points, outcomes and noise ratios with those of the earlier runs that it was told."""
     table = run.streams.get("seen", {})
@@ -112,7 +120,7 @@ def map_outcomes(run: Run, target: str) -> Array:
 
 def draw_figure_1(steered: Run, mapped: Run) -> Figure:
     """Draw the map measured point by point beside the map predicted from a few points."""
-    space = Space.from_dict(steered.steering["grid"])
+    space = _space_of(steered)
     measured, outcomes = measured_outcomes(steered)
     noise_ratios = _noise_ratios(steered)
     known = _all_known(steered, measured, outcomes, noise_ratios)
@@ -147,7 +155,7 @@ def draw_run(run: Run) -> Figure:
             f"a run must have a valid point to be drawn, got none of {run.n_points} in "
             f"{run.uid[:8]} ({run.reason or run.status}); measure again"
         )
-    space = Space.from_dict(run.steering["grid"])
+    space = _space_of(run)
     if not run.decisions:
         figure = Figure(figsize=(5.6, 4.6), layout="constrained")
         plot_map(

@@ -11,6 +11,7 @@ from .listing import UnknownRunError as UnknownRunError
 from .listing import list_runs as list_runs
 from .listing import open_named as open_named
 from .listing import open_run as open_run
+from .listing import open_seen as open_seen
 from .listing import open_to_resume as open_to_resume
 from .live import LiveEvent as LiveEvent
 from .live import LiveRun as LiveRun

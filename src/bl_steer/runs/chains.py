@@ -83,7 +83,7 @@ def join(earlier: Parts, later: Parts) -> Parts:
     rows = rows_of_points(earlier.streams.get(PRIMARY, {}))[:n]
     events = np.concatenate(rows) if rows else np.empty(0, dtype=int)
     before = {
-        name: {key: column[_rows(name, events, n)] for key, column in table.items()}
+        name: {key: column[_rows(name, table, events, n)] for key, column in table.items()}
         for name, table in earlier.streams.items()
         if name != "result"
     }
@@ -98,9 +98,11 @@ def join(earlier: Parts, later: Parts) -> Parts:
     )
 
 
-def _rows(stream: str, events: NDArray[np.int_], n: int) -> Any:
+def _rows(stream: str, table: Table, events: NDArray[np.int_], n: int) -> Any:
     if stream == PRIMARY:
         return events
+    if stream == "requests":  # of the decisions that are taken over, and of the next
+        return table["point"] <= n
     return slice(n) if stream == "decisions" else slice(None)
 
 

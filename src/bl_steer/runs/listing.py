@@ -23,7 +23,15 @@ from bl_steer.store import (
     sound_documents,
 )
 
-__all__ = ["RunRow", "UnknownRunError", "list_runs", "open_named", "open_run", "open_to_resume"]
+__all__ = [
+    "RunRow",
+    "UnknownRunError",
+    "list_runs",
+    "open_named",
+    "open_run",
+    "open_seen",
+    "open_to_resume",
+]
 
 UID_LENGTH = 36
 
@@ -203,6 +211,19 @@ def open_to_resume(store: Store | RecordsAlone, name: str) -> Run:
                 f"carried on by {later[:8]} already; resume that one"
             )
     return run
+
+
+def open_seen(store: Store | RecordsAlone, named: Any) -> list[Run] | None:
+    """Open the runs that a search is to start from, each named as `open_named` has it.
+
+    Parameters
+    ----------
+    named : a name or a run, or several; None for none
+    """
+    if named is None:
+        return None
+    several = [named] if isinstance(named, Run | str | int) else named
+    return [run if isinstance(run, Run) else open_named(store, str(run)) for run in several]
 
 
 def _find(store: Store | RecordsAlone, key: str | int) -> str:

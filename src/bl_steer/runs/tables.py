@@ -63,6 +63,7 @@ def parts_from_documents(documents: Iterable[tuple[str, Any]], *, where: str) ->
     field = _external_field(gatherer.start, gatherer.data_keys)
     if field:
         streams[PRIMARY] |= _numbers(field, gatherer.frames(field))
+    streams = _without_taken_back(streams)
     return Parts(
         gatherer.start, gatherer.stop, streams, gatherer.configuration, frames, gatherer.described
     )
@@ -92,6 +93,7 @@ def parts_from_tiled(node: Any) -> Parts:
                 streams[name] |= _numbers(field, _tiled_frames(images[field], n_points))
     start, stop = metadata["start"], metadata.get("stop")
     frames = frames or inline_frames(start, streams.get(PRIMARY, {}))
+    streams = _without_taken_back(streams)
     return Parts(start, stop, streams, configuration, frames, all_keys)
 
 
@@ -158,6 +160,18 @@ def inline_frames(start: Mapping[str, Any], table: Table) -> Frames | None:
     events = FrameSource(None, name, shape=column.shape[1:], array=column)
     rows = [(events, row) for row in range(len(column))]
     return Frames(rows, shape=events.frames_shape, dtype=events.dtype_of(column.dtype))
+
+
+def _without_taken_back(streams: dict[str, Table]) -> dict[str, Table]:
+    """Return streams without the decisions that the user took back before they were measured."""
+    requests, decisions = streams.get("requests", {}), streams.get("decisions", {})
+    if "takes_back" not in requests or not decisions:
+        return streams
+    numbers = np.asarray(decisions["seq_num"], dtype=int)
+    gone = np.isin(numbers, [n for n in np.asarray(requests["takes_back"]).tolist() if n > 0])
+    kept = {key: column[~gone] for key, column in decisions.items()}
+    kept["seq_num"] = (numbers - np.cumsum(gone))[~gone]
+    return {**streams, "decisions": kept}
 
 
 class _Gatherer:

@@ -33,8 +33,8 @@ from bl_steer.runs import (
     durations_of,
     export_run,
     list_runs,
-    open_named,
     open_run,
+    open_seen,
     open_to_resume,
 )
 from bl_steer.session.baseline import Baseline
@@ -45,6 +45,7 @@ from bl_steer.session.reports import report_of
 from bl_steer.session.run_engine import end_run_engine, make_run_engine
 from bl_steer.session.stop_reasons import StopReasons
 from bl_steer.settings import Settings
+from bl_steer.steering import Requests
 from bl_steer.store import Store
 from plans import stubs
 from simulators.film import Sample
@@ -94,6 +95,7 @@ class Session:
         self.store = store
         self.instrument = instrument
         self.db = store.catalog
+        self.search = Requests()
         self.devices = dict(instrument.devices)
         self._frames_folder = FramesFolder(store.frames_dir)
         self._frames_folder.give(self.devices.values())
@@ -192,8 +194,7 @@ class Session:
         run = self._to_resume(options.pop("resumes", None))
         if run is not None and run.steering.get("monitor") is None:
             monitor = None
-        if "seen" in options:
-            options["seen"] = self._seen(options["seen"])
+        options = self._of_session(plan.__name__, options)
         return plan(det, stage, **{"monitor": monitor, "resumes": run, **options})
 
     def _to_resume(self, resumes: Run | str | int | None) -> Run | None:
@@ -202,22 +203,20 @@ class Session:
             return resumes
         return open_to_resume(self.store, str(resumes))
 
-    def _seen(self, seen: Any) -> list[Run] | None:
-        """Return the runs of the store that uids, their beginnings or scan ids name."""
-        if seen is None:
-            return None
-        named = [seen] if isinstance(seen, Run | str | int) else seen
-        return [run if isinstance(run, Run) else open_named(self.store, str(run)) for run in named]
+    def _of_session(self, plan: str, options: dict[str, Any]) -> dict[str, Any]:
+        """Return options with the store's runs for their names, and what a session has at hand."""
+        if "seen" in options:
+            options["seen"] = open_seen(self.store, options["seen"])
+        return {"requests": self.search, **options} if plan == "find_hotspot" else options
 
     def _resuming(self, plan: Callable[..., Any]) -> Callable[..., Any]:
-        """Return a plan that finds the run to carry on in this session's store."""
+        """Return a plan that finds runs in this session's store."""
 
         @wraps(plan)
         def resuming(*devices: Any, resumes: Any = None, **options: Any) -> Any:
             # A generator function, by which the queue server knows a plan.
             run = self._to_resume(resumes)
-            if "seen" in options:
-                options["seen"] = self._seen(options["seen"])
+            options = self._of_session(plan.__name__, options)
             return (yield from plan(*devices, resumes=run, **options))
 
         return resuming
@@ -278,6 +277,7 @@ class Session:
             "open_run": partial(open_run, self.store),
             "rocking_scan": stubs.rocking_scan,
             "rocking_sweep": stubs.rocking_sweep,
+            "search": self.search,
             "session": self,
             "slice_and_view": plans.slice_and_view,
             "store": self.store,

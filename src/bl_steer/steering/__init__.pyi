@@ -30,6 +30,9 @@ from .replays import differing_decisions as differing_decisions
 from .replays import predicted_map as predicted_map
 from .replays import recorded_decision as recorded_decision
 from .replays import replay as replay
+from .requests import Request as Request
+from .requests import Requests as Requests
+from .requests import recorded_requests as recorded_requests
 from .resuming import ResumeError as ResumeError
 from .resuming import carried_options as carried_options
 from .resuming import catch_up as catch_up

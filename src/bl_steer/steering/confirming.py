@@ -43,7 +43,7 @@ class Confirmation:
 
     Attributes
     ----------
-    reason : why the search ended: "budget", "stop" or "exhausted"; None while it goes on
+    reason : why the search ended: "budget", "stop", "exhausted" or "user"; None while it goes on
     is_over : whether nothing is left to confirm
 
     Raises
@@ -97,6 +97,15 @@ class Confirmation:
             self.reason = "stop"
         elif self.reason is None and n_observed >= self._budget - self._kept:
             self.reason = "budget"
+
+    def end(self) -> None:
+        """End the search: the user says so."""
+        self.reason = self.reason or "user"
+
+    def take_back(self) -> None:
+        """Confirm nothing more where the user does not want a look of the confirmation."""
+        if self.reason is not None:
+            self._n_looks = self._kept
 
     def next(self, n_observed: int) -> Point:
         """Return the next spot to look at again.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -25,6 +26,7 @@ from bl_steer.steering.fronts import Front
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.masks import Mask
 from bl_steer.steering.measurements import SeenOutcomes
+from bl_steer.steering.requests import Request
 
 __all__ = ["JointSteering"]
 
@@ -69,6 +71,8 @@ class JointSteering:
         self._turn = -1
         self._position: list[float] = []
         self._positions: list[list[float]] = []
+        self._taken_back: list[list[float]] = []
+        self._asked: deque[dict[str, float]] = deque()
         self._noise_ratios: list[float] = []
         self._exhausted = False
         self._learning_s = (0.0, 0.0)
@@ -111,9 +115,13 @@ class JointSteering:
     def decide(self, *, move_s: float = math.nan, expose_s: float = math.nan) -> Decision:
         """Return the next point, by the target whose turn it is; after an invalid one the same."""
         wall, cpu = time.perf_counter(), time.thread_time()
-        if not self.first.is_waiting:
+        if not self.is_waiting:
             self._turn = self._next_turn()
-            if self.pareto:
+            if self._asked:
+                place = self._asked.popleft()
+                for loop in self.loops:
+                    loop.repeat(place, Explanation("user"))
+            elif self.pareto:
                 self._improve_front()
         decision = self.loops[self._turn].decide(move_s=move_s, expose_s=expose_s)
         self.repeat(decision.position(self.space.names))
@@ -124,6 +132,30 @@ class JointSteering:
             think_s=self._learning_s[0] + time.perf_counter() - wall,
             think_cpu_s=self._learning_s[1] + time.thread_time() - cpu,
         )
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether a decided point is to be measured, for the first time or again."""
+        return self.first.is_waiting
+
+    def heed(self, request: Request) -> bool:
+        """Do what the user asks for, see `Steering.heed`."""
+        if request.kind == "add":
+            self._asked.append(request.value)
+            return False
+        are_hit = [loop.heed(request) for loop in self.loops]
+        self.space = self.first.space or self.space
+        self._asked = deque(p for p in self._asked if not self.space.zone_at([*p.values()]))
+        if request.kind == "end":
+            self._asked.clear()
+        if any(are_hit):
+            self._taken_back.append(self._position)
+        return any(are_hit)
+
+    def go_on(self) -> None:
+        """Search on, though the user ended the run that is carried on."""
+        for loop in self.loops:
+            loop.go_on()
 
     def _next_turn(self) -> int:
         if self.pareto:
@@ -146,7 +178,8 @@ class JointSteering:
         if len(positions) < max(n_start, MIN_OUTCOMES):
             return
         is_open = self.space.allowed.copy()
-        measured = [self.space.cell_of(*position) for position in self._positions]
+        left_out = [*self._positions, *self._taken_back]
+        measured = [self.space.cell_of(*position) for position in left_out]
         is_open[[cell for cell in measured if cell is not None]] = False
         cells = np.flatnonzero(is_open)
         if not len(cells):
@@ -226,12 +259,14 @@ class JointSteering:
 
     @property
     def is_over(self) -> bool:
-        """Whether the rule `stop` is met for all targets."""
-        return all(loop.is_over for loop in self.loops)
+        """Whether the rule `stop` is met for all targets, or the user ended the search."""
+        return all(loop.is_over for loop in self.loops) and not self._asked
 
     def stop_reason(self) -> str:
         """Return why no further point is decided."""
         reasons = {loop.stop_reason() for loop in self.loops}
         if self._exhausted and "budget" not in reasons:
             return "exhausted"
-        return next(r for r in ("budget", "exhausted", "interrupted", "stop") if r in reasons)
+        return next(
+            r for r in ("user", "budget", "exhausted", "interrupted", "stop") if r in reasons
+        )

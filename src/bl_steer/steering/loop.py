@@ -8,36 +8,38 @@ from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
-import numpy as np
-
 from bl_steer.agents import Space, SpaceExhausted
-from bl_steer.features.memory import memory_of
+from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.protocols import (
     Agent,
     Array,
     ExplainsDecisions,
     Explanation,
     Feature,
-    LearnsNoise,
+    KeepsOut,
     Point,
-    RaisesAlarm,
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
-from bl_steer.single_thread import single_thread
 from bl_steer.steering.confirming import Confirmation, is_confirmed
 from bl_steer.steering.dead_detector import check_alive, is_given_up
 from bl_steer.steering.decision import Best, Decision, check_budget, decided
+from bl_steer.steering.learning import Learner
 from bl_steer.steering.masks import Mask, MaskWatch
-from bl_steer.steering.measurements import Measurements, SeenOutcomes
+from bl_steer.steering.measurements import SeenOutcomes
+from bl_steer.steering.requests import Request
 from bl_steer.steering.stopping import Lookout, Outlook, StopRule
 from bl_steer.steering.suggestions import next_suggestion
 
 __all__ = ["Steering"]
+
+MOST_REFUSED = 100
+"""Suggestions in zones that an agent may make which cannot be told of these."""
 
 
 class Steering:
@@ -75,21 +77,24 @@ class Steering:
         self.feature = feature
         self.budget = budget
         self.seed = seed
-        self.space = space
+        self.space = self._first_space = space
         self._ids: set[Any] = set()
-        self.noise_per_point = noise_per_point
         self.gives_up = gives_up
-        self._known = Measurements(space)
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
         self._n_observed = self._retakes = self._given_up = 0
-        self._residual, self._alarm, self._exhausted = math.nan, False, False
-        self._learning_s = (0.0, 0.0)
+        self._exhausted = False
         self._masks = MaskWatch(feature)
         self._seen_version = -1
         self._lookout: Lookout | None = None
         if stop is not None and space is not None:
             self._lookout = Lookout(stop, space, agent, seed=seed)
+        self._learner = Learner(
+            agent, feature, space, self._lookout, self._confirmation, noise=noise_per_point
+        )
+        self._known = self._learner.known
+        self._asked: deque[dict[str, float]] = deque()
+        self._is_ended = False
 
     @property
     def n_observed(self) -> int:
@@ -118,12 +123,9 @@ class Steering:
             raise RuntimeError("observe must follow decide, got a pattern of no decided point")
         result = measured if isinstance(measured, PointResult) else PointResult(measured)
         self._n_observed += 1
-        self._learning_s = (0.0, 0.0)
-        if result.withdrawn:
-            self._withdraw(result.withdrawn)
+        self._learner.begin(result)
         if result.pattern is None:
             self._retakes += 1
-            self._residual, self._alarm = math.nan, False
             n_valid, n_left_out = len(self._known) - self._known.n_seen, self._given_up
             if self.gives_up and is_given_up(result, self._retakes, n_left_out, n_valid):
                 self._leave_out(position)
@@ -131,43 +133,9 @@ class Steering:
                 check_alive(result, self._retakes, position)
             return
         check_alive(result, 0, position)
-        pattern = result.pattern
         self._pending, self._retakes, self._given_up = None, 0, 0
-        noise_ratio = result.noise_ratio if self.noise_per_point else 1.0
-        self._known.add(position, pattern, noise_ratio, self._n_observed - 1)
-        wall, cpu = time.perf_counter(), time.thread_time()
-        self._learn(result, pattern)
-        self._learning_s = (time.perf_counter() - wall, time.thread_time() - cpu)
+        self._learner.take(position, result, self._n_observed - 1)
 
-    @single_thread()
-    def _learn(self, result: PointResult, pattern: Array) -> None:
-        """Turn the latest pattern into its outcome, and those before where the basis is new."""
-        version = self.feature.version
-        if result.variance is not None and isinstance(self.feature, LearnsNoise):
-            self.feature.learn_noise(pattern[None], result.variance[None])
-        self.feature.partial_fit(pattern[None])
-        if self._confirmation is not None:
-            self._confirmation.learn_noise(self.feature, result, self._n_observed)
-        self._label(1, anew=self.feature.version != version)
-        self._residual = float(self.feature.residual(pattern[None])[0])
-        self._alarm = result.alarm or (
-            isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
-        )
-
-    def _label(self, n_new: int, *, anew: bool) -> None:
-        """Tell the outcomes of the latest points, or those of all where the basis is new."""
-        known = self._known
-        if anew:
-            # A new basis gives every earlier point another outcome: the agent gets them all again.
-            known.outcomes = self.feature.transform(np.stack(known.patterns))
-        else:
-            latest = self.feature.transform(np.stack(known.patterns[-n_new:]))
-            known.outcomes = np.append(known.outcomes, latest)
-        self._tell(known.told(range(0 if anew else len(known) - n_new, len(known))))
-        if self._lookout is not None and (rows := known.within()):
-            self._lookout.look(known.where()[rows], known.outcomes[rows])
-
-    @single_thread()
     def see(self, positions: Array, results: Sequence[PointResult]) -> None:
         """Take points of earlier runs, before the first decision; the budget does not count them.
 
@@ -176,44 +144,20 @@ class Steering:
         positions : shape (n, n_axes); those off the grid are known, and never reported
         results : of the points, valid ones, at the exposure of this run
         """
-        if not results:
-            return
-        if any(result.noise_ratio != 1.0 for result in results):
-            # What has no shape before the first frame has one now.
-            memory = memory_of(getattr(self.feature, "feature", self.feature))
-            if memory is not None:
-                memory.exposures_differ = True
-        self._known.see(positions, results, noise=self.noise_per_point)
-        if isinstance(self.feature, LearnsNoise):
-            for result in results:
-                if result.pattern is not None and result.variance is not None:
-                    self.feature.learn_noise(result.pattern[None], result.variance[None])
-        patterns = np.stack(self._known.patterns)
-        self.feature.partial_fit(patterns)
-        self._label(len(results), anew=True)
+        self._learner.see(positions, results)
 
     def _leave_out(self, position: Point) -> None:
         """Leave out a place that gave nothing, again and again."""
         self.agent.ingest([{**position, "objective": math.nan, "n_invalid": self._retakes}])
         self._pending, self._retakes, self._given_up = None, 0, self._given_up + 1
 
-    def _withdraw(self, points: Sequence[int]) -> None:
-        """Take back the outcomes of points that were not measured as they seemed."""
-        gone, told = self._known.take_back(points)
-        self._tell(told)
-        if (memory := memory_of(self.feature)) is not None:
-            memory.forget(gone)
-
-    def _tell(self, points: Sequence[Mapping[str, Any]]) -> None:
-        self.agent.ingest(points)
-        if self._lookout is not None:
-            self._lookout.ingest(points)
-
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
         """Return the next point; after an invalid one, the same again."""
         wall, cpu = time.perf_counter(), time.thread_time()
         if self._pending is None and self._confirmation is not None:
             self._confirmation.prepare(self._n_observed, move_s, expose_s, is_done=self.is_done)
+        if self._pending is None and self._asked:
+            self.repeat(self._asked.popleft(), Explanation("user"))
         if self._pending is None and self._lookout is not None:
             self._exclude(self._lookout)
         if self._pending is None:
@@ -237,12 +181,12 @@ class Steering:
             point=self._n_observed,
             basis_version=self.feature.version,
             previous_outcome=self._previous_outcome(),
-            previous_residual=self._residual,
-            previous_alarm=self._alarm,
+            previous_residual=self._learner.residual,
+            previous_alarm=self._learner.alarm,
             previous_move_s=move_s,
             previous_expose_s=expose_s,
-            think_s=self._learning_s[0] + time.perf_counter() - wall,
-            think_cpu_s=self._learning_s[1] + time.thread_time() - cpu,
+            think_s=self._learner.wall_s + time.perf_counter() - wall,
+            think_cpu_s=self._learner.cpu_s + time.thread_time() - cpu,
             seed=self.seed,
             outcomes=self.outcomes(),
         )
@@ -252,13 +196,65 @@ class Steering:
         confirmation = self._confirmation
         if confirmation is None or confirmation.reason is None:
             try:
-                return next_suggestion(self.agent, self.space, self._ids)
+                return self._suggestion()
             except SpaceExhausted:
                 self._exhausted = True
                 if confirmation is None:
                     raise
                 confirmation.reason = "exhausted"
         return confirmation.next(self._n_observed)
+
+    def _suggestion(self) -> Point:
+        """Return what the agent suggests; one that knows no new zones is asked again, if need be.
+
+        Raises
+        ------
+        SuggestionError
+            Where it goes on to suggest points in zones.
+        """
+        if self.space is None or isinstance(self.agent, KeepsOut):
+            return next_suggestion(self.agent, self.space, self._ids)
+        for _ in range(MOST_REFUSED):
+            point = next_suggestion(self.agent, self._first_space, self._ids)
+            if not self.space.zone_at([point[name] for name in self.space.names]):
+                return point
+            self._ids.add(point["_id"])
+            self.agent.ingest([{**point, "objective": math.nan, "n_invalid": MAX_INVALID}])
+        return next_suggestion(self.agent, self.space, self._ids)
+
+    def heed(self, request: Request) -> bool:
+        """Do what the user asks for; return whether the point decided is taken back for it."""
+        pending, is_hit = self._pending, request.kind == "veto"
+        if request.kind == "add":
+            self._asked.append(request.value)
+        elif request.kind == "end":
+            self._is_ended = True
+            self._asked.clear()
+            if self._confirmation is not None:
+                self._confirmation.end()
+        elif request.kind == "forbid" and self.space is not None:
+            self.space = self._known.space = self.space.forbid([request.value])
+            if isinstance(self.agent, KeepsOut):
+                self.agent.forbid([request.value])
+            if self._lookout is not None:
+                self._lookout.leave_out(request.value)
+            self._asked = deque(p for p in self._asked if not self.space.zone_at([*p.values()]))
+            names = self.space.names
+            is_hit = pending is not None and bool(self.space.zone_at([pending[n] for n in names]))
+        if pending is None or not is_hit:
+            return False
+        self.agent.ingest([{**pending, "objective": math.nan, "n_invalid": MAX_INVALID}])
+        if self.space is not None and self._lookout is not None:
+            place = [pending[name] for name in self.space.names]
+            self._lookout.leave_out({"box": [place, place]})
+        if self._confirmation is not None:
+            self._confirmation.take_back()
+        self._pending, self._retakes = None, 0
+        return True
+
+    def go_on(self) -> None:
+        """Search on, though the user ended the run that is carried on."""
+        self._is_ended = False
 
     def repeat(self, position: Mapping[str, float], why: Explanation | None = None) -> None:
         """Take a point as decided, as one of an earlier run, whatever the agent decides now."""
@@ -316,7 +312,8 @@ class Steering:
     @property
     def is_over(self) -> bool:
         """Whether the rule `stop` ends the run; a confirmation ends it by itself."""
-        return self.is_done and self._confirmation is None
+        is_over = (self.is_done or self._is_ended) and self._confirmation is None
+        return is_over and not self._asked
 
     @property
     def hidden_width(self) -> float:
@@ -329,7 +326,7 @@ class Steering:
         if (confirmation := self._confirmation) is not None and (is_over or confirmation.is_over):
             return confirmation.reason or "budget"
         if self.is_over or is_over:
-            return "stop" if self.is_over else "budget"
+            return "user" if self._is_ended else "stop" if self.is_over else "budget"
         return "exhausted" if self._exhausted else "interrupted"
 
     def told(self) -> list[dict[str, Any]]:

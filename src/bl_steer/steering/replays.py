@@ -21,13 +21,17 @@ from bl_steer.runs import PointResult, Run, gridded_of, has_gap
 from bl_steer.steering.building import agent_of, build_loop
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, difference_of
+from bl_steer.steering.joint import JointSteering
+from bl_steer.steering.loop import Steering
 from bl_steer.steering.masks import recorded_masks
+from bl_steer.steering.requests import Request, recorded_requests
 from bl_steer.steering.seen import points_of_runs, runs_seen_by
 
 __all__ = [
     "Differences",
     "differences",
     "differing_decisions",
+    "heed",
     "predicted_map",
     "recorded_decision",
     "replay",
@@ -41,6 +45,7 @@ def replay(
     results: Iterable[PointResult | Array | None],
     *,
     seen: tuple[Array, Sequence[PointResult]] | None = None,
+    requests: Mapping[int, Sequence[Request]] | None = None,
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
 
@@ -52,11 +57,13 @@ def replay(
     results : of the points, in the order of measurement: see `bl_steer.runs.Run.results`; or the
         patterns alone, shape (n_pixels,) each, None for invalid ones
     seen : positions, shape (n, n_axes), and results of the earlier runs that it was told of
+    requests : of the user, see `bl_steer.steering.recorded_requests`
     """
     steering = build_loop(settings, axes)
     if seen is not None:
         steering.see(*seen)
-    for result in results:
+    for point, result in enumerate(results):
+        heed(steering, (requests or {}).get(point, ()), None)
         yield steering.decide()
         with suppress(DetectorDeadError):  # it ended the run, which may have been carried on
             steering.observe(result)
@@ -132,6 +139,7 @@ def differences(
     if run.steering.get("seen"):
         earlier = points_of_runs(runs_seen_by(run) if seen is None else seen, run.start, reduction)
         steering.see(earlier.positions, earlier.scaled(run.steering["seen_scales"]))
+    requests = recorded_requests(run.streams.get("requests", {}))
     masks, told = recorded_masks(run.streams.get("masks", {})), Differences([], [])
     told.how = {}
     for point in range(len(results) + 1):
@@ -142,6 +150,7 @@ def differences(
         if point == len(results):
             return told
         recorded = recorded_decision(table, point)
+        heed(steering, requests.get(point, ()), recorded)
         if difference := difference_of(steering.decide(**times_of(recorded)), recorded):
             told.decisions.append(point)
             told.how[point] = difference
@@ -165,6 +174,22 @@ def recorded_decision(table: Mapping[str, Any], point: int) -> Decision:
 def times_of(decision: Decision) -> dict[str, float]:
     """Return what a recorded decision knew of the time of the point before it, for `decide`."""
     return {"move_s": decision.previous_move_s, "expose_s": decision.previous_expose_s}
+
+
+def heed(
+    steering: Steering | JointSteering, requests: Iterable[Request], decision: Decision | None
+) -> None:
+    """Do what the user asked for before a decision, as it was done in the run.
+
+    Parameters
+    ----------
+    decision : the recorded one, which knew the same of times; None where it was not made
+    """
+    times = {} if decision is None else times_of(decision)
+    for request in requests:
+        if request.takes_back and not steering.is_waiting:
+            steering.decide(**times)  # what was taken back
+        steering.heed(request)
 
 
 def predicted_map(

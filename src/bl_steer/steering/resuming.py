@@ -23,7 +23,8 @@ from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, same_decision
 from bl_steer.steering.joint import JointSteering
 from bl_steer.steering.loop import Steering
-from bl_steer.steering.replays import recorded_decision, times_of
+from bl_steer.steering.replays import heed, recorded_decision, times_of
+from bl_steer.steering.requests import recorded_requests
 from bl_steer.store import is_being_written
 
 __all__ = ["ResumeError", "carried_options", "catch_up", "in_flight", "taking_over"]
@@ -166,9 +167,12 @@ def catch_up(steering: Steering | JointSteering, run: Run, results: Sequence[Poi
     decisions, n_recorded = run.decisions, _n_decided(run)
     repeats = run.steering["agent"] in AGENT_NAMES
     differing = []
-    for point in range(min(n_recorded, len(results) + 1)):
+    requests = recorded_requests(run.streams.get("requests", {}))
+    last = min(n_recorded, len(results) + 1)
+    for point in range(last):
         recorded = _with_budget(recorded_decision(decisions, point), steering.budget)
         if repeats:
+            heed(steering, requests.get(point, ()), recorded)
             decision = steering.decide(**times_of(recorded))
             _check_same_point(run, decision, recorded)
             if not same_decision(decision, recorded):
@@ -179,6 +183,9 @@ def catch_up(steering: Steering | JointSteering, run: Run, results: Sequence[Poi
         if point < len(results):
             with suppress(DetectorDeadError):  # the run ended for this; it gets another chance
                 steering.observe(results[point])
+    if repeats and last <= len(results):
+        heed(steering, requests.get(last, ()), None)  # of a decision that was not made any more
+    steering.go_on()
     if differing:
         logger.warning(
             "the decisions of %s are made again, but the last bits of points %s differ: the run "

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -282,6 +283,11 @@ class Lookout:
         """Take outcomes that the agent takes."""
         if self._beside is not None:
             self._beside.ingest(points)
+
+    def leave_out(self, zone: Mapping[str, Any]) -> None:
+        """Look no more into a zone."""
+        with suppress(ValueError):  # nothing would be left
+            self.space = self.space.forbid([zone])
 
     def look(self, positions: Array, outcomes: Array) -> None:
         """Set the outlook after these outcomes, (n, d) and (n,); None where there are too few."""

@@ -1,0 +1,137 @@
+"""From patterns to outcomes, and to what the agent is told of them.
+
+`bl_steer.steering.loop` decides; it hands on here what a point gave.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bl_steer.agents import Space
+from bl_steer.features.memory import memory_of
+from bl_steer.protocols import Agent, Array, Feature, LearnsNoise, Point, RaisesAlarm
+from bl_steer.runs import PointResult
+from bl_steer.single_thread import single_thread
+from bl_steer.steering.confirming import Confirmation
+from bl_steer.steering.measurements import Measurements
+from bl_steer.steering.stopping import Lookout
+
+__all__ = ["Learner"]
+
+
+class Learner:
+    """Turn patterns into outcomes, all anew where the basis is new, and tell the agent.
+
+    Parameters
+    ----------
+    agent, feature : of the search
+    space : what may be reported lies in it; None for anything
+    lookout, confirmation : are told what the agent is told; None without
+    noise : tell the agent how much noisier a point is that had less beam
+
+    Attributes
+    ----------
+    known : all that was measured
+    residual, alarm : of the latest pattern, see `bl_steer.steering.Decision`
+    wall_s, cpu_s : time that it took, s
+    """
+
+    def __init__(
+        self,
+        agent: Agent,
+        feature: Feature,
+        space: Space | None,
+        lookout: Lookout | None,
+        confirmation: Confirmation | None,
+        *,
+        noise: bool,
+    ) -> None:
+        self.agent = agent
+        self.feature = feature
+        self.known = Measurements(space)
+        self._lookout = lookout
+        self._confirmation = confirmation
+        self._noise = noise
+        self.residual, self.alarm = math.nan, False
+        self.wall_s = self.cpu_s = 0.0
+
+    def begin(self, result: PointResult) -> None:
+        """Take note of what came back: of what it says of earlier points, and nothing of itself."""
+        self.wall_s = self.cpu_s = 0.0
+        if result.withdrawn:
+            self._withdraw(result.withdrawn)
+        if result.pattern is None:
+            self.residual, self.alarm = math.nan, False
+
+    def take(self, position: Point, result: PointResult, number: int) -> None:
+        """Take the pattern of a point, with its number."""
+        if result.pattern is None:
+            return
+        self.known.add(position, result.pattern, result.noise_ratio if self._noise else 1.0, number)
+        wall, cpu = time.perf_counter(), time.thread_time()
+        self._learn(result, result.pattern, number + 1)
+        self.wall_s, self.cpu_s = time.perf_counter() - wall, time.thread_time() - cpu
+
+    @single_thread()
+    def _learn(self, result: PointResult, pattern: Array, n_observed: int) -> None:
+        """Turn the latest pattern into its outcome, and those before where the basis is new."""
+        version = self.feature.version
+        if result.variance is not None and isinstance(self.feature, LearnsNoise):
+            self.feature.learn_noise(pattern[None], result.variance[None])
+        self.feature.partial_fit(pattern[None])
+        if self._confirmation is not None:
+            self._confirmation.learn_noise(self.feature, result, n_observed)
+        self._label(1, anew=self.feature.version != version)
+        self.residual = float(self.feature.residual(pattern[None])[0])
+        self.alarm = result.alarm or (
+            isinstance(self.feature, RaisesAlarm) and bool(self.feature.alarm(pattern[None])[0])
+        )
+
+    def _label(self, n_new: int, *, anew: bool) -> None:
+        """Tell the outcomes of the latest points, or those of all where the basis is new."""
+        known = self.known
+        if anew:
+            # A new basis gives every earlier point another outcome: the agent gets them all again.
+            known.outcomes = self.feature.transform(np.stack(known.patterns))
+        else:
+            latest = self.feature.transform(np.stack(known.patterns[-n_new:]))
+            known.outcomes = np.append(known.outcomes, latest)
+        self._tell(known.told(range(0 if anew else len(known) - n_new, len(known))))
+        if self._lookout is not None and (rows := known.within()):
+            self._lookout.look(known.where()[rows], known.outcomes[rows])
+
+    @single_thread()
+    def see(self, positions: Array, results: Sequence[PointResult]) -> None:
+        """Take points of earlier runs, see `bl_steer.steering.Steering.see`."""
+        if not results:
+            return
+        if any(result.noise_ratio != 1.0 for result in results):
+            # What has no shape before the first frame has one now.
+            memory = memory_of(getattr(self.feature, "feature", self.feature))
+            if memory is not None:
+                memory.exposures_differ = True
+        self.known.see(positions, results, noise=self._noise)
+        if isinstance(self.feature, LearnsNoise):
+            for result in results:
+                if result.pattern is not None and result.variance is not None:
+                    self.feature.learn_noise(result.pattern[None], result.variance[None])
+        patterns = np.stack(self.known.patterns)
+        self.feature.partial_fit(patterns)
+        self._label(len(results), anew=True)
+
+    def _withdraw(self, points: Sequence[int]) -> None:
+        """Take back the outcomes of points that were not measured as they seemed."""
+        gone, told = self.known.take_back(points)
+        self._tell(told)
+        if (memory := memory_of(self.feature)) is not None:
+            memory.forget(gone)
+
+    def _tell(self, points: Sequence[Mapping[str, Any]]) -> None:
+        self.agent.ingest(points)
+        if self._lookout is not None:
+            self._lookout.ingest(points)
