@@ -23,7 +23,7 @@ from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, warped
 from bl_steer.protocols import Array, Explanation
 
-__all__ = ["Noise", "Standing", "learned_flicker", "next_look", "standing_of"]
+__all__ = ["Noise", "Standing", "learned_flicker", "next_look", "standing_of", "texture_of"]
 
 SURE = 0.97
 """Probability that the spot to report is the right one, with which a search may end."""
@@ -31,7 +31,7 @@ ALIKE = 0.95
 """Share of the brightest spot's value that is as good: `bl_steer.steering.scoring` has it too."""
 NEAR = 1.1
 """Distance from the brightest spot that is as good, in pitches."""
-TEXTURE = 0.015
+TEXTURE = 0.03
 """What a place differs from a smooth model by, over the brightest: standard deviation."""
 N_BRIGHTEST, HOPEFUL = 16, 2.0
 """Measured places that are looked at, with those beside them: the brightest by the model's mean
@@ -161,7 +161,8 @@ def standing_of(
     which = which.ravel()
     smooth, sd = _smooth(model, places)
     levels = np.maximum(smooth, 0.0)
-    counting = max(float(model.log_weights.exp() @ model.noise_variance), visits.counting)
+    scatter = float(model.log_weights.exp() @ model.noise_variance)
+    counting = visits.counting or scatter
     flicker = learned_flicker(which, outcomes, counting * ratios, power=power)
     noise = Noise(counting, flicker)
     precisions = 1.0 / noise.variances(levels[which], ratios)
@@ -174,7 +175,9 @@ def standing_of(
         model,
         (places, readings, 1.0 / precision),
         spots,
-        texture=(power * TEXTURE * float(levels.max())) ** 2,
+        texture=texture_of(
+            noise, scatter, power * TEXTURE * float(levels.max()), levels[which], ratios
+        ),
     )
     mean = weights @ means
     off = means - mean
@@ -261,6 +264,22 @@ def _telling(
     by_second = np.where(free, np.array(rates), -1.0)
     step, place = np.unravel_index(int(by_second.argmax()), by_second.shape)
     return int(place), float(ladder[step])
+
+
+def texture_of(noise: Noise, scatter: float, least: float, levels: Array, ratios: Array) -> float:
+    """Return the variance by which places differ from a smooth model.
+
+    What looks scatter by around the model, and neither counting nor flicker explains, is the
+    sample's own.
+
+    Parameters
+    ----------
+    scatter : variance around the model of a look in full
+    least : the least standard deviation
+    levels, noise_ratios : shape (n,), of the looks
+    """
+    excess = scatter * ratios - noise.variances(levels, ratios)
+    return max(float(np.median(excess)), least**2)
 
 
 def _smooth(model: GridEnsembleGP, places: Array) -> tuple[Array, Array]:

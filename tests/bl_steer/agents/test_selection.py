@@ -9,7 +9,13 @@ from numpy.testing import assert_allclose
 
 from bl_steer.agents import BayesianAgent, Space
 from bl_steer.agents.looks import Looks, Visits
-from bl_steer.agents.selection import Noise, Standing, learned_flicker, next_look
+from bl_steer.agents.selection import (
+    Noise,
+    Standing,
+    learned_flicker,
+    next_look,
+    texture_of,
+)
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
 from bl_steer.protocols import Array
 
@@ -87,6 +93,13 @@ def test_repeated_looks_tell_a_flicker_from_counting() -> None:
     flickering = counted + 0.5 * 0.12 * levels * rng.standard_normal(160)
     assert learned_flicker(which, flickering, counting) == pytest.approx(0.06, rel=0.25)
     assert learned_flicker(np.arange(160), flickering, counting) == 0.0  # nothing is repeated
+
+
+def test_what_neither_counting_nor_flicker_explains_is_the_sample_s_own() -> None:
+    levels, ratios = np.full(9, 20.0), np.full(9, 50.0)
+    of_looks = Noise(0.01, 0.05)
+    assert texture_of(of_looks, 0.1, 0.3, levels, ratios) == pytest.approx(5.0 - 0.5 - 1.0)
+    assert texture_of(of_looks, 0.02, 0.3, levels, ratios) == pytest.approx(0.09)  # the least
 
 
 def standing(covariance: Array, *, p_first: float, shares: tuple[float, ...]) -> Standing:
