@@ -14,7 +14,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["read_numbers", "text_of_attribute", "unit_of"]
+__all__ = ["read_numbers", "scaled", "text_of_attribute", "unit_of"]
 
 MARKS = ("_FillValue", "missing_value")
 RANGES = ("valid_min", "valid_max", "valid_range")
@@ -63,8 +63,8 @@ def read_numbers(group: h5py.Group, name: str) -> tuple[NDArray[Any], list[str]]
     if absent.any():
         wide = stored.astype(np.result_type(stored.dtype, np.float32))
         values = np.where(absent, np.nan, wide)
-    scaled, formula = _scaled(group, name, values)
-    return scaled, [*notes, f"{name}: read as {formula}"] if formula else notes
+    meant, formula = scaled(group, name, values)
+    return meant, [*notes, f"{name}: read as {formula}"] if formula else notes
 
 
 def unit_of(dataset: h5py.Dataset) -> str | None:
@@ -104,8 +104,14 @@ def _declared(dataset: h5py.Dataset, stored: NDArray[Any]) -> Iterator[tuple[str
         yield f"outside its valid range {low:g} to {high:g}", (stored < low) | (stored > high)
 
 
-def _scaled(group: h5py.Group, name: str, values: NDArray[Any]) -> tuple[NDArray[Any], str]:
-    """Return values in their unit, and by which formula, empty where they are in it already."""
+def scaled(group: h5py.Group, name: str, values: NDArray[Any]) -> tuple[NDArray[Any], str]:
+    """Return values in their unit, and by which formula, empty where they are in it already.
+
+    Parameters
+    ----------
+    group, name : of the dataset that says its scale, by NeXus or by netCDF
+    values : as stored, of any shape
+    """
     attributes = group[name].attrs
     if "scale_factor" in attributes or "add_offset" in attributes:
         factor = _one(attributes.get("scale_factor"), 1.0)

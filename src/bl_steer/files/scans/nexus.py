@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction.geometry import HC_KEV_ANGSTROM
 from bl_steer.files.archives import MAX_BYTES, check_expansion
 from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.maps.hdf5 import scaled
 from bl_steer.files.pixel_masks import bad_pixels_of
 from bl_steer.files.scans.cell import q_of_cell
 from bl_steer.files.scans.checks import agreed_energy
@@ -54,7 +55,7 @@ def read_nexus(path: Path) -> Scan:
     with file:
         datasets = dict(_datasets(_entry(file)))
         signal = _signal(_entry(file), datasets)
-        counts = _read(signal)
+        counts, scale = scaled(signal.parent, signal.name.rpartition("/")[2], _read(signal))
         n = len(counts) if counts.ndim else 0
         angles, notes = _angles(datasets, signal.name, n)
         hkl = _triple(datasets)
@@ -72,7 +73,7 @@ def read_nexus(path: Path) -> Scan:
             mask=_mask(datasets, signal, counts.shape),
             detector=facts,
             corrected=("time",) * in_time,
-            notes=[*notes, *seen],
+            notes=[*notes, *seen, *([f"counts are read as {scale}"] if scale else [])],
         )
 
 

@@ -80,3 +80,22 @@ def test_a_wavelength_that_may_be_in_nm_is_told(tmp_path):
     np.savez(tmp_path / "a.npz", counts=np.ones(3), wavelength_A=0.12398, **angles)
     (note,) = open_scan(tmp_path / "a.npz").notes
     assert note.startswith("the energy is 100 keV, a wavelength of 0.124 Å; if that was in nm")
+
+
+@pytest.mark.parametrize(
+    ("scale", "formula"),
+    [
+        ({"scaling_factor": 2.0, "offset": 1.0}, "(stored + 1) * 2"),
+        ({"scale_factor": 2.0, "add_offset": 2.0}, "stored * 2 + 2"),
+    ],
+)
+def test_counts_of_nexus_are_brought_to_the_scale_that_the_file_states(tmp_path, scale, formula):
+    arrays = {"counts": np.arange(3), "omega": np.arange(3.0), "two_theta": np.arange(3.0) + 60}
+    with h5py.File(tmp_path / "a.nxs", "w") as file:
+        for name, values in arrays.items():
+            file[f"entry/{name}"] = values
+        file["entry/counts"].attrs.update(scale)
+        file["entry"].attrs["signal"] = "counts"
+    scan = open_scan(tmp_path / "a.nxs")
+    assert scan.counts.tolist() == [2, 4, 6]
+    assert f"counts are read as {formula}" in scan.notes
