@@ -100,8 +100,8 @@ def pareto_option(pareto: Any, target: Any, agent: Any, stop: Any) -> bool | Non
     if not isinstance(target, list):
         if pareto:
             raise ValueError(
-                f"pareto must come with several targets, got {target!r}; give target a list, or "
-                "leave pareto out"
+                f"pareto must come with several targets, got {target!r}; give a list of them "
+                "(--target more than once), or leave pareto out"
             )
         return None
     if pareto and (len(target) > 3 or agent != "bayesian" or stop is not None):

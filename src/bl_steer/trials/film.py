@@ -43,7 +43,15 @@ def find(
     """Find point A on a simulated film; return what ``bl-steer find --json`` writes."""
     film = SigeFilm(sample, seed=seed)
     target = target or DEFAULT_TARGET
-    check_trial(film, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
+    check_trial(
+        film,
+        target=target,
+        budget=budget,
+        agent=agent,
+        exposure_s=exposure_s,
+        pareto=pareto,
+        stop=stop,
+    )
     truth = truth_of(film, target, exposure_s=exposure_s)
     with open_session(film, data_dir=data_dir, exposure_s=exposure_s) as session:
         trial = steer(
@@ -113,24 +121,7 @@ def find_on_epics(
         "confirmed": hotspot.confirmed,
         "stop_reason": hotspot.stop_reason,
         **_of_stop(hotspot),
-        **(
-            {
-                "targets": [
-                    {
-                        "target": spot.target,
-                        "best_x_um": spot.best_x,
-                        "best_y_um": spot.best_y,
-                        "best_value": spot.best_value,
-                        "best_sd": spot.best_sd,
-                        **_of_stop(spot),
-                    }
-                    for spot in (hotspot, *hotspot.others)
-                ],
-                **_of_front(hotspot.front),
-            }
-            if hotspot.others
-            else {}
-        ),
+        **_of_targets([_spot(spot) for spot in (hotspot, *hotspot.others)], hotspot.front),
         "duration_s": time.monotonic() - began,
         "durations": durations.to_dict(),
         "run_uid": uid,
@@ -156,7 +147,7 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "decision_cpu_s_median": trial.decision_cpu_s_median,
         "stop_reason": trial.stop_reason,
         **_of_stop(trial),
-        **_of_targets(trial),
+        **_of_targets([_scored_spot(t) for t in (trial, *trial.others)], trial.front),
         "run_uid": trial.run_uid,
     }
 
@@ -179,38 +170,37 @@ def _last(when: Sequence[Any]) -> Any:
     return None if None in when else max(when)
 
 
-def _of_targets(trial: Trial) -> dict[str, Any]:
+def _of_targets(spots: list[dict[str, Any]], front: Sequence[FrontSpot]) -> dict[str, Any]:
     """Return what was found of each of several targets; nothing for one."""
-    if not trial.others:
-        return {}
-    return {
-        "targets": [
-            {
-                "target": t.target,
-                "best_x_um": t.best_x,
-                "best_y_um": t.best_y,
-                "best_value": t.best_value,
-                "best_sd": t.best_sd,
-                "true_x_um": t.score.true_x,
-                "true_y_um": t.score.true_y,
-                "n_to_found": t.score.n_to_found,
-                "found": t.score.found,
-                "time_to_found_s": t.time_to_found_s,
-                **_of_stop(t),
-            }
-            for t in (trial, *trial.others)
-        ],
-        **_of_front(trial.front),
-    }
-
-
-def _of_front(front: Sequence[FrontSpot]) -> dict[str, Any]:
-    """Return the places that no other one beats; nothing where these were not sought."""
     rows = [
         {"x_um": s.x, "y_um": s.y, "values": s.values.tolist(), "sds": s.sds.tolist()}
         for s in front
     ]
-    return {"front": rows} if rows else {}
+    report = {"targets": spots, "front": rows} if rows else {"targets": spots}
+    return report if len(spots) > 1 else {}
+
+
+def _spot(found: Any) -> dict[str, Any]:
+    """Return the spot of one of several targets."""
+    return {
+        "target": found.target,
+        "best_x_um": found.best_x,
+        "best_y_um": found.best_y,
+        "best_value": found.best_value,
+        "best_sd": found.best_sd,
+        **_of_stop(found),
+    }
+
+
+def _scored_spot(trial: Trial) -> dict[str, Any]:
+    return {
+        **_spot(trial),
+        "true_x_um": trial.score.true_x,
+        "true_y_um": trial.score.true_y,
+        "n_to_found": trial.score.n_to_found,
+        "found": trial.score.found,
+        "time_to_found_s": trial.time_to_found_s,
+    }
 
 
 def _of_stop(outcome: Any) -> dict[str, Any]:
@@ -327,7 +317,7 @@ def replay(
                 "path": trial.score.path,
                 "beam_time_s": trial.beam_time_s,
                 "decision_cpu_s_median": trial.decision_cpu_s_median,
-                **_of_targets(trial),
+                **_of_targets([_scored_spot(t) for t in (trial, *trial.others)], trial.front),
             }
         )
         on_trial(records[-1], first=len(records) == 1)

@@ -22,6 +22,7 @@ from bl_steer.steering import FrontSpot, Score, score
 from bl_steer.store import Store
 from bl_steer.trials.agents import AGENTS
 from plans import Hotspot
+from plans.stubs.options import pareto_option
 from simulators.film import Sample, SimulatedBeamline, true_map
 
 __all__ = ["Trial", "agent_of", "check_trial", "replay_trials", "sample_space", "steer", "truth_of"]
@@ -68,7 +69,14 @@ def sample_space(sample: Sample) -> Space:
 
 
 def check_trial(
-    sample: Sample, *, target: str | list[str], budget: int, agent: str, exposure_s: float
+    sample: Sample,
+    *,
+    target: str | list[str],
+    budget: int,
+    agent: str,
+    exposure_s: float,
+    pareto: bool | None = None,
+    stop: str | None = None,
 ) -> None:
     """Refuse what cannot work on this sample, before anything is measured or written.
 
@@ -77,7 +85,7 @@ def check_trial(
     ValueError
         For a target, budget, agent or exposure that cannot work.
     """
-    agent_of(agent)
+    pareto_option(pareto, target, agent_of(agent)[0], stop)
     if not 0.0 < exposure_s < np.inf:
         raise ValueError(f"exposure must be positive and finite, got {exposure_s:g} s; try 10 s")
     targets = [target] if isinstance(target, str) else target
@@ -232,7 +240,12 @@ def replay_trials(
     agents, seeds = list(agents), list(seeds)
     for agent in agents:
         check_trial(
-            sample_of(seeds[0]), target=target, budget=budget, agent=agent, exposure_s=exposure_s
+            sample_of(seeds[0]),
+            target=target,
+            budget=budget,
+            agent=agent,
+            exposure_s=exposure_s,
+            pareto=pareto,
         )
     truths: dict[int, Array | list[Array]] = {}
     with tempfile.TemporaryDirectory(prefix="bl_steer_") as folder, Store.open(folder) as store:
