@@ -22,7 +22,7 @@ from bl_steer.agents.mapping.goal import Goal
 from bl_steer.diffraction import Reduction
 from bl_steer.protocols import Agent
 from bl_steer.runs import Run
-from bl_steer.steering import Outline, Steering, predict_outline
+from bl_steer.steering import Outline, Requests, Steering, predict_outline
 from plans.stubs.axes import Axes
 from plans.stubs.hotspots import Hotspot, hotspot_of
 from plans.stubs.per_point import PerPoint
@@ -71,6 +71,7 @@ def find_level_set(
     timeout_s: float | None = None,
     resumes: Run | None = None,
     seen: Run | Sequence[Run] | None = None,
+    requests: Requests | None = None,
     also_read: Sequence[Readable[Any]] = (),
     md: Mapping[str, Any] | None = None,
 ) -> MsgGenerator[LevelSet]:
@@ -85,7 +86,7 @@ def find_level_set(
     budget : number of measurements, repeats of dead frames included; 100 by default
     agent : name of an agent, "bayesian" by default, which alone chooses for this end; with another
         name, or an object with ``suggest`` and ``ingest``, the points are its own
-    agent_options, also_read, md : as for `plans.find_hotspot`
+    agent_options, requests, also_read, md : as for `plans.find_hotspot`
     resumes : a run of this plan that was broken off; its points and settings count, and the budget
         goes on. Only a larger `budget` may be given with it
 
@@ -126,6 +127,7 @@ def find_level_set(
             timeout_s=timeout_s,
             resumes=resumes,
             seen=seen,
+            requests=requests,
             also_read=also_read,
             md=md,
         )

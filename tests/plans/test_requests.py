@@ -264,6 +264,31 @@ def test_a_search_that_chooses_exposures_confirms_when_it_is_ended(
     assert next(again).x == run.decisions["x"][0]
 
 
+@pytest.mark.parametrize("pareto", [False, True])
+def test_a_search_for_several_targets_heeds_the_user(pareto: bool, tmp_path: Path) -> None:
+    with open_session("smooth", seed=2, data_dir=tmp_path, progress=False) as session:
+        search, vetoed = session.search, []
+
+        def act(name: str, doc: dict[str, Any]) -> None:
+            data = doc.get("data", {})
+            if "reason" in data and data["point"] == 11 and not vetoed:
+                vetoed.append((data["x"], data["y"]))
+                search.veto().add(x=31.0, y=41.0).forbid(circle=[120, 120, 30])
+            elif "reason" in data and data["point"] == 13:
+                search.end()
+
+        session.watch(act)
+        targets = ["ref:x=0.45,R=0.9,tilt=0", "ref:x=0.2,R=0.9,tilt=0.3"]
+        plan = session.find_hotspot(grid=COARSE, target=targets, pareto=pareto, budget=20)
+        uid, hotspot = session.run(plan)
+        run = open_run(session.store, uid)
+    assert (hotspot.stop_reason, hotspot.n_measured) == ("user", 14)
+    assert places(run)[11] == (31.0, 41.0)
+    assert vetoed[0] not in places(run)
+    assert run.decisions["reason"][11] == "user"
+    assert differing_decisions(run) == []
+
+
 def test_a_rocking_scan_is_taken_back_before_its_first_event_only(
     RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis], counter: Any, search: Requests
 ) -> None:

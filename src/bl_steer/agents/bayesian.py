@@ -207,10 +207,9 @@ class BayesianAgent:
         return self._ledger.explain()
 
     def predict(self, X: Array) -> tuple[Array, Array]:
-        """Return posterior mean and sd of the objective, (n,) each, at X of shape (n, d).
+        """Return posterior mean and sd of the noise-free objective, (n,) each, at X, (n, d).
 
-        The sd is that of the noise-free objective. Raises ValueError before there are two valid
-        outcomes.
+        Raises ValueError before there are two valid outcomes.
         """
         self._ledger.check_outcomes(MIN_OUTCOMES)
         with single_thread():
@@ -237,8 +236,7 @@ class BayesianAgent:
         X, readings, noise_ratios = self._outcomes()
         allowed = reportable(self.space, X)
         if not allowed.any():
-            where = " in the space" if len(X) else ""
-            where = " outside the forbidden zones" if self.space.forbidden else where
+            where = " outside the forbidden zones" if self.space.forbidden else ""
             raise ValueError(
                 f"recommend must have a valid outcome{where}, got none; ingest points first"
             )
@@ -253,7 +251,6 @@ class BayesianAgent:
             return Recommendation.of(self.space, *brightest(self._outcomes(), self, allowed))
         mean, sd = self.predict(X)
         readings = believed(readings, noise_ratios, mean)
-        # Points that somebody else measured in a forbidden zone are data, but no place to send to.
         best = int(np.argmax(np.where(allowed, mean + readings, -np.inf)))
         return Recommendation.of(self.space, X[best], mean[best], sd[best])
 

@@ -56,6 +56,7 @@ logger = logging.getLogger(__name__)
 
 ON_GRID = ("find_hotspot", "find_level_set", "fly_map", "map_adaptively", "map_sample")
 """Plans that carry on a run of their own."""
+STEERED = ("find_hotspot", "find_level_set", "map_adaptively")
 ANALYSES_WAIT_S = 60.0
 """How long a session that closes waits for analyses, s."""
 
@@ -207,7 +208,7 @@ class Session:
         """Return options with the store's runs for their names, and what a session has at hand."""
         if "seen" in options:
             options["seen"] = open_seen(self.store, options["seen"])
-        return {"requests": self.search, **options} if plan == "find_hotspot" else options
+        return {"requests": self.search, **options} if plan in STEERED else options
 
     def _resuming(self, plan: Callable[..., Any]) -> Callable[..., Any]:
         """Return a plan that finds runs in this session's store."""
@@ -229,8 +230,7 @@ class Session:
 
         Parameters
         ----------
-        uid : of the run or its analysis, as for `open_run`
-        out : folder of the report; ``report_UID`` by default
+        uid, out : of the run or its analysis; folder of the report, ``report_UID`` by default
         """
         return Path(report_of(self.store, uid, out)["report"])
 

@@ -265,6 +265,8 @@ class Steering:
         else:
             self.agent.ingest([{**self._pending, "objective": float("nan")}])
         identity = -1 - self._n_observed  # none that an agent counts by itself
+        while identity in self._ids:  # of a point that the user took back
+            identity -= self.budget
         self._ids.add(identity)
         self._pending = {"_id": identity, **position}
 
