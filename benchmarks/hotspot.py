@@ -237,7 +237,8 @@ def main() -> None:
             )
         with Client(cluster) as client:
             _run(tasks, client, arguments)
-    print(report(read(arguments.file), peers.OURS))
+    records = [r for r in read(arguments.file) if r["agent"] in arguments.agents]
+    print(report(records, peers.OURS))
 
 
 if __name__ == "__main__":

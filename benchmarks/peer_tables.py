@@ -69,7 +69,7 @@ def _table(sample: str, agents: Mapping[str, Mapping[int, Record]], ours: str) -
         )
         lines.append(
             f"| {agent} | {len(rows)} | {' | '.join(cells)} | {missed} | {beam_text} "
-            f"| {cpu_ms:.3g} | {wins} |"
+            f"| {cpu_ms:.3g} | {wins} |".replace("nan", "–")
         )
     return "\n".join(lines)
 
