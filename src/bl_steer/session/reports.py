@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import reconstruction
-from bl_steer.analysis.reconstruction.from_files import plain_table
 from bl_steer.processing import analyses_of, digest_of, is_analysis
 from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult
@@ -114,7 +113,7 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         "digest": digest_of(result),
         "warnings": list(result.warnings),
         **{
-            key: plain_table(tables.get(key))
+            key: reconstruction.plain_table(tables.get(key))
             for key in ("table_1", "table_2", "scores", "leave_out")
         },
         "resolution_nm": result.provenance["resolution_nm"],

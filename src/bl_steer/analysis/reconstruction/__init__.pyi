@@ -14,6 +14,7 @@ from .figures import plot_depths as plot_depths
 from .figures import plot_leave_out as plot_leave_out
 from .figures import plot_panel as plot_panel
 from .figures import plot_shells as plot_shells
+from .from_files import plain_table as plain_table
 from .insertion import insert_planes as insert_planes
 from .insertion import settings_for as settings_for
 from .insertion import train_on_labels as train_on_labels
