@@ -109,8 +109,7 @@ def read_outcomes(text: str) -> Array:
 def with_outcomes(table: Table) -> Table:
     """Return a table without time stamps, its outcomes, JSON text, as an array (n, budget).
 
-    They are padded with NaN; in the decisions of a run with several targets they are (n, n_targets,
-    budget).
+    They are padded with NaN, and (n, n_targets, budget) in decisions for several targets.
     """
     table = {key: column for key, column in table.items() if not key.startswith("ts_")}
     if "outcomes" not in table:
