@@ -1,7 +1,7 @@
 """Beam time until point A is first measured: exposures of one length, and chosen by the agent.
 
     python benchmarks/bench_exposure.py [--seeds 100:200] [--presets multi-domain noisy smooth]
-        [--exposures adaptive 0.5 10] [--budget 200] [--file FILE.jsonl]
+        [--exposures adaptive 0.5 0.1x4 10] [--budget 200] [--file FILE.jsonl]
 
 The loop, its agent and its feature are those of `plans.find_hotspot`, and so are the frames of the
 simulated film; RunEngine and devices are left out, and the time is counted: 50 µm/s, .9 s to
@@ -35,7 +35,12 @@ HEADS = ("film", "exposure", "films", "50 %", "75 %", "95 %", "1/50 %", "1/95 %"
 
 
 def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]:
-    """Steer over one film; return when A was found, and what the run reports."""
+    """Steer over one film; return when A was found, and what the run reports.
+
+    An exposure of ``"0.1x4"`` is one of .1 s, with four points decided together.
+    """
+    name = exposure
+    exposure, _, batch = exposure.partition("x")
     film = SigeFilm(preset, seed=seed)
     x, y = film.grid
     space = Space.grid(np.unique(x), np.unique(y))
@@ -47,6 +52,7 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
         "agent_options": {},
         "seed": seed,
         "budget": budget,
+        "batch": int(batch or 1),
         "grid": space.to_dict(),
         "masks": True,
         "noise_per_point": True,
@@ -90,7 +96,7 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
     return {
         "preset": preset,
         "seed": seed,
-        "exposure": exposure,
+        "exposure": name,
         "budget": budget,
         "n_to_found": n,
         "time_to_found_s": None if n is None else times[n - 1],

@@ -47,6 +47,7 @@ def find_hotspot(
     forbidden: Sequence[Mapping[str, Any]] = (),
     agent: str | Agent | None = None,
     agent_options: Mapping[str, Any] | None = None,
+    batch: int | None = None,
     stop: str | None = None,
     exposure_s: float | None = None,
     exposure: str | Mapping[str, Any] | None = None,
@@ -90,6 +91,8 @@ def find_hotspot(
     agent : name of an agent (see `bl_steer.agents.make_agent`), "bayesian" by default, or an object
         with ``suggest`` and ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
+    batch : how many points are decided together, then measured on the shortest way through them; 1
+        by default. It pays where the ways take longer than the looks, below 1 s of exposure
     stop : end before the budget is spent, when a better spot is improbable: ``"W=20,p=0.05"``, with
         the full width at half maximum of the narrowest hill that matters, in the axes' units (one
         for each axis as ``"W=20x0.02"``), and the probability that may remain, 0.05 by default;
@@ -158,6 +161,7 @@ def find_hotspot(
             forbidden=forbidden,
             agent=agent,
             agent_options=agent_options,
+            batch=batch,
             stop=stop,
             exposure_s=exposure_s,
             exposure=exposure,

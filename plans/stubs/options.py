@@ -12,10 +12,12 @@ from bl_steer.diffraction.recorded import mask_record
 from bl_steer.features import check_targets
 from bl_steer.files import read_pixel_mask
 from bl_steer.runs import Run
-from bl_steer.steering import StopRule, carried_options
+from bl_steer.steering import StopRule, carried_options, check_batch
 
 __all__ = [
     "DECIDED",
+    "batch_option",
+    "check_several",
     "checked_timeout",
     "is_whole_number",
     "least_counts",
@@ -110,6 +112,42 @@ def pareto_option(pareto: Any, target: Any, agent: Any, stop: Any) -> bool | Non
             f"{len(target)}, {agent!r} and {stop!r}; leave out what is too much"
         )
     return bool(pareto)
+
+
+def check_several(agent: Any, exposure: Any, seen: Any) -> None:
+    """Refuse what several targets cannot have."""
+    given = {
+        "agent": None if isinstance(agent, str) else agent,
+        "exposure": exposure and "adaptive",
+        "seen": seen,
+    }
+    if problems := [f"{name}={value!r}" for name, value in given.items() if value]:
+        raise ValueError(
+            "several targets must have agents by their name, one exposure time and no earlier "
+            f"runs, got {', '.join(problems)}; leave it out, or search for one after another"
+        )
+
+
+def batch_option(batch: Any, target: Any, agent: Any, exposure: Any) -> int:
+    """Return how many points are decided together.
+
+    Parameters
+    ----------
+    batch : the option, None where it is left out
+    target, agent, exposure : the options of these names, as the run has them
+
+    Raises
+    ------
+    ValueError
+        For what is no number of points, and for options that it does not go with.
+    """
+    together = 1 if batch is None else check_batch(batch)
+    if together > 1 and (isinstance(target, list) or agent == "botorch" or exposure is not None):
+        raise ValueError(
+            "batch must come with one target, one exposure time and an agent that knows of points "
+            f"on their way, got {batch!r} with {target!r}, {exposure!r} and {agent!r}; leave it out"
+        )
+    return together
 
 
 def stop_option(stop: str | None) -> str | None:

@@ -39,6 +39,8 @@ from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, OF_TARGETS, with_reason
 from plans.stubs.messages import record, think
 from plans.stubs.options import (
     DECIDED,
+    batch_option,
+    check_several,
     is_whole_number,
     mask_option,
     options_of,
@@ -87,6 +89,7 @@ def steered(
     forbidden: Sequence[Mapping[str, Any]] = (),
     agent: str | Agent | None = None,
     agent_options: Mapping[str, Any] | None = None,
+    batch: int | None = None,
     stop: str | None = None,
     exposure_s: float | None = None,
     exposure: str | Mapping[str, Any] | None = None,
@@ -128,6 +131,7 @@ def steered(
         forbidden=forbidden,
         agent=agent,
         agent_options=agent_options,
+        batch=batch,
         stop=stop_option(stop),
         exposure_s=exposure_s,
         exposure=exposure,
@@ -137,6 +141,7 @@ def steered(
     )
     target, budget, seed, agent = (options[n] for n in ("target", "budget", "seed", "agent"))
     pareto = pareto_option(options["pareto"], target, agent, options["stop"])
+    batch = batch_option(options["batch"], target, agent, options["exposure"])
     exposure_s = options["exposure_s"]
     grid = grid_of(options["grid"], options["forbidden"])
     check_budget(budget)
@@ -156,7 +161,7 @@ def steered(
             f"{plan} must have one target, got {target}; map each, or try find_hotspot"
         )
     if isinstance(target, list):
-        _check_several(agent, options["exposure"], options["seen"])
+        check_several(agent, options["exposure"], options["seen"])
     if options["stop"] is not None:
         StopRule.parse(options["stop"]).check(grid)
     reader = PointReader(
@@ -190,6 +195,7 @@ def steered(
         **({} if pareto is None else {"pareto": pareto}),
         "agent": agent if isinstance(agent, str) else type(agent).__name__,
         "agent_options": dict(options["agent_options"] or {}),
+        **({} if batch == 1 else {"batch": batch}),
         "seed": int(seed),
         "budget": int(budget),
         "grid": grid.to_dict(),
@@ -261,20 +267,6 @@ def steered(
             reader.space = yield from leaving(steering.space, n_zones, reader.axes)
         yield from reader.go_to(position)
     return results[-1]
-
-
-def _check_several(agent: Any, exposure: Any, seen: Any) -> None:
-    """Refuse what several targets cannot have."""
-    given = {
-        "agent": None if isinstance(agent, str) else agent,
-        "exposure": exposure and "adaptive",
-        "seen": seen,
-    }
-    if problems := [f"{name}={value!r}" for name, value in given.items() if value]:
-        raise ValueError(
-            "several targets must have agents by their name, one exposure time and no earlier "
-            f"runs, got {', '.join(problems)}; leave it out, or search for one after another"
-        )
 
 
 def _steer(

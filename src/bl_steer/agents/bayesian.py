@@ -112,8 +112,7 @@ class BayesianAgent:
         self.selects = selects and looks is not None
         self.sparing = sparing
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
-        most_cells = CELLS if sparing else MOST_CELLS
-        self._candidates = Candidates(space, self._order, most_cells=most_cells)
+        self._candidates = Candidates(space, self._order, CELLS if sparing else MOST_CELLS)
         self._ledger = Ledger(space)
         self._model = GridEnsembleGP(
             self._candidates.X,
@@ -151,9 +150,8 @@ class BayesianAgent:
         are cells, and with `looks`, or another goal, for several after the start design.
         SpaceExhausted if no cell is left.
         """
-        together = self.sparing and self.looks is None and self.goal.kind == "maximum"
-        n_start = math.inf if together else self.n_start
-        count = self._ledger.n_asked(num_points, n_start=n_start)
+        alone = not self.sparing or self.looks is not None or self.goal.kind != "maximum"
+        count = self._ledger.n_asked(num_points, n_start=self.n_start if alone else math.inf)
         check_left(count, self._ledger.barred())
         return [self.look(self._suggest_one()) for _ in range(count)]
 
@@ -313,9 +311,8 @@ class BayesianAgent:
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
-            cell = cell_to_explore(
-                self._model, self._ledger, order=self._order, reserved=self._candidates.reserved
-            )
+            reserved = self._candidates.reserved
+            cell = cell_to_explore(self._model, self._ledger, order=self._order, reserved=reserved)
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])

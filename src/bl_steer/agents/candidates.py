@@ -31,9 +31,7 @@ class Candidates:
     most_cells : candidates of which the model keeps all
     """
 
-    def __init__(
-        self, space: Space, order: NDArray[np.intp], *, most_cells: int = MOST_CELLS
-    ) -> None:
+    def __init__(self, space: Space, order: NDArray[np.intp], most_cells: int = MOST_CELLS) -> None:
         self.space = space
         self._order = order
         self._drawn: NDArray[np.intp] | None = None

@@ -1,3 +1,4 @@
+from .batches import check_batch as check_batch
 from .building import build_loop as build_loop
 from .building import build_steering as build_steering
 from .confirming import ExposureError as ExposureError

@@ -34,7 +34,8 @@ def build_steering(
     settings : keys ``target``, ``agent`` (name), ``agent_options``, ``seed``, ``budget``,
         ``grid`` as `Space.from_dict` takes it, ``stop`` as `StopRule.parse` does, ``looks`` as
         `bl_steer.agents.looks.Looks` where the agent says how long to look, ``goal`` as
-        `bl_steer.agents.mapping.goal.Goal` where it is not the maximum, ``masks`` and
+        `bl_steer.agents.mapping.goal.Goal` where it is not the maximum, ``batch``, how many points
+        are decided together, where it is more than one, ``masks`` and
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
@@ -100,6 +101,7 @@ def _loop(settings: Mapping[str, Any], space: Space, agent: Agent, feature: Feat
         noise_per_point=bool(settings.get("noise_per_point", False)),
         gives_up=bool(settings.get("gives_up", False)),
         stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
+        batch=int(settings.get("batch") or 1),
         n_kept=n_kept,
     )
 

@@ -18,7 +18,6 @@ from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.protocols import (
     Agent,
     Array,
-    ExplainsDecisions,
     Explanation,
     Feature,
     KeepsOut,
@@ -26,6 +25,7 @@ from bl_steer.protocols import (
     RecommendsSpot,
 )
 from bl_steer.runs import PointResult
+from bl_steer.steering.batches import Batch, check_batch
 from bl_steer.steering.confirming import Confirmation, is_confirmed
 from bl_steer.steering.dead_detector import check_alive, is_given_up
 from bl_steer.steering.decision import Best, Decision, check_budget, decided
@@ -34,7 +34,7 @@ from bl_steer.steering.masks import Mask, MaskWatch
 from bl_steer.steering.measurements import SeenOutcomes
 from bl_steer.steering.requests import Request
 from bl_steer.steering.stopping import Lookout, Outlook, StopRule
-from bl_steer.steering.suggestions import next_suggestion
+from bl_steer.steering.suggestions import explained, next_suggestion
 
 __all__ = ["Steering"]
 
@@ -55,6 +55,7 @@ class Steering:
     noise_per_point : tell the agent how much noisier a point is that had less beam
     gives_up : go on elsewhere where one place gives nothing, in a run of many
     stop : a rule that says when enough is known; it needs the space
+    batch : how many points are decided together, see `bl_steer.steering.batches`
     n_kept : looks of the budget for the end of a search whose agent also says how long to look
     """
 
@@ -69,6 +70,7 @@ class Steering:
         noise_per_point: bool = True,
         gives_up: bool = True,
         stop: StopRule | None = None,
+        batch: int = 1,
         n_kept: int | None = None,
     ) -> None:
         check_budget(budget)
@@ -79,6 +81,7 @@ class Steering:
         self.seed = seed
         self.space = self._first_space = space
         self._ids: set[Any] = set()
+        self._batch = Batch(check_batch(batch))
         self.gives_up = gives_up
         self._pending: Point | None = None
         self._explanation = Explanation(reason="")
@@ -161,13 +164,8 @@ class Steering:
         if self._pending is None and self._lookout is not None:
             self._exclude(self._lookout)
         if self._pending is None:
-            self._pending = self._choose()
+            self._pending, self._explanation = self._choose()
             self._ids.add(self._pending["_id"])
-            self._explanation = (
-                self.agent.explain()
-                if isinstance(self.agent, ExplainsDecisions)
-                else Explanation(reason="agent")
-            )
         if self._confirmation is not None:
             self._pending = self._confirmation.timed(self._pending)
         explanation = self._explanation
@@ -191,18 +189,18 @@ class Steering:
             outcomes=self.outcomes(),
         )
 
-    def _choose(self) -> Point:
-        """Return the next point of the search, or of the confirmation that follows it."""
+    def _choose(self) -> tuple[Point, Explanation]:
+        """Return the next point of the search, or of the confirmation that follows it, and why."""
         confirmation = self._confirmation
         if confirmation is None or confirmation.reason is None:
             try:
-                return self._suggestion()
+                return self._batch.next(self.agent, self.space, self._ids, self._suggestion)
             except SpaceExhausted:
                 self._exhausted = True
                 if confirmation is None:
                     raise
                 confirmation.reason = "exhausted"
-        return confirmation.next(self._n_observed)
+        return confirmation.next(self._n_observed), explained(self.agent)
 
     def _suggestion(self) -> Point:
         """Return what the agent suggests; one that knows no new zones is asked again, if need be.

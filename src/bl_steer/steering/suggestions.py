@@ -12,13 +12,18 @@ from numbers import Real
 from typing import Any
 
 from bl_steer.agents import AXIS_NAMES, Space
-from bl_steer.protocols import Agent, Point
+from bl_steer.protocols import Agent, ExplainsDecisions, Explanation, Point
 
-__all__ = ["SuggestionError", "next_suggestion"]
+__all__ = ["SuggestionError", "explained", "next_suggestion"]
 
 
 class SuggestionError(ValueError):
     """An agent suggested what cannot be measured."""
+
+
+def explained(agent: Agent) -> Explanation:
+    """Return why an agent made its latest suggestion, as far as it tells."""
+    return agent.explain() if isinstance(agent, ExplainsDecisions) else Explanation("agent")
 
 
 def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]) -> Point:
