@@ -63,8 +63,13 @@ class Encoder:
         if value:  # the latest: a pause repeats the series
             self.begun = timestamp
 
-    def at(self, times: Array) -> Array | None:
-        """Return the angles at some times; None where the samples do not cover them."""
+    def at(self, times: Array, *, rests: bool = False) -> Array | None:
+        """Return the angles at some times; None where the samples do not cover them.
+
+        Parameters
+        ----------
+        rests : the axis has arrived: where its readback is the last sample's, it stayed there
+        """
         if len(self._samples) < 2 or math.isnan(self.begun):
             return None
         stamps, values = np.array(sorted(self._samples)).T
@@ -73,7 +78,9 @@ class Encoder:
         if len(stamps) < 2:
             return None
         spacing = float(np.max(np.diff(stamps)))
-        if stamps[0] > times[0] + spacing or stamps[-1] < times[-1] - spacing:
+        readback: Any = self._readback
+        stays = rests and bool(readback.get() == values[-1])
+        if stamps[0] > times[0] + spacing or (stamps[-1] < times[-1] - spacing and not stays):
             return None
         return np.asarray(np.interp(times, stamps, values))
 

@@ -14,6 +14,7 @@ from bl_steer.agents import Space
 from bl_steer.runs import open_run
 from bl_steer.session import open_session
 from plans import fly_map, map_sample
+from plans.stubs.flights.collected import FlightError
 from plans.stubs.messages import carried_out
 from simulators.film.beamline import SimulatedBeamline
 from tests.plans.pausing import run_paused
@@ -134,3 +135,39 @@ def test_what_cannot_fly_is_refused_before_anything_moves(
     with pytest.raises(ValueError, match="confirm must be a number of spots"):
         RE(flight(beamline, confirm=-1))
     assert not documents.all
+
+
+@pytest.mark.parametrize("steps", [0.3, 1.2])
+def test_a_detector_that_begins_late_is_told_of_and_the_row_flown_again_from_farther_off(
+    RE: RunEngine,
+    beamline: SimulatedBeamline,
+    documents: Any,
+    caplog: pytest.LogCaptureFixture,
+    steps: float,
+) -> None:
+    def late(value: int, **options: object) -> None:
+        if value:
+            beamline.clock.advance(beamline.clock.now + steps * 0.5)
+        beamline._acquire(value, **options)
+
+    beamline.det.acquire.sim_set_putter(late)
+    RE(flight(beamline))
+    np.testing.assert_allclose(documents.run.positions, SNAKE, atol=2.0)
+    told = "a flight along stage_x must give one frame a cell, got frames at 26 for 20"
+    assert (told in caplog.text) == (steps > 0.5)
+    assert caplog.text.count("is flown again") <= 1  # the next rows begin where they should
+    frames = documents.run.frames
+    np.testing.assert_allclose(documents.run.primary["det_total"], frames[:].sum(axis=(1, 2, 3)))
+
+
+def test_a_detector_that_never_fits_ends_the_run_by_name(
+    RE: RunEngine, beamline: SimulatedBeamline
+) -> None:
+    def late(value: int, **options: object) -> None:
+        if value:
+            beamline.clock.advance(beamline.clock.now + 4.0 * 0.5)
+        beamline._acquire(value, **options)
+
+    beamline.det.acquire.sim_set_putter(late)
+    with pytest.raises(FlightError, match=r"got frames at .* in the last of 3 flights; check"):
+        RE(flight(beamline))

@@ -6,6 +6,7 @@ circle that turns at each point is in `plans.stubs.per_point`, a flyer in `.by_f
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from bl_steer.protocols import Array
 from bl_steer.runs import PointResult
 from plans.stubs.axes import check_limits, readback_key
 from plans.stubs.detectors import monitor_key
+from plans.stubs.flights.collected import FlightError
 from plans.stubs.messages import describe, record
 from plans.stubs.per_point import Position, expose_at, move_to
 from plans.stubs.rows import Row
@@ -28,6 +30,14 @@ from plans.stubs.series import Encoder, exposed_in_motion, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
 __all__ = ["FlownDevice", "flown_rows", "kept_exposures", "row_from"]
+
+MOST_FLIGHTS = 3
+"""Over a row whose frames do not lie in their cells."""
+CENTRED = 0.1
+"""Steps off the middle of a cell that need no other beginning."""
+MOST_LATE = 2.0
+
+logger = logging.getLogger(__name__)
 
 
 class flown_rows:
@@ -47,7 +57,10 @@ class flown_rows:
     shape (n_frames, H, W), and stores frame by frame (`devices.AreaDetector`). The place of each
     frame, in the middle of its exposure, comes from the encoder's time stamps or, where these do
     not cover the flight, from the speed: ``flight_place`` in the events says which. A flight begins
-    and ends half a step beyond its cells. A pause repeats the row, and no event.
+    and ends half a step beyond its cells. Where a frame lies in another cell, or frames are missing
+    or too many, that is named in a warning and the row flown again, three times in all; where the
+    detector begins late the axis begins that much farther ahead, by two steps at most, unless a
+    limit or a zone is there. A pause repeats the row, and no event.
     """
 
     several_events: ClassVar[bool] = False
@@ -64,14 +77,19 @@ class flown_rows:
         self._cells: dict[tuple[float, ...], dict[str, dict[str, Any]]] = {}
         self._flown: list[FlownDevice] = []
         self._label = Row("flight")
+        self._misfit = ""
+        self._late = 0.0  # steps that the axis has gone when the first frame begins
         self._number_of = {tuple(p): i for i, p in enumerate(self.positions.tolist())}
 
     @property
     def beyond(self) -> Array:
-        """How far the stage goes beyond the cells on each axis, shape (d,)."""
-        steps = np.zeros(len(self.axes))
-        steps[0] = 0.5 * self.space.steps[0] * (1.0 + 1e-9)
-        return steps
+        """How far the stage goes at most beyond the cells on each axis, shape (d,)."""
+        return self._beyond(0.5 + MOST_LATE)
+
+    def _beyond(self, steps: float) -> Array:
+        beyond = np.zeros(len(self.axes))
+        beyond[0] = steps * self.space.steps[0] * (1.0 + 1e-9)
+        return beyond
 
     def check(self) -> None:
         """Refuse flights beyond the axes' limits, and devices that cannot fly."""
@@ -80,7 +98,7 @@ class flown_rows:
                 f"the axis to fly along must have a velocity to set, got {self.axes[0].name} "
                 "without one; use map_sample"
             )
-        check_limits(self.axes, self.space.bounds + np.outer([-1.0, 1.0], self.beyond))
+        check_limits(self.axes, self.space.bounds + np.outer([-1.0, 1.0], self._beyond(0.5)))
 
     def describe(self) -> dict[str, Any]:
         """Return what the start document says of the flights."""
@@ -105,16 +123,25 @@ class flown_rows:
     def __call__(self, detectors: Sequence[Any], position: Position) -> MsgGenerator[None]:
         """Measure one cell: fly along its row, unless that was done for the cell before."""
         cell = tuple(position.values())
+        row = row_from(self.positions, self.space, self._number_of[cell])
+        for _ in range(MOST_FLIGHTS):
+            if cell in self._cells:
+                break
+            self._misfit = ""
+            yield from self._fly(detectors, row)
         if cell not in self._cells:
-            yield from self._fly(detectors, cell)
+            raise FlightError(
+                f"a flight along {self.axes[0].name} must give one frame a cell, got "
+                f"{self._misfit} in the last of {MOST_FLIGHTS} flights; check the detector's "
+                "trigger and exposure time and the axis' velocity, or fly more slowly"
+            )
         readings = self._cells.pop(cell)
         for device in self._flown:
             device.overridden = readings
         yield from record([*self._flown, self._label], "primary")
         yield from bps.checkpoint()
 
-    def _fly(self, devices: Sequence[Any], cell: tuple[float, ...]) -> MsgGenerator[None]:
-        row = row_from(self.positions, self.space, self._number_of[cell])
+    def _fly(self, devices: Sequence[Any], row: Array) -> MsgGenerator[None]:
         axis, detector = self.axes[0], devices[0]
         number, usual_speed = frames_signal(detector), float(axis.velocity.get())
         along = row[:, 0]
@@ -127,7 +154,8 @@ class flown_rows:
             nonlocal exposure_s
             yield from bps.checkpoint()
             start = dict(zip(self.axes, row[0].tolist(), strict=True))
-            yield from move_to({**start, axis: float(along[0] - half)})
+            lead = self._lead_of(row, half)
+            yield from move_to({**start, axis: float(along[0] - half - lead)})
             yield from bps.mv(number, len(row))
             exposure_s = exposure_s_of(detector) / len(row)
             if half:
@@ -142,6 +170,40 @@ class flown_rows:
         yield from bps.checkpoint()  # what was flown is not flown again
         yield from self._share(devices, row, encoder, exposure_s)
 
+    def _lead_of(self, row: Array, half: float) -> float:
+        """Return how far ahead the axis begins, as the detector begins that much later."""
+        first, lead = row[0].copy(), 2.0 * half * self._late
+        first[0] -= half + lead
+        low, high = getattr(self.axes[0], "limits", None) or (0.0, 0.0)
+        beyond_limits = low < high and not low <= first[0] <= high
+        blocked = self.space.zone_within(first.tolist(), row[0].tolist()) is not None
+        return 0.0 if beyond_limits or blocked else lead
+
+    def _fits(self, row: Array, frames: Any, measured: Array | None) -> bool:
+        """Return whether each frame was taken in its cell; else say which were not, and learn."""
+        where = "".join(
+            f", {axis.name} = {value:g}"
+            for axis, value in zip(self.axes[1:], row[0, 1:].tolist(), strict=True)
+        )
+        if len(frames) != len(row):
+            self._misfit = f"{len(frames)} frames of {len(row)} cells{where}"
+        elif measured is not None and len(row) > 1:
+            steps = (measured - row[:, 0]) / (row[1, 0] - row[0, 0])
+            middle = float(np.median(steps))
+            if abs(middle) > CENTRED:
+                self._late = float(np.clip(self._late + middle, 0.0, MOST_LATE))
+            off = np.flatnonzero(np.abs(steps) > 0.5 * (1.0 + 1e-6))
+            if len(off):
+                places = ", ".join(f"{measured[i]:.5g} for {row[i, 0]:g}" for i in off[:8])
+                self._misfit = f"frames at {places}{' …' if len(off) > 8 else ''}{where}"
+        if self._misfit:
+            logger.warning(
+                "a flight along %s must give one frame a cell, got %s: the row is flown again",
+                self.axes[0].name,
+                self._misfit,
+            )
+        return not self._misfit
+
     def _share(
         self, devices: Sequence[Any], row: Array, encoder: Encoder, exposure_s: float
     ) -> MsgGenerator[None]:
@@ -153,7 +215,9 @@ class flown_rows:
         frames = np.asarray(devices[0].frames())
         middle = np.arange(0.5, len(row)) * exposure_s
         stamps: Array = encoder.begun + middle
-        measured = encoder.at(stamps) if len(row) > 1 else row[:, 0]
+        measured = encoder.at(stamps, rests=True) if len(row) > 1 else row[:, 0]
+        if not self._fits(row, frames, measured):
+            return
         self._label.value = _Source("speed" if measured is None else "encoder")
         along = row[:, 0] if measured is None else measured
         keys: list[str] = []
