@@ -90,8 +90,8 @@ def fly_map(
         and ``collect``, or a function (or plan) that makes one of each row, see
         `plans.stubs.flights.by_flyer.FlightRow`. It collects what the first detector reads, and
         where the first axis is
-    target : what spots are bright in; by default the Ge-rich phase on frames with q axes, else the
-        total
+    target : what spots are bright in; by default that of the run resumed, else the Ge-rich phase on
+        frames with q axes, else the total
     exposure_s : of a frame in flight; the speed follows from it and the step of the grid
     confirm : number of spots to measure again, 0 for none; by default 8, or as in the run resumed
     confirm_exposure_s : of these; by default 10 s, the usual of a point that is stopped at, or as
@@ -132,8 +132,10 @@ def fly_map(
             f"rows of a flown map must have even steps, got {steps.min():g} to {steps.max():g}; "
             "use map_sample"
         )
+    target = known.get("target") if target is None else target
     if target is not None:
         parse_target(target)
+    confirmation = {"spots": confirm, "exposure_s": confirm_exposure_s, "target": target}
     devices: dict[str, Any] = {"monitor": monitor, "timeout_s": timeout_s, "also_read": also_read}
     cells, moved = space.snake(), axes_of(axes)
     flights: flown_rows | collected_rows = flown_rows(cells, space, moved, monitor=monitor)
@@ -148,7 +150,7 @@ def fly_map(
         min_monitor=min_monitor,
         mask=mask,
         resumes=resumes,
-        md={"confirmation": {"spots": confirm, "exposure_s": confirm_exposure_s}, **(md or {})},
+        md={"confirmation": confirmation, **(md or {})},
         **devices,
     )
     spots, values = yield from _off_loop(

@@ -60,7 +60,7 @@ def test_a_flight_whose_client_is_killed_is_flown_anew_and_its_spot_confirmed(
     assert (broken.n_points, broken.status) == (CELLS, "unfinished")
     assert (whole.n_points, whole.status) == (CELLS * ROWS, "success")
     assert "encoder" in whole.primary["flight_place"]  # on a busy computer some tell too rarely
-    np.testing.assert_allclose(whole.positions, GRID.snake(), atol=1.0)
+    np.testing.assert_allclose(whole.positions, GRID.snake(), atol=2.5)  # half a step
     for key in ("det_total", "stage_x", "seq_num"):
         np.testing.assert_array_equal(whole.primary[key][:CELLS], broken.primary[key])
     assert whole.frames is not None
