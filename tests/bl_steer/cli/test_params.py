@@ -13,6 +13,7 @@ import pytest
 from pydantic import BaseModel, Field
 
 from bl_steer.analysis import analysis_names, find_analysis
+from bl_steer.analysis.slices import SliceParams
 from bl_steer.cli import main, make_parser
 from bl_steer.cli.options import Parser
 from bl_steer.cli.params import add_params, option_of, read_params
@@ -27,7 +28,10 @@ DOORS = {
 OWN_DOORS = {
     "segment": [(("segment", "run"), set())],
     "structure": [(("structure",), set())],
-    "reconstruct": [(("slice-and-view",), {"seed"})],
+    "reconstruct": [
+        (("slices",), set()),
+        (("slice-and-view",), {"seed", *SliceParams.model_fields}),
+    ],
     "superres": [
         (("superres", "train"), {"model", "keep_fractions"}),
         (("superres", "check"), {"model", "keep_fractions"}),
