@@ -167,10 +167,9 @@ def _without_taken_back(streams: dict[str, Table]) -> dict[str, Table]:
     if "takes_back" not in requests or not decisions:
         return streams
     numbers = np.asarray(decisions["seq_num"], dtype=int)
-    gone = np.isin(numbers, [n for n in np.asarray(requests["takes_back"]).tolist() if n > 0])
-    kept = {key: column[~gone] for key, column in decisions.items()}
-    kept["seq_num"] = (numbers - np.cumsum(gone))[~gone]
-    return {**streams, "decisions": kept}
+    gone = np.isin(numbers, requests["takes_back"])  # 0, for none, is no number
+    renumbered = {**decisions, "seq_num": numbers - np.cumsum(gone)}
+    return {**streams, "decisions": {key: column[~gone] for key, column in renumbered.items()}}
 
 
 class _Gatherer:
