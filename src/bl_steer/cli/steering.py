@@ -10,6 +10,7 @@ from typing import Any
 
 from bl_steer import trials
 from bl_steer.cli.found import print_found, print_front, print_outlook, print_run
+from bl_steer.cli.mapping import MAXIMUM, find_goal, goal_option, replay_goal
 from bl_steer.cli.options import (
     PRESETS,
     Parser,
@@ -140,6 +141,7 @@ def add_paper(parser: Parser, argv: Sequence[str]) -> None:
 
 
 def _steering_options(parser: Parser, budget: int | None = BUDGET) -> None:
+    goal_option(parser)
     parser.add_argument(
         "--target",
         action="append",
@@ -191,13 +193,15 @@ def _find(arguments: argparse.Namespace) -> Any:
     }
     if arguments.agent == "bayesian" and arguments.start == "random":
         options["agent"] = "bayesian-random-start"
-    if arguments.epics:
+    if arguments.epics and arguments.goal == MAXIMUM:
         return _find_on_epics(arguments, options)
     if arguments.prefix is not None or arguments.axes is not None:
         raise ValueError(
             f"--prefix and --axes must come with --epics, got {arguments.prefix or arguments.axes} "
             "without; add --epics"
         )
+    if arguments.goal != MAXIMUM:
+        return find_goal(arguments, arguments.sample or DEFAULT_SAMPLE, options)
     report = trials.find(arguments.sample or DEFAULT_SAMPLE, **options)
     print_found(report)
     print_outlook(report)
@@ -241,6 +245,8 @@ def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> An
 
 
 def _replay(arguments: argparse.Namespace) -> Any:
+    if arguments.goal != MAXIMUM:
+        return replay_goal(arguments, _seeds(arguments.seeds), _target(arguments))
     records = trials.replay(
         arguments.file,
         agents=arguments.agent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from itertools import combinations, zip_longest
 from pathlib import Path
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.features import make_feature
 from bl_steer.plotting.fronts import plot_front
+from bl_steer.plotting.goals import plot_goal
 from bl_steer.plotting.maps import (
     INTENSITY,
     plot_figure_1,
@@ -171,6 +173,8 @@ def draw_run(run: Run) -> Figure:
     measured, outcomes = measured_outcomes(run)
     noise_ratios = _noise_ratios(run)
     mean, sd = predicted_map(run.steering, *_all_known(run, measured, outcomes, noise_ratios))
+    if run.steering.get("goal") is not None:
+        return _draw_goal(run, space, mean, sd)
     return plot_prediction(
         space,
         mean,
@@ -182,6 +186,34 @@ def draw_run(run: Run) -> Figure:
         target=run.steering["target"],
         unit=unit_of(run.start),
         label=label_of(run.start),
+    )
+
+
+def _draw_goal(run: Run, space: Space, mean: Array, sd: Array) -> Figure:
+    """Draw a run that maps, or outlines a level; an outline only of one that came to its end."""
+    measured, outcomes = measured_outcomes(run)
+    result, label = run.result or {}, label_of(run.start)
+    outline, above, told = None, None, "uncertainty (one sd)"
+    if "level" in result and math.isfinite(result["level"]) and "predicted" in run.streams:
+        row = {name: column[-1] for name, column in run.streams["predicted"].items()}
+        mean, sd, above = (read_outcomes(row[name]) for name in ("mean", "sd", "above"))
+        outline = np.column_stack([read_outcomes(row[f"outline_{n}"]) for n in space.names])
+        inside, low, high = (100.0 * result[f"inside{end}"] for end in ("", "_low", "_high"))
+        told = f"above {result['level']:.4g}: {inside:.1f} % ({low:.1f} … {high:.1f} %)"
+    elif result.get("map_range"):
+        told += f", {100.0 * result['map_error'] / result['map_range']:.1f} % of the range expected"
+    return plot_goal(
+        space,
+        mean,
+        sd,
+        measured=measured,
+        outcomes=outcomes,
+        outline=outline,
+        above=above,
+        target=run.steering["target"],
+        told=told,
+        unit=unit_of(run.start),
+        label=label,
     )
 
 

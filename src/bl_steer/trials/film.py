@@ -19,8 +19,16 @@ from bl_steer.features import DEFAULT_TARGET
 from bl_steer.runs import durations_of, open_run
 from bl_steer.session import epics, open_session
 from bl_steer.steering import FrontSpot
-from bl_steer.trials.trial import Trial, agent_of, check_trial, replay_trials, steer, truth_of
-from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, true_map
+from bl_steer.trials.trial import (
+    Trial,
+    agent_of,
+    check_trial,
+    replay_trials,
+    samples_of,
+    steer,
+    truth_of,
+)
+from simulators.film import SigeFilm, true_map
 
 __all__ = ["demo", "find", "find_on_epics", "paper_figure_1", "replay"]
 
@@ -282,24 +290,8 @@ def replay(
 
     for agent in agents:
         agent_of(agent)
-
-    def sample_of(seed: int) -> Sample:
-        if file in PRESETS:
-            return SigeFilm(file, seed=seed)
-        return recorded
-
-    if file not in PRESETS:
-        recorded = RecordedMap.load(file, clip=clip, stride=stride, missing=missing)
-        _check_differs(recorded)
-        target = target or ("map" if recorded.axes.shape == (1, 1) else "total")
-        on_map("\n  ".join([f"{recorded}, target {target}", *recorded.notes]))
-    elif clip is not None or stride != 1 or missing:
-        raise ValueError(
-            f"clip, stride and missing must be left out for a preset, got {file!r}; give a "
-            "recorded map"
-        )
+    sample_of, target = samples_of(file, target, clip, stride, missing, on_map)
     records = []
-    target = target or DEFAULT_TARGET
     for agent, seed, trial in replay_trials(
         sample_of,
         agents=agents,
@@ -322,16 +314,3 @@ def replay(
         )
         on_trial(records[-1], first=len(records) == 1)
     return records
-
-
-def _check_differs(recorded: RecordedMap) -> None:
-    """Refuse a map that has no brightest place."""
-    values = recorded.rates(*recorded.grid)
-    if (values == values[0]).all():
-        empty = (
-            f", and must be finite, got {recorded.n_empty} NaN and" if recorded.n_empty else ", got"
-        )
-        raise ValueError(
-            f"values of a map must differ from place to place{empty} the same at all "
-            f"{len(values)} points of {recorded.name!r}; give the map itself"
-        )

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.agents import Space
-from bl_steer.features import check_targets, make_feature, parse_target
+from bl_steer.features import DEFAULT_TARGET, check_targets, make_feature, parse_target
 from bl_steer.protocols import Array
 from bl_steer.session import Session, film
 from bl_steer.steering import FrontSpot, Score, score
@@ -23,9 +23,18 @@ from bl_steer.store import Store
 from bl_steer.trials.agents import AGENTS
 from plans import Hotspot
 from plans.stubs.options import pareto_option
-from simulators.film import Sample, SimulatedBeamline, true_map
+from simulators.film import PRESETS, RecordedMap, Sample, SigeFilm, SimulatedBeamline, true_map
 
-__all__ = ["Trial", "agent_of", "check_trial", "replay_trials", "sample_space", "steer", "truth_of"]
+__all__ = [
+    "Trial",
+    "agent_of",
+    "check_trial",
+    "replay_trials",
+    "sample_space",
+    "samples_of",
+    "steer",
+    "truth_of",
+]
 
 
 @dataclass(frozen=True)
@@ -121,6 +130,45 @@ def truth_of(
     if isinstance(target, str):
         return true_map(sample, target, exposure_s=exposure_s)
     return [true_map(sample, text, exposure_s=exposure_s) for text in target]
+
+
+def samples_of(
+    file: str,
+    target: Any,
+    clip: float | None,
+    stride: int,
+    missing: Sequence[float],
+    on_map: Callable[[str], None],
+) -> tuple[Callable[[int], Sample], Any]:
+    """Return the sample of a recorded map or preset for each seed, and what to steer on.
+
+    Parameters are those of `bl_steer.trials.replay`.
+    """
+    if file in PRESETS:
+        if clip is not None or stride != 1 or missing:
+            raise ValueError(
+                f"clip, stride and missing must be left out for a preset, got {file!r}; give a "
+                "recorded map"
+            )
+        return lambda seed: SigeFilm(file, seed=seed), target or DEFAULT_TARGET
+    recorded = RecordedMap.load(file, clip=clip, stride=stride, missing=missing)
+    _check_differs(recorded)
+    target = target or ("map" if recorded.axes.shape == (1, 1) else "total")
+    on_map("\n  ".join([f"{recorded}, target {target}", *recorded.notes]))
+    return lambda seed: recorded, target
+
+
+def _check_differs(recorded: RecordedMap) -> None:
+    """Refuse a map that has no brightest place."""
+    values = recorded.rates(*recorded.grid)
+    if (values == values[0]).all():
+        empty = (
+            f", and must be finite, got {recorded.n_empty} NaN and" if recorded.n_empty else ", got"
+        )
+        raise ValueError(
+            f"values of a map must differ from place to place{empty} the same at all "
+            f"{len(values)} points of {recorded.name!r}; give the map itself"
+        )
 
 
 def steer(
