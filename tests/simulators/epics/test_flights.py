@@ -69,7 +69,8 @@ def test_a_flight_whose_client_is_killed_is_flown_anew_and_its_spot_confirmed(
     # A row that was completed is not flown over again.
     flown = np.loadtxt(log)[before:]
     on_the_first_row = np.isclose(flown[:, 1], GRID.snake()[0, 1])
-    assert np.ptp(flown[on_the_first_row, 0]) < 20.0  # of 40; the confirmation ends there
+    there = flown[on_the_first_row, 0]  # none, or where the confirmation ends
+    assert not len(there) or np.ptp(there) < 20.0
     # Patterns are normalised by the monitor, so that the largest total need not be the brightest.
     best_x, best_y, n_measured = map(float, ended.stdout.split())
     assert n_measured == CELLS * ROWS + 1
