@@ -92,7 +92,7 @@ def find_hotspot(
         with ``suggest`` and ``ingest``
     agent_options : settings of a named agent, for example ``{"start": "random"}``
     batch : how many points are decided together, then measured on the shortest way through them; 1
-        by default. It pays where the ways take longer than the looks, below 1 s of exposure
+        by default. It costs points, and pays only where ways take far longer than looks
     stop : end before the budget is spent, when a better spot is improbable: ``"W=20,p=0.05"``, with
         the full width at half maximum of the narrowest hill that matters, in the axes' units (one
         for each axis as ``"W=20x0.02"``), and the probability that may remain, 0.05 by default;

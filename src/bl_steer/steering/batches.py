@@ -1,8 +1,8 @@
 """Several points decided together, and the shortest way through them.
 
-Worth it where a look takes less time than the way to it: the agent decides for a few points before
-it knows what the first of them gave, which costs points, and the axes go less far. The loop is
-`bl_steer.steering.loop`.
+Worth it where the way to a look takes far longer than the look: the agent decides for a few points
+before it knows what the first of them gave, which costs points, and the axes go less far. The loop
+is `bl_steer.steering.loop`.
 """
 
 from __future__ import annotations
