@@ -85,7 +85,7 @@ def _with_interval(counts: np.ndarray, percentile: int, budget: int) -> str:
     value = np.percentile(counts, percentile, method=method)
     low, high = np.percentile(np.percentile(draws, percentile, axis=1, method=method), [2.5, 97.5])
     value_text, low_text, high_text = (
-        f"{v:g}" if v <= budget else f"> {budget}" for v in (value, low, high)
+        f"{v:.3g}" if v <= budget else f"> {budget}" for v in (value, low, high)
     )
     return f"{value_text} ({low_text}–{high_text})"
 
