@@ -52,8 +52,6 @@ class NMFFeature:
     ----------
     version : 0 before the first fit, then the number of fits; and how often, beside these, it has
         changed which cells and counts of earlier patterns count
-    components_ : shape (n_components, n_pixels), each with highest value 1; before the first fit
-        the reference alone
     n_features_in_ : pixels of a pattern
     anchor_ : index of the component most like the reference; None before the first fit, and where
         the fit has lost the reference
@@ -122,7 +120,10 @@ class NMFFeature:
 
     @property
     def components_(self) -> Array:
-        """See above."""
+        """Components, (n_components, n_pixels), each with highest value 1.
+
+        Before the first fit the reference alone.
+        """
         return self.basis.components_
 
     def learn_noise(self, patterns: Array, variances: Array) -> None:
