@@ -23,7 +23,7 @@ def goal_option(parser: Parser) -> None:
         "--goal",
         default=MAXIMUM,
         metavar="G",
-        help="maximum; map, the least error of the whole map; or level=50%%, the outline where the "
+        help="maximum; map, the least error of the whole map; or level=50%, the outline where the "
         "target crosses a level, a share of its range or a number in its unit",
     )
 
