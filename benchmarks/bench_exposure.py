@@ -55,6 +55,7 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
         "batch": int(batch or 1),
         "grid": space.to_dict(),
         "masks": True,
+        "careful": True,
         "noise_per_point": True,
         "scales": True,
         "explores": True,

@@ -25,7 +25,7 @@ from bl_steer.protocols import Array, Explanation
 
 __all__ = ["Noise", "Standing", "learned_flicker", "next_look", "standing_of", "texture_of"]
 
-SURE = 0.97
+SURE = 0.99
 """Probability that the spot to report is the right one, with which a search may end."""
 ALIKE = 0.95
 """Share of the brightest spot's value that is as good: `bl_steer.steering.scoring` has it too."""
@@ -33,9 +33,10 @@ NEAR = 1.1
 """Distance from the brightest spot that is as good, in pitches."""
 TEXTURE = 0.03
 """What a place differs from a smooth model by, over the brightest: standard deviation."""
-N_BRIGHTEST, HOPEFUL = 16, 2.0
+N_BRIGHTEST, HOPEFUL = 48, 2.0
 """Measured places that are looked at, with those beside them: the brightest by the model's mean
-and so many standard deviations."""
+and so many standard deviations. Of 16, the brightest was not one on 2 faint films of 6: its one
+look was among many alike."""
 N_DRAWS = 1000
 LEAST_WEIGHT = 0.01
 """Of a member of the ensemble that counts."""

@@ -204,14 +204,19 @@ def find_bad_pixels(frames: Any, *, thin: bool = False, steps: bool = True) -> B
     return BadPixels(hot, dead, stuck, float(mean[hot].sum()) / total if total > 0 else 0.0)
 
 
-def usual_counts(frames: Array) -> Array:
-    """Return what each pixel may show: the 99th percentile of frames, the second of a few, (H, W).
+def usual_counts(frames: Array, *, again: bool = True) -> Array:
+    """Return what each pixel may show, (H, W): the value below the highest hundredth of frames.
+
+    Of few frames it is the second largest, from 150 on the third: among so many, two rays hit one
+    pixel now and then.
 
     Parameters
     ----------
     frames : shape (n_frames, H, W), two or more; NaN where nothing was measured
+    again : False for the second largest of up to 249 frames, as the first version had it
     """
-    rank = max(2, round((1.0 - USUAL) * len(frames)))
+    hundredth = round((1.0 - USUAL) * len(frames))
+    rank = max(2, hundredth + 1 if again else hundredth)
     return np.asarray(-np.partition(np.nan_to_num(-frames, nan=np.inf), rank - 1, axis=0)[rank - 1])
 
 
@@ -236,8 +241,8 @@ def find_zingers(
     Notes
     -----
     A value x is one where x > 3 max(p, b) + 15 u: it stands out in space, b being its brightest
-    neighbour in the frame, and in time, p being the 99th percentile of its pixel over the frames
-    (the second largest value, in a few). u is one count.
+    neighbour in the frame, and in time, p being what its pixel usually shows (`usual_counts`). u
+    is one count.
     """
     n, height, width = frames.shape
     zingers = np.zeros(frames.shape, dtype=bool)

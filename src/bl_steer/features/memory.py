@@ -26,13 +26,14 @@ STUCK_COUNTS = 10.0
 FEWEST_TO_STICK = 10
 
 
-Masks = bool | Literal["first"]
-"""Whether patterns are judged by all together; "first": as the first version did that could."""
+Masks = bool | Literal["first", "second"]
+"""Whether patterns are judged by all together; "first" and "second": as the first versions did that
+could, which took two rays on one cell for a peak, and the first noise of few counts for hot."""
 
 
 def make_memory(masks: Masks, shape: tuple[int, int]) -> PatternMemory | None:
     """Return the memory of a feature that is to judge patterns together; else None."""
-    return PatternMemory(shape, steps=masks is True) if masks else None
+    return PatternMemory(shape, steps=masks != "first", again=masks is True) if masks else None
 
 
 def memory_of(feature: object) -> PatternMemory | None:
@@ -48,6 +49,7 @@ class PatternMemory:
     ----------
     shape : frame shape (H, W)
     steps : as `bl_steer.diffraction.find_bad_pixels` takes it
+    again : as `bl_steer.diffraction.bad_pixels.usual_counts` takes it
 
     Attributes
     ----------
@@ -66,9 +68,10 @@ class PatternMemory:
     neighbours.
     """
 
-    def __init__(self, shape: tuple[int, int], *, steps: bool = True) -> None:
+    def __init__(self, shape: tuple[int, int], *, steps: bool = True, again: bool = True) -> None:
         self.shape = shape
         self._steps = steps
+        self._again = again
         self.version = 0
         n_pixels = shape[0] * shape[1]
         self.usable = np.ones(n_pixels, dtype=bool)
@@ -179,7 +182,7 @@ class PatternMemory:
             & (frames[0] >= STUCK_COUNTS * self.count_of(patterns[:1]).reshape(self.shape))
         )
         self._bad = (bad.hot | bad.dead | stuck).ravel()
-        self._usual = usual_counts(frames)
+        self._usual = usual_counts(frames, again=self._again)
         self.usable = self._measured & ~self._bad
         spikes = self._zingers(np.where(self.usable, patterns, np.nan))
         self._spikes = np.argwhere(spikes)

@@ -41,7 +41,7 @@ def build_steering(
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
         agent looks for what may hide once it expects nothing more, ``selects``: whether an agent
         that says how long to look compares spots until the one to report is probably right, and
-        ``sparing``: whether members of the model without weight are left out; without, as in runs
+        whether two rays on one cell are told from a peak, and ``sparing``: whether members of the model without weight are left out; without, as in runs
         of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
@@ -82,8 +82,11 @@ def _space(settings: Mapping[str, Any]) -> Space:
 
 
 def _masks(settings: Mapping[str, Any]) -> Masks:
-    masks: Masks = bool(settings.get("masks", False))
-    return "first" if masks and not settings.get("careful", False) else masks
+    if not settings.get("masks", False):
+        return False
+    if not settings.get("careful", False):
+        return "first"
+    return True if settings.get("selects", False) else "second"
 
 
 def _loop(settings: Mapping[str, Any], space: Space, agent: Agent, feature: Feature) -> Steering:

@@ -83,6 +83,21 @@ def test_a_spot_beside_a_bright_one_may_be_looked_at_for_the_first_time() -> Non
     assert {place for place, _, _ in search.looks[30:]} - seen
 
 
+def test_a_spot_that_one_look_took_for_one_of_many_may_be_the_brightest() -> None:
+    rng = np.random.default_rng(1)
+    agent = BayesianAgent(FILM, seed=0, looks={"full_s": FULL_S})
+    places = FILM.points[rng.choice(len(FILM), 80, replace=False)]
+    for i, (x, y) in enumerate(places):
+        objective = 4.0 if i == 0 else rng.uniform(4.0, 5.0) if i <= 24 else rng.uniform(0.0, 0.5)
+        agent.learn_noise(10.0 * rng.poisson(np.full(8, objective / 10.0)), 10.0)
+        point = {"x": float(x), "y": float(y), "exposure_s": 1.0}
+        agent.ingest([{**point, "objective": objective, "noise_ratio": 10.0}])
+        agent.learn_pace(1.0, 1.2)
+    standing = agent._standing()
+    assert standing is not None
+    assert (standing.positions == places[0]).all(axis=1).any()
+
+
 def test_repeated_looks_tell_a_flicker_from_counting() -> None:
     rng = np.random.default_rng(2)
     which = np.repeat(np.arange(20), 8)

@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bl_steer.diffraction import ceiling_of, find_bad_pixels, find_sentinels, find_zingers
+from bl_steer.diffraction.bad_pixels import usual_counts
 from bl_steer.protocols import Array
 from simulators.film.sige_film import SigeFilm
 
@@ -84,6 +85,14 @@ def test_a_ray_is_told_from_a_peak_by_the_other_frames() -> None:
     assert np.argwhere(find_zingers(frames)).tolist() == [[7, 30, 3]]
     assert np.argwhere(find_bad_pixels(frames).hot).tolist() == [[25, 25]]
     assert not find_zingers(frames[:9]).any()
+
+
+def test_two_rays_on_one_pixel_are_told_among_many_frames() -> None:
+    frames = np.random.default_rng(4).poisson(0.2, (150, 16, 16)).astype(float)
+    rays = [[20, 11, 10], [25, 11, 10]]
+    frames[*np.transpose(rays)] += 4500.0
+    assert np.argwhere(find_zingers(frames)).tolist() == rays
+    assert not find_zingers(frames, usual=usual_counts(frames, again=False)).any()
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e6])

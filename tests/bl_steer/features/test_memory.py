@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bl_steer.agents import Space
+from bl_steer.diffraction import FrameAxes
 from bl_steer.features import DEFAULT_TARGET, make_feature
 from bl_steer.features.memory import PatternMemory, memory_of
 from bl_steer.features.reference import ReferenceFeature
 from bl_steer.protocols import Array, Feature, RaisesAlarm
+from bl_steer.steering import build_steering
 from simulators.film.sige_film import SigeFilm
 
 TARGETS = ("total", "roi:2.24,2.345,2.24,2.345", "ref:x=0.45,R=0.9,tilt=0", DEFAULT_TARGET)
@@ -87,6 +90,22 @@ def test_hot_pixels_and_zingers_of_a_noisy_film_are_told() -> None:
         false += int((~memory.usable & ~is_hot).sum())
     assert told == hot == 9
     assert false <= 6
+
+
+def test_two_rays_on_one_cell_are_told_but_in_runs_of_earlier_versions() -> None:
+    axes = FrameAxes(np.arange(8.0), np.arange(8.0), "1/Å")
+    patterns = np.random.default_rng(4).poisson(0.3, (180, 64)).astype(float)
+    before = patterns.sum(axis=1)
+    patterns[[100, 120], 27] += 4500.0
+    grid = Space.grid(np.arange(20.0), np.arange(20.0)).to_dict()
+    settings = {"target": "total", "agent": "random", "agent_options": {}, "seed": 0, "grid": grid}
+    rules = {"budget": 200, "masks": True, "careful": True}
+    for selects in (True, False):
+        made = build_steering({**settings, **rules, "selects": selects}, axes).feature
+        for pattern in patterns:
+            made.partial_fit(pattern[None])
+        seen = made.transform(patterns)[[100, 120]]
+        assert (seen < before.max() + 2.0).all() if selects else (seen > 4000.0).all()
 
 
 def test_a_spike_is_told_once_five_patterns_are_there_and_changes_the_version(
