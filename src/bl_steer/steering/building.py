@@ -41,8 +41,8 @@ def build_steering(
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
         agent looks for what may hide once it expects nothing more, ``selects``: whether an agent
         that says how long to look compares spots until the one to report is probably right, and
-        whether two rays on one cell are told from a peak, and ``sparing``: whether members of the model without weight are left out; without, as in runs
-        of earlier versions, they are not
+        whether two rays on one cell are told from a peak, and ``sparing``: whether members of the
+        model without weight are left out; without, as in runs of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """

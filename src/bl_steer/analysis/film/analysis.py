@@ -40,7 +40,7 @@ class FilmMap:
     """
 
     name: ClassVar[str] = "film"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Params: ClassVar[type[BaseModel]] = FilmParams
 
     def inputs_of(self, run: Any) -> Inputs:
