@@ -120,7 +120,7 @@ def print_tables(report: dict[str, Any]) -> None:
 
 
 def _slices(arguments: argparse.Namespace) -> Any:
-    with Bar("slices", "‰") as bar:
+    with Bar("slices") as bar:
 
         def show(done: int, total: int) -> None:
             bar.note(reconstruction.stage_at(done, total))
