@@ -178,7 +178,8 @@ class PointReader:
             if known:
                 check_frames(self.detector, own, self.target)
             yield from self._inline.find(self.detector, own)
-        self._tolerances = (0.5 * space.steps).tolist()
+        if not getattr(self.per_point, "is_flown", False):  # a flight judges where frames lie
+            self._tolerances = (0.5 * space.steps).tolist()
         self.space = space
 
     def start_document(
@@ -275,8 +276,7 @@ class PointReader:
         stub = self.timing.followed(stub)
         beyond = getattr(self.per_point, "beyond", 0.0)
         yield from within_bounds(stub, self.space, self.axes, position, beyond=beyond)
-        self._pending = True
-        self._asked = where
+        self._pending, self._asked = True, where
 
     def go_to(self, position: Sequence[float]) -> MsgGenerator[None]:
         """Move the axes past the forbidden zones."""

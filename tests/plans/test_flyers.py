@@ -164,3 +164,36 @@ def test_a_flyer_elsewhere_gives_no_cell_a_frame(
     with caplog.at_level(logging.WARNING), pytest.raises(FlightError, match="got none at 0, 5, 10"):
         RE(fly_map(det, [x, y], flyer=flyer, grid=GRID, confirm=0))
     assert "10 of 10 frames" in caplog.text
+
+
+def edges(det: Any, x: Any, n_frames: int) -> Any:
+    """Return what makes flyers that take so few frames that one lies on an edge of cells."""
+    return lambda row: MockFlyer("mock", det, x, row.start, row.stop, n_frames)
+
+
+EDGE_GRID = {
+    "x": {"start": 2.0, "stop": 1.0, "num": 6},
+    "y": {"start": 0.0, "stop": 0.5, "num": 2},
+}
+
+
+def test_a_frame_on_a_cells_edge_counts_and_is_no_stage_that_went_astray(
+    RE: RunEngine, documents: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    det, (x, y), _ = devices()
+    plan = fly_map(det, [x, y], flyer=edges(det, x, 3), grid=EDGE_GRID, confirm=0)
+    assert RE(plan).plan_result.n_measured == 12
+    run = documents.run
+    np.testing.assert_allclose(run.primary["x_setpoint"], run.primary["x"], atol=0.1 + 1e-9)
+    assert 1.5 in np.round(run.primary["x"], 9)  # between the cells at 1.6 and 1.4
+    assert "must stand where it is sent" not in caplog.text
+
+
+@pytest.mark.parametrize(("n_frames", "lacking"), [(3, "1.8, 1.4, 1.2"), (2, "1.8, 1.6, 1.4, 1.2")])
+def test_cells_between_too_few_frames_are_named_after_three_flights(
+    RE: RunEngine, n_frames: int, lacking: str
+) -> None:
+    det, (x, y), _ = devices()
+    flyer = MockFlyer("mock", det, x, 2.0, 1.0, n_frames)
+    with pytest.raises(FlightError, match=f"got none at {lacking} of 5 cells, y = 0 in 3 flights"):
+        RE(fly_map(det, [x, y], flyer=flyer, grid=EDGE_GRID, confirm=0))

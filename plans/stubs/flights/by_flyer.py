@@ -81,6 +81,7 @@ class collected_rows:
     """
 
     several_events: ClassVar[bool] = False
+    is_flown: ClassVar[bool] = True
 
     def __init__(
         self,

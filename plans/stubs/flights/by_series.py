@@ -64,6 +64,7 @@ class flown_rows:
     """
 
     several_events: ClassVar[bool] = False
+    is_flown: ClassVar[bool] = True
 
     def __init__(
         self, positions: Array, space: Space, axes: Sequence[Any], *, monitor: Any = None
@@ -192,7 +193,7 @@ class flown_rows:
             middle = float(np.median(steps))
             if abs(middle) > CENTRED:
                 self._late = float(np.clip(self._late + middle, 0.0, MOST_LATE))
-            off = np.flatnonzero(np.abs(steps) > 0.5 * (1.0 + 1e-6))
+            off = np.flatnonzero(~(np.abs(steps) <= 0.5 * (1.0 + 1e-6)))  # of NaN, too
             if len(off):
                 places = ", ".join(f"{measured[i]:.5g} for {row[i, 0]:g}" for i in off[:8])
                 self._misfit = f"frames at {places}{' …' if len(off) > 8 else ''}{where}"
