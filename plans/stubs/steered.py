@@ -237,6 +237,7 @@ def steered(
             yield from think(executor, lambda: catch_up(steering, resumes, reader.recall(resumes)))
 
         @bpp.run_decorator(md=document)
+        @earlier.of_one_sample
         @bpp.stage_decorator(reader.devices)
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:

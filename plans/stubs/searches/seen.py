@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from typing import Any
 
+import bluesky.plan_stubs as bps
 import numpy as np
 from bluesky.utils import MsgGenerator
 
@@ -15,7 +16,14 @@ from bl_steer.protocols import Array
 from bl_steer.runs import PointResult, Run
 from bl_steer.runs.chains import earlier_uid
 from bl_steer.runs.signal import units_of
-from bl_steer.steering import Exposed, exposure_of_run, points_of_runs, runs_seen_by
+from bl_steer.steering import (
+    Exposed,
+    check_samples,
+    exposure_of_run,
+    points_of_runs,
+    runs_seen_by,
+    sample_name,
+)
 from bl_steer.store import is_being_written
 from plans.stubs.axes import MICRONS
 from plans.stubs.messages import describe, think
@@ -47,6 +55,7 @@ class SeenRuns:
         else:
             self.runs = [seen] if isinstance(seen, Run | str) else list(seen or ())
         self._resumes = resumes
+        self._started: list[Mapping[str, Any]] = []
         for run in self.runs:
             if not isinstance(run, Run):
                 raise ValueError(
@@ -116,9 +125,32 @@ class SeenRuns:
         scales = self._scales(reader, document, earlier.nominal_counts)
         document = start()
         document["steering"] |= {"seen": self.uids, "seen_scales": scales}
+        if self._resumes is None:  # else it was looked at when that run began
+            document["steering"]["seen_samples"] = [sample_name(run.start) for run in self.runs]
+            yield from bps.subscribe("start", lambda _, doc: self._started.append(doc))
         results = earlier.scaled(scales)
         logger.info("%d points of %d earlier runs are known", len(results), len(self.runs))
         return document, earlier.positions, results
+
+    def of_one_sample(
+        self, run: Callable[[], MsgGenerator[None]]
+    ) -> Callable[[], MsgGenerator[None]]:
+        """Refuse runs of another sample before anything moves: the start document names it.
+
+        A plan is not told what ``RE.md`` says. A session refuses before it begins the run.
+        """
+
+        def checked() -> MsgGenerator[None]:
+            for start in self._started[-1:]:
+                for uid in check_samples(start):
+                    logger.warning(
+                        "whether run %s saw the sample of this one is not known, as not both name "
+                        "it; give RE.md or md a sample, as in md={'sample': {'name': 'SiGe-07'}}",
+                        uid[:8],
+                    )
+            yield from run()
+
+        return checked
 
     def _scales(
         self, reader: PointReader, start: Mapping[str, Any], beams: Sequence[float | None]

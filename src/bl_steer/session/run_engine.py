@@ -14,6 +14,7 @@ from bluesky import RunEngine
 from bluesky.utils import SigintHandler
 
 from bl_steer.processing import check_requests
+from bl_steer.steering import check_samples
 from bl_steer.store import Store, as_json, check_reserved, check_storable, merge_sample
 
 __all__ = ["end_run_engine", "make_run_engine"]
@@ -87,13 +88,15 @@ def _begin_run(
     """Return the start document's metadata; what is refused uses up no scan id.
 
     Refused is what could not be stored exactly, a reserved key, and a request for analyses or
-    parameters that do not exist.
+    parameters that do not exist, and a search that is told of runs of another sample.
     """
     try:
         check_storable(md, "the run's metadata")
         if analyses:
             check_requests(md)
-        return _merge_start(sample, md)
+        start = _merge_start(sample, md)
+        check_samples(start)
+        return start
     except Exception:  # whatever refuses the run; it is raised on
         store.metadata.give_back(md.maps[-1]["scan_id"])
         raise

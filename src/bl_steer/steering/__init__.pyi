@@ -43,9 +43,11 @@ from .scoring import Score as Score
 from .scoring import score as score
 from .seen import EarlierPoints as EarlierPoints
 from .seen import Exposed as Exposed
+from .seen import check_samples as check_samples
 from .seen import exposure_of_run as exposure_of_run
 from .seen import points_of_runs as points_of_runs
 from .seen import runs_seen_by as runs_seen_by
+from .seen import sample_name as sample_name
 from .stopping import Outlook as Outlook
 from .stopping import StopRule as StopRule
 from .suggestions import SuggestionError as SuggestionError

@@ -26,7 +26,15 @@ from bl_steer.runs.signal import is_readable
 from bl_steer.runs.tables import PRIMARY, as_numbers, inline_frames
 from bl_steer.store import StoreError
 
-__all__ = ["EarlierPoints", "Exposed", "exposure_of_run", "points_of_runs", "runs_seen_by"]
+__all__ = [
+    "EarlierPoints",
+    "Exposed",
+    "check_samples",
+    "exposure_of_run",
+    "points_of_runs",
+    "runs_seen_by",
+    "sample_name",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -97,6 +105,41 @@ def runs_seen_by(run: Run) -> list[Run]:
             )
         runs.append(Run.from_record(path))
     return runs
+
+
+def sample_name(start: Mapping[str, Any]) -> str | None:
+    """Return what a start document calls the sample; None where it has no name."""
+    sample = start.get("sample")
+    name = sample.get("name") if isinstance(sample, Mapping) else sample
+    return str(name).strip() or None if name is not None else None
+
+
+def check_samples(start: Mapping[str, Any]) -> list[str]:
+    """Refuse a run that is told of runs of another sample; return where that cannot be told.
+
+    Parameters
+    ----------
+    start : start document of the run that is told, with ``seen`` and ``seen_samples``
+
+    Returns
+    -------
+    unnamed : uids of the runs that name no sample; all where this one names none
+
+    Raises
+    ------
+    ValueError
+        Where both name their sample, and the names differ.
+    """
+    steering, here = start.get("steering") or {}, sample_name(start)
+    pairs = list(zip(steering.get("seen") or (), steering.get("seen_samples") or (), strict=False))
+    for uid, there in pairs:
+        if None not in (here, there) and here != there:
+            raise ValueError(
+                f"a run seen must be of the same sample, got {there!r} in {uid[:8]} and {here!r} "
+                f"now; leave it out, or, where it is the same piece, give it the same name, "
+                f"md={{'sample': {{'name': {there!r}}}}}"
+            )
+    return [uid for uid, there in pairs if None in (here, there)]
 
 
 def points_of_runs(
