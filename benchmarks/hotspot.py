@@ -233,7 +233,7 @@ def main() -> None:
             cluster: Any = arguments.scheduler
         else:
             cluster = LocalCluster(
-                n_workers=arguments.workers, threads_per_worker=1, dashboard_address=None
+                n_workers=arguments.workers, threads_per_worker=1, dashboard_address="127.0.0.1:0"
             )
         with Client(cluster) as client:
             _run(tasks, client, arguments)

@@ -23,7 +23,7 @@ def address() -> Iterator[str]:
             n_workers=1,
             threads_per_worker=2,
             processes=False,
-            dashboard_address=None,
+            dashboard_address="127.0.0.1:0",
             protocol="tcp",
             host="127.0.0.1",
         ) as cluster:

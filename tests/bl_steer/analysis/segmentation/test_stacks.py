@@ -64,7 +64,7 @@ def test_a_dask_cluster_gives_the_same(folder: Path, stack: NDArray[np.uint8]) -
     arguments = str(folder / "model"), folder / "stack.zarr"
     alone = segment_stack(*arguments, folder / "alone.zarr")
     with LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address="127.0.0.1:0"
     ) as cluster:
         spread = segment_stack(
             *arguments, folder / "spread.zarr", scheduler=cluster.scheduler_address

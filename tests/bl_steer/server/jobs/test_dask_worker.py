@@ -45,7 +45,7 @@ def cluster() -> Iterator[Any]:
         from distributed import LocalCluster
 
         with LocalCluster(
-            n_workers=1, threads_per_worker=1, dashboard_address=None, host="127.0.0.1"
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", host="127.0.0.1"
         ) as made:
             yield made
         gc.collect()  # sockets that dask leaves open are told of here, and nowhere else
