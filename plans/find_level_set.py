@@ -9,11 +9,13 @@ Points are chosen where they tell most of the outline. For the whole map, use
 # The queue server reads the annotations of plans: they must be types here, never text, so this
 # module has no `from __future__ import annotations`.
 
+import logging
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 from bluesky.protocols import Readable
 from bluesky.utils import MsgGenerator
 
@@ -22,7 +24,7 @@ from bl_steer.agents.mapping.goal import Goal
 from bl_steer.diffraction import Reduction
 from bl_steer.protocols import Agent
 from bl_steer.runs import Run
-from bl_steer.steering import Outline, Requests, Steering, predict_outline
+from bl_steer.steering import Outline, Requests, Steering, predict_outline, remark_on_level
 from plans.stubs.axes import Axes
 from plans.stubs.hotspots import Hotspot, hotspot_of
 from plans.stubs.per_point import PerPoint
@@ -30,6 +32,8 @@ from plans.stubs.points import PointReader
 from plans.stubs.steered import steered
 
 __all__ = ["LevelSet", "find_level_set"]
+
+logger = logging.getLogger(__name__)
 
 DEFAULTS = {"budget": 100, "seed": 0, "agent": "bayesian", "goal": "level=50%"}
 
@@ -137,8 +141,12 @@ def find_level_set(
 def _level_set_of(steering: Steering, reader: PointReader, settings: Mapping[str, Any]) -> LevelSet:
     spot, space = hotspot_of(steering, reader), Space.from_dict(settings["grid"])
     outline = predict_outline(steering, space, Goal.parse(settings["goal"]))
+    measured = [float(point["objective"]) for point in steering.told()]
+    remark = remark_on_level(outline.level, np.append(outline.mean[space.allowed], measured))
+    if remark:
+        logger.warning("%s", remark)
     return LevelSet(
-        **vars(spot),
+        **{**vars(spot), "remark": "; ".join(filter(None, (spot.remark, remark)))},
         level=outline.level,
         inside=outline.inside,
         inside_low=outline.inside_low,

@@ -96,6 +96,22 @@ def test_any_device_in_any_unit_will_do_on_one_axis_too() -> None:
     assert len(result.predicted.outline_y) == 0
 
 
+@pytest.mark.parametrize(
+    ("level", "remark"),
+    [
+        (5000.0, "value reaches the level of 5000; the largest is"),
+        (-5.0, "are above the level of -5"),
+    ],
+)
+def test_a_level_that_is_never_crossed_is_told(level: float, remark: str) -> None:
+    x = SynAxis(name="x")
+    det = Syn2DGauss("det", x, "x", SynAxis(name="y"), "y", center=(0.06, 0), Imax=1000, sigma=0.1)
+    engine = RunEngine(call_returns_result=True)
+    grid = {"x": {"start": 0, "stop": 0.15, "num": 31}}
+    result = engine(find_level_set(det, [x], grid=grid, budget=6, level=level)).plan_result
+    assert remark in result.remark
+
+
 @pytest.mark.parametrize("agent", ["random", "raster"])
 def test_points_of_another_agent_are_predicted_by_the_default_model(agent: str) -> None:
     x, y = SynAxis(name="x"), SynAxis(name="y")

@@ -42,7 +42,7 @@ def test_a_plain_run_engine_refuses_by_its_metadata_before_anything_moves(
         with pytest.raises(ValueError, match=r"same sample, got 'A' in .{8} and 'B' now; leave"):
             RE(plan(counter, axes, grid=GRID, budget=1, seen=before))
     assert axes[0].position == 5.0
-    finer = {"x": [25.0, 75.0], "y": [25.0, 75.0]}
+    finer = {"x": list(range(0, 101, 10)), "y": list(range(0, 101, 10))}
     RE(find_hotspot(counter, axes, grid=finer, budget=1, seen=before), sample="A")
     assert documents.run.n_points == 1
 

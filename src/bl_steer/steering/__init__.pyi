@@ -25,6 +25,7 @@ from .predicting import predict_outline as predict_outline
 from .predicting import predict_steered as predict_steered
 from .remarks import displaced_rows as displaced_rows
 from .remarks import remark_on as remark_on
+from .remarks import remark_on_level as remark_on_level
 from .replays import Differences as Differences
 from .replays import differences as differences
 from .replays import differing_decisions as differing_decisions

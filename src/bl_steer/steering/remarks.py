@@ -6,7 +6,7 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["displaced_rows", "remark_on"]
+__all__ = ["displaced_rows", "remark_on", "remark_on_level"]
 
 FEWEST = 3
 """Points with one number that are no accident."""
@@ -57,6 +57,35 @@ def remark_on(outcomes: Array) -> str:
         f"{others.min():.6g} to {others.max():.6g}: beside it all places look alike to the agent; "
         "measure it again, or give min_monitor, a mask or another target where it is no signal"
     )
+
+
+def remark_on_level(level: float, values: Array) -> str:
+    """Return that a level is not crossed, in a sentence; empty where it is, or nothing is known.
+
+    Parameters
+    ----------
+    level : in the target's unit
+    values : shape (n,), all that was measured and predicted; NaN for what is not known
+
+    Examples
+    --------
+    >>> remark_on_level(5000.0, np.array([1.5, 767.0]))
+    'no measured or predicted value reaches the level of 5000; the largest is 767'
+    """
+    known = values[np.isfinite(values)]
+    if not len(known) or not np.isfinite(level):
+        return ""
+    if known.max() < level:
+        return (
+            f"no measured or predicted value reaches the level of {level:g}; the largest is "
+            f"{known.max():.4g}"
+        )
+    if known.min() > level:
+        return (
+            f"all measured and predicted values are above the level of {level:g}; the smallest is "
+            f"{known.min():.4g}"
+        )
+    return ""
 
 
 def displaced_rows(values: Array) -> float:
