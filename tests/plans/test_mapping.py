@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from ophyd.sim import Syn2DGauss, SynAxis
 from scipy.special import ndtr
 
 from bl_steer.agents import Space
-from bl_steer.runs import Run, open_run
+from bl_steer.files.maps import read_any_map
+from bl_steer.runs import Run, export_run, open_run
 from bl_steer.session import Session, open_session
 from bl_steer.steering import ResumeError, differing_decisions, outline_points
 from plans import find_level_set, map_adaptively
@@ -146,3 +148,22 @@ def test_the_outline_of_a_linear_field_lies_on_its_line(points: Space) -> None:
     straight = outline[np.isin(outline[:, 1], GRID.axis("y"))]
     assert straight[:, 0] == pytest.approx(80.0)
     assert len(straight) == 13
+
+
+def test_a_predicted_map_and_its_outline_are_tables_that_can_be_read_as_maps(
+    session: Session, tmp_path: Path
+) -> None:
+    before, _ = session.run(session.map_sample(grid=GRID.to_dict() | {"x": [0.0, 75.0, 150.0]}))
+    uid, found = session.run(session.find_level_set(**QUICK, level="40%", seen=before))
+    run = open_run(session.store, uid)
+    files = {path.stem: path for path in export_run(run, tmp_path / "run.csv")}
+    predicted = read_any_map(files["run_predicted"])
+    np.testing.assert_array_equal(np.stack([predicted.x, predicted.y], axis=1), GRID.points)
+    np.testing.assert_array_equal(predicted.values, found.predicted.mean)
+    assert predicted.unit == "um"
+    header, units, *rows = csv.reader(files["run_outline"].read_text().splitlines())
+    assert (header, units) == (["x", "y"], ["um", "um"])
+    assert np.array(rows, dtype=float).shape == (len(found.predicted.outline_x), 2)
+    header, _, *rows = csv.reader(files["run_seen"].read_text().splitlines())
+    assert header == ["x", "y", "outcomes", "noise_ratios"]
+    assert len(rows) == 39

@@ -13,10 +13,13 @@ import numpy as np
 from bl_steer.files.atomic import draft_of
 from bl_steer.runs.run import Run
 from bl_steer.runs.signal import is_readable, map_of, signal_of, units_of
-from bl_steer.runs.tables import PRIMARY, Table
+from bl_steer.runs.tables import PRIMARY, Table, read_outcomes
 
 __all__ = ["check_new", "write_csv"]
 
+AXES = ("x", "y", "z")
+OF_ARRAYS = {"predicted": ("mean", "sd", "above"), "seen": ("outcomes", "noise_ratios")}
+"""Streams whose latest row holds arrays, with an element for each cell, or point."""
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What makes a spreadsheet take a text for a formula, and carry it out."""
 
@@ -32,11 +35,16 @@ def write_csv(run: Run, path: Path, *, force: bool = False) -> list[Path]:
     Notes
     -----
     A text that a spreadsheet would take for a formula begins with an apostrophe; numbers are as
-    they are. NaN is an empty cell. ``pandas.read_csv(path, skiprows=[1])`` reads the numbers.
+    they are. NaN is an empty cell. Of a predicted map each cell is a row, of its outline
+    (``NAME_outline.csv``) and of what was seen each point. ``pandas.read_csv(path, skiprows=[1])``
+    reads the numbers.
     """
     tables = {path: _rows(run, PRIMARY, run.primary)}
     for stream, table in run.streams.items():
-        if stream != PRIMARY and table:
+        if stream in OF_ARRAYS and table:
+            for name, rows in _unrolled(run, stream, table):
+                tables[path.with_name(f"{path.stem}_{name}.csv")] = rows
+        elif stream != PRIMARY and table:
             tables[path.with_name(f"{path.stem}_{stream}.csv")] = _rows(run, stream, table)
     signal = signal_of(run)
     grid = None if signal is None else map_of(run, signal)
@@ -71,6 +79,31 @@ def _rows(run: Run, stream: str, table: Table) -> Iterable[Sequence[Any]]:
     keys = [key for key in table if is_readable(key) and _is_plain(table[key])]
     columns = [table[key].tolist() for key in keys]
     return chain([keys, [units_of(run, key, stream) for key in keys]], zip(*columns, strict=True))
+
+
+def _unrolled(run: Run, stream: str, table: Table) -> Iterable[tuple[str, Iterable[Sequence[Any]]]]:
+    """Give the latest row of a stream of arrays with a line for each element, and the outline."""
+    grid = run.steering["grid"]
+    names = [name for name in AXES if name in grid]
+    units = [units_of(run, key) for key in run.axis_keys] or [""] * len(names)
+    unit = units_of(run, str((run.steering.get("source") or {}).get("key", "")))
+    latest = {key: read_outcomes(column[-1]) for key, column in table.items() if _is_text(column)}
+    places = [latest[name] for name in names if name in latest]
+    if stream == "predicted":
+        places = [np.asarray(grid[name], dtype=float) for name in names]
+        if not grid.get("scattered"):  # x runs fastest
+            places = [c.ravel() for c in np.meshgrid(*places[::-1], indexing="ij")][::-1]
+    keys = [key for key in OF_ARRAYS[stream] if key in latest]
+    own = ["" if key in ("above", "noise_ratios") else unit for key in keys]
+    columns = [column.tolist() for column in (*places, *(latest[key] for key in keys))]
+    yield stream, [[*names, *keys], [*units, *own], *zip(*columns, strict=True)]
+    if "outline_x" in latest:
+        outline = [latest[f"outline_{name}"].tolist() for name in names]
+        yield "outline", [names, units, *zip(*outline, strict=True)]
+
+
+def _is_text(column: Any) -> bool:
+    return isinstance(column[-1], str)
 
 
 def _is_plain(column: Any) -> bool:

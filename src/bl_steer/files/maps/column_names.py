@@ -35,7 +35,19 @@ INDEX_NAMES = ("", "#", "no", "no.", "index", "id", "番号", "測定番号", "�
 """Columns that only count the rows."""
 COUNTS_OF_ROWS = {"seq_num", "seq_no", "point_no", "scan_id"}
 TIMES = {"time", "timestamp", "datetime", "date", "epoch", "日時", "時刻"}
-OTHERS = {"setpoint", "error", "errors", "err", "std", "sd", "sigma", "variance", "valid", "clock"}
+OTHERS = {
+    "setpoint",
+    "error",
+    "errors",
+    "err",
+    "std",
+    "sd",
+    "sigma",
+    "variance",
+    "valid",
+    "clock",
+    "above",
+}
 """Words that make of a name that of something beside the value."""
 MONITORS = {"monitor", "mon", "i0", "io"}
 LENGTHS = "um µm μm mm nm cm pm m Å å px pixel pixels deg rad mrad inch micron microns"
