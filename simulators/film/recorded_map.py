@@ -181,8 +181,17 @@ class RecordedMap:
         )
         sample.unit_y = recorded.unit_y or sample.unit
         sample.n_empty = n_unplaced + (int(empty.sum()) if x.size < empty.size else 0)
-        if recorded.unit is None:
+        if recorded.unit is None and recorded.unit_y is None:
             notes.append("the file gives no unit of x and y: px stands for it")
+        else:
+            notes += [
+                f"the file gives no unit of {axis}: {taken} stands for it"
+                for axis, given, taken in (
+                    ("x", recorded.unit, sample.unit),
+                    ("y", recorded.unit_y, sample.unit_y),
+                )
+                if given is None
+            ]
         sample.notes = tuple(notes)
         return sample
 

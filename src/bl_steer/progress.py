@@ -9,7 +9,7 @@ from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
-__all__ = ["Bar"]
+__all__ = ["Bar", "significant"]
 
 DELAY_S = 1.0
 """Work that is over sooner needs no bar."""
@@ -17,6 +17,16 @@ EVERY_S = 10.0
 EVERY_SHARE = 0.1
 """Lines come at least so long, and so much of the work, after one another."""
 FORMAT = "{desc} {n_fmt}/{total_fmt} {unit} {bar:24} {elapsed}<{remaining}{postfix}"
+
+
+def significant(value: float, digits: int) -> str:
+    """Return a number with so many significant digits, large ones without an exponent.
+
+    >>> significant(172.3, 2), significant(0.01234, 2), significant(20461.0, 4)
+    ('170', '0.012', '20460')
+    """
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:.0f}" if 10**digits <= abs(rounded) < 1e15 else f"{value:.{digits}g}"
 
 
 class Bar:

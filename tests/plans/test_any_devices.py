@@ -126,12 +126,16 @@ def test_a_run_on_as_many_axes_as_there_are_is_drawn(
     RE(map_sample(peak, [x, y, z][:d], grid=space))
     expected = space.points @ [1.0, 10.0, 100.0][:d]
     np.testing.assert_array_equal(map_outcomes(documents.run, "total"), expected)
-    draw_run(documents.run).canvas.draw()
+    figure = draw_run(documents.run)
+    figure.canvas.draw()
+    assert figure.axes[0].get_xlabel() == "x"  # the devices tell no unit
     if d != 2:
         with pytest.raises(ValueError, match=f"a map must be on two axes, got {d} .mx"):
             SteeringAdvice().inputs_of(documents.run)
     RE(find_hotspot(peak, [x, y, z][:d], grid=space, budget=3))
-    draw_run(documents.run).canvas.draw()
+    figure = draw_run(documents.run)
+    figure.canvas.draw()
+    assert not [ax.get_xlabel() for ax in figure.axes if "µm" in ax.get_xlabel()]
 
 
 def test_a_stub_of_a_users_own_may_record_several_events_a_point(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from bl_steer.cli.options import print_columns, print_row
+from bl_steer.progress import significant
 
 __all__ = ["print_found", "print_front", "print_outlook", "print_run", "print_told"]
 
@@ -39,8 +40,9 @@ def _print_targets(report: dict[str, Any]) -> None:
         first = spot["n_to_found"]
         print(
             f"target {number}      {spot['target']}: reported at ({spot['best_x_um']:g}, "
-            f"{spot['best_y_um']:g}) µm with {spot['best_value']:.4g} ± {spot['best_sd']:.2g} "
-            f"counts, truly at ({spot['true_x_um']:g}, {spot['true_y_um']:g}) µm: "
+            f"{spot['best_y_um']:g}) µm with {significant(spot['best_value'], 4)} ± "
+            f"{significant(spot['best_sd'], 2)} counts, "
+            f"truly at ({spot['true_x_um']:g}, {spot['true_y_um']:g}) µm: "
             f"{'found' if spot['found'] else 'not found'}"
             f"{f', reached at number {first}' if first else ', never reached'}"
         )
@@ -62,7 +64,8 @@ def print_front(report: dict[str, Any]) -> None:
     columns: dict[str, list[Any]] = {key: [row[key] for row in report["front"]] for key in PLACE}
     for number in range(len(report["targets"])):
         columns[f"target {number + 1}"] = [
-            f"{row['values'][number]:.4g} ± {row['sds'][number]:.2g}" for row in report["front"]
+            f"{significant(row['values'][number], 4)} ± {significant(row['sds'][number], 2)}"
+            for row in report["front"]
         ]
     print_columns(columns)
 

@@ -10,6 +10,7 @@ from typing import Any
 from bl_steer import trials
 from bl_steer.agents.mapping.goal import Goal
 from bl_steer.cli.options import Parser, print_row
+from bl_steer.progress import significant
 
 __all__ = ["DEFAULT_BUDGET", "find_goal", "goal_option", "print_goal_trial", "replay_goal"]
 
@@ -48,7 +49,7 @@ def find_goal(arguments: argparse.Namespace, preset: str, options: Mapping[str, 
         print_row("error", f"{100 * share:.1f} % of the range expected (root mean square)")
         print_row("", f"{100 * report['error']:.1f} % truly")
     else:
-        print_row("level", f"{report['level']:.4g} counts")
+        print_row("level", f"{significant(report['level'], 4)} counts")
         print_row(
             "above it",
             f"{100 * report['inside']:.1f} % of the map (95 %: {100 * report['inside_low']:.1f} … "

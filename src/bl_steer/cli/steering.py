@@ -25,6 +25,7 @@ from bl_steer.cli.options import (
 from bl_steer.cli.slices import print_tables
 from bl_steer.files import read_pixel_mask
 from bl_steer.files.maps.any_map import MAP_ENDINGS
+from bl_steer.progress import significant
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -35,7 +36,12 @@ PAPER_SEED = 13
 PAPER_SCALE = 0.3
 """Minutes instead of hours."""
 BUDGET, BUDGET_ADAPTIVE, BUDGET_OF_STOP = 48, 120, 200
-WIDTHS = (5, 9, 9, 10, 9, 8)
+COUNTED = (
+    "measurements until the first place within a step of the highest value or of 95 % of it (to "
+    "A),\nof the highest value itself (to best), of 95 % of it (to 95 %); found: A measured and "
+    "reported"
+)
+WIDTHS = (5, 6, 9, 9, 10, 12, 8)
 
 
 def add_demo(parser: Parser, argv: Sequence[str]) -> None:
@@ -230,12 +236,12 @@ def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> An
     for spot in report.get("targets", ()):
         print(
             f"{spot['target']}: brightest at ({spot['best_x_um']:g}, {spot['best_y_um']:g}) µm, "
-            f"{spot['best_value']:.4g} ± {spot['best_sd']:.2g} counts"
+            f"{significant(spot['best_value'], 4)} ± {significant(spot['best_sd'], 2)} counts"
         )
     print_front(report)
     print(
         f"brightest     at ({report['best_x_um']:g}, {report['best_y_um']:g}) µm, "
-        f"{report['best_value']:.4g} ± {report['best_sd']:.2g} counts\n"
+        f"{significant(report['best_value'], 4)} ± {significant(report['best_sd'], 2)} counts\n"
         f"measurements  {report['n_measured']}, {report['n_invalid']} of them invalid\n"
         f"duration      {report['duration_s'] / 60:.1f} min"
     )
@@ -261,11 +267,13 @@ def _replay(arguments: argparse.Namespace) -> Any:
         on_trial=_print_trial,
         on_map=print,
     )
+    print(f"\n{COUNTED}")
     print(f"\nmedian over {len(_seeds(arguments.seeds))} seeds (never: above all):")
     for agent in dict.fromkeys(record["agent"] for record in records):
         own = [r for r in records if r["agent"] == agent]
         print(
-            f"{agent:24}to best {_median(own, 'n_to_best_cell', arguments.budget):>6}, "
+            f"{agent:24}to A {_median(own, 'n_to_found', arguments.budget):>6}, "
+            f"to best {_median(own, 'n_to_best_cell', arguments.budget):>6}, "
             f"to 95 % {_median(own, 'n_to_95', arguments.budget):>6}, "
             f"found by {sum(r['found'] for r in own)} of {len(own)}"
         )
@@ -274,14 +282,15 @@ def _replay(arguments: argparse.Namespace) -> Any:
 
 def _print_trial(record: dict[str, Any], *, first: bool) -> None:
     if first:
-        heads = ("seed", "to best", "to 95 %", "distinct", "path", "CPU ms")
+        heads = ("seed", "to A", "to best", "to 95 %", "distinct", "path", "CPU ms")
         print(f"{'agent':24}" + "".join(f"{h:>{w}}" for h, w in zip(heads, WIDTHS, strict=True)))
     values = (
         f"{record['seed']}",
+        f"{record['n_to_found'] or '-'}",
         f"{record['n_to_best_cell'] or '-'}",
         f"{record['n_to_95'] or '-'}",
         f"{record['n_distinct']}",
-        f"{record['path']:.0f}",
+        "-" if record["path"] is None else f"{record['path']:.4g} {record['path_unit']}",
         f"{1000 * record['decision_cpu_s_median']:.1f}",
     )
     cells = "".join(f"{v:>{w}}" for v, w in zip(values, WIDTHS, strict=True))

@@ -28,7 +28,7 @@ def plot_goal(
     above: Array | None = None,
     target: str = "",
     told: str = "",
-    unit: str = "um",
+    unit: str = "",
     label: str = INTENSITY,
 ) -> Figure:
     """Draw a predicted map beside its uncertainty, or beside where it is above a level.

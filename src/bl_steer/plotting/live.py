@@ -20,9 +20,9 @@ from matplotlib.figure import Figure
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
-from bl_steer.plotting.runs import label_of, seen_outcomes, unit_of
-from bl_steer.progress import Bar
-from bl_steer.runs import Exposure, Points, Readout, read_outcomes
+from bl_steer.plotting.runs import label_of, seen_outcomes
+from bl_steer.progress import Bar, significant
+from bl_steer.runs import Exposure, Points, Readout, common_unit, described_unit, read_outcomes
 from bl_steer.steering import predicted_map
 
 __all__ = ["LiveMap", "Progress"]
@@ -45,6 +45,7 @@ class _Watcher:
                 self.start(doc)
             elif name == "descriptor":
                 self._streams[doc["uid"]] = doc["name"]
+                self.describe(doc)
             elif name == "event":
                 self.event(self._streams[doc["descriptor"]], doc["data"])
             elif name == "stop":
@@ -54,6 +55,9 @@ class _Watcher:
 
     def start(self, doc: Document) -> None:
         """Take a run's start document."""
+
+    def describe(self, doc: Document) -> None:
+        """Take a stream's descriptor."""
 
     def event(self, stream: str, data: Document) -> None:
         """Take one event's data."""
@@ -95,8 +99,8 @@ class Progress(_Watcher):
         elif stream == "decisions" and "step" in data:
             self._bar.note(f"slice {data['slice']}: {data['step']}".replace("_", " "))
         elif stream == "result":
-            sd = f" ± {data['best_sd']:.2g}" if np.isfinite(data["best_sd"]) else ""
-            spot = f"{data['best_value']:.4g}{sd} at {_written(_at(data, 'best_'))}"
+            sd = f" ± {significant(data['best_sd'], 2)}" if np.isfinite(data["best_sd"]) else ""
+            spot = f"{significant(data['best_value'], 4)}{sd} at {_written(_at(data, 'best_'))}"
             if "target" in data:  # a row for each of several
                 self._spots.append(f"{data['target']} {spot}")
                 spot = "; ".join(self._spots)
@@ -106,7 +110,7 @@ class Progress(_Watcher):
             left = ((self._bar.total or 0) - self._bar.done) * float(np.mean(self._seconds))
             of = f" of {data['target']}" if "target" in data else ""
             self._bar.note(
-                f"best{of} {data['best_so_far']:.4g} at {_written(_at(data, 'best_'))}"
+                f"best{of} {significant(data['best_so_far'], 4)} at {_written(_at(data, 'best_'))}"
                 f" · {_duration(left)} of beam left"
             )
 
@@ -141,7 +145,7 @@ class LiveMap(_Watcher):
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
         self._settings = settings if "agent" in settings else None
-        self._start = doc
+        self._start, self._unit = doc, common_unit(doc, set())
         # By the number of the point: a run that carries another on begins with a later one.
         self._positions: dict[int, list[float]] = dict(
             enumerate(settings.get("resumed_positions", ()))
@@ -156,6 +160,17 @@ class LiveMap(_Watcher):
         if self._settings is not None:
             self._thread = threading.Thread(target=self._draw_all, daemon=True, name="live-map")
             self._thread.start()
+
+    def describe(self, doc: Document) -> None:
+        """Learn in which unit the axes are."""
+        if doc["name"] == "primary":
+            dimensions = self._start.get("hints", {}).get("dimensions", ())
+            settings = [device["data"] for device in doc.get("configuration", {}).values()]
+            known = {name: value for data in settings for name, value in data.items()}
+            told = {
+                described_unit(str(fields[0]), doc["data_keys"], known) for fields, _ in dimensions
+            }
+            self._unit = common_unit(self._start, told)
 
     def event(self, stream: str, data: Document) -> None:
         """Keep the latest decision; the drawing thread takes it when it is free."""
@@ -240,7 +255,7 @@ class LiveMap(_Watcher):
                 best=_at(row, "best_") if is_own else None,
                 coming=None if "best_value" in row else _at(row),
                 title=f"{target}: {len(done)} points{along}",
-                unit=unit_of(self._start),
+                unit=self._unit,
                 label=label_of(self._start),
             )
         return figure

@@ -40,7 +40,7 @@ def plot_map(
     coming: Sequence[float] | None = None,
     limits: tuple[float, float] | None = None,
     title: str = "",
-    unit: str = "um",
+    unit: str = "",
     label: str = INTENSITY,
     plane: tuple[str, str] = ("x", "y"),
 ) -> Axes:
@@ -59,16 +59,16 @@ def plot_map(
     best : point A, shape (d,), marked with a ring and the letter
     coming : the next point, shape (d,), marked with a cross
     limits : range of the colour scale; the values' own range by default
-    unit : of the axes
+    unit : of the axes, empty where it is unknown
     plane : the two axes that are drawn, of three
     """
     ax = _axes(ax)
-    name = UNIT_NAMES.get(unit, unit)
+    told = f" ({UNIT_NAMES.get(unit, unit)})" if unit else ""
     if len(space.names) == 1:
         _plot_curve(ax, space, values, sd, measured, outcomes, best, coming)
         ends = space.bounds[:, 0]
         margin = 0.03 * float(np.ptp(ends)) or 0.5
-        ax.set(xlabel=f"x ({name})", ylabel=label, title=title)
+        ax.set(xlabel=f"x{told}", ylabel=label, title=title)
         ax.set(xlim=(ends[0] - margin, ends[1] + margin))
         return ax
     if len(space.names) == 3:
@@ -119,7 +119,7 @@ def plot_map(
     # An axis of another kind, a photon energy beside a position, would leave a slit.
     alike = min(width, height) == 0 or 0.1 < width / height < 10
     aspect: Any = "equal" if alike else "auto"
-    ax.set(xlabel=f"{plane[0]} ({name})", ylabel=f"{plane[1]} ({name})", title=title, aspect=aspect)
+    ax.set(xlabel=f"{plane[0]}{told}", ylabel=f"{plane[1]}{told}", title=title, aspect=aspect)
     return ax
 
 
@@ -133,7 +133,7 @@ def plot_prediction(
     best: Sequence[float] | None,
     n_start: int | None = None,
     target: str = "",
-    unit: str = "um",
+    unit: str = "",
     label: str = INTENSITY,
 ) -> Figure:
     """Draw what was predicted from a few points, how well it is known, and the way there.
@@ -188,7 +188,7 @@ def plot_figure_1(
     best: Sequence[float] | None,
     true_best: Sequence[float] | None = None,
     mapped_title: str = "measured point by point",
-    unit: str = "um",
+    unit: str = "",
 ) -> Figure:
     """Draw the full map beside the map predicted from a few points.
 

@@ -25,7 +25,7 @@ from bl_steer.plotting.maps import (
     plot_progress,
 )
 from bl_steer.protocols import Array
-from bl_steer.runs import Run, read_outcomes
+from bl_steer.runs import Run, read_outcomes, unit_of_axes
 from bl_steer.steering import front_of, predicted_map
 from bl_steer.steering.decision import brightest
 
@@ -37,7 +37,6 @@ __all__ = [
     "map_outcomes",
     "measured_outcomes",
     "seen_outcomes",
-    "unit_of",
 ]
 
 
@@ -135,7 +134,7 @@ def draw_figure_1(steered: Run, mapped: Run) -> Figure:
         measured=measured,
         best=_reported(steered, measured, outcomes, noise_ratios),
         true_best=tuple(space.points[int(np.nanargmax(full))]),
-        unit=unit_of(steered.start),
+        unit=unit_of_axes(steered),
     )
 
 
@@ -165,7 +164,7 @@ def draw_run(run: Run) -> Figure:
             map_outcomes(run, "total"),
             ax=figure.subplots(),
             title=f"total counts, {run.n_points} points",
-            unit=unit_of(run.start),
+            unit=unit_of_axes(run),
         )
         return figure
     if not isinstance(run.steering["target"], str):
@@ -184,7 +183,7 @@ def draw_run(run: Run) -> Figure:
         best=_reported(run, measured, outcomes, noise_ratios),
         n_start=_n_start(run),
         target=run.steering["target"],
-        unit=unit_of(run.start),
+        unit=unit_of_axes(run),
         label=label_of(run.start),
     )
 
@@ -212,7 +211,7 @@ def _draw_goal(run: Run, space: Space, mean: Array, sd: Array) -> Figure:
         above=above,
         target=run.steering["target"],
         told=told,
-        unit=unit_of(run.start),
+        unit=unit_of_axes(run),
         label=label,
     )
 
@@ -223,7 +222,7 @@ def _draw_targets(run: Run, space: Space) -> Figure:
     Where the places were sought that no other one beats, these are drawn in a row below.
     """
     targets, noise_ratios, front = run.steering["target"], _noise_ratios(run), front_of(run)
-    unit, label = unit_of(run.start), label_of(run.start)
+    unit, label = unit_of_axes(run), label_of(run.start)
     pairs = [] if front is None else list(combinations(range(len(targets)), 2))
     n_columns = max(2 + (len(space.names) > 1), len(pairs))
     size = (5.0 * n_columns, 4.6 * (len(targets) + bool(pairs)))
@@ -268,11 +267,6 @@ def _reported(
 def _n_start(run: Run) -> int | None:
     reasons = list(run.decisions["reason"])
     return reasons.count("start") or None
-
-
-def unit_of(start: Mapping[str, Any]) -> str:
-    """Return the unit of a run's axes, by its start document."""
-    return str(start.get("sample", {}).get("unit", "um"))
 
 
 def label_of(start: Mapping[str, Any]) -> str:

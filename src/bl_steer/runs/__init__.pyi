@@ -23,5 +23,8 @@ from .reductions import gridded_of as gridded_of
 from .reductions import reductions_of as reductions_of
 from .reductions import scans_of as scans_of
 from .run import Run as Run
+from .signal import common_unit as common_unit
+from .signal import described_unit as described_unit
 from .signal import plane_of as plane_of
+from .signal import unit_of_axes as unit_of_axes
 from .tables import read_outcomes as read_outcomes

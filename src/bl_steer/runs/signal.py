@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +15,18 @@ from bl_steer.runs.run import Run
 from bl_steer.runs.tables import PRIMARY
 from bl_steer.store import StoreError
 
-__all__ = ["GridMap", "Signal", "is_readable", "map_of", "plane_of", "signal_of", "units_of"]
+__all__ = [
+    "GridMap",
+    "Signal",
+    "common_unit",
+    "described_unit",
+    "is_readable",
+    "map_of",
+    "plane_of",
+    "signal_of",
+    "unit_of_axes",
+    "units_of",
+]
 
 AXES = ("x", "y", "z")
 
@@ -114,9 +125,26 @@ def units_of(run: Run, key: str, stream: str = PRIMARY) -> str:
     """Return the units of a column, empty where the run does not say."""
     if key == "time" or key.startswith("ts_"):
         return "s"
-    described = run.data_keys.get(stream, {}).get(key, {}).get("units")
+    return described_unit(key, run.data_keys.get(stream, {}), run.configuration)
+
+
+def described_unit(key: str, data_keys: Mapping[str, Any], configuration: Mapping[str, Any]) -> str:
+    """Return the units of a data key by its entry, or by the motor's own record."""
+    told = data_keys.get(key, {}).get("units")
     motor = key.removesuffix("_user_setpoint")
-    return str(described or run.configuration.get(f"{motor}_motor_egu") or "")
+    return str(told or configuration.get(f"{motor}_motor_egu") or "")
+
+
+def unit_of_axes(run: Run) -> str:
+    """Return the unit of all axes of a run, empty where it tells none, or several."""
+    return common_unit(run.start, {units_of(run, key) for key in run.axis_keys})
+
+
+def common_unit(start: Mapping[str, Any], told: Set[str]) -> str:
+    """Return the unit of the sample by a start document, else the one that all axes tell."""
+    sample = start.get("sample")
+    named = sample.get("unit") if isinstance(sample, Mapping) else None
+    return str(named or (next(iter(told)) if len(told) == 1 else ""))
 
 
 def is_number(column: Any) -> bool:

@@ -285,12 +285,15 @@ def replay(
     `on_trial` is called with each record as it comes, and ``first=True`` with the first; `on_map`
     before them with what a recorded map was taken for, in a line, and what was decided in reading
     it in lines below. Values that are `missing` mark what was not measured. Without a target the
-    film's Ge-rich phase is sought, a recorded map's number, or the total of its patterns.
+    film's Ge-rich phase is sought, a recorded map's number, or the total of its patterns. The
+    ``path`` is None where x and y have unlike units.
     """
 
     for agent in agents:
         agent_of(agent)
     sample_of, target = samples_of(file, target, clip, stride, missing, on_map)
+    sample: Any = sample_of(seeds[0])
+    path_unit = sample.unit if sample.unit == getattr(sample, "unit_y", sample.unit) else None
     records = []
     for agent, seed, trial in replay_trials(
         sample_of,
@@ -306,7 +309,8 @@ def replay(
                 "agent": agent,
                 "seed": seed,
                 **_scores(trial),
-                "path": trial.score.path,
+                "path": trial.score.path if path_unit else None,
+                "path_unit": path_unit,
                 "beam_time_s": trial.beam_time_s,
                 "decision_cpu_s_median": trial.decision_cpu_s_median,
                 **_of_targets([_scored_spot(t) for t in (trial, *trial.others)], trial.front),

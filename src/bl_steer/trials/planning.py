@@ -18,6 +18,7 @@ from scipy.special import betaincinv
 
 from bl_steer.agents import Space
 from bl_steer.plotting.plans import duration
+from bl_steer.progress import significant
 from bl_steer.trials.beam_numbers import BeamNumbers
 from bl_steer.trials.hills import RIVALS, HillyFilm
 from bl_steer.trials.ways import (
@@ -244,7 +245,7 @@ def _sooner(best: Way, ways: list[Way]) -> str:
 
 def _remedy(numbers: BeamNumbers) -> str:
     if _counts(numbers) < _needed():
-        return f"expose for {_exposure_needed(numbers):.2g} s"
+        return f"expose for {significant(_exposure_needed(numbers), 2)} s"
     return "take a coarser pitch, a part of the sample, or more hours"
 
 
@@ -267,20 +268,21 @@ def _remarks(numbers: BeamNumbers) -> list[str]:
     remarks = []
     if (counts := _counts(numbers)) < _needed():
         remarks.append(
-            f"{counts:.3g} counts of a point in full at the brightest tell no rival of "
-            f"{100 * RIVALS[1]:.0f} % from it: exposures of {_exposure_needed(numbers):.2g} s would"
+            f"{significant(counts, 3)} counts of a point in full at the brightest tell no rival of "
+            f"{100 * RIVALS[1]:.0f} % from it: exposures of "
+            f"{significant(_exposure_needed(numbers), 2)} s would"
         )
     slowest = numbers.steps[0] / float(numbers.speed or math.nan)
     if slowest > numbers.exposure_s:
         remarks.append(
-            f"the stage takes {slowest:.3g} s from cell to cell, longer than an exposure: a flight "
-            "exposes that long"
+            f"the stage takes {significant(slowest, 3)} s from cell to cell, longer than an "
+            "exposure: a flight exposes that long"
         )
     if numbers.drift:
         moved = numbers.drift * _raster_s(numbers) / 3600.0
         remarks.append(
-            f"the sample drifts by {moved:.3g} {numbers.symbol} while a raster is measured: a "
-            "report counts as right where A is when it comes"
+            f"the sample drifts by {significant(moved, 3)} {numbers.symbol} while a raster is "
+            "measured: a report counts as right where A is when it comes"
         )
     return remarks
 

@@ -47,6 +47,7 @@ def test_a_prediction_is_drawn_on_the_axes_that_there_are(
         outcomes=values[[0, 3, -1]],
         best=space.points[-1].tolist(),
         target="total",
+        unit="um",
     )
     drawn = [(ax.get_xlabel(), ax.get_ylabel()) for ax in figure.axes]
     assert drawn[: len(labels)] == labels

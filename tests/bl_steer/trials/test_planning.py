@@ -106,6 +106,8 @@ def test_too_few_counts_are_said_with_the_exposure_that_would_do() -> None:
     report = plan_beam_time(BeamNumbers(grid="9x9", exposure_s=0.05), patience_s=0.0)
     assert "5 counts of a point in full at the brightest" in report["remarks"][0]
     assert "exposures of 8.5 s would" in report["remarks"][0]
+    few = plan_beam_time(BeamNumbers(grid="9x9", exposure_s=0.05, count_rate=5), patience_s=0.0)
+    assert "exposures of 170 s would" in few["remarks"][0]
     enough = plan_beam_time(BeamNumbers(grid="9x9", exposure_s=8.6), patience_s=0.0)
     assert not enough["remarks"]
 

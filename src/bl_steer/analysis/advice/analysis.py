@@ -95,7 +95,7 @@ class SteeringAdvice:
         arrays = {"x": x, "y": y, "value": value}
         if (run.noise_ratios != 1.0).any():
             arrays["noise_ratio"] = run.noise_ratios
-        unit = str(run.start.get("sample", {}).get("unit", "um"))
+        unit = runs.unit_of_axes(run)
         return Inputs(arrays, {"unit": unit}, {"run": run.uid})
 
     def run(

@@ -75,7 +75,7 @@ class MapComponents:
         arrays |= {name: values[usable] for name, values in known.items()}
         if len(run.qx) and len(run.qz):
             arrays |= {"qx": run.qx, "qz": run.qz}
-        unit = str(run.start.get("sample", {}).get("unit", "um"))
+        unit = runs.unit_of_axes(run)
         shape = list(run.axes.shape)
         return Inputs(arrays, {"unit": unit, "frame_shape": shape}, {"run": run.uid})
 
@@ -100,7 +100,7 @@ class MapComponents:
         """
         began = perf_counter()
         report = progress or (lambda done, total: None)
-        unit = str(inputs.metadata.get("unit", "um"))
+        unit = str(inputs.metadata.get("unit", ""))
         arrays = components.checked_arrays(inputs)
         axes = components.checked_axes(inputs, arrays)
         report(0, STEPS)

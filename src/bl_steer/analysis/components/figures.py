@@ -22,13 +22,13 @@ PANEL = (3.9, 3.4)
 """Width and height of a panel, inches."""
 
 
-def draw_maps(table: Table, points: Table, *, unit: str = "um") -> Figure:
+def draw_maps(table: Table, points: Table, *, unit: str = "") -> Figure:
     """Draw the map of each component's coefficient, counts in its brightest pixel.
 
     Parameters
     ----------
     table, points : of `bl_steer.analysis.components.MapComponents`
-    unit : of the map's axes
+    unit : of the map's axes, empty where it is unknown
     """
     figure, panels = _panels(len(table["share"]))
     space, order = _space(points)

@@ -87,7 +87,7 @@ class FilmMap:
             x, y = (np.asarray(inputs.arrays[axis], dtype=float) for axis in ("x", "y"))
             tables = film.film_tables(x, y, fits, told, params.significance)
         report(steps, steps)
-        unit = str(inputs.metadata.get("unit", "um"))
+        unit = str(inputs.metadata.get("unit", ""))
         places = np.column_stack([x, y])
         warnings = [*inputs.notes, *notes, *film.fit_warnings(maps, fits, told, places, params)]
         warnings += film.faint_peaks(tables["points"], fits, params.significance)

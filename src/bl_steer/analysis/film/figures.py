@@ -31,7 +31,7 @@ INTERVAL = 1.96
 """Standard deviations of a 95 % interval."""
 
 
-def draw_film(tables: Mapping[str, Table], *, unit: str = "um") -> Figure:
+def draw_film(tables: Mapping[str, Table], *, unit: str = "") -> Figure:
     """Draw counts and what is told of the film over the map: a row for each peak.
 
     Colours span the middle 98 % of the values. Points whose peak is too faint stay white.
@@ -52,11 +52,12 @@ def draw_film(tables: Mapping[str, Table], *, unit: str = "um") -> Figure:
     return figure
 
 
-def draw_profile(tables: Mapping[str, Table], *, unit: str = "um") -> Figure:
+def draw_profile(tables: Mapping[str, Table], *, unit: str = "") -> Figure:
     """Draw the line of points along x that crosses the brightest one, with 95 % intervals."""
     points, names = tables["points"], _told(tables)
     numbers = tables["peaks"]["peak"]
     figure, panels = _panels(len(numbers), len(names))
+    length = UNIT_NAMES.get(unit, unit)
     for k, row in zip(numbers, panels, strict=True):
         own = np.flatnonzero(points["peak"] == k)
         brightest = own[int(np.argmax(points["counts"][own]))]
@@ -68,9 +69,9 @@ def draw_profile(tables: Mapping[str, Table], *, unit: str = "um") -> Figure:
             error = INTERVAL * points[f"{name}_error"][line]
             ax.errorbar(points["x"][line], points[name][line], error, fmt="o", ms=3, lw=1)
             ax.set(
-                xlabel=f"x ({UNIT_NAMES.get(unit, unit)})",
+                xlabel=f"x ({length})" if length else "x",
                 ylabel=QUANTITIES[name],
-                title=f"peak {k}, y = {y:.4g} {UNIT_NAMES.get(unit, unit)}",
+                title=f"peak {k}, y = {y:.4g} {length}".rstrip(),
             )
     return figure
 

@@ -52,7 +52,7 @@ def inputs_of_run(run: Any) -> Inputs:
     arrays |= {name: values[usable] for name, values in known.items()}
     return Inputs(
         arrays | {"qx": run.qx, "qz": run.qz},
-        {"unit": str(run.start.get("sample", {}).get("unit", "um")), "axis_unit": run.axes.unit},
+        {"unit": runs.unit_of_axes(run), "axis_unit": run.axes.unit},
         {"run": run.uid},
     )
 
@@ -81,9 +81,10 @@ def inputs_of_runs(stored: Sequence[Any]) -> Inputs:
         matches.append(index)
         rows = rows[distance[rows] <= reach]
     if not len(rows):
+        within = f"{reach:g} {first.metadata['unit']}".rstrip()
         raise ValueError(
-            f"maps of one film must have the same points, got none within {reach:g} "
-            f"{first.metadata['unit']} of those of the first; measure them on one grid"
+            f"maps of one film must have the same points, got none within {within} of those of "
+            "the first; measure them on one grid"
         )
     arrays = dict(first.arrays) | {
         key: first.arrays[key][rows] for key in OF_POINTS if key in first.arrays

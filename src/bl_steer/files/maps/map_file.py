@@ -30,8 +30,7 @@ class MapFile:
     x, y : shape (n_y, n_x) or (n,), in `unit`
     values : shape of x, then (), (C,) or (H, W)
     axes : coordinates of the pixels, None where the file holds none
-    unit : of x and y, or of x alone where `unit_y` is there; None where the file does not say
-    unit_y : of y
+    unit, unit_y : of x and of y; None where the file does not say
     notes : what was decided or left out in reading it, one line each
     """
 
@@ -71,7 +70,8 @@ def read_map(path: str | Path) -> MapFile:
     x, y = _positions(arrays, source, path)
     values = arrays[source]
     axes = _read_axes(arrays, values.shape[x.ndim :], path)
-    return MapFile(path.stem, x, y, values, axes, text_of(arrays, "unit_xy"))
+    unit = text_of(arrays, "unit_xy")
+    return MapFile(path.stem, x, y, values, axes, unit, unit)
 
 
 def check_real(name: str, array: NDArray[Any], path: Path) -> None:

@@ -174,7 +174,7 @@ def _units(name: str) -> dict[str, str]:
 
 def _unlike_units(names: Mapping[str, str]) -> list[str]:
     x, y = (unit_of_name(names[key]) for key in ("x", "y"))
-    return [] if x == y or y is None else [f"x is in {x or 'no unit'}, y in {y}"]
+    return [] if x == y else [f"x is in {x or 'no unit'}, y in {y or 'no unit'}"]
 
 
 def _sentences(notes: Iterable[str]) -> list[str]:
