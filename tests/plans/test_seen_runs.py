@@ -73,7 +73,11 @@ def test_a_search_starts_from_a_coarse_map_and_verifies(
     assert run.decisions["best_so_far"][0] > 0.0
     assert len(json.loads(run.streams["seen"]["outcomes"][0])) == before.valid.sum()
     assert differing_decisions(run) == []
-    assert draw_run(run).axes
+    left, *_, progress = draw_run(run).axes
+    assert left.get_title() == f"predicted from 4 points and {before.valid.sum()} of earlier runs"
+    (hollow,) = (line for line in left.lines if line.get_label() == "of earlier runs")
+    assert {*zip(*hollow.get_data(), strict=True)} == measured
+    assert progress.lines[0].get_ydata()[0] >= run.decisions["best_so_far"][0]
     assert figures
 
 

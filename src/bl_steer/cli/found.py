@@ -6,8 +6,9 @@ from typing import Any
 
 from bl_steer.cli.options import print_columns, print_row
 from bl_steer.progress import significant
+from bl_steer.runs import Run, read_outcomes
 
-__all__ = ["print_found", "print_front", "print_outlook", "print_run", "print_told"]
+__all__ = ["counts_of", "print_found", "print_front", "print_outlook", "print_run", "print_told"]
 
 PLACE = ("x_um", "y_um")
 
@@ -100,3 +101,16 @@ def print_told(key: str, value: Any) -> None:
     names = [n for n in value[0] if n in ("target", "best_x", "best_y", "best_z")]
     names += ["best_value", "best_sd", *(n for n in ("p_better", "hidden_width") if n in value[0])]
     print_columns({name: [spot[name] for spot in value] for name in names})
+
+
+def counts_of(run: Run) -> dict[str, int]:
+    """Return how many points a run has, and how many events and frames these are."""
+    n_frames = 0 if run.frames is None else len(run.frames) * run.frames.shape[1]
+    n_events = len(run.primary.get("seq_num", ()))
+    seen = run.streams.get("seen")
+    return {
+        "n_points": run.n_points,
+        **({"n_seen": len(read_outcomes(seen["outcomes"][-1]))} if seen else {}),
+        "n_events": n_events,
+        "n_frames": n_frames,
+    }

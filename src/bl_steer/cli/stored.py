@@ -14,7 +14,7 @@ import numpy as np
 
 from bl_steer import plotting
 from bl_steer.agents import AGENT_NAMES
-from bl_steer.cli.found import print_told
+from bl_steer.cli.found import counts_of, print_told
 from bl_steer.cli.options import (
     Failed,
     Parser,
@@ -201,7 +201,7 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "plan": run.start.get("plan_name"),
         "status": run.status,
         "reason": run.reason,
-        **_counts(run),
+        **counts_of(run),
         "n_invalid": int((~run.valid).sum()),
         "steering": _settings(run),
         **_mask(run),
@@ -209,13 +209,6 @@ def _draw(run: Run, figure: Path | None) -> dict[str, Any]:
         "durations": durations_of(run).to_dict(),
         "figure": None if figure is None else str(figure),
     }
-
-
-def _counts(run: Run) -> dict[str, int]:
-    """Return how many points a run has, and how many events and frames these are."""
-    n_frames = 0 if run.frames is None else len(run.frames) * run.frames.shape[1]
-    n_events = len(run.primary.get("seq_num", ()))
-    return {"n_points": run.n_points, "n_events": n_events, "n_frames": n_frames}
 
 
 def _settings(run: Run) -> dict[str, Any]:
@@ -253,7 +246,7 @@ def _tell(run: Run, figure: Path | None) -> dict[str, Any]:
         "plan": run.start.get("plan_name"),
         "status": run.status,
         "reason": run.reason,
-        **_counts(run),
+        **counts_of(run),
         "analyses": run.start.get("analyses", []),
         "steering": {},
     }

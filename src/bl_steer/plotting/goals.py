@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from bl_steer.agents import Space
 from bl_steer.plotting.maps import INTENSITY, plot_map
+from bl_steer.plotting.marks import told_points
 from bl_steer.protocols import Array
 
 __all__ = ["plot_goal"]
@@ -24,6 +25,7 @@ def plot_goal(
     *,
     measured: Array,
     outcomes: Array,
+    seen: Array | None = None,
     outline: Array | None = None,
     above: Array | None = None,
     target: str = "",
@@ -37,6 +39,7 @@ def plot_goal(
     ----------
     mean, sd : shape (n,) each, at the points of `space`
     measured, outcomes : shape (m, d) and (m,)
+    seen : shape (k, d), points of earlier runs
     outline : shape (k, d), points of the outline of a level; of a regular map on two axes it is
         drawn as a line, where `above` is a half
     above : shape (n,), the probability to be above the level
@@ -44,8 +47,8 @@ def plot_goal(
     """
     figure = Figure(figsize=(11.0, 4.8), layout="constrained")
     panels = figure.subplots(1, 2, gridspec_kw={"wspace": 0.15})  # for the colour scale beside
-    shared: dict[str, Any] = {"measured": measured, "unit": unit}
-    title = f"{target}: predicted from {len(measured)} points"
+    shared: dict[str, Any] = {"measured": measured, "seen": seen, "unit": unit}
+    title = f"{target}\npredicted from {told_points(measured, seen)}"
     plot_map(
         space, mean, ax=panels[0], sd=sd, outcomes=outcomes, label=label, title=title, **shared
     )

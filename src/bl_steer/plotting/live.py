@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.plotting.maps import plot_map
+from bl_steer.plotting.marks import told_points
 from bl_steer.plotting.runs import label_of, seen_outcomes
 from bl_steer.progress import Bar, significant
 from bl_steer.runs import Exposure, Points, Readout, common_unit, described_unit, read_outcomes
@@ -237,13 +238,13 @@ class LiveMap(_Watcher):
             outcomes = known[done]
             measured = np.array([data["positions"][n] for n in done]).reshape(-1, len(space.names))
             noise_ratios = np.array([data["noise"].get(n, 1.0) for n in done])
+            known_all, seen = [measured, outcomes, noise_ratios], None
             if data["seen"] is not None:
-                known_before = seen_outcomes(data["seen"])
-                measured = np.concatenate([known_before[0], measured])
-                outcomes = np.concatenate([known_before[1], outcomes])
-                noise_ratios = np.concatenate([known_before[2], noise_ratios])
-            values, sd = predicted_map(self._settings, measured, outcomes, noise_ratios)
-            is_own = bool(len(outcomes)) and row.get("target", target) == target
+                before = seen_outcomes(data["seen"])
+                seen = before[0]
+                known_all = [np.concatenate(p) for p in zip(before, known_all, strict=True)]
+            values, sd = predicted_map(self._settings, *known_all)
+            is_own = bool(len(known_all[1])) and row.get("target", target) == target
             along = ", largest along z" if len(space.names) == 3 else ""
             plot_map(
                 space,
@@ -251,10 +252,11 @@ class LiveMap(_Watcher):
                 ax=ax,
                 sd=sd,
                 measured=measured,
+                seen=seen,
                 outcomes=outcomes,
                 best=_at(row, "best_") if is_own else None,
                 coming=None if "best_value" in row else _at(row),
-                title=f"{target}: {len(done)} points{along}",
+                title=f"{target}: {told_points(measured, seen)}{along}",
                 unit=self._unit,
                 label=label_of(self._start),
             )

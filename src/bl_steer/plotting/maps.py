@@ -6,6 +6,7 @@ window.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,11 +14,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
-from matplotlib.patches import Ellipse, Patch, Rectangle
-from matplotlib.patches import Polygon as Outline
 
 from bl_steer.agents import Space
-from bl_steer.agents.zones import Ball, Box, Ellipsoid, Polygon
+from bl_steer.plotting.marks import hatch_zones, mark_best, mark_seen, told_points
 from bl_steer.protocols import Array
 
 __all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress"]
@@ -35,6 +34,7 @@ def plot_map(
     ax: Axes | None = None,
     sd: Array | None = None,
     measured: Array | None = None,
+    seen: Array | None = None,
     outcomes: Array | None = None,
     best: Sequence[float] | None = None,
     coming: Sequence[float] | None = None,
@@ -55,6 +55,7 @@ def plot_map(
     values : shape (n,); NaN where nothing is known
     sd : shape (n,), drawn as a band of two on one axis
     measured : shape (m, d), drawn as white dots
+    seen : shape (k, d), points of earlier runs, drawn hollow; on one axis at the foot
     outcomes : shape (m,), their heights on one axis; by default they lie on the curve
     best : point A, shape (d,), marked with a ring and the letter
     coming : the next point, shape (d,), marked with a cross
@@ -66,6 +67,8 @@ def plot_map(
     told = f" ({UNIT_NAMES.get(unit, unit)})" if unit else ""
     if len(space.names) == 1:
         _plot_curve(ax, space, values, sd, measured, outcomes, best, coming)
+        if seen is not None:
+            mark_seen(ax, space, seen)
         ends = space.bounds[:, 0]
         margin = 0.03 * float(np.ptp(ends)) or 0.5
         ax.set(xlabel=f"x{told}", ylabel=label, title=title)
@@ -74,7 +77,7 @@ def plot_map(
     if len(space.names) == 3:
         columns = [space.names.index(axis) for axis in plane]
         space, values = _projected(space, values, columns)
-        measured = None if measured is None else measured[:, columns]
+        measured, seen = (p if p is None else p[:, columns] for p in (measured, seen))
         best, coming = (p if p is None else [p[c] for c in columns] for p in (best, coming))
     known = np.isfinite(values).any()
     colour = "white" if known else "0.4"  # of what is drawn over the colours
@@ -101,20 +104,15 @@ def plot_map(
         beside = ax.inset_axes((1.03, 0.0, 0.05, 1.0))  # as high as the map, whatever its shape
         ax.figure.colorbar(drawn, cax=beside, label=label)
     if measured is not None and len(measured):
-        ax.scatter(
-            measured[:, 0],
-            measured[:, 1],
-            s=9,
-            c="white",
-            edgecolors="black",
-            linewidths=0.3,
-            zorder=3,
-        )
+        x, y = measured.T
+        ax.scatter(x, y, s=9, c="white", edgecolors="black", linewidths=0.3, zorder=3)
+    if seen is not None:
+        mark_seen(ax, space, seen)
     if coming is not None:
         ax.plot(*coming, marker="x", ms=9, mew=2, color=colour, zorder=4)
     if best is not None:
-        _mark(ax, best)
-    _hatch(ax, space, colour)
+        mark_best(ax, best)
+    hatch_zones(ax, space, colour)
     width, height = space.bounds[1] - space.bounds[0]
     # An axis of another kind, a photon energy beside a position, would leave a slit.
     alike = min(width, height) == 0 or 0.1 < width / height < 10
@@ -131,6 +129,8 @@ def plot_prediction(
     measured: Array,
     outcomes: Array,
     best: Sequence[float] | None,
+    seen: Array | None = None,
+    best_seen: float = math.nan,
     n_start: int | None = None,
     target: str = "",
     unit: str = "",
@@ -146,6 +146,8 @@ def plot_prediction(
     mean, sd : shape (n,) each, at the points of `space`
     measured, outcomes : shape (m, d) and (m,), in the order of measurement
     best : shape (d,), the spot that is reported
+    seen : shape (k, d), points of earlier runs
+    best_seen : the largest outcome of those that may be reported
     n_start : where the start design ends and the search begins
     target : what was maximised
     label : of its values
@@ -163,18 +165,21 @@ def plot_prediction(
             ax=panel,
             sd=sd,
             measured=measured,
+            seen=seen,
             outcomes=outcomes,
             best=best,
             unit=unit,
             label=label,
             plane=plane,
-            title=f"predicted from {len(measured)} points{along}",
+            title=f"predicted from {told_points(measured, seen)}{along}",
         )
     if d > 1:
         along = ", largest along z" if d == 3 else ""
         title = f"uncertainty (one sd){along}"
-        plot_map(space, sd, ax=panels[-2], measured=measured, unit=unit, label=label, title=title)
-    plot_progress(np.fmax.accumulate(outcomes), n_start=n_start, ax=panels[-1], label=label)
+        drawn: dict[str, Any] = {"measured": measured, "seen": seen, "unit": unit, "label": label}
+        plot_map(space, sd, ax=panels[-2], title=title, **drawn)
+    so_far = np.fmax.accumulate(np.append(best_seen, outcomes))[1:]
+    plot_progress(so_far, n_start=n_start, ax=panels[-1], label=label)
     panels[-1].set_title(target)
     return figure
 
@@ -185,6 +190,7 @@ def plot_figure_1(
     predicted: Array,
     *,
     measured: Array,
+    seen: Array | None = None,
     best: Sequence[float] | None,
     true_best: Sequence[float] | None = None,
     mapped_title: str = "measured point by point",
@@ -196,6 +202,7 @@ def plot_figure_1(
     ----------
     mapped, predicted : shape (n,), values at the points of `space`
     measured : shape (m, d), the few points, in white
+    seen : shape (k, d), points of earlier runs
     best : the spot that the steered run reports, marked A on the right
     true_best : the maximum of the full map, marked A on the left
 
@@ -224,10 +231,11 @@ def plot_figure_1(
         predicted,
         ax=right,
         measured=measured,
+        seen=seen,
         best=best,
         limits=limits,
         unit=unit,
-        title=f"(b) predicted from {len(measured)} points",
+        title=f"(b) predicted from {told_points(measured, seen)}",
     )
     return figure
 
@@ -289,7 +297,7 @@ def _plot_curve(
         height = float(np.interp(best[0], x, curve))
         if np.isnan(height) and outcomes is not None:  # before there is a curve
             height = float(np.max(outcomes))
-        _mark(ax, (best[0], height))
+        mark_best(ax, (best[0], height))
     for zone in space.forbidden:
         inside = zone.contains(x[:, None])
         for i in np.flatnonzero(inside):
@@ -308,42 +316,6 @@ def _projected(space: Space, values: Array, columns: list[int]) -> tuple[Space, 
     if columns[0] > columns[1]:
         mesh = mesh.T
     return Space.grid(*(space.axis(space.names[c]) for c in columns)), mesh.ravel()
-
-
-def _hatch(ax: Axes, space: Space, colour: str) -> None:
-    style: dict[str, Any] = {
-        "fill": False,
-        "hatch": "///",
-        "edgecolor": colour,
-        "linewidth": 0.8,
-        "zorder": 2,
-    }
-    for zone in space.forbidden:
-        if isinstance(zone, Box):
-            size = np.subtract(zone.high, zone.low)
-            patch: Patch = Rectangle((zone.low[0], zone.low[1]), size[0], size[1], **style)
-        elif isinstance(zone, Ball | Ellipsoid):
-            low, high = zone.outline()
-            patch = Ellipse(0.5 * (low + high), *(high - low), **style)
-        elif isinstance(zone, Polygon):
-            patch = Outline(zone.corners, **style)
-        else:
-            continue
-        ax.add_patch(patch)
-
-
-def _mark(ax: Axes, best: Sequence[float]) -> None:
-    ax.plot(*best, marker="o", ms=13, mfc="none", mec="red", mew=2, zorder=5)
-    ax.annotate(
-        "A",
-        (best[0], best[1]),
-        xytext=(9, 7),
-        textcoords="offset points",
-        color="red",
-        weight="bold",
-        fontsize=14,
-        zorder=6,
-    )
 
 
 def _axes(ax: Axes | None) -> Axes:

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from bl_steer.agents import AXIS_NAMES, Space
+from bl_steer.agents.comparison import reportable
 from bl_steer.features import make_feature
 from bl_steer.plotting.fronts import plot_front
 from bl_steer.plotting.goals import plot_goal
@@ -97,11 +98,27 @@ def _space_of(run: Run) -> Space:
 
 def _all_known(run: Run, *own: Array) -> list[Array]:
     """Return points, outcomes and noise ratios with those of the earlier runs that it was told."""
+    seen = _seen_of(run)
+    if seen[0] is None:
+        return list(own)
+    return [np.concatenate(pair) for pair in zip(seen, own, strict=True)]
+
+
+def _seen_of(run: Run) -> tuple[Any, Any, Any]:
+    """Return the points of earlier runs that a run was told of, as `seen_outcomes`, or None."""
     table = run.streams.get("seen", {})
     if not table:
-        return list(own)
-    seen = seen_outcomes({name: column[-1] for name, column in table.items()})
-    return [np.concatenate(pair) for pair in zip(seen, own, strict=True)]
+        return None, None, None
+    return seen_outcomes({name: column[-1] for name, column in table.items()})
+
+
+def _of_seen(run: Run, space: Space) -> dict[str, Any]:
+    """Return the points of earlier runs, and the best outcome of those that may be reported."""
+    places, outcomes, _ = _seen_of(run)
+    if places is None:
+        return {}
+    within = outcomes[reportable(space, places)]
+    return {"seen": places, "best_seen": float(np.max(within, initial=-math.inf))}
 
 
 def map_outcomes(run: Run, target: str) -> Array:
@@ -132,6 +149,7 @@ def draw_figure_1(steered: Run, mapped: Run) -> Figure:
         full,
         predicted,
         measured=measured,
+        seen=_seen_of(steered)[0],
         best=_reported(steered, measured, outcomes, noise_ratios),
         true_best=tuple(space.points[int(np.nanargmax(full))]),
         unit=unit_of_axes(steered),
@@ -180,6 +198,7 @@ def draw_run(run: Run) -> Figure:
         sd,
         measured=measured,
         outcomes=outcomes,
+        **_of_seen(run, space),
         best=_reported(run, measured, outcomes, noise_ratios),
         n_start=_n_start(run),
         target=run.steering["target"],
@@ -207,6 +226,7 @@ def _draw_goal(run: Run, space: Space, mean: Array, sd: Array) -> Figure:
         sd,
         measured=measured,
         outcomes=outcomes,
+        seen=_seen_of(run)[0],
         outline=outline,
         above=above,
         target=run.steering["target"],
