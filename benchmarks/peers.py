@@ -21,6 +21,15 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
+import torch
+from botorch.acquisition.analytic import LogExpectedImprovement
+from botorch.fit import fit_gpytorch_mll
+from botorch.models import SingleTaskGP
+from botorch.optim import optimize_acqf_discrete
+from gpytorch.mlls import ExactMarginalLogLikelihood
+from scipy.stats import norm
+from sklearn.gaussian_process import GaussianProcessRegressor
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
 
 from bl_steer.agents import Space, make_agent
 
@@ -77,13 +86,6 @@ class BotorchOnGrid(Peer):
     """SingleTaskGP with its default priors, and LogExpectedImprovement over the free cells."""
 
     def choose(self, cells: list[int], values: np.ndarray) -> int:
-        import torch
-        from botorch.acquisition.analytic import LogExpectedImprovement
-        from botorch.fit import fit_gpytorch_mll
-        from botorch.models import SingleTaskGP
-        from botorch.optim import optimize_acqf_discrete
-        from gpytorch.mlls import ExactMarginalLogLikelihood
-
         torch.manual_seed(self.seed * 1000 + len(cells))
         X, Y = torch.tensor(self.X[cells]), torch.tensor(values)[:, None]
         model = SingleTaskGP(X, Y)  # it standardises the outcomes
@@ -98,10 +100,6 @@ class Sklearn(Peer):
     """GaussianProcessRegressor (RBF and white noise, lengths by axis) and expected improvement."""
 
     def choose(self, cells: list[int], values: np.ndarray) -> int:
-        from scipy.stats import norm
-        from sklearn.gaussian_process import GaussianProcessRegressor
-        from sklearn.gaussian_process.kernels import RBF, ConstantKernel, WhiteKernel
-
         kernel = ConstantKernel(1.0, (1e-2, 1e2)) * RBF([0.2, 0.2], (0.02, 2.0))
         model = GaussianProcessRegressor(
             kernel + WhiteKernel(1e-3, (1e-6, 1.0)),
@@ -181,7 +179,6 @@ class Xopt(Peer):
     """Xopt's ExpectedImprovementGenerator on discrete variables, the free cells its choices."""
 
     def choose(self, cells: list[int], values: np.ndarray) -> int:
-        import torch
         from gest_api.vocs import DiscreteVariable
         from xopt import VOCS
         from xopt.generators.bayesian.expected_improvement import ExpectedImprovementGenerator
@@ -191,7 +188,9 @@ class Xopt(Peer):
         free = torch.tensor(points[self.free])
 
         class FreeCells(LBFGSOptimizer):
-            def optimize(self, function: Any, bounds: Any, n_candidates: int = 1, **how: Any):  # type: ignore[no-untyped-def]
+            def optimize(
+                self, function: Any, bounds: Any, n_candidates: int = 1, **how: Any
+            ) -> Any:
                 how["discrete_choices"] = free.to(how["discrete_choices"])
                 return super().optimize(function, bounds, n_candidates, **how)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,8 @@ def _height(x: float, y: float) -> float:
     return float(100 * np.exp(-((x - 20) ** 2 + (y - 35) ** 2) / 150) + 5 + np.sin(x) + np.cos(y))
 
 
-def _agent(n: int, **options: object) -> BayesianAgent:
-    agent = BayesianAgent(SPACE, n_start=6, **options)  # type: ignore[arg-type]
+def _agent(n: int, **options: Any) -> BayesianAgent:
+    agent = BayesianAgent(SPACE, n_start=6, **options)
     for _ in range(n):
         point = agent.suggest()[0]
         agent.ingest([{**point, "objective": _height(point["x"], point["y"])}])

@@ -43,8 +43,10 @@ class Goal:
     def parse(cls, text: str) -> Self:
         """Read a goal; ValueError names what is wrong with it."""
         kind, _, level = str(text).replace(" ", "").partition("=")
-        if kind in ("maximum", "map") and "=" not in str(text):
-            return cls(kind)  # type: ignore[arg-type]  # one of the two
+        if "=" not in str(text) and kind == "maximum":
+            return cls("maximum")
+        if "=" not in str(text) and kind == "map":
+            return cls("map")
         if kind != "level":
             raise ValueError(
                 f"the goal must be maximum, map or level=…, got {text!r}; try goal='map' or "
