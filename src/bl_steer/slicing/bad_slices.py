@@ -32,20 +32,24 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
 
     Returns
     -------
-    found : by the slice's place in the stack: ``"blank"`` (one grey level), ``"broken off"`` (rows
+    found : by the slice's place in the stack: ``"not finite"`` (grey levels that are no numbers),
+        ``"blank"`` (one grey level), ``"broken off"`` (rows
         of one grey level at an end), ``"stored twice"`` (the slice before once more), ``"blurred"``
         (by 2.5 px more than the slices around it)
     """
     found: dict[int, str] = {}
     rows, sharpness = [], []
-    for image in (np.asarray(image) for image in images):
+    for number, image in enumerate(np.asarray(image) for image in images):
+        if not np.isfinite(image).all():
+            found[number] = "not finite"
+        image = _finite(image)
         rows.append(_flat_rows(image))
         flat = rows[-1] == len(image)
         sharpness.append(np.nan if flat else log_sharpness(image))
     usual = float(np.median(rows)) if rows else 0.0
     for number, (image, flat_rows) in enumerate(zip(images, rows, strict=True)):
         if flat_rows == len(image):
-            found[number] = "blank"
+            found.setdefault(number, "blank")
         elif flat_rows - usual > BROKEN_OFF * len(image):
             found[number] = "broken off"
     for number in stored_twice(steps_between(images)):
@@ -63,7 +67,7 @@ def steps_between(images: Iterable[NDArray[Any]], *, labels: bool = False) -> li
     """
     steps: list[float] = []
     before: NDArray[Any] | None = None
-    for image in (np.asarray(image) for image in images):
+    for image in (_finite(np.asarray(image)) for image in images):
         if before is not None and image.max() == image.min():
             steps.append(np.inf)
         elif before is not None and labels:
@@ -78,6 +82,11 @@ def stored_twice(steps: Sequence[float]) -> list[int]:
     """Return the slices that are that before once more, by `steps_between`."""
     limit = DOUBLED * float(np.median(steps)) if steps else 0.0
     return [number for number, step in enumerate(steps, 1) if step < limit]
+
+
+def _finite(image: NDArray[Any]) -> NDArray[Any]:
+    """Return an image, or a blank one in place of one whose grey levels are not all numbers."""
+    return image if np.isfinite(image).all() else np.zeros_like(image)
 
 
 def _standard(image: NDArray[Any]) -> Array:

@@ -49,3 +49,11 @@ def test_every_spoilt_slice_is_found_among_others(stack: Any) -> None:
     faces[0] = np.zeros_like(faces[0])
     faces[5] = faces[4]
     assert find_bad_slices(faces) == {0: "blank", 5: "stored twice"}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_slice_with_grey_levels_that_are_no_numbers_is_named_so(value: float, stack: Any) -> None:
+    faces = [face.astype(np.float32) for face in stack.faces]
+    faces[2][5, 5] = value
+    faces[5] = faces[4]
+    assert find_bad_slices(faces) == {2: "not finite", 5: "stored twice"}
