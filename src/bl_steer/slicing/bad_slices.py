@@ -11,8 +11,10 @@ from numpy.typing import NDArray
 from bl_steer.protocols import Array
 from bl_steer.slicing.focus import blur_against, log_sharpness
 
-__all__ = ["find_bad_slices", "steps_between", "stored_twice"]
+__all__ = ["NOT_FINITE", "find_bad_slices", "steps_between", "stored_twice"]
 
+NOT_FINITE = "not finite"
+"""What a slice is called whose grey levels are not all numbers: it cannot be used."""
 DOUBLED = 0.2
 """Of the median difference of neighbouring slices: two that differ by less are one stored twice."""
 BROKEN_OFF = 0.05
@@ -41,7 +43,7 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     rows, sharpness = [], []
     for number, image in enumerate(np.asarray(image) for image in images):
         if not np.isfinite(image).all():
-            found[number] = "not finite"
+            found[number] = NOT_FINITE
         image = _finite(image)
         rows.append(_flat_rows(image))
         flat = rows[-1] == len(image)

@@ -23,7 +23,7 @@ from bl_steer.analysis.slices.preparation import SliceParams, prepare, stored_gr
 from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.analysis.slices.trajectory import Trajectory, track
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
-from bl_steer.slicing.bad_slices import find_bad_slices
+from bl_steer.slicing.bad_slices import NOT_FINITE, find_bad_slices
 from bl_steer.slicing.marks import TrackingMarks
 from bl_steer.slicing.stripes import remove_stripes
 
@@ -70,7 +70,9 @@ class AlignSlices:
         given = inputs
         inputs = prepare(inputs, params)
         images: Any = inputs.arrays["slices"]
-        bad = {} if params.keep_bad else find_bad_slices(images)
+        bad = find_bad_slices(images)
+        if params.keep_bad:
+            bad = {place: what for place, what in bad.items() if what == NOT_FINITE}
         check_enough(len(images), bad)
         numbers = _numbers(inputs)
         missing = list(missing_warnings(numbers, int(inputs.metadata.get("n_slices", 0))))

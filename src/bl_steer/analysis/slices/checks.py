@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
+from bl_steer.slicing.bad_slices import NOT_FINITE
 
 __all__ = [
     "bad_warnings",
@@ -68,10 +69,12 @@ def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[
         named = [str(numbers[place]) for place, other in bad.items() if other == reason]
         more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
         one = len(named) == 1
+        use = (
+            "" if reason == NOT_FINITE else f"; with keep_bad {'it is' if one else 'they are'} used"
+        )
         yield (
             f"slice{'' if one else 's'} {', '.join(named[:LISTED])}{more} "
-            f"{'is' if one else 'are'} {reason} and taken as missing; with keep_bad "
-            f"{'it is' if one else 'they are'} used"
+            f"{'is' if one else 'are'} {reason} and taken as missing{use}"
         )
 
 

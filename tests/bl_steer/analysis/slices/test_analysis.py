@@ -67,3 +67,13 @@ def test_grey_levels_of_any_type_and_range_are_kept(stack: Any, top: np.generic)
     np.testing.assert_allclose(
         aligned[1][middle] / float(top), aligned[0][middle] / 255.0, atol=1.5 / 255
     )
+
+
+def test_a_slice_that_is_not_finite_is_never_used(stack: Any) -> None:
+    faces = np.stack(stack.faces[:5]).astype(np.float32)
+    faces[2, 5, 5] = np.nan
+    inputs = Inputs({"slices": faces}, {"pixel_size_nm": 10.0, "pitch_nm": PITCH})
+    for keep_bad in (False, True):
+        result = AlignSlices().run(inputs, AlignParams(keep_bad=keep_bad))
+        assert np.isfinite(result.arrays["slices"]).all()
+        assert "slice 2 is not finite and taken as missing" in result.warnings
