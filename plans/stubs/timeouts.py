@@ -30,6 +30,9 @@ LATE_S = 0.2
 STOP_S = 10.0
 """For what is stopped to come to an end."""
 
+NO_STATUS = "'NoneType' object has no attribute 'finished_cb'"
+"""What the RunEngine fails with where a device returns no status."""
+
 _MUST = {
     "set": "arrive at",
     "trigger": "end its exposure",
@@ -71,6 +74,8 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
     ------
     WaitTimeoutError
         Naming the device, what it was told, and where it is.
+    TypeError
+        Naming the device whose method returns no status.
     """
     under_way: dict[Any, list[_Task]] = {}
     begun: list[_Task] = []
@@ -88,6 +93,15 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
                 msg = msg._replace(kwargs={**msg.kwargs, "timeout": limit})
         try:
             answer = yield msg
+        except AttributeError as failure:
+            if msg.command not in _MUST or str(failure) != NO_STATUS:
+                raise
+            if not _has_exposed(msg):
+                raise TypeError(
+                    f"{msg.obj.name}.{msg.command}() must return a status, got None; return one "
+                    "that ends with what was begun, such as ophyd.DeviceStatus(self)"
+                ) from failure
+            answer = None
         except FailedStatus:  # a device has said itself what is wrong
             yield from _ended(begun)
             raise
@@ -109,6 +123,16 @@ def bounded(plan: MsgGenerator[Any], timeout_s: float | None = None) -> MsgGener
         return answer
 
     return (yield from carried_out(plan, send))
+
+
+def _has_exposed(msg: Msg) -> bool:
+    """Whether a trigger has ended already, and ophyd's area detector has let go of its status.
+
+    Its ``trigger`` starts the acquisition, and then returns the attribute that the callback of the
+    end of the acquisition sets to None: where the frame is there first, nothing is returned.
+    """
+    acquisition = getattr(msg.obj, "_acquisition_signal", None)
+    return msg.command == "trigger" and acquisition is not None and acquisition.get() == 0
 
 
 def _ended(tasks: Sequence[_Task]) -> MsgGenerator[None]:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 from bluesky import RunEngine
-from ophyd.sim import SynAxis, SynSignal
+from ophyd import Component, Signal, SimDetector, SingleTrigger
+from ophyd.sim import SynAxis, SynSignal, make_fake_device
 from ophyd.status import Status
 
 from plans import find_hotspot
@@ -106,3 +107,35 @@ def test_what_is_no_time_out_is_refused_before_anything_moves(timeout_s: Any) ->
     axes = [SynAxis(name="x"), SynAxis(name="y")]
     with pytest.raises(ValueError, match=r"timeout_s must be a time above 0, s, got"):
         list(find_hotspot(SynSignal(name="det", func=lambda: 1.0), axes, timeout_s=timeout_s))
+
+
+class NoStatus(SynSignal):
+    def trigger(self) -> Any:
+        super().trigger()
+
+
+def test_a_trigger_that_returns_no_status_is_named(
+    RE: RunEngine, axes: tuple[SynAxis, SynAxis]
+) -> None:
+    plan = find_hotspot(NoStatus(func=lambda: 1.0, name="none"), axes, grid=GRID, budget=2)
+    with pytest.raises(TypeError, match=r"^none\.trigger\(\) must return a status, got None; ret"):
+        RE(plan)
+
+
+def test_a_frame_that_is_there_before_trigger_returns_ends_no_run_of_an_area_detector(
+    RE: RunEngine, axes: tuple[SynAxis, SynAxis], documents: Any
+) -> None:
+    class Detector(SingleTrigger, make_fake_device(SimDetector)):  # type: ignore[misc]
+        counts = Component(Signal, value=1.0, kind="hinted")
+
+        def generate_datum(self, *_: Any) -> None:
+            """Let the acquisition end between its begin and the return of `trigger`."""
+            self.counts.put(3.0)
+            self.cam.acquire.sim_put(0)
+
+    detector = Detector("", name="det")
+    detector.read_attrs = ["counts"]
+    for signal in ("acquire", "image_mode", "array_counter", "num_images"):
+        getattr(detector.cam, signal).sim_put(0)
+    RE(find_hotspot(detector, axes, grid=GRID, budget=3))
+    assert [event["data"]["det_counts"] for event in documents.events("primary")] == [3.0] * 3
