@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from fastapi import FastAPI
 
 from bl_steer.server.auth.accounts import add_user
 from bl_steer.server.auth.api_keys import SCOPES, make_key
@@ -32,6 +33,7 @@ class Site:
 
     address: str
     context: Context
+    app: FastAPI
     _open: list[httpx.Client] = field(default_factory=list)
 
     def user(self, email: str = "ann@example.org", role: str = "user", **values: Any) -> User:
@@ -121,10 +123,11 @@ def running_site(folder: Path, **settings: Any) -> Iterator[Site]:
         assert thread.is_alive(), "the server did not start"
         time.sleep(0.005)
     port = server.servers[0].sockets[0].getsockname()[1]
-    context: Context = server.config.app.state.context  # type: ignore[union-attr]
+    app: FastAPI = server.config.app  # type: ignore[assignment]
+    context: Context = app.state.context
     address = f"http://127.0.0.1:{port}"
     context.settings = chosen.model_copy(update={"base_url": address})
-    site = Site(address, context)
+    site = Site(address, context, app)
     try:
         yield site
     finally:

@@ -142,7 +142,7 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 
 async def _unstorable(request: Request, error: Exception) -> Response:
-    """Refuse an address with a NUL, which PostgreSQL does not even search for."""
+    """Refuse a value that the database cannot keep, such as a number beyond its column."""
     reason = str(getattr(error, "orig", error)).partition("\n")[0][:200]
     return _answer(request, 422, Refused(422, "refused.body", reason=reason), {})
 
@@ -154,7 +154,9 @@ async def _busy(request: Request, error: Exception) -> Response:
 
 async def _unexpected(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
-    return _answer(request, 500, Refused(500, "error.unexpected"), dict(HEADERS))
+    # The error goes on to uvicorn, which then closes the connection: whoever keeps it must know.
+    headers = {**HEADERS, "Cache-Control": "no-store", "Connection": "close"}
+    return _answer(request, 500, Refused(500, "error.unexpected"), headers)
 
 
 def _answer(request: Request, status: int, refused: Refused, headers: dict[str, str]) -> Response:

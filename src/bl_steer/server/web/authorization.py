@@ -8,7 +8,9 @@ It runs before anything of the body is read, by the route's row of
 from __future__ import annotations
 
 import hmac
+import json
 import math
+import re
 from collections.abc import Callable, Coroutine, Iterable
 from typing import Any
 from urllib.parse import urlsplit
@@ -31,6 +33,8 @@ COOKIE = "bl_steer_session"
 SAFE = ("GET", "HEAD", "OPTIONS")
 CSRF_FIELD = "csrf"
 """Name of the form's hidden field with the session's CSRF token."""
+UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+"""What no text may have: PostgreSQL keeps no NUL, and half a surrogate pair is no UTF-8."""
 
 
 class AuthorizedRoute(APIRoute):
@@ -60,7 +64,7 @@ async def read_upload_form(request: Request, arrival: Arrival) -> None:
     """Read a form with files as it comes; its CSRF token is checked before the first file."""
 
     def check(fields: dict[str, str]) -> None:
-        _check_text(fields.values())
+        _check_text([*fields, *fields.values()])
         check_csrf_token(request, fields.get(CSRF_FIELD, request.headers.get("x-csrf-token", "")))
 
     await arrival.read_form(request.stream(), request.headers.get("content-type", ""), check=check)
@@ -81,6 +85,9 @@ async def _authorize(request: Request, rule: Rule, path: str) -> None:
         raise Refused(403, "refused.key_for_page")
     if visitor.scopes is not None and rule.who != "anyone" and rule.scope not in visitor.scopes:
         raise Refused(403, "refused.scope_needed", scope=rule.scope)
+    if UNSTORABLE.search(request.scope["path"]):  # nothing is kept under such a name
+        raise Refused(404, "refused.no_page")
+    _check_text(part for item in request.query_params.multi_items() for part in item)
     if request.method in SAFE:
         return
     _check_origin(request, context)
@@ -133,9 +140,26 @@ def _check_origin(request: Request, context: Context) -> None:
 
 
 def _check_text(texts: Iterable[str]) -> None:
-    """Refuse a NUL, which PostgreSQL cannot keep; else a backup of SQLite could not go there."""
-    if any("\0" in text for text in texts):
-        raise Refused(422, "refused.body", reason="a text must have no NUL character")
+    """Refuse what no database keeps; SQLite takes a NUL, but its backup could not go elsewhere."""
+    if any(UNSTORABLE.search(text) for text in texts):
+        reason = "a text must have no NUL character and no half of a surrogate pair"
+        raise Refused(422, "refused.body", reason=reason)
+
+
+def _check_json(body: bytes) -> None:
+    """Check all texts of a JSON body, names too; what is no JSON is refused when it is read."""
+    try:
+        texts = [json.loads(body)]
+    except (ValueError, RecursionError):
+        return
+    while texts:
+        value = texts.pop()
+        if isinstance(value, str):
+            _check_text([value])
+        elif isinstance(value, list):
+            texts.extend(value)
+        elif isinstance(value, dict):
+            texts.extend([*value, *value.values()])
 
 
 async def _open_body(request: Request, rule: Rule, context: Context, visitor: Visitor) -> None:
@@ -150,10 +174,11 @@ async def _open_body(request: Request, rule: Rule, context: Context, visitor: Vi
     if visitor.user is not None:  # others may send no more than `middleware.UNKNOWN_BYTES`
         request.state.body.limit = limit
     if rule.body == "json":
-        await request.body()  # kept by the request; FastAPI would call a refusal a bad JSON
+        # Kept by the request; FastAPI would call a refusal a bad JSON.
+        _check_json(await request.body())
     if rule.body == "form":
         request.state.form = form = await request.form(max_files=0, max_fields=1000)
-        _check_text(map(str, form.values()))
+        _check_text(str(part) for item in form.multi_items() for part in item)
         check_csrf_token(request, str(form.get(CSRF_FIELD, "")))
     elif rule.body != "files" or "x-csrf-token" in request.headers or rule.scope:
         # Programs with a key bring no token; a script of our own pages brings it as a header.

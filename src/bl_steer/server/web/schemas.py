@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import re
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "AnalysisInfo",
@@ -19,9 +17,6 @@ __all__ = [
     "OutputInfo",
     "ShareInfo",
 ]
-
-UNSTORABLE = re.compile(r"[\ud800-\udfff]|(?<!\\)(?:\\\\)*\\u0000")
-"""In JSON that is escaped no further than it must be."""
 
 
 class Me(BaseModel):
@@ -74,15 +69,6 @@ class NewJob(BaseModel):
         pattern=r"^[\x21-\x7e]+$",
         description="of your own choice; a request repeated with it starts nothing new",
     )
-
-    @field_validator("analysis", "files", "params")
-    @classmethod
-    def _check_text(cls, value: Any) -> Any:
-        """Refuse what no database keeps: JSON can escape a NUL, and half of a surrogate pair."""
-        written = json.dumps(value, ensure_ascii=False)
-        if UNSTORABLE.search(written):
-            raise ValueError("text must have no NUL character and no half of a surrogate pair")
-        return value
 
 
 class OutputInfo(BaseModel):
