@@ -229,10 +229,10 @@ def steered(
             yield from record([row], "predicted")
 
     def whole() -> MsgGenerator[None]:
-        document, places, known = yield from earlier.told(
+        document, known = yield from earlier.told(
             executor, reader, lambda: reader.start_document(plan, settings, md, resumes)
         )
-        yield from think(executor, lambda: steering.see(places, known))
+        yield from think(executor, lambda: steering.see(*known))
         if resumes is not None:
             yield from think(executor, lambda: catch_up(steering, resumes, reader.recall(resumes)))
 

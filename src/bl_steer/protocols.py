@@ -182,6 +182,19 @@ class ChoosesExposure(Protocol):
 
 
 @runtime_checkable
+class CountsDose(Protocol):
+    """An agent that keeps account of how long places were exposed, beyond its own suggestions."""
+
+    def learn_doses(self, positions: Array, exposed_s: Array) -> None:
+        """Take where else was exposed, shape (n, d), and for how long, s, (n,)."""
+        ...
+
+    def dose_left_s(self, point: Mapping[str, Any]) -> float:
+        """Return for how long a place may still be exposed, s: 0 for too short; or infinite."""
+        ...
+
+
+@runtime_checkable
 class ForeseesOutcomes(Protocol):
     """An agent that makes use of the time in which a point is measured."""
 

@@ -19,6 +19,7 @@ from bl_steer.runs.signal import units_of
 from bl_steer.steering import (
     Exposed,
     check_samples,
+    doses_of_runs,
     exposure_of_run,
     points_of_runs,
     runs_seen_by,
@@ -33,6 +34,9 @@ from plans.stubs.timeouts import exposure_s_of
 __all__ = ["SeenRuns"]
 
 logger = logging.getLogger(__name__)
+
+
+SeenPoints = tuple[Array, list[PointResult], tuple[Array, Array] | None]
 
 
 class SeenRuns:
@@ -102,7 +106,7 @@ class SeenRuns:
 
     def told(
         self, executor: Executor, reader: PointReader, start: Callable[[], dict[str, Any]]
-    ) -> MsgGenerator[tuple[dict[str, Any], Array, list[PointResult]]]:
+    ) -> MsgGenerator[tuple[dict[str, Any], SeenPoints]]:
         """Read the runs, off the RunEngine's loop.
 
         Parameters
@@ -112,11 +116,12 @@ class SeenRuns:
         Returns
         -------
         document : start document that also says which runs, and by what their patterns are scaled
-        positions, results : of their points, at the exposure of this run; shape (n, n_axes), and n
+        points : positions, shape (n, n_axes), and n results of their points, at the exposure of
+            this run, and how long they exposed, see `bl_steer.steering.doses_of_runs`
         """
         document = start()
         if not self.runs:
-            return document, np.empty((0, 1)), []
+            return document, (np.empty((0, 1)), [], None)
         earlier = yield from think(
             executor, lambda: points_of_runs(self.runs, document, reader.reduction)
         )
@@ -130,7 +135,7 @@ class SeenRuns:
             yield from bps.subscribe("start", lambda _, doc: self._started.append(doc))
         results = earlier.scaled(scales)
         logger.info("%d points of %d earlier runs are known", len(results), len(self.runs))
-        return document, earlier.positions, results
+        return document, (earlier.positions, results, doses_of_runs(self.runs, document))
 
     def of_one_sample(
         self, run: Callable[[], MsgGenerator[None]]

@@ -14,11 +14,11 @@ import numpy as np
 
 from bl_steer.agents.candidates import CELLS, MOST_CELLS, Candidates
 from bl_steer.agents.comparison import brightest, confirmation, reportable
-from bl_steer.agents.coordinates import AXIS_NAMES
+from bl_steer.agents.coordinates import AXIS_NAMES, check_choice
 from bl_steer.agents.design import StartName, check_left, farthest_cell, first_free_cell
 from bl_steer.agents.exploring import cell_to_explore, is_exhausted
 from bl_steer.agents.factors import KernelName
-from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_choice, check_settings
+from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_settings
 from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
 from bl_steer.agents.mapping.goal import Goal
 from bl_steer.agents.recommendation import Recommendation
@@ -63,11 +63,9 @@ class BayesianAgent:
 
     Notes
     -----
-    Of very many candidates only some are looked at, see `bl_steer.agents.candidates`.
-
-    Suggestions are a function of the settings and of the outcomes in their order, bit for bit on
-    one machine and one set of library versions; computations run in one thread, both for that and
-    because two threads are slower at this size.
+    Of very many candidates only some are looked at, see `bl_steer.agents.candidates`. Suggestions
+    are a function of the settings and of the outcomes in their order, bit for bit on one machine
+    and one set of library versions; computations run in one thread, which is faster at this size.
 
     Examples
     --------
@@ -101,16 +99,13 @@ class BayesianAgent:
             raise ValueError(
                 f"n_start must be at least 1, got {n_start}; 10 suits a map of some 1000 cells"
             )
-        self.space = space
-        self.seed = seed
-        self.n_start = n_start
+        self.space, self.seed, self.n_start = space, seed, n_start
         self.start: StartName = start
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
         self.goal = Goal.parse(goal)
-        self.explores = explores
+        self.explores, self.sparing = explores, sparing
         self.selects = selects and looks is not None
-        self.sparing = sparing
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order, CELLS if sparing else MOST_CELLS)
         self._ledger = Ledger(space)
@@ -124,7 +119,7 @@ class BayesianAgent:
         )
         self._beliefs = WarpedModel(self._model, self._ledger, warp)
         self.looks = None if looks is None else Looks.from_dict(looks)
-        self._visits = Visits(space)
+        self._visits = Visits(space, self.looks)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -161,8 +156,7 @@ class BayesianAgent:
 
     def confirm(self, n_left: int) -> Point | None:
         """Return a place to look at again, or for longer, or beside one; None for no more."""
-        ledger = self._ledger
-        if self.looks is None or len(ledger.measured) < MIN_OUTCOMES:
+        if self.looks is None or len((ledger := self._ledger).measured) < MIN_OUTCOMES:
             return None
         if self.selects:
             chosen = next_look(self.looks, self._visits, self._standing(), n_left, self.predict)
@@ -185,6 +179,16 @@ class BayesianAgent:
     def learn_pace(self, move_s: float, expose_s: float) -> None:
         """Take what the latest point took, see `bl_steer.protocols.ChoosesExposure`."""
         self._visits.learn(move_s, expose_s)
+
+    def learn_doses(self, positions: Array, exposed_s: Array) -> None:
+        """Take where else was exposed, (n, d), and for how long, s, (n,)."""
+        self._visits.expose(positions, exposed_s)
+        self._ledger.closed = self._visits.spent()
+
+    def dose_left_s(self, point: Mapping[str, Any]) -> float:
+        """Return for how long a place may still be exposed, s: 0 for too short; or infinite."""
+        left_s = self._visits.left_s(self._place(point))
+        return left_s if self.looks is None or left_s >= self.looks.shortest_s else 0.0
 
     def foresee(self) -> None:
         """Compute what the next decision takes of the positions alone, as `ForeseesOutcomes`."""
@@ -255,9 +259,7 @@ class BayesianAgent:
     def state_dict(self) -> dict[str, Any]:
         """Return settings and record, as JSON-compatible data."""
         state = {"settings": self.settings, "ledger": self._ledger.state_dict()}
-        if self.looks is None:
-            return state
-        return {**state, "visits": self._visits.state_dict()}
+        return state if self.looks is None else {**state, "visits": self._visits.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
@@ -265,6 +267,7 @@ class BayesianAgent:
         self._ledger.load_state_dict(state["ledger"])
         if self.looks is not None:
             self._visits.load_state_dict(state["visits"])
+            self._ledger.closed = self._visits.spent()
 
     def _suggest_one(self) -> Point:
         ledger = self._ledger
@@ -282,12 +285,10 @@ class BayesianAgent:
             return standing_of(self._model, self._ledger, self._visits, warp=self.warp)
 
     def _start_cell(self) -> int:
-        barred = self._ledger.barred()
+        order, barred, occupied = self._order, self._ledger.barred(), self._ledger.occupied()
         if self.start == "random":
-            return first_free_cell(self._order, barred)
-        return farthest_cell(
-            self.space, occupied=self._ledger.occupied(), barred=barred, order=self._order
-        )
+            return first_free_cell(order, barred)
+        return farthest_cell(self.space, occupied=occupied, barred=barred, order=order)
 
     def _improve(self) -> tuple[int, Explanation]:
         barred = self._ledger.barred()
@@ -302,8 +303,8 @@ class BayesianAgent:
             brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
         )
         averages = beliefs.averages()
-        largest = float(values[order].max())
-        exhausted = self.explores and is_exhausted(largest, averages["amplitude"])
+        largest, amplitude = float(values[order].max()), averages["amplitude"]
+        exhausted = self.explores and is_exhausted(largest, amplitude)
         if worth is not None:
             values, exhausted = worth.gains(self.space.points, values, order), False
         if self.looks is not None:
@@ -316,13 +317,12 @@ class BayesianAgent:
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])
-        another = bool(np.isfinite(values[second]))
-        runner_up = self.space.points[second].tolist() if another else []
+        runner_up = self.space.points[second].tolist() if np.isfinite(values[second]) else []
         return cell, Explanation(
             reason="explore" if exhausted else self.goal.reason,
             acquisition=best,
             **{f"runner_up_{name}": v for name, v in zip(AXIS_NAMES, runner_up, strict=False)},
-            runner_up_acquisition=float(values[second]) if another else math.nan,
+            runner_up_acquisition=float(values[second]) if runner_up else math.nan,
             mean=float(mean[0]),
             sd=float(sd[0]),
             **averages,
@@ -334,12 +334,14 @@ class BayesianAgent:
         if len(self._ledger.measured) >= FEWEST:
             with single_thread():
                 self._beliefs.condition()
-            nugget = self._beliefs.nugget(self._visits.counting)
+                nugget = self._beliefs.nugget(self._visits.counting)
         return looks.search_s(nugget, self._visits.overhead_s)
 
     def _timed(self, point: Point, exposure_s: float) -> Point:
-        self._visits.add([point[name] for name in self.space.names], exposure_s)
-        return {**point, "exposure_s": exposure_s}
+        return {**point, "exposure_s": self._visits.add(self._place(point), exposure_s)}
+
+    def _place(self, point: Mapping[str, Any]) -> list[float]:
+        return [point[name] for name in self.space.names]
 
     def _outcomes(self) -> tuple[Array, Array, Array]:
         """Return positions, (n, d), outcomes and noise ratios, (n,) each."""

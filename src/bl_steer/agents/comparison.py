@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.agents.looks import SHORTEST, Looks, Visits
+from bl_steer.agents.looks import Looks, Visits
 from bl_steer.agents.space import Space
 from bl_steer.protocols import Array, Explanation
 
@@ -186,7 +186,7 @@ def confirmation(
     if not np.isfinite(mean).any():
         return None
     left_s = np.array([looks.max_dose_s - visits.dose_s(place) for place in places.tolist()])
-    free = left_s >= max(looks.least_s, SHORTEST * looks.full_s)
+    free = left_s >= looks.shortest_s
     place, reason, exposure_s = int(np.argmax(mean)), "confirm", looks.full_s
     is_known = np.sqrt(noise) <= PRECISE * np.abs(mean[place])
     pair = undecided(mean, sd, free=free & ~is_known) if n_left > 1 else None

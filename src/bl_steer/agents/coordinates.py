@@ -15,6 +15,7 @@ __all__ = [
     "AXIS_NAMES",
     "MAX_POINTS",
     "axis_values",
+    "check_choice",
     "check_count",
     "coordinates",
     "reject_duplicates",
@@ -25,6 +26,14 @@ AXIS_NAMES = ("x", "y", "z")
 
 MAX_POINTS = 1_000_000
 """More candidates would take gigabytes and minutes before the first point."""
+
+
+def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raise ValueError unless the value is one of those allowed."""
+    if value not in allowed:
+        raise ValueError(
+            f"{name} must be one of {', '.join(allowed)}, got {value!r}; choose one of these"
+        )
 
 
 def axis_values(name: str, written: Any) -> ArrayLike:

@@ -24,7 +24,6 @@ __all__ = [
     "Ledger",
     "PointId",
     "believed",
-    "check_choice",
     "check_settings",
 ]
 
@@ -34,6 +33,8 @@ MIN_OUTCOMES = 2
 """Fewer outcomes can be neither scaled nor modelled."""
 MAX_INVALID = 3
 """A cell that gave this many invalid measurements is not suggested again."""
+AT_CELL = 0.1
+"""Share of a step within which what somebody else measured is the cell's: a readback differs."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Ledger:
     measured : valid outcomes by id, in the order in which they first arrived.
     invalid : measurements whose outcome was NaN, by id.
     explanation : the reasons for the latest suggestion; None where the agent keeps none.
+    closed : cells that are not to be suggested for another reason.
     """
 
     def __init__(self, space: Space) -> None:
@@ -70,6 +72,7 @@ class Ledger:
         self.measured: dict[PointId, Entry] = {}
         self.invalid: dict[PointId, Entry] = {}
         self.explanation: Explanation | None = None
+        self.closed: set[int] = set()
 
     @property
     def n_taken(self) -> int:
@@ -132,7 +135,8 @@ class Ledger:
 
         The rules: an ``_id`` of ours is the suggested cell (its coordinates may be left out, or
         may be a readback within a pitch of it); an ``_id`` seen before replaces its outcome; an
-        unknown ``_id``, None or none at all is a point measured by somebody else; an objective of
+        unknown ``_id``, None or none at all is a point measured by somebody else, which takes the
+        cell that it lies at, within its ``reach`` in steps (`AT_CELL`; 0 for none); an objective of
         NaN is an invalid measurement, which takes back an earlier outcome and frees the cell, or
         as many as its ``n_invalid``; it and a ``noise_ratio`` are 1 where they are left out.
 
@@ -156,15 +160,20 @@ class Ledger:
     def barred(self) -> NDArray[np.bool_]:
         """Return which cells must not be suggested, booleans of shape (n,).
 
-        Measured, pending, invalid `MAX_INVALID` times, or in a forbidden zone.
+        Measured, pending, invalid `MAX_INVALID` times, closed, or in a forbidden zone.
         """
         mask = ~self.space.allowed
+        mask[list(self.closed)] = True
         occupied = [e.cell for group in (self.pending, self.measured) for e in group.values()]
         mask[[cell for cell in occupied if cell is not None]] = True
+        return np.asarray(mask | self.failed())
+
+    def failed(self) -> NDArray[np.bool_]:
+        """Return which cells were invalid `MAX_INVALID` times or more, (n,)."""
         failed = [e.cell for e in self.invalid.values() if e.cell is not None]
         times = [e.n_invalid for e in self.invalid.values() if e.cell is not None]
-        mask |= np.bincount(np.array(failed, dtype=np.intp), times, len(mask)) >= MAX_INVALID
-        return mask
+        counts = np.bincount(np.array(failed, dtype=np.intp), times, len(self.space))
+        return np.asarray(counts >= MAX_INVALID)
 
     def positions(self) -> Array:
         """Return the measured positions, shape (n, d), in order."""
@@ -241,7 +250,9 @@ class Ledger:
                 "at which the point was measured"
             )
         name = f"foreign-{self.n_foreign + number}" if point_id is None else point_id
-        return Entry(name, position, self.space.cell_of(*position), objective, noise_ratio)
+        reach, times = point.get("reach", AT_CELL), int(point.get("n_invalid", 1))
+        cell = self.space.cell_of(*position, within=reach) if reach > 0.0 else None
+        return Entry(name, position, cell, objective, noise_ratio, times)
 
     def _known(self, name: PointId) -> Entry | None:
         for group in (self.pending, self.measured, self.invalid):
@@ -273,9 +284,8 @@ class Ledger:
     def _restored(self, row: Mapping[str, Any]) -> Entry:
         objective = math.nan if row["objective"] is None else float(row["objective"])
         position = tuple(float(row[name]) for name in self.space.names)
-        noise_ratio = float(row.get("noise_ratio", 1.0))
-        n_invalid = int(row.get("n_invalid", 1))
-        return Entry(row["id"], position, row["cell"], objective, noise_ratio, n_invalid)
+        more = float(row.get("noise_ratio", 1.0)), int(row.get("n_invalid", 1))
+        return Entry(row["id"], position, row["cell"], objective, *more)
 
     def _take(self, entry: Entry) -> None:
         self.pending.pop(entry.id, None)
@@ -316,14 +326,6 @@ def _written(position: Sequence[float]) -> str:
     return f"({', '.join(f'{value:g}' for value in position)})"
 
 
-def check_choice(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raise ValueError unless the value is one of those allowed."""
-    if value not in allowed:
-        raise ValueError(
-            f"{name} must be one of {', '.join(allowed)}, got {value!r}; choose one of these"
-        )
-
-
 def check_settings(settings: Mapping[str, Any], saved: Mapping[str, Any]) -> None:
     """Raise ValueError unless a saved state has the settings of the agent that loads it."""
     different = [name for name in settings if settings[name] != saved.get(name)]
@@ -337,14 +339,11 @@ def check_settings(settings: Mapping[str, Any], saved: Mapping[str, Any]) -> Non
 
 def _explanation_to_json(explanation: Explanation | None) -> dict[str, Any] | None:
     """Return an explanation as JSON-compatible data, in which NaN is null."""
-    if explanation is None:
-        return None
-    return {k: None if v != v else v for k, v in asdict(explanation).items()}
+    values = {} if explanation is None else asdict(explanation)
+    return {k: None if v != v else v for k, v in values.items()} or None
 
 
 def _explanation_from_json(saved: Mapping[str, Any] | None) -> Explanation | None:
     """Return the explanation that `_explanation_to_json` wrote."""
-    if saved is None:
-        return None
-    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in saved.items()}
-    return Explanation(**values)
+    values: dict[str, Any] = {k: math.nan if v is None else v for k, v in (saved or {}).items()}
+    return Explanation(**values) if values else None

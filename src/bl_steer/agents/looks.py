@@ -47,11 +47,15 @@ class Looks:
     full_s : exposure time of a look of full quality, s; of the frames of a point together
     least_s : shortest exposure time, s
     max_dose_s : the most that a place is exposed in all, s; for samples that suffer
+    adds_up : whether that counts what earlier runs exposed, what is measured again, and what the
+        user asks for, and whether spots that gave nothing are left alone when spots are compared;
+        False as runs of earlier versions had it
     """
 
     full_s: float
     least_s: float = 0.0
     max_dose_s: float = math.inf
+    adds_up: bool = True
 
     def __post_init__(self) -> None:
         if not 0.0 < self.full_s < math.inf:
@@ -73,12 +77,18 @@ class Looks:
     @classmethod
     def from_dict(cls, settings: Mapping[str, Any]) -> Self:
         """Return what `to_dict` wrote; other keys are left alone."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{k: float(v) for k, v in settings.items() if k in known and v is not None})
+        times = [field.name for field in fields(cls) if field.name != "adds_up"]
+        given = {name: float(settings[name]) for name in times if settings.get(name) is not None}
+        return cls(**given, adds_up=bool(settings.get("adds_up", True)))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as JSON-compatible data."""
         return {k: None if math.isinf(v) else v for k, v in asdict(self).items()}
+
+    @property
+    def shortest_s(self) -> float:
+        """The shortest look that is worth one, s."""
+        return max(self.least_s, SHORTEST * self.full_s)
 
     def ladder(self, overhead_s: float) -> Array:
         """Return the exposure times to choose from, ascending, s; the last is the full one.
@@ -87,7 +97,7 @@ class Looks:
         ----------
         overhead_s : what a point costs besides
         """
-        shortest = max(self.least_s, LEAST_OF_OVERHEAD * overhead_s, SHORTEST * self.full_s)
+        shortest = max(self.shortest_s, LEAST_OF_OVERHEAD * overhead_s)
         least = min(shortest, self.full_s)
         lowest = math.floor(math.log10(least / self.full_s)) - 1
         shares = [step * 10.0**power for power in range(lowest, 0) for step in STEPS]
@@ -115,6 +125,7 @@ class Visits:
     Parameters
     ----------
     space : of the places
+    looks : say how long a place may be exposed; None for any time
 
     Attributes
     ----------
@@ -127,8 +138,9 @@ class Visits:
     median of what an exposure took longer than its time.
     """
 
-    def __init__(self, space: Space) -> None:
+    def __init__(self, space: Space, looks: Looks | None = None) -> None:
         self.space = space
+        self.looks = looks
         self._latest: tuple[tuple[float, ...], float, float] | None = None
         self._doses: dict[int, float] = {}
         self._moves: list[tuple[float, float]] = []
@@ -144,11 +156,26 @@ class Visits:
         known = [variance for variance in self.noise if variance > 0.0]
         return float(np.median(known)) if known else 0.0
 
-    def add(self, position: Sequence[float], exposure_s: float) -> None:
-        """Take a point that is going to be measured."""
+    def add(self, position: Sequence[float], exposure_s: float) -> float:
+        """Take a point that is going to be measured; return for how long its dose lets it, s."""
+        if self.looks is not None and self.looks.adds_up:
+            exposure_s = min(exposure_s, max(self.left_s(position), self.looks.shortest_s))
         way = math.nan if self._latest is None else float(self.steps_to(np.array([position]))[0])
         self._latest = tuple(position), way, exposure_s
-        cell = self.space.index_of(*position)
+        self._expose(self.space.index_of(*position), exposure_s)
+        return exposure_s
+
+    def expose(self, positions: Array, exposed_s: Array) -> None:
+        """Take where somebody else exposed, (n, d), and for how long, s, (n,).
+
+        It counts for the cell within half a step: how wide the beam is nobody knows.
+        """
+        for position, seconds in zip(positions.tolist(), exposed_s.tolist(), strict=True):
+            cell = self.space.cell_of(*position)
+            if cell is not None and math.isfinite(seconds):
+                self._expose(cell, seconds)
+
+    def _expose(self, cell: int, exposure_s: float) -> None:
         self._doses[cell] = self._doses.get(cell, 0.0) + exposure_s
 
     def learn(self, move_s: float, expose_s: float) -> None:
@@ -164,6 +191,20 @@ class Visits:
     def dose_s(self, position: Sequence[float]) -> float:
         """Return how long a place has been exposed, s."""
         return self._doses.get(self.space.index_of(*position), 0.0)
+
+    def left_s(self, position: Sequence[float]) -> float:
+        """Return for how long a place may still be exposed, s; infinite without a limit."""
+        if self.looks is None or not self.looks.adds_up:
+            return math.inf
+        return self.looks.max_dose_s - self.dose_s(position)
+
+    def spent(self) -> set[int]:
+        """Return the cells that may not be exposed any more."""
+        looks = self.looks
+        if looks is None or not looks.adds_up or math.isinf(looks.max_dose_s):
+            return set()
+        most_s = looks.max_dose_s - looks.shortest_s
+        return {cell for cell, seconds in self._doses.items() if seconds > most_s}
 
     def steps_to(self, positions: Array) -> Array:
         """Return how many steps the slowest axis goes to each of (n, d); 0 before the first."""

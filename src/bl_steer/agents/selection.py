@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bl_steer.agents.comparison import CONFIRMED, reportable
 from bl_steer.agents.ledger import Ledger
-from bl_steer.agents.looks import SHORTEST, Looks, Visits
+from bl_steer.agents.looks import Looks, Visits
 from bl_steer.agents.space import Space
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, warped
@@ -169,7 +169,10 @@ def standing_of(
     precisions = 1.0 / noise.variances(levels[which], ratios)
     precision = np.bincount(which, precisions)
     readings = np.bincount(which, precisions * outcomes) / precision
-    spots = _spots(space, places, smooth + HOPEFUL * sd)
+    is_free = space.allowed
+    if visits.looks is None or visits.looks.adds_up:
+        is_free = is_free & ~ledger.failed()
+    spots = _spots(space, places, smooth + HOPEFUL * sd, is_free)
     if not len(spots):
         return None
     weights, means, covariances = _members(
@@ -227,7 +230,7 @@ def next_look(
     if standing is None:
         return None
     left_s = np.array([looks.max_dose_s - visits.dose_s(p) for p in standing.positions.tolist()])
-    free = left_s >= max(looks.least_s, SHORTEST * looks.full_s)
+    free = left_s >= looks.shortest_s
     p_right = standing.p_right
     leader = int(np.argmax(p_right))
     place, exposure_s, reason = leader, looks.full_s, "confirm"
@@ -291,8 +294,8 @@ def _smooth(model: GridEnsembleGP, places: Array) -> tuple[Array, Array]:
     return mean.numpy(), (weights @ (variances + (means - mean).square())).sqrt().numpy()
 
 
-def _spots(space: Space, places: Array, highest: Array) -> Array:
-    """Return the measured places that may be the brightest, and the cells beside them, (n, d)."""
+def _spots(space: Space, places: Array, highest: Array, is_free: NDArray[np.bool_]) -> Array:
+    """Return the measured places that may be the brightest, and free cells beside them, (n, d)."""
     allowed = reportable(space, places)
     order = np.argsort(-np.where(allowed, highest, -np.inf), kind="stable")
     top = places[order[: min(N_BRIGHTEST, int(allowed.sum()))]]
@@ -301,7 +304,7 @@ def _spots(space: Space, places: Array, highest: Array) -> Array:
     points = metric.of(space.points)
     for place in metric.of(top):
         beside |= ((points - place) ** 2).sum(axis=1) <= (NEAR * metric.pitch) ** 2
-    return np.unique(np.concatenate([top, space.points[beside & space.allowed]]), axis=0)
+    return np.unique(np.concatenate([top, space.points[beside & is_free]]), axis=0)
 
 
 def _members(

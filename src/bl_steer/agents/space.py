@@ -323,11 +323,11 @@ class Space:
         offsets = (self.points - np.array(position, dtype=np.float64)) / self.steps
         return int(np.argmin((offsets**2).sum(axis=1)))
 
-    def cell_of(self, *position: float) -> int | None:
-        """Return the candidate that (x, y, z) falls on, within half a pitch; None between cells."""
+    def cell_of(self, *position: float, within: float = 0.5) -> int | None:
+        """Return the candidate that (x, y, z) falls on, within so many steps; else None."""
         index = self.index_of(*position)
         distances = np.abs(self.points[index] - position) / self.steps
-        return index if distances.max() <= 0.5 * (1 + 1e-9) else None
+        return index if distances.max() <= within * (1 + 1e-9) else None
 
 
 def _axes(x: ArrayLike, y: ArrayLike | None, z: ArrayLike | None) -> list[Array]:

@@ -222,6 +222,7 @@ def steer_through_queue(
         "scales": True,
         "sparing": True,
         "gives_up": True,
+        "exact": True,
         "explores": True,
         "masks": True,
         "careful": True,

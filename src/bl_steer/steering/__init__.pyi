@@ -9,6 +9,7 @@ from .decision import Best as Best
 from .decision import Decision as Decision
 from .decision import check_budget as check_budget
 from .decision import same_decision as same_decision
+from .doses import doses_of_runs as doses_of_runs
 from .fronts import Front as Front
 from .fronts import FrontSpot as FrontSpot
 from .fronts import front_of as front_of
@@ -49,6 +50,6 @@ from .seen import exposure_of_run as exposure_of_run
 from .seen import points_of_runs as points_of_runs
 from .seen import runs_seen_by as runs_seen_by
 from .seen import sample_name as sample_name
-from .stopping import Outlook as Outlook
-from .stopping import StopRule as StopRule
+from .stopping.rule import Outlook as Outlook
+from .stopping.rule import StopRule as StopRule
 from .suggestions import SuggestionError as SuggestionError

@@ -14,7 +14,7 @@ from bl_steer.protocols import Agent, Feature
 from bl_steer.steering.confirming import kept_looks
 from bl_steer.steering.joint import JointSteering
 from bl_steer.steering.loop import Steering
-from bl_steer.steering.stopping import StopRule
+from bl_steer.steering.stopping.rule import StopRule
 
 __all__ = ["agent_of", "build_loop", "build_steering"]
 
@@ -41,8 +41,9 @@ def build_steering(
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
         agent looks for what may hide once it expects nothing more, ``selects``: whether an agent
         that says how long to look compares spots until the one to report is probably right, and
-        whether two rays on one cell are told from a peak, and ``sparing``: whether members of the
-        model without weight are left out; without, as in runs of earlier versions, they are not
+        whether two rays on one cell are told from a peak, ``sparing``: whether members of the model
+        without weight are left out, and ``exact``: whether a cell counts as measured by points at
+        it alone; without, as in runs of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -103,6 +104,7 @@ def _loop(settings: Mapping[str, Any], space: Space, agent: Agent, feature: Feat
         space=space,
         noise_per_point=bool(settings.get("noise_per_point", False)),
         gives_up=bool(settings.get("gives_up", False)),
+        exact=bool(settings.get("exact", False)),
         stop=StopRule.parse(settings["stop"]) if settings.get("stop") else None,
         batch=int(settings.get("batch") or 1),
         n_kept=n_kept,
@@ -116,7 +118,7 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
         for rule in ("explores", "selects", "sparing"):
             options.setdefault(rule, bool(settings.get(rule, False)))
         if settings.get("looks") is not None:
-            options["looks"] = settings["looks"]
+            options["looks"] = {"adds_up": False, **settings["looks"]}
         if settings.get("goal") is not None:
             options["goal"] = settings["goal"]
     return make_agent(settings["agent"], space, seed=int(settings["seed"]), **options)

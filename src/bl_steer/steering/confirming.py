@@ -14,7 +14,7 @@ import numpy as np
 from bl_steer.agents import AXIS_NAMES, SpaceExhausted
 from bl_steer.agents.comparison import CONFIRMED
 from bl_steer.features.memory import memory_of
-from bl_steer.protocols import Agent, ChoosesExposure, Feature, Point
+from bl_steer.protocols import Agent, ChoosesExposure, CountsDose, Feature, Point
 from bl_steer.runs import PointResult
 
 __all__ = ["Confirmation", "ExposureError", "kept_looks"]
@@ -122,6 +122,25 @@ class Confirmation:
             raise SpaceExhausted("there must be something left to confirm, got all; the run ends")
         self._n_looks += 1
         return point
+
+    def dose_left_s(self, point: Mapping[str, Any]) -> float:
+        """Return for how long a place may still be exposed, s: 0 for too short; or infinite."""
+        return self.agent.dose_left_s(point) if isinstance(self.agent, CountsDose) else math.inf
+
+    def again(self, point: Point, result: PointResult) -> Point | None:
+        """Return a point to be measured again, as it gave nothing; None where its dose is spent.
+
+        Without beam it took none.
+        """
+        left_s = self.dose_left_s(point)
+        if result.problem == "beam" or math.isinf(left_s) or not isinstance(self.agent, CountsDose):
+            return point
+        if not left_s > 0.0:
+            return None
+        exposure_s = min(float(point["exposure_s"]), left_s)
+        place = [[float(point[name]) for name in AXIS_NAMES if name in point]]
+        self.agent.learn_doses(np.array(place), np.array([exposure_s]))
+        return {**point, "exposure_s": exposure_s}
 
     def timed(self, point: Point) -> Point:
         """Return a point of the search with the time of its exposure."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -26,7 +25,7 @@ from bl_steer.steering.fronts import Front
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.masks import Mask
 from bl_steer.steering.measurements import SeenOutcomes
-from bl_steer.steering.requests import Request
+from bl_steer.steering.requests import Asked, Request
 
 __all__ = ["JointSteering"]
 
@@ -72,7 +71,7 @@ class JointSteering:
         self._position: list[float] = []
         self._positions: list[list[float]] = []
         self._taken_back: list[list[float]] = []
-        self._asked: deque[dict[str, float]] = deque()
+        self._asked = Asked()
         self._noise_ratios: list[float] = []
         self._exhausted = False
         self._learning_s = (0.0, 0.0)
@@ -117,10 +116,9 @@ class JointSteering:
         wall, cpu = time.perf_counter(), time.thread_time()
         if not self.is_waiting:
             self._turn = self._next_turn()
-            if self._asked:
-                place = self._asked.popleft()
+            if asked := self._asked.next(lambda _: math.inf):
                 for loop in self.loops:
-                    loop.repeat(place, Explanation("user"))
+                    loop.repeat(asked, Explanation("user"))
             elif self.pareto:
                 self._improve_front()
         decision = self.loops[self._turn].decide(move_s=move_s, expose_s=expose_s)
@@ -141,11 +139,11 @@ class JointSteering:
     def heed(self, request: Request) -> bool:
         """Do what the user asks for, see `Steering.heed`."""
         if request.kind == "add":
-            self._asked.append(request.value)
+            self._asked.add(request.value)
             return False
         are_hit = [loop.heed(request) for loop in self.loops]
         self.space = self.first.space or self.space
-        self._asked = deque(p for p in self._asked if not self.space.zone_at([*p.values()]))
+        self._asked.keep_out(self.space)
         if request.kind == "end":
             self._asked.clear()
         if any(are_hit):
@@ -236,10 +234,15 @@ class JointSteering:
                 positions, values, sds = positions[order], values[order], sds[order]
         return Front(self.targets, positions, values, sds)
 
-    def see(self, positions: Array, results: Sequence[PointResult]) -> None:
+    def see(
+        self,
+        positions: Array,
+        results: Sequence[PointResult],
+        doses: tuple[Array, Array] | None = None,
+    ) -> None:
         """Take points of earlier runs, see `Steering.see`."""
         for loop in self.loops:
-            loop.see(positions, results)
+            loop.see(positions, results, doses)
 
     def new_seen(self) -> SeenOutcomes | None:
         """Return the first target's outcomes of earlier runs, if they are new."""

@@ -18,8 +18,8 @@ from bl_steer.protocols import Agent, Array, Feature, LearnsNoise, Point, Raises
 from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
 from bl_steer.steering.confirming import Confirmation
-from bl_steer.steering.measurements import Measurements
-from bl_steer.steering.stopping import Lookout
+from bl_steer.steering.measurements import Measurements, SeenOutcomes
+from bl_steer.steering.stopping.lookout import Lookout
 
 __all__ = ["Learner"]
 
@@ -33,6 +33,7 @@ class Learner:
     space : what may be reported lies in it; None for anything
     lookout, confirmation : are told what the agent is told; None without
     noise : tell the agent how much noisier a point is that had less beam
+    exact : see `bl_steer.steering.measurements.Measurements`
 
     Attributes
     ----------
@@ -50,15 +51,25 @@ class Learner:
         confirmation: Confirmation | None,
         *,
         noise: bool,
+        exact: bool = True,
     ) -> None:
         self.agent = agent
         self.feature = feature
-        self.known = Measurements(space)
+        self.known = Measurements(space, exact=exact)
         self._lookout = lookout
         self._confirmation = confirmation
-        self._noise = noise
+        self._noise, self.exact = noise, exact
         self.residual, self.alarm = math.nan, False
         self.wall_s = self.cpu_s = 0.0
+        self._seen_version = -1
+
+    def new_seen(self, n_observed: int) -> SeenOutcomes | None:
+        """Return the outcomes of earlier runs, if there are any, and new since the last call."""
+        version = self.feature.version
+        if version == self._seen_version or not self.known.n_seen:
+            return None
+        self._seen_version = version
+        return self.known.seen(n_observed, version)
 
     def begin(self, result: PointResult) -> None:
         """Take note of what came back: of what it says of earlier points, and nothing of itself."""
@@ -103,7 +114,7 @@ class Learner:
             known.outcomes = np.append(known.outcomes, latest)
         self._tell(known.told(range(0 if anew else len(known) - n_new, len(known))))
         if self._lookout is not None and (rows := known.within()):
-            self._lookout.look(known.where()[rows], known.outcomes[rows])
+            self._lookout.look(known.where()[rows], known.outcomes[rows], known.takes(rows))
 
     @single_thread()
     def see(self, positions: Array, results: Sequence[PointResult]) -> None:
@@ -115,7 +126,8 @@ class Learner:
             memory = memory_of(getattr(self.feature, "feature", self.feature))
             if memory is not None:
                 memory.exposures_differ = True
-        self.known.see(positions, results, noise=self._noise)
+        repeats = self._confirmation is not None
+        self.known.see(positions, results, noise=self._noise, repeats=repeats)
         if isinstance(self.feature, LearnsNoise):
             for result in results:
                 if result.pattern is not None and result.variance is not None:

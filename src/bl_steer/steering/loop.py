@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -18,6 +17,7 @@ from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.protocols import (
     Agent,
     Array,
+    CountsDose,
     Explanation,
     Feature,
     KeepsOut,
@@ -27,19 +27,17 @@ from bl_steer.protocols import (
 from bl_steer.runs import PointResult
 from bl_steer.steering.batches import Batch, check_batch
 from bl_steer.steering.confirming import Confirmation, is_confirmed
-from bl_steer.steering.dead_detector import check_alive, is_given_up
+from bl_steer.steering.dead_detector import MAX_RETAKES, check_alive, is_given_up
 from bl_steer.steering.decision import Best, Decision, check_budget, decided
 from bl_steer.steering.learning import Learner
 from bl_steer.steering.masks import Mask, MaskWatch
 from bl_steer.steering.measurements import SeenOutcomes
-from bl_steer.steering.requests import Request
-from bl_steer.steering.stopping import Lookout, Outlook, StopRule
-from bl_steer.steering.suggestions import explained, next_suggestion
+from bl_steer.steering.requests import Asked, Request
+from bl_steer.steering.stopping.lookout import Lookout
+from bl_steer.steering.stopping.rule import Outlook, StopRule
+from bl_steer.steering.suggestions import explained, next_suggestion, suggestion_outside
 
 __all__ = ["Steering"]
-
-MOST_REFUSED = 100
-"""Suggestions in zones that an agent may make which cannot be told of these."""
 
 
 class Steering:
@@ -54,6 +52,7 @@ class Steering:
     space : what the agent suggests must lie in it; without one it may lie anywhere
     noise_per_point : tell the agent how much noisier a point is that had less beam
     gives_up : go on elsewhere where one place gives nothing, in a run of many
+    exact : see `bl_steer.steering.measurements.Measurements`
     stop : a rule that says when enough is known; it needs the space
     batch : how many points are decided together, see `bl_steer.steering.batches`
     n_kept : looks of the budget for the end of a search whose agent also says how long to look
@@ -69,16 +68,14 @@ class Steering:
         space: Space | None = None,
         noise_per_point: bool = True,
         gives_up: bool = True,
+        exact: bool = True,
         stop: StopRule | None = None,
         batch: int = 1,
         n_kept: int | None = None,
     ) -> None:
         check_budget(budget)
         self._confirmation = None if n_kept is None else Confirmation(agent, budget, n_kept)
-        self.agent = agent
-        self.feature = feature
-        self.budget = budget
-        self.seed = seed
+        self.agent, self.feature, self.budget, self.seed = agent, feature, budget, seed
         self.space = self._first_space = space
         self._ids: set[Any] = set()
         self._batch = Batch(check_batch(batch))
@@ -88,15 +85,13 @@ class Steering:
         self._n_observed = self._retakes = self._given_up = 0
         self._exhausted = False
         self._masks = MaskWatch(feature)
-        self._seen_version = -1
         self._lookout: Lookout | None = None
         if stop is not None and space is not None:
-            self._lookout = Lookout(stop, space, agent, seed=seed)
-        self._learner = Learner(
-            agent, feature, space, self._lookout, self._confirmation, noise=noise_per_point
-        )
+            self._lookout = Lookout(stop, space, agent, seed=seed, exact=exact)
+        ends = self._lookout, self._confirmation
+        self._learner = Learner(agent, feature, space, *ends, noise=noise_per_point, exact=exact)
         self._known = self._learner.known
-        self._asked: deque[dict[str, float]] = deque()
+        self._asked = Asked()
         self._is_ended = False
 
     @property
@@ -129,38 +124,60 @@ class Steering:
         self._learner.begin(result)
         if result.pattern is None:
             self._retakes += 1
-            n_valid, n_left_out = len(self._known) - self._known.n_seen, self._given_up
-            if self.gives_up and is_given_up(result, self._retakes, n_left_out, n_valid):
-                self._leave_out(position)
-            else:
-                check_alive(result, self._retakes, position)
+            self._take_invalid(result, position)
             return
         check_alive(result, 0, position)
         self._pending, self._retakes, self._given_up = None, 0, 0
         self._learner.take(position, result, self._n_observed - 1)
 
-    def see(self, positions: Array, results: Sequence[PointResult]) -> None:
+    def see(
+        self,
+        positions: Array,
+        results: Sequence[PointResult],
+        doses: tuple[Array, Array] | None = None,
+    ) -> None:
         """Take points of earlier runs, before the first decision; the budget does not count them.
 
         Parameters
         ----------
         positions : shape (n, n_axes); those off the grid are known, and never reported
         results : of the points, valid ones, at the exposure of this run
+        doses : where they exposed, valid or not, (m, n_axes), and for how long, s, (m,)
         """
+        if doses is not None and isinstance(self.agent, CountsDose):
+            self.agent.learn_doses(*doses)
         self._learner.see(positions, results)
 
-    def _leave_out(self, position: Point) -> None:
-        """Leave out a place that gave nothing, again and again."""
-        self.agent.ingest([{**position, "objective": math.nan, "n_invalid": self._retakes}])
-        self._pending, self._retakes, self._given_up = None, 0, self._given_up + 1
+    def _take_invalid(self, result: PointResult, position: Point) -> None:
+        """Measure a place that gave nothing again, leave it out, or end the run."""
+        again: Point | None = position
+        if self._confirmation is not None:
+            again = self._confirmation.again(position, result)
+        n_invalid = self._retakes if again is not None else max(self._retakes, MAX_RETAKES + 1)
+        n_valid, n_left_out = len(self._known) - self._known.n_seen, self._given_up
+        is_bad = self.gives_up and is_given_up(result, n_invalid, n_left_out, n_valid)
+        if is_bad or (again is None and result.problem != "frames"):
+            self._leave_out(position, n_invalid, hides=not self._learner.exact)
+            self._given_up = n_left_out + 1
+        else:
+            self._pending = again or position
+            check_alive(result, n_invalid, position)
+
+    def _leave_out(self, position: Point, n_invalid: int, *, hides: bool = False) -> None:
+        """Never come back to a place; a hill that `hides` there is still looked for."""
+        self.agent.ingest([self._known.refused(position, n_invalid)])
+        if self.space is not None and self._lookout is not None and not hides:
+            place = [position[name] for name in self.space.names]
+            self._lookout.leave_out({"box": [place, place]})
+        self._pending, self._retakes = None, 0
 
     def decide(self, *, move_s: float = float("nan"), expose_s: float = float("nan")) -> Decision:
         """Return the next point; after an invalid one, the same again."""
         wall, cpu = time.perf_counter(), time.thread_time()
         if self._pending is None and self._confirmation is not None:
             self._confirmation.prepare(self._n_observed, move_s, expose_s, is_done=self.is_done)
-        if self._pending is None and self._asked:
-            self.repeat(self._asked.popleft(), Explanation("user"))
+        if self._pending is None and (asked := self._asked.next(self._dose_left_s)):
+            self.repeat(asked, Explanation("user"))
         if self._pending is None and self._lookout is not None:
             self._exclude(self._lookout)
         if self._pending is None:
@@ -203,28 +220,20 @@ class Steering:
         return confirmation.next(self._n_observed), explained(self.agent)
 
     def _suggestion(self) -> Point:
-        """Return what the agent suggests; one that knows no new zones is asked again, if need be.
+        """Return what the agent suggests, outside all zones."""
+        first, space = self._first_space, self.space
+        if first is None or space is None or isinstance(self.agent, KeepsOut):
+            return next_suggestion(self.agent, space, self._ids)
+        return suggestion_outside(self.agent, first, space, self._ids)
 
-        Raises
-        ------
-        SuggestionError
-            Where it goes on to suggest points in zones.
-        """
-        if self.space is None or isinstance(self.agent, KeepsOut):
-            return next_suggestion(self.agent, self.space, self._ids)
-        for _ in range(MOST_REFUSED):
-            point = next_suggestion(self.agent, self._first_space, self._ids)
-            if not self.space.zone_at([point[name] for name in self.space.names]):
-                return point
-            self._ids.add(point["_id"])
-            self.agent.ingest([{**point, "objective": math.nan, "n_invalid": MAX_INVALID}])
-        return next_suggestion(self.agent, self.space, self._ids)
+    def _dose_left_s(self, place: Mapping[str, Any]) -> float:
+        return math.inf if self._confirmation is None else self._confirmation.dose_left_s(place)
 
     def heed(self, request: Request) -> bool:
         """Do what the user asks for; return whether the point decided is taken back for it."""
         pending, is_hit = self._pending, request.kind == "veto"
         if request.kind == "add":
-            self._asked.append(request.value)
+            self._asked.add(request.value)
         elif request.kind == "end":
             self._is_ended = True
             self._asked.clear()
@@ -236,18 +245,14 @@ class Steering:
                 self.agent.forbid([request.value])
             if self._lookout is not None:
                 self._lookout.leave_out(request.value)
-            self._asked = deque(p for p in self._asked if not self.space.zone_at([*p.values()]))
+            self._asked.keep_out(self.space)
             names = self.space.names
             is_hit = pending is not None and bool(self.space.zone_at([pending[n] for n in names]))
         if pending is None or not is_hit:
             return False
-        self.agent.ingest([{**pending, "objective": math.nan, "n_invalid": MAX_INVALID}])
-        if self.space is not None and self._lookout is not None:
-            place = [pending[name] for name in self.space.names]
-            self._lookout.leave_out({"box": [place, place]})
+        self._leave_out(pending, MAX_INVALID)
         if self._confirmation is not None:
             self._confirmation.take_back()
-        self._pending, self._retakes = None, 0
         return True
 
     def go_on(self) -> None:
@@ -271,9 +276,9 @@ class Steering:
     def _exclude(self, lookout: Lookout) -> None:
         """Decide for a place that the rule wants to know of, if there is one."""
         searching = self._confirmation is None or self._confirmation.reason is None
-        excluding = lookout.place_to_exclude() if searching else None
+        excluding = lookout.place_to_exclude(self._dose_left_s) if searching else None
         if excluding is not None:
-            self.repeat(lookout.space.point(excluding[0]), excluding[1])
+            self.repeat(*excluding)
 
     def new_mask(self) -> Mask | None:
         """Return what of the patterns does not count, if that has changed since the last call."""
@@ -285,11 +290,7 @@ class Steering:
 
     def new_seen(self) -> SeenOutcomes | None:
         """Return the outcomes of earlier runs, if there are any, and new since the last call."""
-        version = self.feature.version
-        if version == self._seen_version or not self._known.n_seen:
-            return None
-        self._seen_version = version
-        return self._known.seen(self._n_observed, version)
+        return self._learner.new_seen(self._n_observed)
 
     def outcomes(self) -> Array:
         """Return each point's outcome under the current basis, (budget,), padded with NaN."""

@@ -11,14 +11,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.agents.comparison import reportable
+from bl_steer.agents.ledger import AT_CELL
 from bl_steer.protocols import Array, Point
 from bl_steer.runs import PointResult
 from bl_steer.steering.decision import Best, brightest, coordinates_of
 
 __all__ = ["Measurements", "SeenOutcomes"]
+
+NOISY = 2.0
+"""Noise ratio of a point of an earlier run from which on its cell may be measured again: a new look
+in full tells more."""
+WITHIN = 0.5
+"""Share of a step within which a point took a cell in earlier versions."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,8 @@ class Measurements:
     Parameters
     ----------
     space : what may be reported lies in it; None for anything
+    exact : a point takes the cell that it lies at, and a noisy one of an earlier run takes none;
+        False as runs of earlier versions had it: one within half a step, whatever its noise
 
     Attributes
     ----------
@@ -51,13 +61,15 @@ class Measurements:
     numbers : of the points in their run; negative for those of earlier runs
     """
 
-    def __init__(self, space: Space | None) -> None:
+    def __init__(self, space: Space | None, *, exact: bool = True) -> None:
         self.space = space
+        self.exact = exact
         self.patterns: list[Array] = []
         self.positions: list[Point] = []
         self.noise_ratios: list[float] = []
         self.numbers: list[int] = []
         self.outcomes: Array = np.empty(0)
+        self._known: dict[Any, bool] = {}
 
     def __len__(self) -> int:
         return len(self.positions)
@@ -74,17 +86,22 @@ class Measurements:
         self.noise_ratios.append(noise_ratio)
         self.numbers.append(number)
 
-    def see(self, positions: Array, results: Sequence[PointResult], *, noise: bool) -> None:
+    def see(
+        self, positions: Array, results: Sequence[PointResult], *, noise: bool, repeats: bool
+    ) -> None:
         """Take valid points of earlier runs, at positions (n, n_axes), before any other.
 
         Parameters
         ----------
         noise : whether each has its own noise ratio
+        repeats : whether the agent looks again by itself where looks were short
         """
         names = AXIS_NAMES if self.space is None else self.space.names
         for number, (place, result) in enumerate(zip(positions, results, strict=True)):
             point = {"_id": f"seen-{number}", **dict(zip(names, place.tolist(), strict=False))}
             ratio = result.noise_ratio if noise else 1.0
+            if self.exact and ratio > NOISY and not repeats:
+                point["reach"] = 0.0
             self.add(point, np.asarray(result.pattern), ratio, number - len(results))
 
     def take_back(self, numbers: Sequence[int]) -> tuple[list[int], list[dict[str, Any]]]:
@@ -97,7 +114,7 @@ class Measurements:
         """
         gone = [i for i, number in enumerate(self.numbers) if number in numbers]
         stays = [i for i in range(len(self)) if i not in gone]
-        told = [{**self.positions[i], "objective": math.nan} for i in gone]
+        told = [{**self.positions[i], "objective": math.nan, **self._reach} for i in gone]
         self.patterns = [self.patterns[i] for i in stays]
         self.positions = [self.positions[i] for i in stays]
         self.numbers = [self.numbers[i] for i in stays]
@@ -108,10 +125,33 @@ class Measurements:
     def told(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the outcomes of some rows, as agents take them."""
         return [
-            {**self.positions[i], "objective": float(self.outcomes[i])}
+            {**self.positions[i], "objective": float(self.outcomes[i]), **self._reach}
             | ({} if self.noise_ratios[i] == 1.0 else {"noise_ratio": self.noise_ratios[i]})
             for i in rows
         ]
+
+    def refused(self, point: Point, n_invalid: int) -> dict[str, Any]:
+        """Return what an agent is told of a place that is not to be measured any more."""
+        told = {**point, "objective": math.nan, **self._reach}
+        is_own = not isinstance(point["_id"], int) or point["_id"] >= 0
+        return told | ({"n_invalid": n_invalid} if is_own or self.exact else {})
+
+    @property
+    def _reach(self) -> dict[str, float]:
+        return {} if self.exact else {"reach": WITHIN}
+
+    def takes(self, rows: Sequence[int]) -> NDArray[np.bool_]:
+        """Return which of some points measure the cell that they lie at, (n,)."""
+        return np.array([self._takes(self.positions[i]) for i in rows], dtype=bool)
+
+    def _takes(self, point: Point) -> bool:
+        if point["_id"] not in self._known:
+            space, reach = self.space, point.get("reach", AT_CELL)
+            place = [] if space is None else [point[name] for name in space.names]
+            self._known[point["_id"]] = reach > 0.0 and (
+                space is None or space.cell_of(*place, within=reach) is not None
+            )
+        return self._known[point["_id"]]
 
     def padded(self, budget: int) -> Array:
         """Return the outcomes of this run by the number of the point, (budget,); NaN for none."""

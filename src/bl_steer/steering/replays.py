@@ -21,6 +21,7 @@ from bl_steer.runs import PointResult, Run, gridded_of, has_gap
 from bl_steer.steering.building import agent_of, build_loop
 from bl_steer.steering.dead_detector import DetectorDeadError
 from bl_steer.steering.decision import Decision, difference_of
+from bl_steer.steering.doses import doses_of_runs
 from bl_steer.steering.joint import JointSteering
 from bl_steer.steering.loop import Steering
 from bl_steer.steering.masks import recorded_masks
@@ -45,6 +46,7 @@ def replay(
     results: Iterable[PointResult | Array | None],
     *,
     seen: tuple[Array, Sequence[PointResult]] | None = None,
+    doses: tuple[Array, Array] | None = None,
     requests: Mapping[int, Sequence[Request]] | None = None,
 ) -> Iterator[Decision]:
     """Decide again on a stored run's patterns: yields what the run must have decided.
@@ -57,11 +59,12 @@ def replay(
     results : of the points, in the order of measurement: see `bl_steer.runs.Run.results`; or the
         patterns alone, shape (n_pixels,) each, None for invalid ones
     seen : positions, shape (n, n_axes), and results of the earlier runs that it was told of
+    doses : where these exposed, and for how long, as `bl_steer.steering.doses_of_runs` has it
     requests : of the user, see `bl_steer.steering.recorded_requests`
     """
     steering = build_loop(settings, axes)
     if seen is not None:
-        steering.see(*seen)
+        steering.see(*seen, doses)
     for point, result in enumerate(results):
         heed(steering, (requests or {}).get(point, ()), None)
         yield steering.decide()
@@ -137,8 +140,10 @@ def differences(
     names = Space.from_dict(run.steering["grid"]).names
     steering = build_loop(run.steering, run.axes if reduction is None else reduction.axes)
     if run.steering.get("seen"):
-        earlier = points_of_runs(runs_seen_by(run) if seen is None else seen, run.start, reduction)
-        steering.see(earlier.positions, earlier.scaled(run.steering["seen_scales"]))
+        runs = runs_seen_by(run) if seen is None else seen
+        earlier = points_of_runs(runs, run.start, reduction)
+        told_results = earlier.scaled(run.steering["seen_scales"])
+        steering.see(earlier.positions, told_results, doses_of_runs(runs, run.start))
     requests = recorded_requests(run.streams.get("requests", {}))
     masks, told = recorded_masks(run.streams.get("masks", {})), Differences([], [])
     told.how = {}

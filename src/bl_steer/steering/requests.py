@@ -15,9 +15,11 @@ records each, so that the run is verified and resumed with them.
 from __future__ import annotations
 
 import json
+import logging
 import math
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -28,7 +30,9 @@ import numpy as np
 from bl_steer.agents import Space, Zone
 from bl_steer.agents.zones import read_zones
 
-__all__ = ["Request", "Requests", "recorded_requests"]
+__all__ = ["Asked", "Request", "Requests", "recorded_requests"]
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,37 @@ class Request:
     def value(self) -> dict[str, Any]:
         """What it says, read."""
         return dict(json.loads(self.what))
+
+
+class Asked:
+    """The places that the user asked for, in turn, as the loop heeds them."""
+
+    def __init__(self) -> None:
+        self._places: deque[dict[str, float]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def add(self, place: dict[str, float]) -> None:
+        """Take one more."""
+        self._places.append(place)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._places.clear()
+
+    def keep_out(self, space: Space) -> None:
+        """Forget those that lie in a zone now."""
+        self._places = deque(p for p in self._places if not space.zone_at([*p.values()]))
+
+    def next(self, dose_left_s: Callable[[Mapping[str, Any]], float]) -> dict[str, float] | None:
+        """Return the next one whose dose lets it be measured; None for no more."""
+        while self._places:
+            place = self._places.popleft()
+            if dose_left_s(place) > 0.0:
+                return place
+            logger.warning("%s is not measured, as was asked: its dose is spent", _written(place))
+        return None
 
 
 class Requests:

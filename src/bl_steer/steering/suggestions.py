@@ -12,9 +12,13 @@ from numbers import Real
 from typing import Any
 
 from bl_steer.agents import AXIS_NAMES, Space
+from bl_steer.agents.ledger import MAX_INVALID
 from bl_steer.protocols import Agent, ExplainsDecisions, Explanation, Point
 
-__all__ = ["SuggestionError", "explained", "next_suggestion"]
+__all__ = ["SuggestionError", "explained", "next_suggestion", "suggestion_outside"]
+
+MOST_REFUSED = 100
+"""Suggestions in zones that an agent may make which cannot be told of these."""
 
 
 class SuggestionError(ValueError):
@@ -74,6 +78,28 @@ def next_suggestion(agent: Agent, space: Space | None, known_ids: Container[Any]
         )
     _check_id(name, point["_id"], known_ids)
     return point
+
+
+def suggestion_outside(agent: Agent, first: Space, space: Space, known_ids: set[Any]) -> Point:
+    """Ask an agent for its next point; one that knows no new zones is asked again, if need be.
+
+    Parameters
+    ----------
+    first, space : what the agent was built for, and what zones have left of it since
+    known_ids : of the points suggested so far; those that are refused come to them
+
+    Raises
+    ------
+    SuggestionError
+        Where it goes on to suggest points in zones.
+    """
+    for _ in range(MOST_REFUSED):
+        point = next_suggestion(agent, first, known_ids)
+        if not space.zone_at([point[name] for name in space.names]):
+            return point
+        known_ids.add(point["_id"])
+        agent.ingest([{**point, "objective": math.nan, "n_invalid": MAX_INVALID}])
+    return next_suggestion(agent, space, known_ids)
 
 
 def _check_position(name: str, point: Point, space: Space | None) -> None:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bl_steer.agents.ledger import Ledger, check_choice, check_settings
+from bl_steer.agents.coordinates import check_choice
+from bl_steer.agents.ledger import Ledger, check_settings
 from bl_steer.agents.space import Space
 
 

@@ -1,4 +1,4 @@
-"""When to stop: a rule that says which width could still hide, and how probable a better spot is.
+"""A rule that says which width could still hide, and how probable a better spot is.
 
     rule = StopRule.parse("W=20,p=0.05")
     outlook = rule.outlook(space, positions, outcomes, mean, sd)
@@ -6,26 +6,26 @@
 
 Expected improvement alone stops a search as soon as the model is sure, and a model that saw only
 broad hills is sure too early. `bl_steer.steering.Steering(…, stop=rule)` asks the rule after each
-outcome, through a `Lookout`; what is to follow the search, such as a confirmation, begins when
-`Steering.is_done` says so, and `Steering.outlook` tells the probabilities then. A point that was
-looked at for a shorter time weighs by the model's sd there, as its ``noise_ratio`` says.
+outcome, through a `bl_steer.steering.stopping.lookout.Lookout`; what is to follow the search, such
+as a confirmation, begins when `Steering.is_done` says so, and `Steering.outlook` tells the
+probabilities then. A point that was looked at for a shorter time weighs by the model's sd there, as
+its ``noise_ratio`` says.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr
 
-from bl_steer.agents import Space, make_agent
-from bl_steer.protocols import Agent, Array, Explanation, PredictsMap
+from bl_steer.agents import Space
+from bl_steer.protocols import Array
 
-__all__ = ["Lookout", "Outlook", "StopRule"]
+__all__ = ["LEAST_OUTCOMES", "Outlook", "StopRule"]
 
 LEAST_OUTCOMES = 10
 """Before so many nothing is known of the sample."""
@@ -164,7 +164,14 @@ class StopRule:
         return outlook.p_better <= self.p
 
     def outlook(
-        self, space: Space, positions: Array, outcomes: Array, mean: Array, sd: Array
+        self,
+        space: Space,
+        positions: Array,
+        outcomes: Array,
+        mean: Array,
+        sd: Array,
+        *,
+        takes: NDArray[np.bool_] | None = None,
     ) -> Outlook:
         """Return what may still be better than the best spot that was measured.
 
@@ -173,13 +180,14 @@ class StopRule:
         space : the cells
         positions, outcomes : shape (n, d) and (n,), of the points measured, n ≥ 1
         mean, sd : shape (n_cells,), what the model predicts for the cells, noise left out
+        takes : shape (n,), which of the points measure the cell nearest to them; all by default
         """
         looked_at = np.arange(0, len(space), 1 + len(space) * len(positions) // MAX_PAIRS)
         squared = self._squared(space.points[looked_at], positions)
         nearest = looked_at[squared.argmin(axis=1)]
         expected, spread = mean[nearest], sd[nearest]
         is_open = space.allowed.copy()
-        is_open[nearest] = False
+        is_open[nearest if takes is None else nearest[takes]] = False
         best, ground = float(expected.max()), float(outcomes.min())
         height = best - ground
         weights = np.full(len(space), np.nan)
@@ -258,67 +266,6 @@ class StopRule:
         return 1.0 - none
 
 
-class Lookout:
-    """Ask a rule about a search, by the agent's own model.
-
-    An agent that predicts no map gets the default agent beside it, which learns what it learns.
-
-    Parameters
-    ----------
-    rule, space : when to stop, and the cells
-    agent : of the search
-    seed : of the agent beside
-    """
-
-    def __init__(self, rule: StopRule, space: Space, agent: Agent, *, seed: int) -> None:
-        rule.check(space)
-        self.rule = rule
-        self.space = space
-        self._beside = None if isinstance(agent, PredictsMap) else _model(space, seed)
-        self._model = agent if isinstance(agent, PredictsMap) else self._beside
-        self._map = self._seen = np.empty((0, 0)), np.empty(0)
-        self.outlook: Outlook | None = None
-
-    def ingest(self, points: Sequence[Mapping[str, Any]]) -> None:
-        """Take outcomes that the agent takes."""
-        if self._beside is not None:
-            self._beside.ingest(points)
-
-    def leave_out(self, zone: Mapping[str, Any]) -> None:
-        """Look no more into a zone."""
-        with suppress(ValueError):  # nothing would be left
-            self.space = self.space.forbid([zone])
-
-    def look(self, positions: Array, outcomes: Array) -> None:
-        """Set the outlook after these outcomes, (n, d) and (n,); None where there are too few."""
-        self.outlook = None
-        if len(outcomes) >= LEAST_OUTCOMES and self._model is not None:
-            self._seen, self._map = (positions, outcomes), self._model.predict(self.space.points)
-            self.outlook = self.rule.outlook(self.space, *self._seen, *self._map)
-
-    @property
-    def is_done(self) -> bool:
-        """Whether the rule is met."""
-        return self.outlook is not None and self.rule.is_met(self.outlook)
-
-    @property
-    def hidden_width(self) -> float:
-        """The width up to which hills could still hide; NaN where too little is known."""
-        if self.outlook is None:
-            return math.nan
-        return self.rule.hidden_width(self.space, *self._seen, *self._map)
-
-    def place_to_exclude(self) -> tuple[list[float], Explanation] | None:
-        """Return where to look for what the model does not expect, once it expects nothing more."""
-        if self.outlook is None or self._beside is not None or self.outlook.p_model > self.rule.p:
-            return None
-        cell = self.rule.cell_to_exclude(self.space, self.outlook, self._seen[1])
-        if cell is None:
-            return None
-        why = Explanation("exclude", mean=float(self._map[0][cell]), sd=float(self._map[1][cell]))
-        return self.space.points[cell].tolist(), why
-
-
 def _flank(squared: Array) -> tuple[Array, Array]:
     """Return how high a hill of height 1 is at squared distances in its widths, and its error.
 
@@ -344,7 +291,3 @@ def _calibrated(share: float) -> float:
         return share
     offset, slope = CALIBRATION
     return float(expit(offset + slope * logit(share)))
-
-
-def _model(space: Space, seed: int) -> Any:
-    return make_agent("bayesian", space, seed=seed)
