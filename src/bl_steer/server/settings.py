@@ -175,6 +175,11 @@ class ServerSettings(BaseSettings):
         return self.folder.absolute() / "caches"
 
     @property
+    def views(self) -> Path:
+        """Folder of the values of files that somebody looks at, which can be made again."""
+        return self.folder.absolute() / "views"
+
+    @property
     def address(self) -> str:
         """What links in mails begin with, without a slash at the end."""
         return (self.base_url or f"http://{self.host}:{self.port}").rstrip("/")

@@ -89,6 +89,7 @@ class Site:
 KINDS = {
     ".csv": ("table", "text/csv"),
     ".png": ("figure", "image/png"),
+    ".tif": ("array", "image/tiff"),
     ".npz": ("array", "application/zip"),
 }
 

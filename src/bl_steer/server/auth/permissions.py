@@ -38,6 +38,8 @@ class Rule:
 ANYONE = Rule("anyone")
 FREE = Rule("anyone", free=True)
 USER = Rule("user")
+USER_FREE = Rule("user", free=True)
+"""Tiles of an image: to look at one asks for dozens."""
 USER_FORM = Rule("user", "form")
 ADMIN = Rule("admin")
 ADMIN_FORM = Rule("admin", "form")
@@ -66,6 +68,10 @@ ACCESS: dict[str, Rule] = {
     "GET /files/{upload_id}": USER,
     "POST /files/{upload_id}/delete": USER_FORM,
     "POST /files/{upload_id}/training": USER_FORM,
+    "GET /files/{upload_id}/view": USER,
+    "GET /files/{upload_id}/layers": USER,
+    "GET /files/{upload_id}/layers/{layer}/tiles/{plane}/{step}/{x}/{y}": USER_FREE,
+    "GET /files/{upload_id}/layers/{layer}/values/{plane}/{x}/{y}": USER_FREE,
     "GET /analyses": USER,
     "GET /analyses/{name}": USER,
     "POST /analyses/{name}": USER_FORM,
@@ -78,6 +84,9 @@ ACCESS: dict[str, Rule] = {
     "GET /jobs/{job_id}/shares": USER,
     "POST /jobs/{job_id}/shares": USER_FORM,
     "POST /jobs/{job_id}/masks": Rule("user", "files"),
+    "GET /jobs/{job_id}/views/{view}": USER,
+    "GET /jobs/{job_id}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}": USER_FREE,
+    "GET /jobs/{job_id}/views/{view}/{layer}/values/{plane}/{x}/{y}": USER_FREE,
     "POST /shares/{share_id}/revoke": USER_FORM,
     "GET /account": USER,
     "POST /account": USER_FORM,

@@ -19,7 +19,7 @@ from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.protocols import Inputs
 
-__all__ = ["InputKind", "check_uploads", "kinds", "read_inputs"]
+__all__ = ["InputKind", "check_uploads", "kinds", "read_inputs", "unpacked"]
 
 IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
@@ -81,7 +81,7 @@ def read_inputs(analysis: str, paths: Sequence[Path], scratch: Path) -> Inputs:
         )
     kind, read = _UPLOADS[analysis]
     check_uploads(kind, [path.name for path in paths])
-    paths = [_unpacked(path, scratch) for path in paths]
+    paths = [unpacked(path, scratch) for path in paths]
     if len(paths) == 1 and are_exact_inputs(paths[0]):
         return read_exact_inputs(paths[0])
     return read(paths)
@@ -116,7 +116,7 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
 }
 
 
-def _unpacked(path: Path, scratch: Path) -> Path:
+def unpacked(path: Path, scratch: Path) -> Path:
     """Return the folder of a zipped Zarr; any other file as it is."""
     if path.suffix.lower() != ZIPPED:
         return path

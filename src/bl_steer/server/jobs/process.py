@@ -151,7 +151,14 @@ def _analyse(task: Task, progress: Any) -> Report:
         ok=True,
         digest=processing.digest_of(result),
         warnings=[*map(str, result.warnings), *problems],
-        provenance=_as_json({**result.provenance, "tables": _preview(result.tables)}),
+        provenance=_as_json(
+            {
+                **result.provenance,
+                "tables": _preview(result.tables),
+                "origins": _origins(inputs),
+                "mean_uncertainty": _mean_uncertainty(result.arrays),
+            }
+        ),
         outputs=outputs,
     )
 
@@ -183,6 +190,28 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
     if not 1 < len(names) == len(files) or not all(name.startswith("field_") for name in names):
         return {}
     return {"field": np.array(names), "file": np.array([Path(file).name for file in files])}
+
+
+def _origins(inputs: Any) -> dict[str, tuple[int, int]]:
+    """Return the upload that each input array is of, and its page there, for the viewer."""
+    names, files = list(inputs.arrays), list(inputs.source.get("files", []))
+    if len(names) != len(files):
+        return {}
+    uploads = list(dict.fromkeys(files))
+    pages = {name: files[:number].count(files[number]) for number, name in enumerate(names)}
+    return {
+        name: (uploads.index(file), pages[name]) for name, file in zip(names, files, strict=True)
+    }
+
+
+def _mean_uncertainty(arrays: Any) -> dict[str, float]:
+    """Return how unsure a result is of each field, 0 … 1: what a person should look at first."""
+    ending = "_uncertainty"
+    return {
+        name.removesuffix(ending): float(np.mean(array, dtype=np.float64))
+        for name, array in arrays.items()
+        if name.endswith(ending) and array.size
+    }
 
 
 def _draw(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:

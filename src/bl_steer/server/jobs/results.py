@@ -18,7 +18,7 @@ from bl_steer.server.jobs.leases import CAUSES, Output, Produced
 from bl_steer.server.jobs.process import REPORT
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["Failure", "UnsoundResult", "collect"]
+__all__ = ["Failure", "UnsoundResult", "collect", "open_plain"]
 
 LONGEST_REPORT = 32 * 2**20
 MEDIA_TYPES = {
@@ -88,7 +88,7 @@ def collect(folder: Path, files: FileStore) -> Produced | Failure:
 
 def _report(folder: Path) -> _Report:
     try:
-        with _open(folder, REPORT) as file:
+        with open_plain(folder, REPORT) as file:
             text = file.read(LONGEST_REPORT + 1)
         if len(text) > LONGEST_REPORT:
             raise UnsoundResult(f"a report must have at most {LONGEST_REPORT} bytes, got more")
@@ -108,7 +108,7 @@ def _stored(folder: Path, output: _Output, files: FileStore) -> Output:
     media_type = MEDIA_TYPES.get(suffix, "application/octet-stream")
     kind = output.kind if output.kind != "figure" or suffix == ".png" else "file"
     try:
-        with _open(folder, output.name) as file:
+        with open_plain(folder, output.name) as file:
             sha256, size = files.put(file)
     except OSError as error:
         raise UnsoundResult(
@@ -117,7 +117,7 @@ def _stored(folder: Path, output: _Output, files: FileStore) -> Output:
     return Output(output.name, kind, sha256, size, media_type)
 
 
-def _open(folder: Path, name: str) -> IO[bytes]:
+def open_plain(folder: Path, name: str) -> IO[bytes]:
     """Open a plain file of a folder: no link, no pipe, no other folder."""
     if not NAME.fullmatch(name):
         raise UnsoundResult(f"an output must have a plain file name, got {name[:200]!r}")

@@ -27,6 +27,7 @@ from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import start_if_due
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.viewing.planes import sweep_views
 
 __all__ = ["Housekeeping", "run_housekeeping"]
 
@@ -71,6 +72,7 @@ class Housekeeping:
         if now >= self._retention_due:
             self._retention_due = now + RETENTION_EVERY_S
             delete_expired(self.database, self.files, self.settings, now=now)
+            sweep_views(self.settings.views, now=now)
             if self._training is None or self._training.poll() is not None:
                 self._training = start_if_due(self._retrainings, now=now)
         return sent == MAILS_A_STEP

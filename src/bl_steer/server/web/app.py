@@ -33,6 +33,7 @@ from bl_steer.server.web.routes import (
     masks,
     operations,
     packages,
+    views,
 )
 from bl_steer.server.web.routes import oidc as oidc_routes
 from bl_steer.server.web.routes import shares as shared
@@ -47,6 +48,7 @@ ROUTERS = (
     analyses,
     jobs,
     masks,
+    views,
     shared,
     account,
     packages,

@@ -21,6 +21,7 @@ from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import used_bytes
+from bl_steer.server.viewing.planes import PlaneCache
 from bl_steer.server.web.access_log import AccessLog
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.metrics import RequestMetrics
@@ -41,6 +42,7 @@ class Context:
         self.database = Database(settings.database)
         self.store = FileStore(settings.files)
         self.packages = PackageStore(settings)
+        self.planes = PlaneCache(settings)
         self.log = AccessLog(self.database)
         self.rate = Rate(settings.rate_per_minute)
         self.wrong_passwords = WrongPasswords(

@@ -17,7 +17,7 @@ from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.forms import fields_of
 
-__all__ = ["ResultView", "ShownTable", "parameter_lines", "view_of"]
+__all__ = ["ResultView", "ShownTable", "parameter_lines", "result_title", "view_of"]
 
 MAX_ROWS = 12
 MAX_COLUMNS = 40
@@ -80,7 +80,7 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     pictures = [output for output in outputs if output.kind == "figure"]
     figures = [output for output in pictures if output.media_type == "image/png"]
     return ResultView(
-        [(output, _title(output, "figures", language)) for output in figures],
+        [(output, result_title(_stem(output), "figures", language)) for output in figures],
         [table for table in tables if table is not None],
         outputs,
     )
@@ -101,13 +101,23 @@ def parameter_lines(entry: AnalysisEntry | None, job: Job, language: str) -> lis
     return lines
 
 
+def _stem(output: JobOutput) -> str:
+    return output.name.rpartition(".")[0]
+
+
 def _rank(output: JobOutput) -> int:
-    name = output.name.rpartition(".")[0]
+    name = _stem(output)
     return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
-def _title(output: JobOutput, what: str, language: str) -> str:
-    name = output.name.rpartition(".")[0]
+def result_title(name: str, what: str, language: str) -> str:
+    """Return how pages call a table or a figure.
+
+    Parameters
+    ----------
+    name : of its file, without the ending
+    what : tables or figures
+    """
     if FIELD.fullmatch(name):
         return f"{result_label(language, what, 'field')} {name.removeprefix('field_')}"
     return result_label(language, what, name).replace("_", " ")
@@ -141,7 +151,7 @@ def _table(store: FileStore, output: JobOutput, language: str) -> ShownTable | N
         for row in rows
     ]
     labels = [result_label(language, "columns", name) for name in columns]
-    title = _title(output, "tables", language)
+    title = result_title(_stem(output), "tables", language)
     more = len(read) > MAX_ROWS + 1 or len(read[0]) > MAX_COLUMNS or len(head) == HEAD_BYTES
     return ShownTable(output.name, title, columns, labels, shown, numeric, more)
 

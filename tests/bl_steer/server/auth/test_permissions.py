@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ import httpx
 import pytest
 from fastapi import APIRouter
 from fastapi.routing import APIRoute
+from PIL import Image
 from sqlalchemy import select
 
 from bl_steer.server.auth.api_keys import make_key
@@ -103,6 +105,15 @@ def is_refused(answer: httpx.Response) -> bool:
     return answer.status_code == 303 and answer.headers["location"].startswith("/sign-in")
 
 
+PARTS = {
+    "name": "a.csv",
+    "view": "field_000",
+    "plane": "0",
+    "step": "1",
+    "x": "0",
+    "y": "0",
+}
+"""Of a result, and of what is looked at in it."""
 OBJECTS = [
     row
     for row in ACCESS
@@ -114,7 +125,8 @@ OBJECTS = [
 def test_what_belongs_to_another_user_is_not_there(house: House, row: str) -> None:
     ids = objects_of(house)
     method, path = row.split(" ")
-    path = path.format(**ids, name="a.csv")
+    layer = "image" if path.startswith("/files/") else "labels"
+    path = path.format(**ids, **PARTS, layer=layer)
     for who in ("reviewer", "user"):
         owner = who == "user"
         if owner and (method != "GET"):
@@ -136,13 +148,16 @@ def objects_of(house: House) -> dict[str, str]:
     if hasattr(house, "ids"):
         return house.ids  # type: ignore[no-any-return]
     client, token = house.clients["user"], house.tokens["user"]
+    image = io.BytesIO()
+    Image.new("L", (9, 5), 7).save(image, "tiff")
     sent = client.post(
         "/files", data={"csrf": token}, files=[("files", ("a.csv", b"x,y,value\n1,2,3\n"))]
     )
     upload_id = sent.headers["location"].partition("file=")[2]
     made = client.post("/analyses/advise", data={"csrf": token, "file": upload_id})
     job_id = made.headers["location"].rpartition("/")[2]
-    assert house.site.finish({"a.csv": b"a\n1\n"}) == job_id
+    result = {"a.csv": b"a\n1\n", "field_000_labels.tif": image.getvalue()}
+    assert house.site.finish(result) == job_id
     with house.site.context.database.write() as session:
         user = session.scalars(select(User).where(User.email == "user@example.org")).one()
         share, _ = share_job(session, user, session.get_one(Job, job_id), days=3)

@@ -13,6 +13,7 @@ from starlette.concurrency import run_in_threadpool
 from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import jobs_of
+from bl_steer.server.jobs.inputs import SLICES
 from bl_steer.server.packages.revocation import gone_analyses
 from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.multipart import Arrival
@@ -110,7 +111,7 @@ def files_page(
     with context.database.read() as session:
         uploads, older = uploads_of(session, user.id, before=before, limit=PAGE)
         used = used_bytes(session, user.id)
-    return render(request, "files", uploads=uploads, used=used, older=older)
+    return render(request, "files", uploads=uploads, used=used, older=older, shown=SLICES)
 
 
 @router.get("/files/{upload_id}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -19,11 +20,17 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
 from bl_steer.server.uploads.downloads import file_response, zip_response
+from bl_steer.server.viewing.views import field_titles, views_of
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form
 from bl_steer.server.web.rendering import language_of, render
-from bl_steer.server.web.result_view import ResultView, parameter_lines, view_of
+from bl_steer.server.web.result_view import (
+    ResultView,
+    parameter_lines,
+    result_title,
+    view_of,
+)
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["job_values", "router", "show_job"]
@@ -219,12 +226,14 @@ def show_job(
         links = shares_of(session, job.id) if job.state == "done" else []
         new = next((link for link in links if link.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
+        views = _views(session, job, uploads, language) if job.state == "done" else []
     answer = render(
         request,
         "job",
         status=trouble.status if trouble else 200,
         **values,
         gone=withdrawn.get(job.id),
+        views=views,
         paints=_paints(values["job"]),
         mask_given=mask_given,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
@@ -240,6 +249,20 @@ def show_job(
     if token:
         answer.delete_cookie(NEW_LINK, path=f"/jobs/{job_id}")
     return answer
+
+
+def _views(
+    session: Session, job: Job, uploads: Sequence[Upload], language: str
+) -> list[tuple[str, str]]:
+    """Return address and title of each image or volume of a result that can be looked at."""
+    titles = field_titles(job, {upload.id: upload for upload in uploads})
+    return [
+        (
+            f"/jobs/{job.id}/views/{quote(view.name)}",
+            titles.get(view.name) or result_title(view.name, "figures", language),
+        )
+        for view in views_of(session, job)
+    ]
 
 
 def _paints(job: Job) -> list[tuple[str, str]]:

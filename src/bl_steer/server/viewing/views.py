@@ -1,0 +1,239 @@
+"""What there is to look at in a result: for each field or volume its image, labels and uncertainty.
+
+A view has layers by name. Those of a result are its own arrays; the image is the upload that they
+were made of, and ``truth-…`` are the masks that its owner gave for that upload.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import BaseModel, Field, TypeAdapter, ValidationError
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.db.tables import Correction, Job, JobOutput, Upload
+from bl_steer.server.errors import missing
+from bl_steer.server.jobs.history import outputs_of
+from bl_steer.server.viewing.planes import Stored
+
+__all__ = [
+    "COLOURS",
+    "Layer",
+    "ShownPhase",
+    "View",
+    "field_titles",
+    "others_of",
+    "phases_of_job",
+    "view_named",
+    "view_of_upload",
+    "views_of",
+]
+
+LABELS, UNCERTAINTY = "_labels", "_uncertainty"
+TRUTH = "truth-"
+MAX_TRUTHS = MAX_OTHERS = 10
+LOOKED_THROUGH = 200
+"""The latest results among which others of the same image are sought."""
+COLOURS = (
+    (213, 94, 0),
+    (240, 228, 66),
+    (0, 90, 115),
+    (86, 180, 233),
+    (204, 121, 167),
+    (0, 158, 115),
+    (230, 159, 0),
+    (0, 114, 178),
+    (160, 160, 160),
+    (120, 28, 60),
+    (140, 200, 120),
+    (70, 50, 140),
+)
+"""Of labels without a phase, told apart by colour-blind readers too (after Okabe and Ito, 2008)."""
+
+
+class ShownPhase(BaseModel):
+    """A phase of a label map: how it is called, painted and shown."""
+
+    name: str = Field(max_length=200)
+    paint: tuple[int, int, int] | None = None
+    show: tuple[int, int, int]
+
+
+PHASES = TypeAdapter(list[ShownPhase])
+
+
+@dataclass(frozen=True)
+class Layer:
+    """An array to be looked at.
+
+    Parameters
+    ----------
+    plane : the only plane that belongs to the view; None for all
+    """
+
+    stored: Stored
+    plane: int | None = None
+
+
+@dataclass(frozen=True)
+class View:
+    """Layers that lie over each other.
+
+    Parameters
+    ----------
+    name : as addresses have it
+    layers : ``image``, ``labels``, ``uncertainty``, and ``truth-`` with the id of each given mask
+    upload_id : of the image; empty where there is none
+    """
+
+    name: str
+    layers: Mapping[str, Layer] = field(default_factory=dict)
+    upload_id: str = ""
+    page: int = 0
+
+
+def view_of_upload(upload: Upload) -> View:
+    """Return the view of a file by itself."""
+    layers = {"image": Layer(Stored(upload.sha256, upload.file_name))}
+    return View("file", layers, upload.id)
+
+
+def views_of(session: Session, job: Job) -> list[View]:
+    """Return the views of a finished job, of its fields in their order, without given masks."""
+    arrays = {
+        output.name.removesuffix(".tif"): output
+        for output in outputs_of(session, job.id)
+        if output.kind == "array" and output.name.endswith(".tif")
+    }
+    fields = [stem.removesuffix(LABELS) for stem in arrays if stem.endswith(LABELS)]
+    origins = _origins(job)
+    query = select(Upload).where(Upload.id.in_(job.upload_ids), Upload.deleted.is_(None))
+    uploads = {upload.id: upload for upload in session.scalars(query)}
+    views = []
+    for name in fields:
+        own = {
+            "labels": arrays.pop(name + LABELS),
+            "uncertainty": arrays.pop(name + UNCERTAINTY, None),
+        }
+        number, page = origins.get(name, (0, 0) if len(job.upload_ids) == 1 else (-1, 0))
+        upload_id = job.upload_ids[number] if 0 <= number < len(job.upload_ids) else ""
+        views.append(_over_upload(name, _results(own), uploads.get(upload_id), page))
+    return [*views, *_volumes(arrays)]
+
+
+def view_named(session: Session, job: Job, name: str) -> View:
+    """Return one view, with the masks that were given for its image; `Refused` if there is none."""
+    view = next((view for view in views_of(session, job) if view.name == name), None)
+    if view is None:
+        raise missing("output")
+    image = view.layers.get("image")
+    phases = [phase.model_dump() for phase in phases_of_job(job)]
+    if not view.upload_id or image is None or not phases:
+        return view
+    masks = session.scalars(
+        select(Upload)
+        .join(Correction, Correction.mask_id == Upload.id)
+        .where(
+            Correction.image_id == view.upload_id,
+            Upload.user_id == job.user_id,
+            Upload.deleted.is_(None),
+        )
+        .order_by(Correction.created.desc())
+        .limit(MAX_TRUTHS)
+    )
+    truths = {
+        TRUTH + mask.id: Layer(
+            Stored(mask.sha256, mask.file_name, phases=phases, image=image.stored), 0
+        )
+        for mask in masks
+    }
+    return replace(view, layers={**view.layers, **truths})
+
+
+def others_of(session: Session, job: Job, view: View) -> list[tuple[Job, str]]:
+    """Return other results of the image of a view, the newest first: the jobs, and their views."""
+    if not view.upload_id:
+        return []
+    mine = select(Job.id, Job.upload_ids).where(Job.user_id == job.user_id, Job.state == "done")
+    latest = session.execute(mine.order_by(Job.created.desc()).limit(LOOKED_THROUGH))
+    ids = [key for key, uploads in latest if view.upload_id in uploads and key != job.id]
+    found = []
+    for other in (session.get_one(Job, key) for key in ids[:MAX_OTHERS]):
+        found += [
+            (other, one.name)
+            for one in views_of(session, other)
+            if (one.upload_id, one.page) == (view.upload_id, view.page)
+        ]
+    return found
+
+
+def phases_of_job(job: Job) -> list[ShownPhase]:
+    """Return the phases of a job's label maps; none where it names none that are sound."""
+    try:
+        return PHASES.validate_python(job.provenance.get("phases") or [])
+    except ValidationError:  # a package may say anything
+        return []
+
+
+def _over_upload(name: str, layers: dict[str, Layer], upload: Upload | None, page: int) -> View:
+    if upload is None:
+        return View(name, layers)
+    image = Layer(Stored(upload.sha256, upload.file_name), page)
+    return View(name, {"image": image, **layers}, upload.id, page)
+
+
+def _volumes(arrays: Mapping[str, JobOutput]) -> list[View]:
+    """Return the views of arrays that are no fields: stacks and maps, with what goes over them."""
+    over = {"slices": {"labels": "labels"}, "volume": {"uncertainty": "uncertainty"}}
+    beside = {other for name in over if name in arrays for other in over[name].values()}
+    views = []
+    for name, array in arrays.items():
+        if name not in beside:
+            others = {layer: arrays.get(stem) for layer, stem in over.get(name, {}).items()}
+            views.append(View(name, _results({"image": array, **others})))
+    return views
+
+
+def _results(outputs: Mapping[str, JobOutput | None]) -> dict[str, Layer]:
+    return {
+        name: Layer(Stored(output.sha256, output.name, result=True))
+        for name, output in outputs.items()
+        if output is not None
+    }
+
+
+def _origins(job: Job) -> dict[str, tuple[int, int]]:
+    """Return the number of the upload and the page of each field, as far as the job tells."""
+    said: Any = job.provenance.get("origins")
+    origins = {}
+    for name, origin in (said if isinstance(said, dict) else {}).items():
+        if isinstance(origin, list) and [type(part) for part in origin] == [int, int]:
+            origins[str(name)] = (origin[0], origin[1])
+    return origins
+
+
+def field_titles(job: Job, uploads: Mapping[str, Upload]) -> dict[str, str]:
+    """Return how people call the fields of a job: by specimen where its owner named it, else file.
+
+    Parameters
+    ----------
+    uploads : of the job, by id, deleted ones too
+    """
+    origins = {
+        name: (uploads[job.upload_ids[number]], page)
+        for name, (number, page) in _origins(job).items()
+        if 0 <= number < len(job.upload_ids) and job.upload_ids[number] in uploads
+    }
+    several = {upload.id for upload, page in origins.values() if page}
+    samples = [upload.sample for upload, _ in origins.values()]
+    titles = {}
+    for name, (upload, page) in origins.items():
+        alone = upload.sample and samples.count(upload.sample) == 1
+        words = [upload.sample] if upload.sample else []
+        words += [] if alone else [upload.file_name]
+        words += [f"#{page + 1}"] if upload.id in several else []
+        titles[name] = " · ".join(words)
+    return titles
