@@ -173,13 +173,13 @@ class PointReader:
         hinted = [field for d in self.detectors for field in hinted_keys(d)]
         if self.field in keys or (self.field is not None and complete and self.field not in hinted):
             check_field(self.field, keys)
-        known = complete or not hinted
         if self.field is None:
-            if known:
+            if complete or not hinted:
                 check_frames(self.detector, own, self.target)
             yield from self._inline.find(self.detector, own)
-        if not getattr(self.per_point, "is_flown", False):  # a flight judges where frames lie
-            self._tolerances = (0.5 * space.steps).tolist()
+        self._tolerances = (0.5 * space.steps).tolist()
+        if getattr(self.per_point, "is_flown", False):  # a flight judges where frames lie
+            self._tolerances[0] = math.inf
         self.space = space
 
     def start_document(
@@ -310,7 +310,7 @@ class PointReader:
         self.misgivings.tell_events(len(events))
         if self._monitor_key in events[0].data:
             self.misgivings.tell_monitor(as_number(events[0].data[self._monitor_key]))
-        for axis, key, tolerance in zip(self.axes, self.readbacks, self._tolerances, strict=False):
+        for axis, key, tolerance in zip(self.axes, self.readbacks, self._tolerances, strict=True):
             off = check_place(axis, key, events[0].data, self._asked[axis], tolerance)
             self.misgivings.tell_place(axis.name, off, 2 * tolerance)
         self.result = self._points.take(

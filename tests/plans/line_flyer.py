@@ -25,6 +25,7 @@ class LineFlyer(Device):  # type: ignore[misc]
     value : of a place (x, y, …)
     lose, extra : numbers of frames of the whole map that do not come, and after which one more does
     late : frames by which the detector's stamps, and what it sees, are late
+    ahead : steps by which places are ahead of the middles of the cells
     apart : whether places come in events of their own, at times of their own
     """
 
@@ -37,12 +38,13 @@ class LineFlyer(Device):  # type: ignore[misc]
         lose: Sequence[int] = (),
         extra: Sequence[int] = (),
         late: float = 0.0,
+        ahead: float = 0.0,
         apart: bool = False,
     ) -> None:
         super().__init__(name="line_flyer")
         self.axes, self.detector, self.value = list(axes), detector, value
         self.lose, self.extra, self.late, self.apart = set(lose), set(extra), late, apart
-        self.stamps_are_late = True
+        self.stamps_are_late, self.ahead = True, ahead
         self.rows: list[FlightRow] = []
         self._now = 1e9
         self._n = 0
@@ -80,7 +82,7 @@ class LineFlyer(Device):  # type: ignore[misc]
             seen = self.value(place + step * self.late, *others)
             for shift in [0.0] * (n not in self.lose) + [0.3] * (n in self.extra):
                 stamp = begun + (i + shift) * FRAME_S
-                where = {} if self.apart else {x: place + shift * step}
+                where = {} if self.apart else {x: place + (shift + self.ahead) * step}
                 yield self._event(
                     stamp, {**where, det: seen}, self.late * FRAME_S * self.stamps_are_late
                 )

@@ -24,7 +24,7 @@ from bl_steer.protocols import Array
 from bl_steer.runs import PointResult
 from plans.stubs.axes import check_limits, readback_key
 from plans.stubs.detectors import monitor_key
-from plans.stubs.flights.by_series import FlownDevice, row_from
+from plans.stubs.flights.by_series import FlownCell, FlownDevice, row_from
 from plans.stubs.flights.collected import FlightError, collected_frames, events_of
 from plans.stubs.messages import describe, record
 from plans.stubs.per_point import Position, move_to
@@ -100,7 +100,7 @@ class collected_rows:
         """What each cell gave, by its place."""
         self._cells: dict[tuple[float, ...], dict[str, dict[str, Any]]] = {}
         self._flown: list[FlownDevice] = []
-        self._label = Row("flight")
+        self._label, self._source = Row("flight"), ""
         self._number_of = {tuple(p): i for i, p in enumerate(self.positions.tolist())}
         self._is_late = False
 
@@ -167,6 +167,7 @@ class collected_rows:
         readings = self._cells.pop(cell)
         for device in self._flown:
             device.overridden = readings
+        self._label.value = FlownCell(self._source, self.space.index_of(*cell))
         yield from record([*self._flown, self._label], "primary")
         yield from bps.checkpoint()
 
@@ -233,7 +234,7 @@ class collected_rows:
                 abs(flown.late),
                 "later" if flown.late > 0 else "earlier",
             )
-        self._label.value = _Source(flown.source)
+        self._source = flown.source
         nearest = flown.nearest(row[:, 0], 0.5 * float(self.space.steps[0]))
         left = sorted(set(range(len(frames))) - set(nearest.values()))
         if left:
@@ -261,15 +262,10 @@ class collected_rows:
         self, frame: Mapping[str, Any], place: float, stamp: float, cell: Array, keys: Sequence[str]
     ) -> dict[str, dict[str, Any]]:
         values = dict(frame["data"])
-        values |= dict(zip(keys, [place, *map(float, cell[1:])], strict=True))
+        values[keys[0]] = place  # the other axes do not move: as they were read
         for key, wanted in zip(keys, cell, strict=True):
             values[f"{key}_user_setpoint"] = values[f"{key}_setpoint"] = float(wanted)
         return {key: {"value": value, "timestamp": stamp} for key, value in values.items()}
-
-
-@dataclass(frozen=True)
-class _Source:
-    flight_place: str
 
 
 def _check_collects(flyer: Any) -> None:

@@ -29,7 +29,7 @@ from plans.stubs.rows import Row
 from plans.stubs.series import Encoder, exposed_in_motion, frames_signal
 from plans.stubs.timeouts import exposure_s_of
 
-__all__ = ["FlownDevice", "flown_rows", "kept_exposures", "row_from"]
+__all__ = ["FlownCell", "FlownDevice", "flown_rows", "kept_exposures", "row_from"]
 
 MOST_FLIGHTS = 3
 """Over a row whose frames do not lie in their cells."""
@@ -77,7 +77,7 @@ class flown_rows:
         """What each cell gave, by its place."""
         self._cells: dict[tuple[float, ...], dict[str, dict[str, Any]]] = {}
         self._flown: list[FlownDevice] = []
-        self._label = Row("flight")
+        self._label, self._source = Row("flight"), ""
         self._misfit = ""
         self._late = 0.0  # steps that the axis has gone when the first frame begins
         self._number_of = {tuple(p): i for i, p in enumerate(self.positions.tolist())}
@@ -139,6 +139,7 @@ class flown_rows:
         readings = self._cells.pop(cell)
         for device in self._flown:
             device.overridden = readings
+        self._label.value = FlownCell(self._source, self.space.index_of(*cell))
         yield from record([*self._flown, self._label], "primary")
         yield from bps.checkpoint()
 
@@ -219,7 +220,7 @@ class flown_rows:
         measured = encoder.at(stamps, rests=True) if len(row) > 1 else row[:, 0]
         if not self._fits(row, frames, measured):
             return
-        self._label.value = _Source("speed" if measured is None else "encoder")
+        self._source = "speed" if measured is None else "encoder"
         along = row[:, 0] if measured is None else measured
         keys: list[str] = []
         for axis in self.axes:
@@ -232,7 +233,7 @@ class flown_rows:
         for i, place in enumerate(row):
             values = {f"{name}_total": float(frames[i].sum())}
             values[f"{name}_valid"] = int(np.isfinite(frames[i]).all())
-            values |= dict(zip(keys, [float(along[i]), *map(float, place[1:])], strict=True))
+            values[keys[0]] = float(along[i])  # the other axes do not move: as they were read
             for key, wanted in zip(keys, place, strict=True):
                 values[f"{key}_user_setpoint"] = float(wanted)
             if counted is not None:
@@ -286,8 +287,11 @@ class kept_exposures:
 
 
 @dataclass(frozen=True)
-class _Source:
+class FlownCell:
+    """What says where a frame was taken, and the cell of the grid that it is counted for."""
+
     flight_place: str
+    flight_cell: int
 
 
 class FlownDevice:

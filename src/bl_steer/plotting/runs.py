@@ -26,7 +26,7 @@ from bl_steer.plotting.maps import (
     plot_progress,
 )
 from bl_steer.protocols import Array
-from bl_steer.runs import Run, read_outcomes, unit_of_axes
+from bl_steer.runs import Run, cells_of, read_outcomes, unit_of_axes
 from bl_steer.steering import front_of, predicted_map
 from bl_steer.steering.decision import brightest
 
@@ -131,8 +131,10 @@ def map_outcomes(run: Run, target: str) -> Array:
     patterns = run.patterns()[valid]
     feature = make_feature(target, run.axes).partial_fit(patterns)
     outcomes = np.full(len(space.points), np.nan)
-    cells = [space.index_of(*position) for position in run.positions[valid]]
-    outcomes[cells] = feature.transform(patterns)
+    cells = cells_of(run)
+    if cells is None:
+        cells = np.array([space.index_of(*position) for position in run.positions], dtype=int)
+    outcomes[cells[valid]] = feature.transform(patterns)
     return outcomes
 
 

@@ -23,6 +23,7 @@ from .reductions import gridded_of as gridded_of
 from .reductions import reductions_of as reductions_of
 from .reductions import scans_of as scans_of
 from .run import Run as Run
+from .signal import cells_of as cells_of
 from .signal import common_unit as common_unit
 from .signal import described_unit as described_unit
 from .signal import plane_of as plane_of

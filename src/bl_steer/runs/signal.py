@@ -8,16 +8,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import sum_key
 from bl_steer.runs.run import Run
-from bl_steer.runs.tables import PRIMARY
+from bl_steer.runs.tables import PRIMARY, as_numbers
 from bl_steer.store import StoreError
 
 __all__ = [
     "GridMap",
     "Signal",
+    "cells_of",
     "common_unit",
     "described_unit",
     "is_readable",
@@ -29,6 +31,8 @@ __all__ = [
 ]
 
 AXES = ("x", "y", "z")
+FLOWN_CELL = "flight_cell"
+"""Data key of the cell that a frame of a flight is counted for."""
 
 
 @dataclass(frozen=True)
@@ -91,9 +95,14 @@ def map_of(run: Run, signal: Signal) -> GridMap | None:
         return None
     axes = {name: np.unique(np.asarray(grid[name], dtype=float)) for name in reversed(names)}
     values = np.full([len(axis) for axis in axes.values()], np.nan)
+    places = [*signal.positions.values()][::-1]
+    if (cells := cells_of(run)) is not None:
+        listed = [np.asarray(grid[name], dtype=float) for name in axes]
+        numbers = np.unravel_index(cells, values.shape)
+        places = [axis[number] for axis, number in zip(listed, numbers, strict=True)]
     where = tuple(
         np.abs(position[:, None] - axis).argmin(axis=1)
-        for axis, position in zip(axes.values(), [*signal.positions.values()][::-1], strict=True)
+        for axis, position in zip(axes.values(), places, strict=True)
     )
     sound = np.isfinite(signal.values)
     with suppress(StoreError):  # frames that are gone: what was counted is all there is
@@ -102,6 +111,18 @@ def map_of(run: Run, signal: Signal) -> GridMap | None:
     for i in np.flatnonzero(sound):
         values[tuple(index[i] for index in where)] = signal.values[i]
     return GridMap(axes, values)
+
+
+def cells_of(run: Run) -> NDArray[np.int_] | None:
+    """Return the number in the grid of the cell that each point was measured for, (n,).
+
+    None where the run does not say: the nearest one. A frame of a flight may lie on the edge.
+    """
+    rows = [events[0] for events in run.events_of]
+    if FLOWN_CELL not in run.primary or not rows:
+        return None
+    cells = as_numbers(run.primary[FLOWN_CELL])[rows]
+    return cells.astype(int) if np.isfinite(cells).all() else None
 
 
 def plane_of(run: Run) -> tuple[Array, Array]:
