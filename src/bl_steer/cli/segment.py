@@ -90,6 +90,12 @@ def _data_options(parser: Parser) -> None:
     parser.add_argument(
         "--pixel-size-nm", type=float, metavar="X", help="pixel size to bring all images to"
     )
+    parser.add_argument(
+        "--unpainted",
+        metavar="P",
+        help="what pixels without paint, in no outline, or of the number 0 are in masks: a phase, "
+        "or unlabelled; by default the phase painted 'none', or what the mask's tool means",
+    )
 
 
 def _training_options(parser: Parser) -> None:
@@ -262,6 +268,7 @@ def _training_set(arguments: argparse.Namespace, *, held_back: bool = True) -> t
         test=arguments.test,
         sample_pattern=arguments.sample_pattern,
         pixel_size_nm=arguments.pixel_size_nm,
+        unpainted=arguments.unpainted,
         shares=SHARES if held_back else (1.0, 0.0, 0.0),
     )
 

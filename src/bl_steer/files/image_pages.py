@@ -21,7 +21,7 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import READ
 from bl_steer.files.tiff import RawPages, allow, picture_pixels, quiet, read_tiff
 
-__all__ = ["MAX_PIXELS", "read_page", "read_pages", "size_of"]
+__all__ = ["MAX_PIXELS", "read_indices", "read_page", "read_pages", "size_of"]
 
 MAX_PIXELS = 2**28
 """Pixels in all pages of one file: a stack of 256 fields of 1024 × 1024."""
@@ -68,6 +68,26 @@ def read_page(path: Path, max_pixels: int) -> tuple[NDArray[Any], dict[str, Any]
             f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"
         )
     return raw.pages[0], raw.metadata
+
+
+def read_indices(path: Path) -> NDArray[Any] | None:
+    """Return the numbers (H, W) of a palette's colours in an image; None where it has no palette.
+
+    Raises
+    ------
+    ValueError
+        As `read_pages`.
+    """
+    kind = _kind(path)
+    with _in_one_line(path, kind), path.open("rb") as stream:
+        if kind == "TIFF":
+            with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
+                page: Any = tif.pages[0]
+                return np.asarray(page.asarray()) if page.photometric == 3 else None
+        if kind == "npy":
+            return None
+        with _open_picture(stream) as image:
+            return np.array(image) if image.mode == "P" else None
 
 
 def size_of(path: Path) -> tuple[int, int]:

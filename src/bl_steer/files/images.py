@@ -16,10 +16,17 @@ from numpy.typing import NDArray
 
 from bl_steer.files import image_metadata
 from bl_steer.files.formats import SUFFIXES
-from bl_steer.files.image_pages import MAX_PIXELS, read_page, read_pages
+from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page, read_pages
 from bl_steer.files.slice_folder import natural_key
 
-__all__ = ["MAX_PIXELS", "Micrographs", "list_images", "read_colours", "read_micrographs"]
+__all__ = [
+    "MAX_PIXELS",
+    "Micrographs",
+    "list_images",
+    "read_colours",
+    "read_indices",
+    "read_micrographs",
+]
 
 _LUMINANCE = (0.299, 0.587, 0.114)  # ITU-R BT.601
 

@@ -69,6 +69,30 @@ class Phases:
         """Names in the order of the labels."""
         return tuple(phase.name for phase in self.members)
 
+    def bare_label(self, unpainted: str | None = None) -> int:
+        """Return the label of what is left unpainted.
+
+        Parameters
+        ----------
+        unpainted : a phase's name or ``unlabelled``; None for the phase without paint, if any
+
+        Raises
+        ------
+        ValueError
+            When there is no such phase.
+        """
+        if unpainted is None:
+            bare = [label for label, phase in enumerate(self.members) if phase.paint is None]
+            return bare[0] if bare else UNLABELLED
+        if unpainted == "unlabelled":
+            return UNLABELLED
+        if unpainted not in self.names:
+            raise ValueError(
+                f"unpainted must be a phase ({', '.join(self.names)}) or unlabelled, got "
+                f"{unpainted!r}; give one"
+            )
+        return self.names.index(unpainted)
+
     def to_list(self) -> list[dict[str, Any]]:
         """Return the phases as JSON-compatible data."""
         return [{"name": p.name, "paint": p.paint, "show": p.show} for p in self.members]

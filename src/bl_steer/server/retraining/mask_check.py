@@ -18,6 +18,9 @@ from typing import Any, Literal
 
 from bl_steer import files
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation.masks import read_mask
+from bl_steer.files.annotations import is_annotation
+from bl_steer.files.ilastik import EXPORTS
 from bl_steer.server.sandbox.bubblewrap import JOB
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import run_in_sandbox
@@ -27,7 +30,7 @@ __all__ = ["Finding", "check_mask", "look_at_mask", "main"]
 
 COMMAND = (sys.executable, "-P", "-m", "bl_steer.server.retraining.mask_check")
 TIME_S = 60.0
-LONGEST_REASON = 500
+LONGEST_REASON, MOST_NOTES = 500, 20
 FOUND = ("none", "size", "colours", "several", "unread")
 
 
@@ -40,11 +43,13 @@ class Finding:
     problem : ``none``; ``size`` and ``colours`` of the mask; ``several`` micrographs in one file;
         ``unread``, either of the files; ``ended``, the process before its end
     reason : of ``colours`` and ``unread``
+    notes : of a mask that fits, how it was read
     wanted, got : sizes, width × height, pixels; of ``several``, how many
     """
 
     problem: Literal["none", "size", "colours", "several", "unread", "ended"]
     reason: str = ""
+    notes: tuple[str, ...] = ()
     wanted: str = ""
     got: str = ""
 
@@ -96,9 +101,14 @@ def check_mask(
         said = json.loads(lines[-1])
         values = {name: str(said[name])[:LONGEST_REASON] for name in ("reason", "wanted", "got")}
         inner = "|".join(re.escape(file_name) for file_name in called)
-        values["reason"] = re.sub(inner, lambda match: called[match[0]], values["reason"])
+
+        def named(text: Any) -> str:
+            return re.sub(inner, lambda match: called[match[0]], str(text)[:LONGEST_REASON])
+
+        values["reason"] = named(values["reason"])
+        notes = tuple(named(note) for note in said["notes"][:MOST_NOTES])
         if outcome.cause == "ok" and said["problem"] in FOUND:
-            return Finding(said["problem"], **values)
+            return Finding(said["problem"], notes=notes, **values)
     except (IndexError, ValueError, TypeError, KeyError):
         pass
     return Finding("ended")
@@ -118,20 +128,22 @@ def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Fin
     ----------
     rows : the phases, as `Phases.to_list` has them
     """
+    is_image = not is_annotation(mask) and mask.suffix.lower() not in EXPORTS
     try:
-        read, painted = files.read_micrographs(image), files.read_colours(mask)
+        read = files.read_micrographs(image)
+        painted = read.above_bar(files.read_colours(mask)) if is_image else None
     except ValueError as error:
         return Finding("unread", str(error))
     if len(read.fields) != 1:
         return Finding("several", got=str(len(read.fields)))
-    (grey,), painted = read.fields, read.above_bar(painted)
-    if grey.shape[:2] != painted.shape[:2]:
+    (grey,) = read.fields
+    if painted is not None and grey.shape[:2] != painted.shape[:2]:
         return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
     try:
-        segmentation.decode_mask(painted, segmentation.Phases.from_list(rows), image=grey)
+        decoded = read_mask(mask, segmentation.Phases.from_list(rows), read)
     except ValueError as error:
         return Finding("colours", str(error))
-    return Finding("none")
+    return Finding("none", notes=decoded.report.notes)
 
 
 def _size(shape: Sequence[int]) -> str:

@@ -79,6 +79,12 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
     out = Path(task.out)
     champion = segmentation.SegmentationModel.load(task.champion)
     fields, left_out = _read(task, champion)
+    notes = [
+        {"name": labelled.name, "note": note}
+        for part in PARTS
+        for labelled in fields[part]
+        for note in labelled.notes
+    ]
     data = _training_set(fields, champion)
     settings = training.TrainingSettings(
         **task.settings,
@@ -103,6 +109,7 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
             "snapshot": task.snapshot,
             "counts": {part: len(rows) for part, rows in fields.items()},
             "left_out": left_out,
+            "notes": notes,
             "hold_out": [labelled.name for labelled in hold_out],
             "phases": list(champion.phases.names),
             "champion_weights": champion.weights_sha256,
@@ -161,7 +168,9 @@ def _field(row: dict[str, Any], champion: Any) -> Any:
             f"{image.name} must have pixels of about {model_nm:g} nm, got {size:g} nm; give another"
         )
     conditions = {} if size is None else {"pixel_size_nm": size}
-    field = training.LabelledField(grey, mask.labels, row["sample"], conditions, row["name"])
+    field = training.LabelledField(
+        grey, mask.labels, row["sample"], conditions, row["name"], mask.report.notes
+    )
     return training.at_pixel_size(field, model_nm)
 
 

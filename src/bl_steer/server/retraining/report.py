@@ -105,7 +105,17 @@ def _section(report: Mapping[str, Any], language: str) -> str:
         + _table((say("phase"), say("champion"), say("candidate")), phases)
         + _table(("", ""), facts)
         + _left_out(report, language)
+        + _notes(report, language)
     )
+
+
+def _notes(report: Mapping[str, Any], language: str) -> str:
+    """Return how the masks were read, where there is something to say of it."""
+    rows = report.get("notes", ())
+    lines = "".join(
+        f"<li>{html.escape(row['name'])}: {html.escape(row['note'])}</li>" for row in rows
+    )
+    return f"<h2>{_say(language, 'notes')}</h2><ul>{lines}</ul>" if rows else ""
 
 
 def _left_out(report: Mapping[str, Any], language: str) -> str:

@@ -53,6 +53,12 @@ class FileInfo(BaseModel):
     may_train: bool
 
 
+class MaskInfo(FileInfo):
+    """A mask that was given for a micrograph."""
+
+    notes: list[str] = Field(description="how it was read, and what is left unlabelled")
+
+
 class NewJob(BaseModel):
     """An analysis to start."""
 

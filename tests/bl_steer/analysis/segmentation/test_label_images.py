@@ -54,3 +54,37 @@ def test_other_greys_are_refused_with_their_values(values: list[int]) -> None:
     mask = np.array([values, values], np.uint8)
     with pytest.raises(ValueError, match=r"labels must be 0 to 2 or 255 \(unlabelled\), got"):
         decode_mask(mask, FIBSEM_PHASES)
+
+
+@pytest.mark.parametrize(
+    ("unpainted", "phases", "mask", "expected"),
+    [
+        ("unlabelled", FIBSEM_PHASES, [0, 1, 2, 255], [UNLABELLED, 0, 1, UNLABELLED]),
+        ("oxide", FIBSEM_PHASES, [0, 1, 2], [0, 1, 2]),
+        ("void", FIBSEM_PHASES, [0, 1, 2], [2, 0, 1]),
+        ("unlabelled", UNPAINTED, [0, 255], [UNLABELLED, 1]),
+        ("pore", UNPAINTED, [0, 255], [1, 0]),
+    ],
+)
+def test_what_0_is_can_be_told(
+    unpainted: str, phases: Any, mask: list[int], expected: list[int]
+) -> None:
+    decoded = decode_mask(np.array([mask], np.uint8), phases, unpainted=unpainted)
+    np.testing.assert_array_equal(decoded.labels, [expected])
+
+
+def test_0_may_mean_that_nobody_looked_and_that_is_said() -> None:
+    hint = "0 is read as oxide: where it means not annotated"
+    notes = decode_mask(LABELS, FIBSEM_PHASES).report.notes
+    assert [note.startswith(hint) for note in notes] == [True]
+    notes = decode_mask(LABELS, FIBSEM_PHASES, unpainted="oxide").report.notes
+    assert notes == ()
+    with pytest.raises(ValueError, match="unpainted must be a phase"):
+        decode_mask(LABELS, FIBSEM_PHASES, unpainted="crack")
+
+
+def test_a_few_odd_numbers_are_refused_with_their_share() -> None:
+    mask = LABELS.copy()
+    mask[0, 0] = 7
+    with pytest.raises(ValueError, match=r"got \[7\] in 0.52% of the pixels"):
+        decode_mask(mask, FIBSEM_PHASES)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -20,7 +22,10 @@ from bl_steer.analysis.segmentation import (
     Phases,
     decode_mask,
     paint,
+    parse_phases,
 )
+from bl_steer.analysis.segmentation.masks import read_mask
+from bl_steer.files import read_micrographs
 
 SUPERALLOY = Phases(
     (
@@ -199,3 +204,65 @@ def test_a_colour_of_the_paints_hue_that_is_stronger_than_it_is_told() -> None:
     (note,) = decode_mask(pure, FIBSEM_PHASES, image=grey).report.notes
     assert note.startswith("Colour (0, 255, 0) in ")
     assert f"is taken for {green.name}, painted (0, 128, 0), by its hue" in note
+
+
+def test_a_phase_in_a_stronger_colour_than_its_own_keeps_its_rim() -> None:
+    grey, labels = micrograph(FIBSEM_PHASES)
+    painted = paint(grey, labels, FIBSEM_PHASES)
+    painted[(painted == (0, 128, 0)).all(axis=-1)] = (0, 255, 0)
+    np.testing.assert_array_equal(decode_mask(painted, FIBSEM_PHASES).labels, labels)
+
+
+def test_scattered_pixels_of_an_odd_colour_are_never_taken_in_silence() -> None:
+    grey, labels = micrograph(FIBSEM_PHASES)
+    painted = paint(grey, labels, FIBSEM_PHASES)
+    odd = np.random.default_rng(1).random(labels.shape) < 0.005
+    painted[odd] = (0, 0, 255)
+    (note,) = decode_mask(painted, FIBSEM_PHASES).report.notes
+    assert note.startswith(f"{odd.mean():.2%} of the pixels, such as (0, 0, 255) in row ")
+    assert "have colours that no paints mix to" in note
+
+
+def test_paint_that_covers_all_lies_over_no_image() -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (24, 32)).astype(np.uint8)
+    image = np.where(np.random.default_rng(1).random(labels.shape) < 0.1, 255, 90).astype(np.uint8)
+    greys = parse_phases("matrix:#404040,pore:white")
+    mask = np.repeat(np.array([64, 255], np.uint8)[labels][..., None], 3, axis=2)
+    np.testing.assert_array_equal(decode_mask(mask, greys, image=image).labels, labels)
+
+
+PALETTES: dict[str, list[int]] = {
+    "of the phases": [255, 0, 0, 255, 255, 0, 0, 128, 0],
+    "with a stronger green": [255, 0, 0, 255, 255, 0, 0, 255, 0],
+    "of PASCAL VOC": [0, 0, 0, 128, 0, 0, 0, 128, 0],
+    "of another tool": [51, 34, 136, 17, 119, 51, 136, 34, 85],
+}
+
+
+@pytest.mark.parametrize("name", PALETTES)
+def test_a_palette_is_read_by_its_colours_or_else_by_its_numbers(name: str, tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (24, 32)).astype(np.uint8)
+    picture = Image.fromarray(labels).convert("L")
+    picture.putpalette(PALETTES[name] + [0] * (768 - 9))
+    picture.save(tmp_path / "m.png")
+    colours = np.zeros((3, 256), np.uint16)
+    colours[:, :3] = np.array(PALETTES[name]).reshape(3, 3).T * 257
+    tifffile.imwrite(tmp_path / "m.tif", labels, photometric="palette", colormap=colours)
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "a.png")
+    for mask in ("m.png", "m.tif"):
+        read = read_micrographs(tmp_path / "a.png")
+        decoded = read_mask(tmp_path / mask, FIBSEM_PHASES, read)
+        np.testing.assert_array_equal(decoded.labels, labels)
+        by_number = any("numbers of its palette" in note for note in decoded.report.notes)
+        assert by_number == (name in ("of PASCAL VOC", "of another tool"))
+
+
+def test_a_palette_in_another_order_is_read_by_its_colours(tmp_path: Path) -> None:
+    labels = np.random.default_rng(0).integers(0, 3, (24, 32)).astype(np.uint8)
+    picture = Image.fromarray((labels + 1) % 3).convert("L")
+    picture.putpalette([0, 255, 0, 255, 0, 0, 255, 255, 0] + [0] * (768 - 9))
+    picture.save(tmp_path / "m.png")
+    Image.fromarray(np.zeros((24, 32), np.uint8)).save(tmp_path / "a.png")
+    read = read_micrographs(tmp_path / "a.png")
+    decoded = read_mask(tmp_path / "m.png", FIBSEM_PHASES, read)
+    np.testing.assert_array_equal(decoded.labels, labels)

@@ -15,6 +15,7 @@ from bl_steer.server.jobs.leases import Output, Produced
 from bl_steer.server.jobs.queue import finish
 from bl_steer.server.retraining.pairs import training_pairs
 from bl_steer.server.sandbox.run import sandbox_problem
+from tests.bl_steer.files.annotations import written as w
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
 
@@ -112,9 +113,32 @@ def test_a_program_gives_labels_and_hears_in_its_language(site: Any, tmp_path: P
         assert told.value.status == 422
         mask_id = server.give_mask(job_id, good)
         assert pairs(site) == [(upload_id, mask_id)]
+        small = w.labelme(tmp_path / "small.json", [w.labelme_shape("pore", w.OUTER)], (48, 64))
+        with pytest.raises(ServerError, match=r"size of its image, \(24, 32\), got \(48, 64\)"):
+            server.give_mask(job_id, small)
         with pytest.raises(ServerError) as told:
             server.give_mask(job_id, good, image="another")
         assert told.value.status == 404
+
+
+def test_outlines_of_a_tool_are_a_mask_and_how_they_were_read_is_said(
+    site: Any, tmp_path: Path
+) -> None:
+    user = site.user()
+    browser = site.browser()
+    job_id, upload_id = segmented(site, browser)
+    said = "Pixels in no outline are matrix"
+    outlines = w.labelme(tmp_path / "m.json", [w.labelme_shape("pore", w.OUTER)]).read_bytes()
+    given = give(browser, job_id, "m.json", outlines, upload_id)
+    assert given.status_code == 200, given.text
+    assert f"<li>{said}" in given.text
+    roi = w.polygon_roi("pore", w.OUTER).tobytes()
+    answer = site.program(user).post(
+        f"/api/v1/jobs/{job_id}/masks", params={"file_name": "m.roi"}, content=roi
+    )
+    assert answer.status_code == 201, answer.text
+    assert answer.json()["notes"][0].startswith(said)
+    assert len(pairs(site)) == 1, "the later one takes the place of the earlier one"
 
 
 def test_only_micrographs_that_are_for_training_and_finished_segmentations_take_masks(

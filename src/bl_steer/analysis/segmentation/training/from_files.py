@@ -41,6 +41,7 @@ def train(
     return {
         "model": str(out),
         "weights_sha256": model.weights_sha256,
+        "notes": list(data.notes),
         "steps_done": model.card["steps_done"],
         "pairs": {part: len(rows) for part, rows in model.card["data"].items()},
         "validation": model.card["validation"],
@@ -67,6 +68,7 @@ def evaluate(model: str, data: TrainingSet, *, views: int = 1) -> dict[str, Any]
     return {
         "model": model,
         "weights_sha256": network.weights_sha256,
+        "notes": list(data.notes),
         "n_fields": len(fields),
         **score_to_dict(result, network.phases.names),
     }

@@ -17,10 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.masks import DecodedMask, decode_mask
+from bl_steer.analysis.segmentation.masks import DecodedMask, read_mask
 from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.files.annotations import images_of, is_annotation
+from bl_steer.files.ilastik import EXPORTS
 from bl_steer.files.image_pages import size_of
-from bl_steer.files.images import Micrographs, list_images, read_colours, read_micrographs
+from bl_steer.files.images import Micrographs, list_images, read_micrographs
 
 __all__ = [
     "Labelled",
@@ -32,7 +34,7 @@ __all__ = [
     "split_by_sample",
 ]
 
-_MASK_WORD = r"(?:masks?|annot(?:ations?)?|labels?|segmentation|gt)"
+_MASK_WORD = r"(?:masks?|annot(?:ations?)?|labels?|(?:simple )?segmentation|gt|rois?|roiset)"
 _MASK_NAME = re.compile(rf"[ _.-]{_MASK_WORD}$", re.IGNORECASE)
 _IMAGE_NAME = re.compile(r"[ _.-](?:images?|img)$", re.IGNORECASE)
 _MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "annot")
@@ -63,9 +65,10 @@ def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) 
     """Find pairs in a folder, or read them from a catalogue.
 
     Folders may be laid out as ``X/`` beside ``X_annot/`` or ``X_masks/`` (give X), as ``images/``
-    and ``masks/`` within one, or with ``name.*`` beside ``name_mask.*``. A catalogue has the
-    columns ``image`` and ``mask`` (paths relative to it), if known ``sample``, and any acquisition
-    metadata.
+    and ``masks/`` within one, or with ``name.*`` beside ``name_mask.*``. Annotations of tools may
+    have the very name of their image (``name.json``), and one file of COCO is the mask of each
+    image that it lists. A catalogue has the columns ``image`` and ``mask`` (paths relative to it),
+    if known ``sample``, and any acquisition metadata.
 
     Parameters
     ----------
@@ -124,8 +127,10 @@ def masks_among(paths: Sequence[Path]) -> list[Path]:
     ]
 
 
-def load_pair(pair: Pair, phases: Phases) -> tuple[Micrographs, DecodedMask]:
-    """Read a pair: the file of one grey field (H, W), and its mask.
+def load_pair(
+    pair: Pair, phases: Phases, unpainted: str | None = None
+) -> tuple[Micrographs, DecodedMask]:
+    """Read a pair: the file of one grey field (H, W), and its mask, as `read_mask` takes it.
 
     Raises
     ------
@@ -139,10 +144,10 @@ def load_pair(pair: Pair, phases: Phases) -> tuple[Micrographs, DecodedMask]:
             "mask"
         )
     try:
-        painted = read.above_bar(read_colours(pair.mask))
-        return read, decode_mask(painted, phases, image=read.fields[0])
+        return read, read_mask(pair.mask, phases, read, unpainted=unpainted)
     except ValueError as error:
-        raise ValueError(f"{pair.mask.name}: {error}") from None
+        known = str(error).startswith(pair.mask.name)
+        raise ValueError(str(error) if known else f"{pair.mask.name}: {error}") from None
 
 
 def split_by_sample(
@@ -198,12 +203,17 @@ def _key(path: Path) -> str:
 def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], list[str]]:
     images, masks = _layout(folder)
     by_key: dict[str, list[Path]] = {}
+    by_name: dict[str, list[Path]] = {}
     for mask in masks:
-        by_key.setdefault(_key(mask), []).append(mask)
+        listed = images_of(mask) if is_annotation(mask) else []
+        for name in listed:
+            by_name.setdefault(Path(name).stem.lower(), []).append(mask)
+        if not listed:
+            by_key.setdefault(_key(mask), []).append(mask)
     rows: list[tuple[Path, Path, dict[str, Any]]] = []
     problems = [] if images else [f"no images in {folder} itself{_below(folder)}"]
     for image in images:
-        own = by_key.pop(_key(image), [])
+        own = [*by_key.pop(_key(image), []), *by_name.get(image.stem.lower(), [])]
         if len(own) == 1:
             rows.append((image, own[0], {}))
         else:
@@ -216,14 +226,33 @@ def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
     """Return the images and the masks that belong to a folder."""
     inside = [folder / name for name in _MASK_FOLDERS if (folder / name).is_dir()]
     if (folder / "images").is_dir() and inside:
-        return list_images(folder / "images"), list_images(inside[0])
+        return list_images(folder / "images"), _masks_in(inside[0])
     beside = [folder.with_name(f"{folder.name}_{name}") for name in _MASK_FOLDERS]
     for masks in beside:
         if masks.is_dir():
-            return list_images(folder), list_images(masks)
+            return list_images(folder), _masks_in(masks)
     images = list_images(folder)
     masks_here = [path for path in images if _MASK_NAME.search(path.stem)]
-    return [path for path in images if path not in masks_here], masks_here
+    images = [path for path in images if path not in masks_here]
+    named = {_key(path) for path in images}
+    # Other files lie in such a folder, too: an annotation has its image's name, or lists images.
+    further = [path for path in _annotations_in(folder) if _key(path) in named or images_of(path)]
+    return images, [*masks_here, *further]
+
+
+def _masks_in(folder: Path) -> list[Path]:
+    return [*list_images(folder), *_annotations_in(folder)]
+
+
+def _annotations_in(folder: Path) -> list[Path]:
+    """Return the files in a folder that may hold outlines, or be exports of ilastik."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file()
+        and not path.name.startswith(".")
+        and (is_annotation(path) or path.suffix.lower() in EXPORTS)
+    )
 
 
 def _below(folder: Path) -> str:
@@ -277,6 +306,8 @@ def _value(text: str) -> float | str:
 
 
 def _mismatch(image: Path, mask: Path) -> list[str]:
+    if is_annotation(mask) or mask.suffix.lower() in EXPORTS:
+        return []  # told as they are read
     try:
         sizes = size_of(image), size_of(mask)
     except ValueError as error:

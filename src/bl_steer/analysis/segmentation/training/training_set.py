@@ -42,6 +42,8 @@ class LabelledField:
     name: str = ""
     notes: Sequence[str] = ()
     """What a reader should know of micrograph and mask."""
+    first_number: int | None = None
+    """Of the phases in a mask whose own numbers told it, 0 or 1; None of any other."""
 
     @property
     def pair(self) -> Labelled:
@@ -78,6 +80,7 @@ class TrainingSet:
         test: str | Path | None = None,
         sample_pattern: str | None = None,
         pixel_size_nm: float | None = None,
+        unpainted: str | None = None,
         shares: Sequence[float] = SHARES,
         seed: int = 0,
     ) -> Self:
@@ -88,21 +91,30 @@ class TrainingSet:
         source : of the pairs, as `find_pairs` takes it
         validation, test : of pairs held out by hand; without, samples of `source` are held out
         pixel_size_nm : that all micrographs are brought to; by default the median of those known
+        unpainted : what grey pixels, those in no outline and the number 0 are: a phase's name or
+            ``unlabelled``; by default the phase without paint, or what the file's tool means
         shares : of the parts, where samples are held out
         seed : of the split
 
         Raises
         ------
         ValueError
-            When there are no pairs, or a pixel size is no positive number.
+            When there are no pairs, masks are numbered in different ways, or a pixel size is no
+            positive number.
         """
         check_pixel_size(pixel_size_nm)
+        phases.bare_label(unpainted)
         pairs = find_pairs(source, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
-        read = iter(read_all(lambda pair: _read(pair, phases), [p for part in parts for p in part]))
+        read = iter(
+            read_all(
+                lambda pair: _read(pair, phases, unpainted), [p for part in parts for p in part]
+            )
+        )
         fields = [list(islice(read, len(part))) for part in parts]
         every = [labelled for part in fields for labelled in part]
+        _check_numbers(every)
         notes += _notes_of(every)
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
@@ -156,8 +168,8 @@ def _parts(
     return train, by_hand[0] or to_validate, by_hand[1] or to_test
 
 
-def _read(pair: Pair, phases: Phases) -> LabelledField:
-    read, mask = load_pair(pair, phases)
+def _read(pair: Pair, phases: Phases, unpainted: str | None) -> LabelledField:
+    read, mask = load_pair(pair, phases, unpainted)
     stated = dict(read.metadata)
     if read.pixel_size_nm is not None:
         stated["pixel_size_nm"] = read.pixel_size_nm
@@ -168,7 +180,29 @@ def _read(pair: Pair, phases: Phases) -> LabelledField:
         *mask.report.notes,
     ]
     known = {**stated, **pair.metadata}
-    return LabelledField(read.fields[0], mask.labels, pair.sample, known, pair.image.name, notes)
+    return LabelledField(
+        read.fields[0],
+        mask.labels,
+        pair.sample,
+        known,
+        pair.image.name,
+        notes,
+        mask.report.first,
+    )
+
+
+def _check_numbers(fields: Sequence[LabelledField]) -> None:
+    """Refuse masks of one set whose phases count from 0 and from 1: each alone cannot tell."""
+    names: dict[int, str] = {}
+    for labelled in fields:
+        if labelled.first_number is not None:
+            names.setdefault(labelled.first_number, labelled.name)
+    if len(names) > 1:
+        read = " and ".join(f"from {first} on in that of {name}" for first, name in names.items())
+        raise ValueError(
+            f"masks must number the phases alike, got them {read}; say what 0 is with unpainted, "
+            "such as unpainted=unlabelled"
+        )
 
 
 def _notes_of(fields: Sequence[LabelledField]) -> list[str]:

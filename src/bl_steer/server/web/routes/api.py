@@ -27,6 +27,7 @@ from bl_steer.server.web.schemas import (
     FileInfo,
     JobInfo,
     JobSummary,
+    MaskInfo,
     Me,
     NewJob,
     NewShare,
@@ -199,7 +200,7 @@ def download_output(context: AppContext, user: CurrentUser, job_id: str, name: s
 @router.post(
     "/api/v1/jobs/{job_id}/masks",
     status_code=201,
-    response_model=FileInfo,
+    response_model=MaskInfo,
     openapi_extra={"requestBody": BINARY},
 )
 async def give_mask(
@@ -209,13 +210,13 @@ async def give_mask(
     job_id: str,
     image: Annotated[str, Query(max_length=100, description="Id of the micrograph")] = "",
     file_name: Annotated[str, Query(min_length=1, max_length=500)] = "mask.png",
-) -> FileInfo:
+) -> MaskInfo:
     """Give a corrected mask of a segmented micrograph, for training, as the body."""
     await run_in_threadpool(phases_of, context, user, job_id)
     with context.arrival() as arrival:
         await arrival.read_file(request.stream(), file_name)
-        _, mask = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
-    return _file(mask)
+        _, mask, notes = await run_in_threadpool(take_mask, context, user, job_id, image, arrival)
+    return MaskInfo(**_file(mask).model_dump(), notes=list(notes))
 
 
 @router.post("/api/v1/jobs/{job_id}/shares", status_code=201)

@@ -205,6 +205,7 @@ def show_job(
     refused: Refused | None = None,
     typed: str = "",
     mask_given: str = "",
+    mask_notes: Sequence[str] = (),
     mask_trouble: Refused | None = None,
 ) -> Response:
     """Return the page of a job.
@@ -213,6 +214,7 @@ def show_job(
     ----------
     refused, typed : why no link was made, and the days that were asked for
     mask_given : name of the micrograph that a mask was given for just now
+    mask_notes : how that mask was read
     mask_trouble : why a mask was not taken
     """
     trouble = refused or mask_trouble
@@ -236,6 +238,7 @@ def show_job(
         views=views,
         paints=_paints(values["job"]),
         mask_given=mask_given,
+        mask_notes=mask_notes,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
         names={upload.id: upload.file_name for upload in uploads},
         alive={upload.id for upload in uploads if upload.deleted is None},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -41,10 +42,12 @@ async def give_mask(
         await read_upload_form(request, arrival)
         image_id = arrival.fields.get("image", "")
         try:
-            image, _ = await run_in_threadpool(take_mask, context, user, job_id, image_id, arrival)
+            image, _, notes = await run_in_threadpool(
+                take_mask, context, user, job_id, image_id, arrival
+            )
         except Refused as problem:
             return await run_in_threadpool(show, mask_trouble=problem)
-    return await run_in_threadpool(show, mask_given=image.file_name)
+    return await run_in_threadpool(show, mask_given=image.file_name, mask_notes=notes)
 
 
 def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], list[dict[str, Any]]]:
@@ -59,8 +62,8 @@ def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], lis
 
 def take_mask(
     context: Context, user: User, job_id: str, image_id: str, arrival: Arrival
-) -> tuple[Upload, Upload]:
-    """Check a mask, keep it, and pair it with its micrograph; return both."""
+) -> tuple[Upload, Upload, Sequence[str]]:
+    """Check a mask, keep it, and pair it with its micrograph; return both, and how it was read."""
     files, phases = phases_of(context, user, job_id)
     image_id = image_id or (files[0] if len(files) == 1 else "")
     if image_id not in files:
@@ -71,17 +74,19 @@ def take_mask(
         image = upload_of(session, user.id, image_id)
     if not image.may_train:
         raise Refused(409, "refused.not_for_training", file=image.file_name)
-    _check(context, image, phases, arrival)
+    notes = _check(context, image, phases, arrival)
     masks, refused = take_all(context, user, arrival, may_train=True, sample=image.sample)
     if refused:
         raise refused[0]
     with context.database.write() as session:
         add_correction(session, image.id, masks[0].id, user)
-    return image, masks[0]
+    return image, masks[0], notes
 
 
-def _check(context: Context, image: Upload, phases: list[dict[str, Any]], arrival: Arrival) -> None:
-    """Raise `Refused` where a mask does not fit its micrograph."""
+def _check(
+    context: Context, image: Upload, phases: list[dict[str, Any]], arrival: Arrival
+) -> Sequence[str]:
+    """Return how a mask was read; `Refused` where it does not fit its micrograph."""
     file = arrival.files[0]
     name = clean_name(file.file_name)
     inspect_file(file.path, name)
@@ -108,6 +113,7 @@ def _check(context: Context, image: Upload, phases: list[dict[str, Any]], arriva
         raise Refused(422, "refused.mask_ended")
     if check.problem == "unread":
         raise Refused(422, "refused.mask_unread", reason=check.reason)
+    return check.notes
 
 
 def _colour(paint: list[int] | None) -> str:

@@ -1,0 +1,135 @@
+"""Masks of one grey value a pixel, as the programs that label images write them.
+
+bl_steer's own hold the labels 0, 1, … and 255 for unlabelled. Fiji, QuPath and GIMP save a mask of
+two phases as 0 and 255, Weka and Dragonfly spread the labels over the grey values, ilastik and
+napari count from 1 and leave 0 to what was not annotated.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
+
+__all__ = ["labels_of_greys"]
+
+Labels = NDArray[np.uint8]
+
+
+def labels_of_greys(
+    mask: NDArray[Any], phases: Phases, unpainted: str | None = None
+) -> tuple[Labels, list[str], int | None]:
+    """Return the labels (H, W) of a mask, how they were told, and the number of the first phase.
+
+    The last is None where numbers are grey levels, and where it was told what 0 is.
+
+    Parameters
+    ----------
+    mask : shape (H, W), whole numbers of any type
+    unpainted : what 0 is, a phase's name or ``unlabelled``; the other phases are then counted from
+        1 on; None where the numbers are to tell
+
+    Raises
+    ------
+    ValueError
+        If the values are no labels in any of the ways that are known.
+    """
+    bare = None if unpainted is None else phases.bare_label(unpainted)
+    values = np.unique(mask)
+    if mask.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = np.unique(mask := mask.astype(np.int64))
+    labels = (
+        None if mask.dtype.kind == "f" else _table(values.astype(int).tolist(), mask, phases, bare)
+    )
+    if labels is None:
+        known = [*range(len(phases)), UNLABELLED]
+        if bare is not None:
+            known = [*range(len(phases) + (bare == UNLABELLED)), UNLABELLED]
+        wrong = [v for v in values.tolist() if v not in known]
+        share = np.mean(~np.isin(mask, known))
+        raise ValueError(
+            f"labels must be 0 to {known[-2]} or {UNLABELLED} (unlabelled), got "
+            f"{wrong[:8]}{' and more' * (len(wrong) > 8)} in {share:.2%} of the pixels; paint the "
+            "mask in colours, or save the label of each pixel"
+        )
+    lookup = np.array([labels[value] for value in values.astype(int).tolist()], np.uint8)
+    decoded = lookup[np.searchsorted(values, mask)]
+    counted = None if bare is not None else _first_number(labels, len(phases))
+    if any(label != value for value, label in labels.items()):
+        return decoded, [_told(labels, phases)], counted
+    if bare is None and 0 in labels and UNLABELLED not in labels and len(phases) > 2:
+        hint = (
+            f"0 is read as {phases.names[0]}: where it means not annotated, as in ilastik and "
+            "napari, give unpainted=unlabelled."
+        )
+        return decoded, [hint], counted
+    return decoded, [], counted
+
+
+def _table(
+    values: list[int], mask: NDArray[Any], phases: Phases, bare: int | None
+) -> dict[int, int] | None:
+    """Return the label of each value, None where the values are no labels."""
+    n = len(phases)
+    white = 65535 if max(values) > 255 and mask.dtype.itemsize > 1 else 255
+    if bare is not None:
+        return _counted_from_1(values, white, phases, bare)
+    if values == [0, white] and n == 2:
+        painted = _by_paint(values, white, phases)
+        return {0: 0, white: 1} if painted is None else painted
+    if all(0 <= value < n or value == UNLABELLED for value in values):
+        return {value: value for value in values}
+    if (painted := _by_paint(values, white, phases)) is not None:
+        return painted
+    even = np.rint(np.linspace(0, white, n))
+    if len(values) == n and np.abs(np.array(values) - even).max() <= 1:
+        return {value: label for label, value in enumerate(values)}
+    if values[0] >= 0 and values[-1] == n:
+        return {value: value - 1 if value else UNLABELLED for value in values}
+    return None
+
+
+def _counted_from_1(
+    values: list[int], white: int, phases: Phases, bare: int
+) -> dict[int, int] | None:
+    """Return the labels where 0 is told, and the phases beside it count from 1."""
+    others = [label for label in range(len(phases)) if label != bare]
+    if values == [0, white] and len(phases) == 2:
+        return {0: bare, white: others[-1]}
+    labels = {0: bare, UNLABELLED: UNLABELLED, **dict(enumerate(others, 1))}
+    return {value: labels[value] for value in values} if set(values) <= set(labels) else None
+
+
+def _by_paint(values: list[int], white: int, phases: Phases) -> dict[int, int] | None:
+    """Return the labels of values that are the grey paints of phases, 0 that of one without."""
+    labels = {
+        round(phase.paint[0] * white / 255): label
+        for label, phase in enumerate(phases)
+        if phase.paint is not None and len(set(phase.paint)) == 1
+    }
+    bare = [label for label, phase in enumerate(phases) if phase.paint is None]
+    if labels and len(bare) == 1:
+        labels.setdefault(0, bare[0])
+    return {value: labels[value] for value in values} if set(values) <= set(labels) else None
+
+
+def _first_number(labels: dict[int, int], n: int) -> int | None:
+    """Return 0 or 1, from which labels count; None where values are grey levels."""
+    for first in (0, 1):
+        numbered = {first + label: label for label in range(n)} | {UNLABELLED: UNLABELLED}
+        numbered.setdefault(0, UNLABELLED)
+        if all(numbered.get(value) == label for value, label in labels.items()):
+            return first
+    return None
+
+
+def _name(label: int, phases: Phases) -> str:
+    return "unlabelled" if label == UNLABELLED else phases.names[label]
+
+
+def _told(labels: dict[int, int], phases: Phases) -> str:
+    names = [f"{value} as {_name(label, phases)}" for value, label in labels.items()]
+    return f"The grey values are read so: {', '.join(names)}."

@@ -1,0 +1,107 @@
+"""Labels and segmentations that ilastik has exported as HDF5.
+
+An export holds one dataset, ``exported_data``, whose attribute ``axistags`` names its axes.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from bl_steer.files.errors import FileFormatError, listed
+
+__all__ = ["EXPORTS", "read_export"]
+
+EXPORTS = (".h5", ".hdf5", ".ilp")
+"""Endings of the names of such files; the last one is refused with what to export."""
+
+MAX_BYTES = 2**32
+NAME = "exported_data"
+
+
+def read_export(path: Path) -> tuple[NDArray[Any], bool]:
+    """Return the numbers of an export, (H, W) or (Z, H, W), and whether ilastik wrote it.
+
+    Raises
+    ------
+    ValueError
+        If the file is damaged, holds no one dataset, or no label a pixel.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = _dataset(file)
+            axes = _axes(dataset)
+            is_ilastik = axes is not None or dataset.name == f"/{NAME}"
+            return _numbers(dataset, axes), is_ilastik
+    except FileFormatError as error:
+        raise ValueError(f"{path.name} {error}") from None
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(
+            f"{path.name} must be a whole HDF5 file of ilastik, got a fault ({reason}); export it "
+            "anew"
+        ) from error
+
+
+def _dataset(file: h5py.File) -> Any:
+    found: dict[str, Any] = {}
+
+    def keep(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found[name] = item
+
+    file.visititems(keep)
+    if NAME in found:
+        return found[NAME]
+    if "PixelClassification" in file:
+        raise FileFormatError(
+            "must be an export of ilastik, got its project; export the labels or the simple "
+            "segmentation as HDF5"
+        )
+    if len(found) != 1:
+        raise FileFormatError(
+            f"must hold one dataset, or exported_data, got {listed(found)}; export the simple "
+            "segmentation"
+        )
+    return next(iter(found.values()))
+
+
+def _axes(dataset: Any) -> str | None:
+    """Return a letter for each axis, None where the file does not say."""
+    tags = dataset.attrs.get("axistags")
+    if tags is None:
+        return None
+    return "".join(str(axis["key"]) for axis in json.loads(tags)["axes"])
+
+
+def _numbers(dataset: Any, axes: str | None) -> NDArray[Any]:
+    """Return the numbers in the order z, y, x, without axes of length 1 beside rows and columns."""
+    if dataset.dtype.kind not in "uib":
+        raise FileFormatError(
+            f"must hold the number of a label for each pixel, got {dataset.dtype} (probabilities?);"
+            " export the simple segmentation"
+        )
+    if dataset.nbytes > MAX_BYTES:
+        raise FileFormatError(f"must be {MAX_BYTES >> 30} GiB at most; export a part")
+    numbers = np.asarray(dataset[()])
+    if axes is None:
+        long = [n for n in numbers.shape if n > 1]
+        return numbers.reshape(long) if len(long) > 1 else numbers
+    if len(axes) != numbers.ndim or not {"y", "x"} <= set(axes):
+        raise FileFormatError(f"must have axes y and x, got {axes!r}; export it anew")
+    extra = [f"{key} ({n})" for key, n in zip(axes, numbers.shape, strict=True)
+             if key not in "zyx" and n > 1]  # fmt: skip
+    if extra:
+        raise FileFormatError(
+            f"must hold one label for each pixel, got {', '.join(extra)} beside rows and columns; "
+            "export the simple segmentation of one channel and time"
+        )
+    order = [axes.index(key) for key in "zyx" if key in axes]
+    kept = numbers.transpose([*order, *(k for k in range(numbers.ndim) if k not in order)])
+    kept = kept.reshape(kept.shape[: len(order)])
+    return kept[0] if kept.ndim == 3 and len(kept) == 1 else kept
