@@ -17,7 +17,7 @@ from plans.stubs.points import PointReader
 
 __all__ = ["OF_EXPOSURE", "OF_STOP", "OF_TARGETS", "Hotspot", "hotspot_of", "with_reason"]
 
-OF_EXPOSURE = ("exposure_s", "confirmed")
+OF_EXPOSURE = ("exposure_s", "confirmed", "p_right")
 """What only a run whose agent chooses exposure times records."""
 OF_TARGETS = ("target",)
 """What only a run with several targets records."""
@@ -59,6 +59,9 @@ class Hotspot:
     """That there is a better spot, for that reason or by the model."""
     confirmed: bool = True
     """Whether the spot was looked at for the full exposure time, in all."""
+    p_right: float = math.nan
+    """That it is the right one, of 95 % of the brightest one's value or beside it; NaN where the
+    agent does not choose exposure times."""
     target: str = ""
     """Of several the one that this is the spot of; empty for one target alone."""
     others: tuple[Hotspot, ...] = field(default=(), repr=False)
@@ -103,6 +106,7 @@ def _spot(steering: Steering, reader: PointReader, stop_reason: str) -> Hotspot:
         p_hidden=math.nan if outlook is None else outlook.p_hidden,
         p_better=math.nan if outlook is None else outlook.p_better,
         confirmed=best.confirmed,
+        p_right=best.p_right,
     )
 
 

@@ -32,7 +32,16 @@ __all__ = [
 
 JUDGED = ("watchful", "masks", "rays", "overflows", "careful", "even")
 """Rules by which a point is judged, as the start document has them."""
-DECIDED = ("exact", "explores", "gives_up", "noise_per_point", "scales", "selects", "sparing")
+DECIDED = (
+    "exact",
+    "explores",
+    "gives_up",
+    "noise_per_point",
+    "scales",
+    "selects",
+    "sparing",
+    "sums",
+)
 """Rules by which the next point is decided."""
 PACKAGES = ("botorch", "gpytorch", "torch", "scikit-learn", "numpy")
 

@@ -65,6 +65,7 @@ def test_each_point_is_exposed_as_was_decided_and_the_spot_in_full(tmp_path: Pat
     assert hotspot.confirmed
     assert run.result is not None
     assert run.result["confirmed"]
+    assert 0.0 < run.result["p_right"] == hotspot.p_right <= 1.0
     assert max(chosen_of(run)[12:]) == 10.0
     assert run.decisions["reason"][-1] in ("confirm", "compare")
     # Patterns are brought to 10 s, and so is the value that is reported.

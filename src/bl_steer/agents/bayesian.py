@@ -45,8 +45,7 @@ class BayesianAgent:
     seed : fixes the start design and the order in which ties are broken.
     n_start : points of the start design; points that somebody else measured count towards it.
     start : "maximin" (spread out) or "random".
-    kernel : "rbf" or "matern52". On simulated films, rough ones too, rbf needs 2 to 8
-        measurements less on average.
+    kernel : "rbf" or "matern52"; with rbf, simulated films need 2 to 8 measurements less.
     warp : "sqrt" (see `bl_steer.agents.warp`) or "none".
     goal : "maximum"; "map", the least error of the whole map; or "level=50%", the outline where the
         objective crosses a level (`bl_steer.agents.mapping.goal`)
@@ -58,6 +57,8 @@ class BayesianAgent:
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
     selects : with `looks`, compare spots until the one to report is probably the brightest
         (`bl_steer.agents.selection`); False as runs of earlier versions did.
+    sums : with `selects`, sum the looks at a place, and compare cells without a look too; False as
+        runs of earlier versions did
     sparing : spend nothing on members of the model that have next to no weight; False for runs of
         earlier versions, whose decisions have other last digits
 
@@ -90,6 +91,7 @@ class BayesianAgent:
         looks: Mapping[str, Any] | None = None,
         explores: bool = True,
         selects: bool = True,
+        sums: bool = True,
         sparing: bool = True,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
@@ -106,6 +108,7 @@ class BayesianAgent:
         self.goal = Goal.parse(goal)
         self.explores, self.sparing = explores, sparing
         self.selects = selects and looks is not None
+        self.sums = sums and self.selects
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order, CELLS if sparing else MOST_CELLS)
         self._ledger = Ledger(space)
@@ -134,7 +137,7 @@ class BayesianAgent:
             "warp": self.warp,
             **({} if self.goal.kind == "maximum" else {"goal": str(self.goal)}),
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
-            **{name: True for name in ("explores", "selects") if getattr(self, name)},
+            **{name: True for name in ("explores", "selects", "sums") if getattr(self, name)},
             **({} if self.sparing else {"sparing": False}),
         }
 
@@ -159,7 +162,8 @@ class BayesianAgent:
         if self.looks is None or len((ledger := self._ledger).measured) < MIN_OUTCOMES:
             return None
         if self.selects:
-            chosen = next_look(self.looks, self._visits, self._standing(), n_left, self.predict)
+            known = self.looks, self._visits, self._standing(), n_left, self.predict
+            chosen = next_look(*known, sums=self.sums)
         else:
             chosen = confirmation(self.looks, self._visits, self._outcomes(), self, n_left)
         if chosen is None:
@@ -245,10 +249,9 @@ class BayesianAgent:
         if len(self._ledger.measured) < MIN_OUTCOMES:
             return Recommendation.of(self.space, X[0], readings[0], math.nan)
         if self.selects and (standing := self._standing()) is not None:
-            spot = standing.reported()
-            return Recommendation.of(
-                self.space, spot, *(float(v[0]) for v in self.predict(spot[None]))
-            )
+            spot, p_right = standing.reported()
+            mean, sd = self.predict(spot[None])
+            return Recommendation.of(self.space, spot, mean[0], sd[0], p_right)
         if self.looks is not None:
             return Recommendation.of(self.space, *brightest(self._outcomes(), self, allowed))
         mean, sd = self.predict(X)
@@ -282,7 +285,8 @@ class BayesianAgent:
     def _standing(self) -> Standing | None:
         with single_thread():
             self._beliefs.condition()
-            return standing_of(self._model, self._ledger, self._visits, warp=self.warp)
+            known = self._model, self._ledger, self._visits, self._candidates
+            return standing_of(*known, warp=self.warp, sums=self.sums)
 
     def _start_cell(self) -> int:
         order, barred, occupied = self._order, self._ledger.barred(), self._ledger.occupied()

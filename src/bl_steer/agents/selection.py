@@ -7,15 +7,24 @@ for independent of each other, as runs of earlier versions did.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from bl_steer.agents.candidates import Candidates
 from bl_steer.agents.comparison import CONFIRMED, reportable
+from bl_steer.agents.ensemble.scatter import (
+    LEAST_TEXTURE,
+    Noise,
+    by_sums,
+    learned_flicker,
+    learned_texture,
+    texture_of,
+)
 from bl_steer.agents.ledger import Ledger
 from bl_steer.agents.looks import Looks, Visits
 from bl_steer.agents.space import Space
@@ -23,7 +32,7 @@ from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, warped
 from bl_steer.protocols import Array, Explanation
 
-__all__ = ["Noise", "Standing", "learned_flicker", "next_look", "standing_of", "texture_of"]
+__all__ = ["Standing", "next_look", "standing_of"]
 
 SURE = 0.99
 """Probability that the spot to report is the right one, with which a search may end."""
@@ -31,36 +40,18 @@ ALIKE = 0.95
 """Share of the brightest spot's value that is as good: `bl_steer.steering.scoring` has it too."""
 NEAR = 1.1
 """Distance from the brightest spot that is as good, in pitches."""
-TEXTURE = 0.03
-"""What a place differs from a smooth model by, over the brightest: standard deviation."""
 N_BRIGHTEST, HOPEFUL = 48, 2.0
 """Measured places that are looked at, with those beside them: the brightest by the model's mean
 and so many standard deviations. Of 16, the brightest was not one on 2 faint films of 6: its one
 look was among many alike."""
+N_UNSEEN = 32
+"""Cells without a look that are looked at too: those that may be brightest, by the same measure."""
+AS_WELL = 0.9
+"""Share of what is told by the second that is as good: looks are counted too, so that of such
+exposure times the longest is taken."""
 N_DRAWS = 1000
 LEAST_WEIGHT = 0.01
 """Of a member of the ensemble that counts."""
-FLICKERS = np.array([0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3])
-"""Relative standard deviations of the beam on the sample, equally likely beforehand."""
-
-
-@dataclass(frozen=True)
-class Noise:
-    """The noise of looks, of warped outcomes.
-
-    Parameters
-    ----------
-    counting : variance of a look in full, by counting
-    flicker : relative standard deviation of the beam on the sample, in a look of any length, over
-        the power of the warp: half of it for roots
-    """
-
-    counting: float
-    flicker: float
-
-    def variances(self, levels: Array, noise_ratios: Array | float) -> Array:
-        """Return the variances of looks of such noise ratios at such levels, (n,)."""
-        return np.asarray(self.counting * noise_ratios + (self.flicker * levels) ** 2)
 
 
 @dataclass(frozen=True)
@@ -90,12 +81,12 @@ class Standing:
         """The probability of each that it is the right one to report, (n,)."""
         return np.asarray(self.right.mean(axis=0))
 
-    def reported(self) -> Array:
-        """Return the spot to report, (d,): of those looked at in full, if there are any."""
+    def reported(self) -> tuple[Array, float]:
+        """Return the spot to report, (d,): of those looked at in full, if any, with `p_right`."""
         is_full = self.shares >= CONFIRMED
         allowed = is_full if is_full.any() else self.shares > 0.0
-        best: Array = self.positions[int(np.argmax(np.where(allowed, self.p_right, -1.0)))]
-        return best
+        best = int(np.argmax(np.where(allowed, self.p_right, -1.0)))
+        return self.positions[best], float(self.p_right[best])
 
     def rival(self, leader: int) -> int | None:
         """Return what is the brightest most often where the leader would be wrong, if it may be."""
@@ -103,49 +94,25 @@ class Standing:
         return int(np.bincount(others).argmax()) if len(others) else None
 
 
-def learned_flicker(
-    which: NDArray[np.intp], outcomes: Array, variances: Array, *, power: float = 0.5
-) -> float:
-    """Return the `Noise.flicker` that repeated looks tell of; 0 where there are none.
-
-    A beam that flickers varies as much in a long look as in a short one.
-
-    Parameters
-    ----------
-    which : shape (n,), the place of each look
-    outcomes, variances : shape (n,), warped, and what counting alone makes them vary by
-    power : of the warp
-
-    Notes
-    -----
-    The root of the mean square over `FLICKERS`, weighted by the restricted likelihood: of what the
-    looks at each place are off their weighted mean.
-    """
-    repeated = np.bincount(which)[which] > 1
-    if not repeated.any():
-        return 0.0
-    _, which = np.unique(which[repeated], return_inverse=True)
-    z, counting = outcomes[repeated], variances[repeated]
-    levels = (np.bincount(which, z / counting) / np.bincount(which, 1.0 / counting))[which]
-    logs, squares = [], (power * FLICKERS) ** 2
-    for square in squares:
-        v = counting + square * levels**2
-        precision = np.bincount(which, 1.0 / v)
-        off = z - (np.bincount(which, z / v) / precision)[which]
-        logs.append(-0.5 * (np.log(v).sum() + (off**2 / v).sum() + np.log(precision).sum()))
-    weights = np.exp(np.array(logs) - max(logs))
-    return math.sqrt(float(weights @ squares / weights.sum()))
-
-
 def standing_of(
-    model: GridEnsembleGP, ledger: Ledger, visits: Visits, *, warp: WarpName
+    model: GridEnsembleGP,
+    ledger: Ledger,
+    visits: Visits,
+    candidates: Candidates,
+    *,
+    warp: WarpName,
+    sums: bool,
 ) -> Standing | None:
     """Return what is believed of the brightest places and of those beside them; None without one.
 
     Parameters
     ----------
     model : conditioned on all outcomes
+    candidates : the cells of the model
     warp : as `bl_steer.agents.warp.warped` took it
+    sums : whether the looks at a place are summed before the warp, texture is that of bright
+        places, and cells without a look may be the brightest too; False as runs of earlier
+        versions had it
 
     Notes
     -----
@@ -160,7 +127,7 @@ def standing_of(
     power = 0.5 if warp == "sqrt" else 1.0
     places, which = np.unique(positions, axis=0, return_inverse=True)
     which = which.ravel()
-    smooth, sd = _smooth(model, places)
+    smooth, sd = _smooth(model, torch.tensor(places))
     levels = np.maximum(smooth, 0.0)
     scatter = float(model.log_weights.exp() @ model.noise_variance)
     counting = visits.counting or scatter
@@ -168,21 +135,26 @@ def standing_of(
     noise = Noise(counting, flicker)
     precisions = 1.0 / noise.variances(levels[which], ratios)
     precision = np.bincount(which, precisions)
-    readings = np.bincount(which, precisions * outcomes) / precision
     is_free = space.allowed
     if visits.looks is None or visits.looks.adds_up:
         is_free = is_free & ~ledger.failed()
     spots = _spots(space, places, smooth + HOPEFUL * sd, is_free)
     if not len(spots):
         return None
-    weights, means, covariances = _members(
-        model,
-        (places, readings, 1.0 / precision),
-        spots,
-        texture=texture_of(
-            noise, scatter, power * TEXTURE * float(levels.max()), levels[which], ratios
-        ),
-    )
+    if sums:
+        spots = np.unique(np.concatenate([spots, _unseen(model, ledger, candidates)]), axis=0)
+    kept = torch.nonzero(model.log_weights.exp() > LEAST_WEIGHT)[:, 0]
+    if sums:
+        unwarped = ledger.objectives() - offset
+        together = by_sums(which, unwarped, precisions, counting * ratios, warp=warp)
+        readings = places, together, 1.0 / precision
+        texture = learned_texture(model, kept, readings, levels, power=power)
+    else:
+        together = np.bincount(which, precisions * outcomes) / precision
+        readings = places, together, 1.0 / precision
+        least = power * LEAST_TEXTURE * float(levels.max())
+        texture = texture_of(noise, scatter, least, levels[which], ratios)
+    weights, means, covariances = _members(model, kept, readings, spots, texture=texture)
     mean = weights @ means
     off = means - mean
     draws = _draws(weights, means, covariances, seed=len(outcomes))
@@ -209,6 +181,8 @@ def next_look(
     standing: Standing | None,
     n_left: int,
     predict: Callable[[Array], tuple[Array, Array]],
+    *,
+    sums: bool,
 ) -> tuple[list[float], float, Explanation] | None:
     """Return which spot to look at, for how long, s, and why; None where all is decided.
 
@@ -219,6 +193,7 @@ def next_look(
     ----------
     n_left : looks that are left, the last of which is for the leader
     predict : gives mean and sd of the objective at (n, d), for the explanation
+    sums : whether the longest look is taken that tells about as much by the second
 
     Notes
     -----
@@ -236,7 +211,12 @@ def next_look(
     place, exposure_s, reason = leader, looks.full_s, "confirm"
     rival = standing.rival(leader) if p_right[leader] < SURE and n_left > 1 else None
     if rival is not None and free.any():
-        place, exposure_s = _telling(looks, visits, standing, free=free, pair=(leader, rival))
+        telling = _telling(looks, visits, standing, free=free, pair=(leader, rival))
+        place = int(telling.max(axis=0).argmax())
+        rates = telling[:, place]
+        as_good = np.flatnonzero(rates >= AS_WELL * rates.max())
+        step = int(as_good[-1] if sums else rates.argmax())
+        exposure_s = float(looks.ladder(visits.overhead_s)[step])
         reason = "compare"
     elif standing.shares[leader] >= CONFIRMED or not free[leader]:
         return None
@@ -253,8 +233,8 @@ def _telling(
     *,
     free: NDArray[np.bool_],
     pair: tuple[int, int],
-) -> tuple[int, float]:
-    """Return where and how long to look, s, to tell two spots apart soonest."""
+) -> Array:
+    """Return what a look tells of the difference of two spots by the second, (n_times, n)."""
     covariance, levels = standing.covariance, np.maximum(standing.mean, 0.0)
     told = (covariance[:, pair[0]] - covariance[:, pair[1]]) ** 2
     ladder = looks.ladder(visits.overhead_s)
@@ -265,30 +245,12 @@ def _telling(
         / (ways + exposure_s)
         for exposure_s in ladder
     ]
-    by_second = np.where(free, np.array(rates), -1.0)
-    step, place = np.unravel_index(int(by_second.argmax()), by_second.shape)
-    return int(place), float(ladder[step])
+    return np.where(free, np.array(rates), -1.0)
 
 
-def texture_of(noise: Noise, scatter: float, least: float, levels: Array, ratios: Array) -> float:
-    """Return the variance by which places differ from a smooth model.
-
-    What looks scatter by around the model, and neither counting nor flicker explains, is the
-    sample's own.
-
-    Parameters
-    ----------
-    scatter : variance around the model of a look in full
-    least : the least standard deviation
-    levels, noise_ratios : shape (n,), of the looks
-    """
-    excess = scatter * ratios - noise.variances(levels, ratios)
-    return max(float(np.median(excess)), least**2)
-
-
-def _smooth(model: GridEnsembleGP, places: Array) -> tuple[Array, Array]:
-    """Return the mean and the sd of the model as it is at places, (n,) each, warped."""
-    means, variances, log_weights = model.weighted_moments(torch.tensor(places))
+def _smooth(model: GridEnsembleGP, X: Tensor) -> tuple[Array, Array]:
+    """Return the mean and the sd of the model as it is at X, (n, d): (n,) each, warped."""
+    means, variances, log_weights = model.weighted_moments(X)
     weights = log_weights.exp()
     mean = weights @ means
     return mean.numpy(), (weights @ (variances + (means - mean).square())).sqrt().numpy()
@@ -307,15 +269,37 @@ def _spots(space: Space, places: Array, highest: Array, is_free: NDArray[np.bool
     return np.unique(np.concatenate([top, space.points[beside & is_free]]), axis=0)
 
 
+def _unseen(model: GridEnsembleGP, ledger: Ledger, candidates: Candidates) -> Array:
+    """Return the cells without a look that may be the brightest, (n, d)."""
+
+    def highest(X: Tensor) -> Array:
+        mean, sd = _smooth(model, X)
+        return mean + HOPEFUL * sd
+
+    values, cells = candidates.evaluate(
+        highest,
+        model.candidates,
+        barred=ledger.barred(),
+        brightest=ledger.positions()[int(np.argmax(ledger.objectives()))],
+    )
+    cells = cells[np.isfinite(values[cells])]
+    best = cells[np.argsort(-values[cells], kind="stable")[:N_UNSEEN]]
+    return np.asarray(ledger.space.points[best])
+
+
 def _members(
-    model: GridEnsembleGP, looks: tuple[Array, Array, Array], spots: Array, *, texture: float
+    model: GridEnsembleGP,
+    kept: Tensor,
+    readings: tuple[Array, Array, Array],
+    spots: Array,
+    *,
+    texture: float,
 ) -> tuple[Array, Array, Array]:
-    """Return weights, means and covariances at the spots of the members with some weight."""
-    weights = model.log_weights.exp()
-    kept = torch.nonzero(weights > LEAST_WEIGHT)[:, 0]
-    at = [torch.tensor(column) for column in (*looks, spots)]
+    """Return weights, means and covariances at the spots of the members that are kept."""
+    weights = model.log_weights[kept].exp()
+    at = [torch.tensor(column) for column in (*readings, spots)]
     means, covariances = model.joint_moments(kept, *at, texture=texture)
-    return (weights[kept] / weights[kept].sum()).numpy(), means.numpy(), covariances.numpy()
+    return (weights / weights.sum()).numpy(), means.numpy(), covariances.numpy()
 
 
 def _draws(weights: Array, means: Array, covariances: Array, *, seed: int) -> Array:

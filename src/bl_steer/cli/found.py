@@ -77,7 +77,9 @@ def _until_found(report: dict[str, Any]) -> str:
 
 
 def print_outlook(report: dict[str, Any]) -> None:
-    """Print what a rule `stop` says in the end."""
+    """Print how sure a search is in the end."""
+    if "p_right" in report:
+        print(f"right         with a probability of {100 * report['p_right']:.1f} %, by the model")
     if "p_better" in report:
         ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
         print(

@@ -104,6 +104,8 @@ class Best:
     z: float = math.nan
     confirmed: bool = True
     """Whether it was looked at as long as the full exposure, in all."""
+    p_right: float = math.nan
+    """That it is the right one, as far as an agent that chooses exposure times can tell."""
 
 
 def coordinates_of(point: Mapping[str, Any]) -> tuple[float, ...]:

@@ -343,6 +343,7 @@ class Steering:
         best, known = self.brightest_measured(), self._known
         if isinstance(self.agent, RecommendsSpot) and not math.isnan(best.value):
             spot = self.agent.recommend()
-            best = Best(spot.x, spot.y, spot.mean, spot.sd, getattr(spot, "z", math.nan))
+            z, p_right = (getattr(spot, name, math.nan) for name in ("z", "p_right"))
+            best = Best(spot.x, spot.y, spot.mean, spot.sd, z, p_right=p_right)
         is_full = is_confirmed(asdict(best), known.positions, known.noise_ratios)
         return replace(best, confirmed=is_full)

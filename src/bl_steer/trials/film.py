@@ -128,7 +128,7 @@ def find_on_epics(
         "n_invalid": hotspot.n_invalid,
         "confirmed": hotspot.confirmed,
         "stop_reason": hotspot.stop_reason,
-        **_of_stop(hotspot),
+        **_probable(hotspot),
         **_of_targets([_spot(spot) for spot in (hotspot, *hotspot.others)], hotspot.front),
         "duration_s": time.monotonic() - began,
         "durations": durations.to_dict(),
@@ -154,7 +154,7 @@ def find_report(preset: str, seed: int, grid_points: int, trial: Trial) -> dict[
         "speedup": trial.grid_time_s / max(trial.beam_time_s, 1.0),  # nothing may be left to do
         "decision_cpu_s_median": trial.decision_cpu_s_median,
         "stop_reason": trial.stop_reason,
-        **_of_stop(trial),
+        **_probable(trial),
         **_of_targets([_scored_spot(t) for t in (trial, *trial.others)], trial.front),
         "run_uid": trial.run_uid,
     }
@@ -196,7 +196,7 @@ def _spot(found: Any) -> dict[str, Any]:
         "best_y_um": found.best_y,
         "best_value": found.best_value,
         "best_sd": found.best_sd,
-        **_of_stop(found),
+        **_probable(found),
     }
 
 
@@ -211,15 +211,13 @@ def _scored_spot(trial: Trial) -> dict[str, Any]:
     }
 
 
-def _of_stop(outcome: Any) -> dict[str, Any]:
-    """Return what a rule `stop` says in the end; nothing without one."""
-    if math.isnan(outcome.p_better):
-        return {}
-    return {
-        "hidden_width_um": outcome.hidden_width,
-        "p_hidden": outcome.p_hidden,
-        "p_better": outcome.p_better,
-    }
+def _probable(outcome: Any) -> dict[str, Any]:
+    """Return what a rule `stop` says in the end, and an agent that chose exposure times."""
+    told = {} if math.isnan(outcome.p_right) else {"p_right": outcome.p_right}
+    if not math.isnan(outcome.p_better):
+        told["hidden_width_um"] = outcome.hidden_width
+        told |= {"p_hidden": outcome.p_hidden, "p_better": outcome.p_better}
+    return told
 
 
 def demo(*, sample: str, seed: int, data_dir: Path, figure: Path) -> dict[str, Any]:

@@ -62,6 +62,7 @@ class Trial:
     target: str
     best_value: float
     best_sd: float
+    p_right: float
     others: tuple[Trial, ...] = ()
     """The same run, scored for each further target."""
     front: tuple[FrontSpot, ...] = ()
@@ -258,6 +259,7 @@ def steer(
             target=target,
             best_value=spot.best_value,
             best_sd=spot.best_sd,
+            p_right=spot.p_right,
         )
 
     spots = (hotspot, *hotspot.others)

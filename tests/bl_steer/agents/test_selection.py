@@ -8,14 +8,9 @@ import torch
 from numpy.testing import assert_allclose
 
 from bl_steer.agents import BayesianAgent, Space
+from bl_steer.agents.ensemble.scatter import Noise
 from bl_steer.agents.looks import Looks, Visits
-from bl_steer.agents.selection import (
-    Noise,
-    Standing,
-    learned_flicker,
-    next_look,
-    texture_of,
-)
+from bl_steer.agents.selection import Standing, next_look
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
 from bl_steer.protocols import Array
 
@@ -98,23 +93,18 @@ def test_a_spot_that_one_look_took_for_one_of_many_may_be_the_brightest() -> Non
     assert (standing.positions == places[0]).all(axis=1).any()
 
 
-def test_repeated_looks_tell_a_flicker_from_counting() -> None:
-    rng = np.random.default_rng(2)
-    which = np.repeat(np.arange(20), 8)
-    levels = rng.uniform(5.0, 9.0, 20)[which]
-    counting = np.full(160, 0.04)
-    counted = levels + 0.2 * rng.standard_normal(160)
-    assert learned_flicker(which, counted, counting) < 0.02
-    flickering = counted + 0.5 * 0.12 * levels * rng.standard_normal(160)
-    assert learned_flicker(which, flickering, counting) == pytest.approx(0.06, rel=0.25)
-    assert learned_flicker(np.arange(160), flickering, counting) == 0.0  # nothing is repeated
-
-
-def test_what_neither_counting_nor_flicker_explains_is_the_sample_s_own() -> None:
-    levels, ratios = np.full(9, 20.0), np.full(9, 50.0)
-    of_looks = Noise(0.01, 0.05)
-    assert texture_of(of_looks, 0.1, 0.3, levels, ratios) == pytest.approx(5.0 - 0.5 - 1.0)
-    assert texture_of(of_looks, 0.02, 0.3, levels, ratios) == pytest.approx(0.09)  # the least
+@pytest.mark.parametrize("sums", [True, False])
+def test_a_cell_without_a_look_may_be_the_brightest(sums: bool) -> None:
+    agent = BayesianAgent(FILM, seed=0, looks={"full_s": FULL_S}, sums=sums)
+    seen = FILM.points[(FILM.points[:, 0] < 60.0) & (FILM.points % 10.0 == 0.0).all(axis=1)]
+    for x, y in seen:
+        point = {"x": float(x), "y": float(y), "exposure_s": 1.0}
+        objective = 1000.0 * hills(float(x), float(y))
+        agent.ingest([{**point, "objective": objective, "noise_ratio": 10.0}])
+    standing = agent._standing()
+    assert standing is not None
+    assert ((standing.positions[:, 0] > 65.0) & (standing.shares == 0.0)).any() == sums
+    assert agent.recommend().p_right < 1.0
 
 
 def standing(covariance: Array, *, p_first: float, shares: tuple[float, ...]) -> Standing:
@@ -140,22 +130,27 @@ def test_the_look_is_where_it_tells_most_by_the_second_until_the_leader_is_sure(
     looks, visits = Looks(FULL_S), Visits(FILM)
     beside = np.array([[0.01, 0.0, 0.0], [0.0, 0.09, 0.08], [0.0, 0.08, 0.09]])
     doubtful = standing(beside, p_first=0.7, shares=(1.0, 0.2, 0.0))
-    chosen = next_look(looks, visits, doubtful, 5, told)
-    assert chosen is not None
-    place, exposure_s, why = chosen
-    assert (place, why.reason) == ([50.0, 50.0], "compare")
+    times = []
+    for sums in (False, True):
+        chosen = next_look(looks, visits, doubtful, 5, told, sums=sums)
+        assert chosen is not None
+        place, exposure_s, why = chosen
+        assert (place, why.reason) == ([50.0, 50.0], "compare")
+        times.append(exposure_s)
     # By hand: of the variance of the difference a look of t s takes .09²/(.09 + .01·10/t).
     ladder = looks.ladder(visits.overhead_s)
     rates = 0.09**2 / (0.09 + 0.1 / ladder) / (visits.overhead_s + ladder)
-    assert exposure_s == ladder[rates.argmax()]
-    last = next_look(looks, visits, doubtful, 1, told)
+    assert times[0] == ladder[rates.argmax()]
+    assert times[1] == ladder[rates >= 0.9 * rates.max()].max() > times[0]
+    last = next_look(looks, visits, doubtful, 1, told, sums=True)
     assert last is None  # the leader was looked at in full
     sure = standing(beside, p_first=0.99, shares=(0.3, 0.2, 0.0))
-    chosen = next_look(looks, visits, sure, 5, told)
+    chosen = next_look(looks, visits, sure, 5, told, sums=True)
     assert chosen is not None
     assert chosen[:2] == ([0.0, 0.0], FULL_S)
     assert chosen[2].reason == "confirm"
-    assert sure.reported().tolist() == [0.0, 0.0]
+    spot, p_right = sure.reported()
+    assert (spot.tolist(), p_right) == ([0.0, 0.0], 0.99)
 
 
 def test_the_joint_posterior_is_that_of_dense_algebra() -> None:

@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {
     "noise_per_point": True,
     "looks": {"full_s": 10.0},
 }
-TODAY = {"explores": True, "selects": True}
+TODAY = {"explores": True, "selects": True, "sums": True}
 
 
 def counted(decision: Decision, rng: np.random.Generator) -> PointResult:
@@ -62,6 +62,7 @@ def test_a_search_ends_with_the_spot_and_its_rivals_in_full(rules: dict[str, boo
     assert max(decision.exposure_s for decision in decisions[:24]) < 10.0
     best = steering.report()
     assert best.confirmed
+    assert (0.5 < best.p_right <= 1.0) == bool(rules)
     assert np.hypot(best.x - 30, best.y - 20) <= 7.1
     assert steering.stop_reason() == "budget"
 
@@ -81,8 +82,8 @@ def test_a_run_of_an_earlier_version_keeps_its_own_rules() -> None:
     earlier, today = (build_steering(SETTINGS | rules, axes).agent for rules in ({}, TODAY))
     assert isinstance(earlier, BayesianAgent)
     assert isinstance(today, BayesianAgent)
-    assert (earlier.explores, earlier.selects) == (False, False)
-    assert (today.explores, today.selects) == (True, True)
+    assert (earlier.explores, earlier.selects, earlier.sums) == (False, False, False)
+    assert (today.explores, today.selects, today.sums) == (True, True, True)
     assert [kept_looks(200, selects=selects) for selects in (False, True)] == [20, 50]
 
 
