@@ -57,8 +57,7 @@ class BayesianAgent:
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
     selects : with `looks`, compare spots until the one to report is probably the brightest
         (`bl_steer.agents.selection`); False as runs of earlier versions did.
-    sums : with `selects`, sum the looks at a place, and compare cells without a look too; False as
-        runs of earlier versions did
+    sums : with `selects`, sum the looks at a place, as `bl_steer.agents.selection.standing_of` says
     sparing : spend nothing on members of the model that have next to no weight; False for runs of
         earlier versions, whose decisions have other last digits
 
