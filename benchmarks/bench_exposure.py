@@ -70,6 +70,7 @@ def search(preset: str, seed: int, exposure: str, budget: int) -> dict[str, Any]
         "careful": True,
         "noise_per_point": True,
         "scales": True,
+        "exact": True,
         "explores": True,
         "selects": True,
         "sums": True,

@@ -55,9 +55,8 @@ class BayesianAgent:
         ``noise_ratio`` of a shorter look is the full exposure over its own.
     explores : once no improvement is expected any more, measure where something may hide
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
-    selects : with `looks`, compare spots until the one to report is probably the brightest
-        (`bl_steer.agents.selection`); False as runs of earlier versions did.
-    sums : with `selects`, sum the looks at a place, as `bl_steer.agents.selection.standing_of` says
+    selects, sums : with `looks`, compare spots until the one to report is probably the brightest,
+        by sums of looks (`bl_steer.agents.selection`); False as runs of earlier versions did.
     sparing : spend nothing on members of the model that have next to no weight; False for runs of
         earlier versions, whose decisions have other last digits
 
@@ -232,11 +231,9 @@ class BayesianAgent:
         """Return the best spot: a measured point, bright by the model and by its own reading.
 
         Ranked by the mean of posterior mean and reading. The highest of many noisy readings is too
-        high, and the model alone takes texture finer than the pitch for noise. On simulated films
-        this rule reported A as often as the better of the two, on smooth and on noisy ones. Of a
-        reading with more noise than at the nominal beam, only 1/ratio is believed. Only measured
-        points: nobody should be sent to a spot never looked at. With `looks` see
-        `bl_steer.agents.selection`.
+        high, and the model alone takes texture finer than the pitch for noise. Of a reading with
+        more noise than at the nominal beam, only 1/ratio is believed. Only measured points: nobody
+        should be sent to a spot never looked at. With `looks` see `bl_steer.agents.selection`.
         """
         X, readings, noise_ratios = self._outcomes()
         allowed = reportable(self.space, X)
