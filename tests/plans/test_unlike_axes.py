@@ -10,6 +10,8 @@ from bluesky import RunEngine
 from bluesky.utils import FailedStatus
 from ophyd.sim import Syn2DGauss, SynAxis
 
+from bl_steer.analysis.advice import AdviceParams, SteeringAdvice
+from bl_steer.plotting import draw_run
 from bl_steer.steering import differing_decisions
 from plans import find_hotspot
 from plans.stubs.axes import StageError
@@ -57,3 +59,29 @@ def test_a_circle_on_axes_in_unlike_units_is_refused_before_anything_moves(
     assert not documents.all
     RE(find_hotspot(det, [x, y], grid=grid, budget=4, forbidden=[{"ellipse": [30, 30, 10, 5]}]))
     assert documents.run.n_points == 4
+
+
+@pytest.mark.parametrize(
+    ("units", "labels"),
+    [
+        (("um", "mm"), ("x (µm)", "y (mm)")),
+        (("", "mm"), ("x", "y (mm)")),
+        (("um", "um"), ("x (µm)", "y (µm)")),
+        (("", ""), ("x", "y")),
+    ],
+)
+def test_each_axis_of_a_figure_shows_its_own_unit(
+    RE: RunEngine, documents: Any, units: tuple[str, str], labels: tuple[str, str]
+) -> None:
+    x, y = SynAxis(name="x"), SynAxis(name="y")
+    for axis, unit in ((x, units[0]), (y, units[1])):
+        described = axis.describe
+        axis.describe = lambda d=described, u=unit: {k: {**e, "units": u} for k, e in d().items()}
+    det = Syn2DGauss("det", x, "x", y, "y", center=(60, 0.05), Imax=1000, sigma=20)
+    RE(find_hotspot(det, [x, y], grid=GRID, budget=13))
+    run = documents.run
+    drawn = [(ax.get_xlabel(), ax.get_ylabel()) for ax in draw_run(run).axes[:2]]
+    assert drawn == [labels] * 2
+    suggested = SteeringAdvice().run(SteeringAdvice().inputs_of(run), AdviceParams())
+    figure = suggested.figures["advice"]()
+    assert (figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()) == labels

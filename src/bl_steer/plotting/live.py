@@ -146,7 +146,7 @@ class LiveMap(_Watcher):
         """Begin to draw, if the run steers."""
         settings = doc.get("steering", {})
         self._settings = settings if "agent" in settings else None
-        self._start, self._unit = doc, common_unit(doc, set())
+        self._start, self._unit = doc, common_unit(doc, [])
         # By the number of the point: a run that carries another on begins with a later one.
         self._positions: dict[int, list[float]] = dict(
             enumerate(settings.get("resumed_positions", ()))
@@ -163,14 +163,14 @@ class LiveMap(_Watcher):
             self._thread.start()
 
     def describe(self, doc: Document) -> None:
-        """Learn in which unit the axes are."""
+        """Learn in which units the axes are."""
         if doc["name"] == "primary":
             dimensions = self._start.get("hints", {}).get("dimensions", ())
             settings = [device["data"] for device in doc.get("configuration", {}).values()]
             known = {name: value for data in settings for name, value in data.items()}
-            told = {
+            told = [
                 described_unit(str(fields[0]), doc["data_keys"], known) for fields, _ in dimensions
-            }
+            ]
             self._unit = common_unit(self._start, told)
 
     def event(self, stream: str, data: Document) -> None:

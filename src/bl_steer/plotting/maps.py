@@ -19,7 +19,7 @@ from bl_steer.agents import Space
 from bl_steer.plotting.marks import hatch_zones, mark_best, mark_seen, told_points
 from bl_steer.protocols import Array
 
-__all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress"]
+__all__ = ["plot_figure_1", "plot_map", "plot_prediction", "plot_progress", "units_of_labels"]
 
 COLOURS = "viridis"
 PLANES = (("x", "y"), ("x", "z"), ("y", "z"))
@@ -60,18 +60,19 @@ def plot_map(
     best : point A, shape (d,), marked with a ring and the letter
     coming : the next point, shape (d,), marked with a cross
     limits : range of the colour scale; the values' own range by default
-    unit : of the axes, empty where it is unknown
+    unit : of the axes, empty where it is unknown; of each in turn, parted by commas, where they
+        have several
     plane : the two axes that are drawn, of three
     """
     ax = _axes(ax)
-    told = f" ({UNIT_NAMES.get(unit, unit)})" if unit else ""
+    told = dict(zip(space.names, units_of_labels(unit, len(space.names)), strict=True))
     if len(space.names) == 1:
         _plot_curve(ax, space, values, sd, measured, outcomes, best, coming)
         if seen is not None:
             mark_seen(ax, space, seen)
         ends = space.bounds[:, 0]
         margin = 0.03 * float(np.ptp(ends)) or 0.5
-        ax.set(xlabel=f"x{told}", ylabel=label, title=title)
+        ax.set(xlabel=f"x{told['x']}", ylabel=label, title=title)
         ax.set(xlim=(ends[0] - margin, ends[1] + margin))
         return ax
     if len(space.names) == 3:
@@ -116,9 +117,20 @@ def plot_map(
     width, height = space.bounds[1] - space.bounds[0]
     # An axis of another kind, a photon energy beside a position, would leave a slit.
     alike = min(width, height) == 0 or 0.1 < width / height < 10
-    aspect: Any = "equal" if alike else "auto"
-    ax.set(xlabel=f"{plane[0]}{told}", ylabel=f"{plane[1]}{told}", title=title, aspect=aspect)
+    x_unit, y_unit = told[plane[0]], told[plane[1]]
+    aspect: Any = "equal" if alike and x_unit == y_unit else "auto"
+    ax.set(xlabel=f"{plane[0]}{x_unit}", ylabel=f"{plane[1]}{y_unit}", title=title, aspect=aspect)
     return ax
+
+
+def units_of_labels(unit: str, n: int) -> list[str]:
+    """Return what follows the name of each of n axes in its label.
+
+    >>> units_of_labels("um,", 2), units_of_labels("um", 2)
+    ([' (µm)', ''], [' (µm)', ' (µm)'])
+    """
+    each = unit.split(",") if "," in unit else [unit] * n
+    return [f" ({UNIT_NAMES.get(own, own)})" if own else "" for own in map(str.strip, each)]
 
 
 def plot_prediction(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -157,15 +157,18 @@ def described_unit(key: str, data_keys: Mapping[str, Any], configuration: Mappin
 
 
 def unit_of_axes(run: Run) -> str:
-    """Return the unit of all axes of a run, empty where it tells none, or several."""
-    return common_unit(run.start, {units_of(run, key) for key in run.axis_keys})
+    """Return the unit of the axes of a run, or of each in turn, see `common_unit`."""
+    return common_unit(run.start, [units_of(run, key) for key in run.axis_keys])
 
 
-def common_unit(start: Mapping[str, Any], told: Set[str]) -> str:
-    """Return the unit of the sample by a start document, else the one that all axes tell."""
+def common_unit(start: Mapping[str, Any], told: Sequence[str]) -> str:
+    """Return the unit of the sample by a start document, else the one that all axes tell.
+
+    Where they tell several, the unit of each, parted by commas (``"um,mm"``); empty for none.
+    """
     sample = start.get("sample")
     named = sample.get("unit") if isinstance(sample, Mapping) else None
-    return str(named or (next(iter(told)) if len(told) == 1 else ""))
+    return str(named or (told[0] if len(set(told)) == 1 else ",".join(told)))
 
 
 def is_number(column: Any) -> bool:

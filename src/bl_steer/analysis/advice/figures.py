@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bl_steer.plotting.maps import COLOURS, UNIT_NAMES
+from bl_steer.plotting.maps import COLOURS, units_of_labels
 from bl_steer.protocols import Array, Table
 
 __all__ = ["draw_advice"]
@@ -60,16 +60,16 @@ def draw_advice(
         panels[1].set_title("Its uncertainty")
     else:
         panels[0].set_title("Measured so far")
+    x_unit, y_unit = units_of_labels(unit, 2)
     for ax in panels:
         _measured(ax, points, None if with_map else value)
         _suggested(ax, suggestions)
-        name = UNIT_NAMES.get(unit, unit)
         ax.set(
-            xlabel=f"x ({name})" if name else "x",
+            xlabel=f"x{x_unit}",
             xlim=(left, right),
             ylim=(bottom, top),
         )
-    panels[0].set_ylabel(f"y ({name})" if name else "y")
+    panels[0].set_ylabel(f"y{y_unit}")
     marks, names = panels[0].get_legend_handles_labels()
     figure.legend(marks, names, loc="outside lower center", ncols=len(marks), frameon=False)
     return figure

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bl_steer.agents import Space
 from bl_steer.analysis.film.map_of_patterns import MapOfPatterns
-from bl_steer.plotting.maps import COLOURS, UNIT_NAMES, plot_map
+from bl_steer.plotting.maps import COLOURS, plot_map, units_of_labels
 from bl_steer.protocols import Array, Table
 
 __all__ = ["draw_film", "draw_fits", "draw_profile"]
@@ -57,7 +57,7 @@ def draw_profile(tables: Mapping[str, Table], *, unit: str = "") -> Figure:
     points, names = tables["points"], _told(tables)
     numbers = tables["peaks"]["peak"]
     figure, panels = _panels(len(numbers), len(names))
-    length = UNIT_NAMES.get(unit, unit)
+    x_unit, y_unit = units_of_labels(unit, 2)
     for k, row in zip(numbers, panels, strict=True):
         own = np.flatnonzero(points["peak"] == k)
         brightest = own[int(np.argmax(points["counts"][own]))]
@@ -69,9 +69,9 @@ def draw_profile(tables: Mapping[str, Table], *, unit: str = "") -> Figure:
             error = INTERVAL * points[f"{name}_error"][line]
             ax.errorbar(points["x"][line], points[name][line], error, fmt="o", ms=3, lw=1)
             ax.set(
-                xlabel=f"x ({length})" if length else "x",
+                xlabel=f"x{x_unit}",
                 ylabel=QUANTITIES[name],
-                title=f"peak {k}, y = {y:.4g} {length}".rstrip(),
+                title=f"peak {k}, y = {y:.4g}{y_unit.replace('(', '').replace(')', '')}",
             )
     return figure
 

@@ -81,7 +81,8 @@ def inputs_of_runs(stored: Sequence[Any]) -> Inputs:
         matches.append(index)
         rows = rows[distance[rows] <= reach]
     if not len(rows):
-        within = f"{reach:g} {first.metadata['unit']}".rstrip()
+        unit = first.metadata["unit"]
+        within = f"{reach:g} {'' if ',' in unit else unit}".rstrip()
         raise ValueError(
             f"maps of one film must have the same points, got none within {within} of those of "
             "the first; measure them on one grid"
