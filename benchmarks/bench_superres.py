@@ -28,6 +28,7 @@ import torch
 import zarr
 from numpy.typing import NDArray
 from superres_phantom import (
+    EDGE,
     Phantom,
     areas,
     inserted,
@@ -82,7 +83,7 @@ def settings(factor: int, **others: Any) -> TrainingSettings:
 def bench_phantom(
     family: str, seed: int, factor: int, *, unet: bool, with_grey: bool = True, **others: Any
 ) -> list[dict[str, Any]]:
-    made = phantom(family, seed)
+    made = phantom(family, seed).cut((EDGE - 1) // factor * factor + 1)
     between = inserted(len(made.seen), factor)
     report = Report(made, between, family, seed, factor)
     slices = made.seen[::factor]

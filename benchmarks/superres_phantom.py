@@ -33,6 +33,10 @@ class Phantom:
     clean: NDArray[np.float32]
     seen: NDArray[np.float32]
 
+    def cut(self, n: int) -> Phantom:
+        """Return the first n planes."""
+        return Phantom(self.labels[:n], self.clean[:n], self.seen[:n])
+
 
 def phantom(family: str, seed: int, edge: int = EDGE) -> Phantom:
     labels = FibsemSpecimen(

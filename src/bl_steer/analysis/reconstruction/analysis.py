@@ -35,7 +35,7 @@ class ReconstructParams(slices.SliceParams):
         le=1_000_000,
         description="parts of fewer pixels in a slice take the phase beside them; 1 keeps all",
     )
-    factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
+    factor: int = Field(default=8, ge=2, le=16, description="planes for each slice, about")
     plane_nm: float | None = Field(
         default=None,
         gt=0,
@@ -110,6 +110,7 @@ class Reconstruct:
         )
         images, window = aligned.arrays["slices"], aligned.provenance["window"]
         depths = _depths(aligned.tables["slices"], params)
+        params = params.model_copy(update={"factor": depths.factor})
         labels = _segmented(model, images, pixel_nm, params, stages.of("segment"))
         settings = reconstruction.settings_for(
             depths,

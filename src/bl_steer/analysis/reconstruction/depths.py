@@ -16,6 +16,8 @@ NEGLIGIBLE = 0.02
 """Relative deviation of the spacing that lessons need not have."""
 LARGEST = 0.3
 """That lessons can have."""
+FINEST = 16
+"""Planes that the networks insert for each slice, at most."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class EvenDepths:
 
         Parameters
         ----------
-        step_nm : distance of the planes; by default a factor-th of the slices' median distance
+        step_nm : distance of the planes; by default a factor-th of the slices' median distance.
+            For finer ones more planes are inserted, as far as the networks can: none is taken twice
 
         Raises
         ------
@@ -52,7 +55,9 @@ class EvenDepths:
                 "slices must lie deeper and deeper, two at least, got depths of "
                 f"{np.round(slices, 1).tolist()} nm; leave out those that were not cut"
             )
-        step = float(np.median(np.diff(slices))) / factor if step_nm is None else step_nm
+        pitch = float(np.median(np.diff(slices)))
+        step = pitch / factor if step_nm is None else step_nm
+        factor = max(factor, min(round(pitch / step), FINEST))
         n = int(np.floor((slices[-1] - slices[0]) / step + 1e-6)) + 1
         return cls(slices, slices[0] + step * np.arange(n), factor)
 

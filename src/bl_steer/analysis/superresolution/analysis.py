@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from time import perf_counter
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
@@ -56,7 +56,7 @@ class SuperResolutionParams(BaseModel):
         le=254,
         description="for labels: how many phases; none for grey levels",
     )
-    factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
+    factor: int = Field(default=8, ge=2, le=16, description="planes for each slice, about")
     model: str | None = Field(
         default=None, description="a trained model's folder; none trains on the stack itself"
     )

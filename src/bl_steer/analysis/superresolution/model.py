@@ -59,7 +59,7 @@ class SuperResolutionModel:
     @property
     def factor(self) -> int:
         """Planes for each interval between two slices."""
-        return int(2 ** len(self.stages))
+        return self.settings.factor
 
     @property
     def weights_sha256(self) -> str:

@@ -43,24 +43,21 @@ class PhaseChoice:
 
     Parameters
     ----------
+    factor : planes for each interval between two slices
     offsets : (n_distances, n_phases), added to the logarithms of the shares: a row for each
         distance of a plane from the nearest slice, from 1 to half the factor
     sharpening : how much of its difference from the mean around is added to the logarithm of a
         share, within the section; it makes boundaries longer
     """
 
+    factor: int
     offsets: NDArray[np.float64]
     sharpening: float = 0.0
-
-    @property
-    def factor(self) -> int:
-        """Planes for each interval between two slices."""
-        return 2 * len(self.offsets)
 
     @classmethod
     def free(cls, factor: int, n_phases: int) -> Self:
         """Return the choice of the most probable phase."""
-        return cls(np.zeros((factor // 2, n_phases)))
+        return cls(factor, np.zeros((factor // 2, n_phases)))
 
     @classmethod
     def fitted(cls, shares: Values, slices: NDArray[Any], factor: int) -> Self:
@@ -106,7 +103,7 @@ class PhaseChoice:
             if voxels.shape[1] > SAMPLE:  # drawn: even steps would take some sections only
                 voxels = voxels[:, np.random.default_rng(0).choice(voxels.shape[1], SAMPLE)]
             offsets.append(offsets_for(voxels, fractions))
-        return cls(np.stack(offsets), sharpening)
+        return cls(factor, np.stack(offsets), sharpening)
 
     def __call__(self, shares: Values) -> NDArray[np.uint8]:
         """Return the phases (N, H, n_sections) for shares (n_phases, N, H, n_sections)."""

@@ -48,24 +48,40 @@ class Running:
 ONE_RUN = Running()
 
 
-def insert_rows(stages: Sequence[SRRAM], measured: Values, running: Running = ONE_RUN) -> Values:
+def insert_rows(
+    stages: Sequence[SRRAM],
+    measured: Values,
+    running: Running = ONE_RUN,
+    *,
+    factor: int | None = None,
+) -> Values:
     """Return sections with the rows that the stages insert.
 
     Parameters
     ----------
     stages : each doubles the number of intervals between rows, the coarsest first
     measured : (B, n_values, N, W)
+    factor : rows for each interval, 2^n_stages by default. Others lie between those of the stages,
+        and are interpolated linearly: where there are as many or fewer, over less than the distance
+        of two
 
     Returns
     -------
-    fine : (B, n_values, (N-1)·2^n_stages + 1, W); every 2^n_stages-th row is a measured one, bit
-        for bit
+    fine : (B, n_values, (N-1)·factor + 1, W); every factor-th row is a measured one, bit for bit
     """
     x = torch.from_numpy(np.ascontiguousarray(measured))
     with torch.inference_mode():
         for stage in stages:
             x = interleaved(x, rows_between(stage, x, running))
-    return np.asarray(x.numpy())
+    fine: Values = x.numpy()
+    doubled = 2 ** len(stages)
+    if factor is None or factor == doubled:
+        return fine
+    rows = np.arange((measured.shape[2] - 1) * factor + 1) * doubled
+    below, beyond = np.divmod(rows, factor)
+    above = np.minimum(below + 1, fine.shape[2] - 1)
+    share = (beyond / np.float32(factor))[:, None].astype(np.float32)
+    return np.asarray(fine[:, :, below] * (1 - share) + fine[:, :, above] * share)
 
 
 def interleaved(rows: Tensor, between: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class SlabWork:
         return 0.5 * (other + yz), np.abs(other - yz)
 
     def _inserted(self, sections: Values) -> Values:
-        return insert_rows(self.model.stages, sections, self.running)
+        return insert_rows(self.model.stages, sections, self.running, factor=self.model.factor)
 
     def _groups(self, thickness: int, width: int) -> Iterator[slice]:
         """Yield the sections of a slab, few at a time: small ones together, large ones alone."""

@@ -11,7 +11,7 @@ import hashlib
 import os
 import time
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,9 +26,8 @@ from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.sections import insert_rows
 from bl_steer.protocols import Progress
 
-__all__ = ["FACTORS", "StageTraining", "TrainingSettings"]
+__all__ = ["StageTraining", "TrainingSettings"]
 
-FACTORS = (2, 4, 8, 16)
 MAX_GRADIENT = 5.0
 SAVE_EVERY_S = 10.0
 HUBER = 0.5
@@ -46,7 +45,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    factor: Literal[2, 4, 8, 16] = Field(default=8, description="planes for each slice, about")
+    factor: int = Field(default=8, ge=2, le=16, description="planes for each slice, about")
     decimation: Decimation = Decimation()
     blocks: int = Field(default=4, ge=1, description="RAM blocks of each stage")
     channels: int = Field(default=24, ge=4)
@@ -64,8 +63,8 @@ class TrainingSettings(BaseModel):
 
     @property
     def n_stages(self) -> int:
-        """Doublings."""
-        return FACTORS.index(self.factor) + 1
+        """Doublings, as many as it takes to be no coarser than the factor."""
+        return (self.factor - 1).bit_length()
 
 
 class StageTraining:

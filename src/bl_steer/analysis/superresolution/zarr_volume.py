@@ -105,6 +105,7 @@ def _prepare(
     identity = {
         "weights_sha256": model.weights_sha256,
         "slices": list(stack.shape),
+        "planes": shape[0],  # one network serves several factors
         "keep_fractions": keep_fractions,
         "precision": running.precision,
     }
@@ -121,7 +122,7 @@ def _prepare(
         group.attrs["identity"] = identity
     if group.attrs["identity"] != identity:
         differing = [
-            key for key, value in identity.items() if group.attrs["identity"][key] != value
+            key for key, value in identity.items() if group.attrs["identity"].get(key) != value
         ]
         raise ValueError(
             f"the target must be of this stack, model and settings, got others in "
@@ -160,7 +161,9 @@ def _first(job: _Job, slab: int) -> int:
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
     stored = group.attrs["choice"]
-    choice = PhaseChoice(np.asarray(stored["offsets"]), stored["sharpening"])
+    choice = PhaseChoice(
+        work.model.factor, np.asarray(stored["offsets"]), stored["sharpening"]
+    )
     work.second_pass(work.slabs(2)[slab], choice)
     group["yz_done"][slab] = True
     return slab

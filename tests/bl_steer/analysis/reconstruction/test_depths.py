@@ -38,6 +38,13 @@ def test_planes_may_be_as_far_apart_as_pixels() -> None:
     assert (depths.step_nm, len(depths.z_nm)) == (10.0, 21)
 
 
+def test_finer_planes_have_as_many_inserted_and_none_is_taken_twice() -> None:
+    depths = EvenDepths.of([0.0, 100.0, 200.0, 300.0], 8, step_nm=10.0)
+    assert depths.factor == 10
+    np.testing.assert_array_equal(depths.nearest_inserted(), np.arange(31))
+    assert EvenDepths.of([0.0, 100.0, 200.0], 8, step_nm=2.0).factor == 16
+
+
 @pytest.mark.parametrize("z", [[5.0], [0.0, 100.0, 100.0], [0.0, 100.0, 90.0]])
 def test_slices_that_do_not_go_deeper_are_refused(z: list[float]) -> None:
     with pytest.raises(ValueError, match=r"deeper and deeper.*leave out those"):

@@ -79,7 +79,7 @@ def test_the_outer_slices_count_half() -> None:
 def test_boundaries_of_known_sharpness_are_found_again() -> None:
     shares = vague(structure(1))
     offsets = np.tile([-0.1, 0.0, 0.1], (FACTOR // 2, 1))
-    made = PhaseChoice(offsets, sharpening=0.3)(shares)
+    made = PhaseChoice(FACTOR, offsets, sharpening=0.3)(shares)
     inserted = made[np.arange(len(made)) % FACTOR != 0]
     found = PhaseChoice.fitted(shares, inserted, FACTOR)
     assert found.sharpening == pytest.approx(0.3, abs=0.05)
@@ -91,7 +91,7 @@ def test_boundaries_too_smooth_get_longer() -> None:
     labels = structure(1)
     shares = vague(labels)
     choice = PhaseChoice.fitted(shares, labels, FACTOR)
-    smooth, sharp = boundary(PhaseChoice(choice.offsets)(shares)), boundary(choice(shares))
+    smooth, sharp = boundary(PhaseChoice(FACTOR, choice.offsets)(shares)), boundary(choice(shares))
     assert smooth < sharp < 1.02 * boundary(labels)
 
 
@@ -104,7 +104,7 @@ def test_long_boundaries_are_not_sharpened() -> None:
 
 def test_sections_do_not_see_each_other() -> None:
     shares = vague(structure(3))
-    choice = PhaseChoice(np.zeros((FACTOR // 2, 3)), sharpening=0.4)
+    choice = PhaseChoice(FACTOR, np.zeros((FACTOR // 2, 3)), sharpening=0.4)
     np.testing.assert_array_equal(choice(shares)[..., 3:5], choice(shares[..., 3:5]))
 
 

@@ -48,6 +48,20 @@ def test_measured_rows_pass_bit_for_bit_through_all_stages() -> None:
     np.testing.assert_array_equal(fine[:, :, ::8], measured)
 
 
+@pytest.mark.parametrize("factor", [3, 5, 6, 7, 8, 10])
+def test_any_factor_keeps_measured_rows_and_has_those_of_the_stages_between(factor: int) -> None:
+    measured, stages = sections(rows=5, columns=40).numpy(), [lively(), lively(), lively()]
+    fine = insert_rows(stages, measured, factor=factor)
+    assert fine.shape == (2, 1, 4 * factor + 1, 40)
+    np.testing.assert_array_equal(fine[:, :, ::factor], measured)
+    doubled = insert_rows(stages, measured)
+    row = factor + 1  # the first behind the second measured one
+    at = 8 * row / factor
+    below, share = int(at), np.float32(at - int(at))
+    between = (1 - share) * doubled[:, :, below] + share * doubled[:, :, below + 1]
+    np.testing.assert_allclose(fine[:, :, row], between, rtol=1e-4, atol=1e-5)
+
+
 def test_a_pixel_reaches_no_farther_than_the_halo_but_for_the_variance() -> None:
     network = lively(blocks=2)
     for block in network.ram_blocks():

@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 import zarr
 from numpy.typing import NDArray
 
-from bl_steer.analysis.superresolution.baselines import linear
+from bl_steer.analysis.superresolution.baselines import linear, nearest
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.sections import Running
 from bl_steer.analysis.superresolution.volume import super_resolve
@@ -50,6 +51,22 @@ def test_labels_keep_their_slices_and_their_fractions(
     inserted = kept[np.arange(len(kept)) % FACTOR != 0]
     assert inserted.mean() == pytest.approx(slices.mean(), abs=0.01)
     assert (kept == labels).mean() > 0.9
+
+
+def test_any_factor_inserts_as_many_planes_nearer_the_truth_than_the_nearest_slice(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    thirds = label_model.settings.model_copy(update={"factor": 3})
+    assert thirds.n_stages == label_model.settings.n_stages
+    model = replace(label_model, settings=thirds)
+    slices, truth = labels[:40:3], labels[:40]
+    found = super_resolve(model, slices).volume
+    np.testing.assert_array_equal(found[::3], slices)
+    assert found.shape == truth.shape
+    assert (found != truth).mean() < 0.8 * (nearest(slices, 3) != truth).mean()
+    path, source = stored(slices, model, tmp_path)
+    group: Any = zarr.open_group(str(super_resolve_zarr(path, source, tmp_path / "out")), mode="r")
+    np.testing.assert_array_equal(group["volume"][:], found)
 
 
 def stored(slices: NDArray[Any], model: SuperResolutionModel, folder: Path) -> tuple[Path, Path]:
