@@ -111,19 +111,23 @@ def _structure(arguments: argparse.Namespace) -> Any:
         share = 100 * row["fraction"]
         _print_amount(row["phase"], row, "volume", "um3", f"{share:6.2f} %")
     for row in _rows(report["areas"]):
-        least, largest = (f"{row[f'if_flat_{end}_um2']:.4g}" for end in ("least", "largest"))
         name = f"{row['phase_a']}–{row['phase_b']}"
-        _print_amount(name, row, "area", "um2", f"if flat {least} … {largest}")
+        flat = _between(row, "if_flat", "um2")
+        labels = _between(row, "labels", "um2")
+        _print_amount(name, row, "area", "um2", f"if flat {flat}; the labels leave {labels}")
     for row in _rows(report["triple_lines"]):
-        _print_amount("–".join(row[f"phase_{k}"] for k in "abc"), row, "length", "um", "")
+        name = "–".join(row[f"phase_{k}"] for k in "abc")
+        labels = _between(row, "labels", "um")
+        _print_amount(name, row, "length", "um", f"the labels leave {labels}")
     print("connected:")
     for row in _rows(report["connectivity"]):
         if row["largest"] is None:
             continue
-        through = ", ".join(f"{k} {100 * row[f'percolating_{k}']:.1f} %" for k in "zyx")
+        shares = {k: row[f"percolating_{k}"] for k in "zyx"}
+        through = ", ".join(f"{k} {100 * v:.1f} %" for k, v in shares.items() if v is not None)
         print(
-            f"  {row['phase']:20}largest of {row['n_parts']} parts {100 * row['largest']:.1f} %; "
-            f"reaches through along {through}"
+            f"  {row['phase']:20}largest of {row['n_parts']} parts ({row['single_voxels']} of one "
+            f"voxel) {100 * row['largest']:.1f} %; reaches through along {through}"
         )
     if report["files"]:
         print_row("results", f"{arguments.out}, {len(report['files'])} files")
@@ -135,7 +139,15 @@ def _print_amount(name: str, row: dict[str, Any], key: str, unit: str, note: str
     shown = {"um3": "µm³", "um2": "µm²", "um": "µm"}[unit]
     low, high = row[f"{key}_low_{unit}"], row[f"{key}_high_{unit}"]
     between = "no interval" if low is None else f"{low:.4g} … {high:.4g}"
-    print(f"  {name:20}{row[f'{key}_{unit}']:10.4g} {shown:4}({between})  {note}".rstrip())
+    amount = row[f"{key}_{unit}"]
+    value = f"{'-':>10}" if amount is None else f"{amount:10.4g}"
+    print(f"  {name:20}{value} {shown:4}({between})  {note}".rstrip())
+
+
+def _between(row: dict[str, Any], what: str, unit: str) -> str:
+    """Return a range of a table as printed; one without a bound has a dash there."""
+    ends = (row[f"{what}_{end}_{unit}"] for end in ("least", "largest"))
+    return " … ".join("-" if end is None else f"{end:.4g}" for end in ends)
 
 
 def _rows(table: dict[str, list[Any]]) -> list[dict[str, Any]]:

@@ -26,6 +26,9 @@ NAMES = {
     "percolating_z": "reaches through along z (share)",
     "percolating_y": "along y (share)",
     "percolating_x": "along x (share)",
+    "single_voxels": "parts of one voxel (number)",
+    "labels_least_um": "labels leave from (µm)",
+    "labels_largest_um": "to (µm)",
     "ratio": "along z over in plane",
     "ratio_sd": "± sd",
     "phase_a": "phase",
@@ -80,7 +83,7 @@ def rows_of(table: Table | None) -> dict[str, Any]:
     shown = {
         key: np.asarray(column)
         for key, column in table.items()
-        if not key.endswith(("label", "_least_um", "_largest_um"))
+        if key != "label" and not key.startswith("if_")
     }
     columns = [_texts(key, column, shown.get("method")) for key, column in shown.items()]
     return {

@@ -16,8 +16,10 @@ from .fractions import volume_fractions as volume_fractions
 from .from_files import inputs_from_file as inputs_from_file
 from .from_files import measure_structure as measure_structure
 from .stored import inputs_from_analysis as inputs_from_analysis
+from .tables import UM as UM
 from .tables import Measures as Measures
 from .tables import tables_of as tables_of
+from .thick_parts import thick_parts_of as thick_parts_of
 from .triple_lines import TripleLines as TripleLines
 from .triple_lines import triple_line_lengths as triple_line_lengths
 from .volume import LabelVolume as LabelVolume

@@ -16,18 +16,20 @@ from bl_steer.analysis.structure.checks import (
     check_labels,
     check_voxel,
     interval_warnings,
+    plane_warnings,
     resolution_warnings,
+    thin_part_warnings,
     voxel_warnings,
 )
 from bl_steer.analysis.structure.phases import parse_phases
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
-from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 from bl_steer.single_thread import single_thread
 
 __all__ = ["StructureAnalysis", "StructureParams"]
 
-PASSES = 7
+PASSES = 9
 """Times that the volume is read: once to check it, and once for each measure."""
 
 
@@ -78,7 +80,7 @@ class StructureAnalysis:
     """Measure a label volume: volumes, contact areas, triple lines, connectivity, lengths."""
 
     name: ClassVar[str] = "structure"
-    version: ClassVar[str] = "1"
+    version: ClassVar[str] = "2"
     Params: ClassVar[type[BaseModel]] = StructureParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -129,8 +131,9 @@ class StructureAnalysis:
         with single_thread():
             volume = structure.LabelVolume.of(labels, voxel, names, progress=next(steps))
             measures = _measure(volume, params, steps)
+        tables = tables_of(measures)
         return AnalysisResult(
-            tables=tables_of(measures),
+            tables=tables,
             arrays={},
             provenance=provenance_of(
                 self,
@@ -159,7 +162,7 @@ class StructureAnalysis:
                 *contradictions(
                     "a voxel", params.voxel_size_nm, inputs.metadata.get("voxel_size_nm")
                 ),
-                *_warnings(measures, params),
+                *_warnings(measures, tables, params),
             ),
         )
 
@@ -173,6 +176,8 @@ def _measure(
         "seed": params.seed,
     }
     in_box = {"fills_box": params.edge_correction, **by_blocks}
+    as_a_whole: dict[str, Any] = {"fills_box": params.edge_correction, "blocks": 1}
+    thick = structure.thick_parts_of(volume)
     return structure.Measures(
         volume,
         structure.volume_fractions(volume, progress=next(steps), **by_blocks),
@@ -183,15 +188,27 @@ def _measure(
         structure.connected_parts(volume, progress=next(steps)),
         structure.chord_lengths(volume, progress=next(steps)),
         structure.two_point_correlation(volume, max_lag_nm=params.max_lag_nm, progress=next(steps)),
+        structure.contact_areas(
+            thick, n_directions=params.directions, progress=next(steps), **as_a_whole
+        ),
+        structure.triple_line_lengths(thick, progress=next(steps), **as_a_whole),
     )
 
 
-def _warnings(measures: structure.Measures, params: StructureParams) -> Iterator[str]:
+def _warnings(
+    measures: structure.Measures, tables: dict[str, Table], params: StructureParams
+) -> Iterator[str]:
     volume, chords_nm = measures.volume, measures.chords.mean_nm
     voxel = volume.voxel_size_nm
     yield from voxel_warnings(voxel, by_hand=params.voxel_size_nm is not None)
     yield from interval_warnings(volume.shape, voxel, chords_nm, blocks=params.blocks)
     yield from resolution_warnings(volume.phases, voxel, chords_nm, directions=params.directions)
+    yield from plane_warnings(volume.shape)
+    a, b = np.triu_indices(len(volume.phases), 1)
+    thick = structure.UM**2 * measures.thick_areas.area_nm2[a, b]
+    yield from thin_part_warnings(tables["areas"], "area", "um2", thick)
+    thick = structure.UM * measures.thick_lines.length_nm
+    yield from thin_part_warnings(tables["triple_lines"], "length", "um", thick)
 
 
 def _steps(progress: Progress | None) -> Iterator[Progress | None]:

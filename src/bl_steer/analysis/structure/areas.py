@@ -56,7 +56,8 @@ def contact_areas(
 
     Parameters
     ----------
-    n_directions : 13 or 49
+    n_directions : 13 or 49, of which those count whose steps fit into the box: in one plane those
+        within it, whose mean is that of all directions in an isotropic structure
     fills_box : the structure goes on beyond the box, so that pairs that its edges cut off are made
         up for; False for a body that lies wholly inside
     blocks : along each axis, for the intervals
@@ -78,10 +79,10 @@ def contact_areas(
     ----------
     Ohser & Mücklich (2000), Statistical Analysis of Microstructures in Materials Science, Wiley.
     """
-    directions = Directions.of(volume.voxel_size_nm, n_directions)
+    directions = Directions.of(volume.voxel_size_nm, n_directions, volume.shape)
     cut = Blocks.of(volume.shape, blocks)
     n_phases = len(volume.names)
-    shape = (n_directions, n_phases, n_phases)
+    shape = (len(directions.offsets), n_phases, n_phases)
     pairs = count(volume, cut, add_pairs, (directions.offsets,), shape, progress)
     # An interface is crossed from i to j or from j to i; which voxel is the upper one says nothing.
     both = pairs + pairs.swapaxes(2, 3)

@@ -10,7 +10,7 @@ import numpy as np
 
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, MIN_EDGE, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
-from bl_steer.protocols import Array
+from bl_steer.protocols import Array, Table
 
 __all__ = [
     "MAX_PHASES",
@@ -18,10 +18,15 @@ __all__ = [
     "check_phases",
     "check_voxel",
     "interval_warnings",
+    "plane_warnings",
     "resolution_warnings",
+    "thin_part_warnings",
     "voxel_warnings",
 ]
 
+THIN_PARTS = 1.4
+"""Of a measure with what is one voxel thick to that without, or the reverse, worth a warning. In
+electrodes whose films are resolved it is 1.25 at the most."""
 LEAST_NM = 1.0
 """Edge of a voxel below which the user is asked for the unit."""
 MAX_PHASES = 16
@@ -139,8 +144,10 @@ def interval_warnings(
         )
         return
     edges = np.array(shape) / np.array(parts.shape) * np.array(voxel_nm)
-    on_every_axis = np.isfinite(chords_nm).any(axis=0).all()
-    longest = np.nanmax(chords_nm, axis=0) if on_every_axis else edges
+    # Where no chord ends within the box, they are at least as long; one voxel has none.
+    known = np.where(np.isfinite(chords_nm), chords_nm, 0.0).max(axis=0)
+    longest = np.where(known > 0, known, np.array(shape) * np.array(voxel_nm))
+    longest[np.array(shape) == 1] = 1e-9 * edges[np.array(shape) == 1]
     if (edges < 2 * longest).any():
         axis = int(np.argmin(edges / longest))
         remedy = "take fewer blocks or a larger volume"
@@ -150,6 +157,40 @@ def interval_warnings(
             f"intervals are too narrow: blocks are {edges[axis]:.4g} nm along {'zyx'[axis]}, under "
             f"twice the mean chord of {longest[axis]:.4g} nm; {remedy}"
         )
+
+
+def plane_warnings(shape: tuple[int, int, int]) -> Iterator[str]:
+    """Say what one plane does not tell of a structure in space."""
+    flat = [axis for axis, n in zip("zyx", shape, strict=True) if n == 1]
+    if flat:
+        yield (
+            f"the volume is one voxel thick along {' and '.join(flat)}: areas and triple lines are "
+            "those of an isotropic structure that looks alike in all sections, their intervals "
+            "know nothing of other directions, and parts are those of the section; give more "
+            "planes where the structure has a direction"
+        )
+
+
+def thin_part_warnings(table: Table, what: str, unit: str, thick: Array) -> Iterator[str]:
+    """Name the areas or lines that hang on what is one voxel thick.
+
+    Parameters
+    ----------
+    table : ``areas`` or ``triple_lines``
+    what, unit : of its column, such as ``length`` and ``um``
+    thick : the same without what is one voxel thick
+    """
+    shown = {"um2": "µm²", "um": "µm"}[unit]
+    names = list(zip(*(table[k] for k in sorted(table) if k.startswith("phase_")), strict=True))
+    for row, amount, other in zip(names, table[f"{what}_{unit}"], thick, strict=True):
+        least, largest = sorted((float(amount), float(other)))
+        if largest > THIN_PARTS * least:
+            yield (
+                f"the {what} {'–'.join(row)} is {amount:.4g} {shown} as labelled and {other:.4g} "
+                "without what is one voxel thick (single voxels, the thinnest films, edges of "
+                "sharp wedges): what of it is the specimen's cannot be told at this voxel; see "
+                f"labels_least_{unit} and labels_largest_{unit}"
+            )
 
 
 def resolution_warnings(

@@ -31,13 +31,16 @@ class Connectivity:
     n_parts : shape (n_phases,)
     largest : share of the largest part, shape (n_phases,)
     isolated : share in parts that touch no face of the box, shape (n_phases,)
-    percolating : share in parts that touch both faces across z, y and x, shape (n_phases, 3)
+    percolating : share in parts that touch both faces across z, y and x, shape (n_phases, 3); NaN
+        along an axis of one voxel, where to reach through says nothing
+    single_voxels : parts of one voxel, shape (n_phases,)
     """
 
     n_parts: Ints
     largest: Array
     isolated: Array
     percolating: Array
+    single_voxels: Ints
 
 
 @dataclass
@@ -67,7 +70,7 @@ def connected_parts(volume: LabelVolume, *, progress: Progress | None = None) ->
     """
     n_phases = len(volume.names)
     _, height, width = volume.shape
-    totals = np.zeros((n_phases, 6), dtype=np.int64)
+    totals = np.zeros((n_phases, 7), dtype=np.int64)
     below = np.full((height, width), 255, dtype=np.uint8)
     below_ids = np.zeros((height, width), dtype=np.int64)
     parts = _Parts.none()
@@ -80,11 +83,13 @@ def connected_parts(volume: LabelVolume, *, progress: Progress | None = None) ->
             below, below_ids = plane, ids
     _close(parts.sizes, parts.faces, parts.phases, totals)
     voxels = np.where(volume.counts, volume.counts, np.nan)
+    extended = np.where(np.array(volume.shape) > 1, 1.0, np.nan)
     return Connectivity(
         totals[:, 0],
         np.asarray(totals[:, 1] / voxels),
         np.asarray(totals[:, 2] / voxels),
-        np.asarray(totals[:, 3:] / voxels[:, None]),
+        np.asarray(totals[:, 3:6] / voxels[:, None] * extended),
+        totals[:, 6],
     )
 
 
@@ -184,9 +189,13 @@ def _add_plane(
 
 
 def _close(sizes: Ints, faces: NDArray[np.uint8], phases: NDArray[np.uint8], totals: Ints) -> None:
-    """Add whole parts to the totals of their phases: number, largest, isolated, and z, y, x."""
+    """Add whole parts to the totals of their phases.
+
+    These are: number, largest, isolated, those through z, y and x, and single voxels.
+    """
     np.add.at(totals[:, 0], phases, 1)
     np.maximum.at(totals[:, 1], phases, sizes)
     np.add.at(totals[:, 2], phases, np.where(faces == 0, sizes, 0))
     for axis, both in enumerate(OPPOSITE):
         np.add.at(totals[:, 3 + axis], phases, np.where(faces & both == both, sizes, 0))
+    np.add.at(totals[:, 6], phases, sizes == 1)

@@ -41,8 +41,18 @@ class Directions:
     weights: Array
 
     @classmethod
-    def of(cls, voxel_size_nm: tuple[float, float, float], n: int = 13) -> Self:
+    def of(
+        cls,
+        voxel_size_nm: tuple[float, float, float],
+        n: int = 13,
+        shape: tuple[int, int, int] | None = None,
+    ) -> Self:
         """Return the 13 or 49 directions of a voxel.
+
+        Parameters
+        ----------
+        shape : voxels of the box; directions whose steps do not fit in are left out, so that the
+            others stand for them too. None for any box
 
         Raises
         ------
@@ -52,6 +62,8 @@ class Directions:
         if n not in DIRECTIONS:
             raise ValueError(f"directions must be 13 or 49, got {n}; 49 is slower and more even")
         offsets = primitive_offsets(DIRECTIONS[n])
+        if shape is not None:
+            offsets = offsets[(np.abs(offsets) < shape).all(axis=1)]
         vectors = offsets * np.asarray(voxel_size_nm)
         lengths = np.linalg.norm(vectors, axis=1)
         units = vectors / lengths[:, None]
@@ -78,16 +90,33 @@ def sphere_shares(units: Array) -> Array:
 
     Notes
     -----
-    Areas of the cells of the spherical Voronoi diagram of all 2n directions, over 2π.
+    Areas of the cells of the spherical Voronoi diagram of all 2n directions, over 2π. Directions in
+    one plane share its circle, by the angles nearest to each; one stands alone. Means over these
+    are those over the sphere where what is measured is isotropic.
 
     References
     ----------
     Ohser & Mücklich (2000), Statistical Analysis of Microstructures in Materials Science, Wiley.
     """
+    rank = np.linalg.matrix_rank(units, tol=1e-9) if len(units) else 0
+    if rank < 3:
+        return _circle_shares(units) if rank == 2 else np.ones(len(units))
     both = np.concatenate([units, -units])
     areas = np.asarray(SphericalVoronoi(both, threshold=1e-9).calculate_areas())
     shares = areas[: len(units)] + areas[len(units) :]
     return np.asarray(shares / shares.sum())
+
+
+def _circle_shares(units: Array) -> Array:
+    """Return the share of the circle that is nearest to each direction of one plane."""
+    _, _, axes = np.linalg.svd(units)
+    across, along = axes[1] @ units.T, axes[0] @ units.T
+    angles = np.arctan2(across, along) % math.pi
+    order = np.argsort(angles)
+    to_next = np.diff(angles[order], append=angles[order[0]] + math.pi)
+    shares = np.empty(len(units))
+    shares[order] = (to_next + np.roll(to_next, 1)) / (2 * math.pi)
+    return shares
 
 
 def flat_range(units: Array, weights: Array, n: int = 20_000) -> tuple[float, float]:
@@ -103,11 +132,15 @@ def flat_range(units: Array, weights: Array, n: int = 20_000) -> tuple[float, fl
 
     Notes
     -----
-    A direction u sees 2 |u · normal| of a flat interface.
+    A direction u sees 2 |u · normal| of a flat interface: of one that none crosses, nothing.
     """
+    if not len(units):
+        return 0.0, 0.0
     k = np.arange(n) + 0.5
     z, angle = k / n, math.pi * (1 + math.sqrt(5)) * k
     ring = np.sqrt(1 - z**2)
     tried = np.column_stack([z, ring * np.cos(angle), ring * np.sin(angle)])
-    seen = 2 * np.abs(np.concatenate([tried, units]) @ units.T) @ weights
-    return float(seen.min()), float(seen.max())
+    _, _, axes = np.linalg.svd(units)  # with what is normal to directions of one plane
+    seen = 2 * np.abs(np.concatenate([tried, units, axes]) @ units.T) @ weights
+    least = float(seen.min())
+    return (0.0 if least < 1e-9 else least), float(seen.max())

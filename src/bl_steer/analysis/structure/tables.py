@@ -12,9 +12,10 @@ from bl_steer.analysis.structure.chords import Chords
 from bl_steer.analysis.structure.connectivity import Connectivity
 from bl_steer.analysis.structure.correlation import Correlation
 from bl_steer.analysis.structure.fractions import Fractions
+from bl_steer.analysis.structure.thick_parts import AREA_ALLOWANCE, LINE_ALLOWANCE, between
 from bl_steer.analysis.structure.triple_lines import TripleLines
 from bl_steer.analysis.structure.volume import LabelVolume
-from bl_steer.protocols import Table
+from bl_steer.protocols import Array, Table
 
 __all__ = ["Measures", "tables_of"]
 
@@ -25,7 +26,12 @@ AXES = ("z", "y", "x")
 
 @dataclass(frozen=True)
 class Measures:
-    """All that was measured of a volume."""
+    """All that was measured of a volume.
+
+    Parameters
+    ----------
+    thick_areas, thick_lines : areas and lines once more, without what is one voxel thick
+    """
 
     volume: LabelVolume
     fractions: Fractions
@@ -34,6 +40,8 @@ class Measures:
     connectivity: Connectivity
     chords: Chords
     correlation: Correlation
+    thick_areas: ContactAreas
+    thick_lines: TripleLines
 
 
 def tables_of(measures: Measures) -> dict[str, Table]:
@@ -41,8 +49,9 @@ def tables_of(measures: Measures) -> dict[str, Table]:
 
     ``volumes``: a row for each phase, with its surface to all others; ``areas``: a row for each
     pair of phases; ``directions``: the area that each direction alone would give; ``triple_lines``:
-    a row for each three phases; ``connectivity``; ``chords``: mean and median by phase and axis;
-    ``chord_lengths``: their distribution; ``correlation``: by phase, axis and lag.
+    a row for each three phases; in both, ``labels_least`` and ``labels_largest``: between what the
+    labels leave it, `thick_parts.between`; ``connectivity``; ``chords``: mean and median by phase
+    and axis; ``chord_lengths``: their distribution; ``correlation``: by phase, axis and lag.
     """
     return {
         "volumes": _volumes(measures),
@@ -82,6 +91,8 @@ def _areas(measures: Measures) -> Table:
     by_direction = areas.by_direction_nm2[:, a, b]
     mean = np.where(area > 0, areas.area_nm2[a, b], np.nan)
     spread = np.sqrt(areas.directions.weights @ (by_direction / mean - 1) ** 2)
+    thick = measures.thick_areas.area_nm2[a, b] * UM**2
+    least, largest = between(area, thick, AREA_ALLOWANCE)
     return {
         "phase_a": names[a],
         "phase_b": names[b],
@@ -89,9 +100,11 @@ def _areas(measures: Measures) -> Table:
         "area_low_um2": areas.low_nm2[a, b] * UM**2,
         "area_high_um2": areas.high_nm2[a, b] * UM**2,
         "area_per_volume_1_um": area / (volume.n_voxels * volume.voxel_nm3 * UM**3),
+        "labels_least_um2": least,
+        "labels_largest_um2": largest,
         "direction_spread": spread,
-        "if_flat_least_um2": area / areas.flat_largest,
-        "if_flat_largest_um2": area / areas.flat_least,
+        "if_flat_least_um2": _over(area, areas.flat_largest),
+        "if_flat_largest_um2": _over(area, areas.flat_least),
     }
 
 
@@ -120,15 +133,24 @@ def _triple_lines(measures: Measures) -> Table:
         f"phase_{letter}": names[lines.triples[:, k]] for k, letter in enumerate("abc")
     }
     box_um3 = volume.n_voxels * volume.voxel_nm3 * UM**3
+    thick = measures.thick_lines.length_nm * UM
+    least, largest = between(lines.length_nm * UM, thick, LINE_ALLOWANCE)
     return {
         **columns,
         "length_um": lines.length_nm * UM,
         "length_low_um": lines.low_nm * UM,
         "length_high_um": lines.high_nm * UM,
         "length_per_volume_1_um2": lines.length_nm * UM / box_um3,
-        "if_straight_least_um": lines.length_nm * UM / lines.straight_largest,
-        "if_straight_largest_um": lines.length_nm * UM / lines.straight_least,
+        "labels_least_um": least,
+        "labels_largest_um": largest,
+        "if_straight_least_um": _over(lines.length_nm * UM, lines.straight_largest),
+        "if_straight_largest_um": _over(lines.length_nm * UM, lines.straight_least),
     }
+
+
+def _over(amount: Array, seen: float) -> Array:
+    """Return an amount of which a share is seen; NaN, for no bound, where that may be nothing."""
+    return amount / seen if seen else np.full(amount.shape, np.nan)
 
 
 def _connectivity(measures: Measures) -> Table:
@@ -138,6 +160,7 @@ def _connectivity(measures: Measures) -> Table:
         "n_parts": parts.n_parts,
         "largest": parts.largest,
         "isolated": parts.isolated,
+        "single_voxels": parts.single_voxels,
         **{f"percolating_{axis}": parts.percolating[:, k] for k, axis in enumerate(AXES)},
     }
 

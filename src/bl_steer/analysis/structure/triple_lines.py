@@ -56,6 +56,22 @@ class _Planes:
     families: NDArray[np.int64] = field(repr=False)
     shares: Array = field(repr=False)
 
+    def within(self, shape: tuple[int, int, int]) -> _Planes:
+        """Return the families whose triangles all fit into a box, which stand for the others."""
+        ends = np.concatenate([np.zeros_like(self.vertices[:, :1]), self.vertices], axis=1)
+        fits = (np.ptp(ends, axis=1) < shape).all(axis=1)
+        whole = np.array([fits[self.families == k].all() for k in range(len(self.normals))])
+        if whole.all():
+            return self
+        kept = whole[self.families]
+        return _Planes(
+            self.normals[whole],
+            self.spacings_nm[whole],
+            self.vertices[kept],
+            (np.cumsum(whole) - 1)[self.families[kept]],
+            self.shares[kept],
+        )
+
 
 def triple_line_lengths(
     volume: LabelVolume,
@@ -79,11 +95,13 @@ def triple_line_lengths(
     of lattice planes {100}, {110} and {111}. Their lattice points, that is, voxels, are joined to
     triangles; a line pierces a triangle whose three vertices lie in three phases. Rectangles are
     cut along either diagonal, and the two counts averaged. In the mean over orientations and
-    positions it is unbiased where the phases are wider than a voxel.
+    positions it is unbiased where the phases are wider than a voxel. In a box of one plane its own
+    family stands for all: L = 2 V P, true of isotropic lines.
 
     It overestimates where a phase ends in a sharp wedge: by 1 to 2 % at 120°, 3 % at 90°, 10 % at
-    60°, 25 % at 40°. Voxel edges with three phases around them, which are often counted instead,
-    overestimate by 0 to 73 % with the orientation, and by some 50 % in the mean.
+    60°, 30 % at 40°, fourfold at 10°; `thick_parts` tells how much hangs on such parts. Voxel
+    edges with three phases around them, which are often counted instead, overestimate
+    by 0 to 73 % with the orientation, and by some 50 % in the mean.
 
     References
     ----------
@@ -93,11 +111,11 @@ def triple_line_lengths(
     n_phases = len(volume.names)
     triples = np.array(list(itertools.combinations(range(n_phases), 3)), dtype=np.int64)
     triples = triples.reshape(-1, 3)
-    planes = _planes(volume.voxel_size_nm)
+    planes = _planes(volume.voxel_size_nm).within(volume.shape)
     weights = sphere_shares(planes.normals)
     straight = flat_range(planes.normals, weights)
-    if not len(triples):
-        none = np.zeros(0)
+    if not len(triples) or not len(planes.normals):
+        none = np.full(len(triples), np.nan)  # a row of voxels has no plane that lines could pierce
         return TripleLines(triples, none, none, none, *straight)
     cut = Blocks.of(volume.shape, blocks)
     probe = (planes.vertices, _numbers(triples, n_phases))

@@ -161,9 +161,7 @@ def _first(job: _Job, slab: int) -> int:
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
     stored = group.attrs["choice"]
-    choice = PhaseChoice(
-        work.model.factor, np.asarray(stored["offsets"]), stored["sharpening"]
-    )
+    choice = PhaseChoice(work.model.factor, np.asarray(stored["offsets"]), stored["sharpening"])
     work.second_pass(work.slabs(2)[slab], choice)
     group["yz_done"][slab] = True
     return slab

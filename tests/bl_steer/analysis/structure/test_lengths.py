@@ -52,12 +52,14 @@ def test_connected_parts_are_those_of_scipy(labels: Labels) -> None:
         sizes = np.bincount(parts.ravel())
         sizes[0] = 0
         assert found.largest[phase] == sizes.max() / sizes.sum()
+        assert found.single_voxels[phase] == (sizes == 1).sum()
         touched: set[int] = set()
         for axis in range(3):
             m = np.moveaxis(parts, axis, 0)
             both = np.setdiff1d(np.intersect1d(m[0], m[-1]), [0])
             touched |= set(m[0].ravel().tolist()) | set(m[-1].ravel().tolist())
-            assert found.percolating[phase, axis] == sizes[both].sum() / sizes.sum()
+            through = sizes[both].sum() / sizes.sum() if len(m) > 1 else np.nan
+            np.testing.assert_equal(found.percolating[phase, axis], through)
         inner = [part for part in range(1, n + 1) if part not in touched]
         assert found.isolated[phase] == sizes[inner].sum() / sizes.sum()
 
