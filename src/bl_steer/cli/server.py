@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import argparse
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+
+from sqlalchemy.orm import Session
 
 from bl_steer.cli.options import Parser, command, group, server_folder_option
 from bl_steer.server.auth.accounts import check_email, invite
+from bl_steer.server.auth.password_resets import LINK_HOURS, link_for
 from bl_steer.server.environment import read_settings
 from bl_steer.server.errors import Refused
 from bl_steer.server.folder import PARTS
@@ -52,6 +57,10 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
         "--role", choices=("user", "reviewer", "admin"), default="user", help="role of the account"
     )
     server_folder_option(add_user)
+    text = "print a link by which the owner of an account sets a new password"
+    reset = command(server, "reset-password", _reset_password, text, json=False)
+    reset.add_argument("email", metavar="EMAIL", help="e-mail address of the account")
+    server_folder_option(reset)
     text = "copy database and files while it runs"
     backup = command(server, "backup", _backup, text, json=False)
     backup.add_argument(
@@ -87,23 +96,54 @@ def _announce(address: str, link: str | None) -> None:
 
 
 def _add_user(arguments: argparse.Namespace) -> None:
+    email = _email(arguments)
+    remedy = f"give another, or have it set a new password: bl-steer server reset-password {email}"
+    with _session(arguments, f"EMAIL must have no account yet, got {email}; {remedy}") as opened:
+        token = invite(opened.session, by="command line", email=email, role=arguments.role)
+    print(f"good for 7 days and one account{opened.told}: {opened.address}/join/{token}")
+
+
+def _reset_password(arguments: argparse.Namespace) -> None:
+    email = _email(arguments)
+    remedy = f"give another, or make one: bl-steer server add-user {email}"
+    with _session(arguments, f"EMAIL must have an open account, got {email}; {remedy}") as opened:
+        token = link_for(opened.session, email, by="command line")
+    print(f"good for {LINK_HOURS:g} h and one use{opened.told}: {opened.address}/reset/{token}")
+
+
+def _email(arguments: argparse.Namespace) -> str:
     try:
-        check_email(arguments.email)
+        return check_email(arguments.email)
     except Refused as error:
         raise ValueError(
             f"EMAIL must be an e-mail address, got {arguments.email!r}; give name@example.org"
         ) from error
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """A transaction in a server's database, and the address that its links begin with."""
+
+    session: Session
+    address: str
+
+    @property
+    def told(self) -> str:
+        return "" if self.address else " (put the address of your server before it)"
+
+
+@contextmanager
+def _session(arguments: argparse.Namespace, refusal: str) -> Iterator[_Opened]:
     settings = _settings(arguments)
     settings.check_folder()
     database = open_database(settings)
     try:
         with database.write() as session:
-            token = invite(session, by="command line", email=arguments.email, role=arguments.role)
+            yield _Opened(session, settings.known_address)
+    except Refused as error:
+        raise ValueError(refusal) from error
     finally:
         database.close()
-    address = settings.known_address
-    before = "" if address else " (put the address of your server before it)"
-    print(f"good for 7 days and one account{before}: {address}/join/{token}")
 
 
 def _backup(arguments: argparse.Namespace) -> None:

@@ -111,6 +111,13 @@ class ServerSettings(BaseSettings):
     oidc_client_auth: Literal["client_secret_basic", "client_secret_post"] = "client_secret_basic"
     """How the provider wants the secret: in a header, the standard's default, or in the form."""
     oidc_name: str = "single sign-on"
+    oidc_scope: str = "openid email profile"
+    """What is asked of the provider; some tell groups only where ``groups`` is in it."""
+    oidc_groups_claim: str = "groups"
+    oidc_admin_groups: str = ""
+    oidc_reviewer_groups: str = ""
+    """Groups whose members are administrators and reviewers, separated by commas. With either, the
+    role follows the provider at each sign-in; with neither, it is set here."""
 
     @field_validator("time_zone")
     @classmethod

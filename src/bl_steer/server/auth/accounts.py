@@ -21,7 +21,7 @@ from bl_steer.server.auth.tokens import (
     new_token,
 )
 from bl_steer.server.db.audit import record_event
-from bl_steer.server.db.tables import Invitation, SignIn, User
+from bl_steer.server.db.tables import Invitation, PasswordReset, SignIn, User
 from bl_steer.server.errors import Refused, missing
 
 __all__ = [
@@ -37,7 +37,9 @@ __all__ = [
     "invite",
     "join",
     "lock_user",
+    "number_of_admins",
     "open_invitation",
+    "set_password",
     "sign_in",
     "sign_out",
     "start_session",
@@ -135,7 +137,7 @@ def change_user(
     if role is not None and role not in ROLES:
         raise Refused(422, "refused.role", role=role[:40])
     loses = user.role == "admin" and (role not in (None, "admin") or disabled)
-    if loses and _number_of_admins(session) <= 1 and user.disabled is None:
+    if loses and number_of_admins(session) <= 1 and user.disabled is None:
         raise Refused(409, "refused.last_admin")
     if role is not None and role != user.role:
         record_event(session, by.email, "user role", user.email, {"was": user.role, "is": role})
@@ -155,9 +157,19 @@ def change_password(session: Session, user_id: str, old: str, new: str) -> None:
         raise missing("user")
     if user.password_hash is not None and not is_password(old, user.password_hash):
         raise Refused(422, "refused.old_password")
-    user.password_hash = hash_password(check_password(new))
-    session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    set_password(session, user, new)
     record_event(session, user.email, "user password", user.email)
+
+
+def set_password(session: Session, user: User, password: str) -> None:
+    """Give an account another password; its sessions and links for a new password end."""
+    user.password_hash = hash_password(check_password(password))
+    session.execute(delete(SignIn).where(SignIn.user_id == user.id))
+    session.execute(
+        update(PasswordReset)
+        .where(PasswordReset.user_id == user.id, PasswordReset.used.is_(None))
+        .values(used=time.time())
+    )
 
 
 def invite(
@@ -168,9 +180,16 @@ def invite(
     Parameters
     ----------
     email : whose account it will be; empty to leave that to whoever has the link
+
+    Raises
+    ------
+    Refused
+        When the address has an account already.
     """
     if role not in ROLES:
         raise Refused(422, "refused.role", role=role[:40])
+    if email.strip() and find_user(session, check_email(email)) is not None:
+        raise Refused(409, "refused.email_taken", email=check_email(email))
     token = new_token()
     session.add(
         Invitation(
@@ -237,8 +256,15 @@ def sign_in(session: Session, email: str, password: str) -> User:
     return user
 
 
-def start_session(session: Session, user: User, *, days: float) -> str:
-    """Return the token of a new browser session."""
+def start_session(
+    session: Session, user: User, *, days: float, address: str = "", agent: str = ""
+) -> str:
+    """Return the token of a new browser session.
+
+    Parameters
+    ----------
+    address, agent : where it comes from and what the browser calls itself, for its owner to know
+    """
     token = new_token()
     now = time.time()
     session.execute(delete(SignIn).where(SignIn.expires < now))
@@ -249,6 +275,9 @@ def start_session(session: Session, user: User, *, days: float) -> str:
             csrf=new_token(),
             created=now,
             expires=now + days * DAY_S,
+            seen=now,
+            address=address[:64],
+            agent=agent[:300],
         )
     )
     return token
@@ -273,7 +302,7 @@ def visitor_of_session(session: Session, token: str) -> Visitor:
     return Visitor() if row is None else Visitor(row[1], row[0])
 
 
-def _number_of_admins(session: Session) -> int:
+def number_of_admins(session: Session) -> int:
     """Return how many administrators there are; none of them changes until the transaction ends.
 
     Otherwise two that take the role from each other at the same time would both be allowed to.

@@ -28,12 +28,13 @@ from requests import RequestException
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.auth.accounts import add_user
+from bl_steer.server.auth.accounts import add_user, number_of_admins
+from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.settings import ServerSettings
 
-__all__ = ["IdentityProvider", "user_of_claims"]
+__all__ = ["IdentityProvider", "role_of_claims", "user_of_claims"]
 
 TIMEOUT_S = 10.0
 ALGORITHMS = ["RS256", "RS512", "PS256", "ES256", "EdDSA"]
@@ -64,7 +65,7 @@ class IdentityProvider:
             server_metadata_url=f"{issuer}/.well-known/openid-configuration",
             client_auth_methods=[("client_secret_basic", _quoted_basic)],
             client_kwargs={
-                "scope": "openid email profile",
+                "scope": settings.oidc_scope,
                 "code_challenge_method": "S256",
                 "token_endpoint_auth_method": settings.oidc_client_auth,
                 "default_timeout": TIMEOUT_S,
@@ -84,8 +85,9 @@ class IdentityProvider:
     def claims(self, code: str, *, nonce: str, verifier: str) -> Mapping[str, Any]:
         """Exchange the code, and return what the provider says of the user.
 
-        That is its signed token, and where the token leaves the address out, as the standard lets
-        it (section 5.4), what the provider's own endpoint answers about the same user.
+        That is its signed token, and where the token leaves out the address, as the standard lets
+        it (section 5.4), or the groups that give roles, what the provider's own endpoint answers
+        about the same user.
 
         Raises
         ------
@@ -108,7 +110,9 @@ class IdentityProvider:
             )
             if claims is None:
                 raise self._refused("no id_token")
-            if "email" in claims:
+            if "email" in claims and (
+                self.settings.oidc_groups_claim in claims or not _has_groups(self.settings)
+            ):
                 return dict(claims)
             about = self._client.userinfo(token=tokens)
             # Section 5.3.2: else another user's address might be put in.
@@ -147,10 +151,34 @@ def _quoted_basic(
     return url, headers, body
 
 
-def user_of_claims(session: Session, claims: Mapping[str, Any]) -> User:
+def role_of_claims(claims: Mapping[str, Any], settings: ServerSettings) -> str | None:
+    """Return the role that a user's groups give; None where the operator leaves it to accounts."""
+    if not _has_groups(settings):
+        return None
+    told = claims.get(settings.oidc_groups_claim, [])
+    groups = {told} if isinstance(told, str) else set(map(str, told if told else []))
+    if groups & _names(settings.oidc_admin_groups):
+        return "admin"
+    return "reviewer" if groups & _names(settings.oidc_reviewer_groups) else "user"
+
+
+def _has_groups(settings: ServerSettings) -> bool:
+    return bool(_names(settings.oidc_admin_groups) | _names(settings.oidc_reviewer_groups))
+
+
+def _names(listed: str) -> set[str]:
+    return {name.strip() for name in listed.split(",") if name.strip()}
+
+
+def user_of_claims(session: Session, claims: Mapping[str, Any], *, role: str | None = None) -> User:
     """Return the account of a subject; the first sign-in makes one, or links that of the address.
 
     An address counts only where the provider has verified it: else anybody could claim another's.
+
+    Parameters
+    ----------
+    role : that the account is to have from now on, see `role_of_claims`; the last administrator
+        stays one
     """
     subject = f"{claims['iss']}#{claims['sub']}"[:255]
     user = session.scalar(select(User).where(User.oidc_subject == subject))
@@ -161,8 +189,14 @@ def user_of_claims(session: Session, claims: Mapping[str, Any]) -> User:
         user = session.scalar(select(User).where(User.email == email))
         if user is None:
             name = str(claims.get("name", ""))
-            user = add_user(session, email, name=name, oidc_subject=subject)
+            user = add_user(session, email, name=name, oidc_subject=subject, role=role or "user")
         user.oidc_subject = subject
     if user.disabled is not None:
         raise Refused(401, "refused.sign_in")
+    if role not in (None, user.role) and not (
+        user.role == "admin" and number_of_admins(session) <= 1
+    ):
+        detail = {"was": user.role, "is": role}
+        record_event(session, "OpenID provider", "user role", user.email, detail)
+        user.role = str(role)
     return user

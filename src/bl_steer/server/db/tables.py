@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
+from bl_steer.server.db.account_tables import ApiKey, Invitation, PasswordReset, SignIn, User
 from bl_steer.server.db.schema import Base, new_id
 from bl_steer.server.db.training_tables import Correction, Retraining, SamplePart, Snapshot
 
@@ -27,6 +28,7 @@ __all__ = [
     "JobOutput",
     "OutgoingMail",
     "Package",
+    "PasswordReset",
     "Release",
     "Retraining",
     "Review",
@@ -43,66 +45,6 @@ __all__ = [
 LIVE = text("ended IS NULL")
 # SQLite counts up only where the key is its own INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
-
-
-class User(Base):
-    """Somebody with an account; ``role`` is user, reviewer or admin."""
-
-    __tablename__ = "users"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    email: Mapped[str] = mapped_column(String(254), unique=True)
-    name: Mapped[str] = mapped_column(String(200), default="")
-    password_hash: Mapped[str | None] = mapped_column(Text)
-    role: Mapped[str] = mapped_column(String(16), default="user")
-    language: Mapped[str] = mapped_column(String(8), default="")
-    """Chosen language; empty for the browser's."""
-    oidc_subject: Mapped[str | None] = mapped_column(String(255), unique=True)
-    created: Mapped[float] = mapped_column(default=time.time)
-    disabled: Mapped[float | None]
-
-
-class SignIn(Base):
-    """A browser's session."""
-
-    __tablename__ = "sessions"
-
-    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    csrf: Mapped[str] = mapped_column(String(64))
-    created: Mapped[float] = mapped_column(default=time.time)
-    expires: Mapped[float]
-
-
-class Invitation(Base):
-    """A link that makes one account."""
-
-    __tablename__ = "invitations"
-
-    token_hash: Mapped[str] = mapped_column(String(64), primary_key=True)
-    email: Mapped[str] = mapped_column(String(254), default="")
-    """Whose account it will be; empty for whoever has the link."""
-    role: Mapped[str] = mapped_column(String(16), default="user")
-    by: Mapped[str] = mapped_column(String(254))
-    created: Mapped[float] = mapped_column(default=time.time)
-    expires: Mapped[float]
-    used: Mapped[float | None]
-
-
-class ApiKey(Base):
-    """A program's key; ``scopes`` are such as ``jobs:write``."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[str] = mapped_column(String(36), primary_key=True, default=new_id)
-    user_id: Mapped[str] = mapped_column(ForeignKey("users.id"), index=True)
-    name: Mapped[str] = mapped_column(String(200))
-    key_hash: Mapped[str] = mapped_column(String(64), unique=True)
-    scopes: Mapped[list[str]]
-    created: Mapped[float] = mapped_column(default=time.time)
-    expires: Mapped[float | None]
-    revoked: Mapped[float | None]
-    last_used: Mapped[float | None]
 
 
 class Blob(Base):
@@ -132,6 +74,8 @@ class Upload(Base):
     may_train: Mapped[bool] = mapped_column(default=False)
     sample: Mapped[str] = mapped_column(String(200), default="")
     """Name of the specimen, so that training data are split by it."""
+    giver_id: Mapped[str | None] = mapped_column(String(36))
+    """Who uploaded it, where it was handed over since."""
 
     __table_args__ = (Index("uploads_of_user", "user_id", "created"),)
 
@@ -216,6 +160,8 @@ class OutgoingMail(Base):
     problem: Mapped[str] = mapped_column(Text, default="")
     created: Mapped[float] = mapped_column(default=time.time)
     sent: Mapped[float | None]
+    reset_user_id: Mapped[str | None] = mapped_column(String(36))
+    """Whose new password its link is for; the link is made when the mail is sent."""
 
     __table_args__ = (Index("outbox_by_state", "state", "not_before"),)
 

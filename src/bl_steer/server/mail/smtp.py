@@ -16,15 +16,22 @@ __all__ = ["TIMEOUT_S", "message_of", "send"]
 TIMEOUT_S = 20.0
 
 
-def send(settings: ServerSettings, mail: OutgoingMail, on_sent: Callable[[], object]) -> None:
+def send(
+    settings: ServerSettings,
+    mail: OutgoingMail,
+    on_sent: Callable[[], object],
+    *,
+    body: str | None = None,
+) -> None:
     """Send a mail; `OSError` or `smtplib.SMTPException` where the server does not accept it.
 
     Parameters
     ----------
+    body : in place of the one that is kept
     on_sent : called as soon as the server accepted it, before the connection is closed: a process
         that dies between the two would send it again
     """
-    message = message_of(settings, mail)
+    message = message_of(settings, mail, body=body)
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as server:
         if settings.smtp_starttls:
             server.starttls()
@@ -34,7 +41,9 @@ def send(settings: ServerSettings, mail: OutgoingMail, on_sent: Callable[[], obj
         on_sent()
 
 
-def message_of(settings: ServerSettings, mail: OutgoingMail) -> EmailMessage:
+def message_of(
+    settings: ServerSettings, mail: OutgoingMail, *, body: str | None = None
+) -> EmailMessage:
     """Return a mail as a message; a line break cannot start a header of its own."""
     message = EmailMessage(policy=SMTP)
     message["From"] = settings.smtp_from
@@ -43,7 +52,7 @@ def message_of(settings: ServerSettings, mail: OutgoingMail) -> EmailMessage:
     message["Date"] = formatdate(mail.created)
     message["Message-ID"] = mail.message_id
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(mail.body)
+    message.set_content(mail.body if body is None else body)
     return message
 
 

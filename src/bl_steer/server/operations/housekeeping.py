@@ -21,6 +21,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, OutgoingMail, Worker
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
+from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
 from bl_steer.server.operations.retention import delete_expired
 from bl_steer.server.retraining.run import Retrainings
@@ -117,8 +118,10 @@ class Housekeeping:
             with self.database.write() as session:
                 outbox.mail_sent(session, mail)
 
+        with self.database.write() as session:
+            body = body_to_send(session, mail, address=self.settings.address)
         try:
-            send(self.settings, mail, note)
+            send(self.settings, mail, note, body=body)
         except (OSError, smtplib.SMTPException, ValueError) as error:
             if sent:  # its farewell alone went wrong
                 return

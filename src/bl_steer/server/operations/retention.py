@@ -20,6 +20,7 @@ from bl_steer.server.db.tables import (
     Job,
     JobOutput,
     Package,
+    PasswordReset,
     Share,
     SignIn,
     Upload,
@@ -56,6 +57,7 @@ def delete_expired(
         uploads = _expire_uploads(session, old, now)
         results = _expire_results(session, old)
         session.execute(delete(SignIn).where(SignIn.expires < now))
+        session.execute(delete(PasswordReset).where(PasswordReset.expires < now))
         session.execute(delete(Share).where(Share.expires < old))
         session.execute(delete(AccessRecord).where(AccessRecord.time < old))
     deleted = delete_unreferenced(database, files, now=now)

@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.processing.registry import analysis_names
+from bl_steer.server.auth.closing import heirs_of
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.languages import TextKey
@@ -216,6 +217,7 @@ def _check_name(session: Session, manifest: Manifest, author: User) -> None:
     if any(other.version == version and other.state != "draft" for other in others):
         raise ReviewError("version_taken", package=f"{name} {version}")
     owners = {other.author_id for other in others if other.state != "draft"}
+    owners |= heirs_of(session, owners)
     if owners and author.id not in owners and author.role not in REVIEWERS:
         raise ReviewError("name_taken", name=name, email=author.email)
 

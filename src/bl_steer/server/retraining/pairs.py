@@ -153,6 +153,7 @@ def used_by(session: Session, upload_id: str) -> list[UsedBy]:
 def _sample(upload: Upload) -> str:
     """Return whose specimen it is; what one user left unnamed counts as one specimen.
 
-    Too few samples cost some data; one specimen in two parts would make the hold-out lie.
+    Too few samples cost some data; one specimen in two parts would make the hold-out lie. It stays
+    the giver's when the file is handed over, since a specimen keeps its part for ever.
     """
-    return f"{upload.user_id}/{upload.sample or 'unnamed'}"
+    return f"{upload.giver_id or upload.user_id}/{upload.sample or 'unnamed'}"

@@ -33,6 +33,7 @@ from bl_steer.server.web.routes import (
     masks,
     operations,
     packages,
+    resets,
     views,
 )
 from bl_steer.server.web.routes import oidc as oidc_routes
@@ -43,6 +44,7 @@ __all__ = ["create_app"]
 
 ROUTERS = (
     entrance,
+    resets,
     oidc_routes,
     files,
     analyses,

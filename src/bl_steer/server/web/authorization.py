@@ -22,6 +22,8 @@ from starlette.concurrency import run_in_threadpool
 from bl_steer.server.auth.accounts import Visitor, visitor_of_session
 from bl_steer.server.auth.api_keys import note_use, visitor_of_key
 from bl_steer.server.auth.permissions import ACCESS, FORM_BYTES, Rule
+from bl_steer.server.auth.sessions import SEEN_EVERY_S, note_seen
+from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.errors import Refused
 from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.multipart import Arrival
@@ -108,7 +110,7 @@ def _by_key(context: Context, key: str) -> Visitor:
         visitor = visitor_of_key(session, key)
     if visitor.user is None:
         raise Refused(401, "refused.key")
-    if context.is_due(f"key {key}", every_s=60.0):
+    if context.is_due(f"key {key}", every_s=SEEN_EVERY_S):
         with context.database.write() as session:
             note_use(session, key)
     return visitor
@@ -116,7 +118,11 @@ def _by_key(context: Context, key: str) -> Visitor:
 
 def _by_session(context: Context, token: str) -> Visitor:
     with context.database.read() as session:
-        return visitor_of_session(session, token)
+        visitor = visitor_of_session(session, token)
+    if visitor.user and context.is_due(f"session {hash_token(token)}", every_s=SEEN_EVERY_S):
+        with context.database.write() as session:
+            note_seen(session, token)
+    return visitor
 
 
 def _check_rate(request: Request, context: Context, visitor: Visitor) -> None:

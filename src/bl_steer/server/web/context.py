@@ -48,6 +48,7 @@ class Context:
         self.wrong_passwords = WrongPasswords(
             settings.sign_in_per_minute, settings.sign_in_most_per_minute
         )
+        self.resets = Rate(settings.sign_in_per_minute)
         self.requests = RequestMetrics()
         self._noted: dict[str, float] = {}
 

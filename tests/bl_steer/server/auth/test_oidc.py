@@ -15,6 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
+from sqlalchemy import select
+
+from bl_steer.server.auth.accounts import find_user
+from bl_steer.server.db.tables import AuditRecord
 
 SECRET = "s+/ e%cret of 24 letters"
 
@@ -128,6 +132,43 @@ def test_a_verified_address_gets_an_account_and_keeps_it(site: Any, provider: Pr
     provider.claims = {"email": "renamed@example.org"}
     _, again = sign_in(site, provider)
     assert "ann@example.org" in again.get("/account").text
+
+
+@pytest.mark.parametrize("beside", [False, True], ids=["in the token", "beside the token"])
+def test_the_role_follows_the_groups_at_each_sign_in(
+    site: Any, provider: Provider, beside: bool
+) -> None:
+    told = {"oidc_admin_groups": "ops, beamline", "oidc_reviewer_groups": "review"}
+    site.context.settings = site.context.settings.model_copy(update=told)
+    site.user("root@example.org", "admin")
+    for groups, role in ((["staff", "beamline"], "admin"), (["review"], "reviewer"), ([], "user")):
+        if beside:
+            provider.user = {"sub": "42", "groups": groups}
+        else:
+            provider.claims = {"groups": groups}
+        answer, _ = sign_in(site, provider)
+        assert answer.status_code == 303
+        assert role_of(site) == role
+    with site.context.database.read() as session:
+        actions = [one.action for one in session.scalars(select(AuditRecord))]
+    assert actions.count("user role") == 2
+
+
+def test_without_groups_the_role_stays_and_the_last_administrator_stays_one(
+    site: Any, provider: Provider
+) -> None:
+    site.user(role="admin")
+    for told in ({}, {"oidc_admin_groups": "ops"}):
+        site.context.settings = site.context.settings.model_copy(update=told)
+        sign_in(site, provider)
+        assert role_of(site) == "admin"
+
+
+def role_of(site: Any) -> str:
+    with site.context.database.read() as session:
+        user = find_user(session, "ann@example.org")
+        assert user is not None
+        return user.role
 
 
 def test_an_address_beside_the_token_counts_only_for_the_same_subject(

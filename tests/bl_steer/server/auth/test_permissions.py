@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from bl_steer.server.auth.api_keys import make_key
 from bl_steer.server.auth.permissions import ACCESS
-from bl_steer.server.db.tables import ApiKey, Job, User
+from bl_steer.server.db.tables import ApiKey, Job, SignIn, User
 from bl_steer.server.jobs.shares import share_job
 from bl_steer.server.web.app import ROUTERS
 from bl_steer.server.web.authorization import AuthorizedRoute
@@ -117,7 +117,8 @@ PARTS = {
 OBJECTS = [
     row
     for row in ACCESS
-    if re.search(r"\{(upload_id|job_id|share_id|key_id|user_id)\}", row) and "/s/" not in row
+    if re.search(r"\{(upload_id|job_id|share_id|key_id|session_id|user_id)\}", row)
+    and "/s/" not in row
 ]
 
 
@@ -163,11 +164,14 @@ def objects_of(house: House) -> dict[str, str]:
         share, _ = share_job(session, user, session.get_one(Job, job_id), days=3)
         make_key(session, user, "k", ["jobs:read"])
         key = session.scalars(select(ApiKey).where(ApiKey.user_id == user.id)).one()
+        signed_in = session.scalars(select(SignIn).where(SignIn.user_id == user.id)).first()
+        assert signed_in is not None
         ids = {
             "upload_id": upload_id,
             "job_id": job_id,
             "share_id": share.id,
             "key_id": key.id,
+            "session_id": signed_in.token_hash,
             "user_id": user.id,
         }
     house.ids = ids  # type: ignore[attr-defined]

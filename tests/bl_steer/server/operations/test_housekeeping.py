@@ -14,12 +14,14 @@ import pytest
 from aiosmtpd.controller import Controller
 from sqlalchemy import select
 
+from bl_steer.server.auth.password_resets import open_reset
 from bl_steer.server.db.audit import broken_link
 from bl_steer.server.db.tables import AuditRecord, Blob, Job, JobOutput, OutgoingMail, Upload, User
 from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import leases
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
+from bl_steer.server.mail.passwords import post_reset
 from bl_steer.server.operations.housekeeping import Housekeeping
 from bl_steer.server.operations.retention import delete_expired, delete_unreferenced
 from bl_steer.server.settings import ServerSettings
@@ -109,6 +111,24 @@ def test_a_finished_job_is_told_by_one_mail_in_the_language_of_the_job(
     with keeper.database.read() as session:
         row = session.scalars(select(OutgoingMail)).one()
         assert (row.state, row.attempt, row.message_id) == ("sent", 3, mail["Message-ID"])
+
+
+def test_a_mail_for_a_new_password_brings_a_link_that_works_and_is_kept_nowhere(
+    tmp_path: Path, mailbox: tuple[Mailbox, int]
+) -> None:
+    box, port = mailbox
+    keeper = keeper_in(tmp_path, smtp_host="127.0.0.1", smtp_port=port, base_url="http://here")
+    with keeper.database.write() as session:
+        session.get_one(User, "u").password_hash = "x"
+        session.flush()
+        assert post_reset(session, "u@example.org", language="ja", address="http://here")
+    keeper.step()
+    body = box.mails[0].get_body(("plain",))
+    assert body is not None
+    token = body.get_content().partition("http://here/reset/")[2].split()[0]
+    with keeper.database.read() as session:
+        assert open_reset(session, token).id == "u"
+        assert token not in session.scalars(select(OutgoingMail.body)).one()
 
 
 def test_a_line_break_in_a_subject_starts_no_header(

@@ -230,7 +230,7 @@ def test_no_page_is_wider_than_a_narrow_screen(
     site_module: Any, tmp_path: Path, chromium: Any, locale: str
 ) -> None:
     with site_module.running_site(tmp_path / "narrow") as site:
-        site.user(role="admin")
+        user = site.user(role="admin")
         browser = site.browser()
         file = browser.upload(("とても長い名前のファイル" * 5 + ".csv", b"x,y,value\n1,2,3\n"))
         job = browser.post("/analyses/advise", {"file": file.headers["location"][15:]})
@@ -241,6 +241,7 @@ def test_no_page_is_wider_than_a_narrow_screen(
         sign_in(page, site.address)
         paths = ["/", "/files", "/jobs", "/account", "/api", "/packages", "/admin", "/admin/users"]
         paths += ["/admin/access", "/admin/audit", "/nothing", job.headers["location"]]
+        paths += ["/reset", f"/admin/users/{user.id}"]
         paths += [file.headers["location"], "/analyses/structure", "/analyses/superres"]
         for path in paths:
             page.goto(site.address + path)

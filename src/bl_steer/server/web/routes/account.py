@@ -8,14 +8,21 @@ from fastapi.responses import RedirectResponse
 from bl_steer.server.auth.accounts import change_password
 from bl_steer.server.auth.api_keys import SCOPES, keys_of, make_key, revoke_key
 from bl_steer.server.auth.permissions import ACCESS
-from bl_steer.server.auth.tokens import MIN_PASSWORD
+from bl_steer.server.auth.sessions import (
+    browser_name,
+    end_other_sessions,
+    end_session,
+    sessions_of,
+)
+from bl_steer.server.auth.tokens import MIN_PASSWORD, hash_token
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES
+from bl_steer.server.mail.passwords import post_new_password
 from bl_steer.server.web.authorization import COOKIE
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
-from bl_steer.server.web.rendering import LANGUAGE_COOKIE, render
+from bl_steer.server.web.rendering import LANGUAGE_COOKIE, language_of, render
 from bl_steer.server.web.routes import pages_router
 from bl_steer.server.web.routes.jobs import read_days
 
@@ -49,6 +56,9 @@ def save_password(request: Request, context: AppContext, user: CurrentUser, form
     try:
         with context.database.write() as session:
             change_password(session, user.id, form.get("old", "")[:1000], form.get("new", ""))
+            post_new_password(
+                session, user, language=language_of(request), address=context.settings.address
+            )
     except Refused as refused:
         return _page(request, context, user, refused=refused)
     answer = RedirectResponse("/sign-in?note=password_changed", 303)
@@ -77,6 +87,22 @@ def end_key(context: AppContext, user: CurrentUser, key_id: str) -> Response:
     return RedirectResponse("/account#keys", 303)
 
 
+@router.post("/account/sessions/end")
+def end_others(request: Request, context: AppContext, user: CurrentUser) -> Response:
+    """Sign out everywhere else."""
+    with context.database.write() as session:
+        end_other_sessions(session, user, request.cookies.get(COOKIE, ""))
+    return RedirectResponse("/account#sessions", 303)
+
+
+@router.post("/account/sessions/{session_id}/end")
+def end_one(context: AppContext, user: CurrentUser, session_id: str) -> Response:
+    """Sign out one browser; one's own leads to the sign-in by that."""
+    with context.database.write() as session:
+        end_session(session, user, session_id)
+    return RedirectResponse("/account#sessions", 303)
+
+
 @router.get("/api")
 def programmers_page(request: Request, context: AppContext) -> Response:
     """Show how a program does what the pages do."""
@@ -89,6 +115,8 @@ def _page(
 ) -> Response:
     with context.database.read() as session:
         keys = keys_of(session, user.id)
+        signed_in = sessions_of(session, user.id)
+    names = {one.token_hash: browser_name(one.agent) for one in signed_in}
     return render(
         request,
         "account",
@@ -97,4 +125,7 @@ def _page(
         keys=keys,
         scopes=SCOPES,
         least=MIN_PASSWORD,
+        signed_in=signed_in,
+        browsers=names,
+        this_one=hash_token(request.cookies.get(COOKIE, "")),
     )

@@ -6,14 +6,27 @@ import time
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, func, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import ROLES, add_user, change_user, check_password, invite
+from bl_steer.server.auth.closing import close_account
+from bl_steer.server.auth.password_resets import LINK_HOURS, link_for
+from bl_steer.server.auth.sessions import sessions_of
 from bl_steer.server.auth.tokens import MIN_PASSWORD
 from bl_steer.server.db.audit import broken_link
-from bl_steer.server.db.tables import AuditRecord, Blob, Job, OutgoingMail, User, Worker
-from bl_steer.server.errors import Refused
+from bl_steer.server.db.tables import (
+    AuditRecord,
+    Base,
+    Blob,
+    Job,
+    OutgoingMail,
+    Package,
+    Upload,
+    User,
+    Worker,
+)
+from bl_steer.server.errors import Refused, missing
 from bl_steer.server.languages import has_text, text
 from bl_steer.server.sizes import amount
 from bl_steer.server.web.access_log import latest_requests
@@ -99,6 +112,40 @@ def edit_user(
     return RedirectResponse("/admin/users", 303)
 
 
+@router.get("/admin/users/{user_id}")
+def user_page(request: Request, context: AppContext, user_id: str) -> Response:
+    """Show an account, and what can be done with it."""
+    return _user(request, context, user_id)
+
+
+@router.post("/admin/users/{user_id}/close")
+def close_user(
+    request: Request, context: AppContext, user: CurrentUser, form: Form, user_id: str
+) -> Response:
+    """Close an account; its files and jobs stay, or go to another one."""
+    try:
+        with context.database.write() as session:
+            close_account(session, user_id, by=user, heir=form.get("heir", ""))
+    except Refused as refused:
+        if refused.status == 404:
+            raise
+        return _user(request, context, user_id, heir=form.get("heir", ""), refused=refused)
+    return RedirectResponse(f"/admin/users/{user_id}", 303)
+
+
+@router.post("/admin/users/{user_id}/reset")
+def make_reset_link(
+    request: Request, context: AppContext, user: CurrentUser, user_id: str
+) -> Response:
+    """Make a link for a new password, and show it this once."""
+    with context.database.write() as session:
+        account = session.get(User, user_id)
+        if account is None:
+            raise missing("user")
+        token = link_for(session, account.email, by=user.email)
+    return _user(request, context, user_id, link=f"{context.settings.address}/reset/{token}")
+
+
 @router.post("/admin/invitations")
 def make_invitation(
     request: Request, context: AppContext, user: CurrentUser, form: Form
@@ -172,24 +219,59 @@ def _users(
     )
 
 
+def _user(
+    request: Request,
+    context: Context,
+    user_id: str,
+    *,
+    link: str = "",
+    heir: str = "",
+    refused: Refused | None = None,
+) -> Response:
+    with context.database.read() as session:
+        account = session.get(User, user_id)
+        if account is None:
+            raise missing("user")
+        counted = {
+            "files": _count(session, Upload, Upload.user_id == user_id, Upload.deleted.is_(None)),
+            "jobs": _count(session, Job, Job.user_id == user_id),
+            "packages": _count(session, Package, Package.author_id == user_id),
+            "sessions": len(sessions_of(session, user_id)),
+        }
+        to = session.get(User, account.heir_id) if account.heir_id else None
+    return render(
+        request,
+        "admin_user",
+        refused=refused,
+        account=account,
+        counted=counted,
+        successor=to.email if to else "",
+        roles=ROLES,
+        link=link,
+        hours=f"{LINK_HOURS:g}",
+        heir=heir[:254],
+    )
+
+
+def _count(session: Session, table: type[Base], *where: ColumnElement[bool]) -> int:
+    return session.scalar(select(func.count()).select_from(table).where(*where)) or 0
+
+
 def _tiles(session: Session, language: str) -> list[tuple[str, str, bool]]:
     """Return label, number and whether it is bad, for each."""
     since = time.time() - DAY_S
-
-    def count(table: type[Job | User | OutgoingMail], *where: object) -> int:
-        return session.scalar(select(func.count()).select_from(table).where(*where)) or 0  # type: ignore[arg-type]
-
     stored = session.scalar(select(func.sum(Blob.size))) or 0
-    failed = count(Job, Job.state == "failed", Job.finished > since)
-    given_up = count(OutgoingMail, OutgoingMail.state == "failed")
+    failed = _count(session, Job, Job.state == "failed", Job.finished > since)
+    mails = _count(session, OutgoingMail, OutgoingMail.state.in_(["waiting", "sending"]))
+    given_up = _count(session, OutgoingMail, OutgoingMail.state == "failed")
     numbers = {
-        "queued": (str(count(Job, Job.state == "queued")), False),
-        "running": (str(count(Job, Job.state == "running")), False),
-        "done": (str(count(Job, Job.state == "done", Job.finished > since)), False),
+        "queued": (str(_count(session, Job, Job.state == "queued")), False),
+        "running": (str(_count(session, Job, Job.state == "running")), False),
+        "done": (str(_count(session, Job, Job.state == "done", Job.finished > since)), False),
         "failed": (str(failed), failed > 0),
-        "mails": (str(count(OutgoingMail, OutgoingMail.state.in_(["waiting", "sending"]))), False),
+        "mails": (str(mails), False),
         "mails_failed": (str(given_up), given_up > 0),
-        "users": (str(count(User, User.disabled.is_(None))), False),
+        "users": (str(_count(session, User, User.disabled.is_(None))), False),
         "stored": (amount(float(stored)), False),
     }
     return [(text(language, f"admin.tile_{key}"), *shown) for key, shown in numbers.items()]

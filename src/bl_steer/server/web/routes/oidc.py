@@ -8,7 +8,7 @@ from urllib.parse import parse_qs
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
-from bl_steer.server.auth.oidc import IdentityProvider, user_of_claims
+from bl_steer.server.auth.oidc import IdentityProvider, role_of_claims, user_of_claims
 from bl_steer.server.auth.tokens import new_token
 from bl_steer.server.errors import Refused
 from bl_steer.server.web.context import Context
@@ -54,8 +54,9 @@ def callback(request: Request, context: AppContext) -> Response:
         raise Refused(401, "refused.oidc", name=context.settings.oidc_name, reason=reason)
     claims = provider.claims(answered["code"], nonce=nonce, verifier=verifier)
     with context.database.write() as session:
-        user = user_of_claims(session, claims)
-    page = welcome(context, user, "/")
+        role = role_of_claims(claims, context.settings)
+        user = user_of_claims(session, claims, role=role)
+    page = welcome(request, context, user, "/")
     page.delete_cookie(COOKIE, path="/oidc")
     return page
 

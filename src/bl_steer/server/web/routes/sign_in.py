@@ -36,10 +36,16 @@ NO_FORM: Mapping[str, str] = MappingProxyType({})
 NOTES = ("signed_out", "password_changed")
 
 
-def welcome(context: Context, user: User, where: str) -> Response:
+def welcome(request: Request, context: Context, user: User, where: str) -> Response:
     """Begin a browser session and go on to a page."""
     with context.database.write() as session:
-        token = start_session(session, user, days=context.settings.session_days)
+        token = start_session(
+            session,
+            user,
+            days=context.settings.session_days,
+            address=request.client.host if request.client else "",
+            agent=request.headers.get("user-agent", ""),
+        )
     answer = RedirectResponse(local_path(where), 303)
     answer.set_cookie(
         COOKIE,
@@ -76,7 +82,7 @@ def do_sign_in(request: Request, context: AppContext, form: Form) -> Response:
     except Refused as refused:
         context.wrong_passwords.add(email, address)
         return _sign_in_page(request, where, email=email, refused=refused)
-    return welcome(context, user, where)
+    return welcome(request, context, user, where)
 
 
 @router.post("/sign-out")
@@ -110,7 +116,7 @@ def register(request: Request, context: AppContext, form: Form) -> Response:
             )
     except Refused as refused:
         return _join_page(request, form, refused=refused)
-    return welcome(context, user, "/")
+    return welcome(request, context, user, "/")
 
 
 @router.get("/join/{token}")
@@ -139,7 +145,7 @@ def do_join(request: Request, context: AppContext, form: Form, token: str) -> Re
         return _join_page(
             request, form, email=invitation.email, role=invitation.role, refused=refused
         )
-    return welcome(context, user, "/")
+    return welcome(request, context, user, "/")
 
 
 @router.post("/language")

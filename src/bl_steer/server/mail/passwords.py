@@ -1,0 +1,78 @@
+"""Mails about passwords: a link for a new one, and that there is a new one.
+
+The link of a mail is made when the mail is sent and stands in no row, neither while it waits nor
+later: what the database and its backups hold opens no account.
+"""
+
+from __future__ import annotations
+
+import time
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.accounts import find_user
+from bl_steer.server.auth.password_resets import MAIL_HOURS, make_reset
+from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.tables import OutgoingMail, User
+from bl_steer.server.languages import text
+from bl_steer.server.mail.outbox import post
+
+__all__ = ["body_to_send", "post_new_password", "post_reset"]
+
+LINK = "{link}"
+"""What stands in the waiting mail for the link."""
+MOST_AN_HOUR = 3
+"""Such mails to one account, lest a stranger fills a mailbox."""
+
+
+def post_reset(session: Session, email: str, *, language: str, address: str) -> bool:
+    """Post a mail with a link for a new password, if the address has an account; say whether.
+
+    An account that signs in with an identity provider alone gets none: whoever reads its mails
+    would come in past the provider.
+
+    Parameters
+    ----------
+    language : of whoever asks, for an account that has not chosen one
+    address : of the server
+    """
+    user = find_user(session, email)
+    if user is None or user.disabled is not None or user.password_hash is None:
+        return False
+    asked = select(func.count()).where(
+        OutgoingMail.reset_user_id == user.id, OutgoingMail.created > time.time() - 3600.0
+    )
+    if (session.scalar(asked) or 0) >= MOST_AN_HOUR:
+        return False
+    language = user.language or language
+    values = {"name": user.name or user.email, "address": address, "hours": f"{MAIL_HOURS:g}"}
+    mail = post(
+        session,
+        recipient=user.email,
+        subject=text(language, "mail.reset.subject"),
+        body=text(language, "mail.reset.body", link=LINK, **values),
+    )
+    mail.reset_user_id = user.id
+    record_event(session, "sign-in page", "user reset mail", user.email)
+    return True
+
+
+def post_new_password(session: Session, user: User, *, language: str, address: str) -> None:
+    """Tell the owner of an account that its password is another."""
+    language = user.language or language
+    post(
+        session,
+        recipient=user.email,
+        subject=text(language, "mail.password.subject"),
+        body=text(language, "mail.password.body", name=user.name or user.email, address=address),
+    )
+
+
+def body_to_send(session: Session, mail: OutgoingMail, *, address: str) -> str:
+    """Return what a mail says, with the link that it is for, made now."""
+    user = session.get(User, mail.reset_user_id) if mail.reset_user_id else None
+    if user is None:
+        return mail.body
+    token = make_reset(session, user, hours=MAIL_HOURS)
+    return mail.body.replace(LINK, f"{address}/reset/{token}")
