@@ -75,6 +75,7 @@ RECIPE: dict[str, Any] = {
     "rarity_power": 0.0,
     "evaluate_every": 100,
     "patience": 100,
+    "rounds": 1,
     # The paint follows single noisy pixels: warps, blur and more noise would hide what it follows.
     "augmentation": {
         "warp_share": 0.0,

@@ -34,6 +34,7 @@ SETTINGS = TrainingSettings(
     network="unet",
     widths=(16, 32, 64, 96, 128),
     steps=4200,
+    rounds=1,
     batch=2,
     patch_px=256,
     learning_rate=5e-3,

@@ -1,7 +1,8 @@
 """Simulated specimens, and the electron microscope and FIB-SEM that image them.
 
 Battery electrodes are `FibsemSpecimen`, imaged by `micrograph`; etched steel under the light
-microscope is `optical_field`. `SimulatedMicroscope` and `SimulatedFibSem` are the instruments.
+microscope is `optical_field`, a layered coating with cracks `coating_field`. `SimulatedMicroscope`
+and `SimulatedFibSem` are the instruments.
 """
 
 import lazy_loader as lazy

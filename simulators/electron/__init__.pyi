@@ -1,3 +1,6 @@
+from .coatings import COATING_PHASES as COATING_PHASES
+from .coatings import CoatingMicrograph as CoatingMicrograph
+from .coatings import coating_field as coating_field
 from .fibsem import SimulatedFibSem as SimulatedFibSem
 from .fibsem_sample import FAMILIES as FAMILIES
 from .fibsem_sample import PHASES as PHASES

@@ -7,20 +7,20 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
-from bl_steer.analysis import segmentation
 from bl_steer.analysis.segmentation import SegmentParams, from_files, planning, training
-from bl_steer.analysis.segmentation.training.training_set import SHARES
 from bl_steer.cli.options import Parser, command, group, out_option, print_row, print_warnings
 from bl_steer.cli.params import add_params, read_params
+from bl_steer.cli.training_options import (
+    data_options,
+    params_of,
+    to_train_with,
+    training_options,
+    training_set_of,
+)
 from bl_steer.progress import Bar
 
 __all__ = ["add_segment"]
 
-PHASES_HELP = (
-    "phases: fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
-)
 PIXEL_SIZE = "pixel_size_nm"
 
 
@@ -29,8 +29,8 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
     segment = group(parser)
     train = command(segment, "train", _train, "train a model on painted micrographs")
     train.add_argument("pairs", type=Path, help="folder of pairs, or a catalogue (CSV)")
-    _data_options(train)
-    _training_options(train)
+    data_options(train)
+    training_options(train)
     out_option(train, "model", "folder of the model")
 
     text = "segment micrographs: label maps, fractions, figures"
@@ -54,14 +54,14 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
 
     evaluate = command(segment, "evaluate", _evaluate, "score a model on painted micrographs")
     evaluate.add_argument("pairs", type=Path, help="folder of pairs, or a catalogue (CSV)")
-    _data_options(evaluate)
+    data_options(evaluate)
     add_params(evaluate, SegmentParams, only=("model", "views"))
 
     text = "plan the training set: conditions to image, how many pairs, which image to label next"
     plan = command(segment, "plan", _plan, text)
     plan.add_argument("pairs", nargs="?", type=Path, help="pairs to train on in growing numbers")
-    _data_options(plan)
-    _training_options(plan)
+    data_options(plan)
+    training_options(plan)
     plan.add_argument(
         "--sizes", metavar="N,N", help="numbers of pairs to train on; halves of halves by default"
     )
@@ -80,38 +80,8 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
     add_params(plan, SegmentParams, only=("model",))
 
 
-def _data_options(parser: Parser) -> None:
-    parser.add_argument("--phases", default="fibsem", metavar="P", help=PHASES_HELP)
-    parser.add_argument("--validation", type=Path, metavar="PAIRS", help="pairs to validate with")
-    parser.add_argument("--test", type=Path, metavar="PAIRS", help="pairs to test with")
-    parser.add_argument(
-        "--sample-pattern", metavar="REGEX", help="part of a file's name that is the sample"
-    )
-    parser.add_argument(
-        "--pixel-size-nm", type=float, metavar="X", help="pixel size to bring all images to"
-    )
-    parser.add_argument(
-        "--unpainted",
-        metavar="P",
-        help="what pixels without paint, in no outline, or of the number 0 are in masks: a phase, "
-        "or unlabelled; by default the phase painted 'none', or what the mask's tool means",
-    )
-
-
-def _training_options(parser: Parser) -> None:
-    parser.add_argument(
-        "--network", default="segnet", help="network: segnet, segnet-vgg, unet or pspnet"
-    )
-    parser.add_argument("--steps", type=int, default=600, help="steps of training at most")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the training")
-    parser.add_argument(
-        "--upright", action="store_true", help="do not rotate: up and down differ in the images"
-    )
-
-
 def _train(arguments: argparse.Namespace) -> Any:
-    settings = _settings(arguments)
-    data = _training_set(arguments)
+    data, settings = to_train_with(arguments)
     print("\n".join(data.notes))
     with Bar("training", "step") as bar:
         report = training.train(data, settings, out=arguments.out, progress=bar.show)
@@ -120,11 +90,15 @@ def _train(arguments: argparse.Namespace) -> Any:
         f"{pairs['train']} to train, {pairs['validation']} to validate, {pairs['test']} to test"
     )
     print_row("pairs", counts)
-    print_row("steps", report["steps_done"])
+    if report["steps_done"]:
+        print_row("steps", report["steps_done"])
     _print_score("validation", report["validation"])
     if report["test"]:
         _print_score("test", report["test"])
+    print_warnings(report)
     model = report["model"]
+    if report["advice"]:
+        print(report["advice"])
     print_row("model", f"{model} (bl-steer segment run --model {model} IMAGE)")
     return report
 
@@ -190,7 +164,7 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
 
 def _evaluate(arguments: argparse.Namespace) -> Any:
     params = SegmentParams(**read_params(arguments))
-    data = _training_set(arguments, held_back=False)
+    data = training_set_of(arguments, held_back=False)
     print("\n".join(data.notes))
     report = training.evaluate(params.model, data, views=params.views)
     print_row("fields", report["n_fields"])
@@ -225,12 +199,12 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
-    data = _training_set(arguments)
+    data, settings = to_train_with(arguments)
     print("\n".join(data.notes))
     sizes = _sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
     with Bar("training", "step") as bar:
         report = planning.plan_number_of_pairs(
-            data, _settings(arguments), sizes=sizes, out=arguments.out, progress=bar.show
+            data, settings, sizes=sizes, out=arguments.out, progress=bar.show
         )
     for size, (miou, low, high) in zip(report["sizes"], report["miou"], strict=True):
         print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
@@ -242,7 +216,7 @@ def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def _plan_next(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    model = SegmentParams(**read_params(arguments)).model
+    model = SegmentParams(**params_of(SegmentParams, arguments)).model
     with Bar("segmenting", "field") as bar:
         rows = planning.rank_unlabelled(model, arguments.unlabelled, arguments.n, progress=bar.show)
     print("label next:")
@@ -257,43 +231,6 @@ def _print_score(name: str, score: dict[str, Any]) -> None:
     for phase, (iou, low, high) in score["iou"].items():
         if iou is not None:
             print(f"  {phase:12}IoU {iou:.3f} (95 %: {low:.3f} … {high:.3f})")
-
-
-def _training_set(arguments: argparse.Namespace, *, held_back: bool = True) -> training.TrainingSet:
-    """Read the pairs that the options name; hold some back where none were kept apart."""
-    return training.TrainingSet.read(
-        arguments.pairs,
-        segmentation.parse_phases(arguments.phases),
-        validation=arguments.validation,
-        test=arguments.test,
-        sample_pattern=arguments.sample_pattern,
-        pixel_size_nm=arguments.pixel_size_nm,
-        unpainted=arguments.unpainted,
-        shares=SHARES if held_back else (1.0, 0.0, 0.0),
-    )
-
-
-def _settings(arguments: argparse.Namespace) -> training.TrainingSettings:
-    """Return the settings of a training; `ValueError` in one line where they do not fit."""
-    known = segmentation.networks.NETWORKS
-    if arguments.network not in known:
-        raise ValueError(
-            f"a network must be one of {', '.join(known)}, got {arguments.network!r}; give one"
-        )
-    try:
-        return training.TrainingSettings(
-            network=arguments.network,
-            steps=arguments.steps,
-            evaluate_every=max(1, min(60, arguments.steps // 10)),
-            seed=arguments.seed,
-            augmentation=training.Augmentation(turn=not arguments.upright),
-        )
-    except ValidationError as error:
-        problems = "; ".join(
-            f"{'.'.join(map(str, row['loc']))}={row['input']!r} ({row['msg']})"
-            for row in error.errors()
-        )
-        raise ValueError(f"a training's settings must fit, got {problems}; change them") from error
 
 
 def _assignment(text: str, *, many: bool = False) -> tuple[str, Any]:

@@ -28,6 +28,7 @@ __all__ = [
     "textureless",
     "too_small",
     "warnings_for",
+    "weak_phase_warnings",
 ]
 
 NEGATIVE = 0.7
@@ -200,6 +201,16 @@ def doubt_warnings(
         )
 
 
+def weak_phase_warnings(model: segmentation.SegmentationModel) -> Iterator[str]:
+    """Name the phases that a model hardly finds, by the pairs that validated it."""
+    for name, iou in model.weak_phases.items():
+        yield (
+            f"the model hardly finds {name}: of what it and the masks of the validation call so, "
+            f"{iou:.0%} agree (IoU {iou:.2f}); its share is no measurement: paint more of it, or "
+            "train longer, or with larger patches"
+        )
+
+
 def count_compared(model: segmentation.SegmentationModel, n_fields: int) -> int:
     """Return how many fields are compared with the training's: steps of the progress."""
     recorded = model.card.get("conditions") or {}
@@ -222,8 +233,11 @@ def warnings_for(
     metadata : a value for all images, or a list with one for each
     progress : called after each image that is compared; see `count_compared`
     """
+    weak = list(weak_phase_warnings(model))
     recorded = model.card.get("conditions")
     if recorded is None:
-        return segmentation.Acquisition({}).unknown_names(metadata)
+        return weak + segmentation.Acquisition({}).unknown_names(metadata)
     training = segmentation.Acquisition.from_dict(recorded)
-    return training.unknown_names(metadata) + training.warnings_for(images, metadata, progress)
+    return (
+        weak + training.unknown_names(metadata) + training.warnings_for(images, metadata, progress)
+    )

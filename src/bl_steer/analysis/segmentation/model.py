@@ -27,6 +27,9 @@ from bl_steer.files.pixel_size import check_pixel_size
 
 __all__ = ["ModelError", "SegmentationModel"]
 
+LEAST_IOU = 0.3
+"""Of a phase on the validation pairs: below it, more of what is shown is wrong than right."""
+
 
 @dataclass(frozen=True)
 class SegmentationModel:
@@ -54,6 +57,14 @@ class SegmentationModel:
     def calibrated(self) -> bool:
         """Whether its probabilities are corrected by the validation pairs."""
         return isinstance(self.network, CalibratedNetwork)
+
+    @property
+    def weak_phases(self) -> dict[str, float]:
+        """Phases that it did not find in the validation pairs, with their overlap (IoU) there."""
+        scored = (self.card.get("validation") or {}).get("iou", {})
+        return {
+            name: iou for name, (iou, *_) in scored.items() if iou is not None and iou < LEAST_IOU
+        }
 
     @property
     def weights_sha256(self) -> str:

@@ -66,14 +66,15 @@ def iterate_tiles(
     Each tile overlaps its neighbours by the network's halo and lies on the grid of its pooling, so
     that every pixel has the value that it would have in one pass over the whole image.
     """
-    network.to(computing_device())
+    device = computing_device()
+    network.to(device)
     full = padded(image, network.stride)
     core = _core(network, image.shape, passes.tile_px)
     for top in range(0, image.shape[0], core):
         for left in range(0, image.shape[1], core):
             rows, row = _span(top, core, network.halo, full.shape[0])
             columns, column = _span(left, core, network.halo, full.shape[1])
-            out = _probability(network, full[rows, columns], passes)
+            out = _probability(network, full[rows, columns], passes, device)
             height = min(core, image.shape[0] - top)
             width = min(core, image.shape[1] - left)
             window = (slice(top, top + height), slice(left, left + width))
@@ -107,10 +108,12 @@ def _span(start: int, core: int, halo: int, edge: int) -> tuple[slice, int]:
 
 
 def _probability(
-    network: SegmentationNetwork, tile: NDArray[np.float32], passes: Passes
+    network: SegmentationNetwork,
+    tile: NDArray[np.float32],
+    passes: Passes,
+    device: torch.device,
 ) -> NDArray[np.float32]:
     """Return the probabilities of a tile, the mean over the test-time augmentation."""
-    device = next(network.parameters()).device
     x = torch.from_numpy(np.ascontiguousarray(tile))[None, None].to(device)
     half = passes.precision == "bf16"
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=half):

@@ -91,6 +91,7 @@ def retrain(task: RetrainingTask, progress: Any = None) -> dict[str, Any]:
         network=champion.name,
         widths=champion.widths,
         calibrate=champion.calibrated,
+        rounds=1,
     )
     # The hold-out is no part of this: it is used once, when all is done.
     candidate = training.train_model(

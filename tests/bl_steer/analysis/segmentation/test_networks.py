@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bl_steer.analysis.segmentation.networks import NETWORKS, SegmentationNetwork, build_network
+from bl_steer.analysis.segmentation.networks import SegmentationNetwork, build_network
 
 SIZES = {
     "segnet": (3, 4, 5),
@@ -22,14 +22,14 @@ def network(name: str) -> SegmentationNetwork:
     return built.eval().double()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SIZES)
 def test_the_output_has_the_size_of_the_micrograph(name: str) -> None:
     built = network(name)
     x = torch.randn(2, 1, 4 * built.stride, 6 * built.stride, dtype=torch.float64)
     assert built(x).shape == (2, 3, *x.shape[2:])
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SIZES)
 def test_a_pixel_depends_on_nothing_beyond_the_halo(name: str) -> None:
     built = network(name)
     edge = 2 * built.halo + 4 * built.stride
@@ -44,7 +44,7 @@ def test_a_pixel_depends_on_nothing_beyond_the_halo(name: str) -> None:
     assert seen.max() < at + built.stride + built.halo
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SIZES)
 def test_the_output_shifts_with_the_micrograph(name: str) -> None:
     built = network(name)
     margin = built.halo + built.stride
@@ -70,7 +70,7 @@ def test_segnet_puts_maxima_back_where_pooling_found_them() -> None:
     assert not outputs[0][0][where == 0].any()
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", SIZES)
 def test_every_parameter_learns(name: str) -> None:
     built = build_network(name, 3, widths=SIZES[name]).train()
     x = torch.randn(2, 1, 2 * built.stride, 2 * built.stride)
@@ -79,7 +79,7 @@ def test_every_parameter_learns(name: str) -> None:
 
 
 def test_an_unknown_network_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match=r"segnet, segnet-vgg, unet, pspnet, got 'resnet'"):
+    with pytest.raises(ValueError, match=r"segnet, segnet-vgg, unet, pspnet, forest, got 'resnet'"):
         build_network("resnet", 3)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bl_steer.analysis.segmentation.networks.forest import Forest
 from bl_steer.analysis.segmentation.networks.layers import SegmentationNetwork
 from bl_steer.analysis.segmentation.networks.pspnet import PSPNet
 from bl_steer.analysis.segmentation.networks.segnet import SegNet
@@ -22,7 +23,8 @@ def build_network(
     ----------
     name : a key of `NETWORKS`
     n_phases : number of phases, the channels of the output
-    widths : channels of each level, the finest first; `NETWORKS` has the defaults
+    widths : channels of each level, the finest first (of a forest, trees and leaves of each);
+        `NETWORKS` has the defaults
 
     Raises
     ------
@@ -40,4 +42,6 @@ def build_network(
         return SegNet(n_phases, widths, convolutions=(2, 2) + (3,) * (len(widths) - 2))
     if name == "segnet":
         return SegNet(n_phases, widths)
+    if name == "forest":
+        return Forest(n_phases, widths)
     return UNet(n_phases, widths) if name == "unet" else PSPNet(n_phases, widths)

@@ -1,11 +1,13 @@
 from .augmentation import PatchSampler as PatchSampler
 from .calibration import calibrated as calibrated
+from .calibration import calibrated_if_better as calibrated_if_better
 from .card import evaluate_model as evaluate_model
 from .card import score_to_dict as score_to_dict
 from .card import train_model as train_model
 from .checkpoint import load_checkpoint as load_checkpoint
 from .checkpoint import resumable as resumable
 from .checkpoint import save_checkpoint as save_checkpoint
+from .forest import grown as grown
 from .from_files import evaluate as evaluate
 from .from_files import train as train
 from .loop import Training as Training

@@ -15,9 +15,13 @@ from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussi
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRotate90d
 from numpy.typing import NDArray
 
+from bl_steer.analysis.segmentation.phases import UNLABELLED
 from bl_steer.analysis.segmentation.training.settings import Augmentation
 
 __all__ = ["PatchSampler"]
+
+SCRIBBLED = 0.5
+"""Share of labelled pixels below which a mask is taken for scribbles."""
 
 
 class PatchSampler:
@@ -58,6 +62,7 @@ class PatchSampler:
         self.augmentation = augmentation
         self._transform = _transform(augmentation, patch_px)
         self._positions = _positions(labels, n_phases)
+        self._painted = [_painted(mask) for mask in labels]
 
     def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         """Return patches (batch, 1, patch_px, patch_px) and their labels (batch, …)."""
@@ -87,15 +92,32 @@ class PatchSampler:
         """Return image, row and column (without the margin) of a patch's centre."""
         if rng.random() < self.rare_share:
             phase = self._positions[rng.integers(len(self._positions))]
-            number, row, column = phase[rng.integers(len(phase))]
-            jitter = rng.integers(-self.patch_px // 4, self.patch_px // 4, size=2)
-            shape = np.array(self.labels[number].shape) - 2 * self.margin
-            row, column = np.clip(np.array([row, column]) + jitter, 0, shape - 1)
-            return int(number), int(row), int(column)
+            number, *place = phase[rng.integers(len(phase))]
+            return self._near(int(number), np.array(place), rng)
         number = int(rng.integers(len(self.images)))
+        if (painted := self._painted[number]) is not None:
+            return self._near(number, painted[rng.integers(len(painted))], rng)
         shape = np.array(self.images[number].shape) - 2 * self.margin
         row, column = rng.integers(shape)
         return number, int(row), int(column)
+
+    def _near(
+        self, number: int, place: NDArray[Any], rng: np.random.Generator
+    ) -> tuple[int, int, int]:
+        """Return a centre from which a place lies within the patch, turned or not."""
+        jitter = rng.integers(-self.patch_px // 4, self.patch_px // 4, size=2)
+        shape = np.array(self.labels[number].shape) - 2 * self.margin
+        row, column = np.clip(place + jitter, 0, shape - 1)
+        return number, int(row), int(column)
+
+
+def _painted(mask: NDArray[np.uint8]) -> NDArray[np.intp] | None:
+    """Return (row, column) of the labelled pixels of a mask that is mostly unlabelled, else None.
+
+    Most patches of it at random places would hold nothing to learn from.
+    """
+    labelled = mask != UNLABELLED
+    return np.argwhere(labelled) if 0 < labelled.mean() < SCRIBBLED else None
 
 
 def _positions(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> list[NDArray[np.int32]]:

@@ -14,12 +14,13 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.acquisition import Acquisition
 from bl_steer.analysis.segmentation.model import SegmentationModel, prepared
-from bl_steer.analysis.segmentation.networks import NETWORKS
+from bl_steer.analysis.segmentation.networks import NETWORKS, SegmentationNetwork
 from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
-from bl_steer.analysis.segmentation.training.calibration import calibrated
-from bl_steer.analysis.segmentation.training.loop import Training
+from bl_steer.analysis.segmentation.training.calibration import calibrated_if_better
+from bl_steer.analysis.segmentation.training.forest import grown
+from bl_steer.analysis.segmentation.training.loop import Training, check_pairs
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.files.atomic import alone_in, made_folder
@@ -95,19 +96,22 @@ def _trained(
     progress: Progress | None,
     start: SegmentationModel | None,
 ) -> SegmentationModel:
-    training = Training(
-        settings,
-        data.phases,
-        [labelled.pair for labelled in data.train],
-        [labelled.pair for labelled in data.validation],
-        folder=folder,
-        start=start,
-    )
-    pairs = [labelled.pair for labelled in data.validation]
+    train, validation = ([row.pair for row in part] for part in (data.train, data.validation))
+    history: list[dict[str, float]] = []
+    rising = False
     with single_thread():
-        network = prepared(training.run(progress))
+        if settings.network == "forest":
+            check_pairs(data.phases, train, validation)
+            network: SegmentationNetwork = grown(settings, data.phases, train, progress)
+        else:
+            training = Training(
+                settings, data.phases, train, validation, folder=folder, start=start
+            )
+            network, history = training.run(progress), training.history
+            rising = training.rising
+        network = prepared(network)
         if settings.calibrate:
-            network = prepared(calibrated(network, pairs, len(data.phases)))
+            network = prepared(calibrated_if_better(network, validation, len(data.phases)))
     model = SegmentationModel(
         network,
         settings.network,
@@ -115,7 +119,7 @@ def _trained(
         data.phases,
         data.pixel_size_nm,
     )
-    return _with_card(model, data, training)
+    return _with_card(model, data, settings, history, rising)
 
 
 def uncertainty_of(model: SegmentationModel, fields: Sequence[LabelledField]) -> dict[str, Any]:
@@ -150,7 +154,11 @@ def _number(value: float) -> float | None:
 
 
 def _with_card(
-    model: SegmentationModel, data: TrainingSet, training: Training
+    model: SegmentationModel,
+    data: TrainingSet,
+    settings: TrainingSettings,
+    history: list[dict[str, float]],
+    rising: bool,
 ) -> SegmentationModel:
     names = data.phases.names
     validation = evaluate_model(model, data.validation)
@@ -159,9 +167,10 @@ def _with_card(
     if scored.miou > validation.miou + WORTH:
         model, validation = without_shading, scored
     card: dict[str, Any] = {
-        "settings": training.settings.model_dump(mode="json"),
-        "steps_done": training.step,
-        "history": training.history,
+        "settings": settings.model_dump(mode="json"),
+        "steps_done": int(history[-1]["step"]) if history else 0,
+        "history": history,
+        "still_rising": rising,
         "data": data.describe(),
         "validation": score_to_dict(validation, names),
         "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,

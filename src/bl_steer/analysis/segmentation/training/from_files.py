@@ -5,16 +5,20 @@ Functions return what is printed and written as JSON. The pairs are read by `Tra
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
+from bl_steer.analysis.segmentation.checks import weak_phase_warnings
 from bl_steer.analysis.segmentation.figures import plot_training
+from bl_steer.analysis.segmentation.model import SegmentationModel
 from bl_steer.analysis.segmentation.passes import Passes
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.training.card import evaluate_model, score_to_dict, train_model
 from bl_steer.analysis.segmentation.training.checkpoint import resumable
+from bl_steer.analysis.segmentation.training.forest import advice
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 from bl_steer.files.atomic import check_place, draft_of
@@ -34,10 +38,12 @@ def train(
     check_place(out)
     with resumable(out, "checkpoint.pt", "training"):
         model = train_model(data, settings, folder=out, progress=progress)
-    figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-    plot_training(model.card["history"], ax=figure.subplots())
-    with draft_of(out / "training.png") as draft:
-        figure.savefig(draft, dpi=130)
+    history = model.card["history"]
+    if history:
+        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
+        plot_training(history, ax=figure.subplots())
+        with draft_of(out / "training.png") as draft:
+            figure.savefig(draft, dpi=130)
     return {
         "model": str(out),
         "weights_sha256": model.weights_sha256,
@@ -46,8 +52,20 @@ def train(
         "pairs": {part: len(rows) for part, rows in model.card["data"].items()},
         "validation": model.card["validation"],
         "test": model.card["test"],
-        "figure": str(out / "training.png"),
+        "figure": str(out / "training.png") if history else None,
+        "warnings": [*_unfinished(model), *weak_phase_warnings(model)],
+        "advice": None if history else advice(settings),
     }
+
+
+def _unfinished(model: SegmentationModel) -> Iterator[str]:
+    """Say where a training ended before its validation did."""
+    if model.card["still_rising"]:
+        steps = model.card["settings"]["steps"]
+        yield (
+            f"the validation was still rising when the training ended after "
+            f"{model.card['steps_done']} steps: give --steps {2 * steps}, or more rounds"
+        )
 
 
 def evaluate(model: str, data: TrainingSet, *, views: int = 1) -> dict[str, Any]:

@@ -37,12 +37,14 @@ from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.torch_device import computing_device
 from bl_steer.protocols import Progress
 
-__all__ = ["Training"]
+__all__ = ["Training", "check_pairs"]
 
 MAX_GRADIENT = 5.0
 WEIGHT_RANGE = (0.5, 3.0)
 """Of a phase in the entropy. Weights in full proportion to rarity paint rare phases too large."""
 SAVE_EVERY_S = 5.0
+RISE = 0.005
+"""Gain in mean IoU over the last quarter of a round, from which another one is worth its time."""
 
 
 class Training:
@@ -74,7 +76,7 @@ class Training:
         folder: str | os.PathLike[str] | None = None,
         start: SegmentationModel | None = None,
     ) -> None:
-        _check(phases, train, validation)
+        check_pairs(phases, train, validation)
         self.settings, self.phases = settings, phases
         self.step = 0
         self.history: list[dict[str, float]] = []
@@ -113,17 +115,33 @@ class Training:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done, or the validation has not got better for long enough."""
+        """Whether no round is due any more, or the validation has not got better for long enough.
+
+        A round begins with a high learning rate again, at which scores fall before they rise: only
+        in the first is patience lost.
+        """
+        rounds, within = divmod(self.step, self.settings.steps)
+        if rounds and not within:
+            return rounds >= self.settings.rounds or not self.rising
         scores = [row["miou"] for row in self.history]
         since_best = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
-        return self.step >= self.settings.steps or since_best >= self.settings.patience
+        return not rounds and since_best >= self.settings.patience
+
+    @property
+    def rising(self) -> bool:
+        """Whether the validation still got better in the last quarter of a round."""
+        before = self.step - self.settings.steps / 4
+        early = [row["miou"] for row in self.history if row["step"] <= before]
+        late = [row["miou"] for row in self.history if row["step"] > before]
+        return bool(early and late) and max(late) > max(early) + RISE
 
     def run(self, progress: Progress | None = None) -> SegmentationNetwork:
         """Train to the end; return the network with the weights that scored best."""
         while not self.finished:
+            total = (self.step // self.settings.steps + 1) * self.settings.steps
             self.advance()
             if progress is not None:
-                progress(self.step, self.settings.steps)
+                progress(self.step, total)
         self._averaged.load_state_dict(self._best)
         return self._averaged.to("cpu")
 
@@ -133,7 +151,7 @@ class Training:
         self._descend(images, labels)
         self.step += 1
         self._average()
-        due = self.step % self.settings.evaluate_every == 0 or self.step == self.settings.steps
+        due = 0 in (self.step % self.settings.evaluate_every, self.step % self.settings.steps)
         if due:
             self._evaluate()
         if due or time.monotonic() - self._saved_at > SAVE_EVERY_S:
@@ -179,10 +197,12 @@ class Training:
 
     def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return entropy and Dice together; unlabelled pixels count in neither."""
+        known = (labels != UNLABELLED)[:, None].float()
+        if not known.any():  # the mean over no pixel is no number
+            return logits.sum() * 0.0
         entropy = functional.cross_entropy(
             logits, labels, weight=self._weights, ignore_index=UNLABELLED
         )
-        known = (labels != UNLABELLED)[:, None].float()
         target = functional.one_hot(labels.clamp(max=len(self.phases) - 1), len(self.phases))
         dice = MaskedDiceLoss(softmax=True, batch=True)
         overlap: Tensor = dice(logits, target.movedim(-1, 1).float(), known)
@@ -268,12 +288,17 @@ def _counts(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> NDArray[np.in
 
 
 def _schedule(step: int, steps: int) -> float:
-    """Return the share of the learning rate: up over a twentieth of the steps, down as a cosine."""
+    """Return the share of the learning rate: up over a twentieth of a round, down as a cosine.
+
+    Each round repeats it (I. Loshchilov and F. Hutter, 2017, "SGDR", arXiv:1608.03983).
+    """
+    step %= steps
     rise = min(1.0, (step + 1) / max(1, steps // 20))
     return float(rise * (0.5 + 0.5 * np.cos(np.pi * step / steps)) + 1e-3)
 
 
-def _check(phases: Phases, train: Sequence[Labelled], validation: Sequence[Labelled]) -> None:
+def check_pairs(phases: Phases, train: Sequence[Labelled], validation: Sequence[Labelled]) -> None:
+    """Raise `ValueError` where pairs do not suffice to train and to validate on."""
     if not train or not validation:
         raise ValueError(
             f"a training must have pairs to train and to validate on, got {len(train)} and "

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
 
 from bl_steer.analysis.segmentation.networks import NETWORKS
@@ -49,11 +51,21 @@ class TrainingSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     network: str = Field(default="segnet", description=f"one of {', '.join(NETWORKS)}")
-    widths: tuple[int, ...] | None = Field(default=None, description="channels of each level")
-    steps: int = Field(default=600, ge=1, description="batches to train on, at most")
+    widths: tuple[int, ...] | None = Field(
+        default=None, description="channels of each level; of a forest, trees and leaves of each"
+    )
+    steps: int = Field(default=600, ge=1, description="batches to train on in a round, at most")
+    rounds: int = Field(
+        default=3, ge=1, description="rounds at most: another begins while the validation rises"
+    )
     batch: int = Field(default=6, ge=1, description="patches a step")
-    patch_px: int = Field(default=128, ge=32, multiple_of=32)
-    learning_rate: float = Field(default=3e-3, gt=0)
+    patch_px: int = Field(
+        default=128,
+        ge=32,
+        multiple_of=32,
+        description="edge of a patch, px; larger ones show more of what surrounds a pixel",
+    )
+    learning_rate: float = Field(default=3e-3, gt=0, description="the largest of a round")
     weight_decay: float = Field(default=1e-3, ge=0)
     dice_share: float = Field(
         default=0.5, ge=0, le=1, description="of Dice in the loss, beside entropy"
@@ -81,3 +93,13 @@ class TrainingSettings(BaseModel):
     )
     seed: int = Field(default=0, ge=0)
     augmentation: Augmentation = Augmentation()
+
+    def for_epochs(self, epochs: float, n_pixels: int) -> Self:
+        """Return settings whose rounds cover so many pixels of micrographs `epochs` times."""
+        steps = max(1, round(epochs * n_pixels / (self.batch * self.patch_px**2)))
+        return self.model_copy(update={"steps": steps, "evaluate_every": looks_every(steps)})
+
+
+def looks_every(steps: int) -> int:
+    """Return the steps between looks at the validation, for a round of so many steps."""
+    return max(1, min(60, steps // 10))

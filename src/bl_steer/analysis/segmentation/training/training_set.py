@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -29,6 +29,9 @@ __all__ = ["LabelledField", "TrainingSet", "at_pixel_size"]
 
 SHARES = (0.7, 0.15, 0.15)
 SAME_PIXEL_SIZE = 0.02
+PARTS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
+"""Names of the folders of a set that is in parts already."""
+USE = ("train", "validate", "test")
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,8 @@ class TrainingSet:
 
         Parameters
         ----------
-        source : of the pairs, as `find_pairs` takes it
+        source : of the pairs, as `find_pairs` takes it; a folder with ``train`` and ``val`` or
+            ``test`` side by side holds its parts already
         validation, test : of pairs held out by hand; without, samples of `source` are held out
         pixel_size_nm : that all micrographs are brought to; by default the median of those known
         unpainted : what grey pixels, those in no outline and the number 0 are: a phase's name or
@@ -104,6 +108,8 @@ class TrainingSet:
         """
         check_pixel_size(pixel_size_nm)
         phases.bare_label(unpainted)
+        source, beside_validation, beside_test = _beside(Path(source))
+        validation, test = validation or beside_validation, test or beside_test
         pairs = find_pairs(source, sample_pattern=sample_pattern)
         notes = [describe_samples(pairs)]
         parts = _parts(pairs, validation, test, sample_pattern, shares, seed)
@@ -115,7 +121,7 @@ class TrainingSet:
         fields = [list(islice(read, len(part))) for part in parts]
         every = [labelled for part in fields for labelled in part]
         _check_numbers(every)
-        notes += _notes_of(every)
+        notes += [*_in_two_parts(fields), *_notes_of(every)]
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
         size = pixel_size_nm or _median_size(every)
@@ -143,6 +149,45 @@ class TrainingSet:
                 ("test", self.test),
             )
         }
+
+
+def _beside(source: Path) -> tuple[Path, Path | None, Path | None]:
+    """Return where the pairs of a set are that lie in parts, side by side; else the source alone.
+
+    >>> _beside(Path("nowhere"))
+    (PosixPath('nowhere'), None, None)
+    """
+    folders = {path.name.lower(): path for path in source.iterdir()} if source.is_dir() else {}
+    train, *held_out = (
+        next((folders[name] for name in names if name in folders), None) for names in PARTS
+    )
+    if train is None or not any(held_out):
+        return source, None, None
+    return train, held_out[0], held_out[1]
+
+
+def _in_two_parts(parts: Sequence[Sequence[LabelledField]]) -> Iterator[str]:
+    """Name what stands in two parts: the same image, or samples that have the same name."""
+    images: dict[str, tuple[int, str]] = {}
+    samples: dict[str, set[int]] = {}
+    for number, part in enumerate(parts):
+        for labelled in part:
+            image = np.ascontiguousarray(labelled.image)
+            digest = hashlib.sha256(f"{image.dtype}{image.shape}".encode() + image.tobytes())
+            earlier, name = images.setdefault(digest.hexdigest(), (number, labelled.name))
+            if earlier != number:
+                yield (
+                    f"{labelled.name} to {USE[number]} with is {name} to {USE[earlier]} with: the "
+                    "scores are those of an image that was seen; leave one of them out."
+                )
+            samples.setdefault(labelled.sample, set()).add(number)
+    twice = sorted(name for name, numbers in samples.items() if len(numbers) > 1)
+    if twice and len(samples) < sum(map(len, parts)):
+        yield (
+            f"{', '.join(twice[:5])}{' and more' * (len(twice) > 5)}: a sample of this name is in "
+            "two parts of the set; where it is the same specimen, the scores are better than those "
+            "of others will be."
+        )
 
 
 def _parts(

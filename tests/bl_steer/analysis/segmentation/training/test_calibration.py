@@ -20,6 +20,7 @@ from bl_steer.analysis.segmentation.training import (
     TrainingSet,
     TrainingSettings,
     calibrated,
+    calibrated_if_better,
     train_model,
 )
 
@@ -133,3 +134,21 @@ def test_a_trained_model_is_calibrated_and_comes_back_the_same(
     assert corrected.weights_sha256 == model.weights_sha256 != plain.weights_sha256
     x = torch.randn(1, 1, 32, 32)
     torch.testing.assert_close(corrected.network(x), model.network(x), rtol=0, atol=0)
+
+
+def test_a_correction_is_taken_where_it_helps_on_pairs_left_out_of_its_fit() -> None:
+    network = SmoothEdges().eval()
+    alike = [painted(seed) for seed in range(3)]
+    assert isinstance(calibrated_if_better(network, alike, 2), CalibratedNetwork)
+    assert isinstance(calibrated_if_better(network, alike[:1], 2), CalibratedNetwork)
+
+
+def test_a_correction_that_fits_its_own_pairs_alone_is_not_taken() -> None:
+    """Each expert's habit is another's error: bright edges here, dark ones there."""
+    network = SmoothEdges().eval()
+    rows, columns = np.indices(SHAPE)
+    unlike = []
+    for seed, shift in ((0, 0.5), (1, -0.5)):
+        smooth = np.sin(rows / 9.0 + seed) * np.sin(columns / 11.0)
+        unlike.append(((smooth * 1000).astype(np.int32), (smooth < shift).astype(np.uint8)))
+    assert calibrated_if_better(network, unlike, 2) is network
