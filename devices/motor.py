@@ -16,6 +16,7 @@ from ophyd import Component, EpicsMotor, EpicsSignal, EpicsSignalRO
 from ophyd.status import MoveStatus
 from ophyd.utils.errors import DisconnectedError, StatusTimeoutError
 
+from bl_steer.canonical import told_apart
 from devices.connection import fail, fail_when_lost, silent_records
 from devices.setting import Setting
 
@@ -29,6 +30,8 @@ SLOWER = 1.5
 """A move may take so many times as long: backlash, retries, a speed that is not reached."""
 WITHIN = 2.0
 """So many retry deadbands off the target a motor has still arrived."""
+SMALL = 1e-3
+"""How near a motor without a deadband has arrived, in its unit, where its end was not told."""
 POLL_S = 0.01
 
 logger = logging.getLogger(__name__)
@@ -87,6 +90,11 @@ class MotorAxis(EpicsMotor):
 
         def end(move: MoveStatus) -> None:
             error = move.exception()
+            if isinstance(error, StatusTimeoutError) and self._has_arrived(new_position):
+                # Ophyd may miss the end: it asks for a limit switch first, and a control system
+                # under load may answer too late, or tell of the end of the move alone.
+                logger.warning("%s is at %g, but its end was not told", self.name, new_position)
+                error = None
             if error is not None:
                 fail(arrival, self._explain(error, new_position, longest_s))
             elif not stopped.is_set() and not self._is_at(new_position):
@@ -152,13 +160,30 @@ class MotorAxis(EpicsMotor):
     def _is_at(self, target: float) -> bool:
         """Return whether the readback is at `target`, as near as the record asks for."""
         deadband = float(self.retry_deadband.get() or 0.0)
-        return deadband <= 0.0 or abs(float(self._position) - target) <= WITHIN * deadband
+        return deadband <= 0.0 or self._is_near(target, WITHIN * deadband)
+
+    def _is_near(self, target: float, reach: float) -> bool:
+        """Return whether the readback is so near, also where what it told last is old by now."""
+        if abs(float(self._position) - target) <= reach:
+            return True
+        with suppress(DisconnectedError, TimeoutError):
+            here = float(self.user_readback.get(use_monitor=False))
+            return abs(here - target) <= reach
+        return False
+
+    def _has_arrived(self, target: float) -> bool:
+        """Return whether the motor is at rest at its target, though nobody told that."""
+        reach = WITHIN * float(self.retry_deadband.get() or 0.0) or SMALL
+        with suppress(DisconnectedError, TimeoutError):
+            return bool(self.motor_done_move.get()) and self._is_near(target, reach)
+        return False
 
     def _missed(self, target: float) -> MotorError:
+        wanted, here = told_apart(target, float(self._position))
         return MotorError(
-            f"{self.name} must be at {target:g} within {WITHIN:g} × its retry deadband "
-            f"{float(self.retry_deadband.get()):g}, got {self._position:g}; check its encoder, or "
-            "home it: it may have lost steps"
+            f"{self.name} must be at {wanted} within {WITHIN:g} × its retry deadband "
+            f"{float(self.retry_deadband.get()):g}, got {here}; check its encoder, or home it: it "
+            "may have lost steps"
         )
 
     def _still_moving(self) -> str:
@@ -175,12 +200,25 @@ class MotorAxis(EpicsMotor):
 
     def _explain(self, error: Exception, target: float, longest_s: float) -> Exception:
         """Return what a failed move is told as."""
+        wanted, here = told_apart(target, float(self._position))
         if isinstance(error, StatusTimeoutError):
             return MotorError(
-                f"{self.name} must arrive at {target:g} within {longest_s:.3g} s, got "
-                f"{self._position:g}; check that it is free to move and its drive is on"
+                f"{self.name} must arrive at {wanted} within {longest_s:.3g} s, got {here}; check "
+                "that it is free to move and its drive is on"
             )
         return MotorError(
-            f"{self.name} must arrive at {target:g}, got {self._position:g}, stopped on the way, "
-            "by a limit switch or with an alarm; check its limit switches and alarms"
+            f"{self.name} must arrive at {wanted}, got {here}, stopped on the way, by a limit "
+            f"switch or with an alarm ({self._alarms()}); check its limit switches and alarms"
         )
+
+    def _alarms(self) -> str:
+        """Return what a motor that was stopped says of it."""
+        pressed = [
+            end
+            for end, switch in (("low", self.low_limit_switch), ("high", self.high_limit_switch))
+            if switch.get()
+        ]
+        severity = int(self.user_readback.alarm_severity or 0)
+        told = [f"{end} limit switch" for end in pressed]
+        told += [f"alarm severity {severity}"] if severity else []
+        return ", ".join(told) or "neither"

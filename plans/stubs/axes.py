@@ -15,6 +15,7 @@ from bluesky.utils import MsgGenerator
 
 from bl_steer.agents import AXIS_NAMES, Space
 from bl_steer.agents.scales import check_circles
+from bl_steer.canonical import told_apart
 from bl_steer.protocols import Array
 from bl_steer.runs.readout import as_number
 from plans.stubs.detectors import hinted_keys, in_order
@@ -297,9 +298,11 @@ def check_place(
         )
     here = as_number(data[key])
     if not abs(here - asked) <= tolerance:  # not true of NaN
-        found = f"{data[key]!r}" if math.isnan(here) else f"{here:g}"
+        wanted, found = told_apart(asked, here)
+        if math.isnan(here):
+            found = f"{data[key]!r}"
         raise StageError(
-            f"{axis.name} must be where it was sent, {asked:g}, got {found} in {key!r}; check the "
+            f"{axis.name} must be where it was sent, {wanted}, got {found} in {key!r}; check the "
             "encoder, that setpoint and readback have one unit, and that the grid's points are "
             "steps of the axis"
         )

@@ -1,4 +1,4 @@
-"""JSON-compatible data as text that is equal wherever the data are: what digests are made of."""
+"""Data as text: equal wherever they are, for digests, and unlike where they are, for messages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["canonical_json"]
+__all__ = ["canonical_json", "told_apart"]
 
 
 def canonical_json(value: Any) -> str:
@@ -19,6 +19,19 @@ def canonical_json(value: Any) -> str:
     '{"a":null,"b":[1,0.0]}'
     """
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def told_apart(*numbers: float) -> list[str]:
+    """Return numbers as short text, with as many digits as it takes to see that they differ.
+
+    >>> told_apart(-5.0, -5.00000012), told_apart(2.0, 2.0, 3.25)
+    (['-5', '-5.0000001'], ['2', '2', '3.25'])
+    """
+    for digits in range(6, 17):
+        texts = [f"{number:.{digits}g}" for number in numbers]
+        if len({*texts}) == len({*numbers}):
+            return texts
+    return [repr(float(number)) for number in numbers]
 
 
 def _plain(value: Any) -> Any:

@@ -96,3 +96,39 @@ def test_alarm_of_a_motor_record_stops_the_run(
     with pytest.raises(StageError, match="stage_x"):
         RE(map_sample(beamline.det, beamline.stage, grid=grid))
     assert documents.stop["exit_status"] == "fail"
+
+
+def test_a_move_whose_end_was_not_told_ends_where_the_motor_is(
+    beamline: SimulatedBeamline, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = beamline.stage.x
+
+    def silent(**_: object) -> int:
+        raise TimeoutError("no answer in 1 s")  # as of a control system under load
+
+    with monkeypatch.context() as patched:
+        patched.setattr(x.low_limit_switch, "get", silent)
+        patched.setattr(x.high_limit_switch, "get", silent)
+        x.set(12.0, timeout=0.3).wait(5.0)
+    assert "stage_x is at 12, but its end was not told" in caplog.text
+    x.set(20.0).wait(5.0)
+    assert x.position == 20.0
+
+
+def test_a_readback_that_is_told_late_is_asked_for(
+    beamline: SimulatedBeamline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = beamline.stage.x
+    with monkeypatch.context() as patched:
+        patched.setattr(x, "_set_position", lambda value, **_: None)  # what it told is not there
+        x.set(15.0).wait(5.0)
+    assert x.user_readback.get() == 15.0
+
+
+def test_a_message_shows_by_how_much_a_place_is_missed(beamline: SimulatedBeamline) -> None:
+    x = beamline.stage.x
+    x.set(5.0).wait(5.0)
+    x._position = 5.0000012
+    for error in (x._missed(5.0), x._explain(RuntimeError(), 5.0, 12.0)):
+        assert "got 5.000001" in str(error)
+    assert "(neither)" in str(x._explain(RuntimeError(), 5.0, 12.0))

@@ -18,6 +18,7 @@ from bluesky.preprocessors import finalize_wrapper
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.agents import Space
+from bl_steer.canonical import told_apart
 from bl_steer.protocols import Array
 from bl_steer.runs import PointResult
 from plans.stubs.axes import check_limits, readback_key
@@ -196,7 +197,8 @@ class flown_rows:
                 self._late = float(np.clip(self._late + middle, 0.0, MOST_LATE))
             off = np.flatnonzero(~(np.abs(steps) <= 0.5 * (1.0 + 1e-6)))  # of NaN, too
             if len(off):
-                places = ", ".join(f"{measured[i]:.5g} for {row[i, 0]:g}" for i in off[:8])
+                apart = [told_apart(float(measured[i]), float(row[i, 0])) for i in off[:8]]
+                places = ", ".join(" for ".join(pair) for pair in apart)
                 self._misfit = f"frames at {places}{' …' if len(off) > 8 else ''}{where}"
         if self._misfit:
             logger.warning(
