@@ -25,7 +25,7 @@ from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
 from bl_steer.server.operations.retention import delete_expired
 from bl_steer.server.retraining.run import Retrainings
-from bl_steer.server.retraining.schedule import start_if_due
+from bl_steer.server.retraining.schedule import start_if_due, start_waiting
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.viewing.planes import sweep_views
@@ -74,9 +74,14 @@ class Housekeeping:
             self._retention_due = now + RETENTION_EVERY_S
             delete_expired(self.database, self.files, self.settings, now=now)
             sweep_views(self.settings.views, now=now)
-            if self._training is None or self._training.poll() is not None:
+            if self._is_idle():
                 self._training = start_if_due(self._retrainings, now=now)
+        if self._is_idle():
+            self._training = start_waiting(self._retrainings, now=now)
         return sent == MAILS_A_STEP
+
+    def _is_idle(self) -> bool:
+        return self._training is None or self._training.poll() is not None
 
     def stop(self) -> None:
         """End soon."""

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 
-from sqlalchemy import select
+from sqlalchemy import and_, or_, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.training_tables import Retraining, Snapshot
@@ -19,10 +19,12 @@ from bl_steer.server.retraining.pairs import training_pairs
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.settings import RetrainingSettings
 
-__all__ = ["is_due", "start_if_due"]
+__all__ = ["is_due", "open_retraining", "start_if_due", "start_waiting"]
 
 DAY_S = 86_400.0
 ACTOR = "schedule"
+PATIENCE_S = 5.0
+"""Whoever begins a retraining on the command line carries it out at once."""
 
 logger = logging.getLogger(__name__)
 
@@ -58,5 +60,33 @@ def start_if_due(
         return None
     if not retraining_id:
         return None
+    return _start(retrainings, retraining_id)
+
+
+def start_waiting(
+    retrainings: Retrainings, *, now: float | None = None
+) -> subprocess.Popen[bytes] | None:
+    """Begin the oldest retraining that was queued from a page; return its process."""
+    now = time.time() if now is None else now
+    waiting = select(Retraining.id).where(
+        Retraining.state == "queued", Retraining.created < now - PATIENCE_S
+    )
+    with retrainings.database.read() as session:
+        oldest = session.scalar(waiting.order_by(Retraining.created).limit(1))
+    return None if oldest is None else _start(retrainings, oldest)
+
+
+def open_retraining(session: Session, *, now: float | None = None) -> Retraining | None:
+    """Return a retraining that waits, or runs and may still be alive; None where there is none."""
+    now = time.time() if now is None else now
+    alive = or_(
+        Retraining.state == "queued",
+        and_(Retraining.state == "running", Retraining.lease_until > now),
+    )
+    return session.scalar(select(Retraining).where(alive).limit(1))
+
+
+def _start(retrainings: Retrainings, retraining_id: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-P", "-m", "bl_steer", "retrain", "run", retraining_id]
+    command += ["--folder", str(retrainings.settings.folder.absolute())]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)

@@ -34,6 +34,7 @@ from bl_steer.server.web.routes import (
     operations,
     packages,
     resets,
+    training,
     views,
 )
 from bl_steer.server.web.routes import oidc as oidc_routes
@@ -51,6 +52,7 @@ ROUTERS = (
     jobs,
     masks,
     views,
+    training,
     shared,
     account,
     packages,

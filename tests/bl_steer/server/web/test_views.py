@@ -7,62 +7,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tifffile
 from PIL import Image
 
-from bl_steer.server.jobs.leases import Output, Produced
-from bl_steer.server.jobs.queue import finish
 from bl_steer.server.sandbox.run import sandbox_problem
+from tests.bl_steer.server.segmented import GREY, LABELS, npy, png, segmented, tiff, uploaded
 
 pytestmark = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
-
-PHASES = [
-    {"name": "matrix", "paint": None, "show": [0, 0, 0]},
-    {"name": "pore", "paint": [255, 0, 0], "show": [213, 94, 0]},
-]
-GREY = np.random.default_rng(0).integers(60, 200, (24, 32)).astype(np.uint8)
-LABELS = np.zeros((24, 32), np.uint8)
-LABELS[4:12, 4:20] = 1
-
-
-def tiff(array: Any) -> bytes:
-    file = io.BytesIO()
-    tifffile.imwrite(file, array, photometric="minisblack")
-    return file.getvalue()
-
-
-def npy(array: Any) -> bytes:
-    file = io.BytesIO()
-    np.save(file, array)
-    return file.getvalue()
-
-
-def png(array: Any) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(array).save(file, "png")
-    return file.getvalue()
-
-
-def uploaded(browser: Any, name: str, content: bytes, **data: str) -> str:
-    sent = browser.upload((name, content), **data)
-    assert sent.status_code == 303, sent.text
-    return str(sent.headers["location"].partition("file=")[2])
-
-
-def segmented(site: Any, browser: Any, upload_id: str, labels: Any = LABELS) -> str:
-    """Segment an upload as a worker does; return the job's id."""
-    made = browser.post("/analyses/segment", {"file": upload_id, "p.pixel_size_nm": "10"})
-    assert made.status_code == 303, made.text
-    lease = site.take()
-    outputs = []
-    for name, array in (("labels", labels), ("uncertainty", np.full((24, 32), 0.25, np.float16))):
-        sha256, size = site.context.store.put(iter([tiff(array)]))
-        outputs.append(Output(f"field_000_{name}.tif", "array", sha256, size, "image/tiff"))
-    provenance = {"phases": PHASES, "origins": {"field_000": [0, 0]}}
-    with site.context.database.write() as session:
-        produced = Produced("d" * 64, (), provenance, outputs)
-        assert finish(session, lease, produced, address=site.address)
-    return str(lease.job_id)
 
 
 def test_a_result_is_looked_at_over_its_image_with_masks_and_other_results_beside_it(

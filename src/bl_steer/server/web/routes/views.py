@@ -15,7 +15,9 @@ from fastapi.responses import JSONResponse
 from bl_steer.server.db.tables import Job, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
-from bl_steer.server.languages import text
+from bl_steer.server.languages import result_label, text
+from bl_steer.server.retraining.queue import unsure_fields
+from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.uploads import upload_of
 from bl_steer.server.viewing import tiles
 from bl_steer.server.viewing.planes import Planes
@@ -37,6 +39,8 @@ from bl_steer.server.web.routes import pages_router
 __all__ = ["router"]
 
 router = pages_router()
+MOST_PAINTED = 40 * MIB
+"""Values of an image that is painted in a browser, bytes: one for each pixel."""
 KEPT = {"Cache-Control": "private, max-age=3600, immutable"}
 
 
@@ -101,6 +105,7 @@ def job_scene(
         _address(job, view),
         phases=phases_of_job(job),
         pixel_size_nm=pixel_size_of(job),
+        paint=f"/jobs/{job_id}/paint/{quote(view)}" if phases_of_job(job) else "",
         others=[
             {
                 "address": _address(other, name),
@@ -155,6 +160,45 @@ def job_values(
     with context.database.read() as session:
         shown = _layer(view_named(session, job_of(session, user.id, job_id), view), layer)
     return _values(context, shown, plane, x, y)
+
+
+@router.get("/jobs/{job_id}/views/{view}/{layer}/planes/{plane}")
+def job_plane(
+    context: AppContext, user: CurrentUser, job_id: str, view: str, layer: str, plane: int
+) -> Response:
+    """Return all values of a plane, for whoever paints on it; `Refused` where it is too large."""
+    with context.database.read() as session:
+        shown = _layer(view_named(session, job_of(session, user.id, job_id), view), layer)
+    planes, number = _plane(context, shown, plane)
+    values = planes[number]
+    if values.nbytes > MOST_PAINTED:
+        raise Refused(413, "refused.too_large", most=amount(MOST_PAINTED))
+    return Response(values.tobytes(), media_type="application/octet-stream", headers=KEPT)
+
+
+@router.get("/jobs/{job_id}/paint/{view}")
+def paint_page(
+    request: Request, context: AppContext, user: CurrentUser, job_id: str, view: str
+) -> Response:
+    """Show an image of a segmentation to paint a mask over it."""
+    language = language_of(request)
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
+        found = view_named(session, job, view)
+        phases = phases_of_job(job)
+        if not found.upload_id or "labels" not in found.layers or not phases:
+            raise Refused(409, "refused.mask_of")
+        upload = upload_of(session, user.id, found.upload_id)
+        next_field = next(iter(unsure_fields(session, user.id, without=upload.id)), None)
+    return render(
+        request,
+        "paint",
+        job=job,
+        upload=upload,
+        scene=_address(job, view),
+        next_field=next_field,
+        phases=[(phase, result_label(language, "values.phase", phase.name)) for phase in phases],
+    )
 
 
 def _of_file(context: Context, user: User, upload_id: str) -> View:

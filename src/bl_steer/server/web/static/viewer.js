@@ -179,6 +179,9 @@ class Viewer {
     const slice = this.tool(".slice");
     slice.max = scene.sizes.length - 1;
     slice.closest("label").hidden = scene.sizes.length < 2;
+    const paint = this.tool(".to-paint");
+    paint.hidden = !scene.paint || scene.paint === location.pathname;
+    if (scene.paint) paint.href = scene.paint;
     this.turnTo(0);
     this.listOthers(scene, labels);
     this.root.dispatchEvent(new CustomEvent("opened", { detail: scene }));
