@@ -35,7 +35,8 @@ def write_csv(run: Run, path: Path, *, force: bool = False) -> list[Path]:
     Notes
     -----
     A text that a spreadsheet would take for a formula begins with an apostrophe; numbers are as
-    they are. NaN is an empty cell. Of a predicted map each cell is a row, of its outline
+    they are. NaN is an empty cell. A list has a column for each element (``outcomes_0``, …; of
+    several targets ``outcomes_0_0``). Of a predicted map each cell is a row, of its outline
     (``NAME_outline.csv``) and of what was seen each point. ``pandas.read_csv(path, skiprows=[1])``
     reads the numbers.
     """
@@ -76,9 +77,37 @@ def check_new(path: Path, *, force: bool) -> None:
 
 
 def _rows(run: Run, stream: str, table: Table) -> Iterable[Sequence[Any]]:
-    keys = [key for key in table if is_readable(key) and _is_plain(table[key])]
-    columns = [table[key].tolist() for key in keys]
-    return chain([keys, [units_of(run, key, stream) for key in keys]], zip(*columns, strict=True))
+    columns: dict[str, list[Any]] = {}
+    units: list[str] = []
+    for key in table:
+        if not (is_readable(key) and _is_plain(table[key])):
+            continue
+        new = _listed(key, table[key]) or {key: table[key].tolist()}
+        columns |= new
+        units += [units_of(run, key, stream)] * len(new)
+    return chain([list(columns), units], zip(*columns.values(), strict=True))
+
+
+def _listed(key: str, column: Any) -> dict[str, list[Any]]:
+    """Return the columns of a column whose cells are lists, one for each element; empty without.
+
+    Of numbers, also in lists of lists; shorter ones are padded, and what is NaN to the end of all
+    is left out.
+    """
+    try:
+        rows = [np.asarray(read_outcomes(text), dtype=float) for text in column]
+    except (TypeError, ValueError):
+        return {}
+    if not rows or {row.ndim for row in rows} - {1, 2} or len({row.ndim for row in rows}) > 1:
+        return {}
+    shape = [max(row.shape[axis] for row in rows) for axis in range(rows[0].ndim)]
+    padded = np.full((len(rows), *shape), np.nan)
+    for cells, row in zip(padded, rows, strict=True):
+        cells[tuple(slice(n) for n in row.shape)] = row
+    known = np.flatnonzero(np.isfinite(padded).any(axis=tuple(range(padded.ndim - 1))))
+    padded = padded[..., : known[-1] + 1 if len(known) else 0]
+    numbers = np.ndindex(padded.shape[1:])
+    return {f"{key}_{'_'.join(map(str, n))}": padded[(slice(None), *n)].tolist() for n in numbers}
 
 
 def _unrolled(run: Run, stream: str, table: Table) -> Iterable[tuple[str, Iterable[Sequence[Any]]]]:

@@ -297,3 +297,28 @@ def test_the_command_names_the_files_that_it_wrote(
     assert "--force" in capsys.readouterr().err
     assert cli.main([*argv, "--force"]) == 0
     shutil.rmtree(tmp_path / "data")
+
+
+@pytest.mark.parametrize("target", ["total", ["total", "ref:x=0.45,R=0.9,tilt=0"]])
+def test_each_cell_of_a_table_holds_one_value(
+    target: Any, session: Session, tmp_path: Path
+) -> None:
+    plan = session.find_hotspot(grid=GRID, budget=6, target=target)
+    run = open_run(session.store, session.run(plan)[0])
+    files = {path.name: path for path in export_run(run, tmp_path / "run.csv")}
+    several = isinstance(target, list)
+    for name in ("run_decisions.csv", "run_result.csv"):
+        with files[name].open(encoding="utf-8", newline="") as stream:
+            names, units, *rows = csv.reader(stream)
+        assert len(names) == len(units) == len(set(names))
+        assert not any(cell.startswith(("[", "{")) for row in rows for cell in row)
+        last = "outcomes_0_4" if several and name == "run_decisions.csv" else "outcomes_4"
+        column = [row[names.index(last)] for row in rows]
+        outcomes = run.result["outcomes"] if name == "run_result.csv" and not several else None
+        assert column[-1]
+        if outcomes is not None:
+            assert float(column[0]) == outcomes[4]
+    with files["run_decisions.csv"].open(encoding="utf-8", newline="") as stream:
+        names, _, *rows = csv.reader(stream)
+    first = names.index("outcomes_1_0" if several else "outcomes_0")
+    assert [row[first] == "" for row in rows] == [True] + [False] * 5
