@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ from bl_steer.agents.design import StartName
 from bl_steer.agents.mapping.goal import Goal
 from bl_steer.features import make_feature
 from bl_steer.protocols import Array
+from bl_steer.runs import PointResult
+from bl_steer.steering.learning import outcomes_again
 from bl_steer.trials.mapping import even_maps, map_score
 from bl_steer.trials.trial import sample_space
 from simulators.film import RecordedMap, SigeFilm, true_map
@@ -60,39 +63,58 @@ def main() -> None:
     for name, target, options in RECORDED if arguments.maps else ():
         recorded = RecordedMap.load(arguments.data / name, **options)
         truth = true_map(recorded, target)
-        tell(f"{name.split('_')[0]}, {target}", [(0, sample_space(recorded), truth, truth)])
+        sample = Measurable(0, sample_space(recorded), truth, truth)
+        tell(f"{name.split('_')[0]}, {target}", [sample])
 
 
-def film(preset: str, seed: int) -> tuple[int, Space, Array, Array]:
-    """Return seed, space, true map and what an exposure of each cell gives."""
+@dataclass(frozen=True)
+class Measurable:
+    """A sample with its true map, what an exposure of each cell gives, and what it might give."""
+
+    seed: int
+    space: Space
+    truth: Array
+    outcomes: Array
+    again: Callable[[int], Array | None] = lambda cell: None
+
+
+def film(preset: str, seed: int) -> Measurable:
+    """Return a film whose cells are exposed."""
     sample = SigeFilm(preset, seed=seed)
     feature = make_feature(FROZEN, sample.axes)
     nominal = sample.nominal_monitor * EXPOSURE_S
-    shots = (
+    shots = [
         sample.expose(x, y, exposure_s=EXPOSURE_S, time_s=11.0 * shot, shot=shot)
         for shot, (x, y) in enumerate(zip(*sample.grid, strict=True))
-    )
-    frames = np.array([frame.ravel() * nominal / monitor for frame, monitor in shots])
+    ]
+    worth = nominal / np.array([monitor for _, monitor in shots])
+    frames = np.array([frame.ravel() for frame, _ in shots]) * worth[:, None]
     truth, outcomes = true_map(sample, FROZEN, exposure_s=EXPOSURE_S), feature.transform(frames)
     # Hot pixels and zingers are masked in a run, before the feature sees them.
     off = np.abs(outcomes - truth)
     spoilt = ~(off <= 6.0 * 1.4826 * np.nanmedian(off))
-    return seed, sample_space(sample), truth, np.where(spoilt, truth, outcomes)
+
+    def again(cell: int) -> Array | None:
+        return outcomes_again(feature, PointResult(frames[cell], count=worth[cell]), cell)
+
+    outcomes = np.where(spoilt, truth, outcomes)
+    return Measurable(seed, sample_space(sample), truth, outcomes, again)
 
 
-def tell(name: str, samples: list[tuple[int, Space, Array, Array]]) -> None:
+def tell(name: str, samples: list[Measurable]) -> None:
     """Print a row for each goal."""
     for text, budget in BUDGETS.items():
         goal, errors, expected, cpu = Goal.parse(text), [], [], []
-        for seed, space, truth, outcomes in samples:
-            agent = BayesianAgent(space, seed=seed, goal=text)
-            cpu += list(measure(agent, space, outcomes, budget))
-            _, even = even_maps(space, budget, outcomes)
+        for sample in samples:
+            space, truth = sample.space, sample.truth
+            agent = BayesianAgent(space, seed=sample.seed, goal=text)
+            cpu += list(measure(agent, sample, budget))
+            _, even = even_maps(space, budget, sample.outcomes)
             maps = {f"even {kind}": values for kind, values in even.items()}
             starts: list[tuple[str, StartName]] = [("spread", "maximin"), ("random", "random")]
             for kind, start in starts:
-                other = BayesianAgent(space, seed=seed, n_start=budget, start=start)
-                list(measure(other, space, outcomes, budget))
+                other = BayesianAgent(space, seed=sample.seed, n_start=budget, start=start)
+                list(measure(other, sample, budget))
                 maps[kind] = other.predict(space.points)[0]
             mean, sd = agent.predict(space.points)
             above = None
@@ -116,14 +138,16 @@ def tell(name: str, samples: list[tuple[int, Space, Array, Array]]) -> None:
         )
 
 
-def measure(agent: BayesianAgent, space: Space, outcomes: Array, budget: int) -> Iterator[float]:
+def measure(agent: BayesianAgent, sample: Measurable, budget: int) -> Iterator[float]:
     """Measure with an agent; yields the CPU time of each decision, s."""
     for _ in range(budget):
         started = time.process_time()
         point = agent.suggest()[0]
         yield time.process_time() - started
-        cell = space.index_of(point["x"], point["y"])
-        agent.ingest([{**point, "objective": float(outcomes[cell])}])
+        cell = sample.space.index_of(point["x"], point["y"])
+        if agent.wants_noise and (again := sample.again(cell)) is not None:
+            agent.learn_noise(again, 1.0)
+        agent.ingest([{**point, "objective": float(sample.outcomes[cell])}])
 
 
 if __name__ == "__main__":

@@ -155,7 +155,18 @@ class RecommendsSpot(Protocol):
 
 
 @runtime_checkable
-class ChoosesExposure(Protocol):
+class WantsNoise(Protocol):
+    """An agent that tells what counting does from what the sample does, where it `wants_noise`."""
+
+    wants_noise: bool
+
+    def learn_noise(self, outcomes: Array, noise_ratio: float) -> None:
+        """Take outcomes, (n,), that the latest point might as well have had, by counting alone."""
+        ...
+
+
+@runtime_checkable
+class ChoosesExposure(WantsNoise, Protocol):
     """An agent that says how long to look: its suggestions have ``exposure_s``.
 
     That is the exposure time of all the frames of a point, s.
@@ -163,10 +174,6 @@ class ChoosesExposure(Protocol):
 
     def look(self, point: Point) -> Point:
         """Return a point that somebody else chose with the ``exposure_s`` that it is to have."""
-        ...
-
-    def learn_noise(self, outcomes: Array, noise_ratio: float) -> None:
-        """Take outcomes, (n,), that the latest point might as well have had, by counting alone."""
         ...
 
     def learn_pace(self, move_s: float, expose_s: float) -> None:

@@ -24,6 +24,7 @@ from plans import find_level_set, map_adaptively
 GRID = Space.grid(np.linspace(0.0, 150.0, 13), np.linspace(0.0, 150.0, 13))
 ZONE = {"circle": [100.0, 40.0, 15.0]}
 QUICK: dict[str, Any] = {"budget": 14, "grid": GRID, "target": "total", "seed": 3}
+GRAINS = "ref:x=0.45,R=0.9,tilt=0"
 PLANS: list[tuple[str, dict[str, Any]]] = [
     ("map_adaptively", {}),
     ("find_level_set", {"level": "40%"}),
@@ -79,6 +80,17 @@ def test_a_level_set_says_how_much_is_inside_and_where_its_outline_is(session: S
     assert len(x) == len(y) > 4
     steps = np.stack([x, y], axis=1) / GRID.steps
     assert (np.abs(steps - np.round(steps)) < 1e-9).any(axis=1).all()
+
+
+def test_a_measured_cell_is_predicted_as_it_was_read_but_for_counting(session: Session) -> None:
+    """Grains finer than the points lie apart are the film's, and known where it was measured."""
+    uid, found = session.run(session.map_adaptively(**(QUICK | {"budget": 40, "target": GRAINS})))
+    run = open_run(session.store, uid)
+    cells = [GRID.index_of(*place) for place in run.positions]
+    off = np.abs(found.predicted.mean[cells] - found.outcomes)
+    others = np.delete(found.predicted.sd, cells)
+    assert np.nanmedian(off) < 0.05 * np.median(others)
+    assert np.median(found.predicted.sd[cells]) < 0.6 * np.median(others)
 
 
 def test_a_run_of_another_level_is_not_carried_on(session: Session) -> None:

@@ -104,6 +104,7 @@ class BayesianAgent:
         self.kernel: KernelName = kernel
         self.warp: WarpName = warp
         self.goal = Goal.parse(goal)
+        self.wants_noise = looks is not None or self.goal.kind != "maximum"
         self.explores, self.sparing = explores, sparing
         self.selects = selects and looks is not None
         self.sums = sums and self.selects
@@ -218,14 +219,16 @@ class BayesianAgent:
         self._ledger.check_outcomes(MIN_OUTCOMES)
         with single_thread():
             self._beliefs.condition()
-            return self._beliefs.predict(X)
+            if self.goal.kind == "maximum":
+                return self._beliefs.predict(X)
+            return self._beliefs.predict_sample(X, self._visits.counting)
 
     def outlined(self, goal: Goal, level: float) -> tuple[Array, Array]:
         """Return each cell's probability to be above a level, (n,), and draws of their share."""
         with single_thread():
             self._beliefs.condition()
-            above = self._beliefs.above(self.space.points, level)
-            return above, self._beliefs.inside(goal, self._candidates.allowed)
+            allowed, counting = self._candidates.allowed, self._visits.counting
+            return self._beliefs.outlined(self.space.points, goal, level, allowed, counting)
 
     def recommend(self) -> Recommendation:
         """Return the best spot: a measured point, bright by the model and by its own reading.
@@ -258,13 +261,13 @@ class BayesianAgent:
     def state_dict(self) -> dict[str, Any]:
         """Return settings and record, as JSON-compatible data."""
         state = {"settings": self.settings, "ledger": self._ledger.state_dict()}
-        return state if self.looks is None else {**state, "visits": self._visits.state_dict()}
+        return {**state, "visits": self._visits.state_dict()} if self.wants_noise else state
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restore what `state_dict` returned; the next suggestions are those of the lost agent."""
         check_settings(self.settings, state["settings"])
         self._ledger.load_state_dict(state["ledger"])
-        if self.looks is not None:
+        if "visits" in state:
             self._visits.load_state_dict(state["visits"])
             self._ledger.closed = self._visits.spent()
 

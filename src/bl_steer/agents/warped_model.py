@@ -19,9 +19,10 @@ from bl_steer.agents.acquisition import (
 )
 from bl_steer.agents.comparison import reportable
 from bl_steer.agents.ledger import Ledger, believed
-from bl_steer.agents.mapping.acquisition import MapAcquisition, probability_above
+from bl_steer.agents.mapping.acquisition import MapAcquisition, probability_above, warped_level
 from bl_steer.agents.mapping.area import inside_draws
 from bl_steer.agents.mapping.goal import Goal
+from bl_steer.agents.mapping.texture import Texture
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments, warped
 from bl_steer.protocols import Array
@@ -89,13 +90,27 @@ class WarpedModel:
             return None
         return MapAcquisition(self.ensemble, goal, (self.warp, self._offset), allowed)
 
-    def above(self, X: Array, level: float) -> Array:
-        """Return the probability that the objective is above a level at X, (n, d): (n,)."""
-        return probability_above(self.ensemble, X, level, (self.warp, self._offset))
+    def outlined(
+        self, X: Array, goal: Goal, level: float, allowed: NDArray[np.bool_], counting: float
+    ) -> tuple[Array, Array]:
+        """Return the probability that the objective is above a level at X, (n, d): (n,).
 
-    def inside(self, goal: Goal, allowed: NDArray[np.bool_]) -> Array:
-        """Return draws of the share of the allowed candidates that is above a goal's level."""
-        return inside_draws(self.ensemble, goal, (self.warp, self._offset), allowed)
+        And draws of the share of the allowed candidates that is above the goal's.
+
+        Parameters
+        ----------
+        counting : variance of an outcome by counting, warped (`bl_steer.agents.mapping.texture`)
+        """
+        scale, texture = (self.warp, self._offset), self._texture(counting)
+        weights = self.ensemble.log_weights.exp().numpy()
+        above = probability_above(*texture.moments(X), weights, warped_level(level, scale))
+        return above, inside_draws(self.ensemble, goal, scale, allowed, texture)
+
+    def predict_sample(self, X: Array, counting: float) -> tuple[Array, Array]:
+        """Return what `predict` does, with what each place has of its own beside the model."""
+        weights = self.ensemble.log_weights.exp().numpy()
+        moments = self._texture(counting).moments(np.asarray(X, dtype=np.float64))
+        return unwarped_moments(*moments, weights, offset=self._offset, kind=self.warp)
 
     def predict(self, X: Array) -> tuple[Array, Array]:
         """Return mean and sd of the objective, (n,) each, at X of shape (n, d)."""
@@ -141,6 +156,12 @@ class WarpedModel:
             "constant_mean": ensemble.constant,
         }
         return {name: float(weights @ values) for name, values in averaged.items()}
+
+    def _texture(self, counting: float) -> Texture:
+        X, noise_ratios = self._rows()
+        readings = X.numpy(), self._z, noise_ratios.numpy()
+        # √(y - offset) has the variance of √y where nothing is negative; else it is not known.
+        return Texture(self.ensemble, readings, 0.0 if self._offset else counting)
 
     def _rows(self) -> tuple[Tensor, Tensor]:
         """Return positions, (n, d), and noise ratios, (n,)."""

@@ -13,9 +13,7 @@ import numpy as np
 
 from bl_steer.agents import AXIS_NAMES, SpaceExhausted
 from bl_steer.agents.comparison import CONFIRMED
-from bl_steer.features.memory import memory_of
-from bl_steer.protocols import Agent, ChoosesExposure, CountsDose, Feature, Point
-from bl_steer.runs import PointResult
+from bl_steer.protocols import Agent, ChoosesExposure, CountsDose, Point
 
 __all__ = ["Confirmation", "ExposureError", "kept_looks"]
 
@@ -23,9 +21,6 @@ OF_BUDGET = 4
 """One look of so many is kept for the end of a search."""
 MOST_EARLIER = 20
 """That were kept in runs of earlier versions, which did not tell how sure they were."""
-
-N_DRAWN = 8
-"""Patterns that a point might as well have given."""
 
 
 class ExposureError(ValueError):
@@ -64,30 +59,6 @@ class Confirmation:
         self._budget = budget
         self._kept = kept
         self._n_looks = 0
-
-    def learn_noise(self, feature: Feature, result: PointResult, number: int) -> None:
-        """Let the agent know by how much counting alone would change an outcome.
-
-        Photons are counted by chance: the outcome of the same look, taken again, is that of a
-        pattern whose counts are drawn from Poisson's distribution around those that were counted.
-        """
-        if (memory := memory_of(feature)) is not None:
-            memory.exposures_differ = True
-        pattern, worth = result.pattern, np.array(result.count)
-        if pattern is None:
-            return
-        if result.variance is not None:
-            worth = np.divide(
-                result.variance, pattern, out=np.full(len(pattern), np.nan), where=pattern > 0
-            )
-        worth = np.where(np.isfinite(worth) & (worth > 0), worth, np.nanmean([*worth.flat, 0.0]))
-        if not (worth > 0).all():
-            return
-        rng = np.random.default_rng([number, 7])
-        counts = np.nan_to_num(np.maximum(pattern, 0.0)) / worth
-        again = rng.poisson(counts, (N_DRAWN, len(pattern))) * worth
-        again[:, np.isnan(pattern)] = np.nan
-        self.agent.learn_noise(feature.transform(again), result.noise_ratio)
 
     def prepare(self, n_observed: int, move_s: float, expose_s: float, *, is_done: bool) -> None:
         """Take what the latest point took, s, and end the search where there is a reason to."""

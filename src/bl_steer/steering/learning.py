@@ -14,14 +14,17 @@ import numpy as np
 
 from bl_steer.agents import Space
 from bl_steer.features.memory import memory_of
-from bl_steer.protocols import Agent, Array, Feature, LearnsNoise, Point, RaisesAlarm
+from bl_steer.protocols import Agent, Array, Feature, LearnsNoise, Point, RaisesAlarm, WantsNoise
 from bl_steer.runs import PointResult
 from bl_steer.single_thread import single_thread
 from bl_steer.steering.confirming import Confirmation
 from bl_steer.steering.measurements import Measurements, SeenOutcomes
 from bl_steer.steering.stopping.lookout import Lookout
 
-__all__ = ["Learner"]
+__all__ = ["Learner", "outcomes_again"]
+
+N_DRAWN = 8
+"""Patterns that a point might as well have given."""
 
 
 class Learner:
@@ -95,8 +98,12 @@ class Learner:
         if result.variance is not None and isinstance(self.feature, LearnsNoise):
             self.feature.learn_noise(pattern[None], result.variance[None])
         self.feature.partial_fit(pattern[None])
-        if self._confirmation is not None:
-            self._confirmation.learn_noise(self.feature, result, n_observed)
+        if self._confirmation is not None and (memory := memory_of(self.feature)) is not None:
+            memory.exposures_differ = True
+        if isinstance(self.agent, WantsNoise) and self.agent.wants_noise:
+            again = outcomes_again(self.feature, result, n_observed)
+            if again is not None:
+                self.agent.learn_noise(again, result.noise_ratio)
         self._label(1, anew=self.feature.version != version)
         self.residual = float(self.feature.residual(pattern[None])[0])
         self.alarm = result.alarm or (
@@ -147,3 +154,30 @@ class Learner:
         self.agent.ingest(points)
         if self._lookout is not None:
             self._lookout.ingest(points)
+
+
+def outcomes_again(feature: Feature, result: PointResult, number: int) -> Array | None:
+    """Return outcomes that a point might as well have had, by counting alone; None where unknown.
+
+    Photons are counted by chance: the outcome of the same look, taken again, is that of a pattern
+    whose counts are drawn from Poisson's distribution around those that were counted.
+
+    Parameters
+    ----------
+    number : of the point, which seeds the draws
+    """
+    pattern, worth = result.pattern, np.array(result.count)
+    if pattern is None:
+        return None
+    if result.variance is not None:
+        worth = np.divide(
+            result.variance, pattern, out=np.full(len(pattern), np.nan), where=pattern > 0
+        )
+    worth = np.where(np.isfinite(worth) & (worth > 0), worth, np.nanmean([*worth.flat, 0.0]))
+    if not (worth > 0).all():
+        return None
+    rng = np.random.default_rng([number, 7])
+    counts = np.nan_to_num(np.maximum(pattern, 0.0)) / worth
+    again = rng.poisson(counts, (N_DRAWN, len(pattern))) * worth
+    again[:, np.isnan(pattern)] = np.nan
+    return feature.transform(again)

@@ -20,7 +20,7 @@ from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName, unwarped_moments
 from bl_steer.protocols import Array
 
-__all__ = ["MapAcquisition", "probability_above"]
+__all__ = ["MapAcquisition", "probability_above", "warped_level"]
 
 Scale = tuple[WarpName, float]
 
@@ -93,7 +93,7 @@ class MapAcquisition:
         if self.goal.kind == "map":
             return self._moments(X)[1]
         mean, variance = (moment.numpy() for moment in self.model.member_moments(X))
-        p = _above(mean, variance, self.weights, self.threshold)
+        p = probability_above(mean, variance, self.weights, self.threshold)
         middle = self.weights @ mean
         spread = self.weights @ (variance + (mean - middle) ** 2)
         return np.asarray(np.minimum(p, 1.0 - p) * np.sqrt(spread))
@@ -157,15 +157,8 @@ def warped_level(level: float, scale: Scale) -> float:
     return level if warp == "none" else float(np.sqrt(max(level - offset, 0.0)))
 
 
-def probability_above(model: GridEnsembleGP, X: Array, level: float, scale: Scale) -> Array:
-    """Return the probability that the target is above a level at each of X, (n, d): (n,)."""
-    positions = torch.tensor(np.asarray(X, dtype=np.float64))
-    mean, variance = (moment.numpy() for moment in model.member_moments(positions))
-    weights = model.log_weights.exp().numpy()
-    return _above(mean, variance, weights, warped_level(level, scale))
-
-
-def _above(mean: Array, variance: Array, weights: Array, threshold: float) -> Array:
+def probability_above(mean: Array, variance: Array, weights: Array, threshold: float) -> Array:
+    """Return the probability to be above a threshold, (n,), of the members' moments, (M, n)."""
     return np.asarray(weights @ ndtr((mean - threshold) / np.sqrt(variance)))
 
 

@@ -6,8 +6,14 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from bl_steer.agents.mapping.acquisition import LEAST_WEIGHT, Scale, probability_above
+from bl_steer.agents.mapping.acquisition import (
+    LEAST_WEIGHT,
+    Scale,
+    probability_above,
+    warped_level,
+)
 from bl_steer.agents.mapping.goal import Goal
+from bl_steer.agents.mapping.texture import Texture
 from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import unwarped_moments
 from bl_steer.protocols import Array
@@ -24,7 +30,11 @@ JITTER = 1e-9
 
 
 def inside_draws(
-    model: GridEnsembleGP, goal: Goal, scale: Scale, allowed: NDArray[np.bool_]
+    model: GridEnsembleGP,
+    goal: Goal,
+    scale: Scale,
+    allowed: NDArray[np.bool_],
+    texture: Texture,
 ) -> Array:
     """Draw which share of the cells is above the goal's level, (n_draws,).
 
@@ -35,16 +45,17 @@ def inside_draws(
     Parameters
     ----------
     model, goal, scale, allowed : as `bl_steer.agents.mapping.acquisition.MapAcquisition` takes them
+    texture : of the sample
     """
     rng = np.random.default_rng(0)
     warp, offset = scale
     cells = np.flatnonzero(allowed)
     points = model.candidates.numpy()[cells]
     weights = model.log_weights.exp().numpy()
-    moments = [moment.numpy() for moment in model.member_moments(torch.tensor(points))]
+    moments = texture.moments(points)
     mean, _ = unwarped_moments(moments[0], moments[1], weights, offset=offset, kind=warp)
     level = goal.level_in(mean)
-    p = probability_above(model, points, level, scale)
+    p = probability_above(*moments, weights, warped_level(level, scale))
     undecided = np.flatnonzero((p > DECIDED) & (p < 1.0 - DECIDED))
     drawn = undecided[:: max(1, -(-len(undecided) // MOST_OPEN))]
     ends = np.array([np.argmax(mean), np.argmin(mean)])
@@ -54,7 +65,8 @@ def inside_draws(
     counts = rng.multinomial(N_DRAWS, weights[members] / weights[members].sum())
     for member, count in zip(members, counts, strict=True):
         X = torch.tensor(points[together])
-        covariance = model.covariance(member, X, cells[together]).numpy()
+        smooth = model.covariance(member, X, cells[together]).numpy()
+        covariance = texture.covariance(member, points[together], smooth)
         covariance += JITTER * covariance.diagonal().max() * np.eye(len(together))
         values, vectors = np.linalg.eigh(covariance)
         root = vectors * np.sqrt(np.maximum(values, 0.0))
