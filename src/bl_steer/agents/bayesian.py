@@ -219,16 +219,15 @@ class BayesianAgent:
         self._ledger.check_outcomes(MIN_OUTCOMES)
         with single_thread():
             self._beliefs.condition()
-            if self.goal.kind == "maximum":
-                return self._beliefs.predict(X)
-            return self._beliefs.predict_sample(X, self._visits.counting)
+            counting = None if self.goal.kind == "maximum" else self._visits.counting
+            return self._beliefs.predict(X, counting)
 
     def outlined(self, goal: Goal, level: float) -> tuple[Array, Array]:
         """Return each cell's probability to be above a level, (n,), and draws of their share."""
         with single_thread():
             self._beliefs.condition()
-            allowed, counting = self._candidates.allowed, self._visits.counting
-            return self._beliefs.outlined(self.space.points, goal, level, allowed, counting)
+            at, allowed = self.space.points, self._candidates.allowed
+            return self._beliefs.outlined(at, goal, level, allowed, self._visits.counting)
 
     def recommend(self) -> Recommendation:
         """Return the best spot: a measured point, bright by the model and by its own reading.
@@ -239,8 +238,7 @@ class BayesianAgent:
         should be sent to a spot never looked at. With `looks` see `bl_steer.agents.selection`.
         """
         X, readings, noise_ratios = self._outcomes()
-        allowed = reportable(self.space, X)
-        if not allowed.any():
+        if not (allowed := reportable(self.space, X)).any():
             where = " outside the forbidden zones" if self.space.forbidden else ""
             raise ValueError(
                 f"recommend must have a valid outcome{where}, got none; ingest points first"

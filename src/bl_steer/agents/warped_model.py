@@ -106,22 +106,23 @@ class WarpedModel:
         above = probability_above(*texture.moments(X), weights, warped_level(level, scale))
         return above, inside_draws(self.ensemble, goal, scale, allowed, texture)
 
-    def predict_sample(self, X: Array, counting: float) -> tuple[Array, Array]:
-        """Return what `predict` does, with what each place has of its own beside the model."""
-        weights = self.ensemble.log_weights.exp().numpy()
-        moments = self._texture(counting).moments(np.asarray(X, dtype=np.float64))
-        return unwarped_moments(*moments, weights, offset=self._offset, kind=self.warp)
+    def predict(self, X: Array, counting: float | None = None) -> tuple[Array, Array]:
+        """Return mean and sd of the objective, (n,) each, at X of shape (n, d).
 
-    def predict(self, X: Array) -> tuple[Array, Array]:
-        """Return mean and sd of the objective, (n,) each, at X of shape (n, d)."""
-        at = torch.tensor(np.asarray(X, dtype=np.float64))
-        mean, variance, log_weights = self.ensemble.weighted_moments(at)
+        Parameters
+        ----------
+        counting : as for `outlined`, to predict what each place has of its own too; None for the
+            smooth model
+        """
+        at = np.asarray(X, dtype=np.float64)
+        if counting is not None:
+            mean, variance = self._texture(counting).moments(at)
+            weights = self.ensemble.log_weights.exp()
+        else:
+            moments = self.ensemble.weighted_moments(torch.tensor(at))
+            mean, variance, weights = moments[0].numpy(), moments[1].numpy(), moments[2].exp()
         return unwarped_moments(
-            mean.numpy(),
-            variance.numpy(),
-            log_weights.exp().numpy(),
-            offset=self._offset,
-            kind=self.warp,
+            mean, variance, weights.numpy(), offset=self._offset, kind=self.warp
         )
 
     def variances(self, outcomes: Array, noise_ratios: Array, least: float) -> Array:

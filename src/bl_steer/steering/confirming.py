@@ -14,6 +14,7 @@ import numpy as np
 from bl_steer.agents import AXIS_NAMES, SpaceExhausted
 from bl_steer.agents.comparison import CONFIRMED
 from bl_steer.protocols import Agent, ChoosesExposure, CountsDose, Point
+from bl_steer.runs import PointResult
 
 __all__ = ["Confirmation", "ExposureError", "kept_looks"]
 
