@@ -20,14 +20,23 @@ from typing import IO
 
 from numpy.lib import format as npy
 
-__all__ = ["BadHeader", "jpeg_shape", "npy_bytes", "png_bytes", "tiff_bytes", "zip_bytes"]
+__all__ = [
+    "BadHeader",
+    "jpeg_shape",
+    "npy_bytes",
+    "png_bytes",
+    "tiff_bytes",
+    "tiff_description",
+    "zip_bytes",
+]
 
 MAX_PAGES = 20_000
 MAX_TAGS = 1_000
 MAX_ENTRIES = 100_000
 MAX_DIRECTORY = 32 * 2**20
 PNG_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
-WIDTH, HEIGHT, BITS, CHANNELS = 256, 257, 258, 277
+WIDTH, HEIGHT, BITS, DESCRIPTION, CHANNELS = 256, 257, 258, 270, 277
+MAX_DESCRIPTION = 2**20
 UNREADABLE = (
     *(ValueError, TypeError, SyntaxError, EOFError, RecursionError, MemoryError),
     tokenize.TokenError,
@@ -89,16 +98,40 @@ def tiff_bytes(path: Path) -> int:
     return total
 
 
-def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
-    """Yield the numbers of each page's directory: tag to its first value."""
+def tiff_description(file: IO[bytes]) -> bytes:
+    """Return what the first page of a TIFF says of itself, as far as it is of a usual length."""
+    order, big, offset = _tiff_start(file)
+    _seek(file, offset)
+    count = _unpack(file, order + ("Q" if big else "H"))
+    entry, form = (20, "Q") if big else (12, "I")
+    entries = file.read(min(count, MAX_TAGS) * entry)
+    for at in range(0, len(entries) - entry + 1, entry):
+        if struct.unpack_from(order + "H", entries, at)[0] == DESCRIPTION:
+            length = struct.unpack_from(order + form, entries, at + 4)[0]
+            value = at + (12 if big else 8)
+            room = struct.calcsize(form)
+            if length <= room:
+                return entries[value : value + length]
+            _seek(file, struct.unpack_from(order + form, entries, value)[0])
+            return file.read(min(length, MAX_DESCRIPTION))
+    return b""
+
+
+def _tiff_start(file: IO[bytes]) -> tuple[str, bool, int]:
+    """Return the byte order of a TIFF, whether it is a BigTIFF, and where its first page is."""
     head = file.read(16)
     order = "<" if head[:2] == b"II" else ">"
     big = head[2:4] in (b"+\0", b"\0+")
-    count_form, entry, offset_form = ("Q", 20, "Q") if big else ("H", 12, "I")
-    start = 8 if big else 4
-    if len(head) < start + struct.calcsize(offset_form):
+    start, form = (8, "Q") if big else (4, "I")
+    if len(head) < start + struct.calcsize(form):
         raise BadHeader("TIFF that ends in its header")
-    offset = struct.unpack_from(order + offset_form, head, start)[0]
+    return order, big, struct.unpack_from(order + form, head, start)[0]
+
+
+def _pages(file: IO[bytes]) -> Iterator[dict[int, int]]:
+    """Yield the numbers of each page's directory: tag to its first value."""
+    order, big, offset = _tiff_start(file)
+    count_form, entry, offset_form = ("Q", 20, "Q") if big else ("H", 12, "I")
     seen: set[int] = set()
     while offset:
         if offset in seen or len(seen) >= MAX_PAGES:

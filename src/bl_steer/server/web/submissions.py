@@ -9,11 +9,12 @@ from typing import Any
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.tables import Job, User
+from bl_steer.server.db.tables import Job, Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of
 from bl_steer.server.languages import text
+from bl_steer.server.uploads.stated_sizes import REQUIRED, may_state
 from bl_steer.server.uploads.uploads import file_names
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.context import Context
@@ -67,6 +68,8 @@ def submit_analysis(
     params = entry.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
     with context.database.read() as session:  # before the write, which others wait for
         _check_files(session, user, entry, upload_ids, language)
+        if problems := _unstated(context, session, entry, upload_ids, values, language):
+            raise WrongParams(problems)
         if parent_id:
             job_of(session, user.id, parent_id)
     queue = partial(
@@ -102,6 +105,28 @@ def _problems(entry: AnalysisEntry, values: Mapping[str, Any], language: str) ->
             got = str(values[name])[:60]
             expected = ", ".join(allowed)
             problems[name] = text(language, "invalid.literal_error", expected=expected, got=got)
+    return problems
+
+
+def _unstated(
+    context: Context,
+    session: Session,
+    entry: AnalysisEntry,
+    upload_ids: Sequence[str],
+    values: Mapping[str, Any],
+    language: str,
+) -> dict[str, str]:
+    """Return the parameters that are neither given nor in the files, with what to do."""
+    needed = REQUIRED.get(entry.name, ()) if entry.package_sha256 is None else ()
+    missing_values = [name for name in needed if values.get(name) is None]
+    if not missing_values:
+        return {}
+    first = session.get_one(Upload, upload_ids[0])
+    problems = {}
+    for name in missing_values:
+        with context.store.open(first.sha256) as file:
+            if not may_state(file, first.file_name, name):
+                problems[name] = text(language, "invalid.not_stated", file=first.file_name)
     return problems
 
 

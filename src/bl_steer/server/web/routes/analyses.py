@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlencode
 
@@ -10,6 +11,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
+from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.db.tables import Upload, User, new_id
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import job_of
@@ -67,7 +69,10 @@ def form_page(
                 raise gone_analysis(session, job)
         values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
     entry = context.entry(name)
-    return _form(request, context, user, entry, chosen, values, parent=again, wants_mail=wants_mail)
+    page = _form(request, context, user, entry, chosen, values, parent=again, wants_mail=wants_mail)
+    # Back in the browser shows this very form again, with what was typed and with its number.
+    page.headers["Cache-Control"] = "private, no-cache"
+    return page
 
 
 @router.post("/analyses/{name}")
@@ -80,18 +85,22 @@ def submit(
     values = values_of(entry.params, form)
     values = {key: value for key, value in values.items() if key not in entry.hidden}
     wants_mail = "mail" in form
+    submit_once = partial(
+        submit_analysis,
+        context,
+        user,
+        entry,
+        chosen,
+        values,
+        language=language_of(request),
+        wants_mail=wants_mail,
+        parent_id=form.get("parent", "")[:36],
+    )
+    key = _submission(form.get("submission", ""), name, chosen, values)
     try:
-        job = submit_analysis(
-            context,
-            user,
-            entry,
-            chosen,
-            values,
-            language=language_of(request),
-            wants_mail=wants_mail,
-            parent_id=form.get("parent", "")[:36],
-            submission_key=form.get("submission", "")[:100] or None,
-        )
+        job = submit_once(submission_key=key)
+        if key and job.state in ("failed", "cancelled"):  # started again on purpose
+            job = submit_once(submission_key=hash_token(f"{key} {job.id}"))
     except Refused as refused:
         return _form(
             request,
@@ -105,6 +114,14 @@ def submit(
             refused=refused,
         )
     return RedirectResponse(f"/jobs/{job.id}", 303)
+
+
+def _submission(
+    token: str, name: str, chosen: Sequence[str], values: Mapping[str, Any]
+) -> str | None:
+    """Return the key of a form's submission: sent twice, it starts one job; changed, another."""
+    content = [token[:100], name, *chosen, sorted((key, str(values[key])) for key in values)]
+    return hash_token(repr(content)) if token else None
 
 
 def _chosen(context: Context, user: User, ids: Sequence[str]) -> list[Upload]:

@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.db.tables import Job, Package, Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
+from bl_steer.server.jobs.forecast import Forecast, forecast
 from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
 from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
@@ -286,12 +287,5 @@ def _uploads(session: Session, ids: Sequence[str]) -> list[Upload]:
     return list(session.scalars(select(Upload).where(Upload.id.in_(ids))))
 
 
-def _ahead(session: Session, job: Job) -> int:
-    if job.state != "queued":
-        return 0
-    counted = session.scalar(
-        select(func.count())
-        .select_from(Job)
-        .where(Job.state == "queued", Job.created < job.created)
-    )
-    return counted or 0
+def _ahead(session: Session, job: Job) -> Forecast | None:
+    return forecast(session, job) if job.state == "queued" else None

@@ -91,6 +91,7 @@ def do_sign_out(request: Request, context: AppContext) -> Response:
     with context.database.write() as session:
         sign_out(session, request.cookies.get(COOKIE, ""))
     answer = RedirectResponse("/sign-in?note=signed_out", 303)
+    answer.headers["Clear-Site-Data"] = '"cache"'  # forms that Back would show
     answer.delete_cookie(COOKIE)
     return answer
 
