@@ -15,6 +15,7 @@ import torch
 from bluesky import RunEngine
 from event_model import DocumentNames, schema_validators
 from fastapi.dependencies import utils as dependency_utils
+from hypothesis import settings
 
 from bl_steer.agents import Space
 from bl_steer.runs import Run
@@ -23,6 +24,9 @@ from simulators.film.beamline import SimulatedBeamline
 from simulators.film.sige_film import SigeFilm
 
 torch.set_num_threads(1)
+# A busy machine may take long over an example that has nothing wrong with it.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 # What a shell starts in the background ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
