@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from bl_steer.files.atomic import UnwritableError, check_writable
+from bl_steer.files.formats import FORMS
 from bl_steer.settings import Settings
 
 __all__ = [
@@ -183,6 +184,11 @@ def out_option(parser: Parser, default: str | None, text: str = "folder of the r
     """Let the user say where results go."""
     path = None if default is None else Path(default)
     parser.add_argument("--out", type=Path, default=path, metavar="DIR", help=text)
+
+
+def format_option(parser: Parser, text: str, default: str | None = "imagej") -> None:
+    """Let the user say in which form volumes are written."""
+    parser.add_argument("--format", choices=tuple(FORMS), default=default, help=text)
 
 
 def figure_option(parser: Parser, text: str, default: Path | None = None) -> None:

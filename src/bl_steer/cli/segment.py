@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.analysis.segmentation import SegmentParams, from_files, planning, training
-from bl_steer.cli.options import Parser, command, group, out_option, print_row, print_warnings
+from bl_steer.cli.options import (
+    Parser,
+    command,
+    format_option,
+    group,
+    out_option,
+    print_row,
+    print_warnings,
+)
 from bl_steer.cli.params import add_params, read_params
 from bl_steer.cli.training_options import (
     data_options,
@@ -48,6 +56,12 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
     )
     run.add_argument(
         "--dask", metavar="ADDRESS", help="cluster that shares the work on a Zarr stack"
+    )
+    format_option(
+        run,
+        "one stack of all label maps in this form, and one of their uncertainty, in place of "
+        "files and figures of each field",
+        None,
     )
     out_option(run, "segmented")
     add_params(run, SegmentParams)
@@ -123,6 +137,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             params=read_params(arguments),
             metadata=conditions,
             out=arguments.out,
+            form=arguments.format,
             progress=bar.show,
             writing=bar.stage("writing", "file"),
         )
@@ -138,10 +153,10 @@ def _run(arguments: argparse.Namespace) -> Any:
 
 def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any:
     params = read_params(arguments)
-    if len(arguments.paths) > 1 or params.get("keep_probability"):
+    if len(arguments.paths) > 1 or params.get("keep_probability") or arguments.format:
         raise ValueError(
-            "a Zarr stack must be segmented by itself, without --keep-probability, got "
-            f"{len(arguments.paths)} paths; give one stack"
+            "a Zarr stack must be segmented by itself, without --keep-probability and --format, "
+            f"got {len(arguments.paths)} paths; give one stack: its labels are an OME-Zarr"
         )
     with Bar("segmenting", "plane") as bar:
         report = from_files.run_stack(

@@ -17,6 +17,7 @@ from bl_steer.analysis.slices import SliceParams
 from bl_steer.cli.options import (
     Parser,
     data_option,
+    format_option,
     json_option,
     out_option,
     print_row,
@@ -57,7 +58,8 @@ def add_slices(parser: Parser, argv: Sequence[str]) -> None:
         metavar="FOLDER",
         help="of single images, in the order of the numbers in their names; or a stack in one file",
     )
-    out_option(parser, "report", "folder of the report, its tables, and the volumes as TIFF")
+    format_option(parser, "form of the volumes (default imagej)")
+    out_option(parser, "report", "folder of the report, its tables, and the volumes")
     add_params(parser, find_analysis("reconstruct").Params)
 
 
@@ -127,7 +129,11 @@ def _slices(arguments: argparse.Namespace) -> Any:
             bar.show(done, total)
 
         report = reconstruct_files(
-            arguments.stack, params=read_params(arguments), out=arguments.out, progress=show
+            arguments.stack,
+            params=read_params(arguments),
+            out=arguments.out,
+            form=arguments.format,
+            progress=show,
         )
     _print(report)
     return report

@@ -21,6 +21,7 @@ from bl_steer.analysis.superresolution import (
 from bl_steer.cli.options import (
     Parser,
     command,
+    format_option,
     group,
     json_option,
     out_option,
@@ -72,6 +73,7 @@ def add_superres(parser: Parser, argv: Sequence[str]) -> None:
     run.add_argument(
         "--dask", metavar="ADDRESS", help="cluster that shares the work on a Zarr stack"
     )
+    format_option(run, "form of the volumes of a stack that is no Zarr (default imagej)")
     out_option(run, "superresolved")
 
     text = "say how far a super-resolution can be trusted, without a ground truth"
@@ -226,7 +228,7 @@ def _run(arguments: argparse.Namespace) -> Any:
         if zarr:
             report = from_files.run_zarr(*where, scheduler=arguments.dask, **options)
         else:
-            report = from_files.run(*where, **options)
+            report = from_files.run(*where, form=arguments.format, **options)
     print_warnings(report)
     edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
     print_row("volume", f"{' × '.join(map(str, report['shape']))} voxels of {edges} nm")

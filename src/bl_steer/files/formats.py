@@ -1,8 +1,8 @@
-"""The formats of images that are read, for readers, messages and the web page alike."""
+"""The formats of images and volumes, for readers, messages and the web page alike."""
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "READ", "SUFFIXES"]
+__all__ = ["FORMATS", "FORMS", "READ", "SUFFIXES"]
 
 FORMATS = {
     "TIFF": (".tif", ".tiff"),
@@ -15,3 +15,5 @@ FORMATS = {
 READ = f"{', '.join(list(FORMATS)[:-1])} or npy"
 """The formats in words."""
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+FORMS = {"imagej": ".tif", "ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr", "nrrd": ".nrrd"}
+"""What a volume may be written as, with the ending of the file's name."""

@@ -14,14 +14,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-__all__ = ["bar_rows", "notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
+__all__ = ["NM", "bar_rows", "notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
 """What a microscope can mean: 300 dpi of a printer would be a pixel of 85 µm."""
 SQUARE = 0.01
 """Width and height of a pixel are equal to so much: a header rounds them."""
 
-_NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "pm": 1e-3,
+NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "pm": 1e-3,
        "mm": 1e6, "cm": 1e7, "m": 1e9, "å": 0.1, "angstrom": 0.1, "inch": 2.54e7}  # fmt: skip
 _NUMBER = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
 
@@ -154,11 +154,11 @@ def _zeiss(header: Any) -> dict[str, float]:
 
     volts = {"v": 1e-3, "kv": 1.0}
     return (
-        _pixel(entry("ap_image_pixel_size", _NM) or entry("ap_pixel_size", _NM))
+        _pixel(entry("ap_image_pixel_size", NM) or entry("ap_pixel_size", NM))
         | _positive(
             "accelerating_voltage_kV", entry("ap_actualkv", volts) or entry("ap_manualkv", volts), 1
         )
-        | _positive("working_distance_mm", entry("ap_wd", _NM), 1e-6)
+        | _positive("working_distance_mm", entry("ap_wd", NM), 1e-6)
         | _corrected(next(iter(header.get("dp_tilt_correction", ())[1:2]), None))
     )
 
@@ -168,7 +168,7 @@ def _ome(description: str) -> dict[str, float]:
     def edge(axis: str) -> float | None:
         size = re.search(rf'PhysicalSize{axis}="{_NUMBER}"', description)
         unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', description)
-        factor = _NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
+        factor = NM.get(unit.group(1).lower() if unit else "µm")  # OME's own default
         return None if size is None or factor is None else float(size.group(1)) * factor
 
     return _pixel(edge("X"), edge("Y")) | _positive("pitch_nm", edge("Z"), 1)
@@ -177,7 +177,7 @@ def _ome(description: str) -> dict[str, float]:
 def _resolution(tags: Any, imagej: Mapping[str, Any]) -> dict[str, float]:
     """Read pixels per unit, and ImageJ's distance of planes; nothing if the unit is no length."""
     name = imagej.get("unit") or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
-    factor = _NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
+    factor = NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
                      else name.lower())  # fmt: skip
 
     def edge(code: int) -> float | None:
@@ -195,8 +195,8 @@ def _jeol(text: str) -> dict[str, float]:
     marker = re.search(rf"\$\$?SM_MICRON_MARKER\s+{_NUMBER}\s*([a-zµμ]+)", text)
     volts = re.search(rf"\$\$?CM_ACCEL_VOLT\s+{_NUMBER}", text)
     size = None
-    if bar and marker and float(bar.group(1)) > 0 and marker.group(2) in _NM:
-        size = float(marker.group(1)) * _NM[marker.group(2)] / float(bar.group(1))
+    if bar and marker and float(bar.group(1)) > 0 and marker.group(2) in NM:
+        size = float(marker.group(1)) * NM[marker.group(2)] / float(bar.group(1))
     return _pixel(size) | _positive("accelerating_voltage_kV", volts and volts.group(1), 1)
 
 

@@ -20,6 +20,8 @@ from bl_steer.files.image_pages import MAX_PIXELS, read_page
 from bl_steer.files.planes import StoredStack
 from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
 from bl_steer.files.tiff import read_voxels
+from bl_steer.files.volumes.nrrd_files import read_nrrd
+from bl_steer.files.volumes.ome_zarr import of_group
 
 __all__ = [
     "KNOWN",
@@ -34,7 +36,7 @@ __all__ = [
 
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
-WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz or .zarr"
+WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd or .zarr"
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every array and group."""
 
@@ -76,7 +78,8 @@ def open_stack(
     Parameters
     ----------
     path : a TIFF of several pages; a folder of single images in the order of the numbers in their
-        names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array
+        names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array;
+        OME-Zarr; NRRD
     name : of the array to take where an ``.npz`` or a group holds several
     leave_out_short : single images of fewer rows than most, whose scan was broken off
 
@@ -101,7 +104,7 @@ def open_stack(
         with _in_one_line(path):
             stack = read(path, name)
     _check_shape(stack.array.shape, path)
-    return stack
+    return _with_edges(stack)
 
 
 def open_zarr(path: str | Path, name: str = "slices") -> Any:
@@ -134,9 +137,23 @@ def _zarr(path: Path, name: str) -> StoredStack:
             "zarr.save_array"
         ) from error
     with _in_one_line(path):
+        if isinstance(node, zarr.Group) and (found := of_group(node, name)) is not None:
+            return StoredStack(*found)
         array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
     attributes = {**node.attrs, **array.attrs}
     return StoredStack(array, {key: attributes[key] for key in KNOWN if key in attributes})
+
+
+def _with_edges(stored: StoredStack) -> StoredStack:
+    """Return a stack whose voxel is also known as pitch and pixel, for those who ask for these."""
+    if "voxel_size_nm" not in stored.known:
+        return stored
+    try:
+        z, y, x = (float(edge) for edge in stored.known["voxel_size_nm"])
+    except (TypeError, ValueError):  # told by who takes the voxel
+        return stored
+    edges = {"pitch_nm": z, "pixel_size_nm": x} | ({"pixel_height_nm": y} if y != x else {})
+    return replace(stored, known={**edges, **stored.known})
 
 
 def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
@@ -232,7 +249,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
             f"a stack must be readable, got {str(path)!r} ({error.strerror}); give a file that you "
             "may read"
         ) from error
-    readers = {b"II": _tiff, b"MM": _tiff, b"\x93NUMPY": _npy, b"PK": _npz}
+    readers = {b"II": _tiff, b"MM": _tiff, b"\x93NUMPY": _npy, b"PK": _npz, b"NRRD": _nrrd}
     for signature, read in readers.items():
         if head.startswith(signature):
             return read
@@ -243,6 +260,10 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 def _tiff(path: Path, _name: str) -> StoredStack:
     voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES)
     return StoredStack(_grey(voxels) if coloured else voxels, known, notes)
+
+
+def _nrrd(path: Path, _name: str) -> StoredStack:
+    return StoredStack(*read_nrrd(path, archives.MAX_BYTES))
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

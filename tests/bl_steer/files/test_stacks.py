@@ -10,8 +10,8 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-from bl_steer.analysis.superresolution import write_volume
 from bl_steer.files.stacks import open_stack, open_zarr
+from bl_steer.files.volumes import write_volume
 
 STACK = np.random.default_rng(0).integers(0, 200, (3, 5, 6)).astype(np.uint8)
 
@@ -89,7 +89,10 @@ def test_an_order_without_numbers_is_told(names: list[str], told: str, tmp_path:
 
 
 def test_the_voxel_of_a_super_resolved_volume_is_known(tmp_path: Path) -> None:
-    path = write_volume(tmp_path / "volume.tif", STACK, (12.5, 10, 10))
+    path = write_volume(tmp_path / "volume", STACK, (12.5, 10, 10))
+    assert open_stack(path).known["voxel_size_nm"] == [12.5, 10, 10]
+    told = {"axes": "ZYX", "voxel_nm": "12.5,10,10"}  # as it was written at first
+    tifffile.imwrite(path, STACK, photometric="minisblack", metadata=told)
     assert open_stack(path).known["voxel_size_nm"] == [12.5, 10, 10]
     tifffile.imwrite(path, STACK, photometric="minisblack", metadata={"voxel_nm": "large"})
     assert open_stack(path).known == {}

@@ -158,6 +158,14 @@ class Reconstruct:
                     phases=model.phases.to_list(),
                     voxel_nm=[depths.step_nm, pixel_nm, pixel_nm],
                     pitch_nm=depths.pitch_nm,
+                    voxels_nm={
+                        name: [step, pixel_nm, pixel_nm]
+                        for step, names in (
+                            (depths.step_nm, ("volume", "uncertainty")),
+                            (depths.pitch_nm, ("slices", "labels")),
+                        )
+                        for name in names
+                    },
                     resolution_nm=trust.resolution_nm,
                     window=window,
                     versions=dict(network.card.get("versions", {})),

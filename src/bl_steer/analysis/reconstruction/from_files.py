@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tifffile
 
 from bl_steer.analysis.reconstruction.analysis import Reconstruct
 from bl_steer.analysis.reconstruction.report import write_report
 from bl_steer.analysis.slices.from_files import inputs_from_files
-from bl_steer.files.atomic import check_place, draft_of
+from bl_steer.files.atomic import check_place
 from bl_steer.files.stacks import check_apart
+from bl_steer.files.volumes import check_form, write_volume
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import make_params
 from bl_steer.protocols import AnalysisResult, Progress, Table
 
-__all__ = ["plain_table", "reconstruct_files"]
+__all__ = ["plain_table", "reconstruct_files", "write_volumes"]
 
 VOLUMES = ("volume", "uncertainty", "slices", "labels")
-"""Arrays of the result that are written, each a TIFF that ImageJ opens with its voxel."""
+"""Arrays of the result that are written, each with its voxel."""
 
 
 def reconstruct_files(
@@ -29,6 +29,7 @@ def reconstruct_files(
     *,
     params: Mapping[str, Any],
     out: Path,
+    form: str = "imagej",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Reconstruct the slices of a folder or a stack; write the report and the volumes.
@@ -36,13 +37,15 @@ def reconstruct_files(
     Parameters
     ----------
     params : of the analysis ``reconstruct``, with what the files do not say of themselves
-    out : folder of ``report.html``, tables as CSV, and volumes as TIFF
+    out : folder of ``report.html``, tables as CSV, and volumes
+    form : of the volumes: `bl_steer.files.volumes.FORMS`
 
     Returns
     -------
     report : JSON-compatible; NaN, where there is no value, is None
     """
     path = Path(path)
+    check_form(form)
     check_apart(path, out)
     check_place(out)
     analysis = Reconstruct()
@@ -53,7 +56,7 @@ def reconstruct_files(
     title = f"Slices into structure: {path.name}"
     files = [
         *write_report(result, result.tables, out, title=title, about=about),
-        *_write_volumes(result, out),
+        *write_volumes(result, out, form),
     ]
     return {
         "report": str(files[0]),
@@ -77,27 +80,16 @@ def plain_table(table: Table | None) -> dict[str, list[Any]] | None:
     }
 
 
-def _write_volumes(result: AnalysisResult, out: Path) -> list[Path]:
-    """Write volumes on the even grid, and the slices with their labels, as ImageJ has them."""
-    z, y, x = (float(edge) for edge in result.provenance["voxel_nm"])
-    pitch = float(result.provenance["pitch_nm"])
-    paths = []
-    for name in VOLUMES:
-        array = np.asarray(result.arrays[name])
-        if array.dtype not in (np.uint8, np.uint16):  # of the types that ImageJ knows
-            array = array.astype(np.float32)
-        path = out / f"{name}.tif"
-        with draft_of(path) as draft:
-            tifffile.imwrite(
-                draft,
-                array,
-                imagej=True,
-                resolution=(1e3 / x, 1e3 / y),
-                metadata={
-                    "axes": "ZYX",
-                    "unit": "um",
-                    "spacing": 1e-3 * (z if name in ("volume", "uncertainty") else pitch),
-                },
-            )
-        paths.append(path)
-    return paths
+def write_volumes(result: AnalysisResult, out: Path, form: str) -> list[Path]:
+    """Write volumes on the even grid, and the slices with their labels."""
+    names = [phase["name"] for phase in result.provenance["phases"]]
+    return [
+        write_volume(
+            out / name,
+            result.arrays[name],
+            result.provenance["voxels_nm"][name],
+            form,
+            names if name == "labels" else (),
+        )
+        for name in VOLUMES
+    ]

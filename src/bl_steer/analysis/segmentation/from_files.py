@@ -8,11 +8,13 @@ Training is in `bl_steer.analysis.segmentation.training.from_files`, planning in
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
@@ -40,13 +42,18 @@ from bl_steer.analysis.segmentation.training import masks_among, resumable
 from bl_steer.files import list_images, read_all, read_micrographs
 from bl_steer.files.atomic import check_place
 from bl_steer.files.pixel_size import check_pixel_size, contradictions
-from bl_steer.files.stacks import open_zarr
+from bl_steer.files.stacks import open_stack, open_zarr
+from bl_steer.files.volumes import check_form, write_volume
+from bl_steer.files.volumes.ome_zarr import described
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_folder import write_result, write_table
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
 __all__ = ["inputs_from_files", "run", "run_stack"]
+
+STACKED = ("labels", "uncertainty")
+"""Arrays of each field that may be written as one stack."""
 
 
 def inputs_from_files(
@@ -117,6 +124,7 @@ def run(
     params: Mapping[str, Any],
     metadata: Mapping[str, Any],
     out: Path,
+    form: str | None = None,
     progress: Progress | None = None,
     writing: Progress | None = None,
 ) -> dict[str, Any]:
@@ -125,18 +133,25 @@ def run(
     Parameters
     ----------
     metadata : acquisition metadata of all of them
+    form : of one stack of all label maps, and one of their uncertainty, in place of files and
+        figures of each field: `bl_steer.files.volumes.check_form`
     progress : of the segmentation
     writing : progress of the files: to draw many fields takes as long as to segment them
     """
     check_place(out)
     analysis = find_analysis("segment")
     inputs = inputs_from_files(paths, metadata)
+    if form is not None:
+        _check_alike(inputs, form)
     result = analysis.run(inputs, make_params(analysis, params), progress)
     sample = {key: column.tolist() for key, column in result.tables["sample"].items()}
-    written = write_result(result, out, writing)
     names = [str(Path(file).resolve()) for file in inputs.source["files"]]
     told = params.get("pixel_size_nm")
     sizes = [told or size or np.nan for size in inputs.metadata["pixel_size_nm"]]
+    if form is None:
+        written = write_result(result, out, writing)
+    else:
+        written = _write_stacks(result, inputs, sizes, out, form)
     of_files = {
         "field": np.array(list(inputs.arrays)),
         "file": np.array(names),
@@ -152,6 +167,37 @@ def run(
         "warnings": [*result.warnings, *_left_over(out, written)],
         "files": [str(path) for path in written],
     }
+
+
+def _check_alike(inputs: Inputs, form: str) -> None:
+    """Refuse fields that make no stack, before any work is done."""
+    check_form(form)
+    shapes = {np.shape(array)[-2:] for array in inputs.arrays.values()}
+    if len(shapes) > 1:
+        listed = " and ".join(" × ".join(map(str, shape)) for shape in sorted(shapes))
+        raise ValueError(
+            f"fields must be of one shape to make a stack, got {listed} pixels; leave out --format"
+        )
+
+
+def _write_stacks(
+    result: AnalysisResult, inputs: Inputs, sizes: Sequence[float], out: Path, form: str
+) -> list[Path]:
+    """Write tables, what is kept beside label maps, and a stack of these and of the uncertainty."""
+    end = f"_{STACKED[0]}"
+    names = [name.removesuffix(end) for name in result.arrays if name.endswith(end)]
+    single = {f"{name}_{kind}" for name in names for kind in STACKED}
+    others = {name: array for name, array in result.arrays.items() if name not in single}
+    written = write_result(replace(result, arrays=others, figures={}), out)
+    pitches = inputs.metadata.get("pitch_nm") or [None]
+    pixel = sizes[0] if len(set(sizes)) == 1 and np.isfinite(sizes[0]) else None
+    voxel = (pitches[0] if len(set(pitches)) == 1 else None, pixel, pixel)
+    phases = [phase["name"] for phase in result.provenance["phases"]]
+    for kind in STACKED:
+        stack = np.stack([result.arrays[f"{name}_{kind}"] for name in names])
+        named = phases if kind == STACKED[0] else ()
+        written.append(write_volume(out / kind, stack, voxel, form, named))
+    return written
 
 
 def _left_over(out: Path, written: Sequence[Path]) -> list[str]:
@@ -186,28 +232,34 @@ def run_stack(
     began = perf_counter()
     settings = SegmentParams.model_validate(params)
     model = find_model(settings.model)
+    known = open_stack(source).known
+    size = settings.pixel_size_nm or known.get("pixel_size_nm")
     with resumable(out, "labels.zarr", "stack"):
         fractions = segmentation.segment_stack(
             settings.model,
             source,
             out / "labels.zarr",
-            pixel_size_nm=settings.pixel_size_nm,
+            pixel_size_nm=size,
             passes=Passes(settings.tile_px, settings.views, settings.precision),
             scheduler=scheduler,
             progress=progress,
         )
     table = {name: fractions[:, label] for label, name in enumerate(model.phases.names)}
     path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
-    if settings.pixel_size_nm is not None:
-        metadata = {**metadata, "pixel_size_nm": settings.pixel_size_nm}
+    group: Any = zarr.open_group(str(out / "labels.zarr"), mode="a")
+    voxel = (known.get("pitch_nm"), size, size)
+    group.attrs.update(described("labels", voxel, model.phases.names))
+    if size is not None:
+        metadata = {**metadata, "pixel_size_nm": size}
     result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began)
+    told = contradictions("a pixel", settings.pixel_size_nm, known.get("pixel_size_nm"))
     return {
         "n_planes": len(fractions),
         "mean_fraction": {name: float(column.mean()) for name, column in table.items()},
         "digest": digest_of(result),
         "weights_sha256": model.weights_sha256,
         "duration_s": perf_counter() - began,
-        "warnings": list(result.warnings),
+        "warnings": [*told, *result.warnings],
         "files": [str(out / "labels.zarr"), str(path)],
     }
 

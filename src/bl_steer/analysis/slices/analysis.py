@@ -120,6 +120,7 @@ class AlignSlices:
                 pixel_size_nm=size,
                 pitch_nm=inputs.metadata["pitch_nm"],
                 window=[[w.start, w.stop] for w in window],
+                voxels_nm={"slices": [inputs.metadata["pitch_nm"], size, size]},
             ),
             warnings=(
                 *inputs.notes,

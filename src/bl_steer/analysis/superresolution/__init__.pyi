@@ -9,7 +9,6 @@ from .decimation import Decimation as Decimation
 from .decimation import even_subset as even_subset
 from .figures import draw_section as draw_section
 from .from_files import inputs_from_files as inputs_from_files
-from .from_files import write_volume as write_volume
 from .isotropy import Isotropy as Isotropy
 from .isotropy import measure_isotropy as measure_isotropy
 from .model import SuperResolutionModel as SuperResolutionModel

@@ -160,6 +160,7 @@ def result_of(
             weights=model.weights_sha256,
             model=params.model,
             limit=limit_of(voxel_nm[0]),
+            voxels_nm=dict.fromkeys(("volume", "uncertainty"), fine_nm),
             versions=dict(model.card.get("versions", {})),
         ),
         figures={

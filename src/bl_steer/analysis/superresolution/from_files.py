@@ -13,9 +13,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
-import tifffile
 import zarr
-from numpy.typing import NDArray
 
 from bl_steer.analysis.superresolution.analysis import (
     SuperResolutionAnalysis,
@@ -37,11 +35,14 @@ from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.analysis.superresolution.volume import SuperResolved
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
+from bl_steer.files.formats import FORMS
 from bl_steer.files.image_metadata import notes_of_pixels
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
 from bl_steer.files.slice_folder import natural_key
 from bl_steer.files.stacks import check_apart, open_slices, open_stack, open_zarr
+from bl_steer.files.volumes import check_form, write_volume
+from bl_steer.files.volumes.ome_zarr import described
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
@@ -51,12 +52,16 @@ __all__ = [
     "run",
     "run_zarr",
     "train",
-    "write_volume",
 ]
 
 Voxel = tuple[float, float, float]
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-RESULTS = ("volume.tif", "uncertainty.tif", "volume.zarr", "section.png")
+VOLUMES = ("volume", "uncertainty")
+RESULTS = (
+    *(f"{name}{ending}" for name in VOLUMES for ending in FORMS.values()),
+    "volume.zarr",
+    "section.png",
+)
 
 
 def inputs_from_files(paths: Sequence[Path]) -> Inputs:
@@ -118,18 +123,22 @@ def run(
     *,
     keep_fractions: bool,
     out: Path,
+    form: str = "imagej",
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Insert planes between the slices of a stack in memory; write TIFFs and a figure."""
+    """Insert planes between the slices of a stack in memory; write volumes and a figure.
+
+    Parameters
+    ----------
+    form : of the volumes: `bl_steer.files.volumes.FORMS`
+    """
+    check_form(form)
     check_apart(stack, out, RESULTS)
     check_place(out)
     params = _params(model, SuperResolutionModel.load(model), voxel_nm, keep_fractions)
     result = SuperResolutionAnalysis().run(inputs_from_files([stack]), params, progress)
-    z, y, x = result.tables["voxel"]["edge_nm"].tolist()
-    files = [
-        write_volume(out / f"{name}.tif", result.arrays[name], (z, y, x))
-        for name in ("volume", "uncertainty")
-    ]
+    voxels = result.provenance["voxels_nm"]
+    files = [write_volume(out / name, result.arrays[name], voxels[name], form) for name in VOLUMES]
     report = _report(result, out)
     return {**report, "files": [*map(str, files), *report["files"]]}
 
@@ -167,9 +176,11 @@ def run_zarr(
         if error.errno not in DISK_FULL:
             raise
         raise UnwritableError.at(target, error) from error
-    group: Any = zarr.open_group(str(target), mode="r")
+    group: Any = zarr.open_group(str(target), mode="a")
+    step = voxel_nm[0] / network.factor
+    group.attrs.update(described("volume", (step, *voxel_nm[1:])))
     resolved = SuperResolved(group["volume"], group["uncertainty"])
-    inputs = Inputs({"slices": slices}, {}, {"files": [str(stack)]})
+    inputs = inputs_from_files([stack])
     report = _report(result_of(network, inputs, resolved, isotropy, params, began=began), out)
     return {
         **report,
@@ -209,20 +220,6 @@ def check(
         ],
         "limit": limit_of(voxel_nm[0]),
     }
-
-
-def write_volume(path: Path, volume: NDArray[Any], voxel_nm: Voxel) -> Path:
-    """Write a volume as a TIFF of pages, with the voxel in its description; whole or not at all."""
-    z, y, x = voxel_nm
-    with draft_of(path) as draft:
-        tifffile.imwrite(
-            draft,
-            volume,
-            compression="zlib",
-            photometric="minisblack",
-            metadata={"axes": "ZYX", "voxel_nm": f"{z:g},{y:g},{x:g}"},
-        )
-    return path
 
 
 def _params(

@@ -22,6 +22,7 @@ import numpy as np
 import tifffile
 
 from bl_steer import plotting, processing
+from bl_steer.files.volumes import write_volume
 from bl_steer.processing.memory_limit import out_of_memory
 from bl_steer.processing.result_files import write_exact
 from bl_steer.processing.result_folder import write_table
@@ -169,7 +170,11 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     for name, table in result.tables.items():
         files.append(_write_table(table, name, out))
     for name, array in result.arrays.items():
-        if array.dtype.kind in "iuf" and array.ndim in (2, 3) and array.dtype.itemsize <= 4:
+        voxel = result.provenance.get("voxels_nm", {}).get(name)
+        if voxel is not None:
+            path = write_volume(out / _safe(name), array, voxel)
+            files.append(OutputFile(path.name, "array", "image/tiff"))
+        elif array.dtype.kind in "iuf" and array.ndim in (2, 3) and array.dtype.itemsize <= 4:
             path = out / f"{_safe(name)}.tif"
             tifffile.imwrite(path, array, compression="zlib", photometric="minisblack")
             files.append(OutputFile(path.name, "array", "image/tiff"))

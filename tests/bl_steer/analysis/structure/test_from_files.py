@@ -16,8 +16,8 @@ from PIL import Image
 
 from bl_steer.analysis import digest_of, find_analysis, make_params
 from bl_steer.analysis.structure import LabelVolume
-from bl_steer.analysis.superresolution import write_volume
 from bl_steer.cli import main
+from bl_steer.files.volumes import write_volume
 from bl_steer.protocols import Inputs
 from bl_steer.runs import Run
 from bl_steer.runs.frames import Frames, FrameSource
@@ -200,7 +200,7 @@ def test_results_among_the_slices_are_refused(
 def test_the_voxel_of_a_super_resolved_volume_is_taken(
     place: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_volume(Path("volume.tif"), grains((18, 24, 26)), (20, 10, 10))
+    write_volume(Path("volume"), grains((18, 24, 26)), (20, 10, 10))
     assert main(["structure", "volume.tif", "--json", "r.json"]) == 0
     assert json.loads(Path("r.json").read_text())["voxel_size_nm"] == [20, 10, 10]
 

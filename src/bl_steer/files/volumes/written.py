@@ -1,0 +1,113 @@
+"""Write a volume so that other programs find its voxel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from bl_steer.files.atomic import draft_of
+from bl_steer.files.formats import FORMS
+from bl_steer.files.volumes.nrrd_files import write_nrrd
+from bl_steer.files.volumes.ome_zarr import write_ome_zarr
+
+__all__ = ["Voxel", "check_form", "write_volume"]
+
+Voxel = tuple[float | None, float | None, float | None]
+"""Edges z, y, x, nm; None where one is not known."""
+
+IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
+LARGEST_IMAGEJ = 2**32 - 2**20
+"""Bytes that its form has offsets for."""
+
+
+def check_form(form: str) -> None:
+    """Raise `ValueError` that lists the forms, where there is none of that name."""
+    if form not in FORMS:
+        raise ValueError(f"a format must be one of {', '.join(FORMS)}, got {form!r}; give one")
+
+
+def write_volume(
+    stem: str | Path, volume: Any, voxel_nm: Voxel, form: str = "imagej", phases: Sequence[str] = ()
+) -> Path:
+    """Write a volume, whole or not at all, and return its path.
+
+    Parameters
+    ----------
+    stem : path without its ending, which is that of the form
+    volume : shape (Z, Y, X), numpy or Zarr
+    voxel_nm : edges z, y, x, nm; None where one is not known
+    form : ``imagej`` (TIFF), ``ome-tiff``, ``ome-zarr`` (0.5, Zarr 3), or ``nrrd``; what ImageJ's
+        TIFF cannot hold exactly, or in 4 GiB, becomes OME-TIFF
+    phases : names of labels 0, 1, …; OME-Zarr and NRRD keep them
+
+    Raises
+    ------
+    ValueError
+        If there is no such form, or the values are of no type that it has.
+    UnwritableError
+        Naming the file that cannot be written.
+    """
+    check_form(form)
+    if form == "ome-zarr":
+        return write_ome_zarr(_path(stem, form), volume, voxel_nm, phases)
+    values = _exact(np.asarray(volume))
+    fits = values.dtype in IMAGEJ_TYPES and values.nbytes <= LARGEST_IMAGEJ
+    form = "ome-tiff" if form == "imagej" and not fits else form
+    path = _path(stem, form)
+    with draft_of(path) as draft:
+        if form == "nrrd":
+            write_nrrd(draft, values, voxel_nm, phases)
+        elif form == "imagej":
+            _write_imagej(draft, values, voxel_nm)
+        else:
+            _write_ome_tiff(draft, values, voxel_nm, path.name)
+    return path
+
+
+def _path(stem: str | Path, form: str) -> Path:
+    stem = Path(stem)
+    return stem.with_name(stem.name + FORMS[form])
+
+
+def _exact(values: NDArray[Any]) -> NDArray[Any]:
+    """Return values of a type that all forms have, without a change of any."""
+    narrow = {"b": np.uint8, "f2": np.float32}
+    for kind, dtype in narrow.items():
+        if values.dtype.str.lstrip("<>|=").startswith(kind):
+            return values.astype(dtype)
+    if values.dtype.kind in "iu" and values.dtype.itemsize == 8:
+        for dtype in (np.uint32, np.int32):
+            if values.size == 0 or np.array_equal(values, converted := values.astype(dtype)):
+                return converted if values.size else values.astype(dtype)
+        raise ValueError(
+            f"a volume must hold numbers of 32 bits at most, got {values.min()} … {values.max()}; "
+            "number its objects anew"
+        )
+    return values
+
+
+def _write_imagej(path: Path, values: NDArray[Any], voxel_nm: Voxel) -> None:
+    z, y, x = voxel_nm
+    known: dict[str, Any] = {"axes": "ZYX"}
+    options: dict[str, Any] = {}
+    if x is not None:
+        known["unit"] = "um"
+        options["resolution"] = (1e3 / x, 1e3 / (y or x))
+        if z is not None:
+            known["spacing"] = 1e-3 * z
+    tifffile.imwrite(path, values, imagej=True, metadata=known, **options)
+
+
+def _write_ome_tiff(path: Path, values: NDArray[Any], voxel_nm: Voxel, name: str) -> None:
+    known: dict[str, Any] = {"axes": "ZYX", "Name": name}
+    for axis, edge in zip("ZYX", voxel_nm, strict=True):
+        if edge is not None:
+            known |= {f"PhysicalSize{axis}": edge, f"PhysicalSize{axis}Unit": "nm"}
+    tifffile.imwrite(
+        path, values, ome=True, photometric="minisblack", compression="zlib", metadata=known
+    )
