@@ -31,32 +31,41 @@ def goal_option(parser: Parser) -> None:
 
 def find_goal(arguments: argparse.Namespace, preset: str, options: Mapping[str, Any]) -> Any:
     """Carry out ``find --goal``."""
-    named = ("stop", "exposure", "seen", "pareto")
+    named = ("stop", "exposure", "pareto")
     given = [f"--{name}" for name in named if options.get(name)]
-    if given or arguments.epics:
+    if given:
         raise ValueError(
-            f"--goal must stand without {', '.join(given) or '--epics'}, got {arguments.goal!r} "
-            "with it; in a session, the plans map_adaptively and find_level_set take any devices"
+            f"--goal must stand without {', '.join(given)}, got {arguments.goal!r} with it: a map "
+            "ends with its budget, and its looks are alike; leave it out, or give --budget and "
+            "--exposure-s"
         )
     allowed = {k: v for k, v in options.items() if k not in named}
-    budget = DEFAULT_BUDGET if arguments.budget is None else arguments.budget
-    report = trials.map_film(preset, goal=arguments.goal, **{**allowed, "budget": budget})
-    print_row("film", f"{preset}, seed {report['seed']}, {report['grid_points']} points")
+    allowed["budget"] = DEFAULT_BUDGET if arguments.budget is None else arguments.budget
+    if arguments.epics:
+        devices = {"prefix": arguments.prefix, "axes": arguments.axes}
+        report = trials.map_on_epics(**devices, goal=arguments.goal, **allowed)
+    else:
+        report = trials.map_film(preset, goal=arguments.goal, **allowed)
+        print_row("film", f"{preset}, seed {report['seed']}, {report['grid_points']} points")
     print_row("measurements", report["n_measured"])
     goal = Goal.parse(report["goal"])
     if goal.kind == "map":
         share = report["map_error"] / report["map_range"]
         print_row("error", f"{100 * share:.1f} % of the range expected (root mean square)")
-        print_row("", f"{100 * report['error']:.1f} % truly")
+        if "error" in report:
+            print_row("", f"{100 * report['error']:.1f} % truly")
     else:
         print_row("level", f"{significant(report['level'], 4)} counts")
+        truly = f", truly {100 * report['true_inside']:.1f} %" if "true_inside" in report else ""
         print_row(
             "above it",
             f"{100 * report['inside']:.1f} % of the map (95 %: {100 * report['inside_low']:.1f} … "
-            f"{100 * report['inside_high']:.1f} %), truly {100 * report['true_inside']:.1f} %",
+            f"{100 * report['inside_high']:.1f} %){truly}",
         )
-        print_row("wrong", f"{100 * report['error']:.1f} % of the map")
-    print_row("even grid", _even(report))
+        if "error" in report:
+            print_row("wrong", f"{100 * report['error']:.1f} % of the map")
+    if "error" in report:
+        print_row("even grid", _even(report))
     uid = report["run_uid"][:8]
     print_row("run", f"{uid} (bl-steer show {uid})")
     return report

@@ -199,9 +199,14 @@ def _find(arguments: argparse.Namespace) -> Any:
     }
     if arguments.agent == "bayesian" and arguments.start == "random":
         options["agent"] = "bayesian-random-start"
+    if arguments.epics and arguments.sample is not None:
+        raise ValueError(
+            f"--sample must be left out with --epics, got {arguments.sample}; the sample is what "
+            "stands in the beam there"
+        )
     if arguments.epics and arguments.goal == MAXIMUM:
         return _find_on_epics(arguments, options)
-    if arguments.prefix is not None or arguments.axes is not None:
+    if not arguments.epics and (arguments.prefix is not None or arguments.axes is not None):
         raise ValueError(
             f"--prefix and --axes must come with --epics, got {arguments.prefix or arguments.axes} "
             "without; add --epics"
@@ -227,11 +232,6 @@ def _budget(arguments: argparse.Namespace) -> int:
 
 
 def _find_on_epics(arguments: argparse.Namespace, options: dict[str, Any]) -> Any:
-    if arguments.sample is not None:
-        raise ValueError(
-            f"--sample must be left out with --epics, got {arguments.sample}; the sample is what "
-            "stands in the beam there"
-        )
     report = trials.find_on_epics(prefix=arguments.prefix, axes=arguments.axes, **options)
     for spot in report.get("targets", ()):
         print(

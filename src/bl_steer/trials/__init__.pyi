@@ -5,6 +5,7 @@ from .film import find_on_epics as find_on_epics
 from .film import paper_figure_1 as paper_figure_1
 from .film import replay as replay
 from .mapping import map_film as map_film
+from .mapping import map_on_epics as map_on_epics
 from .mapping import replay_map as replay_map
 from .paper import draw_paper as draw_paper
 from .planning import PATIENCE_S as PATIENCE_S

@@ -6,6 +6,7 @@ For the brightest spot see `bl_steer.trials.trial`.
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from pathlib import Path
@@ -19,12 +20,20 @@ from bl_steer.agents import BayesianAgent, Space
 from bl_steer.agents.mapping.goal import Goal
 from bl_steer.features import DEFAULT_TARGET
 from bl_steer.protocols import Array
-from bl_steer.session import Session, film, open_session
+from bl_steer.session import Session, epics, film, open_session
 from bl_steer.store import Store
 from bl_steer.trials.trial import agent_of, check_trial, sample_space, samples_of
 from simulators.film import Sample, SigeFilm, true_map
 
-__all__ = ["even_grid", "even_maps", "map_film", "map_score", "replay_map", "steer_goal"]
+__all__ = [
+    "even_grid",
+    "even_maps",
+    "map_film",
+    "map_on_epics",
+    "map_score",
+    "replay_map",
+    "steer_goal",
+]
 
 MOST_SQUEEZED = 1.42
 """By which the points of an even grid may lie closer along one axis than along the other."""
@@ -122,6 +131,7 @@ def steer_goal(
     agent: str = "bayesian",
     exposure_s: float = 10.0,
     mask: NDArray[np.bool_] | None = None,
+    seen: Sequence[str] | None = None,
 ) -> dict[str, Any]:
     """Map a sample, or outline a level in it, on a simulated session; return the report.
 
@@ -130,6 +140,7 @@ def steer_goal(
     Parameters
     ----------
     truth : shape (n,), the true map on the sample's points
+    seen : earlier runs of the store, whose points are known
     """
     sample: Sample = session.instrument.simulator.sample
     check_trial(sample, target=target, budget=budget, agent=agent, exposure_s=exposure_s)
@@ -144,32 +155,20 @@ def steer_goal(
         "agent_options": settings,
         "exposure_s": exposure_s,
         "mask": mask,
+        "seen": seen,
     }
-    if goal.kind == "map":
-        uid, found = session.run(session.map_adaptively(**options))
-        believed = None
-        told = {"map_error": found.map_error, "map_range": found.map_range}
-    else:
-        level = str(goal).partition("=")[2]
-        uid, found = session.run(session.find_level_set(level=level, **options))
+    told, found = _carried_out(session, goal, options)
+    believed = None
+    if goal.kind != "map":
         believed = found.predicted.above > 0.5
-        told = {
-            "level": found.level,
-            "inside": found.inside,
-            "inside_low": found.inside_low,
-            "inside_high": found.inside_high,
-            "true_inside": float(np.mean(truth > goal.level_in(truth))),
-        }
+        told["true_inside"] = float(np.mean(truth > goal.level_in(truth)))
     report = {
         "goal": str(goal),
         "agent": agent,
         "seed": seed,
-        "n_measured": found.n_measured,
         "grid_points": len(space),
         **told,
         "error": map_score(goal, found.predicted.mean, truth, believed),
-        "stop_reason": found.stop_reason,
-        "run_uid": uid,
     }
     if space.shape is None or min(space.shape) < 2:
         return report
@@ -178,6 +177,51 @@ def steer_goal(
         **report,
         "even_points": n_even,
         "even_error": {kind: map_score(goal, even, truth) for kind, even in maps.items()},
+    }
+
+
+def _carried_out(
+    session: Session, goal: Goal, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], Any]:
+    """Carry out the plan of a goal; return what it tells, and its result."""
+    if goal.kind == "map":
+        uid, found = session.run(session.map_adaptively(**options))
+        keys = ["map_error", "map_range"]
+    else:
+        level = str(goal).partition("=")[2]
+        uid, found = session.run(session.find_level_set(level=level, **options))
+        keys = ["level", "inside", "inside_low", "inside_high"]
+    keys += ["n_measured", "n_invalid", "stop_reason"]
+    return {**{key: getattr(found, key) for key in keys}, "run_uid": uid}, found
+
+
+def map_on_epics(
+    *,
+    prefix: str | None,
+    axes: Path | None,
+    goal: str,
+    seed: int,
+    data_dir: Path,
+    target: str | None = None,
+    agent: str = "bayesian",
+    **options: Any,
+) -> dict[str, Any]:
+    """Map the sample in the beam; return what ``find --epics --goal --json`` writes.
+
+    The points are those of `map_film` for the same seed, where `bl-steer ioc` serves the same film.
+    """
+    aim, (name, settings) = Goal.parse(goal), agent_of(agent)
+    options |= {"target": target or DEFAULT_TARGET, "seed": seed}
+    with open_session(epics(axes, prefix=prefix), data_dir=data_dir) as session:
+        began = time.monotonic()
+        chosen = {"agent": name, "agent_options": settings, **options}
+        told, _ = _carried_out(session, aim, chosen)
+    return {
+        "goal": str(aim),
+        "agent": agent,
+        "seed": seed,
+        **told,
+        "duration_s": time.monotonic() - began,
     }
 
 

@@ -78,7 +78,8 @@ def test_replay_and_find_take_a_goal(
     [
         (["--goal", "minimum"], "goal must be maximum, map or level"),
         (["--goal", "map", "--stop", "W=20"], "--goal must stand without --stop"),
-        (["--goal", "map", "--epics"], "--goal must stand without --epics"),
+        (["--goal", "map", "--exposure", "adaptive"], "--goal must stand without --exposure"),
+        (["--goal", "map", "--epics", "--sample", "smooth"], "--sample must be left out with"),
     ],
 )
 def test_a_goal_that_cannot_be_is_refused(
@@ -87,3 +88,17 @@ def test_a_goal_that_cannot_be_is_refused(
     assert main(["find", "--data", str(tmp_path / "d"), *more]) == 2
     assert told in capsys.readouterr().err
     assert not (tmp_path / "d").exists()
+
+
+@pytest.mark.parametrize("goal", ["map", "level=50%"])
+def test_a_map_starts_from_earlier_runs_of_the_store(goal: str, tmp_path: Path) -> None:
+    out, data = tmp_path / "r.json", str(tmp_path / "d")
+    film = ["find", "--sample", "smooth", "--data", data, "--json", str(out)]
+    assert main([*film, "--budget", "12"]) == 0
+    before = json.loads(out.read_text())["run_uid"]
+    assert main([*film, "--goal", goal, "--budget", "6", "--seen", before[:8]]) == 0
+    with Store.open_existing(tmp_path / "d") as store:
+        run = open_run(store, json.loads(out.read_text())["run_uid"])
+    assert run.steering["seen"] == [before]
+    assert (run.n_points, run.steering["goal"]) == (6, goal)
+    assert "start" not in run.decisions["reason"]

@@ -23,13 +23,16 @@ def latest(folder: Path) -> Run:
         return open_run(store, -1)
 
 
+@pytest.mark.parametrize("goal", ["maximum", "level=40%"])
 def test_epics_and_the_beamline_in_process_give_the_same_points(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+    goal: str, tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     environment = private_environment(tmp_path_factory.mktemp("ipython"))
     command: list[Any] = [sys.executable, "-m", "bl_steer"]
     steering = [
         "find",
+        "--goal",
+        goal,
         "--seed",
         "1",
         "--budget",
@@ -48,7 +51,11 @@ def test_epics_and_the_beamline_in_process_give_the_same_points(
     for axis in "xy":
         np.testing.assert_array_equal(over_epics.decisions[axis], here.decisions[axis])
     np.testing.assert_array_equal(over_epics.total, here.total)
-    assert (report["best_x_um"], report["best_y_um"]) == (125.0, 55.0)
+    if goal == "maximum":
+        assert (report["best_x_um"], report["best_y_um"]) == (125.0, 55.0)
+    else:
+        assert over_epics.steering["goal"] == report["goal"] == goal
+        assert 0.0 <= report["inside_low"] <= report["inside"] <= report["inside_high"] <= 1.0
 
 
 @pytest.mark.parametrize(
