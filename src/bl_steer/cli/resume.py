@@ -51,7 +51,14 @@ def _resume(arguments: argparse.Namespace) -> Any:
             f"a run to resume must be one of {', '.join(RESUMED)}, got {broken.uid[:8]} of "
             f"{plan!r}; slices go on with 'bl-steer slice-and-view --resume'"
         )
-    if broken.steering.get("per_point", {}).get("name") == "flown_rows":
+    how = broken.steering.get("per_point") or {}
+    if how.get("name") == "collected_rows":
+        raise ValueError(
+            f"a map of a beamline's own flyer must be carried on where the flyer is, got "
+            f"{broken.uid[:8]} of {how.get('flyer') or 'one'}; in a session of your instrument "
+            f"RE(fly_map(det, axes, flyer=…, resumes={broken.uid[:8]!r}))"
+        )
+    if how.get("name") == "flown_rows":
         plan = "fly_map"
     options = {} if arguments.budget is None else {"budget": arguments.budget}
     print_row("resuming", f"{broken.uid[:8]}, {plan}, {broken.n_complete} points measured")

@@ -66,3 +66,19 @@ def test_command_says_in_a_line_why_it_cannot(
 ) -> None:
     assert main(["resume", "--data", str(data), *words]) == 2
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"bl-steer: {message}")
+
+
+def test_command_says_where_a_map_of_a_flyer_is_carried_on(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    uid = died_of(data)
+    path = data / "record" / f"{uid}.jsonl"
+    text = path.read_text().replace('"find_hotspot"', '"map_sample"', 1)
+    assert text.count('"name":"expose_at"') == 1
+    path.write_text(
+        text.replace('"name":"expose_at"', '"name":"collected_rows","flyer":"mono_scan"')
+    )
+    assert main(["resume", "--data", str(data), uid]) == 2
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert f"where the flyer is, got {uid[:8]} of mono_scan; in a session" in told
+    assert f"RE(fly_map(det, axes, flyer=…, resumes='{uid[:8]}'))" in told
