@@ -42,6 +42,7 @@ EXTRAS: Mapping[str, Set[str]] = {
         "httpx",
         "joserfc",
         "markupsafe",
+        "openpyxl",
         "prometheus_client",
         "psycopg",
         "python_multipart",

@@ -19,7 +19,7 @@ from bl_steer import plotting
 from bl_steer.files.atomic import draft_of
 from bl_steer.protocols import AnalysisResult, Progress, Table
 
-__all__ = ["write_result", "write_table"]
+__all__ = ["guarded", "write_result", "write_table"]
 
 DPI = 130
 
@@ -73,16 +73,16 @@ def write_table(table: Table, path: Path) -> Path:
     """
     with draft_of(path) as draft, draft.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow([_guarded(name) for name in table])
-        columns = ([_guarded(cell) for cell in column.tolist()] for column in table.values())
+        writer.writerow([guarded(name) for name in table])
+        columns = ([guarded(cell) for cell in column.tolist()] for column in table.values())
         writer.writerows(zip(*columns, strict=True))
     return path
 
 
-def _guarded(cell: Any) -> Any:
+def guarded(cell: Any) -> Any:
     """Return a cell that no spreadsheet takes for a formula; numbers as they are.
 
-    >>> [_guarded(cell) for cell in ("=A1", "-cmd|' /C calc'!A0", "-4 2 0", -1.5)]
+    >>> [guarded(cell) for cell in ("=A1", "-cmd|' /C calc'!A0", "-4 2 0", -1.5)]
     ["'=A1", "'-cmd|' /C calc'!A0", '-4 2 0', -1.5]
     """
     is_formula = isinstance(cell, str) and _FORMULA.match(cell)

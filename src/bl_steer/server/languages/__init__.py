@@ -3,8 +3,8 @@
 The texts are gettext catalogues, ``en.po`` and ``ja.po`` beside this file. A msgid is a key such as
 ``form.button``, not the English text: programs are told the key of an error, and forms look up
 whether a parameter has a text of its own. Values go in as ``{name}``. What a result calls its
-tables and columns is in ``ja.po`` alone, by that name, with the kind of thing as its msgctxt: in
-English the names speak for themselves.
+tables and columns goes by that name, with the kind of thing as its msgctxt; in English only where
+the name does not speak for itself.
 """
 
 from __future__ import annotations

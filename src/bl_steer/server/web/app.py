@@ -34,6 +34,7 @@ from bl_steer.server.web.routes import (
     operations,
     packages,
     resets,
+    tables,
     training,
     views,
 )
@@ -53,6 +54,7 @@ ROUTERS = (
     masks,
     views,
     training,
+    tables,
     shared,
     account,
     packages,

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from bl_steer.server.db.tables import Job, JobOutput
+from bl_steer.server.db.tables import Job, JobOutput, Upload
 from bl_steer.server.jobs.history import outputs_of
 from bl_steer.server.languages import result_label
-from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
+from bl_steer.server.uploads.blobs import FileStore
+from bl_steer.server.viewing.views import field_titles
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.forms import fields_of
+from bl_steer.server.web.plots import CurvePlot, IntervalPlot, plot_of
+from bl_steer.server.web.result_tables import ShownTable, read_table, shown_table
 
-__all__ = ["ResultView", "ShownTable", "parameter_lines", "result_title", "view_of"]
+__all__ = ["ResultView", "parameter_lines", "result_title", "titles_of_fields", "view_of"]
 
-MAX_ROWS = 12
-MAX_COLUMNS = 40
-HEAD_BYTES = 512 * 1024
 FIELD = re.compile(r"field_\d+")
 FIRST = (
     "volumes",
@@ -39,51 +38,40 @@ FIRST = (
 
 
 @dataclass(frozen=True)
-class ShownTable:
-    """The beginning of a table.
-
-    Parameters
-    ----------
-    columns : their names in the file
-    labels : how the page calls them
-    numeric : for each column, whether all that is shown of it are numbers
-    more : whether there are rows or columns beyond those
-    """
-
-    name: str
-    title: str
-    columns: Sequence[str]
-    labels: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    numeric: Sequence[bool]
-    more: bool
-
-
-@dataclass(frozen=True)
 class ResultView:
     """A result, ready to be shown."""
 
     figures: Sequence[tuple[JobOutput, str]]
     """With their captions."""
-    tables: Sequence[ShownTable]
+    tables: Sequence[tuple[ShownTable, IntervalPlot | CurvePlot | None]]
+    """With their plots."""
     files: Sequence[JobOutput]
 
 
 def view_of(session: Session, store: FileStore, job: Job, language: str) -> ResultView:
     """Return what there is to see of a job's result; nothing where there is none."""
     outputs = outputs_of(session, job.id)
-    tables = [
-        _table(store, output, language)
-        for output in sorted(outputs, key=_rank)  # by name within a rank
-        if output.kind == "table"
-    ]
+    titles = titles_of_fields(session, job)
+    tables = []
+    for output in sorted(outputs, key=_rank):  # by name within a rank
+        table = read_table(store, output) if output.kind == "table" else None
+        if table is not None:
+            title = result_title(_stem(output), "tables", language)
+            shown = shown_table(table, output.name, title, language=language, titles=titles)
+            tables.append((shown, plot_of(shown)))
     pictures = [output for output in outputs if output.kind == "figure"]
     figures = [output for output in pictures if output.media_type == "image/png"]
-    return ResultView(
-        [(output, result_title(_stem(output), "figures", language)) for output in figures],
-        [table for table in tables if table is not None],
-        outputs,
-    )
+    captions = [
+        titles.get(_stem(figure)) or result_title(_stem(figure), "figures", language)
+        for figure in figures
+    ]
+    return ResultView(list(zip(figures, captions, strict=True)), tables, outputs)
+
+
+def titles_of_fields(session: Session, job: Job) -> dict[str, str]:
+    """Return how people call the fields of a job: by specimen or file, deleted ones too."""
+    uploads = session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
+    return field_titles(job, {upload.id: upload for upload in uploads})
 
 
 def parameter_lines(entry: AnalysisEntry | None, job: Job, language: str) -> list[tuple[str, str]]:
@@ -120,52 +108,5 @@ def result_title(name: str, what: str, language: str) -> str:
     """
     if FIELD.fullmatch(name):
         return f"{result_label(language, what, 'field')} {name.removeprefix('field_')}"
-    return result_label(language, what, name).replace("_", " ")
-
-
-def _table(store: FileStore, output: JobOutput, language: str) -> ShownTable | None:
-    try:
-        with store.open(output.sha256) as file:
-            head = file.read(HEAD_BYTES)
-    except StoredFileMissing:
-        return None
-    lines = head.decode("utf-8-sig", "replace")
-    if len(head) == HEAD_BYTES:
-        lines = lines[: lines.rfind("\n") + 1]
-    try:
-        read = list(csv.reader(io.StringIO(lines)))
-    except csv.Error:
-        return None
-    if not read:
-        return None
-    columns, rows = read[0][:MAX_COLUMNS], [row[:MAX_COLUMNS] for row in read[1 : MAX_ROWS + 1]]
-    numeric = [
-        bool(rows) and all(_is_number(row[column]) for row in rows if column < len(row))
-        for column in range(len(columns))
-    ]
-    shown = [
-        [
-            _short(cell) if number else result_label(language, f"values.{name}", cell)
-            for cell, number, name in zip(row, numeric, columns, strict=False)
-        ]
-        for row in rows
-    ]
-    labels = [result_label(language, "columns", name) for name in columns]
-    title = result_title(_stem(output), "tables", language)
-    more = len(read) > MAX_ROWS + 1 or len(read[0]) > MAX_COLUMNS or len(head) == HEAD_BYTES
-    return ShownTable(output.name, title, columns, labels, shown, numeric, more)
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        float(cell or "nan")
-    except ValueError:
-        return False
-    return True
-
-
-def _short(cell: str) -> str:
-    """Return a number with five digits; the file has all of them."""
-    if not cell or cell.lstrip("-").isdigit():
-        return cell
-    return f"{float(cell):.5g}"
+    known = result_label(language, what, name)
+    return known if known != name else name.replace("_", " ").capitalize()

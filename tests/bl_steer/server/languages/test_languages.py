@@ -196,4 +196,4 @@ def test_every_table_column_and_reason_of_a_result_has_its_japanese_name(analysi
     names |= {("values.reason", str(reason)) for reason in reasons}
     unnamed = {name for what, name in names if result_label("ja", what, name) == name}
     assert unnamed <= {"x", "y", "dx", "dy", "dz"}
-    assert result_label("en", "columns", "phase") == "phase"
+    assert result_label("en", "columns", "phase") == "Phase"

@@ -76,7 +76,7 @@ def test_a_japanese_page_names_tables_columns_and_reasons_the_first_tables_first
     page = browser.get(path).text
     assert re.findall("<h2>(体積|界面積|弦長)</h2>", page) == ["体積", "界面積", "弦長"]
     assert '<th scope="col" class="number" title="area_um2">面積 (µm²)</th>' in page
-    assert '<th scope="col">own</th>' in page
+    assert '<th scope="col" title="own">Own</th>' in page
     assert "<td>予測より良い値が期待できる</td>" in page
 
 

@@ -23,7 +23,8 @@ from bl_steer.server.web.catalogue import builtin_entries
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.middleware import Body
 from bl_steer.server.web.rendering import local_path, static_address, static_files
-from bl_steer.server.web.result_view import MAX_ROWS, parameter_lines, view_of
+from bl_steer.server.web.result_tables import MAX_ROWS
+from bl_steer.server.web.result_view import parameter_lines, view_of
 from bl_steer.server.web.submissions import WrongParams, submit_analysis
 
 
@@ -142,14 +143,14 @@ def test_a_result_page_shows_the_first_rows_of_each_table_the_chosen_ones_first(
     job = job_with(database, outputs)
     with database.read() as session:
         view = view_of(session, store, job, "en")
-    assert [table.name for table in view.tables] == ["suggestions.csv", "best.csv", "aaa.csv"]
-    suggestions, best, long = view.tables
-    assert [*suggestions.numeric] == [True, False]
+    assert [table.name for table, _ in view.tables] == ["suggestions.csv", "best.csv", "aaa.csv"]
+    suggestions, best, long = (table for table, _ in view.tables)
+    assert [column.numeric for column in suggestions.columns] == [True, False]
     assert not suggestions.more
-    assert ([*best.columns], [*best.rows], [*best.numeric]) == (["x"], [], [False])
+    assert ([column.name for column in best.columns], [*best.rows]) == (["x"], [])
     assert (len(long.rows), long.more) == (MAX_ROWS, True)
-    assert [*long.rows[1]] == ["1", "0.33333", "α"]
-    assert [*long.numeric] == [True, True, False]
+    assert [*long.rows[1]] == ["1", "0.3333", "α"]
+    assert [column.numeric for column in long.columns] == [True, True, False]
     assert len(view.files) == 5
 
 

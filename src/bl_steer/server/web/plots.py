@@ -1,0 +1,180 @@
+"""Plots of tables as SVG, where people look rather than read: values with intervals, and curves.
+
+`bl_steer.plotting` and the figures of the analyses are for papers; these stand beside a table and
+are drawn by ``pages/plots.html``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bl_steer.server.viewing.views import COLOURS
+from bl_steer.server.web.result_tables import ShownTable, StoredTable, read_number
+
+__all__ = ["CurvePlot", "IntervalPlot", "plot_of"]
+
+MAX_BARS = 24
+MAX_CURVES = 9
+WIDTH, LEFT, RIGHT, ROW, FOOT = 460, 150, 24, 27, 46
+HEIGHT, MARGIN, TOP, LEGEND = 260, 56, 10, 118
+DASHES = ("none", "7 4", "2 3")
+CURVES = {"chord_lengths": ("length_nm", "share"), "correlation": ("lag_nm", "probability")}
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A value with its interval, places along x."""
+
+    label: str
+    shown: str
+    y: float
+    x: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class IntervalPlot:
+    """Values with intervals, one below the other."""
+
+    label: str
+    height: int
+    marks: Sequence[Mark]
+    ticks: Sequence[tuple[float, str]]
+    width: int = WIDTH
+    left: int = LEFT
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A line with its name, as the points of an SVG polyline."""
+
+    label: str
+    points: str
+    colour: str
+    dash: str
+
+
+@dataclass(frozen=True)
+class CurvePlot:
+    """Curves over a common axis."""
+
+    x_label: str
+    y_label: str
+    curves: Sequence[Curve]
+    x_ticks: Sequence[tuple[float, str]]
+    y_ticks: Sequence[tuple[float, str]]
+    width: int = WIDTH
+    height: int = HEIGHT
+    left: int = MARGIN
+    top: int = TOP
+    bottom: int = HEIGHT - FOOT
+    right: int = WIDTH - LEGEND
+
+
+def plot_of(table: ShownTable) -> IntervalPlot | CurvePlot | None:
+    """Return the plot that belongs to a table; None where there is none."""
+    return _curves(table) if table.stem in CURVES else _intervals(table)
+
+
+def ticks_of(most: float, number: int = 5) -> list[float]:
+    """Return round numbers from 0 to some that is not beyond a value.
+
+    Examples
+    --------
+    >>> ticks_of(0.43)
+    [0.0, 0.1, 0.2, 0.3, 0.4]
+    """
+    rough = most / number
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= rough)
+    return [round(count * step, 12) for count in range(int(most / step + 1e-9) + 1)]
+
+
+def _intervals(table: ShownTable) -> IntervalPlot | None:
+    measured = [column for column in table.columns if column.low is not None]
+    names = [at for at, column in enumerate(table.columns) if not column.numeric]
+    rows = table.stored.rows[: len(table.rows)]
+    if not measured or not measured[0].numeric or not names or not 1 < len(rows) <= MAX_BARS:
+        return None
+    column = measured[0]
+    scale = 100.0 if column.percent else 1.0
+    at = table.columns.index(column)
+    found = []
+    for row, shown in zip(rows, table.rows, strict=True):
+        value, low, high = (
+            scale * read_number(row, end) for end in (column.at, column.low, column.high)
+        )
+        if math.isfinite(value):
+            label = " · ".join(shown[name] for name in names)
+            found.append((label, shown[at], value, low, high))
+    most = max((end for _, _, *ends in found for end in ends if math.isfinite(end)), default=0)
+    if not most > 0 or min(value for _, _, value, *_ in found) < 0:
+        return None
+    across = (WIDTH - LEFT - RIGHT) / most
+    marks = []
+    for number, (label, shown_value, value, low, high) in enumerate(found):
+        ends = (low, high) if math.isfinite(high - low) else (value, value)
+        places = (LEFT + across * place for place in (value, *ends))
+        marks.append(Mark(_short(label), shown_value, (number + 0.6) * ROW, *places))
+    unit = " %" if column.percent else ""
+    ticks = [(LEFT + across * tick, f"{tick:g}{unit}") for tick in ticks_of(most)]
+    return IntervalPlot(column.label, len(marks) * ROW + FOOT, marks, ticks)
+
+
+def _curves(table: ShownTable) -> CurvePlot | None:
+    along, value = CURVES[table.stem]
+    columns = {column.name: column for column in table.columns}
+    if table.stored.cut or not {along, value, "phase", "axis"} <= columns.keys():
+        return None
+    series = _series(table.stored, along, value)
+    if not 1 <= len(series) <= MAX_CURVES:
+        return None
+    percent = 100.0 if columns[value].percent else 1.0
+    x_most = max((x for points in series.values() for x, _ in points), default=0)
+    y_most = percent * max((y for points in series.values() for _, y in points), default=0)
+    if not (x_most > 0 and y_most > 0):
+        return None
+    right, bottom = WIDTH - LEGEND, HEIGHT - FOOT
+    across, up = (right - MARGIN) / x_most, (bottom - TOP) / y_most
+    phases = list(dict.fromkeys(phase for phase, _ in series))
+    axes = list(dict.fromkeys(axis for _, axis in series))
+    curves = [
+        Curve(
+            f"{phase} · {axis}",
+            " ".join(
+                f"{MARGIN + across * x:.1f},{bottom - up * percent * y:.1f}" for x, y in points
+            ),
+            "rgb({}, {}, {})".format(*COLOURS[phases.index(phase) % len(COLOURS)]),
+            DASHES[axes.index(axis) % len(DASHES)],
+        )
+        for (phase, axis), points in series.items()
+    ]
+    unit = " %" if columns[value].percent else ""
+    return CurvePlot(
+        columns[along].label,
+        columns[value].label,
+        curves,
+        [(MARGIN + across * tick, f"{tick:g}") for tick in ticks_of(x_most)],
+        [(bottom - up * tick, f"{tick:g}{unit}") for tick in ticks_of(y_most)],
+    )
+
+
+def _series(
+    table: StoredTable, along: str, value: str
+) -> dict[tuple[str, str], list[tuple[float, float]]]:
+    """Return the finite points of each phase along each axis."""
+    names = list(table.names)
+    phase, axis, x, y = (names.index(name) for name in ("phase", "axis", along, value))
+    series: dict[tuple[str, str], list[tuple[float, float]]] = {}
+    for row in table.rows:
+        point = read_number(row, x), read_number(row, y)
+        if all(map(math.isfinite, point)) and len(row) > max(phase, axis):
+            series.setdefault((row[phase], row[axis]), []).append(point)
+    return series
+
+
+def _short(label: str) -> str:
+    return label if len(label) <= 22 else f"{label[:21]}…"

@@ -1,0 +1,163 @@
+"""Tables as people read them, and as spreadsheets open them: names, units, digits, intervals."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+import openpyxl
+import pytest
+
+from bl_steer.server.errors import Refused
+from bl_steer.server.web.plots import CurvePlot, IntervalPlot, plot_of
+from bl_steer.server.web.result_tables import StoredTable, shown_table, spreadsheet_of
+from bl_steer.server.web.spreadsheets import MOST_CELLS, write_xlsx
+from tests.bl_steer.server.segmented import GREY, png
+
+FRACTIONS = StoredTable(
+    ["field", "phase", "fraction", "fraction_low", "fraction_high"],
+    [
+        ["field_000", "oxide", "0.22413", "0.207", "0.241"],
+        ["field_000", "void", "0.1", "0.02", "0.31"],
+        ["field_001", "oxide", "0.3", "nan", "nan"],
+    ],
+)
+TITLES = {"field_000": "=Film 7", "field_001": "断面.png"}
+
+
+def shown(table: StoredTable, name: str = "fractions.csv", language: str = "en") -> Any:
+    return shown_table(table, name, "-", language=language, titles=TITLES)
+
+
+def test_an_interval_stands_in_one_cell_with_its_value_and_only_the_digits_that_it_allows() -> None:
+    table = shown(FRACTIONS)
+    assert [column.label for column in table.columns] == ["Image", "Phase", "Fraction"]
+    assert [*map(list, table.rows)] == [
+        ["=Film 7", "oxide", "22.4 ± 1.7 %"],
+        ["=Film 7", "void", "10 (2 – 31) %"],
+        ["断面.png", "oxide", "30 %"],
+    ]
+    assert table.intervals
+    assert [column.label for column in shown(FRACTIONS, language="ja").columns] == [
+        "視野",
+        "相",
+        "割合",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "heading"),
+    [
+        ("volume_um3", "Volume (µm³)"),
+        ("area_per_volume_1_um", "Area per volume (1/µm)"),
+        ("my_own_nm", "My own (nm)"),
+        ("R2", "R2"),
+        ("dx", "dx"),
+        ("whole_chords", "Whole chords"),
+    ],
+)
+def test_a_heading_has_its_unit_whoever_made_the_column(name: str, heading: str) -> None:
+    (column,) = shown(StoredTable([name], [["1"]])).columns
+    assert column.label == heading
+
+
+def test_an_interval_is_found_with_its_unit_and_a_column_without_its_ends_stays() -> None:
+    table = shown(
+        StoredTable(
+            ["volume_um3", "volume_low_um3", "volume_high_um3", "age_low"],
+            [["202", "177", "227", "3"]],
+        )
+    )
+    assert [column.name for column in table.columns] == ["volume_um3", "age_low"]
+    assert [*table.rows[0]] == ["202 ± 25", "3"]
+
+
+def test_what_a_package_calls_a_fraction_but_is_none_is_not_made_percent() -> None:
+    table = shown(StoredTable(["fraction"], [["22.4"], ["0.5"]]))
+    assert [row[0] for row in table.rows] == ["22.4", "0.5"]
+
+
+def test_short_rows_words_and_holes_do_no_harm() -> None:
+    table = StoredTable(
+        ["phase", "fraction", "n"], [["oxide"], ["void", "", "4"], ["x", "0.5", "5", "6"]]
+    )
+    assert [*map(list, shown(table).rows)] == [
+        ["oxide", "–", "–"],
+        ["void", "–", "4"],
+        ["x", "50 %", "5"],
+    ]
+    _, rows = spreadsheet_of(table, language="en", titles={})
+    assert rows == [["oxide", "", ""], ["void", "", 4.0], ["x", 50.0, 5.0]]
+
+
+def test_a_plot_shows_values_with_their_intervals_on_one_scale() -> None:
+    plot = plot_of(shown(FRACTIONS))
+    assert isinstance(plot, IntervalPlot)
+    first, second, third = plot.marks
+    assert first.low < first.x < first.high
+    assert (second.high - plot.left) / (second.x - plot.left) == pytest.approx(3.1)
+    assert third.low == third.high == third.x, "it has no interval"
+    assert [label for _, label in plot.ticks][:2] == ["0 %", "10 %"]
+
+
+def test_chord_lengths_are_curves_of_each_phase_and_axis() -> None:
+    rows = [[p, a, str(x), str(1 / x)] for p in ("a", "b") for a in "zyx" for x in (1, 2, 4)]
+    table = StoredTable(["phase", "axis", "length_nm", "share"], rows)
+    plot = plot_of(shown(table, "chord_lengths.csv"))
+    assert isinstance(plot, CurvePlot)
+    assert [curve.label for curve in plot.curves][:2] == ["a · z", "a · y"]
+    assert plot.x_label == "Length (nm)"
+    assert plot_of(shown(StoredTable(["phase"], [["a"]]), "chord_lengths.csv")) is None
+
+
+def finished(site: Any, browser: Any) -> str:
+    sent = browser.upload(("a.png", png(GREY)), sample="=cmd()")
+    upload_id = sent.headers["location"].partition("file=")[2]
+    browser.post("/analyses/segment", {"file": upload_id, "p.pixel_size_nm": "10"})
+    file = io.StringIO()
+    csv.writer(file).writerows([FRACTIONS.names, *FRACTIONS.rows])
+    return str(site.finish({"fractions.csv": file.getvalue().encode()}))
+
+
+def test_one_click_gives_what_excel_opens_in_the_readers_language(site: Any) -> None:
+    site.user()
+    site.user("ben@example.org")
+    browser = site.browser()
+    job_id = finished(site, browser)
+    path = f"/jobs/{job_id}/tables/fractions"
+    page = browser.get(f"/jobs/{job_id}").text
+    assert f'href="{path}.csv"' in page
+    assert f'href="{path}.xlsx"' in page
+    assert "22.4 ± 1.7 %" in page
+
+    sent = browser.get(f"{path}.csv", headers={"Accept-Language": "ja"})
+    assert sent.content.startswith(b"\xef\xbb\xbf")
+    heading, first, *_ = csv.reader(io.StringIO(sent.content.decode("utf-8-sig")))
+    assert heading == ["視野", "相", "割合 (%)", "割合（下限） (%)", "割合（上限） (%)"]
+    assert [*map(float, first[2:])] == [22.413, 20.7, 24.1]
+
+    sheet = openpyxl.load_workbook(io.BytesIO(browser.get(f"{path}.xlsx").content)).active
+    assert [cell.value for cell in sheet[1]][:3] == ["Image", "Phase", "Fraction (%)"]
+    assert sheet["C2"].value == 22.413
+
+    assert site.browser("ben@example.org").get(f"{path}.csv").status_code == 404
+    assert browser.get(f"{path}.ods").status_code == 404
+    assert browser.get(f"/jobs/{job_id}/tables/none.csv").status_code == 404
+    shared = browser.post(f"/jobs/{job_id}/shares", {"days": "3"})
+    link = browser.get(shared.headers["location"]).text.partition("/s/")[2].partition('"')[0]
+    guest = site.stranger().get(f"/s/{link}/tables/fractions.csv")
+    assert guest.status_code == 200
+    assert guest.headers["cache-control"] == "no-store"
+
+
+def test_nothing_in_a_spreadsheet_is_a_formula_and_a_huge_one_is_refused() -> None:
+    headings, rows = spreadsheet_of(FRACTIONS, language="en", titles=TITLES)
+    book = write_xlsx("a/b[c]", headings, [*rows, ["=1+1", "\x07bell", 1.0, "", ""]])
+    sheet = openpyxl.load_workbook(io.BytesIO(book)).active
+    assert sheet["A2"].data_type == "s"
+    assert sheet["A2"].value == "=Film 7"
+    assert sheet["A5"].data_type == "s"
+    assert sheet["B5"].value == "bell"
+    with pytest.raises(Refused):
+        write_xlsx("a", ["a"], [[1.0]] * MOST_CELLS)
