@@ -1,6 +1,8 @@
 """Networks on real and simulated micrographs, beside MONAI's own U-Net.
 
     python benchmarks/bench_segmentation.py superalloy [--seeds 0:3] [--networks segnet unet …]
+    python benchmarks/bench_segmentation.py few [--seeds 0:1] [--networks forest segnet]
+    python benchmarks/bench_segmentation.py coatings [--seeds 0:1] [--networks forest segnet]
     python benchmarks/bench_segmentation.py simulated
     python benchmarks/bench_segmentation.py speed
     python benchmarks/bench_segmentation.py planner [--seeds 0:1]
@@ -36,15 +38,18 @@ from bl_steer.analysis.segmentation import (
 from bl_steer.analysis.segmentation.model import prepared
 from bl_steer.analysis.segmentation.networks import SegmentationNetwork
 from bl_steer.analysis.segmentation.training import (
+    LabelledField,
     Training,
     TrainingSet,
     TrainingSettings,
     calibrated,
     evaluate_model,
+    train_model,
 )
 
 SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
 PHASES = "matrix:none,secondary:blue,tertiary:red"
+DEFAULTS = ["forest", "segnet"]
 TURNED = Passes(views=8)
 UNSEEN = range(920, 940)
 """Specimens that no training and no choice of a recipe has seen."""
@@ -170,6 +175,52 @@ def superalloy_row(data: TrainingSet, name: str, seed: int) -> dict[str, Any]:
         row[key] = round(found.miou, 4)
         row[f"{key}_interval"] = [round(found.miou_low, 4), round(found.miou_high, 4)]
         row[f"{key}_iou"] = np.round(found.iou, 4).tolist()
+    return row
+
+
+def few(networks: list[str], seeds: range) -> list[dict[str, Any]]:
+    """Train on 1, 2 and 4 images of the superalloy as the command does, with its defaults."""
+    data = TrainingSet.read(SUPERALLOY, parse_phases(PHASES))
+    # One image of each specimen first, as the planner's learning curve takes them.
+    train = [*data.train[::2], *data.train[1::2]]
+    sets = {n: replace(data, train=train[:n]) for n in (1, 2, 4)}
+    return [default_row(part, n, name, seed)
+            for n, part in sets.items() for name in networks for seed in seeds]  # fmt: skip
+
+
+def coatings(networks: list[str], seeds: range) -> list[dict[str, Any]]:
+    """Train on 4 and 13 simulated coatings with cracks as the command does, with its defaults."""
+    from simulators.electron.coatings import coating_field
+
+    def fields(numbers: range) -> list[LabelledField]:
+        return [LabelledField(*coating_field(n), f"s{n}", {}, f"s{n}") for n in numbers]
+
+    data = TrainingSet(
+        parse_phases("coating:none,oxide:blue,crack:red"),
+        fields(range(13)),
+        fields(range(100, 104)),
+        fields(range(200, 204)),
+    )
+    sets = {n: replace(data, train=data.train[:n]) for n in (4, 13)}
+    return [default_row(part, n, name, seed)
+            for n, part in sets.items() for name in networks for seed in seeds]  # fmt: skip
+
+
+def default_row(data: TrainingSet, n: int, name: str, seed: int) -> dict[str, Any]:
+    began = time.process_time()
+    model = train_model(data, TrainingSettings(network=name, seed=seed))
+    row: dict[str, Any] = {
+        "images": n,
+        "network": name,
+        "seed": seed,
+        "steps": model.card["steps_done"],
+        "cpu_s": round(time.process_time() - began, 1),
+        "calibrated": model.calibrated,
+    }
+    for part in ("validation", "test"):
+        row[part] = np.round(model.card[part]["miou"], 4).tolist()
+        row[f"{part}_iou"] = {k: round(v[0], 4) for k, v in model.card[part]["iou"].items()}
+    print(json.dumps(row), flush=True)
     return row
 
 
@@ -345,9 +396,11 @@ def main() -> None:
     torch.set_num_threads(1)
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "what", nargs="?", choices=("superalloy", "simulated", "speed", "planner", "alarms")
+        "what",
+        nargs="?",
+        choices=("superalloy", "few", "coatings", "simulated", "speed", "planner", "alarms"),
     )
-    parser.add_argument("--networks", nargs="+", default=list(SETTINGS))
+    parser.add_argument("--networks", nargs="+")
     parser.add_argument("--seeds", default="0:3")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
@@ -366,7 +419,11 @@ def main() -> None:
         if not SUPERALLOY.is_dir():
             print(f"left out: superalloy, {SUPERALLOY} is absent")
         else:
-            results["superalloy"] = superalloy(arguments.networks, seeds)
+            results["superalloy"] = superalloy(arguments.networks or list(SETTINGS), seeds)
+    if arguments.what == "few":
+        results["few"] = few(arguments.networks or DEFAULTS, seeds)
+    if arguments.what == "coatings":
+        results["coatings"] = coatings(arguments.networks or DEFAULTS, seeds)
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 

@@ -31,6 +31,7 @@ PHASES_HELP = (
     "phases: fibsem, optical, a .json file, or NAME:COLOUR,… with one 'none' for unpainted"
 )
 TRAINING = (
+    "widths",
     "rounds",
     "patch_px",
     "batch",

@@ -25,7 +25,7 @@ from bl_steer.analysis.segmentation.networks import (
 from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.files.pixel_size import check_pixel_size
 
-__all__ = ["ModelError", "SegmentationModel"]
+__all__ = ["LEAST_IOU", "ModelError", "SegmentationModel"]
 
 LEAST_IOU = 0.3
 """Of a phase on the validation pairs: below it, more of what is shown is wrong than right."""

@@ -9,6 +9,6 @@ NETWORKS: dict[str, tuple[int, ...]] = {
     "segnet-vgg": (64, 128, 256, 512, 512),
     "unet": (24, 48, 96, 128),
     "pspnet": (24, 48, 96, 128),
-    "forest": (64, 1024),
+    "forest": (32, 1024),
 }
 """Channels of each level, the finest first; of the forest, its trees, and the leaves of each."""

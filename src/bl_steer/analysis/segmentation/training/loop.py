@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from bl_steer.analysis.segmentation.model import SegmentationModel
+from bl_steer.analysis.segmentation.model import LEAST_IOU, SegmentationModel
 from bl_steer.analysis.segmentation.networks import (
     NETWORKS,
     CalibratedNetwork,
@@ -43,6 +43,9 @@ MAX_GRADIENT = 5.0
 WEIGHT_RANGE = (0.5, 3.0)
 """Of a phase in the entropy. Weights in full proportion to rarity paint rare phases too large."""
 SAVE_EVERY_S = 5.0
+LARGER_PATCH_PX = 256
+"""Edge of the patches from the second round on, where micrographs are as large: the phases that
+are not found in the first are often told by what is farther away."""
 RISE = 0.005
 """Gain in mean IoU over the last quarter of a round, from which another one is worth its time."""
 
@@ -80,7 +83,8 @@ class Training:
         self.settings, self.phases = settings, phases
         self.step = 0
         self.history: list[dict[str, float]] = []
-        """A row for each evaluation on the validation pairs: ``step``, ``loss``, ``miou``."""
+        """A row for each evaluation on the validation pairs: ``step``, ``loss``, ``miou``, and
+        ``least``, the intersection over union of the phase that is found least."""
         self._device = computing_device()
         torch.manual_seed(settings.seed)
         # Built on the processor, so that a seed gives the same start everywhere.
@@ -94,7 +98,8 @@ class Training:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        self._sampler = self._make_sampler(train)
+        self._train = [(standardise(image), labels) for image, labels in train]
+        self._sampler = self._sampler_of(0)
         self._validation = [(standardise(image), labels) for image, labels in validation]
         self._weights = torch.from_numpy(
             class_weights([labels for _, labels in train], len(phases), power=settings.rarity_power)
@@ -122,7 +127,7 @@ class Training:
         """
         rounds, within = divmod(self.step, self.settings.steps)
         if rounds and not within:
-            return rounds >= self.settings.rounds or not self.rising
+            return rounds >= self.settings.rounds or not (self.rising or self._weak)
         scores = [row["miou"] for row in self.history]
         since_best = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
         return not rounds and since_best >= self.settings.patience
@@ -134,6 +139,12 @@ class Training:
         early = [row["miou"] for row in self.history if row["step"] <= before]
         late = [row["miou"] for row in self.history if row["step"] > before]
         return bool(early and late) and max(late) > max(early) + RISE
+
+    @property
+    def _weak(self) -> bool:
+        """Whether a phase is hardly found: what surrounds it, in larger patches, may tell it."""
+        best = max(self.history, key=lambda row: row["miou"])
+        return best.get("least", 1.0) < LEAST_IOU
 
     def run(self, progress: Progress | None = None) -> SegmentationNetwork:
         """Train to the end; return the network with the weights that scored best."""
@@ -147,6 +158,9 @@ class Training:
 
     def advance(self) -> None:
         """Take one step, with an evaluation and a checkpoint when they are due."""
+        number = self.step // self.settings.steps
+        if self._sampler.patch_px != self._patches(number)[0]:
+            self._sampler = self._sampler_of(number)
         images, labels = self._sampler(self.step)
         self._descend(images, labels)
         self.step += 1
@@ -170,14 +184,24 @@ class Training:
         # torch's stubs have no overload of `to` with a memory format alone.
         return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
 
-    def _make_sampler(self, train: Sequence[Labelled]) -> PatchSampler:
+    def _patches(self, number: int) -> tuple[int, int]:
+        """Return edge and count of the patches of a round: after the first larger and fewer."""
+        edge, batch = self.settings.patch_px, self.settings.batch
+        room = max(min(image.shape) for image, _ in self._train)
+        larger = min(2 * edge, LARGER_PATCH_PX, room // 32 * 32)
+        if not number or larger <= edge:
+            return edge, batch
+        return larger, max(min(2, batch), round(batch * (edge / larger) ** 2))
+
+    def _sampler_of(self, number: int) -> PatchSampler:
         s = self.settings
+        patch_px, batch = self._patches(number)
         return PatchSampler(
-            [standardise(image) for image, _ in train],
-            [labels for _, labels in train],
+            [image for image, _ in self._train],
+            [labels for _, labels in self._train],
             n_phases=len(self.phases),
-            patch_px=s.patch_px,
-            batch=s.batch,
+            patch_px=patch_px,
+            batch=batch,
             augmentation=s.augmentation,
             rare_share=s.rare_share,
             seed=s.seed,
@@ -226,10 +250,13 @@ class Training:
             confusion(labels, self._labels_of(image), len(self.phases))
             for image, labels in self._validation
         )
-        miou = float(np.nanmean(iou(np.asarray(counts))))
+        found = iou(np.asarray(counts))
+        miou = float(np.nanmean(found))
         if not self.history or miou > max(row["miou"] for row in self.history):
             self._best = {k: v.clone() for k, v in self._averaged.state_dict().items()}
-        self.history.append({"step": self.step, "loss": self._loss, "miou": miou})
+        least = float(np.nanmin(found))
+        row = {"step": self.step, "loss": self._loss, "miou": miou, "least": least}
+        self.history.append(row)
 
     def _labels_of(self, image: NDArray[np.float32]) -> NDArray[np.uint8]:
         labels = np.empty(image.shape, np.uint8)

@@ -52,11 +52,17 @@ class TrainingSettings(BaseModel):
 
     network: str = Field(default="segnet", description=f"one of {', '.join(NETWORKS)}")
     widths: tuple[int, ...] | None = Field(
-        default=None, description="channels of each level; of a forest, trees and leaves of each"
+        default=None,
+        description="channels of each level, the finest first; more levels see farther; of a "
+        "forest, trees and leaves of each",
+        json_schema_extra={"metavar": "N,N"},
     )
     steps: int = Field(default=600, ge=1, description="batches to train on in a round, at most")
     rounds: int = Field(
-        default=3, ge=1, description="rounds at most: another begins while the validation rises"
+        default=3,
+        ge=1,
+        description="rounds at most: another, with larger patches, begins while the validation "
+        "rises, or where a phase is hardly found",
     )
     batch: int = Field(default=6, ge=1, description="patches a step")
     patch_px: int = Field(

@@ -52,6 +52,25 @@ def test_a_training_goes_on_while_the_validation_rises(training: Training) -> No
     assert not scored(training, [*second, 0.7]).finished
 
 
+def test_a_training_goes_on_where_a_phase_is_hardly_found(training: Training) -> None:
+    scored(training, [0.5, 0.5, 0.6, 0.5])
+    assert training.finished
+    training.history[2]["least"] = 0.05
+    assert not training.finished
+
+
+def test_rounds_after_the_first_have_larger_patches_and_fewer(pairs: list[Labelled]) -> None:
+    settings = SHORT.model_copy(update={"batch": 6, "steps": 1, "evaluate_every": 1})
+    training = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:])
+    drawn = []
+    descend = training._descend
+    training._descend = lambda x, y: (drawn.append(x.shape), descend(x, y))[1]  # type: ignore[method-assign]
+    for _ in range(2):
+        training.advance()
+    assert drawn == [(6, 1, 32, 32), (2, 1, 64, 64)]
+    assert training.history[0].keys() == {"step", "loss", "miou", "least"}
+
+
 def test_no_training_goes_on_longer_than_its_rounds(training: Training) -> None:
     rising = np.linspace(0.1, 0.9, 12).tolist()
     assert scored(training, rising).finished
