@@ -13,14 +13,14 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.files.archives import check_expansion
 from bl_steer.files.errors import FileFormatError, listed
 
-__all__ = ["EXPORTS", "read_export"]
+__all__ = ["EXPORTS", "read_export", "read_numbers"]
 
 EXPORTS = (".h5", ".hdf5", ".ilp")
 """Endings of the names of such files; the last one is refused with what to export."""
 
-MAX_BYTES = 2**32
 NAME = "exported_data"
 
 
@@ -33,11 +33,7 @@ def read_export(path: Path) -> tuple[NDArray[Any], bool]:
         If the file is damaged, holds no one dataset, or no label a pixel.
     """
     try:
-        with h5py.File(path, "r") as file:
-            dataset = _dataset(file)
-            axes = _axes(dataset)
-            is_ilastik = axes is not None or dataset.name == f"/{NAME}"
-            return _numbers(dataset, axes), is_ilastik
+        return read_numbers(path)
     except FileFormatError as error:
         raise ValueError(f"{path.name} {error}") from None
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -46,6 +42,14 @@ def read_export(path: Path) -> tuple[NDArray[Any], bool]:
             f"{path.name} must be a whole HDF5 file of ilastik, got a fault ({reason}); export it "
             "anew"
         ) from error
+
+
+def read_numbers(path: Path) -> tuple[NDArray[Any], bool]:
+    """Return what `read_export` does, for a reader that names the file in its errors."""
+    with h5py.File(path, "r") as file:
+        dataset = _dataset(file)
+        axes = _axes(dataset)
+        return _numbers(dataset, axes), axes is not None or dataset.name == f"/{NAME}"
 
 
 def _dataset(file: h5py.File) -> Any:
@@ -86,8 +90,7 @@ def _numbers(dataset: Any, axes: str | None) -> NDArray[Any]:
             f"must hold the number of a label for each pixel, got {dataset.dtype} (probabilities?);"
             " export the simple segmentation"
         )
-    if dataset.nbytes > MAX_BYTES:
-        raise FileFormatError(f"must be {MAX_BYTES >> 30} GiB at most; export a part")
+    check_expansion(dataset.nbytes, dataset.id.get_storage_size())
     numbers = np.asarray(dataset[()])
     if axes is None:
         long = [n for n in numbers.shape if n > 1]

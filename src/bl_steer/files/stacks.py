@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ
+from bl_steer.files.ilastik import read_numbers
 from bl_steer.files.image_metadata import of_sidecar
-from bl_steer.files.image_pages import MAX_PIXELS, read_page
+from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack
 from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
-from bl_steer.files.tiff import read_voxels
+from bl_steer.files.tiff import palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
 
@@ -34,9 +36,14 @@ __all__ = [
     "open_zarr",
 ]
 
+LABELS = "labels"
+"""Name of the array of a stack that is asked for as labels: numbers as they are stored."""
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
-WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd or .zarr"
+WANTED = (
+    f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5 of "
+    "ilastik"
+)
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every array and group."""
 
@@ -79,7 +86,7 @@ def open_stack(
     ----------
     path : a TIFF of several pages; a folder of single images in the order of the numbers in their
         names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array;
-        OME-Zarr; NRRD
+        OME-Zarr; NRRD; HDF5 of ilastik
     name : of the array to take where an ``.npz`` or a group holds several
     leave_out_short : single images of fewer rows than most, whose scan was broken off
 
@@ -98,7 +105,7 @@ def open_stack(
     if is_zarr(path):
         stack = _zarr(path, name)
     elif path.is_dir():
-        stack = _folder(path, leave_out_short)
+        stack = _folder(path, name, leave_out_short)
     else:
         read = _reader(path)
         with _in_one_line(path):
@@ -168,7 +175,7 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
     )
 
 
-def _folder(folder: Path, leave_out_short: bool) -> StoredStack:
+def _folder(folder: Path, name: str, leave_out_short: bool) -> StoredStack:
     images = list_images(folder)
     files: list[Path] = []
     # Of the first format that is there: figures may lie beside label maps.
@@ -179,7 +186,7 @@ def _folder(folder: Path, leave_out_short: bool) -> StoredStack:
             f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
             "in the order of z"
         )
-    stored = _stacked(files, f" in {folder}", leave_out_short)
+    stored = _stacked(files, f" in {folder}", leave_out_short, name)
     if left := [path.name for path in images if path not in files]:
         note = (
             f"the {len(files)} slices in {folder} are its {files[0].suffix} files; {len(left)} "
@@ -212,21 +219,26 @@ def open_slices(paths: Sequence[str | Path], *, leave_out_short: bool = False) -
     return _stacked(files, leave_out_short=leave_out_short)
 
 
-def _stacked(files: Sequence[Path], where: str = "", leave_out_short: bool = False) -> StoredStack:
+def _stacked(
+    files: Sequence[Path], where: str = "", leave_out_short: bool = False, name: str = "slices"
+) -> StoredStack:
     """Return slices, in their order, as a stack; `where` goes into sentences: " in FOLDER"."""
     order = order_notes(files, where)  # before anything is read
-    stored = one_stack(files, read_all(_slice, files), where, leave_out_short)
+    stored = one_stack(files, read_all(partial(_slice, name=name), files), where, leave_out_short)
     return replace(stored, notes=[*order, *stored.notes])
 
 
-def _slice(path: Path) -> StoredStack:
+def _slice(path: Path, name: str) -> StoredStack:
     """Return an image (H, W), or whatever shape there is, with the pixel size that it states."""
     sidecar = of_sidecar(path)
     if path.suffix.lower() in FORMATS["TIFF"]:
         with _in_one_line(path):
-            stored = _tiff(path, "")
+            stored = _tiff(path, name)
         return replace(stored, known={**sidecar, **stored.known})
     page, metadata = read_page(path, MAX_PIXELS)
+    indices = read_indices(path)
+    if indices is not None:
+        return StoredStack(indices, {**sidecar, **metadata}, palette_notes(page, indices))
     with _in_one_line(path):
         return StoredStack(page if page.ndim == 2 else _grey(page), {**sidecar, **metadata})
 
@@ -249,7 +261,14 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
             f"a stack must be readable, got {str(path)!r} ({error.strerror}); give a file that you "
             "may read"
         ) from error
-    readers = {b"II": _tiff, b"MM": _tiff, b"\x93NUMPY": _npy, b"PK": _npz, b"NRRD": _nrrd}
+    readers = {
+        b"II": _tiff,
+        b"MM": _tiff,
+        b"\x93NUMPY": _npy,
+        b"PK": _npz,
+        b"NRRD": _nrrd,
+        b"\x89HDF": _hdf5,
+    }
     for signature, read in readers.items():
         if head.startswith(signature):
             return read
@@ -257,13 +276,22 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {content}; convert it")
 
 
-def _tiff(path: Path, _name: str) -> StoredStack:
-    voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES)
+def _tiff(path: Path, name: str) -> StoredStack:
+    as_shown = name != LABELS
+    voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES, as_shown=as_shown)
     return StoredStack(_grey(voxels) if coloured else voxels, known, notes)
 
 
 def _nrrd(path: Path, _name: str) -> StoredStack:
     return StoredStack(*read_nrrd(path, archives.MAX_BYTES))
+
+
+def _hdf5(path: Path, _name: str) -> StoredStack:
+    numbers, is_ilastik = read_numbers(path)
+    notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"] * bool(
+        is_ilastik and (numbers == 0).any()
+    )
+    return StoredStack(numbers, {}, notes)
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

@@ -114,8 +114,15 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
         )
 
 
-def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[str, Any], list[str]]:
+def read_voxels(
+    path: Path, max_bytes: int, *, as_shown: bool = False
+) -> tuple[NDArray[Any], bool, dict[str, Any], list[str]]:
     """Read the first series of a TIFF as stored, and the voxel size that it states.
+
+    Parameters
+    ----------
+    as_shown : grey levels are inverted where the file says that white is zero, as viewers and
+        `read_tiff` do
 
     Returns
     -------
@@ -144,13 +151,47 @@ def read_voxels(path: Path, max_bytes: int) -> tuple[NDArray[Any], bool, dict[st
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
         coloured, bar = "S" in series.axes, image_metadata.bar_rows(file)
+        notes = [BAR.format(bar)] * (bar > 0)
+        values = _as_meant(values, file.pages[0], as_shown, notes)
         rows = values.shape[-2 - coloured] - bar
         return (
             values[..., :rows, :, :] if coloured else values[..., :rows, :],
             coloured,
             _with_voxel(image_metadata.of_tiff(file), file),
-            [BAR.format(bar)] * (bar > 0),
+            notes,
         )
+
+
+def palette_notes(colours: NDArray[Any], numbers: NDArray[Any]) -> list[str]:
+    """Return a sentence where numbers are taken for what is shown in other greys, or colours.
+
+    Parameters
+    ----------
+    colours, numbers : of the same pixels, (H, W, C) and (H, W)
+    """
+    if all(np.array_equal(colours[..., channel], numbers) for channel in range(3)):
+        return []
+    return ["a palette shows other greys or colours: the numbers of its colours are taken"]
+
+
+def _as_meant(values: NDArray[Any], page: Any, as_shown: bool, notes: list[str]) -> NDArray[Any]:
+    """Return stored values, or what white is zero makes of them; say where these differ."""
+    if page.photometric == 3:
+        numbers = np.arange(min(256, np.asarray(page.colormap).shape[-1]))
+        notes += palette_notes((np.asarray(page.colormap)[:, numbers] >> 8).T[None], numbers[None])
+    if page.photometric != 0:
+        return values
+    if not as_shown:
+        notes.append("white is zero in the file: numbers are taken as they are stored")
+        return values
+    return _inverted(values, page)
+
+
+def _inverted(values: NDArray[Any], page: Any) -> NDArray[Any]:
+    """Return grey levels of which the file says that white is zero."""
+    if values.dtype == bool:
+        return ~values
+    return np.asarray(2**page.bitspersample - 1 - values).astype(values.dtype)
 
 
 def _are_alike(pages: Any) -> bool:
@@ -251,8 +292,7 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
         lookup = np.moveaxis(np.asarray(page.colormap), 0, -1) >> 8
         pixels, axes = lookup.astype(np.uint8)[pixels], f"{axes}S"
     elif page.photometric == 0:
-        top = True if pixels.dtype == bool else 2**page.bitspersample - 1
-        pixels = ~pixels if top is True else (top - pixels).astype(pixels.dtype)
+        pixels = _inverted(pixels, page)
     elif page.photometric not in (1, 2):
         raise FileFormatError(
             f"must be grey or RGB, got {page.photometric.name}; convert it to grey"

@@ -196,6 +196,10 @@ def test_a_voxel_of_nrrd_needs_a_unit_and_upright_axes(tmp_path: Path) -> None:
     nrrd.write(path, LABELS, header, index_order="C")
     with pytest.raises(ValueError, match="axes along x, y and z, got turned ones"):
         open_stack(path)
+    detached = "NRRD0005\ntype: uint8\ndimension: 3\nsizes: 2 2 2\nencoding: raw\n"
+    Path(path).write_text(f"{detached}data file: /etc/hostname\n\n")
+    with pytest.raises(ValueError, match="its data itself, got a header alone"):
+        open_stack(path)
     Path(path).write_bytes(b"NRRD0005\ntype: uint8\n")
     with pytest.raises(ValueError, match="must be whole and readable"):
         open_stack(path)

@@ -46,8 +46,9 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
         stored = open_stack(files[0], leave_out_short=True)
     else:
         stored = open_slices(files, leave_out_short=True)
-    numbers = range(len(stored.array)) if stored.numbers is None else stored.numbers
-    arrays: dict[str, Any] = {"slices": stored.array, "slice": np.asarray(numbers, dtype=int)}
+    slices = np.asarray(stored.array[:])  # of a Zarr, too: all of them are needed at a time
+    numbers = range(len(slices)) if stored.numbers is None else stored.numbers
+    arrays: dict[str, Any] = {"slices": slices, "slice": np.asarray(numbers, dtype=int)}
     known = {key: value for key, value in stored.known.items() if key not in NOT_OF_SLICES}
     known["first_slice"] = int(arrays["slice"][0])
     return Inputs(arrays, known, {"files": [str(file) for file in files]}, stored.notes)

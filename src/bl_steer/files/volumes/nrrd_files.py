@@ -17,6 +17,7 @@ import nrrd
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.files.archives import check_expansion
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.image_metadata import NM
 
@@ -58,9 +59,12 @@ def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]
     """
     with path.open("rb") as file:
         header = nrrd.read_header(file)
-        size = math.prod(int(n) for n in header["sizes"])
-        if size * 8 > 8 * max_bytes:
+        if "data file" in header or "datafile" in header:
+            raise FileFormatError("must hold its data itself, got a header alone; save one file")
+        n_bytes = math.prod(int(n) for n in header["sizes"])
+        if n_bytes > max_bytes:
             raise FileFormatError(f"must hold at most {max_bytes >> 30} GiB; cut it")
+        check_expansion(n_bytes, path.stat().st_size)
         values = nrrd.read_data(header, file, str(path), index_order="C")
     known: dict[str, Any] = {}
     edges = _edges_nm(header)
