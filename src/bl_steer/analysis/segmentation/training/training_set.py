@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.analysis.segmentation.tiles import resample
 from bl_steer.analysis.segmentation.training.pairs import (
     Labelled,
@@ -32,6 +32,10 @@ SAME_PIXEL_SIZE = 0.02
 PARTS = (("train", "training"), ("val", "valid", "validation"), ("test", "testing"))
 """Names of the folders of a set that is in parts already."""
 USE = ("train", "validate", "test")
+ONE_SAMPLE = (
+    "All pairs show one sample: a third of each validates, and the scores tell nothing of others; "
+    "paint another one."
+)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ class TrainingSet:
         ----------
         source : of the pairs, as `find_pairs` takes it; a folder with ``train`` and ``val`` or
             ``test`` side by side holds its parts already
-        validation, test : of pairs held out by hand; without, samples of `source` are held out
+        validation, test : of pairs held out by hand; without, samples of `source` are held out,
+            and of a single one a third of each field, to validate
         pixel_size_nm : that all micrographs are brought to; by default the median of those known
         unpainted : what grey pixels, those in no outline and the number 0 are: a phase's name or
             ``unlabelled``; by default the phase without paint, or what the file's tool means
@@ -121,6 +126,10 @@ class TrainingSet:
         fields = [list(islice(read, len(part))) for part in parts]
         every = [labelled for part in fields for labelled in part]
         _check_numbers(every)
+        if not fields[1] and shares[1]:
+            thirds = [_cut(labelled) for labelled in fields[0]]
+            fields[:2] = [rest for rest, _ in thirds], [third for _, third in thirds]
+            notes.append(ONE_SAMPLE)
         notes += [*_in_two_parts(fields), *_notes_of(every)]
         for labelled in every:
             check_pixel_size(labelled.metadata.get("pixel_size_nm"))
@@ -166,6 +175,27 @@ def _beside(source: Path) -> tuple[Path, Path | None, Path | None]:
     return train, held_out[0], held_out[1]
 
 
+def _cut(labelled: LabelledField) -> tuple[LabelledField, LabelledField]:
+    """Return two thirds of a field and the third at an edge that leaves most phases in both."""
+
+    def parted(axis: int, last: bool) -> tuple[LabelledField, LabelledField]:
+        third = -(-labelled.image.shape[axis] // 3)
+        at = [labelled.image.shape[axis] - third if last else third]
+        images, labels = (np.split(a, at, axis) for a in (labelled.image, labelled.labels))
+        first, second = (
+            replace(labelled, image=i, labels=m) for i, m in zip(images, labels, strict=True)
+        )
+        return (first, second) if last else (second, first)
+
+    def phases(part: LabelledField) -> int:
+        return len(np.setdiff1d(part.labels, UNLABELLED))
+
+    return max(
+        (parted(axis, last) for axis in (0, 1) for last in (True, False)),
+        key=lambda parts: (phases(parts[0]), phases(parts[1])),
+    )
+
+
 def _in_two_parts(parts: Sequence[Sequence[LabelledField]]) -> Iterator[str]:
     """Name what stands in two parts: the same image, or samples that have the same name."""
     images: dict[str, tuple[int, str]] = {}
@@ -206,6 +236,8 @@ def _parts(
     ]
     for number, part in enumerate(by_hand, start=1):
         split[number] = 0.0 if part else split[number]
+    if len({pair.sample for pair in pairs}) == 1 and split[1]:
+        return pairs, [], by_hand[1]
     # A test is reported, a validation is needed: with few samples the test is given up first.
     if len({pair.sample for pair in pairs}) < np.count_nonzero(split) and not by_hand[1]:
         split[2] = 0.0

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bl_steer.analysis.segmentation import FIBSEM_PHASES, parse_phases
+from bl_steer.analysis.segmentation import FIBSEM_PHASES, UNLABELLED, parse_phases
 from bl_steer.analysis.segmentation.training import Labelled, TrainingSet
 
 
@@ -74,3 +74,19 @@ def test_the_sets_of_the_superalloy_are_read_whole() -> None:
     assert [len(part) for part in parts_of(data)] == [10, 4, 4]
     assert not [note for note in data.notes if "two parts" in note or "was seen" in note]
     assert np.unique(data.train[0].labels).tolist() == [0, 1, 2]
+
+
+def test_a_third_of_the_only_sample_validates(pairs: list[Labelled], tmp_path: Path) -> None:
+    image, labels = pairs[0]
+    scribbled = np.full_like(labels, UNLABELLED)
+    scribbled[30:66, 60:] = labels[30:66, 60:]
+    write(tmp_path, tmp_path, {"a_0": (image, scribbled)})
+    data = TrainingSet.read(tmp_path, FIBSEM_PHASES)
+    (train,), (validation,) = data.train, data.validation
+    assert train.image.size + validation.image.size == image.size
+    for part in (train, validation):
+        assert part.image.shape == part.labels.shape
+        assert set(np.unique(part.labels)) == {0, 1, 2, UNLABELLED}
+    assert not data.test
+    assert any("a third of each validates" in note for note in data.notes)
+    assert len(TrainingSet.read(tmp_path, FIBSEM_PHASES, shares=(1, 0, 0)).train) == 1
