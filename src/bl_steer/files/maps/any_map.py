@@ -27,11 +27,12 @@ from bl_steer.files.maps.column_names import (
 )
 from bl_steer.files.maps.hdf5 import read_numbers, text_of_attribute, unit_of
 from bl_steer.files.maps.map_file import MapFile, check_real, read_map
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.files.maps.tables import read_columns
 
 __all__ = ["MAP_ENDINGS", "read_any_map"]
 
-TABLES = (".csv", ".tsv", ".txt", ".dat")
+TABLES = (".csv", ".tsv", ".txt", ".dat", *BOOK_ENDINGS)
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".he5", ".nc")
 MAP_ENDINGS = (".npz", *TABLES, *HDF5, ".npy")
 SIGNALS = ("patterns", *VALUE_NAMES, "data", "signal", "spectra", "frames")

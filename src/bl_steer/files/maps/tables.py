@@ -1,4 +1,4 @@
-"""A table of numbers from a text file, as laboratories, spreadsheets and Bluesky write it.
+"""A table of numbers from a text file or a workbook, as laboratories, Excel and Bluesky write it.
 
 `bl_steer.files.maps.column_names` tells what its columns are, `bl_steer.files.maps.points` makes
 the inputs of an analysis of them.
@@ -6,28 +6,25 @@ the inputs of an analysis of them.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bl_steer.files.errors import listed
 from bl_steer.files.maps.column_names import NAMES, plain_name, with_unit
+from bl_steer.files.maps.encodings import text_of_table
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, PARTED_BY, lines_of_book
 from bl_steer.protocols import Array
 
 __all__ = ["Columns", "read_columns", "read_table"]
 
 MAX_COLUMNS = 20_000
 MAX_VALUES = 100_000_000
-ENCODINGS = ("utf-8-sig", "cp932")
-"""UTF-8 with or without a byte order mark; else what a Japanese Excel writes."""
-NOT_ASCII = re.compile(rb"[\x80-\xff]+")
-LATIN_SIGN = re.compile(rb"[\xa1-\xdf]")
-"""µ, Å, ° and ² of a Western Excel, which CP932 takes for half-width katakana."""
+ZIP = b"PK\3\4"
 SEPARATOR = re.compile(r'"?sep=([,;|\t])"?\s*', re.IGNORECASE)
 """What Excel takes from a first line, and may have written there."""
 MISSING = {
@@ -36,7 +33,7 @@ MISSING = {
 }
 """How spreadsheets, R, pandas and people write that there is no value, in lower case."""
 THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
-PEEK, PEEK_ROWS = 1 << 20, 20
+PEEK_ROWS = 20
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,8 @@ def read_columns(path: str | Path) -> Columns:
 
     Parameters
     ----------
-    path : UTF-8, UTF-16 with its mark, CP932 or Latin; columns parted by comma, semicolon or tab,
+    path : ``.xlsx``, ``.ods``, or a text in UTF-8, UTF-16 with its mark, CP932, EUC-JP, CP949 or
+        Latin-1, where these can be told apart; columns parted by comma, semicolon or tab,
         and then decimals may have a comma, or by blanks; lines from ``#`` are left out, but for
         names right above; a first line ``sep=;``, as for Excel, is heeded. Units may stand in a
         line below the names. Cells that are empty, or say that nothing is there, are NaN; columns
@@ -75,8 +73,8 @@ def read_columns(path: str | Path) -> Columns:
         When it is no such table, has too many columns or values, or names one column twice.
     """
     path = Path(path)
-    every = _text(path).splitlines()
-    said = SEPARATOR.fullmatch(every[0]) if every else None
+    every, parted_by, told = _contents(path)
+    said = SEPARATOR.fullmatch(every[0]) if every and not parted_by else None
     numbers, lines = [], []  # as an editor counts the lines
     for number, line in enumerate(every, start=1):
         if line.strip() and not line.startswith("#") and not (said and number == 1):
@@ -84,10 +82,14 @@ def read_columns(path: str | Path) -> Columns:
             lines.append(line)
     if not lines:
         raise ValueError(f"a table must have rows, got none in {path.name}; check the file")
-    if not said and not any(mark in line for line in lines[-2:] for mark in ",;\t"):
+    if (
+        not said
+        and not parted_by
+        and not any(mark in line for line in lines[-2:] for mark in ",;\t")
+    ):
         lines = [",".join(line.split()) for line in lines]
-    delimiter = said[1] if said else _delimiter(lines)
-    if names := _names_above(every, numbers[0], lines[0], delimiter):
+    delimiter = parted_by or (said[1] if said else _delimiter(lines))
+    if names := _names_above(path, every, numbers[0], lines[0], delimiter):
         numbers, lines = [numbers[0] - 1, *numbers], [names, *lines]
     n_columns = lines[0].count(delimiter) + 1
     if n_columns > MAX_COLUMNS or n_columns * len(lines) > MAX_VALUES:
@@ -95,13 +97,17 @@ def read_columns(path: str | Path) -> Columns:
             f"a table must have at most {MAX_COLUMNS} columns and {MAX_VALUES} values, got "
             f"{n_columns} columns and {len(lines)} rows in {path.name}; give less"
         )
-    first = next(csv.reader([lines[0]], delimiter=delimiter))
+    for number, line in zip(numbers, lines, strict=True):
+        if len(line) > csv.field_size_limit():
+            _row(line, delimiter, number, path)  # numpy would take any number of digits
+    first = _row(lines[0], delimiter, numbers[0], path)
     is_matrix = not first[0].strip()
     named = is_matrix or any(_number(cell) is None for cell in first if not _is_missing(cell))
     titles = [cell.strip() for cell in first] if named else [str(n + 1) for n in range(len(first))]
     if delimiter != ",":
         titles = [t if _number(t) is None else t.replace(",", ".") for t in titles]
-    return _Rows(path, numbers[named:], lines[named:], delimiter).columns(titles, named)
+    read = _Rows(path, numbers[named:], lines[named:], delimiter).columns(titles, named)
+    return replace(read, notes=[*told, *read.notes])
 
 
 @dataclass(frozen=True)
@@ -132,7 +138,7 @@ class _Rows:
         """Read cell by cell what is no plain block of numbers."""
         rows, numbers = [], []
         for number, line in zip(self.numbers, self.lines, strict=True):
-            cells = [c.strip() for c in next(csv.reader([line], delimiter=self.delimiter))]
+            cells = [c.strip() for c in _row(line, self.delimiter, number, self.path)]
             while len(cells) > len(names) and not cells[-1]:
                 cells.pop()
             if any(cells):
@@ -243,14 +249,15 @@ def _number(cell: str) -> float | None:
         return None
 
 
-def _names_above(every: list[str], number: int, line: str, delimiter: str) -> str:
+def _names_above(path: Path, every: list[str], number: int, line: str, delimiter: str) -> str:
     """Return the names that a remark right above a first line of numbers gives, or nothing."""
     above = every[number - 2] if number > 1 else ""
-    cells = next(csv.reader([line], delimiter=delimiter))
+    cells = _row(line, delimiter, number, path)
     if not above.startswith("#") or any(_number(cell) is None for cell in cells):
         return ""
     text = above.lstrip("#").strip()
-    names = next(csv.reader([text], delimiter=delimiter)) if delimiter in text else text.split()
+    parted = delimiter in text
+    names = _row(text, delimiter, number - 1, path) if parted else text.split()
     return delimiter.join(names) if len(names) == len(cells) > 1 else ""
 
 
@@ -263,9 +270,32 @@ def _delimiter(lines: list[str]) -> str:
     return max(",;\t", key=lines[0].count)
 
 
-def _text(path: Path) -> str:
+def _row(line: str, delimiter: str, number: int, path: Path) -> list[str]:
+    """Return the cells of a line.
+
+    Raises
+    ------
+    ValueError
+        When one is longer than any number or word.
+    """
     try:
-        content = path.read_bytes()
+        return next(csv.reader([line], delimiter=delimiter))
+    except csv.Error as error:
+        cells = line.split(delimiter)
+        column = max(range(len(cells)), key=lambda index: len(cells[index]))
+        raise ValueError(
+            f"a cell must have at most {csv.field_size_limit():,} characters, got "
+            f"{len(cells[column]):,} in line {number}, column {column + 1} of {path.name}; "
+            "correct that line"
+        ) from error
+
+
+def _contents(path: Path) -> tuple[list[str], str, list[str]]:
+    """Return the lines of a table, what parts their cells where that is certain, and notes."""
+    try:
+        with path.open("rb") as file:
+            is_book = file.read(4) == ZIP or path.suffix.lower() in BOOK_ENDINGS
+            content = b"" if is_book else path.read_bytes()
     except FileNotFoundError as error:
         raise FileNotFoundError(f"a table must exist, got {str(path)!r}; check the path") from error
     except OSError as error:  # a folder, or no permission
@@ -273,19 +303,8 @@ def _text(path: Path) -> str:
             f"a table must be a readable file, got {str(path)!r} ({error.strerror}); give a CSV "
             "file that you may read"
         ) from error
-    encodings: tuple[str, ...] = ENCODINGS
-    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        encodings = ("utf-16",)
-    elif b"\0" in content[:PEEK]:
-        raise ValueError(f"a table must be text, got {path.name}; save it as CSV (UTF-8)")
-    for encoding in encodings:
-        try:
-            text = content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        signs = NOT_ASCII.findall(content)  # Western ones stand alone, katakana hardly ever
-        is_latin = encoding == "cp932" and all(map(LATIN_SIGN.fullmatch, signs))
-        return content.decode("cp1252") if is_latin else text
-    raise ValueError(
-        f"a table must be UTF-8 or CP932, got neither in {path.name}; save it as UTF-8"
-    )
+    if is_book:
+        lines, notes = lines_of_book(path)
+        return lines, PARTED_BY, notes
+    text, notes = text_of_table(content, path.name)
+    return text.splitlines(), "", notes

@@ -16,6 +16,7 @@ import numpy as np
 from bl_steer.analysis import segmentation, slices, structure, superresolution
 from bl_steer.files.formats import SUFFIXES
 from bl_steer.files.maps.points import map_inputs, point_inputs
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.protocols import Inputs
 
@@ -26,7 +27,7 @@ IMAGES = (*SUFFIXES, ".npz")
 STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".zip")
 SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
 MAPS = (".npz",)
-POINTS = (".csv", ".tsv", ".txt", ".npz")
+POINTS = (".csv", ".tsv", ".txt", *BOOK_ENDINGS, ".npz")
 ZIPPED = ".zip"
 MAX_MEMBERS = 100_000
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.files.maps.tables import read_columns
 from bl_steer.protocols import Inputs
 from bl_steer.server.jobs.inputs import InputKind as Uploads
@@ -19,7 +20,7 @@ from bl_steer.server.packages.manifest import InputKind
 
 __all__ = ["package_inputs", "uploads_of"]
 
-TABLES = Uploads((".csv", ".tsv", ".txt"))
+TABLES = Uploads((".csv", ".tsv", ".txt", *BOOK_ENDINGS))
 LIKE = {"micrographs": "segment", "stack": "superres", "map": "components"}
 """The analysis of this library that takes the same."""
 

@@ -8,6 +8,7 @@ themselves are read by `bl_steer.server.uploads.decoded_size`.
 from __future__ import annotations
 
 import codecs
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,6 +32,8 @@ MAX_RATIO = 250
 MAX_DECODED = 16 * 1024 * MIB
 MAX_COLUMNS = 20_000
 """Of a CSV: pandas takes 10 s for 300,000."""
+CONTROLS = re.compile(rb"[\0-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+"""Bytes that no text has in any encoding that is read here."""
 HEAD = 2 * MIB
 """How much of a text is looked at, bytes."""
 SUFFIXES = {
@@ -39,7 +42,7 @@ SUFFIXES = {
     "bmp": (".bmp",),
     "tiff": (".tif", ".tiff"),
     "npy": (".npy",),
-    "zip": (".npz", ".zip"),
+    "zip": (".npz", ".zip", ".xlsx", ".ods"),
     "text": (".csv", ".tsv", ".txt"),
     "json": (".json", ".geojson"),
     "roi": (".roi",),
@@ -131,9 +134,8 @@ def _is_text(path: Path) -> bool:
         head = file.read(HEAD)
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return _decodes(head, "utf-16")  # "Unicode text" of Excel
-    if b"\0" in head:
-        return False
-    return any(_decodes(head, encoding) for encoding in ("utf-8-sig", "cp932"))
+    # Which text it is, the job tells: here it is enough that it is no binary file.
+    return not CONTROLS.search(head)
 
 
 def _decodes(head: bytes, encoding: str) -> bool:
