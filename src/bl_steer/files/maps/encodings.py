@@ -87,8 +87,8 @@ def _told_apart(content: bytes, name: str) -> tuple[str, list[str]]:
         f"{NAMES[encoding]} ({_signs(texts[encoding])[:12]!r})" for encoding in fit or texts
     )
     raise ValueError(
-        f"a table must be in an encoding that can be told, got {name}, which may be "
-        f"{readings or 'none that is known here'}; save it as UTF-8"
+        "a table must be UTF-8 or CP932, or tell by its characters what else it is, got "
+        f"{name}, which may be {readings or 'nothing that is known here'}; save it as UTF-8"
     )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import bl_steer
@@ -40,10 +42,19 @@ def bubblewrap_command(
     readable: Mapping[Path, Path] | None = None,
     writable: Path | None = None,
     hidden: Sequence[Path] = (),
+    *,
+    calls: int,
 ) -> list[str]:
-    """Return bubblewrap and its options."""
+    """Return bubblewrap and its options.
+
+    Parameters
+    ----------
+    calls : number of the open file with the filter of system calls
+    """
     words = [
         *("bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"),
+        *(["--disable-userns"] if _knows("--disable-userns") else []),
+        *("--seccomp", str(calls)),
         *("--die-with-parent", "--new-session", "--cap-drop", "ALL", "--clearenv"),
         *("--hostname", "job", "--proc", "/proc", "--dev", "/dev"),
         *("--size", str(TMP), "--tmpfs", "/tmp", "--size", str(TMP), "--tmpfs", "/dev/shm"),
@@ -69,6 +80,13 @@ def bubblewrap_command(
         words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
     # The file system's own folders are of memory that nobody counts: nothing may be written there.
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
+
+
+@cache
+def _knows(option: str) -> bool:
+    """Return whether this bubblewrap has an option; the filter refuses namespaces in any case."""
+    told = subprocess.run(["bwrap", "--help"], capture_output=True, text=True, check=False)
+    return option in told.stdout + told.stderr
 
 
 def _library_folders() -> list[Path]:

@@ -16,6 +16,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Literal
@@ -30,6 +31,7 @@ from bl_steer.server.sandbox.limits import (
     process_tree,
     usage_of,
 )
+from bl_steer.server.sandbox.seccomp import opened_filter
 
 __all__ = [
     "Cause",
@@ -77,8 +79,14 @@ def sandbox_problem() -> str:
     """Return why programs cannot be kept apart here; nothing where they can."""
     if shutil.which("bwrap") is None:
         return "bubblewrap (bwrap) is not installed"
-    probe = [*bubblewrap_command(), "--", "/usr/bin/env", "true"]
-    done = subprocess.run(probe, capture_output=True, text=True, timeout=20, check=False)
+    try:
+        with opened_filter() as calls:
+            probe = [*bubblewrap_command(calls=calls), "--", "/usr/bin/env", "true"]
+            done = subprocess.run(
+                probe, capture_output=True, text=True, timeout=20, check=False, pass_fds=(calls,)
+            )
+    except RuntimeError as error:
+        return str(error)
     return "" if done.returncode == 0 else f"bubblewrap fails here: {done.stderr.strip()[:200]}"
 
 
@@ -119,10 +127,11 @@ def run_in_sandbox(
             "programs must run in a sandbox, got no bubblewrap (bwrap) on this machine; install "
             "it, or start the server with --trust-packages"
         )
-    with process_cgroup(limits.processes) as group:
+    filtering = opened_filter() if inside else nullcontext(-1)
+    with process_cgroup(limits.processes) as group, filtering as calls:
         words = [*enter_command(group), *_limit_words(limits)]
         if inside:
-            words += bubblewrap_command(readable, writable, hidden)
+            words += bubblewrap_command(readable, writable, hidden, calls=calls)
             for name, value in plain_environment(JOB / "out", environment).items():
                 words += ["--setenv", name, value]
             words += ["--", *_process_limit_words(limits)]
@@ -136,6 +145,7 @@ def run_in_sandbox(
             if inside
             else plain_environment(writable, environment),
             start_new_session=True,
+            pass_fds=(calls,) if inside else (),
         )
         try:
             return _Watch(process, writable, limits, stdin, on_line, cancelled).to_its_end()

@@ -21,7 +21,7 @@ from starlette.exceptions import HTTPException
 from bl_steer.server.errors import Refused
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.middleware import HEADERS, AccessMiddleware
+from bl_steer.server.web.middleware import AccessMiddleware, security_headers
 from bl_steer.server.web.rendering import language_of, load_pages, local_path, render
 from bl_steer.server.web.routes import (
     account,
@@ -93,7 +93,8 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
     for module in ROUTERS:
         # As they are: a router inside the application is searched twice, and more slowly.
         app.router.routes.extend(module.router.routes)
-    app.add_middleware(AccessMiddleware, record=context.record)
+    app.state.headers = security_headers(behind_tls=context.settings.behind_tls)
+    app.add_middleware(AccessMiddleware, record=context.record, headers=app.state.headers)
     app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -163,7 +164,7 @@ async def _busy(request: Request, error: Exception) -> Response:
 async def _unexpected(request: Request, error: Exception) -> Response:
     logger.error("%s %s failed", request.method, request.url.path, exc_info=error)
     # The error goes on to uvicorn, which then closes the connection: whoever keeps it must know.
-    headers = {**HEADERS, "Cache-Control": "no-store", "Connection": "close"}
+    headers = {**request.app.state.headers, "Cache-Control": "no-store", "Connection": "close"}
     return _answer(request, 500, Refused(500, "error.unexpected"), headers)
 
 
