@@ -29,7 +29,16 @@ from simulators.film import SigeFilm, true_map
 GE_RICH, RIGHT_TILTED = "ref:x=0.45,R=0.9,tilt=0", "ref:x=0.2,R=0.9,tilt=0.3"
 EXPOSURE_S = 10.0
 OVERHEAD_S = 1.2
-RULES = ("masks", "careful", "scales", "noise_per_point", "gives_up", "explores", "sparing")
+RULES = (
+    "masks",
+    "careful",
+    "scales",
+    "noise_per_point",
+    "gives_up",
+    "explores",
+    "textured",
+    "sparing",
+)
 LOOKED_AT = (20, 30, 48, 60)
 
 

@@ -57,9 +57,10 @@ def _table(sample: str, agents: Mapping[str, Mapping[int, Record]], ours: str) -
         budget = rows[0]["budget"]
         counts = _counts(rows)
         cells = [_with_interval(counts, percentile, budget) for percentile in PERCENTILES]
-        beam = [r["beam_s"] if r["n_to_found"] else np.inf for r in rows]
+        timed = all("beam_s" in r for r in rows)
+        beam = [r["beam_s"] if r["n_to_found"] else np.inf for r in rows] if timed else [np.nan]
         seconds = np.percentile(beam, [50, 95], method="higher")
-        beam_text = " / ".join(f"{s:.0f}" if np.isfinite(s) else "never" for s in seconds)
+        beam_text = " / ".join("never" if np.isinf(s) else f"{s:.0f}" for s in seconds)
         cpu_ms = 1000 * np.median([s for r in rows if np.isfinite(s := r["cpu_s"])] or [np.nan])
         missed = sum(r["n_to_found"] is None for r in rows)
         wins = (

@@ -41,6 +41,7 @@ DECIDED = (
     "selects",
     "sparing",
     "sums",
+    "textured",
 )
 """Rules by which the next point is decided."""
 PACKAGES = ("botorch", "gpytorch", "torch", "scikit-learn", "numpy")

@@ -36,14 +36,20 @@ def log_expected_improvement(mean: Tensor, sd: Tensor, best_f: float | Tensor) -
 
 
 def weighted_log_expected_improvement(
-    model: GridEnsembleGP, X: Tensor, best_f: float | Tensor, pending: Tensor | None = None
+    model: GridEnsembleGP,
+    X: Tensor,
+    best_f: float | Tensor,
+    pending: Tensor | None = None,
+    *,
+    observed: bool = False,
 ) -> Tensor:
     """Return log Σ_m w_m EI_m at X of shape (n, d), (n,), of the members that count.
 
     What `WeightedLogExpectedImprovement` gives, without what BoTorch's interface costs: a
     distribution and a posterior for each decision. With points on their way, `pending`, (k, d).
+    Of outcomes, with what the model takes for noise, if `observed`.
     """
-    mean, variance, log_weights = model.weighted_moments(X, pending)
+    mean, variance, log_weights = model.weighted_moments(X, pending, observed=observed)
     sd = variance.clamp_min(SMALLEST_VARIANCE).sqrt()
     log_ei = log_expected_improvement(mean, sd, best_f)
     return torch.logsumexp(log_ei + log_weights[:, None], dim=0)

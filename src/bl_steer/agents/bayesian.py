@@ -16,7 +16,7 @@ from bl_steer.agents.candidates import CELLS, MOST_CELLS, Candidates
 from bl_steer.agents.comparison import brightest, confirmation, reportable
 from bl_steer.agents.coordinates import AXIS_NAMES, check_choice
 from bl_steer.agents.design import StartName, check_left, farthest_cell, first_free_cell
-from bl_steer.agents.exploring import cell_to_explore, is_exhausted
+from bl_steer.agents.exploring import cell_beyond, is_exhausted
 from bl_steer.agents.factors import KernelName
 from bl_steer.agents.ledger import MIN_OUTCOMES, Ledger, believed, check_settings
 from bl_steer.agents.looks import FEWEST, LOOK_NUGGETS, Looks, Visits
@@ -53,12 +53,12 @@ class BayesianAgent:
         a suggestion then has ``exposure_s``, of all the frames of a point, and the next one is the
         place that promises most by the second. Outcomes are brought to the full exposure, and the
         ``noise_ratio`` of a shorter look is the full exposure over its own.
-    explores : once no improvement is expected any more, measure where something may hide
+    explores, textured : once no improvement is expected any more, measure where something may hide,
+        in turn with where it is bright if the brightest outcome stands out and there are no `looks`
         (`bl_steer.agents.exploring`); False as runs of earlier versions had it.
     selects, sums : with `looks`, compare spots until the one to report is probably the brightest,
         by sums of looks (`bl_steer.agents.selection`); False as runs of earlier versions did.
-    sparing : spend nothing on members of the model that have next to no weight; False for runs of
-        earlier versions, whose decisions have other last digits
+    sparing : spend nothing on members of the model without weight; False as earlier versions did
 
     Notes
     -----
@@ -90,15 +90,14 @@ class BayesianAgent:
         explores: bool = True,
         selects: bool = True,
         sums: bool = True,
+        textured: bool = True,
         sparing: bool = True,
     ) -> None:
         check_choice("start", start, ("maximin", "random"))
         check_choice("kernel", kernel, ("rbf", "matern52"))
         check_choice("warp", warp, ("sqrt", "none"))
         if n_start < 1:
-            raise ValueError(
-                f"n_start must be at least 1, got {n_start}; 10 suits a map of some 1000 cells"
-            )
+            raise ValueError(f"n_start must be at least 1, got {n_start}; 10 suits some 1000 cells")
         self.space, self.seed, self.n_start = space, seed, n_start
         self.start: StartName = start
         self.kernel: KernelName = kernel
@@ -108,6 +107,7 @@ class BayesianAgent:
         self.explores, self.sparing = explores, sparing
         self.selects = selects and looks is not None
         self.sums = sums and self.selects
+        self.textured = textured and sparing and looks is None
         self._order = np.random.default_rng(seed).permutation(len(space)).astype(np.intp)
         self._candidates = Candidates(space, self._order, CELLS if sparing else MOST_CELLS)
         self._ledger = Ledger(space)
@@ -136,7 +136,7 @@ class BayesianAgent:
             "warp": self.warp,
             **({} if self.goal.kind == "maximum" else {"goal": str(self.goal)}),
             **({} if self.looks is None else {"looks": self.looks.to_dict()}),
-            **{name: True for name in ("explores", "selects", "sums") if getattr(self, name)},
+            **{n: True for n in ("explores", "selects", "sums", "textured") if getattr(self, n)},
             **({} if self.sparing else {"sparing": False}),
         }
 
@@ -304,8 +304,8 @@ class BayesianAgent:
             brightest=self._ledger.positions()[int(np.argmax(self._ledger.objectives()))],
         )
         averages = beliefs.averages()
-        largest, amplitude = float(values[order].max()), averages["amplitude"]
-        exhausted = self.explores and is_exhausted(largest, amplitude)
+        largest = float(values[order].max())
+        exhausted = self.explores and is_exhausted(largest, averages["amplitude"])
         if worth is not None:
             values, exhausted = worth.gains(self.space.points, values, order), False
         if self.looks is not None:
@@ -313,8 +313,9 @@ class BayesianAgent:
         cell = int(order[np.argmax(values[order])])
         best = float(values[cell])
         if exhausted:
-            reserved = self._candidates.reserved
-            cell = cell_to_explore(self._model, self._ledger, order=self._order, reserved=reserved)
+            cell, exhausted = cell_beyond(
+                beliefs, self._ledger, self._candidates, self._order, textured=self.textured
+            )
         mean, sd = beliefs.predict(self.space.points[cell : cell + 1])
         values[cell] = -np.inf
         second = int(order[np.argmax(values[order])])
@@ -324,9 +325,7 @@ class BayesianAgent:
             acquisition=best,
             **{f"runner_up_{name}": v for name, v in zip(AXIS_NAMES, runner_up, strict=False)},
             runner_up_acquisition=float(values[second]) if runner_up else math.nan,
-            mean=float(mean[0]),
-            sd=float(sd[0]),
-            **averages,
+            **{"mean": float(mean[0]), "sd": float(sd[0]), **averages},
         )
 
     def _look_s(self, looks: Looks) -> float:

@@ -4,6 +4,11 @@ A model that has seen broad hills alone is sure too early: a hill narrower than 
 between the points can always hide. Two things tell of one: a place that is brighter than all the
 others say, which may be its flank, and a part of the sample where nothing was measured. For a width
 that matters, `bl_steer.steering.stopping` says how probable it is that one is left.
+
+On samples with texture, as recorded maps have, it expects nothing more for another reason: what
+differs from cell to cell counts as noise, and the brightest cell was luck. There the brightest
+outcome stands out of all that is expected, and a brighter one lies where the bright ones are. As a
+needle's flank stands out too, every second point goes on looking for what may hide.
 """
 
 from __future__ import annotations
@@ -17,19 +22,25 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bl_steer.agents.candidates import MOST_CELLS
+from bl_steer.agents.candidates import MOST_CELLS, Candidates
 from bl_steer.agents.design import farthest_cell
 from bl_steer.agents.ensemble.neighbours import NeighbourFactors
 from bl_steer.agents.ledger import Ledger
 from bl_steer.agents.surrogate import GridEnsembleGP
+from bl_steer.agents.warped_model import WarpedModel
 from bl_steer.protocols import Array
 
-__all__ = ["cell_to_explore", "is_exhausted", "surprises"]
+__all__ = ["cell_beyond", "cell_to_explore", "is_exhausted", "surprises"]
 
 NEGLIGIBLE = 1e-4
 """Expected improvement over the amplitude below which there is nothing to be gained from known
 hills. On 47 multi-domain films this is reached for one point of a search in the mean, before the
 maximum is found; with 1e-3 for seven. On the needle it is reached at some 20 points."""
+STANDS_OUT = 0.6
+"""Amplitudes by which the brightest outcome of a sample with texture is above what is expected
+where most is promised: so on four of five points where searches of recorded maps expected nothing
+more before their maximum was found, and on none of 443 of needles. With .4, 2 of 60 needles were
+found sooner and 10 later."""
 SURPRISING = 3.0
 """Standard deviations by which a place is brighter than all the others say it is."""
 BESIDE = 1.1
@@ -49,6 +60,37 @@ def is_exhausted(log_improvement: float, amplitude: float) -> bool:
     amplitude : standard deviation of the objective over the sample, in the same units
     """
     return log_improvement < math.log(NEGLIGIBLE) + math.log(max(amplitude, 1e-300))
+
+
+def cell_beyond(
+    beliefs: WarpedModel,
+    ledger: Ledger,
+    candidates: Candidates,
+    order: NDArray[np.intp],
+    *,
+    textured: bool,
+) -> tuple[int, bool]:
+    """Return a cell to measure once no improvement is expected, and whether it is to explore.
+
+    Parameters
+    ----------
+    beliefs : conditioned on all outcomes of the ledger
+    order : shape (n,), a permutation of the cells, in which ties are broken
+    textured : where the brightest outcome stands out of the model, take in turn with these the cell
+        that promises most with noise and texture included
+    """
+    model, points = beliefs.ensemble, ledger.space.points
+    if textured and ledger.n_taken % 2:
+        values, cells = candidates.evaluate(
+            beliefs.acquisition(observed=True),
+            model.candidates,
+            barred=ledger.barred(),
+            brightest=ledger.positions()[int(np.argmax(ledger.objectives()))],
+        )
+        cell = int(cells[np.argmax(values[cells])])
+        if beliefs.stands_out(points[cell]) > STANDS_OUT:
+            return cell, False
+    return cell_to_explore(model, ledger, order=order, reserved=candidates.reserved), True
 
 
 def cell_to_explore(

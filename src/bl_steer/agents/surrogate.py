@@ -232,24 +232,24 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
         return self._moments(X, slice(None))
 
     def weighted_moments(
-        self, X: Tensor, pending: Tensor | None = None
+        self, X: Tensor, pending: Tensor | None = None, *, observed: bool = False
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Return means and variances at X, (n, d), of the members that count, (K, n) each.
 
         And the logarithms of their weights, (K,), which sum to 1. With `sparing`, a member counts
         that has `LEAST_WEIGHT` of the heaviest one's weight. At candidates nothing is solved.
-        Points on their way, `pending`, (k, d), lower the variances.
+        Points on their way, `pending`, (k, d), lower the variances; `observed` adds the noise.
         """
         if not self.sparing:
             return *self.member_moments(X), self.log_weights
-        heavy = (self.log_weights >= self.log_weights.max() + math.log(LEAST_WEIGHT)).nonzero()[
-            :, 0
-        ]
+        least = self.log_weights.max() + math.log(LEAST_WEIGHT)
+        heavy = torch.nonzero(self.log_weights >= least)[:, 0]
         mean, variance = self._moments(X, heavy)
         if pending is not None and isinstance(self.factors, NeighbourFactors):
             everywhere = X is self.candidates
             share = explained_by(pending, self.factors, X, heavy, everywhere=everywhere)
             variance = (variance - self.amplitude_variance[heavy, None] * share).clamp_min(0.0)
+        variance = variance + self.noise_variance[heavy, None] if observed else variance
         return mean, variance, torch.log_softmax(self.log_weights[heavy], dim=0)
 
     def joint_moments(

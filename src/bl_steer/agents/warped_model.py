@@ -61,10 +61,11 @@ class WarpedModel:
             following = torch.tensor(pending.position, dtype=torch.float64)
             self.ensemble.extend(*self._rows(), following)
 
-    def acquisition(self) -> Callable[[Tensor], Array]:
+    def acquisition(self, *, observed: bool = False) -> Callable[[Tensor], Array]:
         """Return the logarithm of the expected improvement as a function of X, (n, d) to (n,).
 
-        As if the points on their way had given what is expected there.
+        As if the points on their way had given what is expected there. Of the noise-free objective,
+        or of outcomes (`observed`, for a sparing ensemble).
         """
         ensemble, best_f = self.ensemble, self._incumbent()
         if ensemble.sparing:
@@ -74,10 +75,19 @@ class WarpedModel:
                 mean, _, log_weights = ensemble.weighted_moments(pending)
                 best_f = max(best_f, float((log_weights.exp() @ mean).max()))
             return lambda X: np.asarray(
-                weighted_log_expected_improvement(ensemble, X, best_f, pending)
+                weighted_log_expected_improvement(ensemble, X, best_f, pending, observed=observed)
             )
         acquisition = WeightedLogExpectedImprovement(ensemble, best_f)
         return lambda X: np.asarray(acquisition(X[:, None, :]))
+
+    def stands_out(self, position: Array) -> float:
+        """Return how far the brightest outcome is above what is expected at a position, (d,).
+
+        In amplitudes, the standard deviation of the objective over the sample.
+        """
+        mean, _, log_weights = self.ensemble.weighted_moments(torch.tensor(position)[None])
+        expected = float(log_weights.exp() @ mean[:, 0])
+        return (self._incumbent() - expected) / max(self.averages()["amplitude"], 1e-300)
 
     def worth(self, goal: Goal, allowed: NDArray[np.bool_]) -> MapAcquisition | None:
         """Return what is gained at each candidate for another goal than the maximum.

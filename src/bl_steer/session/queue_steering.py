@@ -224,6 +224,7 @@ def steer_through_queue(
         "gives_up": True,
         "exact": True,
         "explores": True,
+        "textured": True,
         "masks": True,
         "careful": True,
         "even": True,

@@ -39,12 +39,13 @@ def build_steering(
         ``careful``: without, as in runs of earlier versions, each pattern is judged alone, and
         noise of few counts is a hot pixel. ``scales``: whether axes of unlike units are brought to
         one, ``gives_up``: whether a place that gives nothing is left out, ``explores``: whether the
-        agent looks for what may hide once it expects nothing more, ``selects``: whether an agent
-        that says how long to look compares spots until the one to report is probably right, and
-        whether two rays on one cell are told from a peak, ``sums``: whether it sums the looks at a
-        place, ``sparing``: whether members of the model without weight are left out, and ``exact``:
-        whether a cell counts as measured by points at it alone; without, as in runs of earlier
-        versions, they are not
+        agent looks for what may hide once it expects nothing more, ``textured``: whether it then
+        measures on where it is bright, too, if the brightest outcome stands out, ``selects``:
+        whether an agent that says how long to look compares spots until the one to report is
+        probably right, and whether two rays on one cell are told from a peak, ``sums``: whether it
+        sums the looks at a place, ``sparing``: whether members of the model without weight are left
+        out, and ``exact``: whether a cell counts as measured by points at it alone; without, as in
+        runs of earlier versions, they are not
     axes : coordinates of the frame's pixels, or a function that gives them once there is a pattern
     agent : an agent to use in place of the named one
     """
@@ -116,7 +117,7 @@ def agent_of(settings: Mapping[str, Any], space: Space) -> Agent:
     """Return the named agent of a run, as the ``steering`` entry of its start document has it."""
     options = dict(settings["agent_options"])
     if settings["agent"] == "bayesian":
-        for rule in ("explores", "selects", "sparing", "sums"):
+        for rule in ("explores", "selects", "sparing", "sums", "textured"):
             options.setdefault(rule, bool(settings.get(rule, False)))
         if settings.get("looks") is not None:
             options["looks"] = {"adds_up": False, **settings["looks"]}

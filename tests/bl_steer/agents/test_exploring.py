@@ -10,7 +10,10 @@ from numpy.testing import assert_allclose
 from bl_steer.agents import BayesianAgent, Space
 from bl_steer.agents.exploring import surprises
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
+from bl_steer.diffraction import FrameAxes
 from bl_steer.protocols import Array
+from bl_steer.steering import build_steering
+from plans.stubs.options import DECIDED, rules_of
 
 AXIS = np.arange(0.0, 105.0, 5.0)
 FILM = Space.grid(AXIS, AXIS)
@@ -52,6 +55,59 @@ def test_the_broad_hill_is_climbed_first() -> None:
     _, reasons, places = searched(30, explores=True)
     first = reasons.index("explore")
     assert np.hypot(*(places[:first] - [20, 25]).T).min() <= 5.0
+
+
+def textured_map(seed: int) -> Array:
+    """A hill whose cells differ by 30 % from what a smooth map would have."""
+    x, y = FILM.points.T
+    smooth = 0.05 + np.exp(-((x - 60) ** 2 + (y - 45) ** 2) / 450)
+    texture = np.random.default_rng(seed).normal(size=len(FILM))
+    return np.asarray(smooth * np.exp(0.3 * texture))
+
+
+def until_bright(truth: Array, n: int, *, textured: bool) -> tuple[int, list[str]]:
+    """Return the number of measurements to 95 % of the maximum, and the reasons of all."""
+    agent = BayesianAgent(FILM, seed=0, textured=textured)
+    reasons: list[str] = []
+    for number in range(1, n + 1):
+        point = agent.suggest()[0]
+        reasons.append(agent.explain().reason)
+        cell = FILM.cell_of(point["x"], point["y"])
+        if truth[cell] >= 0.95 * truth.max():
+            return number, reasons
+        agent.ingest([{**point, "objective": float(truth[cell])}])
+    return n + 1, reasons
+
+
+def test_the_brightest_cell_of_a_texture_is_sought_where_it_is_bright() -> None:
+    truth = textured_map(2)
+    number, reasons = until_bright(truth, 60, textured=True)
+    assert number <= 60
+    beyond = reasons[reasons.index("explore") :]
+    assert "improve" in beyond  # and yet what may hide is looked for, too
+    before, reasons = until_bright(truth, 60, textured=False)
+    assert before > 60
+
+
+def test_runs_recorded_without_the_rule_only_look_for_what_may_hide() -> None:
+    assert rules_of(None, DECIDED)["textured"]
+    settings = {
+        "target": "field:det",
+        "agent": "bayesian",
+        "agent_options": {},
+        "seed": 0,
+        "budget": 9,
+        "grid": FILM.to_dict(),
+        "explores": True,
+        "sparing": True,
+    }
+    axes = FrameAxes.channels((1, 1))
+    before = build_steering(settings, axes).agent
+    today = build_steering(settings | {"textured": True}, axes).agent
+    assert isinstance(before, BayesianAgent)
+    assert isinstance(today, BayesianAgent)
+    assert "textured" not in before.settings
+    assert today.settings["textured"] is True
 
 
 @pytest.mark.parametrize("noisy", [1.0, 4.0])

@@ -40,6 +40,12 @@ def explained_by(
         )
         own = factors.covariance_between(member, pending, pending)
         own.diagonal().clamp_min_(0.0).add_(factors.exact.nuggets[member])
-        L = torch.linalg.cholesky(own)
-        explained.append(torch.linalg.solve_triangular(L, at_X, upper=False).square().sum(0))
+        L, failed = torch.linalg.cholesky_ex(own)
+        if failed:  # each pair has its own neighbours, so that theirs need not be a covariance
+            values, vectors = torch.linalg.eigh(own)
+            least = float(factors.exact.nuggets[member])
+            white = (vectors.mT @ at_X) / values.clamp_min(least).sqrt()[:, None]
+        else:
+            white = torch.linalg.solve_triangular(L, at_X, upper=False)
+        explained.append(white.square().sum(0))
     return torch.stack(explained)
