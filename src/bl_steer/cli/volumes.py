@@ -192,7 +192,7 @@ def _voxel(params: dict[str, Any]) -> tuple[float, float, float]:
 
 def _train(arguments: argparse.Namespace) -> Any:
     params, settings = _settings(arguments)
-    with Bar("training", "step") as bar:
+    with Bar("training and checking", "step") as bar:
         report = from_files.train(
             arguments.stack,
             settings,
@@ -206,6 +206,8 @@ def _train(arguments: argparse.Namespace) -> Any:
     for row in {row["stage"]: row for row in report["history"]}.values():
         losses = f"loss {row['loss']:.4f}; of the mean of the rows around"
         print_row(f"stage {row['stage'] + 1}", f"{losses} {row['loss_between']:.4f}")
+    if report["check"] is not None:
+        print_row("check", f"of slices left out, {report['check']['verdict']}")
     print_row("model", report["model"])
     return report
 

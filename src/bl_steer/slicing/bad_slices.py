@@ -7,11 +7,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import label
 
 from bl_steer.protocols import Array
 from bl_steer.slicing.focus import blur_against, log_sharpness
 
-__all__ = ["NOT_FINITE", "find_bad_slices", "steps_between", "stored_twice"]
+__all__ = ["NOT_FINITE", "find_bad_slices", "lost_phases", "steps_between", "stored_twice"]
 
 NOT_FINITE = "not finite"
 """What a slice is called whose grey levels are not all numbers: it cannot be used."""
@@ -21,6 +22,10 @@ BROKEN_OFF = 0.05
 """Of the rows, at one end and of one grey level: the scan was broken off."""
 BLUR_PX = 2.5
 """Standard deviation of a blur beyond that of the slices around that leaves no details to use."""
+LOST, THERE = 0.1, 0.4
+"""Of a phase's usual share: what a slice without it has at most, and one beside it at least."""
+LEAST_SHARE, LEAST_PARTS = 0.005, 4
+"""Of a phase in the slices that have it: rarer ones, and a few parts, may end between two."""
 AROUND = 5
 """Slices before and after with which the sharpness of one is compared."""
 
@@ -84,6 +89,46 @@ def stored_twice(steps: Sequence[float]) -> list[int]:
     """Return the slices that are that before once more, by `steps_between`."""
     limit = DOUBLED * float(np.median(steps)) if steps else 0.0
     return [number for number, step in enumerate(steps, 1) if step < limit]
+
+
+def lost_phases(labels: Iterable[NDArray[Any]]) -> dict[int, list[int]]:
+    """Return for each phase the slices that lack it, from one to the next, though others have it.
+
+    Parameters
+    ----------
+    labels : maps (H, W) of whole numbers from 0, in order of depth
+
+    Notes
+    -----
+    A phase of many parts ends gradually in depth. One that is in a slice and all but absent in the
+    next was lost in its segmentation, or the slices belong to different specimens.
+    """
+    shares: list[Array] = []
+    parts: list[dict[int, int]] = []
+    for plane in labels:
+        shares.append(np.bincount(np.asarray(plane).ravel(), minlength=256) / plane.size)
+        parts.append({})
+        for phase in np.flatnonzero(shares[-1] > LEAST_SHARE).tolist():
+            parts[-1][phase] = int(label(np.asarray(plane) == phase)[1])
+    table = np.array(shares)
+    found: dict[int, list[int]] = {}
+    for phase in np.flatnonzero(table.max(axis=0, initial=0.0) > LEAST_SHARE).tolist():
+        usual = float(np.percentile(table[:, phase], 75))
+        there = np.array([row[phase] >= THERE * usual for row in table])
+        there &= np.array([n.get(phase, 0) >= LEAST_PARTS for n in parts])
+        lost = table[:, phase] < LOST * usual
+        if usual < LEAST_SHARE or not there.any():
+            continue
+        runs = np.split(np.arange(len(table)), np.flatnonzero(np.diff(lost)) + 1)
+        sudden = [
+            run
+            for run in runs
+            if lost[run[0]]
+            and (there[run[0] - 1 : run[0]].any() or there[run[-1] + 1 : run[-1] + 2].any())
+        ]
+        if sudden:
+            found[phase] = np.concatenate(sudden).tolist()
+    return found
 
 
 def _finite(image: NDArray[Any]) -> NDArray[Any]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bl_steer.analysis.reconstruction.checks import FEWEST, validation_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
+from bl_steer.analysis.superresolution.checks import lost_phase_warnings
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import (
@@ -18,14 +19,13 @@ from bl_steer.analysis.superresolution.resolution import (
     fourier_correlation,
 )
 from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
-from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.analysis.superresolution.validation import MOST, leave_out
 from bl_steer.protocols import Progress, Table
 from bl_steer.single_thread import single_thread
+from bl_steer.slicing.motion import motion_warnings
 
 __all__ = ["Trust", "judge", "shell_correlation"]
 
-MOST = 33
-"""Slices from which some are left out: more would teach little else."""
 CROP_PX, CROP_SLICES = 128, 17
 """Of the stack, from its middle: enough for a correlation."""
 
@@ -80,7 +80,16 @@ def judge(
             labels[:MOST], network.settings, n_phases=n_phases, progress=progress
         )
     too_few = validation_warnings(len(labels)) if check else ()
-    return Trust(tables, shells.resolution_nm, (*isotropy.warnings, *too_few))
+    return Trust(
+        tables,
+        shells.resolution_nm,
+        (
+            *motion_warnings(labels, depths.pitch_nm / pixel_nm),
+            *lost_phase_warnings(labels, names),
+            *isotropy.warnings,
+            *too_few,
+        ),
+    )
 
 
 def shell_correlation(

@@ -18,6 +18,7 @@ from .resolution import FourierCorrelation as FourierCorrelation
 from .resolution import fourier_correlation as fourier_correlation
 from .sections import Running as Running
 from .training import TrainingSettings as TrainingSettings
+from .validation import checked as checked
 from .validation import leave_out as leave_out
 from .volume import SuperResolved as SuperResolved
 from .volume import super_resolve as super_resolve

@@ -14,14 +14,13 @@ from bl_steer.analysis import superresolution
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.superresolution.checks import (
     absent_labels,
-    blank_slices,
     check_lessons,
-    doubled_slices,
-    like_labels,
     limit_of,
+    stack_warnings,
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
+from bl_steer.analysis.superresolution.verdict import check_warnings
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
@@ -188,17 +187,15 @@ def _warnings(
 ) -> Iterator[str]:
     """Compare a stack with what its model learnt from."""
     n_phases = None if model.kind == "grey" else model.n_values
-    subset = even_subset(slices)
     if learnt_here:
-        yield from absent_labels(subset, n_phases)
+        yield from absent_labels(even_subset(slices), n_phases)
     yield from voxel_warnings(
         voxel_nm,
         learnt_pitch_px=model.settings.decimation.pitch_px,
         learnt_voxel_nm=model.card.get("data", {}).get("voxel_nm"),
     )
-    yield from like_labels(subset, n_phases)
-    yield from blank_slices(slices, n_phases)
-    yield from doubled_slices(slices, n_phases)
+    yield from stack_warnings(slices, n_phases, voxel_nm)
+    yield from check_warnings(model.card)
 
 
 def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:
@@ -230,9 +227,10 @@ def _model(
         steps=params.steps,
         seed=params.seed,
     )
-    return superresolution.train_model(
+    model = superresolution.train_model(
         lessons, settings, n_phases=params.n_phases, progress=progress
     )
+    return superresolution.checked(model, slices, progress)
 
 
 def _n_phases(

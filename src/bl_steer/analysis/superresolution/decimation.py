@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Decimation", "LessonSampler", "Lessons", "even_subset", "rows_at"]
+__all__ = ["Decimation", "LessonSampler", "Lessons", "even_subset", "reaches", "rows_at"]
 
 Values = NDArray[np.float32]
 MIN_ROWS = 4
@@ -133,6 +133,11 @@ class LessonSampler:
         positions = np.concatenate([[0.0], np.cumsum(steps)])
         # Whole pixels where the pitch is whole: interpolation would smooth the lessons.
         return positions + d.profile_px / 2 + rng.integers(int(room - positions[-1]) + 1)
+
+
+def reaches(shape: tuple[int, ...], pitch_px: float, profile_px: float = 0.0) -> bool:
+    """Return whether slices (H, W) span as many pitches as there is something to learn from."""
+    return (min(shape) - 1 - profile_px) / pitch_px + 1 >= MIN_ROWS
 
 
 def even_subset(stack: Any) -> NDArray[Any]:

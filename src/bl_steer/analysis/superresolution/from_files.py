@@ -25,13 +25,13 @@ from bl_steer.analysis.superresolution.checks import (
     check_slices,
     lesson_warnings,
     limit_of,
-    verdict,
 )
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.training import TrainingSettings
-from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.analysis.superresolution.validation import checked, leave_out
+from bl_steer.analysis.superresolution.verdict import check_warnings, verdict
 from bl_steer.analysis.superresolution.volume import SuperResolved
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
@@ -100,6 +100,8 @@ def train(
     model = train_model(
         slices, settings, n_phases=n_phases, folder=out, voxel_nm=voxel_nm, progress=progress
     )
+    model = checked(model, inputs.arrays["slices"], progress)
+    model.save(out)
     return {
         "model": str(out),
         "kind": model.kind,
@@ -109,8 +111,10 @@ def train(
             *inputs.notes,
             *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
-            *lesson_warnings(inputs.arrays["slices"], n_phases),
+            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm),
+            *check_warnings(model.card),
         ],
+        "check": model.card.get("check"),
         "weights_sha256": model.weights_sha256,
         "history": model.card["history"],
     }
@@ -214,7 +218,7 @@ def check(
             *inputs.notes,
             *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
-            *lesson_warnings(inputs.arrays["slices"], n_phases),
+            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),
         ],

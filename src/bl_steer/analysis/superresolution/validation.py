@@ -8,25 +8,56 @@ real one, so the errors are an upper bound where the sample is alike throughout.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
-from bl_steer.analysis.superresolution.checks import NETWORKS
-from bl_steer.analysis.superresolution.decimation import Decimation
-from bl_steer.analysis.superresolution.model import train_model
+from bl_steer.analysis.superresolution.decimation import Decimation, reaches
+from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.resolution import ring_resolution
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.verdict import NETWORKS, is_gain, verdict
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
 
-__all__ = ["label_scores", "leave_out"]
+__all__ = ["MOST", "checked", "label_scores", "leave_out"]
 
 MIN_SLICES = 5
+MOST = 33
+"""Slices from which some are left out: more would teach little else."""
+SMOOTH_PX = (1.0, 2.0, 4.0, 8.0, 16.0)
+"""Standard deviations."""
+
+
+def checked(
+    model: SuperResolutionModel, slices: Any, progress: Progress | None = None
+) -> SuperResolutionModel:
+    """Return a model whose card says what leaving slices out of its stack has shown.
+
+    Parameters
+    ----------
+    slices : (n, H, W), in memory or in Zarr, that it learnt from; too few or too small ones are
+        left unchecked
+
+    Notes
+    -----
+    The card's ``check`` holds the ``verdict``, and whether that is ``better`` than what needs no
+    training. It is of the first `MOST` slices.
+    """
+    few = np.asarray(slices[:MOST])
+    twice = 2 * model.settings.decimation.pitch_px
+    if len(few) < MIN_SLICES or not reaches(few.shape[1:], twice):
+        return model
+    n_phases = model.n_values if model.kind == "labels" else None
+    said = verdict(leave_out(few, model.settings, n_phases=n_phases, progress=progress))
+    check = {"verdict": said, "better": is_gain(said)}
+    return replace(model, card={**model.card, "check": check})
 
 
 def leave_out(
@@ -48,7 +79,9 @@ def leave_out(
     -------
     table : ``method``; for grey levels ``rms_error`` (grey levels), ``psnr_db`` (for the range of
         the slices) and ``resolution_px`` (Fourier ring correlation with what was measured), for
-        labels ``miou`` and ``accuracy``
+        labels ``miou`` and ``accuracy``. Of grey levels, ``smoothed`` is the linear interpolation
+        less its noise, ``mean`` the mean of all; of labels, ``chance`` are those of pixels drawn
+        anywhere
 
     Raises
     ------
@@ -75,13 +108,27 @@ def leave_out(
     }
     if n_phases is None:
         volumes |= {"linear": linear(shown, 2), "lanczos": lanczos(shown, 2)}
+        volumes["smoothed"] = _smoothed(volumes["linear"], hidden)
         volumes["mean"] = np.full(volumes["nearest"].shape, shown.mean(dtype=np.float64))
     else:
         volumes["signed distance"] = signed_distance(shown, 2, n_phases)
+        drawn = np.random.default_rng(0).integers(shown.size, size=volumes["nearest"].shape)
+        volumes["chance"] = shown.ravel()[drawn]
     predicted = {method: volume[1::2] for method, volume in volumes.items()}
     if n_phases is None:
         return _grey_table(predicted, hidden)
     return label_scores(predicted, hidden, n_phases)
+
+
+def _smoothed(volume: NDArray[np.float32], hidden: NDArray[Any]) -> NDArray[np.float32]:
+    """Return a volume less its noise, by the Gaussian in the plane that serves it best.
+
+    A network that does no more than take the noise out, or finds a shading, must not look as if it
+    knew what lies between two slices. The width is chosen on what is predicted, in favour of this.
+    """
+    smooth = [gaussian_filter(volume, (0, px, px)) for px in SMOOTH_PX]
+    errors = [float(np.mean((planes[1::2] - hidden.astype(np.float32)) ** 2)) for planes in smooth]
+    return np.asarray(smooth[int(np.argmin(errors))])
 
 
 def _grey_table(predicted: dict[str, NDArray[Any]], hidden: NDArray[Any]) -> Table:

@@ -13,7 +13,6 @@ from scipy.ndimage import gaussian_filter
 from sklearn.metrics import accuracy_score, jaccard_score
 
 from bl_steer.analysis.superresolution.checks import (
-    NETWORKS,
     absent_labels,
     anisotropy_warnings,
     blank_slices,
@@ -26,13 +25,13 @@ from bl_steer.analysis.superresolution.checks import (
     doubled_slices,
     like_labels,
     limit_of,
-    verdict,
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.resolution import ring_resolution
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.validation import label_scores, leave_out
+from bl_steer.analysis.superresolution.verdict import NETWORKS, is_gain, verdict
 from bl_steer.protocols import Table
 
 RNG = np.random.default_rng(4)
@@ -287,4 +286,35 @@ def test_the_mean_is_a_method_to_be_beaten() -> None:
     )
     scores = leave_out(noise, settings)
     assert "mean" in scores["method"].tolist()
-    assert verdict(scores).startswith("not better than mean")
+    assert verdict(scores).startswith("no method predicts the slices better than mean")
+    assert not is_gain(verdict(scores))
+
+
+@pytest.mark.parametrize("kind", ["shaded", "brightness differs", "labels"])
+def test_noise_is_never_predicted_better_than_what_needs_no_training(kind: str) -> None:
+    rng = np.random.default_rng(1)
+    noise = rng.normal(100.0, 10.0, (13, 48, 48))
+    if kind == "shaded":
+        noise += 20 * np.linspace(-1, 1, 48) ** 2
+    elif kind == "brightness differs":
+        noise += rng.normal(0, 10.0, (13, 1, 1))
+    n_phases = 3 if kind == "labels" else None
+    slices = rng.integers(0, 3, noise.shape).astype(np.uint8) if n_phases else noise
+    settings = TrainingSettings(
+        decimation=Decimation(pitch_px=3.0), blocks=1, channels=8, steps=60, seed=0
+    )
+    assert not is_gain(verdict(leave_out(slices, settings, n_phases=n_phases)))
+
+
+@pytest.mark.parametrize("n_phases", [None, 2])
+def test_black_slices_end_no_check(n_phases: int | None) -> None:
+    slices = np.random.default_rng(2).integers(0, 2, (9, 40, 40)).astype(np.uint8)
+    settings = TrainingSettings(
+        decimation=Decimation(pitch_px=3.0), blocks=1, channels=4, steps=2, seed=0
+    )
+    for black in ([0], [1], [4], [3, 4, 5], [1, 3, 5, 7]):
+        broken = slices.copy()
+        broken[black] = 0
+        scores = leave_out(broken, settings, n_phases=n_phases)
+        assert np.isfinite(scores["miou" if n_phases else "rms_error"]).all()
+        assert verdict(scores)

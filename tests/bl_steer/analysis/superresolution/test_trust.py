@@ -8,6 +8,8 @@ import pytest
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
+from bl_steer.analysis.superresolution import from_files
+from bl_steer.analysis.superresolution.decimation import Decimation
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import (
@@ -15,7 +17,9 @@ from bl_steer.analysis.superresolution.resolution import (
     fourier_correlation,
     ring_resolution,
 )
-from bl_steer.analysis.superresolution.validation import leave_out
+from bl_steer.analysis.superresolution.training import TrainingSettings
+from bl_steer.analysis.superresolution.validation import checked, leave_out
+from bl_steer.analysis.superresolution.verdict import check_warnings
 from bl_steer.cli import main
 
 VOXEL_NM = (40.0, 10.0, 10.0)
@@ -39,6 +43,17 @@ def test_a_stretched_structure_gives_a_warning() -> None:
     assert len(found.warnings) == 2
     assert "along z" in found.warnings[0]
     assert found.chords["ratio"].min() > 1.2
+    assert not any("aside" in line for line in found.warnings)  # that would shorten chords
+
+
+def test_slices_aside_of_each_other_are_named_before_the_sample() -> None:
+    slices = structure(1, (3, 3, 3))[::4]
+    by = np.random.default_rng(2).normal(0, 3, (len(slices), 2)).round().astype(int).tolist()
+    aside = np.stack([np.roll(s, d, (0, 1)) for s, d in zip(slices, by, strict=True)])
+    found = measure_isotropy(aside, VOXEL_NM, n_phases=2)
+    assert found.chords["ratio"].max() < 0.9
+    for line in found.warnings:
+        assert 0 < line.index("the slices lie aside of each other") < line.index("the sample is")
 
 
 def test_phases_are_named_where_their_names_are_known() -> None:
@@ -143,3 +158,31 @@ def test_what_no_number_tells_is_said_in_words(
     assert "agree down to the pixel" in told
     assert "longer than the stack (280 nm) along z" in told
     assert "nan" not in told
+
+
+def test_a_run_says_that_its_model_has_shown_no_gain_on_the_stack_it_learnt_from(
+    labels: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 2, (9, 40, 40)).astype(np.uint8)
+    settings = TrainingSettings(
+        factor=2, decimation=Decimation(pitch_px=4), blocks=1, channels=4, steps=4
+    )
+    for name, slices in (("noise", noise), ("blobs", labels[::4])):
+        np.save(tmp_path / f"{name}.npy", slices)
+        where: Any = (tmp_path / f"{name}.npy", tmp_path / f"{name}_model")
+        trained = from_files.train(where[0], settings, (4.0, 1, 1), n_phases=2, out=where[1])
+        ran = from_files.run(
+            *where, (4.0, 1.0, 1.0), keep_fractions=True, out=tmp_path / f"{name}_fine"
+        )
+        assert trained["check"]["verdict"]
+        for warnings in (trained["warnings"], ran["warnings"]):
+            said = [line for line in warnings if line.startswith("of slices left out")]
+            assert bool(said) == (not trained["check"]["better"])
+    assert SuperResolutionModel.load(tmp_path / "noise_model").card["check"]["better"] is False
+
+
+def test_too_few_or_too_small_slices_are_left_unchecked(grey_model: SuperResolutionModel) -> None:
+    assert checked(grey_model, np.zeros((4, 40, 40), np.uint8)) is grey_model
+    assert checked(grey_model, np.zeros((9, 20, 40), np.uint8)) is grey_model
+    assert list(check_warnings(grey_model.card)) == []
