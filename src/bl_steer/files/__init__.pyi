@@ -13,3 +13,4 @@ from .pixel_masks import read_pixel_mask as read_pixel_mask
 from .planes import StoredStack as StoredStack
 from .stacks import open_stack as open_stack
 from .stacks import open_zarr as open_zarr
+from .volumes.written import write_volume as write_volume

@@ -19,7 +19,7 @@ from bl_steer.files.formats import FORMATS, READ
 from bl_steer.files.ilastik import read_numbers
 from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
-from bl_steer.files.planes import StoredStack
+from bl_steer.files.planes import StoredStack, some_planes
 from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
 from bl_steer.files.tiff import palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
@@ -111,7 +111,7 @@ def open_stack(
         with _in_one_line(path):
             stack = read(path, name)
     _check_shape(stack.array.shape, path)
-    return _with_edges(stack)
+    return _with_edges(_with_whole_labels(stack) if name == LABELS else stack)
 
 
 def open_zarr(path: str | Path, name: str = "slices") -> Any:
@@ -149,6 +149,20 @@ def _zarr(path: Path, name: str) -> StoredStack:
         array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
     attributes = {**node.attrs, **array.attrs}
     return StoredStack(array, {key: attributes[key] for key in KNOWN if key in attributes})
+
+
+def _with_whole_labels(stored: StoredStack) -> StoredStack:
+    """Return labels that were saved as real numbers as the whole ones that they are."""
+    if stored.array.dtype.kind != "f":
+        return stored
+    whole = np.empty(stored.array.shape, np.uint8)
+    first = 0
+    for planes in some_planes(stored.array):
+        if not ((planes >= 0) & (planes <= 255) & (planes % 1 == 0)).all():
+            return stored
+        whole[first : first + len(planes)] = planes
+        first += len(planes)
+    return replace(stored, array=whole)
 
 
 def _with_edges(stored: StoredStack) -> StoredStack:

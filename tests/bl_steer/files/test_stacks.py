@@ -199,3 +199,17 @@ def test_what_is_no_stack_is_refused_with_its_name(name: str, tmp_path: Path) ->
     with pytest.raises((ValueError, FileNotFoundError), match=message) as told:
         open_stack(tmp_path / name)
     assert not any(word in str(told.value) for word in ("allow_pickle", "mmap", "zarr.errors"))
+
+
+def test_labels_that_were_saved_as_real_numbers_are_whole(tmp_path: Path) -> None:
+    labels = np.arange(60).reshape(3, 4, 5) % 3
+    tifffile.imwrite(tmp_path / "a.tif", labels.astype(np.float32), photometric="minisblack")
+    stored = open_stack(tmp_path / "a.tif", "labels").array
+    assert stored.dtype == np.uint8
+    np.testing.assert_array_equal(stored, labels)
+    assert open_stack(tmp_path / "a.tif").array.dtype == np.float32, "grey levels are as stored"
+    for odd in (0.5, np.nan, -1.0, 300.0):
+        values = labels.astype(np.float32)
+        values[0, 0, 0] = odd
+        tifffile.imwrite(tmp_path / "b.tif", values, photometric="minisblack")
+        assert open_stack(tmp_path / "b.tif", "labels").array.dtype == np.float32

@@ -41,7 +41,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     zarr.save_array("v.zarr", labels)
     tifffile.imwrite("rgb.tif", np.eye(24, 3, dtype=np.uint8)[:, None], photometric="rgb")
     np.save("flat.npy", labels[0])
-    np.save("float.npy", labels.astype(float))
+    np.save("float.npy", labels + 0.25)
     np.save("grey.npy", np.arange(512, dtype=np.uint8).reshape(8, 8, 8))
     np.save("grey16.npy", np.arange(512, dtype=np.uint16).reshape(8, 8, 8))
     np.save("one.npy", np.zeros((8, 8, 8), np.uint8))
