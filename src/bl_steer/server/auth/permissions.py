@@ -94,6 +94,7 @@ ACCESS: dict[str, Rule] = {
     "GET /jobs/{job_id}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}": USER_FREE,
     "GET /jobs/{job_id}/views/{view}/{layer}/values/{plane}/{x}/{y}": USER_FREE,
     "GET /jobs/{job_id}/views/{view}/{layer}/planes/{plane}": USER,
+    "POST /jobs/{job_id}/views/{view}/proposal": Rule("user", "files"),
     "GET /jobs/{job_id}/paint/{view}": USER,
     "GET /training": USER,
     "POST /training": USER_FORM,

@@ -76,11 +76,16 @@ def describe_view(
     }
 
 
-def pixel_size_of(job: Job) -> float | None:
-    """Return the edge of a job's pixels where it tells, nm."""
-    voxel = job.provenance.get("voxel_nm")
-    sizes = [job.params.get("pixel_size_nm"), voxel[-1] if isinstance(voxel, list) and voxel else 0]
-    known = [float(size) for size in sizes if isinstance(size, int | float) and 0 < size < 1e9]
+def pixel_size_of(job: Job, view: str) -> float | None:
+    """Return the edge of the pixels of a view where its job tells, nm."""
+    voxels = job.provenance.get("voxels_nm")
+    voxel = voxels.get(view) if isinstance(voxels, dict) else job.provenance.get("voxel_nm")
+    edge = voxel[-1] if isinstance(voxel, list) and voxel else None
+    known = [
+        float(size)
+        for size in (edge, job.params.get("pixel_size_nm"))
+        if isinstance(size, int | float) and 0 < size < 1e9
+    ]
     return known[0] if known else None
 
 

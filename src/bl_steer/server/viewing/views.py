@@ -104,7 +104,7 @@ def view_of_upload(upload: Upload) -> View:
 def views_of(session: Session, job: Job) -> list[View]:
     """Return the views of a finished job, of its fields in their order, without given masks."""
     arrays = {
-        output.name.removesuffix(".tif"): output
+        output.name.removesuffix(".tif").removesuffix(".ome"): output
         for output in outputs_of(session, job.id)
         if output.kind == "array" and output.name.endswith(".tif")
     }

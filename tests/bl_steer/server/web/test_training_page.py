@@ -125,3 +125,24 @@ def test_what_a_retraining_came_to_stands_on_the_page_in_both_languages(site: An
         assert "0.780 – 0.840" in page
         assert "bl-steer retrain submit" in page
     assert "再学習" in japanese
+
+
+def test_scribbles_on_an_image_label_the_rest_of_it(site: Any) -> None:
+    site.user()
+    browser = site.browser()
+    grey = np.full((48, 64), 70.0)
+    grey[:, 32:] = 180
+    grey += np.random.default_rng(0).normal(0, 6, grey.shape)
+    upload_id = uploaded(browser, "断面.png", png(grey.astype(np.uint8)))
+    path = f"/jobs/{segmented(site, browser, upload_id)}/views/field_000/proposal"
+    scribbles = np.full(grey.shape, 255, np.uint8)
+    scribbles[20:24, 4:12] = 1
+    alone = browser.post(path, files=[("files", ("m.png", png(scribbles)))])
+    assert alone.status_code == 422
+    assert "two phases or more must be painted, got 1" in alone.text
+    scribbles[20:24, 50:60] = 0
+    sent = browser.post(path, files=[("files", ("m.png", png(scribbles)))])
+    assert sent.status_code == 200, sent.text
+    labels = np.frombuffer(sent.content, np.uint8).reshape(grey.shape)
+    right = np.where(np.arange(64) < 32, 1, 0)
+    assert np.mean(labels == right) > 0.95

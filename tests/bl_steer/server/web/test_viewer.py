@@ -135,7 +135,7 @@ def test_an_overlay_is_zoomed_faded_and_switched_and_values_stand_under_the_poin
     red, green, blue, _ = page.evaluate(MIDDLE)
     assert red == green == blue, "without its phases the image is grey"
     page.select_option(".beside", "image")
-    page.wait_for_function("document.querySelectorAll('.scale:not([hidden])').length === 2")
+    page.wait_for_function("() => document.querySelectorAll('.scale:not([hidden])').length === 2")
     page.wait_for_timeout(600)
     first, second = page.locator(".scale span").all_inner_texts()
     assert first == second, "both panes show the same place"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from fastapi import Request, Response
@@ -14,10 +15,12 @@ from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
 from bl_steer.server.retraining.mask_check import check_mask
 from bl_steer.server.retraining.pairs import add_correction
+from bl_steer.server.retraining.proposal import propose
 from bl_steer.server.sandbox.run import SandboxMissing
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import clean_name, upload_of
+from bl_steer.server.viewing.views import view_named
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
@@ -48,6 +51,32 @@ async def give_mask(
         except Refused as problem:
             return await run_in_threadpool(show, mask_trouble=problem)
     return await run_in_threadpool(show, mask_given=image.file_name, mask_notes=notes)
+
+
+@router.post("/jobs/{job_id}/views/{view}/proposal")
+async def propose_labels(
+    request: Request, context: AppContext, user: CurrentUser, job_id: str, view: str
+) -> Response:
+    """Take a mask of which a part is painted; return a label for each pixel, one byte each."""
+
+    def image_of() -> Upload:
+        with context.database.read() as session:
+            job = job_of(session, user.id, job_id)
+            return upload_of(session, user.id, view_named(session, job, view).upload_id)
+
+    image = await run_in_threadpool(image_of)  # before anything of the body
+    with context.arrival() as arrival:
+        await read_upload_form(request, arrival)
+        if not arrival.files:
+            raise Refused(422, "refused.no_file_given")
+        labels = await run_in_threadpool(
+            propose,
+            context.store.path_for(image.sha256, arrival.folder),
+            arrival.files[0].path,
+            Path(image.file_name).suffix.lower(),
+            settings=context.settings,
+        )
+    return Response(labels, media_type="application/octet-stream")
 
 
 def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], list[dict[str, Any]]]:

@@ -104,7 +104,7 @@ def job_scene(
         found,
         _address(job, view),
         phases=phases_of_job(job),
-        pixel_size_nm=pixel_size_of(job),
+        pixel_size_nm=pixel_size_of(job, view),
         paint=f"/jobs/{job_id}/paint/{quote(view)}" if phases_of_job(job) else "",
         others=[
             {

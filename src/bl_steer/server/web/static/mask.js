@@ -90,11 +90,29 @@ class Mask {
     this.touch(box);
   }
 
-  all(labels) {
+  all(labels, suggested = false) {
+    if (!suggested) this.suggested = null;
     this.begin();
     if (labels) this.labels.set(labels); else this.labels.fill(UNLABELLED);
     this.touch({ left: 0, top: 0, right: this.width, bottom: this.height });
     this.end();
+  }
+
+  // What a person painted: what stood there before a suggestion, and what was changed since.
+  painted() {
+    if (!this.suggested) return this.labels;
+    const labels = this.scribbles.slice();
+    for (let at = 0; at < labels.length; at++)
+      if (this.labels[at] !== this.suggested[at]) labels[at] = this.labels[at];
+    return labels;
+  }
+
+  // Label all that nobody painted as a forest suggests; from now on that is the proposal.
+  suggest(labels) {
+    this.scribbles = this.painted().slice();
+    this.suggested = labels.map((label, at) => this.scribbles[at] === UNLABELLED ? label : this.scribbles[at]);
+    this.proposal = labels;
+    this.all(this.suggested, true);
   }
 
   inside(left, top, right, bottom) {
@@ -134,13 +152,13 @@ class Mask {
     this.context.putImageData(image, box.left, box.top);
   }
 
-  // The labels themselves as a PNG, grey value by grey value.
-  png() {
+  // Labels as a PNG, grey value by grey value.
+  png(labels) {
     const canvas = document.createElement("canvas");
     canvas.width = this.width; canvas.height = this.height;
     const context = canvas.getContext("2d"), image = context.createImageData(this.width, this.height);
     const pixels = new Uint32Array(image.data.buffer);
-    for (let at = 0; at < this.labels.length; at++) pixels[at] = (this.labels[at] * 0x10101 | 0xff000000) >>> 0;
+    for (let at = 0; at < labels.length; at++) pixels[at] = (labels[at] * 0x10101 | 0xff000000) >>> 0;
     context.putImageData(image, 0, 0);
     return new Promise((done) => canvas.toBlob(done, "image/png"));
   }

@@ -19,15 +19,13 @@ class Painter {
     this.phases = layer.phases;
     this.mask = new Mask(width, height, new Uint8Array(await answer.arrayBuffer()), colours);
     this.mask.canvas.className = "mask";
-    this.viewer.tool(".phases").hidden = true;
-    this.pane.show(scene, null, this.viewer.look);  // the mask is shown in place of the labels
     this.pane.viewer.addOverlay({ element: this.mask.canvas, location: new OpenSeadragon.Rect(0, 0, 1, height / width) });
     this.ring = document.createElement("i");
     this.ring.className = "ring";
     this.pane.element.querySelector(".frame").append(this.ring);
     this.show();
     this.listen();
-    document.getElementById("save").disabled = false;
+    for (const id of ["save", "suggest"]) document.getElementById(id).disabled = false;
   }
 
   listen() {
@@ -47,6 +45,7 @@ class Painter {
     click("redo", () => this.mask.redo());
     click("clear", () => this.mask.all(null));
     click("all", () => this.mask.all(this.mask.proposal));
+    document.getElementById("suggest").addEventListener("click", () => this.suggest());
     this.size.addEventListener("input", () => this.show());
     this.viewer.tool(".opacity").addEventListener("input", () => this.show());
     document.addEventListener("keydown", (event) => this.shortcut(event));
@@ -159,25 +158,50 @@ class Painter {
   }
 
   async save() {
-    const words = this.problem(), button = document.getElementById("save");
+    const words = this.problem();
     this.tell(words);
-    if (words) return;
-    const body = new FormData();
-    for (const name of ["csrf", "image"]) body.append(name, this.form.elements[name].value);
-    button.disabled = true;
-    try {
-      body.append("files", await this.mask.png(), this.form.dataset.name);
-      const answer = await fetch(this.form.action, { method: "POST", body });
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const told = page.querySelector("#mask .problem, .problem, .code + h1");
-      if (answer.ok) { this.saved = true; this.confirm(); } else this.tell(told ? told.textContent.trim() : this.form.dataset.broken);
-    } catch { this.tell(this.form.dataset.broken); }
-    button.disabled = false;
+    if (words || !await this.send(this.form.action, this.mask.labels)) return;
+    this.saved = true;
+    this.confirm(this.form.dataset.saved);
   }
 
-  confirm() {
+  // A forest that is grown on the server from what is painted labels the rest.
+  async suggest() {
+    const painted = this.mask.painted(), words = this.form.dataset;
+    this.tell(painted.includes(UNLABELLED) ? "" : words.full);
+    if (!painted.includes(UNLABELLED)) return;
+    this.confirm(words.suggesting);
+    const answer = await this.send(words.proposal, painted);
+    document.getElementById("paint-saved").hidden = true;
+    const labels = answer && new Uint8Array(await answer.arrayBuffer());
+    if (!labels || labels.length !== painted.length) { if (answer) this.tell(words.broken); return; }
+    this.mask.suggest(labels);
+    this.changed();
+    this.confirm(words.suggested);
+  }
+
+  // Send labels as a picture; return the answer, or nothing after telling why it was refused.
+  async send(address, labels) {
+    const buttons = ["save", "suggest"].map((id) => document.getElementById(id));
+    const body = new FormData();
+    for (const name of ["csrf", "image"]) body.append(name, this.form.elements[name].value);
+    buttons.forEach((button) => { button.disabled = true; });
+    try {
+      body.append("files", await this.mask.png(labels), this.form.dataset.name);
+      const answer = await fetch(address, { method: "POST", body });
+      if (answer.ok) return answer;
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const told = page.querySelector("#mask .problem, .problem, .code + h1");
+      this.tell(told ? told.textContent.trim() : this.form.dataset.broken);
+    } catch { this.tell(this.form.dataset.broken); }
+    finally { buttons.forEach((button) => { button.disabled = false; }); }
+    document.getElementById("paint-saved").hidden = true;
+    return null;
+  }
+
+  confirm(words) {
     const notice = document.getElementById("paint-saved");
-    notice.textContent = this.form.dataset.saved;
+    notice.textContent = words;
     notice.hidden = false;
   }
 }

@@ -172,8 +172,9 @@ class Viewer {
     this.address = address;
     if (!scene.layers.some((layer) => layer.role === "image")) this.look.opacity = 1;
     this.tool(".opacity").value = 100 * this.look.opacity;
-    this.panes[0].show(scene, labels || null, this.look);
-    this.listPhases(labels ? labels.phases : []);
+    const overlay = this.words.painting ? null : labels || null;  // a mask is shown in its place
+    this.panes[0].show(scene, overlay, this.look);
+    this.listPhases(overlay ? overlay.phases : []);
     this.tool(".overlay").hidden = !labels && !scene.layers.some((layer) => layer.role === "uncertainty");
     this.tool(".unsure").closest("label").hidden = !scene.layers.some((layer) => layer.role === "uncertainty");
     const slice = this.tool(".slice");
