@@ -26,6 +26,8 @@ LOST, THERE = 0.1, 0.4
 """Of a phase's usual share: what a slice without it has at most, and one beside it at least."""
 LEAST_SHARE, LEAST_PARTS = 0.005, 4
 """Of a phase in the slices that have it: rarer ones, and a few parts, may end between two."""
+HANDFUL, STRIDE = 8, 16
+"""Different values of all pixels, or first of some, up to which images are label maps."""
 AROUND = 5
 """Slices before and after with which the sharpness of one is compared."""
 
@@ -42,8 +44,11 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     found : by the slice's place in the stack: ``"not finite"`` (grey levels that are no numbers),
         ``"blank"`` (one grey level), ``"broken off"`` (rows
         of one grey level at an end), ``"stored twice"`` (the slice before once more), ``"blurred"``
-        (by 2.5 px more than the slices around it)
+        (by 2.5 px more than the slices around it). Of label maps, a handful of values, rows of one
+        value are the specimen, and only the slices stored twice are named
     """
+    if _are_labels(images):
+        return dict.fromkeys(stored_twice(steps_between(images, labels=True)), "stored twice")
     found: dict[int, str] = {}
     rows, sharpness = [], []
     for number, image in enumerate(np.asarray(image) for image in images):
@@ -64,6 +69,19 @@ def find_bad_slices(images: Sequence[NDArray[Any]]) -> dict[int, str]:
     for number in _blurred(np.array(sharpness), skip=set(found)):
         found[number] = "blurred"
     return dict(sorted(found.items()))
+
+
+def _are_labels(images: Sequence[NDArray[Any]]) -> bool:
+    """Return whether images hold a handful of values, and more than one."""
+    values: set[float] = set()
+    for image in (np.asarray(image) for image in images):
+        if image.dtype.kind == "f" and not np.isfinite(image).all():
+            return False
+        for some in (image[::STRIDE, ::STRIDE], image):  # the sort of all pixels takes long
+            values |= set(np.unique(some).tolist())
+            if len(values) > HANDFUL:
+                return False
+    return len(values) > 1
 
 
 def steps_between(images: Iterable[NDArray[Any]], *, labels: bool = False) -> list[float]:

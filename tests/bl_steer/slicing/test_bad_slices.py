@@ -57,3 +57,15 @@ def test_a_slice_with_grey_levels_that_are_no_numbers_is_named_so(value: float, 
     faces[2][5, 5] = value
     faces[5] = faces[4]
     assert find_bad_slices(faces) == {2: "not finite", 5: "stored twice"}
+
+
+def test_label_maps_are_neither_broken_off_nor_blank_but_may_be_stored_twice() -> None:
+    noise = np.random.default_rng(0).standard_normal((12, 60, 60))
+    labels = (gaussian_filter(noise, 3.0) > 0).astype(np.uint8)
+    labels[3, :20] = 1
+    labels[5] = 0
+    labels[8] = labels[7]
+    assert find_bad_slices(list(labels)) == {8: "stored twice"}
+    grey = np.random.default_rng(1).normal(100.0, 10.0, labels.shape)
+    grey[3, :20], grey[5] = 0.0, 0.0
+    assert find_bad_slices(list(grey)) == {3: "broken off", 5: "blank"}

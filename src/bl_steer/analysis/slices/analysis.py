@@ -16,6 +16,7 @@ from bl_steer.analysis.slices.checks import (
     check_common_part,
     check_enough,
     drift_warnings,
+    label_warnings,
     missing_warnings,
 )
 from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
@@ -125,7 +126,8 @@ class AlignSlices:
             warnings=(
                 *inputs.notes,
                 *bad_warnings(numbers, bad),
-                *drift_warnings(by_marks=trajectory.by_marks),
+                *label_warnings(images),
+                *drift_warnings(by_marks=trajectory.by_marks, error_px=trajectory.error_px),
                 *missing,
             ),
         )

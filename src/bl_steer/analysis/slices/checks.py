@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Array
 from bl_steer.slicing.bad_slices import NOT_FINITE
 
@@ -15,6 +17,7 @@ __all__ = [
     "check_common_part",
     "check_enough",
     "drift_warnings",
+    "label_warnings",
     "missing_warnings",
 ]
 
@@ -78,13 +81,36 @@ def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[
         )
 
 
-def drift_warnings(*, by_marks: bool) -> Iterator[str]:
-    """Say what cannot be known of the drift without tracking marks."""
+def drift_warnings(*, by_marks: bool, error_px: float) -> Iterator[str]:
+    """Say what cannot be known of the drift without tracking marks.
+
+    Parameters
+    ----------
+    error_px : expected, rms; NaN where the images are too small to tell
+    """
     if not by_marks:
+        about = f"about {error_px:.1f} px rms" if error_px == error_px else "several pixels"
         yield (
             "without tracking marks, drift cannot be told from features of the specimen that lie "
-            "aslant: expect errors of several pixels that grow along the stack, and depths that "
-            "are nominal"
+            f"aslant: expect errors of {about}, more where they lean one way throughout, that "
+            "grow along the stack, and depths that are nominal"
+        )
+
+
+def label_warnings(images: Any) -> Iterator[str]:
+    """Say that slices look like label maps.
+
+    Parameters
+    ----------
+    images : (n, H, W)
+    """
+    n = len(images)
+    levels = few_levels(np.asarray(images[number]) for number in sorted({0, n // 2, n - 1}))
+    if len(levels) > 1:
+        yield (
+            f"the slices hold the {len(levels)} values {', '.join(f'{v:g}' for v in levels)} "
+            "alone, as labels do, and are aligned as grey levels, which makes values in between; "
+            "give label maps to bl-steer superres or structure"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,11 +15,13 @@ from bl_steer.slicing.marks import TrackingMarks
 from bl_steer.slicing.registration import drift_by_marks, specimen_displacement
 from bl_steer.slicing.spacing import compare
 
-__all__ = ["Trajectory", "believed_steps", "track"]
+__all__ = ["Trajectory", "believed_steps", "expected_error", "track"]
 
 SMALLEST_QUARTER_PX = 64
 """Edge of a quarter of an image that has features enough to be registered by itself."""
 OUTLIER_SD = 3.0
+UNSEEN = 0.5
+"""Of the power of chance, that a drift may have without being believed."""
 _MAD = 1.4826
 """From the median of absolute values to a standard deviation, of a Gaussian."""
 
@@ -34,6 +37,8 @@ class Trajectory(NamedTuple):
     """With the slice before, shape (n,); NaN for the first."""
     by_marks: bool
     """Whether marks tell drift from the specimen's own change."""
+    error_px: float = math.nan
+    """Expected of the displacements along an axis, rms, where no marks tell; NaN where unknown."""
 
 
 def track(
@@ -95,8 +100,9 @@ def track(
     if marks is None and n > 1:
         jumps = np.zeros((n - 1, 2)) if corrections_px is None else np.diff(corrections_px, axis=0)
         apart = np.ones(n - 1) if pitches is None else pitches[1:]
-        drift = believed_steps(np.array(steps) - jumps, np.array(parts), apart)
-        moved[1:] = np.cumsum(drift + jumps, axis=0)
+        seen = np.array(steps) - jumps, np.array(parts), apart
+        moved[1:] = np.cumsum(believed_steps(*seen) + jumps, axis=0)
+        return Trajectory(moved, spacing, correlation, False, expected_error(*seen))
     return Trajectory(moved, spacing, correlation, marks is not None)
 
 
@@ -142,6 +148,37 @@ def believed_steps(steps: Array, parts: Array, pitches: Array) -> Array:
         no_chance = 1.0 - chance[first:end].mean() / np.maximum(power, 1e-12)
         spectrum[first:end] *= np.maximum(no_chance, 0.0)
     return np.asarray(idct(spectrum, axis=0, norm="ortho") * scale + moved)
+
+
+def expected_error(steps: Array, parts: Array, pitches: Array) -> float:
+    """Return the rms error of displacements that `believed_steps` adds up to, px; NaN if unknown.
+
+    Parameters
+    ----------
+    steps, parts, pitches : as there
+
+    Notes
+    -----
+    What is believed of a frequency errs by that share of its chance (the posterior variance of
+    Wiener's filter). Where nothing is believed, a drift half as strong as chance may be there all
+    the same. Displacements count from their mean; a lean that all parts share stays unseen.
+    """
+    n_parts, n = parts.shape[1], len(steps)
+    if n_parts < 2:
+        return math.nan
+    scale = np.sqrt(pitches)[:, None]
+    spectrum = dct((steps - np.median(steps, axis=0)) / scale, axis=0, norm="ortho")
+    of_parts = dct(parts / scale[:, None], axis=0, norm="ortho")
+    chance = of_parts.var(axis=1, ddof=1).mean(axis=1) / n_parts
+    variance = np.empty(n)
+    for first, end in _octaves(n):
+        power = max(float((spectrum[first:end] ** 2).mean()), 1e-12)
+        of_octave = float(chance[first:end].mean())
+        variance[first:end] = of_octave * max(1.0 - of_octave / power, UNSEEN)
+    added = np.cumsum(scale * idct(np.eye(n), axis=0, norm="ortho"), axis=0)
+    added = np.vstack([np.zeros(n), added])
+    added -= added.mean(axis=0)
+    return float(np.sqrt((added**2 @ variance).mean()))
 
 
 def _octaves(n: int) -> Iterator[tuple[int, int]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -30,8 +32,10 @@ def test_eight_pixels_in_common_are_enough() -> None:
 
 
 def test_drift_is_doubted_without_marks_alone() -> None:
-    assert not list(drift_warnings(by_marks=True))
-    (warning,) = drift_warnings(by_marks=False)
+    assert not list(drift_warnings(by_marks=True, error_px=math.nan))
+    (warning,) = drift_warnings(by_marks=False, error_px=3.21)
+    assert "expect errors of about 3.2 px rms" in warning
+    (warning,) = drift_warnings(by_marks=False, error_px=math.nan)
     assert warning.startswith("without tracking marks, drift cannot be told from features")
 
 

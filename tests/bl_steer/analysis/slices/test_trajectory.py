@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.analysis.slices.trajectory import believed_steps, track
+from bl_steer.analysis.slices.trajectory import believed_steps, expected_error, track
 from bl_steer.slicing import compare
 
 PITCH = 100.0
@@ -46,6 +46,19 @@ def measured(drift: Any, chance_px: float) -> tuple[Any, Any]:
     lean = RNG.normal(0.0, chance_px, (1, 4, 2)) + RNG.normal(0.0, chance_px, (len(drift), 4, 2))
     parts = drift[:, None] + lean
     return parts.mean(axis=1), parts
+
+
+def test_the_expected_error_is_that_of_what_is_believed_within_a_factor_of_two() -> None:
+    for chance_px, steady in ((1.0, 0.0), (2.0, 0.0), (2.0, 1.5)):
+        squares, expected = [], []
+        for _ in range(30):
+            drift = RNG.normal(0, steady, (30, 2))
+            steps, parts = measured(drift, chance_px)
+            off = np.cumsum(believed_steps(steps, parts, np.ones(30)) - drift, axis=0)
+            squares.append(np.mean((off - off.mean(axis=0)) ** 2))
+            expected.append(expected_error(steps, parts, np.ones(30)))
+        assert 0.5 < np.mean(expected) / np.sqrt(np.mean(squares)) < 2.0
+    assert np.isnan(expected_error(np.zeros((5, 2)), np.zeros((5, 0, 2)), np.ones(5)))
 
 
 def test_chance_is_not_taken_for_drift() -> None:
