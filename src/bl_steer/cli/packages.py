@@ -40,7 +40,9 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     init = command(package, "init", _init, "write a new package that works, to be changed")
     init.add_argument("folder", type=Path, help="folder to make; its name is the package's")
     init.add_argument("--author", default="your name", metavar="NAME", help="author of the package")
-    init.add_argument("--weights", choices=("skops", "pickle"), help="begin with a trained model")
+    init.add_argument(
+        "--weights", choices=("skops", "pickle", "h5"), help="begin with a trained model"
+    )
     test = command(package, "test", _test, "run a package's tests in the sandbox")
     test.add_argument("folder", type=Path, help="folder of the package")
     test.add_argument("--accept", action="store_true", help="expect from now on what is found now")

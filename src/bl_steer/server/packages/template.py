@@ -12,7 +12,11 @@ from bl_steer.server.packages.manifest import SOURCE_FILE, Format, PackageError,
 
 __all__ = ["WITH_TEMPLATE", "write_template"]
 
-WITH_TEMPLATE: dict[Format, str] = {"skops": "model.skops", "pickle": "model.pkl"}
+WITH_TEMPLATE: dict[Format, str] = {
+    "skops": "model.skops",
+    "pickle": "model.pkl",
+    "h5": "model.h5",
+}
 """Formats of weights that a new package may begin with, and their files."""
 
 HEAD = """\
@@ -92,6 +96,23 @@ def finish(prediction, inputs, params):
     return {"tables": {"classes": {"field": list(inputs.arrays), "class": prediction}}}
 
 
+'''
+WITH_ARRAYS = '''\
+"""What this package computes from the arrays of model.h5."""
+
+import numpy as np
+
+
+def run(inputs, params, model):
+    """Return tables, arrays and figures by name; `model` has the arrays by their names."""
+    X = np.array([features(image, params.threshold) for image in inputs.arrays.values()])
+    dark = X @ model["weights"] + model["bias"] > 0
+    classes = np.where(dark, "dark", "bright")
+    return {"tables": {"classes": {"field": list(inputs.arrays), "class": classes}}}
+
+
+'''
+FEATURES = '''\
 def features(image, threshold):
     """Return the features of a micrograph (H, W)."""
     full = np.iinfo(image.dtype).max if image.dtype.kind == "u" else image.max()
@@ -113,6 +134,9 @@ SAVE = {
     "skops": 'from skops.io import dump  # noqa: E402\n\ndump(model, "model.skops")\n',
     "pickle": "import pickle  # noqa: E402\n\n"
     'with open("model.pkl", "wb") as file:\n    pickle.dump(model, file)\n',
+    "h5": "import h5py  # noqa: E402\n\n"
+    'with h5py.File("model.h5", "w") as file:\n'
+    '    file["weights"], file["bias"] = model.coef_[0], model.intercept_[0]\n',
 }
 README = """\
 # {title}
@@ -157,7 +181,7 @@ def write_template(folder: Path, *, author: str, weights: Format | None = None) 
         about = WEIGHTS.format(file=WITH_TEMPLATE[weights], format=weights)
         texts = {
             SOURCE_FILE: source + about + TEST,
-            "script.py": AROUND,
+            "script.py": (WITH_ARRAYS if weights == "h5" else AROUND) + FEATURES,
             "train.py": TRAIN + SAVE[weights],
         }
     train = "python train.py\n" if weights else ""

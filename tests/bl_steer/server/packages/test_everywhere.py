@@ -217,9 +217,18 @@ def test_a_test_that_ends_its_process_is_told_from_one_that_fails(
     )
 
 
-@pytest.mark.parametrize("weights", [None, "skops"])
+@pytest.mark.parametrize(
+    ("weights", "approvals"),
+    [
+        (None, "1 approval"),
+        ("skops", "1 approval"),
+        ("pickle", "2 approvals"),
+        ("h5", "2 approvals"),
+    ],
+)
 def test_a_new_package_works_from_its_first_minute(
     weights: str | None,
+    approvals: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -234,7 +243,7 @@ def test_a_new_package_works_from_its_first_minute(
         shutil.rmtree(folder / "__pycache__", ignore_errors=True)
     assert main(["package", "test", str(folder), "--accept"]) == 0
     assert main(["package", "build", str(folder), "--out", str(tmp_path / "g.zip")]) == 0
-    assert "needs         1 approval by" in capsys.readouterr().out
+    assert f"needs         {approvals} by" in capsys.readouterr().out
     assert main([*words]) == 2, "a folder with files in it is left alone"
     for line in (folder / "README.md").read_text().splitlines():
         if line.startswith("bl-steer "):

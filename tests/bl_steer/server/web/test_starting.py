@@ -147,7 +147,7 @@ def test_a_waiting_job_says_its_place_and_when_it_begins_and_a_form_leads_back(s
     with site.context.database.write() as session:
         session.add(Worker(name="w", seen=session.get_one(Job, job_id).finished or 0.0))
     page, next_page = browser.get(ids[1]).text, browser.get(f"{ids[0]}/progress").text
-    assert "1 ahead of it It begins in about 40 s. Such an analysis takes about 40 s." in page
+    assert "1 ahead of it. It begins in about 40 s. Such an analysis takes about 40 s." in page
     assert "It is next. Such an analysis takes about 40 s." in next_page
     again = browser.get(f"/analyses/advise?again={job_id}").text
     assert f'<a href="{done}">What was run before</a>' in again
