@@ -123,14 +123,14 @@ class Training:
         """Whether no round is due any more, or the validation has not got better for long enough.
 
         A round begins with a high learning rate again, at which scores fall before they rise: only
-        in the first is patience lost.
+        in the first is patience lost, and not while a phase is hardly found.
         """
         rounds, within = divmod(self.step, self.settings.steps)
         if rounds and not within:
             return rounds >= self.settings.rounds or not (self.rising or self._weak)
         scores = [row["miou"] for row in self.history]
         since_best = len(scores) - 1 - int(np.argmax(scores)) if scores else 0
-        return not rounds and since_best >= self.settings.patience
+        return not rounds and since_best >= self.settings.patience and not self._weak
 
     @property
     def rising(self) -> bool:

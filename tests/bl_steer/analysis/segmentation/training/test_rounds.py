@@ -87,6 +87,8 @@ def test_patience_is_lost_in_the_first_round_alone(pairs: list[Labelled]) -> Non
     settings = SHORT.model_copy(update={"patience": 2, "steps": 20})
     training = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:])
     assert scored(training, [0.5, 0.4, 0.4]).finished
+    training.history[0]["least"] = 0.1
+    assert not training.finished
     assert not scored(training, [0.1] * 9 + [0.5] + [0.3] * 4).finished
 
 

@@ -143,7 +143,10 @@ def test_a_damaged_checkpoint_is_named(pairs: list[Labelled], tmp_path: Path) ->
         Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
 
 
-def test_training_stops_when_the_validation_gets_no_better(pairs: list[Labelled]) -> None:
+def test_training_stops_when_the_validation_gets_no_better(
+    pairs: list[Labelled], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LEAST_IOU", 0.0)
     settings = SETTINGS.model_copy(
         update={"steps": 500, "evaluate_every": 1, "patience": 3, "learning_rate": 1e-12}
     )
