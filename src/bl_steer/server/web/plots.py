@@ -17,6 +17,8 @@ __all__ = ["CurvePlot", "IntervalPlot", "plot_of"]
 
 MAX_BARS = 24
 MAX_CURVES = 9
+LABEL = 23
+"""Characters of a label for which there is room."""
 WIDTH, LEFT, RIGHT, ROW, FOOT = 460, 150, 24, 27, 46
 HEIGHT, MARGIN, TOP, LEGEND = 260, 56, 10, 118
 DASHES = ("none", "7 4", "2 3")
@@ -108,7 +110,7 @@ def _intervals(table: ShownTable) -> IntervalPlot | None:
             scale * read_number(row, end) for end in (column.at, column.low, column.high)
         )
         if math.isfinite(value):
-            label = " · ".join(shown[name] for name in names)
+            label = _short([shown[name] for name in names])
             found.append((label, shown[at], value, low, high))
     most = max((end for _, _, *ends in found for end in ends if math.isfinite(end)), default=0)
     if not most > 0 or min(value for _, _, value, *_ in found) < 0:
@@ -118,7 +120,7 @@ def _intervals(table: ShownTable) -> IntervalPlot | None:
     for number, (label, shown_value, value, low, high) in enumerate(found):
         ends = (low, high) if math.isfinite(high - low) else (value, value)
         places = (LEFT + across * place for place in (value, *ends))
-        marks.append(Mark(_short(label), shown_value, (number + 0.6) * ROW, *places))
+        marks.append(Mark(label, shown_value, (number + 0.6) * ROW, *places))
     unit = " %" if column.percent else ""
     ticks = [(LEFT + across * tick, f"{tick:g}{unit}") for tick in ticks_of(most)]
     return IntervalPlot(column.label, len(marks) * ROW + FOOT, marks, ticks)
@@ -176,5 +178,13 @@ def _series(
     return series
 
 
-def _short(label: str) -> str:
-    return label if len(label) <= 22 else f"{label[:21]}…"
+def _short(words: Sequence[str]) -> str:
+    """Return words as a label, the first of them cut where all are too long.
+
+    >>> _short(["spot2_180d_5 of a film.tif", "carbon"])
+    'spot2_180d_5 … · carbon'
+    """
+    first, *others = words
+    room = max(4, LABEL - sum(len(word) + 3 for word in others))
+    first = first if len(first) <= room else f"{first[: room - 1]}…"
+    return " · ".join((first, *others))

@@ -13,6 +13,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from bl_steer.server.db.tables import JobOutput
 from bl_steer.server.languages import result_label, text
@@ -104,7 +105,7 @@ class ShownTable:
     name : of its file
     numeric : for each column, whether all that is shown of it are numbers
     more : whether there are rows or columns beyond those
-    intervals : whether there are values with an interval
+    intervals : whether values that are shown have an interval; empty where none is spoken of
     stored : what was read of it
     """
 
@@ -113,7 +114,7 @@ class ShownTable:
     columns: Sequence[Column]
     rows: Sequence[Sequence[str]]
     more: bool
-    intervals: bool
+    intervals: Literal["", "some", "none"]
     stored: StoredTable
 
     @property
@@ -162,7 +163,9 @@ def shown_table(
     shown = [column for column in columns if column.at not in hidden]
     rows = [[_cell(row, column, language, titles) for column in shown] for row in head.rows]
     more = table.cut or len(table.rows) > MAX_ROWS or len(table.names) > MAX_COLUMNS
-    intervals = any(column.low is not None for column in shown)
+    wide = [column for column in shown if column.low is not None and column.numeric]
+    known = any(_has_interval(row, column) for row in head.rows for column in wide)
+    intervals: Literal["", "some", "none"] = "some" if known else "none" if wide else ""
     return ShownTable(name, title, shown, rows, more, intervals, table)
 
 
@@ -264,9 +267,25 @@ def _cell(row: Sequence[str], column: Column, language: str, titles: Mapping[str
     ends = [_number(_at(row, end)) for end in (column.low, column.high) if end is not None]
     if not ends and cell.lstrip("-").isdigit() and not column.percent:
         return cell
+    if column.percent and not _has_interval(row, column):
+        return f"{_share(100 * value)} %"
     scale = 100.0 if column.percent else 1.0
     low, high = (scale * (value if end is None else end) for end in ends or (value, value))
     return measured(scale * value, low, high) + (" %" if column.percent else "")
+
+
+def _has_interval(row: Sequence[str], column: Column) -> bool:
+    half = read_number(row, column.high) - read_number(row, column.low)
+    return math.isfinite(half) and half > 0
+
+
+def _share(percent: float) -> str:
+    """Return a share without an interval: more than a decimal would promise too much.
+
+    >>> [_share(percent) for percent in (46.294, 32.5, 0.0, 0.0049)]
+    ['46.3', '32.5', '0.0', '0.0049']
+    """
+    return f"{percent:.2g}" if 0 < percent < 0.1 else f"{percent:.1f}"
 
 
 def _words(row: Sequence[str], column: Column, language: str, titles: Mapping[str, str]) -> str:

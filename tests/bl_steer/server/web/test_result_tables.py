@@ -36,14 +36,20 @@ def test_an_interval_stands_in_one_cell_with_its_value_and_only_the_digits_that_
     assert [*map(list, table.rows)] == [
         ["=Film 7", "oxide", "22.4 ± 1.7 %"],
         ["=Film 7", "void", "10 (2 – 31) %"],
-        ["断面.png", "oxide", "30 %"],
+        ["断面.png", "oxide", "30.0 %"],
     ]
-    assert table.intervals
+    assert table.intervals == "some"
     assert [column.label for column in shown(FRACTIONS, language="ja").columns] == [
         "視野",
         "相",
         "割合",
     ]
+
+
+def test_where_no_interval_can_be_given_none_is_spoken_of() -> None:
+    table = shown(StoredTable(FRACTIONS.names, FRACTIONS.rows[2:]))
+    assert table.intervals == "none"
+    assert shown(StoredTable(["fraction"], [["0.5"]])).intervals == ""
 
 
 @pytest.mark.parametrize(
@@ -85,7 +91,7 @@ def test_short_rows_words_and_holes_do_no_harm() -> None:
     assert [*map(list, shown(table).rows)] == [
         ["oxide", "–", "–"],
         ["void", "–", "4"],
-        ["x", "50 %", "5"],
+        ["x", "50.0 %", "5"],
     ]
     _, rows = spreadsheet_of(table, language="en", titles={})
     assert rows == [["oxide", "", ""], ["void", "", 4.0], ["x", 50.0, 5.0]]
