@@ -58,6 +58,7 @@ ELECTRODE = Path(__file__).parents[2] / "shared" / "data" / "volumes" / "nmc_car
 ROUNDS = 5
 """Of the timings."""
 SEGMENTER = SegmentationSettings(
+    rounds=1,
     network="unet",
     widths=(16, 32),
     steps=600,
