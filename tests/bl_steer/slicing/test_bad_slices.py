@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 
 from bl_steer.slicing import find_bad_slices
+from bl_steer.slicing.bad_slices import steps_between, stored_twice
+from simulators.electron.fibsem_sample import FibsemSpecimen
 
 
 def broken_off(image: NDArray[Any]) -> NDArray[Any]:
@@ -69,3 +71,16 @@ def test_label_maps_are_neither_broken_off_nor_blank_but_may_be_stored_twice() -
     grey = np.random.default_rng(1).normal(100.0, 10.0, labels.shape)
     grey[3, :20], grey[5] = 0.0, 0.0
     assert find_bad_slices(list(grey)) == {3: "broken off", 5: "blank"}
+
+
+@pytest.mark.parametrize("family", ["grains", "network"])
+@pytest.mark.parametrize("twice", [[8], range(1, 20, 2)])
+def test_a_face_imaged_twice_is_found_under_its_noise(family: str, twice: Any) -> None:
+    specimen = FibsemSpecimen(
+        family, seed=1, shape=(153, 160, 160), voxel_nm=12.0, origin_um=(3.0, 3.0, 3.0)
+    )
+    faces = np.asarray([0.75, 0.4, 0.12])[specimen.labels[::8]]
+    for place in twice:
+        faces[place] = faces[place - 1]
+    images = faces + np.random.default_rng(0).normal(0, 0.1, faces.shape)
+    assert stored_twice(steps_between(images)) == list(twice)

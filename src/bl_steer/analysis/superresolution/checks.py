@@ -201,7 +201,8 @@ def blank_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
 
 def doubled_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
     """Name the slices that are that before once more, in memory or in Zarr."""
-    doubled = stored_twice(steps_between(_planes(slices), labels=n_phases is not None))
+    labels = n_phases is not None
+    doubled = stored_twice(steps_between(_planes(slices), labels=labels), labels=labels)
     if doubled:
         shown = ", ".join(map(str, doubled[:LISTED])) + (", …" if len(doubled) > LISTED else "")
         yield (
