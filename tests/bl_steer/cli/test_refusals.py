@@ -32,7 +32,7 @@ REFUSED = [
     ),
     (
         ["segment", "run", "a.zarr", "b.zarr", "--model", "m"],
-        "a Zarr stack must be segmented by itself, without --keep-probability, got 2 paths",
+        "a Zarr stack must be segmented by itself, without --keep-probability and --format, got 2",
     ),
     (["server", "add-user", "nobody"], "EMAIL must be an e-mail address, got 'nobody'"),
     (
