@@ -77,7 +77,7 @@ class RecordedMap:
             )
         columns, rows, frames = _checked(np.asarray(x), np.asarray(y), np.asarray(values))
         self.name, self.unit, self.unit_y = name, unit, unit
-        self.n_empty = 0
+        self.n_empty, self.layout = 0, ""
         self.notes: tuple[str, ...] = ()
         self.interpolation: Interpolation = interpolation
         self.axes = FrameAxes.channels(frames.shape[-2:]) if axes is None else axes
@@ -179,7 +179,7 @@ class RecordedMap:
             name=recorded.name,
             interpolation=interpolation,
         )
-        sample.unit_y = recorded.unit_y or sample.unit
+        sample.unit_y, sample.layout = recorded.unit_y or sample.unit, recorded.layout
         sample.n_empty = n_unplaced + (int(empty.sum()) if x.size < empty.size else 0)
         if recorded.unit is None and recorded.unit_y is None:
             notes.append("the file gives no unit of x and y: px stands for it")
@@ -213,7 +213,8 @@ class RecordedMap:
                 "xy", (self._x, self._y), (self.unit, self.unit_y), steps, strict=True
             )
         ]
-        return f"{self.name}: {values}, {points}{empty}, {', '.join(spans)}"
+        layout = f", read as {self.layout}" if self.layout else ""
+        return f"{self.name}: {values}, {points}{empty}, {', '.join(spans)}{layout}"
 
     @property
     def grid(self) -> tuple[Array, Array]:

@@ -6,7 +6,6 @@ All give a `MapFile`. What cannot be told is refused with what is there and what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.errors import listed
 from bl_steer.files.maps.column_names import (
-    VALUE_NAMES,
     is_bookkeeping,
     is_index,
     is_monitor,
@@ -25,8 +23,10 @@ from bl_steer.files.maps.column_names import (
     told_names,
     unit_of_name,
 )
-from bl_steer.files.maps.hdf5 import read_numbers, text_of_attribute, unit_of
+from bl_steer.files.maps.hdf5 import read_numbers, unit_of
 from bl_steer.files.maps.map_file import MapFile, check_real, read_map
+from bl_steer.files.maps.nexus_data import map_data
+from bl_steer.files.maps.places import Order, Places, places_of
 from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.files.maps.tables import read_columns
 
@@ -35,8 +35,6 @@ __all__ = ["MAP_ENDINGS", "read_any_map"]
 TABLES = (".csv", ".tsv", ".txt", ".dat", *BOOK_ENDINGS)
 HDF5 = (".h5", ".hdf5", ".hdf", ".nxs", ".he5", ".nc")
 MAP_ENDINGS = (".npz", *TABLES, *HDF5, ".npy")
-SIGNALS = ("patterns", *VALUE_NAMES, "data", "signal", "spectra", "frames")
-"""What the values may be called in HDF5, the most certain first."""
 MAX_DATASETS = 2000
 
 
@@ -151,7 +149,10 @@ def _from_npy(path: Path) -> MapFile:
             "numpy.savez(file, x=…, y=…, map=…)"
         )
     x, y = (_load(other) for other in beside)
-    return _placed(path, x, y, values, None, [None, None])
+    placed = _placed(path, x, y, values, path.stem)
+    return MapFile(
+        path.stem, placed.x, placed.y, values, None, None, None, placed.notes, placed.layout
+    )
 
 
 def _load(path: Path) -> NDArray[Any]:
@@ -189,7 +190,7 @@ def _from_hdf5(path: Path) -> MapFile:
             return True if len(shapes) > MAX_DATASETS else None
 
         file.visititems(note)
-        found = [(g, keys) for g in groups if (keys := _data_of(g)) is not None]
+        found = [(g, keys) for g in groups if (keys := map_data(g)) is not None]
         if len(found) > 1 and (default := str(file.attrs.get("default", ""))):
             found = [f for f in found if default in f[0].name.split("/")] or found
         if len(found) != 1:
@@ -200,36 +201,32 @@ def _from_hdf5(path: Path) -> MapFile:
                 f"patterns, got {listed(which)} in {str(path)!r} with {there}; name the datasets "
                 "so, or keep one map in a file"
             )
-        group, (signal, x, y, channels) = found[0]
-        units = [unit_of(group[key]) for key in (x, y)]
-        axes = None
-        if channels:
-            unit = unit_of(group[channels]) or "channel"
-            positions, _ = read_numbers(group, channels)
+        group, data = found[0]
+        axes, n_channels = None, None
+        if data.channels:
+            unit = unit_of(group[data.channels]) or "channel"
+            positions, _ = read_numbers(group, data.channels)
             axes = FrameAxes(np.asarray(positions, float), np.zeros(1), unit)
-        read = [read_numbers(group, name) for name in (x, y, signal)]
-        (along_x, _), (along_y, _), (values, _) = read
-        placed = _placed(path, along_x, along_y, values, axes, units)
-        return replace(placed, notes=tuple(note for _, notes in read for note in notes))
-
-
-def _data_of(group: h5py.Group) -> tuple[str, str, str, str] | None:
-    """Return the names of signal, x, y and channels (or "") in a group; None where it has none."""
-    members = {name for name in group if isinstance(group.get(name), h5py.Dataset)}
-    signal, axes = text_of_attribute(group.attrs.get("signal")), group.attrs.get("axes")
-    if signal is not None and signal in members and axes is not None:
-        names = [text_of_attribute(name) or "" for name in np.atleast_1d(axes)]
-        rank = group[signal].ndim
-        if all(name in members for name in names[:2]) and len(names) >= 2:
-            channels = names[2] if len(names) == rank == 3 and names[2] in members else ""
-            return signal, names[1], names[0], channels
-    plain = {name.lower(): name for name in members}
-    signals = [plain[name] for name in SIGNALS if name in plain]
-    if {"x", "y"} <= set(plain) and signals:
-        rank = group[signals[0]].ndim - max(group[plain["x"]].ndim, 1)
-        channels = plain.get("axis", plain.get("energy", "")) if rank >= 1 else ""
-        return signals[0], plain["x"], plain["y"], channels
-    return None
+            n_channels = len(axes.qx)
+        read = [read_numbers(group, name) for name in (data.x, data.y, data.signal)]
+        (x, _), (y, _), (values, _) = read
+        if data.spectral is not None:
+            values = np.moveaxis(values, data.spectral, -1)
+        source = data.signal
+        placed = _placed(path, x, y, values, source, data.declared, n_channels)
+        notes = [note for _, notes in read for note in notes]
+        told = told_names({"x": data.x, "y": data.y})
+        return MapFile(
+            path.stem,
+            placed.x,
+            placed.y,
+            values,
+            axes,
+            unit_of(group[data.x]),
+            unit_of(group[data.y]),
+            (*notes, *placed.notes, *told),
+            placed.layout,
+        )
 
 
 def _placed(
@@ -237,29 +234,13 @@ def _placed(
     x: NDArray[Any],
     y: NDArray[Any],
     values: NDArray[Any],
-    axes: FrameAxes | None,
-    units: list[str | None],
-) -> MapFile:
-    """Return values with x and y of each: in their shape, or one position of each row and column.
-
-    Axes may be in the order of the array's dimensions, (n_y, n_x), or the other way round.
-    """
+    source: str,
+    declared: Order | None = None,
+    n_channels: int | None = None,
+) -> Places:
     for name, array in (("x", x), ("y", y), ("the values", values)):
         check_real(name, array, path)
-    if x.shape != y.shape or x.shape != values.shape[: x.ndim]:
-        if x.ndim == y.ndim == 1 and values.shape[:2] == (len(y), len(x)):
-            x, y = np.meshgrid(x, y)
-        elif x.ndim == y.ndim == 1 and values.shape[:2] == (len(x), len(y)):
-            x, y = np.meshgrid(x, y, indexing="ij")
-        else:
-            raise ValueError(
-                f"a map must have a position in x and y for each of its values, got x {x.shape}, "
-                f"y {y.shape} and values {values.shape} in {str(path)!r}; give the axes, (n_x,) "
-                "and (n_y,), or both for every point"
-            )
-    elif x.ndim == 1 and values.ndim >= 2 and values.shape[1] == len(x) and axes is None:
-        x, y = np.meshgrid(x, y)  # a square grid with its axes
-    return MapFile(path.stem, x, y, values, axes, units[0], units[1])
+    return places_of(x, y, values, path, source=source, declared=declared, n_channels=n_channels)
 
 
 def _numbers(names: list[str]) -> NDArray[np.float64] | None:

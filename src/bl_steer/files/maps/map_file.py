@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.archives import read_archive, text_of
 from bl_steer.files.errors import listed
+from bl_steer.files.maps.places import places_of
 
 __all__ = ["MapFile", "check_real", "checked_clip", "checked_stride", "read_map"]
 
@@ -32,6 +33,7 @@ class MapFile:
     axes : coordinates of the pixels, None where the file holds none
     unit, unit_y : of x and of y; None where the file does not say
     notes : what was decided or left out in reading it, one line each
+    layout : how the dimensions of a grid with axes were taken, such as ``map[y, x]``
     """
 
     name: str
@@ -42,12 +44,14 @@ class MapFile:
     unit: str | None
     unit_y: str | None = None
     notes: tuple[str, ...] = ()
+    layout: str = ""
 
 
 def read_map(path: str | Path) -> MapFile:
     """Read x, y, ``patterns`` or ``map``, and the optional axes and units.
 
-    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,).
+    Points may be a list, x and y (n,), or a grid, x and y (n_y, n_x) or its axes (n_x,) and (n_y,);
+    `bl_steer.files.maps.places` tells these apart.
 
     Raises
     ------
@@ -67,11 +71,22 @@ def read_map(path: str | Path) -> MapFile:
         )
     for name in ("x", "y", source):
         check_real(name, arrays[name], path)
-    x, y = _positions(arrays, source, path)
     values = arrays[source]
-    axes = _read_axes(arrays, values.shape[x.ndim :], path)
+    axis = arrays.get("axis", values[:0])
+    placed = places_of(
+        arrays["x"],
+        arrays["y"],
+        values,
+        path,
+        source=source,
+        n_channels=axis.size if axis.ndim == 1 and axis.size else None,
+        of_frames="qx" in arrays,
+    )
+    axes = _read_axes(arrays, values.shape[placed.x.ndim :], path)
     unit = text_of(arrays, "unit_xy")
-    return MapFile(path.stem, x, y, values, axes, unit, unit)
+    return MapFile(
+        path.stem, placed.x, placed.y, values, axes, unit, unit, placed.notes, placed.layout
+    )
 
 
 def check_real(name: str, array: NDArray[Any], path: Path) -> None:
@@ -93,34 +108,6 @@ def checked_stride(stride: int) -> None:
     """Refuse a stride below 1."""
     if isinstance(stride, bool) or not isinstance(stride, int | np.integer) or stride < 1:
         raise ValueError(f"stride must be an integer of at least 1, got {stride!r}; try 1")
-
-
-def _positions(
-    arrays: dict[str, NDArray[Any]], source: str, path: Path
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return x and y of every point, in one shape."""
-    x, y, shape = arrays["x"], arrays["y"], arrays[source].shape
-    is_list = x.ndim in (1, 2) and x.shape == y.shape == shape[: x.ndim]
-    is_axes = x.ndim == y.ndim == 1 and (*y.shape, *x.shape) == shape[:2]
-    got = f"x {x.shape}, y {y.shape} and {source} {shape} in {str(path)!r}"
-    if is_list and is_axes and len(shape) == 3:
-        # As many points as a frame has rows, or a square grid: only the pixels' axes can tell.
-        is_list, is_axes = "qx" in arrays, arrays.get("axis", x[:0]).shape == shape[2:]
-        if is_list == is_axes:
-            raise ValueError(
-                f"a map must be a list of frames or a grid of spectra, got {got}, which may be "
-                f"either; give x and y {shape[:2]} for a grid, qx and qz for frames"
-            )
-    if is_axes and not is_list:
-        x, y = np.meshgrid(x, y)
-    elif not is_list:
-        raise ValueError(
-            f"x, y and {source} must have one shape of points, got {got}; give x and y for each "
-            "point"
-        )
-    if not x.size:
-        raise ValueError(f"a recorded map must hold points, got none: {got}; record some")
-    return x, y
 
 
 def _read_axes(

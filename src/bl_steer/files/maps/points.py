@@ -25,6 +25,7 @@ from bl_steer.files.maps.column_names import (
 )
 from bl_steer.files.maps.map_file import check_real, read_map
 from bl_steer.files.maps.marks import like_marks
+from bl_steer.files.maps.places import places_of
 from bl_steer.files.maps.tables import Columns, read_columns
 from bl_steer.protocols import Inputs
 
@@ -130,7 +131,11 @@ def _columns(path: str | Path) -> tuple[Columns, dict[str, str]]:
 def _flat(
     arrays: dict[str, NDArray[Any]], names: Mapping[str, str], file: str
 ) -> dict[str, NDArray[Any]]:
-    """Return columns of grids as columns of points."""
+    """Return columns of grids, with their axes or all positions, as columns of points."""
+    x, y, value = (arrays[key] for key in ("x", "y", "value"))
+    if x.ndim == y.ndim == 1 and value.ndim == 2:
+        placed = places_of(x, y, value, Path(file), source=names["value"])
+        arrays = arrays | {"x": placed.x, "y": placed.y}
     shapes = {array.shape for array in arrays.values()}
     if len(shapes) > 1 or not arrays["x"].ndim:
         got = ", ".join(f"{names[key]} {array.shape}" for key, array in arrays.items())
