@@ -35,7 +35,7 @@ ADAPTIVE: dict[str, Any] = {
 class Counter(Device):
     """Counts a hill for as long as it is told, under a name of its own."""
 
-    rate = 500.0
+    rate, ground = 500.0, 5.0
     dwell = Component(Signal, value=2.0, name="dwell")
     counts = Component(Signal, value=0.0, kind="hinted")
 
@@ -46,7 +46,7 @@ class Counter(Device):
 
     def trigger(self) -> Any:
         x, y = (axis.position for axis in self.axes)
-        rate = self.rate * np.exp(-((x - 30) ** 2 + (y - 70) ** 2) / 800) + 5.0
+        rate = self.rate * np.exp(-((x - 30) ** 2 + (y - 70) ** 2) / 800) + self.ground
         self.counts.put(float(self.rng.poisson(rate * self.dwell.get())))
         return super().trigger()
 
@@ -117,6 +117,24 @@ def test_any_detector_is_told_by_the_signal_that_the_user_names(
     assert max(doses.values()) <= 3.0 + 1e-9
     assert counter.dwell.get() == 2.0
     assert differing_decisions(run) == []
+
+
+def test_where_nothing_is_counted_no_spot_is_reported_as_confirmed(
+    RE: RunEngine, documents: Any, axes: tuple[SynAxis, SynAxis]
+) -> None:
+    counter = Counter(axes)
+    counter.rate, counter.ground = 0.0, 0.0
+    exposure = {"set": counter.dwell}
+    grid = {"x": list(range(0, 101, 20)), "y": list(range(0, 101, 20))}
+    options: dict[str, Any] = {"grid": grid, "budget": 16, "target": "field:counter_counts"}
+    hotspot = RE(find_hotspot(counter, axes, exposure=exposure, **options)).plan_result
+    assert hotspot.n_measured == 16
+    assert hotspot.remark.startswith("got 0 at all 16 points: the reported spot is none")
+    assert not hotspot.confirmed
+    assert np.isnan(hotspot.p_right)
+    assert documents.run.result["confirmed"] is False
+    assert differing_decisions(documents.run) == []
+    assert not RE(find_hotspot(counter, axes, **options)).plan_result.confirmed
 
 
 def test_a_rocking_scan_shares_the_exposure_among_its_frames(

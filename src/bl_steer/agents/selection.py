@@ -23,6 +23,7 @@ from bl_steer.agents.ensemble.scatter import (
     by_sums,
     learned_flicker,
     learned_texture,
+    single,
     texture_of,
 )
 from bl_steer.agents.ledger import Ledger
@@ -154,7 +155,7 @@ def standing_of(
         readings = places, together, 1.0 / precision
         least = power * LEAST_TEXTURE * float(levels.max())
         texture = texture_of(noise, scatter, least, levels[which], ratios)
-    weights, means, covariances = _members(model, kept, readings, spots, texture=texture)
+    weights, means, covariances = _members(model, kept, readings, spots, texture=single(texture))
     mean = weights @ means
     off = means - mean
     draws = _draws(weights, means, covariances, seed=len(outcomes))

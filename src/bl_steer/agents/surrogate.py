@@ -271,7 +271,7 @@ class GridEnsembleGP(GPyTorchModel, ExactGP):
 
         def prior(A: Tensor, B: Tensor) -> Tensor:
             same = (A[:, None] == B[None]).all(dim=-1)
-            return amplitude * self.factors.correlations(A, B, members) + texture * same
+            return amplitude * self.factors.correlations(A, B, members) + texture * same.to(A)
 
         L = torch.linalg.cholesky(prior(X, X) + torch.diag(noise))
         targets = torch.stack([y, torch.ones_like(y)], dim=-1).expand(len(L), -1, -1)

@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from bl_steer.agents import AXIS_NAMES, SpaceExhausted
 from bl_steer.agents.comparison import CONFIRMED
-from bl_steer.protocols import Agent, ChoosesExposure, CountsDose, Point
+from bl_steer.protocols import Agent, Array, ChoosesExposure, CountsDose, Point
 from bl_steer.runs import PointResult
+from bl_steer.steering.decision import Best
+from bl_steer.steering.remarks import is_spotless
 
-__all__ = ["Confirmation", "ExposureError", "kept_looks"]
+__all__ = ["Confirmation", "ExposureError", "kept_looks", "with_verdict"]
 
 OF_BUDGET = 4
 """One look of so many is kept for the end of a search."""
@@ -129,11 +132,21 @@ def kept_looks(budget: int, *, selects: bool) -> int:
     return budget // OF_BUDGET if selects else min(MOST_EARLIER, budget // OF_BUDGET)
 
 
-def is_confirmed(
-    spot: Mapping[str, Any], positions: Sequence[Point], noise_ratios: Sequence[float]
-) -> bool:
-    """Return whether a spot was looked at as long as the full exposure, in all."""
-    names = [name for name in AXIS_NAMES if name in spot and not math.isnan(spot[name])]
-    here = [all(point[name] == spot[name] for name in names) for point in positions]
+def with_verdict(
+    spot: Best, positions: Sequence[Point], noise_ratios: Sequence[float], outcomes: Array
+) -> Best:
+    """Return a spot with whether it was looked at as long as the full exposure, in all.
+
+    Where all outcomes are one number there is no spot: nothing is confirmed, and none is right.
+
+    Parameters
+    ----------
+    positions, noise_ratios : of the points measured
+    outcomes : shape (n,), by point, NaN for invalid ones
+    """
+    if is_spotless(outcomes):
+        return replace(spot, confirmed=False, p_right=math.nan)
+    names = [name for name in AXIS_NAMES if not math.isnan(getattr(spot, name))]
+    here = [all(point[name] == getattr(spot, name) for name in names) for point in positions]
     shares = 1.0 / np.array(noise_ratios, dtype=float)
-    return bool(shares[np.array(here, dtype=bool)].sum() >= CONFIRMED)
+    return replace(spot, confirmed=bool(shares[np.array(here, dtype=bool)].sum() >= CONFIRMED))

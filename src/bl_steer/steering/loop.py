@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from bl_steer.agents import Space, SpaceExhausted
@@ -26,7 +26,7 @@ from bl_steer.protocols import (
 )
 from bl_steer.runs import PointResult
 from bl_steer.steering.batches import Batch, check_batch
-from bl_steer.steering.confirming import Confirmation, is_confirmed
+from bl_steer.steering.confirming import Confirmation, with_verdict
 from bl_steer.steering.dead_detector import MAX_RETAKES, check_alive, is_given_up
 from bl_steer.steering.decision import Best, Decision, check_budget, decided
 from bl_steer.steering.learning import Learner
@@ -345,5 +345,4 @@ class Steering:
             spot = self.agent.recommend()
             z, p_right = (getattr(spot, name, math.nan) for name in ("z", "p_right"))
             best = Best(spot.x, spot.y, spot.mean, spot.sd, z, p_right=p_right)
-        is_full = is_confirmed(asdict(best), known.positions, known.noise_ratios)
-        return replace(best, confirmed=is_full)
+        return with_verdict(best, known.positions, known.noise_ratios, self.outcomes())

@@ -6,7 +6,7 @@ import numpy as np
 
 from bl_steer.protocols import Array
 
-__all__ = ["displaced_rows", "remark_on", "remark_on_level"]
+__all__ = ["displaced_rows", "is_spotless", "remark_on", "remark_on_level"]
 
 FEWEST = 3
 """Points with one number that are no accident."""
@@ -22,6 +22,16 @@ it is as they are, that is no accident."""
 ALONE = 5.0
 """An outcome as many times farther from the others' median than these spread altogether is alone:
 a hill as wide as the pitch has a neighbour that is higher than all around it too."""
+
+
+def is_spotless(outcomes: Array) -> bool:
+    """Return whether all outcomes, (n,), NaN for invalid ones, are one number: no spot is brighter.
+
+    >>> is_spotless(np.array([5.0, np.nan, 5.0, 5.0])), is_spotless(np.array([5.0, 6.0, 5.0]))
+    (True, False)
+    """
+    measured = outcomes[np.isfinite(outcomes)]
+    return len(measured) >= FEWEST and float(np.ptp(measured)) == 0.0
 
 
 def remark_on(outcomes: Array) -> str:
@@ -40,7 +50,7 @@ def remark_on(outcomes: Array) -> str:
     measured = outcomes[points]
     if len(measured) < FEWEST:
         return ""
-    if np.ptp(measured) == 0.0:
+    if is_spotless(measured):
         check = "check target, detector, shutter and beam"
         if measured[0] != 0.0:
             check = "check what is steered on, and that the sample is in the beam"

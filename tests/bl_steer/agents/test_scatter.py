@@ -53,6 +53,8 @@ def test_few_counts_at_a_place_are_summed_before_the_root() -> None:
     assert roots.mean() < 0.95 * np.sqrt(mean)  # a look without a count would count as darkness
     assert together.var() == pytest.approx(0.25 / each, rel=0.15)
     assert_allclose(by_sums(which, counts, one, one, warp="none"), counts.reshape(-1, 4).mean(1))
+    scaled = by_sums(which, counts, 2.0**700 * one, 0.25 * one, warp="sqrt")  # hardly any noise
+    assert scaled.tolist() == together.tolist()
 
 
 def textured(texture: float) -> tuple[float, float, float]:

@@ -12,10 +12,12 @@ from bl_steer.agents.ensemble.scatter import Noise
 from bl_steer.agents.looks import Looks, Visits
 from bl_steer.agents.selection import Standing, next_look
 from bl_steer.agents.surrogate import NUGGETS, GridEnsembleGP
+from bl_steer.agents.warp import WarpName
 from bl_steer.protocols import Array
 
 AXIS = np.arange(0.0, 105.0, 5.0)
 FILM = Space.grid(AXIS, AXIS)
+COARSE = Space.grid(AXIS[::4], AXIS[::4])
 FULL_S = 10.0
 
 
@@ -164,12 +166,28 @@ def test_the_joint_posterior_is_that_of_dense_algebra() -> None:
     for i, member in enumerate((2, 20)):
         both = torch.cat([X, at])
         squared = torch.cdist(both, both).square()
-        prior = model.amplitude_variance[member] * torch.exp(
-            -0.5 * squared / model.lengthscales[member] ** 2
-        ) + 0.3 * (squared == 0.0)
+        prior = (
+            model.amplitude_variance[member]
+            * torch.exp(-0.5 * squared / model.lengthscales[member] ** 2)
+            + 0.3 * (squared == 0.0).double()
+        )
         K, k = prior[:9, :9] + torch.diag(noise), prior[:9, 9:]
         one = torch.ones(9, dtype=torch.float64)
         constant = (one @ torch.linalg.solve(K, y)) / (one @ torch.linalg.solve(K, one))
         assert_allclose(means[i], constant + k.T @ torch.linalg.solve(K, y - constant), rtol=1e-8)
         expected = prior[9:, 9:] - k.T @ torch.linalg.solve(K, k)
         assert_allclose(covariances[i], expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("warp", ["sqrt", "none"])
+@pytest.mark.parametrize("value", [0.0, -5.0, 1e-150, 5.0, 1e30])
+def test_where_nothing_differs_a_search_goes_on_to_its_end(value: float, warp: WarpName) -> None:
+    agent = BayesianAgent(COARSE, n_start=6, warp=warp, looks={"full_s": 1.0})
+    for i in range(12):
+        point = agent.suggest()[0] if i < 8 else agent.confirm(12 - i)
+        if point is None:
+            break
+        ratio = 1.0 / point["exposure_s"]
+        agent.learn_noise(np.full(4, value), ratio)
+        agent.ingest([{**point, "objective": value, "noise_ratio": ratio}])
+    assert agent.recommend().mean == pytest.approx(value, rel=1e-9, abs=1e-200)

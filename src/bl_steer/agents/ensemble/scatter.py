@@ -17,7 +17,15 @@ from bl_steer.agents.surrogate import GridEnsembleGP
 from bl_steer.agents.warp import WarpName
 from bl_steer.protocols import Array
 
-__all__ = ["LEAST_TEXTURE", "Noise", "by_sums", "learned_flicker", "learned_texture", "texture_of"]
+__all__ = [
+    "LEAST_TEXTURE",
+    "Noise",
+    "by_sums",
+    "learned_flicker",
+    "learned_texture",
+    "single",
+    "texture_of",
+]
 
 FLICKERS = np.array([0.0, 0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3])
 """Relative standard deviations of the beam on the sample, equally likely beforehand."""
@@ -67,6 +75,9 @@ def by_sums(
     (E z)² + var z, and outcomes y have the mean (E z)²: √(y + var z) is as large as √(E y) on
     average, as √(n + 1/4) is for n counts (Anscombe 1948, doi 10.1093/biomet/35.3-4.246).
     """
+    # Where nothing is counted variances are next to 0, and squares of weights overflow; a power of
+    # two changes no bit of the rest.
+    weights = np.ldexp(weights, -int(np.frexp(weights.max())[1]))
     total = np.bincount(which, weights)
     mean = np.bincount(which, weights * outcomes) / total
     if warp == "none":
@@ -123,6 +134,16 @@ def texture_of(noise: Noise, scatter: float, least: float, levels: Array, ratios
     """
     excess = scatter * ratios - noise.variances(levels, ratios)
     return max(float(np.median(excess)), least**2)
+
+
+def single(variance: float) -> float:
+    """Return a variance with the 24 bits that recorded runs were decided with, of any size.
+
+    >>> single(0.1) == float(np.float32(0.1)), single(1e300) > 0.99e300
+    (True, True)
+    """
+    mantissa, exponent = np.frexp(variance)
+    return float(np.ldexp(np.float64(np.float32(mantissa)), exponent))
 
 
 def learned_texture(
