@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ophyd import Component, Device, Kind, Signal
 from ophyd.sim import make_fake_device
 
+from bl_steer.files.maps.lengths import per_micrometre
 from bl_steer.protocols import Array
 from devices import AreaDetector, BeamMonitor, SampleStage, SurfaceDiffractometer
 from simulators.clock import VirtualClock
@@ -25,7 +26,10 @@ from simulators.film.sample import Sample
 __all__ = ["SimulatedBeamline"]
 
 SPEED = 50.0
-"""µm/s, and deg/s for the circles: assumed, the beamline's own is not known."""
+"""µm/s, and deg/s for the circles: assumed, the beamline's own is not known.
+
+Axes in another unit of length move as fast; pixels, and what is no length, count as µm.
+"""
 SETTLE_S = 0.9
 READOUT_S = 0.2
 ALIGNED_DEG = 0.0
@@ -132,13 +136,29 @@ class SimulatedBeamline:
             (float(positions.min()), float(positions.max())) for positions in self.sample.grid
         ]
         x, y = (
-            self._animate(axis, (low - MARGIN, high + MARGIN), low, self.sample.unit)
-            for axis, (low, high) in zip((self.stage.x, self.stage.y), corners, strict=True)
+            self._animate(axis, (low - MARGIN, high + MARGIN), low, unit, speed)
+            for axis, (low, high), unit, speed in zip(
+                (self.stage.x, self.stage.y), corners, self._units, self._speeds(), strict=True
+            )
         )
         return x, y
 
+    @property
+    def _units(self) -> tuple[str, str]:
+        """Units of x and y; those of a recorded map may be unlike."""
+        return self.sample.unit, getattr(self.sample, "unit_y", self.sample.unit)
+
+    def _speeds(self) -> list[float]:
+        """Return the speeds of x and y, each in its unit a second."""
+        return [SPEED * (per_micrometre(unit) or 1.0) for unit in self._units]
+
     def _animate(
-        self, motor: Any, limits: tuple[float, float], start: float, unit: str
+        self,
+        motor: Any,
+        limits: tuple[float, float],
+        start: float,
+        unit: str,
+        speed: float = SPEED,
     ) -> FakeMotor:
         """Let a fake motor record move, in simulated time."""
         return animate(
@@ -147,7 +167,7 @@ class SimulatedBeamline:
             limits=limits,
             start=start,
             unit=unit,
-            speed=SPEED,
+            speed=speed,
             settle_s=SETTLE_S,
             fault=lambda: self.faults.of_motor(motor.attr_name),
         )
@@ -224,6 +244,6 @@ class SimulatedBeamline:
 
     def duration_s(self, path: Array, *, exposure_s: float) -> float:
         """Return the simulated time that measuring along `path`, shape (n, 2), takes."""
-        steps = np.abs(np.diff(path, axis=0)).max(axis=1, initial=0.0)
+        moves_s = np.abs(np.diff(path, axis=0) / self._speeds()).max(axis=1, initial=0.0)
         each = SETTLE_S + exposure_s * int(self.det.n_frames.get()) + READOUT_S
-        return float(steps.sum() / SPEED + len(path) * each)
+        return float(moves_s.sum() + len(path) * each)

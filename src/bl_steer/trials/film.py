@@ -27,6 +27,7 @@ from bl_steer.trials.trial import (
     samples_of,
     steer,
     truth_of,
+    y_in_x,
 )
 from simulators.film import SigeFilm, true_map
 
@@ -284,14 +285,14 @@ def replay(
     before them with what a recorded map was taken for, in a line, and what was decided in reading
     it in lines below. Values that are `missing` mark what was not measured. Without a target the
     film's Ge-rich phase is sought, a recorded map's number, or the total of its patterns. The
-    ``path`` is None where x and y have unlike units.
+    ``path`` is in the unit of x, None where that of y cannot be converted to it.
     """
 
     for agent in agents:
         agent_of(agent)
     sample_of, target = samples_of(file, target, clip, stride, missing, on_map)
     sample: Any = sample_of(seeds[0])
-    path_unit = sample.unit if sample.unit == getattr(sample, "unit_y", sample.unit) else None
+    path_unit = None if y_in_x(sample) is None else sample.unit
     records = []
     for agent, seed, trial in replay_trials(
         sample_of,

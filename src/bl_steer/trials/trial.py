@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from bl_steer.agents import Space
 from bl_steer.features import DEFAULT_TARGET, check_targets, make_feature, parse_target
+from bl_steer.files.maps.lengths import per_micrometre
 from bl_steer.protocols import Array
 from bl_steer.session import Session, film
 from bl_steer.steering import FrontSpot, Score, score
@@ -34,6 +35,7 @@ __all__ = [
     "samples_of",
     "steer",
     "truth_of",
+    "y_in_x",
 ]
 
 
@@ -76,6 +78,13 @@ def sample_space(sample: Sample) -> Space:
         return Space.scattered(x, y)
     n_x = sample.grid_shape[1]
     return Space.grid(x[:n_x], y[::n_x])
+
+
+def y_in_x(sample: Sample) -> float | None:
+    """Return how many units of x a unit of y is; None where they are no lengths, and unlike."""
+    unit_y = getattr(sample, "unit_y", sample.unit)
+    x, y = per_micrometre(sample.unit), per_micrometre(unit_y)
+    return 1.0 if unit_y == sample.unit else x / y if x and y else None
 
 
 def check_trial(
@@ -238,6 +247,9 @@ def steer(
     def scored(spot: Hotspot, target: str, truth: Array) -> Trial:
         best = np.array([spot.best_x, spot.best_y])
         result = score(measured, best, space.points, truth, reach=space.steps)
+        if factor := y_in_x(beamline.sample):
+            way = np.diff(measured, axis=0) * [1.0, factor]
+            result = replace(result, path=float(np.linalg.norm(way, axis=1).sum()))
         if seen:  # A may have been measured before
             told = score(best[None], best, space.points, truth, reach=space.steps)
             result = replace(result, found=told.found)
