@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 
 from bl_steer.files.atomic import draft_of
+from bl_steer.files.maps.column_names import with_unit
 from bl_steer.runs.run import Run
-from bl_steer.runs.signal import is_readable, map_of, signal_of, units_of
+from bl_steer.runs.signal import Signal, is_readable, map_of, signal_of, units_of
 from bl_steer.runs.tables import PRIMARY, Table, read_outcomes
 
 __all__ = ["check_new", "write_csv"]
@@ -51,7 +52,7 @@ def write_csv(run: Run, path: Path, *, force: bool = False) -> list[Path]:
     grid = None if signal is None else map_of(run, signal)
     if signal is not None and grid is not None:
         for name, image in _maps(grid.axes.get("z"), grid.values):
-            rows = _map_rows(grid.axes["x"], grid.axes["y"], image)
+            rows = _map_rows(_corner(run, signal), grid.axes["x"], grid.axes["y"], image)
             tables[path.with_name(f"{path.stem}_map{name}.csv")] = rows
     for file in tables:
         check_new(file, force=force)
@@ -146,10 +147,20 @@ def _maps(z: Any, values: Any) -> list[tuple[str, Any]]:
     return [(f"_z{i}", image) for i, image in enumerate(values)]
 
 
-def _map_rows(x: Any, y: Any, image: Any) -> Iterable[Sequence[Any]]:
+def _corner(run: Run, signal: Signal) -> str:
+    """Return the first cell of a map: its axes with their units, and what its values are.
+
+    As `bl_steer.files.maps.any_map` reads it: ``y (um) / x (um): det_total``.
+    """
+    named = zip("xy", [units_of(run, key) for key in signal.positions][:2], strict=True)
+    x, y = (with_unit(*pair) for pair in named)
+    return f"{y} / {x}: {with_unit(signal.key, units_of(run, signal.key))}"
+
+
+def _map_rows(corner: str, x: Any, y: Any, image: Any) -> Iterable[Sequence[Any]]:
     """Return the rows of a map: x in the first line, y in the first column."""
     return [
-        ["y / x", *x.tolist()],
+        [corner, *x.tolist()],
         *([y_, *row] for y_, row in zip(y, image.tolist(), strict=True)),
     ]
 

@@ -23,6 +23,7 @@ from bl_steer.session import Session, microscope, open_session
 from bl_steer.store import Store
 from plans import find_hotspot, map_sample
 from plans.stubs.per_point import rocking_scan
+from simulators.film.recorded_map import RecordedMap
 
 GRID = {"x": [0.0, 50.0, 100.0], "y": [0.0, 40.0, 80.0, 120.0]}
 
@@ -322,3 +323,12 @@ def test_each_cell_of_a_table_holds_one_value(
         names, _, *rows = csv.reader(stream)
     first = names.index("outcomes_1_0" if several else "outcomes_0")
     assert [row[first] == "" for row in rows] == [True] + [False] * 5
+
+
+def test_an_exported_map_is_replayed_in_its_units_and_says_what_its_values_are(
+    runs: dict[str, Run], tmp_path: Path
+) -> None:
+    files = {path.stem: path for path in export_run(runs["map"], tmp_path / "run.csv")}
+    sample = RecordedMap.load(files["run_map"])
+    assert (sample.unit, sample.unit_y) == ("um", "um")
+    assert sample.notes == ("values taken: 'det_total'",)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from bl_steer.diffraction import FrameAxes
 from bl_steer.files.errors import listed
 from bl_steer.files.maps.column_names import (
+    corner_of,
     is_bookkeeping,
     is_index,
     is_monitor,
@@ -121,13 +122,16 @@ def _from_table(path: Path) -> MapFile:
 def _from_matrix(path: Path, columns: Mapping[str, NDArray[Any]], notes: Sequence[str]) -> MapFile:
     """Read a table whose first row is x and whose first column is y, or the other way round.
 
-    The first cell may say which, as in ``y / x``: that of its first column comes first.
+    The first cell may say which, as in ``y (um) / x (um): total``; see `corner_of`.
     """
     names = list(columns)
     across, down = np.meshgrid(np.array(_numbers(names[1:])), columns[names[0]])
     values = np.column_stack([columns[name] for name in names[1:]])
-    x, y = (down, across) if names[0].strip().lower().startswith("x") else (across, down)
-    return MapFile(path.stem, x, y, values, None, None, notes=tuple(notes))
+    (name, unit_down), unit_across, told = corner_of(names[0])
+    notes = [*notes, *([f"values taken: {told!r}"] if told else [])]
+    if name == "x":
+        return MapFile(path.stem, down, across, values, None, unit_down, unit_across, tuple(notes))
+    return MapFile(path.stem, across, down, values, None, unit_across, unit_down, tuple(notes))
 
 
 def _from_npy(path: Path) -> MapFile:

@@ -14,6 +14,7 @@ from bl_steer.files.errors import listed
 __all__ = [
     "NAMES",
     "VALUE_NAMES",
+    "corner_of",
     "is_bookkeeping",
     "is_index",
     "is_monitor",
@@ -83,6 +84,23 @@ def unit_of_name(name: str) -> str | None:
 def with_unit(name: str, unit: str) -> str:
     """Return a name with the unit that the table gives below it."""
     return f"{name} ({unit})" if unit and unit_of_name(name) is None else name
+
+
+def corner_of(cell: str) -> tuple[tuple[str, str | None], str | None, str]:
+    """Return what the first cell of a matrix says: x or y down, units down and across, the values.
+
+    A unit that is given for one axis alone holds for both.
+
+    >>> corner_of("y (um) / x (mm): det_total"), corner_of("x (um)"), corner_of("")
+    ((('y', 'um'), 'mm', 'det_total'), (('x', 'um'), 'um', ''), (('y', None), None, ''))
+    """
+    axes, _, values = cell.partition(":")
+    down, _, across = axes.partition("/")
+    if plain_name(across) not in ("x", "y"):  # a unit, as in y / mm
+        down, across = axes, ""
+    units = unit_of_name(down.strip()), unit_of_name(across.strip())
+    name = "x" if down.strip().lower().startswith("x") else "y"
+    return (name, units[0] or units[1]), units[1] or units[0], values.strip()
 
 
 def is_index(name: str) -> bool:
