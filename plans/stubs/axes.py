@@ -36,6 +36,7 @@ __all__ = [
     "grid_of",
     "inspect_axes",
     "readback_key",
+    "units_of",
 ]
 
 logger = logging.getLogger(__name__)
@@ -174,18 +175,14 @@ def inspect_axes(
     return readbacks, moved
 
 
-def check_zones(
-    space: Space, readbacks: Sequence[str], keys: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Refuse circles as forbidden zones on axes that tell different units.
-
-    Parameters
-    ----------
-    readbacks : data key of each axis' readback
-    keys : of all devices, with their entries, see `plans.stubs.messages.describe`
-    """
+def units_of(readbacks: Sequence[str], keys: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the unit of each axis, of the data key of its readback; empty without."""
     told = [str(keys.get(key, {}).get("units") or "") for key in readbacks]
-    units = ["µm" if unit.casefold() in MICRONS else unit for unit in told]
+    return ["µm" if unit.casefold() in MICRONS else unit for unit in told]
+
+
+def check_zones(space: Space, units: Sequence[str]) -> None:
+    """Refuse circles as forbidden zones on axes that tell different units."""
     check_circles(space.forbidden, space.points, space.shape, units=units)
 
 

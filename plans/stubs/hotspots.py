@@ -11,7 +11,7 @@ from typing import Any
 from bluesky.utils import Msg, MsgGenerator
 
 from bl_steer.protocols import Array
-from bl_steer.steering import DetectorDeadError, FrontSpot, JointSteering, Steering
+from bl_steer.steering import DetectorDeadError, FrontSpot, JointSteering, Steering, StopRule
 from plans.stubs.messages import carried_out
 from plans.stubs.points import PointReader
 
@@ -111,13 +111,14 @@ def _spot(steering: Steering, reader: PointReader, stop_reason: str) -> Hotspot:
 
 
 def with_reason(
-    run: MsgGenerator[None], rule: str | None, hotspots: Sequence[Any]
+    run: MsgGenerator[None], rule: str | None, hotspots: Sequence[Any], units: Sequence[str] = ()
 ) -> MsgGenerator[None]:
     """Carry out a run, and say in its stop document that the rule or the user ended it.
 
     Parameters
     ----------
     hotspots : what the run has come to, once it has
+    units : of the axes, as far as they are known
     """
 
     def send(msg: Msg) -> MsgGenerator[object]:
@@ -125,12 +126,13 @@ def with_reason(
         why = spot.stop_reason if msg.command == "close_run" and spot is not None else ""
         if spot is not None and why in ("stop", "user"):
             told = "the user ended the search"
-        if spot is not None and why == "stop":
+        if spot is not None and why == "stop" and rule is not None:
             spots = (spot, *getattr(spot, "others", ()))
+            hidden = max(s.hidden_width for s in spots)
             told = (
                 f"{rule}: there is a better spot with a probability of "
                 f"{max(s.p_better for s in spots):.2g}; hills narrower than "
-                f"{max(s.hidden_width for s in spots):.3g} could hide with more than p"
+                f"{StopRule.parse(rule).told_width(hidden, units)} could hide with more than p"
             )
         if why in ("stop", "user"):
             msg = msg._replace(kwargs={**msg.kwargs, "reason": msg.kwargs.get("reason") or told})

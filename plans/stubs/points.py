@@ -19,7 +19,7 @@ from bl_steer.runs import LiveEvent, LiveRun, PointResult, Points, Readout, Run
 from bl_steer.runs.readout import as_number
 from bl_steer.steering import taking_over
 from devices.frames_writer import FramesWriter
-from plans.stubs.axes import axes_of, axes_to_read, check_place, check_zones, inspect_axes
+from plans.stubs.axes import axes_of, axes_to_read, check_place, check_zones, inspect_axes, units_of
 from plans.stubs.detectors import (
     check_field,
     check_frames,
@@ -158,9 +158,9 @@ class PointReader:
             self.misgivings.tell_monitor_key(self._monitor_key, hinted_keys(self.monitor))
         own = described[self.detector.name]
         keys = {key: entry for entries in described.values() for key, entry in entries.items()}
-        self.check_zones = partial(check_zones, readbacks=self.readbacks, keys=keys)
+        self.units = units_of(self.readbacks, keys)
         if self._is_new:
-            self.check_zones(space)
+            check_zones(space, self.units)
         if self.target is None:
             frames = prefer_frames and has_frames(self.detector, own)
             self.target = "total" if frames else default_target(self.detector, own, self.reduction)

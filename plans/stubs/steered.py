@@ -10,6 +10,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import bluesky.preprocessors as bpp
@@ -33,7 +34,7 @@ from bl_steer.steering import (
     check_budget,
 )
 from bl_steer.store import check_md
-from plans.stubs.axes import Axes, check_axes, grid_of
+from plans.stubs.axes import Axes, check_axes, check_zones, grid_of
 from plans.stubs.exposures import Exposures, check_exposure, exposure_option, set_exposure
 from plans.stubs.hotspots import OF_EXPOSURE, OF_STOP, OF_TARGETS, with_reason
 from plans.stubs.messages import record, think
@@ -189,6 +190,8 @@ def steered(
     elif exposure_s is not None:
         yield from set_exposure(reader.detector, exposure_s)
     yield from reader.inspect(grid, is_default=options["grid"] is None)
+    if options["stop"] is not None and resumes is None:
+        StopRule.parse(options["stop"]).check_units(grid, reader.units)
     yield from earlier.check(reader)
     settings = {
         "target": target if isinstance(target, list) else reader.target,
@@ -242,13 +245,13 @@ def steered(
         @bpp.finalize_decorator(finish)
         def run() -> MsgGenerator[None]:
             row = Row("decision", UNITS, axes=grid.names, without=without)
-            requests.begin(grid, reader.check_zones)
+            requests.begin(grid, partial(check_zones, units=reader.units))
             steer = _steer(steering, reader, executor, row, requests, exposures)
             if exposures is not None:
                 steer = bpp.finalize_wrapper(steer, exposures.restore)
             yield from steer
 
-        yield from with_reason(run(), options["stop"], results)
+        yield from with_reason(run(), options["stop"], results, reader.units)
 
     try:
         # Off the loop: the first agent of a process loads its libraries, which takes seconds.

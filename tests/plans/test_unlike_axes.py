@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,23 @@ def test_a_circle_on_axes_in_unlike_units_is_refused_before_anything_moves(
     assert not documents.all
     RE(find_hotspot(det, [x, y], grid=grid, budget=4, forbidden=[{"ellipse": [30, 30, 10, 5]}]))
     assert documents.run.n_points == 4
+
+
+def test_one_width_on_axes_in_unlike_units_is_refused_before_anything_moves(
+    RE: RunEngine, documents: Any
+) -> None:
+    x, y = SynAxis(name="x"), SynAxis(name="y")
+    for axis, unit in ((x, "mm"), (y, "um")):
+        described = axis.describe
+        axis.describe = lambda d=described, u=unit: {k: {**e, "units": u} for k, e in d().items()}
+    det = Syn2DGauss("det", x, "x", y, "y", center=(0.05, 50), Imax=1000, sigma=20)
+    grid = {"x": GRID["y"], "y": GRID["x"]}
+    refused = r"got W=20,p=0.05 on axes in mm and µm; give .* such as stop='W=0.02x20'"
+    with pytest.raises(ValueError, match=refused):
+        RE(find_hotspot(det, [x, y], grid=grid, budget=4, stop="W=20"))
+    assert not documents.all
+    RE(find_hotspot(det, [x, y], grid=grid, budget=30, stop="W=0.08x80,p=0.9"))
+    assert re.search(r"narrower than \S+ mm x \S+ µm could hide", documents.run.reason)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,16 @@ import scipy  # it loads .spatial (1 s of a small job) when it is used
 from bl_steer.agents.zones import Ball, Zone
 from bl_steer.protocols import Array
 
-__all__ = ["Metric", "check_circles", "metrics_of", "of_unlike_units", "plain_metric", "spacings"]
+__all__ = [
+    "Metric",
+    "check_circles",
+    "each_in_its_unit",
+    "metrics_of",
+    "of_unlike_units",
+    "plain_metric",
+    "spacings",
+    "unlike_axes",
+]
 
 ALIKE = 1.1
 """Ratio up to which two ways to bring the axes to one unit are one."""
@@ -71,6 +80,26 @@ def check_circles(
     circle = next((zone for zone in zones if isinstance(zone, Ball)), None)
     if circle is None:
         return
+    why = unlike_axes(points, shape, units)
+    if not why:
+        return
+    ellipse = [*circle.centre, *each_in_its_unit(circle.radius, points)]
+    raise ValueError(
+        f"a circle must lie on axes of one unit, got {circle.to_dict()} on {why}; write an ellipse "
+        f'with a radius for each axis, such as {{"ellipse": {ellipse}}}'
+    )
+
+
+def unlike_axes(
+    points: Array, shape: tuple[int, ...] | None, units: Sequence[str | None] = ()
+) -> str:
+    """Return which axes one length means nothing on, in a few words; empty where it means one.
+
+    Parameters
+    ----------
+    points, shape : as for `metrics_of`
+    units : of the axes, as far as they are known
+    """
     named = [unit for unit in units if unit]
     side, (_, step) = np.ptp(points, axis=0), spacings(points, shape)
     wide, stepped = side[side > 0.0], step[step > 0.0]
@@ -78,17 +107,17 @@ def check_circles(
     if shape is not None:
         differ = differ and of_unlike_units(stepped)
     if len({unit.casefold() for unit in named}) > 1:
-        why = f"axes in {' and '.join(named)}"
-    elif differ and not (named and len(named) == points.shape[1]):
-        why = f"axes that run over {' and '.join(f'{length:g}' for length in side)}"
-    else:
-        return
-    radii = [circle.radius * length / max(side.max(), np.finfo(float).tiny) for length in side]
-    ellipse = [*circle.centre, *(float(f"{radius:.3g}") for radius in radii)]
-    raise ValueError(
-        f"a circle must lie on axes of one unit, got {circle.to_dict()} on {why}; write an ellipse "
-        f'with a radius for each axis, such as {{"ellipse": {ellipse}}}'
-    )
+        return f"axes in {' and '.join(named)}"
+    if differ and not (named and len(named) == points.shape[1]):
+        return f"axes that run over {' and '.join(f'{length:g}' for length in side)}"
+    return ""
+
+
+def each_in_its_unit(length: float, points: Array) -> list[float]:
+    """Return a length on the axis that runs farthest as the same share of each, (d,)."""
+    side = np.ptp(points, axis=0)
+    lengths = length * side / max(side.max(), np.finfo(float).tiny)
+    return [float(f"{each:.3g}") for each in lengths]
 
 
 def spacings(points: Array, shape: tuple[int, ...] | None) -> tuple[Array, Array]:

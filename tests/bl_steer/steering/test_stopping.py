@@ -155,6 +155,14 @@ def test_a_width_in_other_units_than_the_axes_is_refused(text: str) -> None:
     StopRule.parse("W=0.2").check(space)
 
 
+def test_one_width_on_ranges_that_can_have_no_common_unit_is_refused() -> None:
+    space = Space.grid(np.linspace(0.0, 0.15, 31), np.linspace(0.0, 150.0, 31))
+    with pytest.raises(ValueError, match=r"run over 0.15 and 150; .* such as stop='W=0.02x20'"):
+        StopRule.parse("W=20").check_units(space)
+    StopRule.parse("W=20").check_units(space, ("µm", "µm"))
+    StopRule.parse("W=0.02x20").check_units(space, ("mm", "µm"))
+
+
 def test_a_share_of_next_to_nothing_has_a_probability() -> None:
     dark = np.full(len(SPACE), 0.0)
     dark[60] = 100.0

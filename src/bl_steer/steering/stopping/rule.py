@@ -15,6 +15,7 @@ its ``noise_ratio`` says.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -23,6 +24,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtr
 
 from bl_steer.agents import Space
+from bl_steer.agents.scales import each_in_its_unit, unlike_axes
 from bl_steer.protocols import Array
 
 __all__ = ["LEAST_OUTCOMES", "Outlook", "StopRule"]
@@ -158,6 +160,33 @@ class StopRule:
                 f"W of stop must not exceed the sample, {shown} in the axes' units, by far, got "
                 f"{self}; give the width of the narrowest hill that matters, in these units"
             )
+
+    def check_units(self, space: Space, units: Sequence[str] = ()) -> None:
+        """Refuse one width on axes of unlike units, on which it means nothing.
+
+        Runs of earlier versions had such rules: only new ones are refused.
+
+        Parameters
+        ----------
+        units : of the axes, as far as they are known
+        """
+        why = unlike_axes(space.points, space.shape, units) if len(self.width) == 1 else ""
+        if why:
+            width = "x".join(f"{w:g}" for w in each_in_its_unit(self.width[0], space.points))
+            raise ValueError(
+                f"W of stop must be a width for each axis where their units differ, got {self} on "
+                f"{why}; give each in its axis' unit, such as stop='W={width}'"
+            )
+
+    def told_width(self, hidden: float, units: Sequence[str] = ()) -> str:
+        """Return a `hidden_width` in words, with the axes' units as far as they are known.
+
+        >>> StopRule.parse("W=.02x20").told_width(0.01, ("mm", "µm"))
+        '0.01 mm x 10 µm'
+        """
+        widths = [hidden * width / self.width[0] for width in self.width]
+        known = [*units, *[""] * len(widths)]
+        return " x ".join(f"{w:.3g} {u}".rstrip() for w, u in zip(widths, known, strict=False))
 
     def is_met(self, outlook: Outlook) -> bool:
         """Return whether the search may end."""
