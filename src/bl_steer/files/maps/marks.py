@@ -17,7 +17,8 @@ CERTAIN = {-999.0, -999.25, -9999.0, -99999.0, -32768.0, -2147483648.0}
 FULL = {65535.0, 4294967295.0, 2147483647.0}
 """The last number of a counter: it is full, or was told so for a bad reading."""
 POSSIBLE = {-1.0, -2.0, -9.0, -99.0, 255.0, 32767.0, 9999.0, 99999.0}
-HUGE = 1e20
+HUGE, FAR = 1e20, 1e6
+"""Fill values such as 1e20 and 1e36, and how many times the usual size of the others they are."""
 MOST, LEAST_DISTINCT = 4, 3
 
 
@@ -80,7 +81,9 @@ def _marks(numbers: NDArray[np.float64]) -> Iterator[tuple[float, int, NDArray[n
 
 
 def _is_like_one(mark: float, numbers: NDArray[np.float64], others: NDArray[np.float64]) -> bool:
-    if mark in CERTAIN | FULL or abs(mark) >= HUGE:
+    if mark in CERTAIN | FULL:
+        return True
+    if abs(mark) >= HUGE and abs(mark) >= FAR * float(np.median(np.abs(others))):
         return True
     n = len(numbers) - len(others)
     is_apart = float(np.abs(others - mark).min()) > float(np.ptp(others)) > 0.0
