@@ -31,7 +31,7 @@ def save(path: Path, unit_x: str | None, unit_y: str | None) -> Path:
         (("mm", "mm"), "y 0 to 5 mm", "mm"),
         (("mm", None), "the file gives no unit of y: mm stands for it", "mm"),
         ((None, "um"), "the file gives no unit of x: px stands for it", None),
-        (("mm", "um"), "y 0 to 5 um", None),
+        (("mm", "um"), "y 0 to 5 um", "mm"),
     ],
 )
 def test_what_is_printed_is_what_is_written(
