@@ -77,15 +77,18 @@ def _until_found(report: dict[str, Any]) -> str:
 
 
 def print_outlook(report: dict[str, Any]) -> None:
-    """Print how sure a search is in the end."""
-    if "p_right" in report:
-        print(f"right         with a probability of {100 * report['p_right']:.1f} %, by the model")
-    if "p_better" in report:
-        ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
-        print(
-            f"a better spot  with a probability of {100 * report['p_better']:.1f} % ({ended}); "
-            f"hills narrower than {report['hidden_width_um']:.3g} µm could hide"
-        )
+    """Print how sure a search is in the end, of each target."""
+    for spot in report.get("targets", [report]):
+        of = f" [{spot['target']}]" if "targets" in report else ""
+        if "p_right" in spot:
+            sure = f"{100 * spot['p_right']:.1f} %, by the model"
+            print(f"right         with a probability of {sure}{of}")
+        if "p_better" in spot:
+            ended = "rule met" if report["stop_reason"] == "stop" else "rule not met"
+            print(
+                f"a better spot  with a probability of {100 * spot['p_better']:.1f} % ({ended}); "
+                f"hills narrower than {spot['hidden_width_um']:.3g} µm could hide{of}"
+            )
 
 
 def print_run(report: dict[str, Any]) -> None:
