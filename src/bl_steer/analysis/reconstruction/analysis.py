@@ -14,6 +14,7 @@ from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
+from bl_steer.files.volumes import planes_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["Reconstruct", "ReconstructParams"]
@@ -166,6 +167,9 @@ class Reconstruct:
                         )
                         for name in names
                     },
+                    planes=dict.fromkeys(
+                        ("slices", "labels"), planes_of(depths.slice_z_nm, depths.pitch_nm)
+                    ),
                     resolution_nm=trust.resolution_nm,
                     window=window,
                     versions=dict(network.card.get("versions", {})),

@@ -59,7 +59,7 @@ def gap_warnings(depths: EvenDepths) -> Iterator[str]:
         more = f" and {len(gaps) - GAPS} more" if len(gaps) > GAPS else ""
         yield (
             f"nothing was measured between the depths {shown} nm{more}: the planes that are "
-            "inserted there know less than the others"
+            "inserted there know less than the others; as files, labels are 255 and slices 0 there"
         )
 
 

@@ -13,7 +13,7 @@ from bl_steer.analysis.reconstruction.report import write_report
 from bl_steer.analysis.slices.from_files import inputs_from_files
 from bl_steer.files.atomic import check_place
 from bl_steer.files.stacks import check_apart
-from bl_steer.files.volumes import check_form, write_volume
+from bl_steer.files.volumes import check_form, write_result_volume
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import make_params
 from bl_steer.protocols import AnalysisResult, Progress, Table
@@ -84,12 +84,6 @@ def write_volumes(result: AnalysisResult, out: Path, form: str) -> list[Path]:
     """Write volumes on the even grid, and the slices with their labels."""
     names = [phase["name"] for phase in result.provenance["phases"]]
     return [
-        write_volume(
-            out / name,
-            result.arrays[name],
-            result.provenance["voxels_nm"][name],
-            form,
-            names if name == "labels" else (),
-        )
+        write_result_volume(out / name, result, name, form, names if name == "labels" else ())
         for name in VOLUMES
     ]

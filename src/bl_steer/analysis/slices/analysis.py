@@ -23,6 +23,7 @@ from bl_steer.analysis.slices.levels import gain_and_offset, phase_levels
 from bl_steer.analysis.slices.preparation import SliceParams, prepare, stored_grey, subset
 from bl_steer.analysis.slices.recorded_slices import stack_of
 from bl_steer.analysis.slices.trajectory import Trajectory, track
+from bl_steer.files.volumes import planes_of
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
 from bl_steer.slicing.bad_slices import NOT_FINITE, find_bad_slices
 from bl_steer.slicing.marks import TrackingMarks
@@ -110,8 +111,10 @@ class AlignSlices:
             stack[number] = stored_grey(gain * image + offset, stack.dtype)
             if progress is not None:
                 progress(n + number + 1, 2 * n)
+        table = _table(inputs, trajectory, np.array(levels))
+        depths = table["z_nm"][table["plane"] >= 0]
         return AnalysisResult(
-            tables={"slices": _table(inputs, trajectory, np.array(levels))},
+            tables={"slices": table},
             arrays={"slices": stack},
             provenance=provenance_of(
                 self,
@@ -122,6 +125,7 @@ class AlignSlices:
                 pitch_nm=inputs.metadata["pitch_nm"],
                 window=[[w.start, w.stop] for w in window],
                 voxels_nm={"slices": [inputs.metadata["pitch_nm"], size, size]},
+                planes={"slices": planes_of(depths, inputs.metadata["pitch_nm"])},
             ),
             warnings=(
                 *inputs.notes,

@@ -14,13 +14,16 @@ from bl_steer.files.atomic import draft_of
 from bl_steer.files.formats import FORMS
 from bl_steer.files.volumes.nrrd_files import write_nrrd
 from bl_steer.files.volumes.ome_zarr import write_ome_zarr
+from bl_steer.protocols import AnalysisResult
 
-__all__ = ["Voxel", "check_form", "write_volume"]
+__all__ = ["Voxel", "check_form", "planes_of", "write_result_volume", "write_volume"]
 
 Voxel = tuple[float | None, float | None, float | None]
 """Edges z, y, x, nm; None where one is not known."""
 
 IMAGEJ_TYPES = (np.uint8, np.uint16, np.float32)
+UNLABELLED = 255
+"""Label of pixels that nobody has looked at."""
 LARGEST_IMAGEJ = 2**32 - 2**20
 """Bytes that its form has offsets for."""
 
@@ -67,6 +70,37 @@ def write_volume(
         else:
             _write_ome_tiff(draft, values, voxel_nm, path.name)
     return path
+
+
+def write_result_volume(
+    stem: str | Path,
+    result: AnalysisResult,
+    name: str,
+    form: str = "imagej",
+    phases: Sequence[str] = (),
+) -> Path:
+    """Write an array of a result with the voxel that its provenance gives it, see `write_volume`.
+
+    A file has planes at even depths: where slices are missing, theirs hold `UNLABELLED` in
+    ``labels`` and 0 in all else.
+    """
+    stack = np.asarray(result.arrays[name])
+    planes = result.provenance.get("planes", {}).get(name)
+    if planes is not None:
+        fill = UNLABELLED if name == "labels" else 0
+        even = np.full((planes[-1] + 1, *stack.shape[1:]), fill, dtype=stack.dtype)
+        even[planes] = stack
+        stack = even
+    return write_volume(stem, stack, result.provenance["voxels_nm"][name], form, phases)
+
+
+def planes_of(depths_nm: NDArray[np.float64], pitch_nm: float) -> list[int] | None:
+    """Return at which plane of even ones each slice lies, by its depth; None without gaps."""
+    spacing = np.diff(depths_nm)
+    if not len(spacing) or not np.isfinite(spacing).all():
+        return None
+    steps = np.maximum(np.round(spacing / pitch_nm), 1.0).astype(int)
+    return None if (steps == 1).all() else [0, *np.cumsum(steps).tolist()]
 
 
 def _path(stem: str | Path, form: str) -> Path:

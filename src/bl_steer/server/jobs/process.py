@@ -22,7 +22,7 @@ import numpy as np
 import tifffile
 
 from bl_steer import plotting, processing
-from bl_steer.files.volumes import write_volume
+from bl_steer.files.volumes import write_result_volume
 from bl_steer.processing.memory_limit import out_of_memory
 from bl_steer.processing.result_files import write_exact
 from bl_steer.processing.result_folder import write_table
@@ -170,9 +170,8 @@ def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
     for name, table in result.tables.items():
         files.append(_write_table(table, name, out))
     for name, array in result.arrays.items():
-        voxel = result.provenance.get("voxels_nm", {}).get(name)
-        if voxel is not None:
-            path = write_volume(out / _safe(name), array, voxel)
+        if name in result.provenance.get("voxels_nm", {}):
+            path = write_result_volume(out / _safe(name), result, name)
             files.append(OutputFile(path.name, "array", "image/tiff"))
         elif array.dtype.kind in "iuf" and array.ndim in (2, 3) and array.dtype.itemsize <= 4:
             path = out / f"{_safe(name)}.tif"
