@@ -90,15 +90,20 @@ class MotorAxis(EpicsMotor):
 
         def end(move: MoveStatus) -> None:
             error = move.exception()
-            if isinstance(error, StatusTimeoutError) and self._has_arrived(new_position):
-                # Ophyd may miss the end: it asks for a limit switch first, and a control system
-                # under load may answer too late, or tell of the end of the move alone.
-                logger.warning("%s is at %g, but its end was not told", self.name, new_position)
-                error = None
-            if error is not None:
-                fail(arrival, self._explain(error, new_position, longest_s))
-            elif not stopped.is_set() and not self._is_at(new_position):
-                fail(arrival, self._missed(new_position))
+            failure: Exception | None = None
+            try:
+                if isinstance(error, StatusTimeoutError) and self._has_arrived(new_position):
+                    # Ophyd may miss the end: it asks for a limit switch first, and a control system
+                    # under load may answer too late, or tell of the end of the move alone.
+                    logger.warning("%s is at %g, but its end was not told", self.name, new_position)
+                elif error is not None:
+                    failure = self._explain(error, new_position, longest_s)
+                elif not stopped.is_set() and not self._is_at(new_position):
+                    failure = self._missed(new_position)
+            except (DisconnectedError, TimeoutError):  # raised here, nobody would end the move
+                failure = self._lost(new_position)
+            if failure is not None:
+                fail(arrival, failure)
             elif not arrival.done:
                 arrival.set_finished()
 
@@ -174,9 +179,7 @@ class MotorAxis(EpicsMotor):
     def _has_arrived(self, target: float) -> bool:
         """Return whether the motor is at rest at its target, though nobody told that."""
         reach = WITHIN * float(self.retry_deadband.get() or 0.0) or SMALL
-        with suppress(DisconnectedError, TimeoutError):
-            return bool(self.motor_done_move.get()) and self._is_near(target, reach)
-        return False
+        return bool(self.motor_done_move.get()) and self._is_near(target, reach)
 
     def _missed(self, target: float) -> MotorError:
         wanted, here = told_apart(target, float(self._position))

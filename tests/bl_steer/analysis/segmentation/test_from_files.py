@@ -213,6 +213,8 @@ def test_a_trained_model_can_be_run(workdir: Path) -> None:
                 "unet",
                 "--steps",
                 "1",
+                "--rounds",
+                "1",
                 "--out",
                 "new",
                 "--json",
