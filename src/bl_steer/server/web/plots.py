@@ -97,7 +97,9 @@ def ticks_of(most: float, number: int = 5) -> list[float]:
 
 def _intervals(table: ShownTable) -> IntervalPlot | None:
     measured = [column for column in table.columns if column.low is not None]
-    names = [at for at, column in enumerate(table.columns) if not column.numeric]
+    # What is measured stands behind what it is of: names, or else a number of the row.
+    before = table.columns[: table.columns.index(measured[0])] if measured else []
+    names = [at for at, column in enumerate(before) if not column.numeric] or [0] * bool(before)
     rows = table.stored.rows[: len(table.rows)]
     if not measured or not measured[0].numeric or not names or not 1 < len(rows) <= MAX_BARS:
         return None

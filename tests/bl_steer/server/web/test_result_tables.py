@@ -107,6 +107,16 @@ def test_a_plot_shows_values_with_their_intervals_on_one_scale() -> None:
     assert [label for _, label in plot.ticks][:2] == ["0 %", "10 %"]
 
 
+def test_rows_without_names_have_their_numbers_in_a_plot() -> None:
+    table = StoredTable(
+        ["component", "share", "share_low", "share_high", "is_reference"],
+        [["0", "0.7", "0.6", "0.8", "True"], ["1", "0.3", "0.2", "0.4", "False"]],
+    )
+    plot = plot_of(shown(table, "components.csv"))
+    assert isinstance(plot, IntervalPlot)
+    assert [mark.label for mark in plot.marks] == ["0", "1"]
+
+
 def test_chord_lengths_are_curves_of_each_phase_and_axis() -> None:
     rows = [[p, a, str(x), str(1 / x)] for p in ("a", "b") for a in "zyx" for x in (1, 2, 4)]
     table = StoredTable(["phase", "axis", "length_nm", "share"], rows)
