@@ -73,8 +73,8 @@ def decode_mask(
     if sum(colour.share for colour in found.unknown) > max_unknown:
         listed = "; ".join(str(colour) for colour in found.unknown[:5])
         raise ValueError(
-            f"mask must be painted in {paints_of(phases)}, got {listed}; repaint these, name "
-            "their phase, or raise max_unknown"
+            f"mask must be painted in {paints_of(phases)}, got {listed}; repaint these, or "
+            "name their phase"
         )
     return decoded(found.labels, phases, found.told, smeared=found.smeared, unknown=found.unknown)
 

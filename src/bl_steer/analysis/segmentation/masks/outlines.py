@@ -76,7 +76,7 @@ def labels_of_regions(
         raise ValueError(
             f"the classes of a mask must be its phases, {', '.join(phases.names)}, got "
             f"{_named(unknown)} in {share:.2%} of the pixels; rename these, name their phase, or "
-            "raise max_unknown"
+            "take them out"
         )
     notes = [*annotation.notes, *_told(phases, covered, labels.size)]
     if unknown:
