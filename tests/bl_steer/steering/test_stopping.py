@@ -12,26 +12,12 @@ from bl_steer.runs import open_run
 from bl_steer.session import Session, open_session
 from bl_steer.steering import Steering, StopRule, differences
 from plans.stubs.hotspots import OF_STOP
+from tests.bl_steer.steering.numbers import Number
 
 GRID = np.arange(0.0, 101.0, 5.0)
 SPACE = Space.grid(GRID, GRID)
 RULE = StopRule.parse("W=20")
 STOP = "W=60,p=0.2"
-
-
-class _Number:
-    """A feature whose pattern is the outcome."""
-
-    target, version = "map", 0
-
-    def partial_fit(self, patterns: Any) -> Any:
-        return self
-
-    def transform(self, patterns: Any) -> Any:
-        return patterns[:, 0]
-
-    def residual(self, patterns: Any) -> Any:
-        return np.zeros(len(patterns))
 
 
 def _hill(centre: tuple[float, float], width: float) -> np.ndarray:
@@ -48,7 +34,7 @@ def _outlook(cells: list[int], truth: np.ndarray, rule: StopRule = RULE) -> Any:
 def _steered(truth: np.ndarray, stop: str | None, agent: str = "bayesian") -> Steering:
     steering = Steering(
         make_agent(agent, SPACE, seed=0),
-        _Number(),
+        Number(),
         budget=200,
         space=SPACE,
         stop=None if stop is None else StopRule.parse(stop),

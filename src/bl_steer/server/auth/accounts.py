@@ -21,6 +21,7 @@ from bl_steer.server.auth.tokens import (
     new_token,
 )
 from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Invitation, PasswordReset, SignIn, User
 from bl_steer.server.errors import Refused, missing
 
@@ -222,7 +223,7 @@ def join(
         .where(Invitation.token_hash == invitation.token_hash, Invitation.used.is_(None))
         .values(used=time.time())
     )
-    if used.rowcount != 1:  # type: ignore[attr-defined]
+    if rows_changed(used) != 1:
         raise missing("invitation")
     return add_user(
         session,

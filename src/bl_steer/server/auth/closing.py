@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import change_user, find_user, lock_user
 from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, Upload, User
 from bl_steer.server.errors import Refused
 
@@ -54,7 +55,7 @@ def _hand_over(session: Session, user: User, heir: User, by: str) -> None:
         update(Job).where(Job.user_id == user.id).values(user_id=heir.id, submission_key=None)
     )
     user.heir_id = heir.id
-    numbers = {"files": uploads.rowcount, "jobs": jobs.rowcount}  # type: ignore[attr-defined]
+    numbers = {"files": rows_changed(uploads), "jobs": rows_changed(jobs)}
     record_event(session, by, "user hand over", user.email, {"to": heir.email, **numbers})
 
 

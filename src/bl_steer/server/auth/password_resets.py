@@ -10,6 +10,7 @@ from sqlalchemy.orm import Session
 from bl_steer.server.auth.accounts import check_password, find_user, set_password
 from bl_steer.server.auth.tokens import hash_token, new_token
 from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import PasswordReset, User
 from bl_steer.server.errors import missing
 
@@ -67,7 +68,7 @@ def reset_password(session: Session, token: str, password: str) -> User:
         .where(PasswordReset.token_hash == hash_token(token), PasswordReset.used.is_(None))
         .values(used=time.time())
     )
-    if used.rowcount != 1:  # type: ignore[attr-defined]
+    if rows_changed(used) != 1:
         raise missing("reset")
     set_password(session, user, password)
     record_event(session, user.email, "user reset", user.email)

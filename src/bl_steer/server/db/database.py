@@ -13,7 +13,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, TypeVar
 
-from sqlalchemy import Engine, create_engine, event, inspect, text
+from sqlalchemy import CursorResult, Engine, Result, create_engine, event, inspect, text
 from sqlalchemy.engine import Connection, make_url
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -21,7 +21,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from bl_steer.server.db import migrations
 from bl_steer.server.db.tables import Base
 
-__all__ = ["Database"]
+__all__ = ["Database", "rows_changed"]
 
 LOCK = 0x626C5F74
 """Number of PostgreSQL's advisory lock for changes of the tables."""
@@ -151,6 +151,11 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self.engine.dispose()
+
+
+def rows_changed(result: Result[Any]) -> int:
+    """Return how many rows a statement has changed or deleted."""
+    return result.rowcount if isinstance(result, CursorResult) else 0
 
 
 def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:

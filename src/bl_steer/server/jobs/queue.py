@@ -11,10 +11,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlalchemy.orm import Session, aliased
 
 from bl_steer.server.auth.accounts import lock_user
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, JobOutput, Upload, Worker
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import number_open, submitted
@@ -341,7 +342,7 @@ def _change(session: Session, guard: Sequence[ColumnElement[bool]], **values: An
         update(Job).where(*guard).values(**values).execution_options(synchronize_session=False)
     )
     result = session.execute(statement)
-    return isinstance(result, CursorResult) and result.rowcount == 1
+    return rows_changed(result) == 1
 
 
 def _count(session: Session, worker: str, now: float) -> None:

@@ -10,9 +10,10 @@ from __future__ import annotations
 import time
 from email.utils import make_msgid
 
-from sqlalchemy import CursorResult, select, update
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, OutgoingMail, Package, Upload, User
 from bl_steer.server.mail.messages import completion_text
 
@@ -125,7 +126,7 @@ def release_mails(session: Session, *, now: float | None = None) -> int:
         .values(state="waiting", lease_until=None)
         .execution_options(synchronize_session=False)
     )
-    return result.rowcount if isinstance(result, CursorResult) else 0
+    return rows_changed(result)
 
 
 def _change(session: Session, mail: OutgoingMail, **values: object) -> bool:
@@ -139,4 +140,4 @@ def _change(session: Session, mail: OutgoingMail, **values: object) -> bool:
         .values(**values)
         .execution_options(synchronize_session=False)
     )
-    return isinstance(result, CursorResult) and result.rowcount == 1
+    return rows_changed(result) == 1

@@ -59,12 +59,16 @@ def test_a_training_goes_on_where_a_phase_is_hardly_found(training: Training) ->
     assert not training.finished
 
 
-def test_rounds_after_the_first_have_larger_patches_and_fewer(pairs: list[Labelled]) -> None:
+def test_rounds_after_the_first_have_larger_patches_and_fewer(
+    pairs: list[Labelled], monkeypatch: pytest.MonkeyPatch
+) -> None:
     settings = SHORT.model_copy(update={"batch": 6, "steps": 1, "evaluate_every": 1})
     training = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:])
     drawn = []
     descend = training._descend
-    training._descend = lambda x, y: (drawn.append(x.shape), descend(x, y))[1]  # type: ignore[method-assign]
+    monkeypatch.setattr(
+        training, "_descend", lambda x, y: (drawn.append(x.shape), descend(x, y))[1]
+    )
     for _ in range(2):
         training.advance()
     assert drawn == [(6, 1, 32, 32), (2, 1, 64, 64)]
@@ -93,14 +97,14 @@ def test_patience_is_lost_in_the_first_round_alone(pairs: list[Labelled]) -> Non
 
 
 def test_what_ends_while_it_rises_is_said_with_what_to_do(
-    pairs: list[Labelled], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    pairs: list[Labelled], tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Training, "rising", property(lambda self: True))
     fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
     data = TrainingSet(FIBSEM_PHASES, fields[:2], fields[2:], [])
-    report = train(data, SHORT.model_copy(update={"rounds": 2}), out=tmp_path)
-    assert report["steps_done"] == 16
-    told = "the validation was still rising when the training ended after 16 steps: give --steps 16"
+    longer = {"steps": 30, "evaluate_every": 3, "rounds": 2, "batch": 4, "widths": (8, 12)}
+    report = train(data, SHORT.model_copy(update=longer), out=tmp_path)
+    assert report["steps_done"] == 60
+    told = "the validation was still rising when the training ended after 60 steps: give --steps 60"
     assert told in report["warnings"][0]
 
 
