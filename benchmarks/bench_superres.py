@@ -50,7 +50,7 @@ from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_
 from bl_steer.analysis.superresolution.network import SIZES, SRRAM, make_network
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import insert_rows, interleaved
-from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
+from bl_steer.analysis.superresolution.slabs import SLAB_PX, Inserter, SlabWork, n_planes
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 
@@ -218,12 +218,16 @@ def bench_memory(edge: int) -> list[dict[str, Any]]:
             group.create_array("volume", shape=shape, chunks=thin, dtype="u1"),
             group.create_array("uncertainty", shape=shape, chunks=thin, dtype="f4"),
         ]
-        work = SlabWork(model, *arrays)
+        work = SlabWork(Inserter(model), *arrays)
         insert_rows(stages, np.zeros((1, 3, 9, 40), np.float32))
         base, two = peak_mib(), slice(0, 2)
-        _, seconds = timed(
-            lambda: (work.first_pass(two), work.second_pass(two, PhaseChoice.free(8, 3)))
-        )
+
+        def both_passes() -> None:
+            work.keep_first(two, work.inserter.first_pass(work.for_first(two)))
+            choice = PhaseChoice.free(8, 3)
+            work.keep_second(two, work.inserter.second_pass(work.for_second(two), choice))
+
+        _, seconds = timed(both_passes)
         above = peak_mib() - base
     # Of xz, volume and uncertainty.
     besides = (SLAB_PX - 2) * shape[0] * edge * (3 * 2 + 1 + 4) / 2**20
@@ -242,7 +246,7 @@ def peak_mib() -> float:
 
 
 def section_by_section(stages: list[SRRAM], x: torch.Tensor) -> NDArray[np.float32]:
-    """Return what the package finds, as `SlabWork` calls it."""
+    """Return what the package finds, as `Inserter` calls it."""
     return np.concatenate([insert_rows(stages, section[None].numpy()) for section in x])
 
 

@@ -39,6 +39,8 @@ class Settings(BaseSettings):
     """How long it may give no answer before an analysis is carried out here, s."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where networks compute; ``auto`` takes a GPU where torch sees one."""
+    processes: int | None = Field(default=None, ge=1, le=256)
+    """Processes that a long computation takes beside one another; one a usable core by default."""
     analysis_time_limit_s: float = Field(default=3600.0, gt=0.0)
     """How long an analysis may go on without progress, s."""
     analysis_memory_limit_gib: float | None = Field(default=None, gt=0.0)

@@ -5,12 +5,13 @@ The cluster's machines must see the store's folder under the same path, and have
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from bl_steer.processing.documents import failure_documents
 from bl_steer.processing.job import Job
 from bl_steer.processing.local_process import LocalProcess
+from bl_steer.processing.part_processes import each_result
 from bl_steer.protocols import Progress
 from bl_steer.store import Document
 
@@ -83,13 +84,18 @@ def _alone(line: str, time_limit_s: float) -> list[Document] | None:
 
 
 def each_part(
-    step: Callable[[int], int], parts: Sequence[int], scheduler: str | None
-) -> Iterator[int]:
+    step: Callable[[int], int],
+    parts: Sequence[int],
+    scheduler: str | None,
+    *,
+    processes: int | None = None,
+) -> Generator[int, None, None]:
     """Do a step for each part of a volume, and yield what each returns as it is done.
 
     Parameters
     ----------
-    scheduler : address of a dask cluster that sees the same files; None works in this process
+    scheduler : address of a dask cluster that sees the same files; None works on this machine
+    processes : on this machine, as in `bl_steer.processing.part_processes.each_result`
 
     Raises
     ------
@@ -97,7 +103,8 @@ def each_part(
         When the scheduler does not answer.
     """
     if scheduler is None:
-        yield from map(step, parts)
+        for _, result in each_result(step, parts, processes=processes):
+            yield result
         return
     from distributed import Client, as_completed  # here for the same reason as above
 

@@ -21,7 +21,7 @@ from bl_steer.processing.job import Job
 from bl_steer.protocols import Progress
 from bl_steer.store import Document
 
-__all__ = ["LocalProcess"]
+__all__ = ["LocalProcess", "cause_of", "worker_environment"]
 
 COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.processing.worker")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -91,7 +91,7 @@ class LocalProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._words,
                 text=True,
-                env=_environment(),
+                env=worker_environment(),
                 start_new_session=True,  # Ctrl-C at the prompt is for the measurement
             )
         return self._process
@@ -126,7 +126,7 @@ class LocalProcess:
         self, job: Job, process: subprocess.Popen[str], limit_s: float | None
     ) -> list[Document]:
         process.wait()
-        reason = f"the analysis' process must live, got its end by {_cause(process.returncode)}"
+        reason = f"the analysis' process must live, got its end by {cause_of(process.returncode)}"
         if limit_s is not None:
             reason = (
                 f"the analysis must get on within {limit_s:g} s, got no progress in that time; "
@@ -181,7 +181,8 @@ class _Patience:
         self._process.kill()
 
 
-def _cause(status: int) -> str:
+def cause_of(status: int) -> str:
+    """Return by what a process ended, for who reads of it."""
     if status >= 0:
         return f"exit status {status}; its last words are in the traceback"
     name = signal.Signals(-status).name
@@ -195,7 +196,7 @@ def _cause(status: int) -> str:
     return name
 
 
-def _environment() -> dict[str, str]:
+def worker_environment() -> dict[str, str]:
     """Return an environment in which the worker imports what this process can import."""
     path = os.pathsep.join(os.path.abspath(part) for part in sys.path)
     threads = dict.fromkeys(ONE_THREAD, "1")

@@ -73,6 +73,8 @@ class ServerSettings(BaseSettings):
     job_disk_mib: int = Field(default=4096, ge=1)
     job_processes: int = Field(default=64, ge=1)
     """Processes and threads of one job."""
+    job_cores: int = Field(default=1, ge=1, le=256)
+    """Processes in which one job computes beside one another; each needs memory of its own."""
     job_niceness: int = Field(default=10, ge=0, le=19)
     """How much jobs yield the processor to everything else."""
     trust_packages: bool = False

@@ -18,7 +18,7 @@ from bl_steer.analysis.superresolution.resolution import (
     first_below,
     fourier_correlation,
 )
-from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
+from bl_steer.analysis.superresolution.slabs import Inserter
 from bl_steer.analysis.superresolution.validation import MOST, leave_out
 from bl_steer.protocols import Progress, Table
 from bl_steer.single_thread import single_thread
@@ -130,12 +130,5 @@ def _middle(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _one_way(network: SuperResolutionModel, labels: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the phases' shares that the xz sections give, (n_phases, N, H, W)."""
-    shape = (n_planes(len(labels), network.factor), *labels.shape[1:])
-    nothing = np.empty((0, 0, 0), np.float32)
-    work = SlabWork(
-        network, labels, np.empty((network.n_values, *shape), np.float16), nothing, nothing
-    )
     with single_thread():
-        for rows in work.slabs(1):
-            work.first_pass(rows)
-    return np.asarray(work.xz, np.float32)
+        return Inserter(network).first_pass(labels).astype(np.float32)

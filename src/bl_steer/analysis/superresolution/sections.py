@@ -35,10 +35,13 @@ class Running:
         into the processor's cache are fast
     precision : ``"bf16"`` pays on processors with matrix units for it; variances are always taken
         in f32
+    processes : in which the sections are worked on beside one another; by default as many as
+        `bl_steer.processing.part_processes.each_result` takes. The result is the same bit for bit
     """
 
     strip_px: int = 1 << 16
     precision: Literal["f32", "bf16"] = "f32"
+    processes: int | None = None
 
     def __post_init__(self) -> None:
         if self.strip_px < 1024:

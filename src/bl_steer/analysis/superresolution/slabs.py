@@ -17,7 +17,7 @@ from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running, insert_rows
 
-__all__ = ["CALIBRATION_SECTIONS", "SLAB_PX", "SlabWork", "n_planes"]
+__all__ = ["CALIBRATION_SECTIONS", "SLAB_PX", "Inserter", "SlabWork", "n_planes"]
 
 SLAB_PX = 32
 """Sections of a slab: bounds the memory."""
@@ -35,71 +35,137 @@ def n_planes(n_slices: int, factor: int) -> int:
 
 
 @dataclass(frozen=True)
-class SlabWork:
-    """One super-resolution under way.
+class Inserter:
+    """What inserts planes into a slab; it holds no arrays, so that another process can have it.
 
     Parameters
     ----------
     model : trained on the stack, or on one like it
-    slices : (n, H, W), read only
-    xz : (n_values, N, H, W), f16: the result of the first pass
-    volume : (N, H, W), of the type of the slices: the result
-    uncertainty : (N, H, W), f32: how far the two directions disagree: the difference of the grey
-        levels, or half the sum of the differences of the phases' shares (0 … 1)
     running : how the networks are run
     """
 
     model: SuperResolutionModel
-    slices: Any
-    xz: Any
-    volume: Any
-    uncertainty: Any
     running: Running = ONE_RUN
 
-    def slabs(self, axis: int) -> list[slice]:
-        """Return the slabs along y (1) or x (2)."""
-        edge = self.slices.shape[axis]
-        return [slice(i, min(i + SLAB_PX, edge)) for i in range(0, edge, SLAB_PX)]
+    def first_pass(self, measured: NDArray[Any]) -> NDArray[np.float16]:
+        """Return the planes of the xz sections of a slab of rows.
 
-    def first_pass(self, rows: slice) -> None:
-        """Insert the planes of the xz sections of a slab of rows."""
-        measured = np.asarray(self.slices[:, rows])
+        Parameters
+        ----------
+        measured : (n, h, W)
+
+        Returns
+        -------
+        inserted : (n_values, N, h, W)
+        """
         n, thickness, width = measured.shape
         shape = (self.model.n_values, n_planes(n, self.model.factor), thickness, width)
         inserted = np.empty(shape, np.float16)
-        for some in self._groups(thickness, width):
+        for some in self._groups(measured.shape, thickness):
             values = self.model.values_of(measured[:, some])  # (n, b, W, V)
             fine = self._inserted(values.transpose(1, 3, 0, 2))  # (b, V, N, W)
             inserted[:, :, some] = fine.transpose(1, 2, 0, 3)
-        self.xz[:, :, rows] = inserted
+        return inserted
 
-    def second_pass(self, columns: slice, choice: PhaseChoice) -> None:
-        """Insert the planes of the yz sections of a slab of columns; write the mean of both."""
-        measured, xz = np.asarray(self.slices[:, :, columns]), np.asarray(self.xz[..., columns])
-        volume = np.empty(xz.shape[1:], self.volume.dtype)
+    def second_pass(
+        self, given: tuple[NDArray[Any], NDArray[np.float16]], choice: PhaseChoice
+    ) -> tuple[NDArray[Any], Values]:
+        """Insert the planes of the yz sections of a slab of columns; return the mean of both.
+
+        Parameters
+        ----------
+        given : measured, (n, H, w), and the result of the first pass, (n_values, N, H, w)
+
+        Returns
+        -------
+        volume, uncertainty : (N, H, w), of the type of the slices, and f32
+        """
+        measured, xz = given
+        volume = np.empty(xz.shape[1:], measured.dtype)
         uncertainty = np.empty(volume.shape, np.float32)
-        for some in self._groups(measured.shape[2], measured.shape[1]):
-            mean, apart = self._both(measured[:, :, some], xz[..., some])
-            volume[..., some], uncertainty[..., some] = self._decided(mean, apart, choice)
+        for some in self._groups(measured.swapaxes(1, 2).shape, measured.shape[2]):
+            mean, apart = self.both(measured[:, :, some], xz[..., some])
+            volume[..., some], uncertainty[..., some] = self._decided(
+                mean, apart, choice, measured.dtype
+            )
         volume[:: self.model.factor] = measured
         uncertainty[:: self.model.factor] = 0
-        self.volume[:, :, columns] = volume
-        self.uncertainty[:, :, columns] = uncertainty
+        return volume, uncertainty
+
+    def both(self, measured: NDArray[Any], xz: NDArray[np.float16]) -> tuple[Values, Values]:
+        """Return mean and difference of the two directions, (V, N, H, b)."""
+        values = self.model.values_of(measured)  # (n, H, b, V)
+        fine = self._inserted(values.transpose(2, 3, 0, 1))  # (b, V, N, H)
+        yz = fine.transpose(1, 2, 3, 0)
+        other = xz.astype(np.float32)
+        return 0.5 * (other + yz), np.abs(other - yz)
 
     def _decided(
-        self, mean: Values, apart: Values, choice: PhaseChoice
+        self, mean: Values, apart: Values, choice: PhaseChoice, dtype: np.dtype[Any]
     ) -> tuple[NDArray[Any], Values]:
         """Return grey levels or labels, and their uncertainty, from mean and difference."""
         if self.model.kind == "labels":
             return choice(mean), 0.5 * apart.sum(axis=0)
         deviation = np.float32(self.model.deviation)
         grey = mean[0] * deviation + np.float32(self.model.mean)
-        return _as_type(grey, self.volume.dtype), apart[0] * deviation
+        return _as_type(grey, dtype), apart[0] * deviation
+
+    def _inserted(self, sections: Values) -> Values:
+        return insert_rows(self.model.stages, sections, self.running, factor=self.model.factor)
+
+    def _groups(self, shape: tuple[int, ...], thickness: int) -> Iterator[slice]:
+        """Yield the sections of a slab, few at a time: small ones together, large ones alone."""
+        rows = n_planes(shape[0], self.model.factor)
+        few = max(1, self.running.strip_px // 2 // (rows * shape[2]))
+        for first in range(0, thickness, few):
+            yield slice(first, min(first + few, thickness))
+
+
+@dataclass(frozen=True)
+class SlabWork:
+    """One super-resolution under way.
+
+    Parameters
+    ----------
+    inserter : what each slab is given to
+    slices : (n, H, W), read only
+    xz : (n_values, N, H, W), f16: the result of the first pass
+    volume : (N, H, W), of the type of the slices: the result
+    uncertainty : (N, H, W), f32: how far the two directions disagree: the difference of the grey
+        levels, or half the sum of the differences of the phases' shares (0 … 1)
+    """
+
+    inserter: Inserter
+    slices: Any
+    xz: Any
+    volume: Any
+    uncertainty: Any
+
+    def slabs(self, axis: int) -> list[slice]:
+        """Return the slabs along y (1) or x (2)."""
+        edge = self.slices.shape[axis]
+        return [slice(i, min(i + SLAB_PX, edge)) for i in range(0, edge, SLAB_PX)]
+
+    def for_first(self, rows: slice) -> NDArray[Any]:
+        """Return what the first pass is given of a slab of rows."""
+        return np.asarray(self.slices[:, rows])
+
+    def for_second(self, columns: slice) -> tuple[NDArray[Any], NDArray[np.float16]]:
+        """Return what the second pass is given of a slab of columns."""
+        return np.asarray(self.slices[:, :, columns]), np.asarray(self.xz[..., columns])
+
+    def keep_first(self, rows: slice, inserted: NDArray[np.float16]) -> None:
+        """Write what the first pass gave."""
+        self.xz[:, :, rows] = inserted
+
+    def keep_second(self, columns: slice, found: tuple[NDArray[Any], Values]) -> None:
+        """Write what the second pass gave."""
+        self.volume[:, :, columns], self.uncertainty[:, :, columns] = found
 
     def find_choice(self) -> PhaseChoice:
         """Return how phases are chosen, fitted to sections spread evenly; of no use for grey."""
-        n_values, factor = self.model.n_values, self.model.factor
-        if self.model.kind == "grey":
+        n_values, factor = self.inserter.model.n_values, self.inserter.model.factor
+        if self.inserter.model.kind == "grey":
             return PhaseChoice.free(factor, n_values)
         n, height, width = self.slices.shape
         most = CALIBRATION_VOXELS // (n_planes(n, factor) * height)
@@ -108,28 +174,10 @@ class SlabWork:
         measured = np.empty((n, height, len(columns)), self.slices.dtype)
         shares = np.empty((n_values, n_planes(n, factor), height, len(columns)), np.float32)
         for number, column in enumerate(columns):
-            section, at = slice(column, column + 1), slice(number, number + 1)
-            measured[..., at] = np.asarray(self.slices[:, :, section])
-            shares[..., at], _ = self._both(measured[..., at], np.asarray(self.xz[..., section]))
+            at = slice(number, number + 1)
+            measured[..., at], xz = self.for_second(slice(column, column + 1))
+            shares[..., at], _ = self.inserter.both(measured[..., at], xz)
         return PhaseChoice.fitted(shares, measured, factor)
-
-    def _both(self, measured: NDArray[Any], xz: NDArray[np.float16]) -> tuple[Values, Values]:
-        """Return mean and difference of the two directions, (V, N, H, b)."""
-        values = self.model.values_of(measured)  # (n, H, b, V)
-        fine = self._inserted(values.transpose(2, 3, 0, 1))  # (b, V, N, H)
-        yz = fine.transpose(1, 2, 3, 0)
-        other = xz.astype(np.float32)
-        return 0.5 * (other + yz), np.abs(other - yz)
-
-    def _inserted(self, sections: Values) -> Values:
-        return insert_rows(self.model.stages, sections, self.running, factor=self.model.factor)
-
-    def _groups(self, thickness: int, width: int) -> Iterator[slice]:
-        """Yield the sections of a slab, few at a time: small ones together, large ones alone."""
-        rows = n_planes(self.slices.shape[0], self.model.factor)
-        few = max(1, self.running.strip_px // 2 // (rows * width))
-        for first in range(0, thickness, few):
-            yield slice(first, min(first + few, thickness))
 
 
 def _as_type(grey: Values, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,8 @@ from bl_steer.analysis.superresolution.checks import check_count, check_slices
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
-from bl_steer.analysis.superresolution.slabs import SlabWork, n_planes
+from bl_steer.analysis.superresolution.slabs import Inserter, SlabWork, n_planes
+from bl_steer.processing.part_processes import each_result
 from bl_steer.protocols import Progress
 from bl_steer.single_thread import single_thread
 
@@ -57,27 +60,46 @@ def super_resolve(
     check_slices(slices, model.n_values if model.kind == "labels" else None)
     check_count(len(slices))
     shape = (n_planes(len(slices), model.factor), *slices.shape[1:])
+    inserter = Inserter(model, running)
     work = SlabWork(
-        model,
+        inserter,
         slices,
         np.empty((model.n_values, *shape), np.float16),
         np.empty(shape, slices.dtype),
         np.empty(shape, np.float32),
-        running,
     )
     rows, columns = work.slabs(1), work.slabs(2)
+    shown = _Shown(progress, len(rows) + len(columns))
     with single_thread():
-        for done, slab in enumerate(rows, start=1):
-            work.first_pass(slab)
-            _show(progress, done, len(rows) + len(columns))
+        first = each_result(
+            inserter.first_pass, rows, load=work.for_first, processes=running.processes
+        )
+        with closing(first):  # its processes end here, also after Ctrl-C
+            for number, inserted in first:
+                work.keep_first(rows[number], inserted)
+                shown()
         free = PhaseChoice.free(model.factor, model.n_values)
         choice = work.find_choice() if keep_fractions else free
-        for done, slab in enumerate(columns, start=len(rows) + 1):
-            work.second_pass(slab, choice)
-            _show(progress, done, len(rows) + len(columns))
+        second = each_result(
+            partial(inserter.second_pass, choice=choice),
+            columns,
+            load=work.for_second,
+            processes=running.processes,
+        )
+        with closing(second):
+            for number, found in second:
+                work.keep_second(columns[number], found)
+                shown()
     return SuperResolved(work.volume, work.uncertainty)
 
 
-def _show(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)
+class _Shown:
+    """Report progress, a slab at each call."""
+
+    def __init__(self, progress: Progress | None, total: int) -> None:
+        self._progress, self._done, self._total = progress, 0, total
+
+    def __call__(self) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)

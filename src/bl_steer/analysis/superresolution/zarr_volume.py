@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +18,7 @@ from bl_steer.analysis.superresolution.checks import check_count, check_slices
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
-from bl_steer.analysis.superresolution.slabs import SLAB_PX, SlabWork, n_planes
+from bl_steer.analysis.superresolution.slabs import SLAB_PX, Inserter, SlabWork, n_planes
 from bl_steer.files.planes import some_planes
 from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.dask_cluster import each_part
@@ -59,7 +60,7 @@ def super_resolve_zarr(
     target : a Zarr group, made if missing: ``volume`` (N, H, W) of the source's type,
         ``uncertainty`` (N, H, W) f32, and ``xz``, the work in between, which may be deleted
     keep_fractions : as in `volume.super_resolve`
-    scheduler : address of a dask cluster that sees the same files; None works in this process
+    scheduler : address of a dask cluster that sees the same files; None works on this machine
 
     Returns
     -------
@@ -90,10 +91,14 @@ def super_resolve_zarr(
         for name, step in zip(PASSES, (_first, _second), strict=True):
             if name == "yz" and "choice" not in group.attrs:
                 group.attrs["choice"] = _choice(job, keep_fractions)
-            for _ in each_part(partial(step, job), todo[name], scheduler):
-                count += 1
-                if progress is not None:
-                    progress(count, total)
+            slabs = each_part(
+                partial(step, job), todo[name], scheduler, processes=running.processes
+            )
+            with closing(slabs):  # its processes end here, also after Ctrl-C
+                for _ in slabs:
+                    count += 1
+                    if progress is not None:
+                        progress(count, total)
     return Path(target)
 
 
@@ -141,19 +146,19 @@ def _create(
 def _open(job: _Job) -> tuple[SlabWork, Any]:
     group: Any = zarr.open_group(job.target, mode="r+")
     work = SlabWork(
-        SuperResolutionModel.load(job.model),
+        Inserter(SuperResolutionModel.load(job.model), job.running),
         open_zarr(job.source),
         group["xz"],
         group["volume"],
         group["uncertainty"],
-        job.running,
     )
     return work, group
 
 
 def _first(job: _Job, slab: int) -> int:
     work, group = _open(job)
-    work.first_pass(work.slabs(1)[slab])
+    rows = work.slabs(1)[slab]
+    work.keep_first(rows, work.inserter.first_pass(work.for_first(rows)))
     group["xz_done"][slab] = True
     return slab
 
@@ -161,8 +166,10 @@ def _first(job: _Job, slab: int) -> int:
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
     stored = group.attrs["choice"]
-    choice = PhaseChoice(work.model.factor, np.asarray(stored["offsets"]), stored["sharpening"])
-    work.second_pass(work.slabs(2)[slab], choice)
+    factor = work.inserter.model.factor
+    choice = PhaseChoice(factor, np.asarray(stored["offsets"]), stored["sharpening"])
+    columns = work.slabs(2)[slab]
+    work.keep_second(columns, work.inserter.second_pass(work.for_second(columns), choice))
     group["yz_done"][slab] = True
     return slab
 
@@ -170,6 +177,7 @@ def _second(job: _Job, slab: int) -> int:
 def _choice(job: _Job, keep_fractions: bool) -> dict[str, Any]:
     """Return the choice of phases as the group stores it."""
     work, _ = _open(job)
-    free = PhaseChoice.free(work.model.factor, work.model.n_values)
+    model = work.inserter.model
+    free = PhaseChoice.free(model.factor, model.n_values)
     choice = work.find_choice() if keep_fractions else free
     return {"offsets": choice.offsets.tolist(), "sharpening": choice.sharpening}

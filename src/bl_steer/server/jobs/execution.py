@@ -123,7 +123,10 @@ class Execution:
             stdin=json.dumps(asdict(task)).encode(),
             on_line=hear,
             cancelled=over,
-            environment=cache_environment(seen / "out" / ".caches"),
+            environment={
+                "BL_STEER_PROCESSES": str(self.limits.cores),
+                **cache_environment(seen / "out" / ".caches"),
+            },
             hidden=[self.hidden],
             trusted=self.trusted,
         )

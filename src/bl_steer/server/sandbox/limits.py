@@ -15,6 +15,8 @@ from bl_steer.server.sizes import MIB
 
 __all__ = ["Limits", "Usage", "disk_used", "kill_tree", "own_memory", "process_tree", "usage_of"]
 
+THREADS = 4
+"""Of the processes and threads of a job, for each of those in which it computes."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -28,6 +30,7 @@ class Limits:
     memory : resident in all its processes together, bytes
     disk : in its working folder, files that are deleted and still open included, bytes
     processes : and threads, of all its processes together
+    cores : processes in which it computes beside one another
     files : number of files in its working folder
     niceness : how much it yields the processor, 0 … 19
     """
@@ -36,6 +39,7 @@ class Limits:
     memory: int = 4096 * MIB
     disk: int = 4096 * MIB
     processes: int = 64
+    cores: int = 1
     files: int = 20_000
     niceness: int = 10
 
@@ -47,6 +51,7 @@ class Limits:
             settings.job_memory_mib * MIB,
             settings.job_disk_mib * MIB,
             settings.job_processes,
+            max(1, min(settings.job_cores, settings.job_processes // THREADS)),
             niceness=settings.job_niceness,
         )
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.superresolution.baselines import linear, nearest
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.sections import Running
+from bl_steer.analysis.superresolution.slabs import Inserter
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from tests import fork_server
@@ -76,19 +78,31 @@ def stored(slices: NDArray[Any], model: SuperResolutionModel, folder: Path) -> t
     return folder / "model", source
 
 
-def test_zarr_finds_the_same_as_memory(
+def test_zarr_finds_in_two_processes_the_same_as_memory_in_one(
     label_model: SuperResolutionModel, labels: NDArray[np.uint8], tmp_path: Path
 ) -> None:
     model, source = stored(labels[::FACTOR], label_model, tmp_path)
     steps: list[tuple[int, int]] = []
     target = super_resolve_zarr(
-        model, source, tmp_path / "out.zarr", progress=lambda *step: steps.append(step)
+        model,
+        source,
+        tmp_path / "out.zarr",
+        running=Running(processes=2),
+        progress=lambda *step: steps.append(step),
     )
     group: Any = zarr.open_group(str(target), mode="r")
     found = super_resolve(label_model, labels[::FACTOR])
     np.testing.assert_array_equal(group["volume"][:], found.volume)
     np.testing.assert_array_equal(group["uncertainty"][:], found.uncertainty)
     assert steps == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_a_pickled_inserter_finds_the_same_bit_for_bit(
+    label_model: SuperResolutionModel, labels: NDArray[np.uint8]
+) -> None:
+    inserter, measured = Inserter(label_model), labels[::FACTOR, :8]
+    copy = pickle.loads(pickle.dumps(inserter.first_pass))
+    np.testing.assert_array_equal(copy(measured), inserter.first_pass(measured))
 
 
 CHILD = """

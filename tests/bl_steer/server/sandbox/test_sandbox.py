@@ -16,6 +16,7 @@ from bl_steer.server.sandbox import run as sandbox
 from bl_steer.server.sandbox.cgroup import process_cgroup
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing, run_in_sandbox, sandbox_problem
+from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 
 needs_sandbox = pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
@@ -199,6 +200,27 @@ def test_numbers_are_computed_by_the_machine_code_that_the_server_uses(
     seen = json.loads((tmp_path / "out" / "seen").read_text())
     assert seen["OPENBLAS_CORETYPE"] == "Nehalem"
     assert "SECRET_OF_THE_SERVER" not in seen
+
+
+@needs_sandbox
+def test_a_job_computes_in_processes_beside_one_another_within_its_limits(tmp_path: Path) -> None:
+    settings = ServerSettings(folder=tmp_path, job_cores=2, job_processes=9, job_niceness=0)
+    code = """
+import math
+from bl_steer.processing.part_processes import each_result, usable_processes
+print(usable_processes(), sorted(each_result(math.factorial, [3, 5, 4], processes=2)))
+"""
+    said: list[str] = []
+    outcome = run(
+        code,
+        tmp_path / "out",
+        limits=Limits.of(settings),
+        environment={"BL_STEER_PROCESSES": str(Limits.of(settings).cores)},
+        on_line=said.append,
+    )
+    assert outcome.cause == "ok", outcome
+    assert said == ["2 [(0, 6), (1, 120), (2, 24)]"]
+    assert Limits.of(settings.model_copy(update={"job_processes": 3})).cores == 1
 
 
 @needs_sandbox
