@@ -133,11 +133,28 @@ class Database:
 
     @contextmanager
     def change(self) -> Iterator[Connection]:
-        """Open a transaction that changes tables: one process at a time."""
-        with self._writing.connect() as connection, connection.begin():
+        """Open a transaction that changes tables: one process at a time.
+
+        SQLite changes a table by making it anew, and would take the old one's end for the end of
+        all that its rows are referred by; so references are looked at once, at the end.
+        """
+        with self._writing.connect() as connection:
             if not self.is_sqlite:
-                connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
-            yield connection
+                with connection.begin():
+                    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+                    yield connection
+                return
+            _refer(connection, "OFF")  # which SQLite heeds outside transactions alone
+            try:
+                with connection.begin():
+                    yield connection
+                    if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
+                        raise RuntimeError(
+                            f"a change of the tables must keep what rows refer to, got {broken}; "
+                            "nothing was changed"
+                        )
+            finally:
+                _refer(connection, "ON")
 
     def create_tables(self) -> None:
         """Make the tables, or bring those of an earlier version up to date."""
@@ -169,6 +186,13 @@ def _prepare(connection: Any, entry: ConnectionPoolEntry) -> None:
     ):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
+
+
+def _refer(connection: Connection, switch: str) -> None:
+    """Have SQLite heed references or not, before or after a transaction."""
+    raw = connection.connection.dbapi_connection
+    if raw is not None:
+        raw.execute(f"PRAGMA foreign_keys = {switch}")  # type: ignore[attr-defined]
 
 
 def _begin(connection: Connection) -> None:

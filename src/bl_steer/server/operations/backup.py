@@ -1,10 +1,11 @@
 """Copy the server's database and files while it runs, and bring them back.
 
 The rows are read in one transaction, hence as they were at one moment, and written as JSON lines:
-a backup of SQLite can be restored into PostgreSQL, and the other way round. Files are copied after
-that; those that a row names are there by then. A later backup into the same folder copies what is
-new alone. The key of the reviews is in it, without which no approval would count: keep it as safe
-as the server itself.
+a backup of SQLite can be restored into PostgreSQL, and the other way round. It says of which
+version its tables are: one of an earlier version is brought back as it was, and then up to date.
+Files are copied after that; those that a row names are there by then. A later backup into the same
+folder copies what is new alone. The key of the reviews is in it, without which no approval would
+count: keep it as safe as the server itself.
 """
 
 from __future__ import annotations
@@ -14,12 +15,26 @@ import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby, islice
+from operator import itemgetter
 from pathlib import Path
 from typing import IO, Any
 
-from sqlalchemy import BigInteger, Integer, Table, func, insert, inspect, select, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    Integer,
+    MetaData,
+    Table,
+    func,
+    insert,
+    inspect,
+    select,
+    text,
+)
 
 from bl_steer.files.atomic import write_whole
+from bl_steer.server.db import migrations
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Base
 from bl_steer.server.folder import PARTS, alone
@@ -29,7 +44,9 @@ from bl_steer.server.uploads.blobs import BLOCK, FileStore
 __all__ = ["Copied", "back_up", "restore"]
 
 ROWS = "rows.jsonl"
-FORM = "bl_steer server backup, form 1"
+FORM = "bl_steer server backup, form 2"
+FIRST_FORM = "bl_steer server backup, form 1"
+"""Of the first two versions of the tables; it does not say which."""
 BATCH = 500
 
 
@@ -95,7 +112,8 @@ def restore(settings: ServerSettings, source: Path) -> Copied:
 def _restore(settings: ServerSettings, source: Path) -> Copied:
     path, mark = source / ROWS, str(source.absolute())
     with path.open(encoding="utf-8") as file:
-        rows, files = _contents_of(file, path)
+        rows, files, revision = _contents_of(file, path)
+    migrations.check_known(revision, "a backup")
     database = Database(settings.database, pool_size=1)
     store = FileStore(settings.files)
     resumed = settings.restoring.exists() and settings.restoring.read_text(encoding="utf-8") == mark
@@ -111,29 +129,33 @@ def _restore(settings: ServerSettings, source: Path) -> Copied:
                 "another folder or database"
             )
         write_whole(settings.restoring, mark.encode())
-        database.create_tables()
         for sha256 in sorted(files):
             _copy_in(source / "files" / sha256, sha256, store)
         _copy_keys(source / "keys", settings.keys)
         with path.open(encoding="utf-8") as file:
-            _read_rows(database, file)
+            _read_rows(database, file, revision)
     finally:
         database.close()
     return Copied(rows, len(files), len(files))
 
 
-def _tables() -> list[Table]:
-    return Base.metadata.sorted_tables
+def _tables(connection: Connection) -> list[Table]:
+    """Return our tables as they are in a database, which may be of an earlier version."""
+    there = set(inspect(connection).get_table_names())
+    as_they_are = MetaData()
+    as_they_are.reflect(connection, only=sorted(there & set(Base.metadata.tables)))
+    return as_they_are.sorted_tables
 
 
 def _write_rows(database: Database, file: IO[str]) -> tuple[int, set[str]]:
     count, hashes = 0, set()
-    file.write(json.dumps({"form": FORM}) + "\n")
     with database.engine.connect() as connection:
         if not database.is_sqlite:
             connection = connection.execution_options(isolation_level="REPEATABLE READ")
         with connection.begin():
-            for table in _tables():
+            revision = migrations.revision_of(connection)
+            file.write(json.dumps({"form": FORM, "revision": revision}) + "\n")
+            for table in _tables(connection):
                 query = select(table).order_by(*table.primary_key.columns)
                 for row in connection.execution_options(yield_per=BATCH).execute(query).mappings():
                     file.write(json.dumps({"table": table.name, "row": dict(row)}) + "\n")
@@ -187,18 +209,21 @@ def _copy_in(path: Path, sha256: str, store: FileStore) -> None:
         raise ValueError(f"a backup's file must be what its name says, got another for {sha256}")
 
 
-def _contents_of(file: IO[str], path: Path) -> tuple[int, set[str]]:
-    """Return number of rows and files of a backup; `ValueError` unless it is whole."""
-    hashes, count, complete = set(), 0, False
+def _contents_of(file: IO[str], path: Path) -> tuple[int, set[str], str]:
+    """Return rows, files and version of a backup; `ValueError` unless it is whole."""
+    hashes, count, complete, revision = set(), 0, False, "0001"
     for line in _lines(file, path):
         if "row" in line:
             count += 1
             if line["table"] == "blobs":
                 hashes.add(line["row"]["sha256"])
+            elif line["table"] == "users" and "heir_id" in line["row"]:
+                revision = max(revision, "0002")  # of the first form
+        revision = line.get("revision") or revision
         complete = line.get("end") == count
     if not complete:
         raise ValueError(f"a backup must be whole, got {path} without its end; use another")
-    return count, hashes
+    return count, hashes, revision
 
 
 def _lines(file: IO[str], path: Path) -> Iterator[dict[str, Any]]:
@@ -207,7 +232,7 @@ def _lines(file: IO[str], path: Path) -> Iterator[dict[str, Any]]:
             line = json.loads(text_)
         except ValueError as error:
             raise ValueError(f"a backup must be JSON lines, got {error} in {path}") from error
-        if number == 0 and line.get("form") != FORM:
+        if number == 0 and line.get("form") not in (FORM, FIRST_FORM):
             raise ValueError(f"a backup must be of the form {FORM!r}, got {line} in {path}")
         yield line
 
@@ -215,31 +240,38 @@ def _lines(file: IO[str], path: Path) -> Iterator[dict[str, Any]]:
 def _filled(database: Database) -> list[str]:
     """Return the tables with rows, of those that there are."""
     with database.read() as session:
-        there = inspect(session.connection()).get_table_names()
+        connection = session.connection()
         return [
             table.name
-            for table in _tables()
-            if table.name in there and session.scalar(select(func.count()).select_from(table))
+            for table in _tables(connection)
+            if connection.execute(select(table).limit(1)).first() is not None
         ]
 
 
-def _read_rows(database: Database, file: IO[str]) -> None:
-    tables = {table.name: table for table in _tables()}
-    with database.write() as session:
-        for line in map(json.loads, file):
-            if "row" in line:
-                session.execute(insert(tables[line["table"]]).values(**line["row"]))
+def _read_rows(database: Database, file: IO[str], revision: str) -> None:
+    """Make the tables as they were, put the rows in, and bring all up to date, or nothing."""
+    with database.change() as connection:
+        for table in reversed(_tables(connection)):  # empty, and maybe of another version
+            table.drop(connection)
+        connection.execute(text("DROP TABLE IF EXISTS alembic_version"))
+        migrations.upgrade(connection, revision)
+        tables = {table.name: table for table in _tables(connection)}
+        rows = (line for line in map(json.loads, file) if "row" in line)
+        for name, of_table in groupby(rows, key=itemgetter("table")):
+            while batch := [line["row"] for line in islice(of_table, BATCH)]:
+                connection.execute(insert(tables[name]), batch)
         if not database.is_sqlite:
             for table in tables.values():
-                _go_on_counting(session, table)
+                _go_on_counting(connection, table)
+        migrations.upgrade(connection)
 
 
-def _go_on_counting(session: Any, table: Table) -> None:
+def _go_on_counting(connection: Connection, table: Table) -> None:
     """Let PostgreSQL's counter of a table begin after the restored rows."""
     (key, *others) = table.primary_key.columns
     if others or not isinstance(key.type, Integer | BigInteger):
         return
     name = f"pg_get_serial_sequence('{table.name}', '{key.name}')"
     query = f"SELECT setval({name}, (SELECT max({key.name}) FROM {table.name}))"
-    if session.scalar(select(func.max(key))) is not None:
-        session.execute(text(query))
+    if connection.scalar(select(func.max(key))) is not None:
+        connection.execute(text(query))

@@ -11,17 +11,51 @@ from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-__all__ = ["begin_change", "head", "stamp", "upgrade"]
+__all__ = ["begin_change", "check_known", "head", "revision_of", "stamp", "upgrade"]
 
 FOLDER = Path(__file__).parent
 
 
-def upgrade(connection: Connection) -> None:
-    """Bring a database's tables up to date, in the transaction of the connection."""
-    command.upgrade(_config(connection), "head")
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Bring a database's tables up to date, in the transaction of the connection.
+
+    Raises
+    ------
+    RuntimeError
+        When a newer program has changed them already.
+    """
+    revision_of(connection)
+    command.upgrade(_config(connection), revision)
+
+
+def revision_of(connection: Connection) -> str | None:
+    """Return the latest change that a database has had; None where it has no tables of ours.
+
+    Raises
+    ------
+    RuntimeError
+        When a newer program has changed it: what this one wrote there could be lost or wrong.
+    """
+    revision = MigrationContext.configure(connection).get_current_revision()
+    if revision is not None:
+        check_known(revision, "the server's database")
+    return revision
+
+
+def check_known(revision: str, what: str) -> None:
+    """Raise `RuntimeError` unless this program knows a change of the tables."""
+    script = ScriptDirectory.from_config(_config())
+    known = [change.revision for change in script.walk_revisions()]
+    if revision not in known:
+        raise RuntimeError(
+            f"{what} must be of this version of bl_steer or of an earlier one, got one with the "
+            f"tables of {revision!r}, where this version knows them up to {known[0]}; install the "
+            "version that it was used with, or restore the backup made before that"
+        )
 
 
 def stamp(connection: Connection) -> None:
