@@ -192,7 +192,7 @@ def _refer(connection: Connection, switch: str) -> None:
     """Have SQLite heed references or not, before or after a transaction."""
     raw = connection.connection.dbapi_connection
     if raw is not None:
-        raw.execute(f"PRAGMA foreign_keys = {switch}")  # type: ignore[attr-defined]
+        raw.execute(f"PRAGMA foreign_keys = {switch}")
 
 
 def _begin(connection: Connection) -> None:
