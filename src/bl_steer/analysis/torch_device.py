@@ -6,7 +6,7 @@ import torch
 
 from bl_steer.settings import Settings
 
-__all__ = ["computing_device"]
+__all__ = ["computing_device", "processes_for_networks"]
 
 
 def computing_device() -> torch.device:
@@ -29,3 +29,8 @@ def computing_device() -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.device(name)
+
+
+def processes_for_networks() -> int | None:
+    """Return how many processes `each_result` may take where networks compute: one for a GPU."""
+    return None if computing_device().type == "cpu" else 1

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.files.large_arrays import let_go
+
 __all__ = ["StoredStack", "some_planes"]
 
 MOST_BYTES = 2**27
@@ -48,3 +50,4 @@ def some_planes(array: Any) -> Iterator[NDArray[Any]]:
     step = max(1, MOST_BYTES // plane)
     for first in range(0, array.shape[0], step):
         yield np.asarray(array[first : first + step])
+        let_go(array)

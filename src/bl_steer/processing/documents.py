@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer import plotting
+from bl_steer.files.large_arrays import let_go
 from bl_steer.processing.digest import digest_of, json_values
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult, Table
@@ -236,14 +237,19 @@ def _check_names(what: str, names: list[str]) -> None:
 def _write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
     with h5py.File(path, "w", libver="latest") as file:
         for name, array in arrays.items():
-            if array.size and array.ndim:
-                # Label maps shrink much; measured or computed floats hardly do.
-                packing = {"compression": "gzip", "compression_opts": 1}
-                options = packing if array.dtype.kind in "biu" else {}
-                options |= {"chunks": (1, *_chunks(array))}
-            else:
-                options = {}
-            file.create_dataset(name, data=array[None], **options)
+            if not (array.size and array.ndim):
+                file.create_dataset(name, data=array[None])
+                continue
+            # Label maps shrink much; measured or computed floats hardly do.
+            packing = {"compression": "gzip", "compression_opts": 1}
+            options = packing if array.dtype.kind in "biu" else {}
+            chunks = _chunks(array)
+            stored = file.create_dataset(
+                name, (1, *array.shape), array.dtype, chunks=(1, *chunks), **options
+            )
+            for first in range(0, len(array), chunks[0]):
+                stored[0, first : first + chunks[0]] = array[first : first + chunks[0]]
+                let_go(array)
 
 
 def _chunks(array: NDArray[Any]) -> tuple[int, ...]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.processing.documents import result_documents
 from bl_steer.processing.requests import Request
 from bl_steer.protocols import AnalysisResult
@@ -114,16 +115,24 @@ def _table(run: Run, name: str, dtypes: Mapping[str, str]) -> dict[str, NDArray[
 def _read_arrays(path: Path, arrays: Mapping[str, Any]) -> dict[str, NDArray[Any]]:
     try:
         with h5py.File(path, "r") as file:
-            return {
-                name: np.asarray(file[name][0], dtype=about["dtype"])
-                for name, about in arrays.items()
-            }
+            return {name: _array(file[name], about["dtype"]) for name, about in arrays.items()}
     except OSError as error:
         reason = str(error).partition("\n")[0]
         raise StoreError(
             f"the arrays of an analysis must be in a sound HDF5 file, got {reason!r} for {path}; "
             "bring the file back, or repeat the analysis"
         ) from error
+
+
+def _array(stored: h5py.Dataset, dtype: str) -> NDArray[Any]:
+    shape = stored.shape[1:]
+    if not shape:
+        return np.asarray(stored[0], dtype=dtype)
+    array, step = large_array(shape, dtype), (stored.chunks or stored.shape)[1]
+    for first in range(0, shape[0], max(1, step)):
+        array[first : first + step] = stored[0, first : first + step]
+        let_go(array)
+    return array
 
 
 def _image(path: Path) -> Callable[[], Any]:

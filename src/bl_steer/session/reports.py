@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import reconstruction
+from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.processing import analyses_of, digest_of, is_analysis
 from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult
@@ -25,6 +26,8 @@ __all__ = ["NAME", "report_of", "sample_of", "true_volume"]
 
 NAME = "reconstruct"
 REPORTED = ("table_1", "table_2", "scores", "leave_out")
+PLANES = 64
+"""Of a truth, made at a time."""
 UNITS = ("nm", "um", "px", "kV", "s", "us")
 """That names of conditions end in."""
 
@@ -81,14 +84,20 @@ def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.
         return None
     (top, bottom), (left, right) = result.provenance["window"]
     rows, columns = sample["shape_px"]
-    sections = electron.sections_at(
-        np.asarray(result.arrays["z_nm"]),
-        family=str(sample.get("family", sample["name"])),
-        seed=int(sample["seed"]),
-        shape=(int(rows), int(columns)),
-        pixel_nm=float(result.provenance["voxel_nm"][1]),
-    )
-    return np.ascontiguousarray(sections[:, top:bottom, left:right])
+    depths = np.asarray(result.arrays["z_nm"])
+    truth = large_array((len(depths), bottom - top, right - left), np.uint8)
+    for first in range(0, len(depths), PLANES):
+        few = slice(first, first + PLANES)
+        sections = electron.sections_at(
+            depths[few],
+            family=str(sample.get("family", sample["name"])),
+            seed=int(sample["seed"]),
+            shape=(int(rows), int(columns)),
+            pixel_nm=float(result.provenance["voxel_nm"][1]),
+        )
+        truth[few] = sections[:, top:bottom, left:right]
+        let_go(truth)
+    return truth
 
 
 def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
@@ -14,7 +16,9 @@ from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
+from bl_steer.analysis.torch_device import processes_for_networks
 from bl_steer.files.volumes import planes_of
+from bl_steer.processing.part_processes import each_result
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
 __all__ = ["Reconstruct", "ReconstructParams"]
@@ -201,15 +205,34 @@ def _segmented(
 ) -> NDArray[np.uint8]:
     """Return the phases of each slice, (n, H, W), without specks."""
     labels = np.empty(images.shape, np.uint8)
-    passes = segmentation.Passes(views=params.views)
-    for number, image in enumerate(images):
-        segmented = segmentation.segment(
-            model, image, pixel_size_nm=pixel_nm, keep_probability=False, passes=passes
-        )
-        labels[number] = reconstruction.without_specks(segmented.labels, params.speck_px)
-        if progress is not None:
-            progress(number + 1, len(images))
+    step = partial(
+        _segmented_slice,
+        model=model,
+        pixel_nm=pixel_nm,
+        passes=segmentation.Passes(views=params.views),
+        speck_px=params.speck_px,
+    )
+    slices = each_result(step, list(images), processes=processes_for_networks())
+    with closing(slices):  # its processes end here, also after Ctrl-C
+        for done, (number, found) in enumerate(slices, start=1):
+            labels[number] = found
+            if progress is not None:
+                progress(done, len(images))
     return labels
+
+
+def _segmented_slice(
+    image: NDArray[np.uint8],
+    *,
+    model: segmentation.SegmentationModel,
+    pixel_nm: float,
+    passes: segmentation.Passes,
+    speck_px: int,
+) -> NDArray[np.uint8]:
+    segmented = segmentation.segment(
+        model, image, pixel_size_nm=pixel_nm, keep_probability=False, passes=passes
+    )
+    return reconstruction.without_specks(segmented.labels, speck_px)
 
 
 def _with_figures(result: AnalysisResult) -> AnalysisResult:

@@ -27,6 +27,7 @@ from bl_steer.analysis.reconstruction.measures import (
 from bl_steer.analysis.reconstruction.stages import Stages
 from bl_steer.analysis.superresolution.baselines import lanczos
 from bl_steer.analysis.superresolution.validation import label_scores
+from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.protocols import AnalysisResult, Array, Table
 
 __all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels", "tables_with_truth"]
@@ -77,10 +78,17 @@ class Reconstruction:
     def volumes(self) -> dict[str, Callable[[], Labels]]:
         """Return by method what makes its volume (N, H, W): each is as large as the result."""
         return {
-            CONVENTIONAL: lambda: self.labels[self.depths.nearest_slice()],
+            CONVENTIONAL: self._as_slabs,
             LANCZOS: lambda: lanczos_labels(self.slices, self.labels, self.depths),
             SUPERRESOLVED: lambda: self.volume,
         }
+
+    def _as_slabs(self) -> Labels:
+        """Return the slices as thick slabs, (N, H, W)."""
+        volume = large_array(self.volume.shape, np.uint8)
+        for plane, nearest in enumerate(self.depths.nearest_slice()):
+            volume[plane] = self.labels[nearest]
+        return volume
 
 
 @dataclass(frozen=True)
@@ -202,11 +210,12 @@ def lanczos_labels(
     smooth = np.stack(
         [gaussian_filter(plane.astype(np.float32), SMOOTH_PX)[rows] for plane in slices]
     )
-    volume = np.empty((len(chosen), *smooth.shape[1:]), np.uint8)
+    volume = large_array((len(chosen), *smooth.shape[1:]), np.uint8)
     for top in range(0, smooth.shape[1], ROWS):
         few = slice(top, top + ROWS)
         grey = lanczos(smooth[:, few], depths.factor)[chosen]
         volume[:, few] = present[order][np.digitize(grey, thresholds)]
+        let_go(volume)
     return volume
 
 

@@ -17,12 +17,15 @@ from bl_steer.analysis.superresolution.slabs import n_planes
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
+from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.protocols import Progress
 
 __all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train_on_labels"]
 
 IN_MEMORY_VX = 2**27
 """Larger volumes are made from Zarr to Zarr, in a temporary folder."""
+PLANES = 64
+"""Read from there at a time."""
 
 Labels = NDArray[np.uint8]
 
@@ -79,10 +82,14 @@ def _by_zarr(
         )
         group: Any = zarr.open_group(str(target), mode="r")
         shape = (len(chosen), *labels.shape[1:])
-        volume, uncertainty = np.empty(shape, np.uint8), np.empty(shape, np.float16)
-        width = max(1, IN_MEMORY_VX // (group["volume"].shape[0] * shape[1]))
-        for left in range(0, shape[2], width):
-            columns = slice(left, left + width)
-            volume[:, :, columns] = group["volume"][:, :, columns][chosen]
-            uncertainty[:, :, columns] = group["uncertainty"][:, :, columns][chosen]
+        volume, uncertainty = large_array(shape, np.uint8), large_array(shape, np.float16)
+        for first in range(0, group["volume"].shape[0], PLANES):
+            planes = slice(first, first + PLANES)
+            # Planes and depths ascend alike, so those of a range lie beside each other.
+            begin, end = np.searchsorted(chosen, (planes.start, planes.stop))
+            within = chosen[begin:end] - first
+            volume[begin:end] = group["volume"][planes][within]
+            uncertainty[begin:end] = group["uncertainty"][planes][within]
+            let_go(volume)
+            let_go(uncertainty)
     return volume, uncertainty

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.reconstruction.checks import FEWEST, validation_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.checks import lost_phase_warnings
-from bl_steer.analysis.superresolution.isotropy import measure_isotropy
+from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import (
     FourierCorrelation,
@@ -65,7 +65,8 @@ def judge(
     """
     n_phases = network.n_values
     voxel = (depths.pitch_nm, pixel_nm, pixel_nm)
-    isotropy = measure_isotropy(labels, voxel, n_phases=n_phases, names=names)
+    box = middle_box(labels, depths.pitch_nm / pixel_nm, n_phases)
+    isotropy = measure_isotropy(box, voxel, n_phases=n_phases, names=names)
     shells = shell_correlation(network, labels, (voxel[0] / network.factor, pixel_nm, pixel_nm))
     tables: dict[str, Table] = {
         "isotropy_chords": isotropy.chords,

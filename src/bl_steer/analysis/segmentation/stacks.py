@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from bl_steer.analysis.segmentation.analysis import field_name
 from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.torch_device import processes_for_networks
 from bl_steer.files.stacks import open_zarr
 from bl_steer.processing.dask_cluster import each_part
 from bl_steer.protocols import Progress
@@ -78,7 +80,7 @@ def segment_stack(
     source : a Zarr array (Z, H, W)
     target : a Zarr group, created if missing: ``labels`` (Z, H, W) uint8, ``uncertainty`` (Z, H, W)
         float16, and ``pixels`` (Z, n_phases), the pixels of each phase; -1 in planes not done yet
-    scheduler : address of a dask cluster that sees the same files; None works in this process
+    scheduler : address of a dask cluster that sees the same files; None works on this machine
 
     Returns
     -------
@@ -94,12 +96,13 @@ def segment_stack(
     pixels = _prepare(Path(target), stack.shape, len(network.phases), network.weights_sha256)
     todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
     job = _Job(model, str(source), str(target), pixel_size_nm, passes)
-    for done, _ in enumerate(
-        each_part(partial(_segment_plane, job), todo, scheduler),
-        start=stack.shape[0] - len(todo) + 1,
-    ):
-        if progress is not None:
-            progress(done, stack.shape[0])
+    planes = each_part(
+        partial(_segment_plane, job), todo, scheduler, processes=processes_for_networks()
+    )
+    with closing(planes):  # its processes end here, also after Ctrl-C
+        for done, _ in enumerate(planes, start=stack.shape[0] - len(todo) + 1):
+            if progress is not None:
+                progress(done, stack.shape[0])
     counts = np.asarray(pixels[:], dtype=np.float64)
     return np.asarray(counts / counts.sum(axis=1, keepdims=True))
 

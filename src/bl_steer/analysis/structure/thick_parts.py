@@ -14,6 +14,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from bl_steer.analysis.structure.volume import LabelVolume
+from bl_steer.files.large_arrays import let_go
 
 __all__ = ["AREA_ALLOWANCE", "LINE_ALLOWANCE", "between", "thick_parts_of"]
 
@@ -84,6 +85,7 @@ class _ThickParts:
         padded = np.pad(known, margins, mode="edge")
         out = np.empty((stop - start, *known.shape[1:]), np.uint8)
         _thicken(padded, _kept(padded), out)
+        let_go(self.labels)
         return out
 
 

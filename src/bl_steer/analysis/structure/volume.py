@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.structure.checks import check_labels, check_phases, check_voxel
+from bl_steer.files.large_arrays import let_go
 from bl_steer.protocols import Array, Progress
 
 __all__ = ["LabelVolume", "Slab"]
@@ -80,6 +81,7 @@ class LabelVolume:
         for start, stop in _steps(labels):
             for plane in _read(labels, start, stop):  # bincount makes 8 bytes of each voxel
                 counts += np.bincount(plane.ravel(), minlength=256)
+            let_go(labels)
             if progress is not None:
                 progress(stop, labels.shape[0])
         present = [int(label) for label in np.flatnonzero(counts)]
@@ -131,6 +133,7 @@ class LabelVolume:
             planes = np.concatenate([carried, new]) if len(carried) else np.ascontiguousarray(new)
             yield Slab(planes, start, len(carried))
             carried = planes[max(0, len(planes) - overlap) :] if overlap else carried
+            let_go(self.labels)
             if progress is not None:
                 progress(stop, self.shape[0])
 

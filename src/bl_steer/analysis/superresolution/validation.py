@@ -157,7 +157,15 @@ def label_scores(
     table : ``method``, ``miou`` (mean over the phases that occur) and ``accuracy``
     """
     counts = [
-        confusion(truth, np.asarray(labels, np.uint8), n_phases) for labels in volumes.values()
+        # Plane by plane: pairs of labels take 8 bytes each.
+        np.sum(
+            [
+                confusion(plane, np.asarray(own, np.uint8), n_phases)
+                for plane, own in zip(truth, labels, strict=True)
+            ],
+            axis=0,
+        )
+        for labels in volumes.values()
     ]
     return {
         "method": np.array(list(volumes)),
