@@ -14,10 +14,18 @@ import importlib
 import os
 import select
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
 
 import bl_steer
-from bl_steer.cli.options import AddOptions, Failed, Parser, check_json, write_json
+from bl_steer.cli.options import (
+    AddOptions,
+    Failed,
+    Parser,
+    check_json,
+    in_options,
+    write_json,
+)
 from bl_steer.extras import hint
 
 __all__ = ["COMMANDS", "main", "make_parser"]
@@ -62,6 +70,7 @@ EXPECTED_ERRORS = (ValueError, OSError, RuntimeError, KeyError, ImportError)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; return its exit status."""
+    arguments = Namespace()
     try:
         arguments = make_parser().parse_args(argv)
         check_json(arguments)
@@ -82,7 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         text = str(error.args[0] if isinstance(error, KeyError) else error)
         if isinstance(error, ImportError):
             text = hint(error) or text
-        line = " ".join(text.split())
+        line = " ".join(in_options(arguments, text).split())
         print(f"bl-steer: {line or type(error).__name__}", file=sys.stderr)
         return 2
     return 0

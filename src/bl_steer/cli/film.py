@@ -58,7 +58,7 @@ def _map_film(arguments: argparse.Namespace) -> Any:
             out=arguments.out,
             progress=bar.show,
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print("over the map: median, its spread (half the middle 68 %), error of a point (1 sd)")
     for peak in report["peaks"]:
         print(f"  peak {peak['peak']}: {peak['n_points']} points, {peak['counts']:.4g} counts")

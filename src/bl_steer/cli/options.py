@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 
 from bl_steer.files.atomic import UnwritableError, check_writable
 from bl_steer.files.formats import FORMS
+from bl_steer.processing.spelling import respelled
 from bl_steer.settings import Settings
 
 __all__ = [
@@ -29,10 +30,12 @@ __all__ = [
     "data_option",
     "figure_option",
     "group",
+    "in_options",
     "json_option",
     "out_option",
     "print_columns",
     "print_ending",
+    "print_notes",
     "print_row",
     "print_warnings",
     "server_folder_option",
@@ -100,6 +103,9 @@ class Parser(argparse.ArgumentParser):
         self._typed = sys.argv[1:] if args is None else args
         self.complete(self._typed)
         namespace, unknown = super().parse_known_args(args, namespace)
+        # Those of the command itself go before those of its group.
+        options = {_param(a): a.option_strings for a in self._actions if a.option_strings}
+        namespace.options = {**options, **getattr(namespace, "options", {})}
         if unknown and not self.lenient:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return namespace, unknown
@@ -122,6 +128,11 @@ class Parser(argparse.ArgumentParser):
             f"{self.prog.partition(' ')[2] or self.prog} must be given {', '.join(missing)}, got "
             f"{' '.join(self._typed) or 'nothing'}; add {'it' if len(missing) == 1 else 'them'}"
         )
+
+
+def _param(action: argparse.Action) -> str:
+    """Return the name of the parameter that an option gives."""
+    return action.dest.rpartition(":")[2]
 
 
 def _named(action: argparse.Action) -> str:
@@ -216,10 +227,28 @@ def print_ending(report: Mapping[str, Any]) -> None:
     print_row("digest", report["digest"])
 
 
-def print_warnings(report: Mapping[str, Any]) -> None:
+def in_options(arguments: argparse.Namespace, text: str) -> str:
+    """Return a message with the options of the command in place of the parameters it names."""
+    known: Mapping[str, Sequence[str]] = getattr(arguments, "options", {})
+
+    def option(name: str, value: str | None) -> str | None:
+        spelled = known.get(name)
+        if not spelled or value in (None, "True"):
+            return spelled[0] if spelled else None
+        return spelled[-1] if value == "False" else f"{spelled[0]} {value}"
+
+    return respelled(text, option)
+
+
+def print_notes(arguments: argparse.Namespace, notes: Iterable[str]) -> None:
+    """Print sentences for the user, a line each."""
+    for text in notes:
+        print(in_options(arguments, text))
+
+
+def print_warnings(arguments: argparse.Namespace, report: Mapping[str, Any]) -> None:
     """Print the warnings of a report, a line each."""
-    for text in report["warnings"]:
-        print(f"warning: {text}")
+    print_notes(arguments, (f"warning: {text}" for text in report["warnings"]))
 
 
 def print_columns(columns: Mapping[str, Iterable[Any]]) -> None:

@@ -166,7 +166,7 @@ def _test(arguments: argparse.Namespace) -> Any:
 def _run(arguments: argparse.Namespace) -> Any:
     params = read_params(arguments)
     report = commands.run(arguments.folder, arguments.paths, params, out=arguments.out)
-    print_warnings(report)
+    print_warnings(arguments, report)
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
     return report

@@ -48,7 +48,7 @@ def _rsm(arguments: argparse.Namespace) -> Any:
             out=arguments.out,
             progress=bar.show,
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print_row("energy", f"{report['energy_kev']:.5g} keV")
     for name in ("q_par", "q_perp"):
         low, high = report[name]

@@ -14,6 +14,7 @@ from bl_steer.cli.options import (
     format_option,
     group,
     out_option,
+    print_notes,
     print_row,
     print_warnings,
 )
@@ -96,7 +97,7 @@ def add_segment(parser: Parser, argv: Sequence[str]) -> None:
 
 def _train(arguments: argparse.Namespace) -> Any:
     data, settings = to_train_with(arguments)
-    print("\n".join(data.notes))
+    print_notes(arguments, data.notes)
     with Bar("training", "step") as bar:
         report = training.train(data, settings, out=arguments.out, progress=bar.show)
     pairs = report["pairs"]
@@ -109,7 +110,7 @@ def _train(arguments: argparse.Namespace) -> Any:
     _print_score("validation", report["validation"])
     if report["test"]:
         _print_score("test", report["test"])
-    print_warnings(report)
+    print_warnings(arguments, report)
     model = report["model"]
     if report["advice"]:
         print(report["advice"])
@@ -141,7 +142,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             progress=bar.show,
             writing=bar.stage("writing", "file"),
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print_row("fields", f"{report['n_fields']} in {report['duration_s']:.1f} s")
     for phase, share, low, high in zip(*report["sample"].values(), strict=True):
         between = f"95 %: {100 * low:.2f} … {100 * high:.2f} %" if low == low else "no interval"
@@ -167,7 +168,7 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
             out=arguments.out,
             progress=bar.show,
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print_row("planes", f"{report['n_planes']} in {report['duration_s']:.1f} s")
     for phase, share in report["mean_fraction"].items():
         print_row(phase, f"{100 * share:.2f} % (mean of the planes)")
@@ -180,7 +181,7 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
 def _evaluate(arguments: argparse.Namespace) -> Any:
     params = SegmentParams(**read_params(arguments))
     data = training_set_of(arguments, held_back=False)
-    print("\n".join(data.notes))
+    print_notes(arguments, data.notes)
     report = training.evaluate(params.model, data, views=params.views)
     print_row("fields", report["n_fields"])
     _print_score("all", report)
@@ -215,7 +216,7 @@ def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
     data, settings = to_train_with(arguments)
-    print("\n".join(data.notes))
+    print_notes(arguments, data.notes)
     sizes = _sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
     with Bar("training", "step") as bar:
         report = planning.plan_number_of_pairs(

@@ -135,7 +135,7 @@ def _slices(arguments: argparse.Namespace) -> Any:
             form=arguments.format,
             progress=show,
         )
-    _print(report)
+    _print(arguments, report)
     return report
 
 
@@ -173,7 +173,7 @@ def _slice_and_view(arguments: argparse.Namespace) -> Any:
         resumes=arguments.resume,
         tell=partial(print, flush=True),
     )
-    _print(report)
+    _print(arguments, report)
     print_row("time", f"{report['duration_s']:.0f} s, {report['plan_s']:.0f} s for the slices")
     return report
 
@@ -228,12 +228,12 @@ def _report(arguments: argparse.Namespace) -> Any:
     report = slice_and_view.report(
         arguments.uid, out=arguments.out, data_dir=arguments.data, tell=partial(print, flush=True)
     )
-    _print(report)
+    _print(arguments, report)
     return report
 
 
-def _print(report: dict[str, Any]) -> None:
-    print_warnings(report)
+def _print(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
+    print_warnings(arguments, report)
     print_tables(report)
     print_row("digest", report["digest"])
     print_row("report", report["report"])

@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -20,6 +21,7 @@ from bl_steer.cli.options import (
     Parser,
     data_option,
     figure_option,
+    in_options,
     json_option,
     print_columns,
 )
@@ -147,7 +149,7 @@ def _show(arguments: argparse.Namespace) -> Any:
         run = open_named(store, arguments.uid)
         if is_analysis(run.start):  # its figures were drawn when it was made
             report = stored_runs.show_analysis(run, store.path / "frames")
-            _print_analysis(report)
+            _print_analysis(arguments, report)
             return report
         _check_verifiable(run, verify=arguments.verify)
         report = _draw(run, arguments.figure) if run.steering else _tell(run, arguments.figure)
@@ -286,7 +288,7 @@ def _analyse(arguments: argparse.Namespace) -> Any:
             figures=arguments.figures,
             progress=bar.show,
         )
-    _print_analysis(report)
+    _print_analysis(arguments, report)
     if report["status"] != "success":
         raise Failed(f"the analysis failed: {report['reason']}", report)
     return report
@@ -302,7 +304,7 @@ def _analyse_pending(arguments: argparse.Namespace) -> Any:
         reports = stored_runs.analyse_pending(
             data_dir=arguments.data,
             figures=arguments.figures,
-            on_report=_print_analysis,
+            on_report=partial(_print_analysis, arguments),
             on_claimed=print,
             progress=bar.show,
         )
@@ -323,7 +325,7 @@ def _list_analyses() -> Any:
     return reports
 
 
-def _print_analysis(report: dict[str, Any]) -> None:
+def _print_analysis(arguments: argparse.Namespace, report: dict[str, Any]) -> None:
     for key, value in report.items():
         if key == "tables":
             for name, table in value.items():
@@ -337,6 +339,6 @@ def _print_analysis(report: dict[str, Any]) -> None:
                 print(f"{'figure ' + name:21} {path}")
         elif key == "warnings":
             for warning in value:
-                print(f"{'warning':22}{warning}")
+                print(in_options(arguments, f"{'warning':22}{warning}"))
         elif key != "traceback" or not str(report["reason"]).startswith("ValueError"):
             print(f"{key:22}{value}")

@@ -65,7 +65,7 @@ def _submit(arguments: argparse.Namespace) -> Any:
         print_row("job", f"{arguments.server.rstrip('/')}/jobs/{job['id']}")
         if not arguments.no_wait:
             job = _wait(server, job)
-            print_warnings(job)
+            print_warnings(arguments, job)
             print_row("duration", f"{job['finished'] - job['started']:.1f} s")
             print_row("digest", job["digest"])
             if arguments.out is not None:

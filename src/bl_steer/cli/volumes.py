@@ -104,7 +104,7 @@ def _structure(arguments: argparse.Namespace) -> Any:
         report = structure.measure_structure(
             arguments.volume, params=read_params(arguments), out=arguments.out, progress=bar.show
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     box = " × ".join(map(str, report["shape"]))
     voxel = " × ".join(f"{edge:g}" for edge in report["voxel_size_nm"])
     print_row("volume", f"{box} voxels (z, y, x) of {voxel} nm")
@@ -201,7 +201,7 @@ def _train(arguments: argparse.Namespace) -> Any:
             out=arguments.out,
             progress=bar.show,
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print_row("slices", f"{report['n_slices']}, {report['kind']}")
     for row in {row["stage"]: row for row in report["history"]}.values():
         losses = f"loss {row['loss']:.4f}; of the mean of the rows around"
@@ -231,7 +231,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             report = from_files.run_zarr(*where, scheduler=arguments.dask, **options)
         else:
             report = from_files.run(*where, form=arguments.format, **options)
-    print_warnings(report)
+    print_warnings(arguments, report)
     edges = " × ".join(f"{edge:g}" for edge in report["voxel_nm"])
     print_row("volume", f"{' × '.join(map(str, report['shape']))} voxels of {edges} nm")
     if "isotropy_tested_on" in report:
@@ -254,7 +254,7 @@ def _check(arguments: argparse.Namespace) -> Any:
             n_phases=params.get("n_phases"),
             progress=bar.show,
         )
-    print_warnings(report)
+    print_warnings(arguments, report)
     print("every second slice left out and predicted:")
     names = list(report["leave_out"])[1:]
     for method, *numbers in zip(*report["leave_out"].values(), strict=True):

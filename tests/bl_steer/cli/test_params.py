@@ -15,7 +15,7 @@ from pydantic import BaseModel, Field
 from bl_steer.analysis import analysis_names, find_analysis
 from bl_steer.analysis.slices import SliceParams
 from bl_steer.cli import main, make_parser
-from bl_steer.cli.options import Parser
+from bl_steer.cli.options import Parser, print_warnings
 from bl_steer.cli.params import add_params, option_of, read_params
 from bl_steer.processing.publish import publish
 from bl_steer.protocols import AnalysisResult
@@ -157,3 +157,40 @@ def test_an_analysis_that_the_server_alone_knows_takes_its_parameters_by_name() 
     arguments: Any = make_parser().parse_args(words)
     assert read_params(arguments) == {"n": "3", "of": "x", "levels": [1, 2]}
     assert main([*words, "--param", "n"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("--pitch-nm 100", "slices must have --pixel-size-nm, which their files do not state"),
+        (
+            "--pitch-nm 100 --pixel-size-nm 10 --bar-px 61",
+            "--bar-px must leave rows of the images of 64, got 61",
+        ),
+        (
+            "--pitch-nm 100 --pixel-size-nm 10 --bar-px 0",
+            "4 that are blank; check the files, or give --keep-bad",
+        ),
+    ],
+)
+def test_messages_of_an_analysis_name_the_options_of_the_command(
+    words: str, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.save(tmp_path / "flat.npy", np.full((4, 64, 64), 80, np.uint8))
+    out = ["--out", str(tmp_path / "report")]
+    assert main(["slices", str(tmp_path / "flat.npy"), *words.split(), *out]) == 2
+    assert text in capsys.readouterr().err
+
+
+def test_an_option_says_what_a_message_advises(capsys: pytest.CaptureFixture[str]) -> None:
+    parser = Parser(prog="bl-steer try")
+    parser.add_argument("--unpainted")
+    add_params(parser, SliceParams)
+    arguments = parser.parse_args([])
+    advice = "give unpainted=unlabelled, keep_bad or reverse=False; see bar_px.csv, 'bar_px', rest"
+    print_warnings(arguments, {"warnings": [advice, "got --condition bar_px=3; give bar_px=3."]})
+    assert capsys.readouterr().out.splitlines() == [
+        "warning: give --unpainted unlabelled, --keep-bad or --no-reverse; see bar_px.csv, "
+        "'bar_px', rest",
+        "warning: got --condition bar_px=3; give --bar-px 3.",
+    ]

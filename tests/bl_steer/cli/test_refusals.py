@@ -16,7 +16,7 @@ REFUSED = [
     ),
     (["segment", "plan", "--levels", "=none,osmium"], "must be NAME=VALUE, got '=none,osmium'"),
     (["segment", "train", "pairs", "--network", "vgg"], "got 'vgg'; give one"),
-    (["segment", "train", "pairs", "--steps", "0"], "a training's settings must fit, got steps="),
+    (["segment", "train", "pairs", "--steps", "0"], "a training's settings must fit, got --steps "),
     (["segment", "train", "pairs", "--steps", "x"], "argument --steps: invalid int value: 'x'"),
     (
         ["segment", "run", "a.tif", "--model", "m", "--condition", "staining="],

@@ -139,7 +139,7 @@ def _check_reach(one: MapOfPatterns, still: Array, reflection: Reflection) -> No
         raise ValueError(
             f"the substrate's {reflection} must lie in the map, or its angles have no zero, got "
             f"q_par {still[0]:.4f}, q_perp {still[1]:.4f} 1/Å beyond its edge; reduce a larger "
-            "part of q, or take --no-substrate (substrate=False)"
+            "part of q, or take substrate=False"
         )
 
 
@@ -151,7 +151,7 @@ def _check_substrate(peaks: PatternFit, reflection: Reflection) -> None:
         raise ValueError(
             f"the substrate's {reflection} must stand out of the map by {STANDS_OUT:g} standard "
             f"deviations of its counts, got {counts:.3g} ± {error:.2g}: q would be aligned on "
-            "something else; take --no-substrate (substrate=False), or count longer"
+            "something else; take substrate=False, or count longer"
         )
 
 

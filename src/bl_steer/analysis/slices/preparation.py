@@ -152,8 +152,8 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     if size is None or pitch is None:
         missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
         raise ValueError(
-            f"slices must say {' and '.join(missing)}, which their files do not; give "
-            f"{' and '.join(missing)} as the instrument had it"
+            f"slices must have {' and '.join(missing)}, which their files do not state; give "
+            f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
         )
     _check_shape(images)
     rows, bar_notes = _above_bar(images, params.bar_px)

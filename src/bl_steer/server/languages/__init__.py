@@ -17,11 +17,14 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
+from bl_steer.processing.spelling import respelled
+
 __all__ = [
     "LANGUAGES",
     "TextKey",
     "choose_language",
     "has_text",
+    "in_labels",
     "load_texts",
     "result_label",
     "text",
@@ -90,6 +93,25 @@ def result_label(language: str, what: str, name: str) -> str:
     'my_own'
     """
     return str(_translations(language).pgettext(what, name))
+
+
+def in_labels(language: str, analysis: str, message: str) -> str:
+    """Return a message of an analysis with the labels of its form in place of its parameters.
+
+    Examples
+    --------
+    >>> in_labels("en", "reconstruct", "is taken as missing; with keep_bad it is used")
+    'is taken as missing; with “Use bad slices, too” it is used'
+    """
+
+    def label(name: str, value: str | None) -> str | None:
+        key = f"param.{analysis}.{name}"
+        if not has_text(key):
+            return None
+        named = text(language, "param.quoted", name=text(language, key))
+        return named if value is None else f"{named} = {value}"
+
+    return respelled(message, label)
 
 
 @cache

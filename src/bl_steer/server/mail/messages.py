@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from bl_steer.server.db.tables import Job, Package, User
-from bl_steer.server.languages import has_text, text
+from bl_steer.server.languages import has_text, in_labels, text
 from bl_steer.server.packages.catalogue import title_of
 
 __all__ = ["completion_text"]
@@ -29,6 +30,7 @@ def completion_text(
     package : that the job ran; None for a built-in analysis
     """
     language = job.language
+    said_by = partial(in_labels, language, job.analysis)
     analysis = _title(job, package)
     values = {
         "name": user.name or user.email,
@@ -37,12 +39,12 @@ def completion_text(
         "address": address,
     }
     if job.state == "done":
-        notes = "".join(f"- {warning}\n" for warning in job.warnings)
+        notes = "".join(f"- {said_by(warning)}\n" for warning in job.warnings)
         said = f"{text(language, 'mail.warnings')}\n{notes}\n" if notes else ""
         body = text(language, "mail.done.body", **values, warnings=said, days=f"{keep_days:g}")
         return text(language, "mail.done.subject", analysis=analysis), body
     why = f"{text(language, f'cause.{job.cause}')} {text(language, f'advice.{job.cause}')}"
-    body = text(language, "mail.failed.body", **values, cause=why, message=job.message)
+    body = text(language, "mail.failed.body", **values, cause=why, message=said_by(job.message))
     return text(language, "mail.failed.subject", analysis=analysis), body
 
 

@@ -19,7 +19,7 @@ from markupsafe import Markup, escape
 
 from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.errors import Refused
-from bl_steer.server.languages import LANGUAGES, choose_language, load_texts, text
+from bl_steer.server.languages import LANGUAGES, choose_language, in_labels, load_texts, text
 from bl_steer.server.sizes import amount
 
 __all__ = [
@@ -176,7 +176,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals["_"] = _gettext
+    environment.globals |= {"_": _gettext, "in_labels": in_labels}
     environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "ensure_ascii": False}
     return environment
 

@@ -154,7 +154,7 @@ def test_a_map_without_substrate_is_not_aligned_on_something_else(
     hkl: str, half: float, sigma: float, text: str
 ) -> None:
     arrays = film_alone(hkl, half=half, sigma=sigma)
-    with pytest.raises(ValueError, match=f"the substrate's .*({text}).*take --no-substrate"):
+    with pytest.raises(ValueError, match=f"the substrate's .*({text}).*take substrate=False"):
         fitted(arrays, hkl=hkl, assume="R=0.9")
     result = fitted(arrays, hkl=hkl, assume="R=0.9", substrate=False)
     assert float(result.tables["peaks"]["x_ge"][-1]) == pytest.approx(0.3, abs=0.002)

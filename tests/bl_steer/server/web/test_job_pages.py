@@ -92,3 +92,9 @@ def test_a_form_lists_the_chosen_files_and_the_latest_few_with_a_link_to_all(bro
     for path in where[:2]:
         browser.post(f"/files/{path.partition('=')[2]}/delete")
     assert link not in browser.get("/analyses/advise").text
+
+
+def test_warnings_name_what_the_form_calls_a_parameter(site: Any, browser: Any) -> None:
+    path = job_of(browser)
+    site.finish({"t.csv": b"a\n1\n"}, warnings=("too few; give n_points=3",))
+    assert "too few; give “Points to suggest” = 3" in browser.get(path).text
