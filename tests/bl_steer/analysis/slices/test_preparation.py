@@ -35,7 +35,7 @@ def prepared(images: NDArray[Any] = IMAGES, known: Any = KNOWN, **params: Any) -
 @pytest.mark.parametrize(("lacks", "gives"), [("pixel_size_nm", 10.0), ("pitch_nm", 100.0)])
 def test_what_is_not_known_is_asked_for_by_its_name(lacks: str, gives: float) -> None:
     known = {key: value for key, value in KNOWN.items() if key != lacks}
-    with pytest.raises(ValueError, match=f"must have {lacks}, which their files do not state; give"):
+    with pytest.raises(ValueError, match=f"must have {lacks}, which their files do not state"):
         prepared(known=known)
     assert prepared(known=known, **{lacks: gives}).metadata[lacks] == gives
 
