@@ -3,20 +3,16 @@
     python benchmarks/bench_segmentation.py superalloy [--seeds 0:3] [--networks segnet unet …]
     python benchmarks/bench_segmentation.py few [--seeds 0:1] [--networks forest segnet]
     python benchmarks/bench_segmentation.py coatings [--seeds 0:1] [--networks forest segnet]
-    python benchmarks/bench_segmentation.py simulated
-    python benchmarks/bench_segmentation.py speed
     python benchmarks/bench_segmentation.py planner [--seeds 0:1]
-    python benchmarks/bench_segmentation.py alarms
 
 Training is timed in CPU seconds of one thread. The weights are chosen on the validation images;
-the test images are looked at once, at the end.
+the test images are looked at once, at the end. The shipped model: `bench_shipped_model.py`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import sys
 import time
@@ -31,9 +27,7 @@ from bl_steer.analysis.segmentation import (
     ONE_PASS,
     Passes,
     SegmentationModel,
-    find_model,
     parse_phases,
-    segment,
 )
 from bl_steer.analysis.segmentation.model import prepared
 from bl_steer.analysis.segmentation.networks import SegmentationNetwork
@@ -51,22 +45,6 @@ SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
 PHASES = "matrix:none,secondary:blue,tertiary:red"
 DEFAULTS = ["forest", "segnet"]
 TURNED = Passes(views=8)
-UNSEEN = range(920, 940)
-"""Specimens that no training and no choice of a recipe has seen."""
-FIELDS = 4
-"""Of each specimen: a phase fraction is that of the specimen, and one field errs alone."""
-ALIKE = range(5000, 5100)
-"""Specimens of the trained family for the alarms of "unlike those of the training"."""
-CHANGED: dict[str, dict[str, Any]] = {
-    "7 nm a pixel": {"pixel_size_nm": 7.0},
-    "14 nm a pixel": {"pixel_size_nm": 14.0},
-    "1 kV": {"accelerating_voltage_kV": 1.0},
-    "5 kV": {"accelerating_voltage_kV": 5.0},
-    "etched 30 s": {"etching_s": 30.0},
-    "osmium": {"staining": "osmium"},
-    "dwell 3 µs": {"dwell_us": 3.0},
-}
-"""In place of 10 nm, 2 kV, no etching, no staining, 10 µs."""
 SETTINGS: dict[str, dict[str, Any]] = {
     "segnet": {"network": "segnet", "widths": (16, 32, 64, 128), "steps": 1000},
     "unet": {"network": "unet", "widths": (16, 32, 64, 128, 256), "steps": 850},
@@ -224,136 +202,6 @@ def default_row(data: TrainingSet, n: int, name: str, seed: int) -> dict[str, An
     return row
 
 
-def simulated() -> list[dict[str, Any]]:
-    """Score the shipped model on specimens and a family that it has never seen, beside Otsu."""
-    from skimage.filters import threshold_multiotsu
-
-    from bl_steer.analysis.segmentation import score
-
-    model = find_model("fibsem")
-    rows = []
-    for family in ("grains", "network"):
-        truths, found, otsu = [], [], []
-        for seed in UNSEEN:
-            for image, labels in fields_of(family, seed):
-                truths.append(labels)
-                found.append(segment(model, image, keep_probability=False).labels)
-                thresholds = threshold_multiotsu(image, 3)
-                otsu.append((2 - np.digitize(image, thresholds)).astype(np.uint8))
-        scored = score(truths, found, 3)
-        one_field = scored.fraction_bias
-        specimens = one_field.reshape(len(UNSEEN), FIELDS, 3).mean(axis=1)
-        rows.append(
-            {
-                "family": family,
-                "fields": len(truths),
-                "miou": round(scored.miou, 4),
-                "interval": [round(scored.miou_low, 4), round(scored.miou_high, 4)],
-                "iou": np.round(scored.iou, 4).tolist(),
-                "mean bias of the fractions": np.round(one_field.mean(axis=0), 4).tolist(),
-                "largest errors, one field": _largest(one_field),
-                f"largest errors, {FIELDS} fields": _largest(specimens),
-                "otsu": round(score(truths, otsu, 3).miou, 4),
-            }
-        )
-        print(json.dumps(rows[-1]), flush=True)
-    return rows
-
-
-def fields_of(family: str, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Return micrographs, 512×512, of places 20 µm apart in one specimen, with the truth."""
-    from simulators.electron.fibsem_sample import FibsemSpecimen
-    from simulators.electron.micrographs import micrograph
-
-    fields = []
-    for number in range(FIELDS):
-        place = (0.0, 20.0 * (number // 2), 20.0 * (number % 2))
-        specimen = FibsemSpecimen(family, seed=seed, shape=(1, 512, 512), origin_um=place)
-        labels = specimen.labels[0]
-        fields.append((micrograph(labels, seed=[seed, number]), labels))
-    return fields
-
-
-def alarms() -> dict[str, Any]:
-    """Count warnings of the shipped model on micrographs taken alike, and on others."""
-    from bl_steer.analysis.segmentation import Acquisition
-    from simulators.electron.fibsem_sample import FibsemSpecimen
-    from simulators.electron.imaging import ImagingConditions
-    from simulators.electron.micrographs import field, micrograph
-
-    known = Acquisition.from_dict(find_model("fibsem").card["conditions"])
-    report: dict[str, Any] = {}
-    for edge in (256, 384, 512, 768, 1024):
-        shape = (edge, edge)
-        told = [known.warnings_for(field("grains", n, shape=shape).image) for n in ALIKE]
-        report[f"alike, {edge}"] = f"{sum(map(bool, told))} of {len(told)}"
-        print(edge, report[f"alike, {edge}"], flush=True)
-    flagged = 0
-    for seed in ALIKE[:30]:
-        boxes = [
-            FibsemSpecimen("grains", seed=seed, shape=(1, 256, 256), origin_um=(0.1 * n, 0, 0))
-            for n in range(12)
-        ]
-        images = [micrograph(box.labels[0], seed=[seed, n]) for n, box in enumerate(boxes)]
-        flagged += bool(known.warnings_for(images))
-    report["alike, 12 slices of 256"] = f"{flagged} of 30"
-    for edge in (256, 512, 1024):
-        for name, change in CHANGED.items():
-            taken = ImagingConditions(**change)
-            told = [
-                known.warnings_for(field("grains", n, shape=(edge, edge), conditions=taken).image)
-                for n in range(3000, 3020)
-            ]
-            report[f"{name}, {edge}"] = f"{sum(map(bool, told))} of {len(told)}"
-            print(name, edge, report[f"{name}, {edge}"], flush=True)
-    return report
-
-
-def _largest(errors: np.ndarray) -> dict[str, Any]:
-    """Summarise the largest error of a phase fraction in each row."""
-    largest = abs(errors).max(axis=1)
-    return {
-        "within .01": f"{(largest <= 0.01).sum()} of {len(largest)}",
-        "median": round(float(np.median(largest)), 4),
-        "worst": round(float(largest.max()), 4),
-    }
-
-
-def speed() -> dict[str, Any]:
-    """Time the default network on one core; measure the memory of a large field."""
-    from simulators.electron.micrographs import field
-
-    model = find_model("fibsem")
-    image, labels, _ = field("grains", 400, shape=(768, 1024))
-    large = np.tile(image, (6, 4))[:4096, :4096]
-    report: dict[str, Any] = {"4096 x 4096": _memory_of(model, large)}
-    for name, passes in {
-        "f32": ONE_PASS,
-        "bf16": Passes(precision="bf16"),
-        "f32, 8 views": TURNED,
-    }.items():
-        began = time.perf_counter()
-        found = segment(model, image, passes=passes)
-        report[f"1024 x 768, {name}"] = {
-            "seconds": round(time.perf_counter() - began, 2),
-            "agree": round(float((found.labels == labels).mean()), 4),
-        }
-    print(json.dumps(report, indent=1), flush=True)
-    return report
-
-
-def _memory_of(model: SegmentationModel, image: np.ndarray) -> dict[str, float]:
-    """Segment a large field first of all, while the peak is still the process's base."""
-    base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    began = time.perf_counter()
-    segment(model, image)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {
-        "seconds": round(time.perf_counter() - began, 1),
-        "GiB above base": round((peak - base) / 2**20, 2),
-    }
-
-
 def planner(seeds: range, sizes: tuple[int, ...] = (5, 10), everything: int = 96) -> list[Any]:
     """Predict the score with all pairs from those with few, on simulated micrographs.
 
@@ -398,7 +246,7 @@ def main() -> None:
     parser.add_argument(
         "what",
         nargs="?",
-        choices=("superalloy", "few", "coatings", "simulated", "speed", "planner", "alarms"),
+        choices=("superalloy", "few", "coatings", "planner"),
     )
     parser.add_argument("--networks", nargs="+")
     parser.add_argument("--seeds", default="0:3")
@@ -407,12 +255,6 @@ def main() -> None:
     first, _, end = arguments.seeds.partition(":")
     seeds = range(int(first), int(end))
     results: dict[str, Any] = {}
-    if arguments.what in (None, "speed"):
-        results["speed"] = speed()
-    if arguments.what in (None, "simulated"):
-        results["simulated"] = simulated()
-    if arguments.what in (None, "alarms"):
-        results["alarms"] = alarms()
     if arguments.what in (None, "planner"):
         results["planner"] = planner(seeds)
     if arguments.what in (None, "superalloy"):
