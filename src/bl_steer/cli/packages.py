@@ -41,8 +41,12 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     init.add_argument("folder", type=Path, help="folder to make; its name is the package's")
     init.add_argument("--author", default="your name", metavar="NAME", help="author of the package")
     init.add_argument(
-        "--weights", choices=("skops", "pickle", "h5"), help="begin with a trained model"
+        "--weights",
+        action="append",
+        choices=("skops", "pickle", "h5", "npz", "safetensors"),
+        help="begin with a trained model; may be repeated, for several files of weights",
     )
+    init.add_argument("--table", action="store_true", help="take a table beside the micrographs")
     test = command(package, "test", _test, "run a package's tests in the sandbox")
     test.add_argument("folder", type=Path, help="folder of the package")
     test.add_argument("--accept", action="store_true", help="expect from now on what is found now")
@@ -51,7 +55,8 @@ def add_package(parser: Parser, argv: Sequence[str]) -> None:
     )
     run = command(package, "run", _run, "run a package on files, as the server would")
     run.add_argument("folder", type=Path, help="folder of the package")
-    run.add_argument("paths", nargs="+", type=Path, metavar="FILE", help="files to analyse")
+    text = "files to analyse; NAME=FILE where the package has several inputs"
+    run.add_argument("files", nargs="+", metavar="FILE", help=text)
     add_named_params(run, "parameter of the analysis; may be repeated")
     out_option(run, "found")
     build = command(package, "build", _build, "make one file of a package, to be submitted")
@@ -140,7 +145,12 @@ def _package(parser: Parser) -> None:
 
 
 def _init(arguments: argparse.Namespace) -> Any:
-    report = commands.init(arguments.folder, author=arguments.author, weights=arguments.weights)
+    report = commands.init(
+        arguments.folder,
+        author=arguments.author,
+        weights=arguments.weights or (),
+        table=arguments.table,
+    )
     print("\n".join(report["files"]))
     print(f"next: read {arguments.folder / 'README.md'}")
     return report
@@ -165,7 +175,7 @@ def _test(arguments: argparse.Namespace) -> Any:
 
 def _run(arguments: argparse.Namespace) -> Any:
     params = read_params(arguments)
-    report = commands.run(arguments.folder, arguments.paths, params, out=arguments.out)
+    report = commands.run(arguments.folder, arguments.files, params, out=arguments.out)
     print_warnings(arguments, report)
     print_row("results", f"{arguments.out}, {len(report['files'])} files")
     print_row("digest", report["digest"])
@@ -226,10 +236,11 @@ def _print_package(report: dict[str, Any]) -> None:
     seen = report["report"].get("inspection", {})
     for script, names in seen.get("imports", {}).items():
         print(f"{script} imports {', '.join(names) or 'nothing'}")
-    weights = seen.get("weights")
-    if weights:
+    listed = seen.get("weights") or []
+    for weights in [listed] if isinstance(listed, dict) else listed:  # a dict in older reports
         kind = "code: loading it runs it" if weights["is_code"] else "no code"
-        print_row("weights", f"{weights['format']}, {weights['bytes']} bytes, {kind}")
+        file = f"{weights['file']}: " if "file" in weights else ""
+        print_row("weights", f"{file}{weights['format']}, {weights['bytes']} bytes, {kind}")
         print(f"    names {', '.join(weights.get('names', [])) or 'nothing'}")
     if "check" in report["report"]:
         _print_tests(report["report"]["check"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from bl_steer.cli.options import Parser, json_option, out_option, print_row, pri
 from bl_steer.cli.params import add_named_params, add_params, analysis_of, read_params
 from bl_steer.progress import Bar
 from bl_steer.server.client import Client
+from bl_steer.server.packages.inputs import files_by_input
 
 __all__ = ["add_submit"]
 
@@ -20,7 +21,8 @@ ADDRESS = "http://127.0.0.1:8800"
 def add_submit(parser: Parser, argv: Sequence[str]) -> None:
     """Add the options of ``submit``, and those of the analysis that is named."""
     json_option(parser, _submit)
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="files to analyse")
+    text = "files to analyse; NAME=FILE where the analysis has several inputs"
+    parser.add_argument("files", nargs="+", metavar="FILE", help=text)
     _analysis_option(parser)
     parser.add_argument("--server", default=ADDRESS, metavar="URL", help="address of the server")
     parser.add_argument(
@@ -55,12 +57,13 @@ def _analysis_option(parser: Parser) -> None:
 
 
 def _submit(arguments: argparse.Namespace) -> Any:
-    if missing := [str(path) for path in arguments.files if not path.is_file()]:
-        raise FileNotFoundError(f"files must exist to be sent, got {', '.join(missing)}")
     params = read_params(arguments)
+    here = analysis_of(arguments.analysis) is not None
+    if here:
+        _check_there(arguments.files)
     with Client(arguments.server, arguments.key) as server:
-        about = {"sample": arguments.sample_name, "may_train": arguments.may_train}
-        uploads = [server.upload(path, **about) for path in arguments.files]
+        inputs = [] if here else server.analysis(arguments.analysis)["inputs"]
+        uploads = _upload(server, arguments, [one["name"] for one in inputs])
         job = server.submit(arguments.analysis, uploads, params, mail=arguments.mail)
         print_row("job", f"{arguments.server.rstrip('/')}/jobs/{job['id']}")
         if not arguments.no_wait:
@@ -72,6 +75,23 @@ def _submit(arguments: argparse.Namespace) -> Any:
                 paths = server.download(job, arguments.out)
                 print_row("results", f"{arguments.out}, {len(paths)} files")
     return job
+
+
+def _check_there(files: Iterable[str | Path]) -> None:
+    if missing := [str(path) for path in files if not Path(path).is_file()]:
+        raise FileNotFoundError(f"files must exist to be sent, got {', '.join(missing)}")
+
+
+def _upload(
+    server: Client, arguments: argparse.Namespace, inputs: Sequence[str]
+) -> Sequence[str] | Mapping[str, Sequence[str]]:
+    """Send the files; return their ids, by input where the analysis on the server has several."""
+    files = files_by_input(arguments.files, inputs)
+    named = files if isinstance(files, Mapping) else {"": files}
+    _check_there(path for group in named.values() for path in group)
+    about = {"sample": arguments.sample_name, "may_train": arguments.may_train}
+    sent = {name: [server.upload(path, **about) for path in group] for name, group in named.items()}
+    return sent if isinstance(files, Mapping) else sent[""]
 
 
 def _wait(server: Client, job: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import quote
 from uuid import uuid4
 
 import httpx
@@ -104,6 +105,11 @@ class Client:
         analyses: list[dict[str, Any]] = self._ask("GET", "/analyses")
         return analyses
 
+    def analysis(self, name: str) -> dict[str, Any]:
+        """Return one of them; where it has several inputs, ``inputs`` lists them."""
+        analysis: dict[str, Any] = self._ask("GET", f"/analyses/{quote(name, safe='')}")
+        return analysis
+
     def upload(self, path: str | Path, *, sample: str = "", may_train: bool = False) -> str:
         """Send a file, piece by piece; return its id.
 
@@ -122,7 +128,7 @@ class Client:
     def submit(
         self,
         analysis: str,
-        files: Sequence[str],
+        files: Sequence[str] | Mapping[str, Sequence[str]],
         params: Mapping[str, Any] | None = None,
         *,
         mail: bool = False,
@@ -131,12 +137,12 @@ class Client:
 
         Parameters
         ----------
-        files : ids, from `upload`
+        files : ids, from `upload`; by the names of the inputs where the analysis has several
         mail : whether to send a mail at its end
         """
         body = {
             "analysis": analysis,
-            "files": list(files),
+            "files": dict(files) if isinstance(files, Mapping) else list(files),
             "params": dict(params or {}),
             "mail": mail,
             "submission_key": str(uuid4()),

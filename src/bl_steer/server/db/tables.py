@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bl_steer.server.db.account_tables import ApiKey, Invitation, PasswordReset, SignIn, User
@@ -91,6 +91,8 @@ class Job(Base):
     package_sha256: Mapped[str | None] = mapped_column(String(64), index=True)
     params: Mapped[dict[str, Any]]
     upload_ids: Mapped[list[str]]
+    inputs: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    """The uploads of each input by its name, where the analysis has several."""
     state: Mapped[str] = mapped_column(String(12), default="queued")
     attempt: Mapped[int] = mapped_column(default=0)
     """How many workers took it; what an earlier one reports is refused."""

@@ -96,6 +96,7 @@ class Execution:
         seen = JOB if apart else folder  # without a sandbox, a job sees the paths as they are
         readable = self._inputs(folder, seen, files)
         paths = [str(path) for path in readable]
+        names = [file.input for file in self.inputs]
         named = caches = ""
         if self.package:
             unpacked = package or self._unpacked(folder, files)
@@ -107,6 +108,7 @@ class Execution:
         task = Task(
             analysis=self.analysis,
             paths=paths,
+            names=names if any(names) else (),
             params=dict(self.params),
             out=str(seen / "out"),
             package=named,

@@ -37,11 +37,17 @@ Held = Literal["held", "cancel", "lost"]
 
 @dataclass(frozen=True)
 class InputFile:
-    """An upload as a job sees it."""
+    """An upload as a job sees it.
+
+    Parameters
+    ----------
+    input : name of the input that it is for, where the analysis has several
+    """
 
     sha256: str
     file_name: str
     size: int = 0
+    input: str = ""
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from bl_steer.processing.result_files import write_exact
 from bl_steer.processing.result_folder import write_table
 from bl_steer.server import packages
 from bl_steer.server.jobs.inputs import read_inputs
+from bl_steer.server.packages.inputs import parted
 from bl_steer.server.sandbox.caches import copy_caches
 
 __all__ = ["REPORT", "RESULT", "OutputFile", "Report", "Task", "carry_out", "main"]
@@ -54,6 +55,8 @@ class Task:
     """Folder of an unpacked package; empty for an analysis of this library."""
     caches: str = ""
     """Folder of what libraries made beforehand: `bl_steer.server.sandbox.caches`."""
+    names: Sequence[str] = ()
+    """Of the input that each path is for, where the analysis has several."""
     permit: str = ""
     """What shows that the package may run: a `bl_steer.server.packages.approval.Permit`."""
 
@@ -134,7 +137,7 @@ def _analyse(task: Task, progress: Any) -> Report:
 
             permit = packages.Permit.model_validate_json(task.permit)
             analysis = packages.approved_analysis(Path(task.package), permit)
-            inputs = analysis.inputs_from_files(paths)
+            inputs = analysis.inputs_from_files(_by_input(paths, task.names))
         else:
             analysis = processing.find_analysis(task.analysis)
             inputs = read_inputs(task.analysis, paths, out)
@@ -146,8 +149,10 @@ def _analyse(task: Task, progress: Any) -> Report:
         traceback.print_exc()
         return _failed(error, cause="input")
     outputs, problems = _write(result, out)
-    if (of_files := _files_of_fields(inputs)) and f"{FIELDS}.csv" not in {o.name for o in outputs}:
-        outputs.append(_write_table(of_files, FIELDS, out))
+    parts = [inputs] if not task.package else _parts(inputs, analysis.manifest)
+    for of_files in filter(None, map(_files_of_fields, parts)):
+        if f"{FIELDS}.csv" not in {output.name for output in outputs}:
+            outputs.append(_write_table(of_files, FIELDS, out))
     return Report(
         ok=True,
         digest=processing.digest_of(result),
@@ -156,12 +161,21 @@ def _analyse(task: Task, progress: Any) -> Report:
             {
                 **result.provenance,
                 "tables": _preview(result.tables),
-                "origins": _origins(inputs),
+                "origins": _origins(parts),
                 "mean_uncertainty": _mean_uncertainty(result.arrays),
             }
         ),
         outputs=outputs,
     )
+
+
+def _by_input(paths: Sequence[Path], names: Sequence[str]) -> Any:
+    if not names:
+        return paths
+    given: dict[str, list[Path]] = {}
+    for name, path in zip(names, paths, strict=True):
+        given.setdefault(name, []).append(path)
+    return given
 
 
 def _write(result: Any, out: Path) -> tuple[list[OutputFile], list[str]]:
@@ -196,16 +210,27 @@ def _files_of_fields(inputs: Any) -> dict[str, Any]:
     return {"field": np.array(names), "file": np.array([Path(file).name for file in files])}
 
 
-def _origins(inputs: Any) -> dict[str, tuple[int, int]]:
-    """Return the upload that each input array is of, and its page there, for the viewer."""
-    names, files = list(inputs.arrays), list(inputs.source.get("files", []))
-    if len(names) != len(files):
-        return {}
-    uploads = list(dict.fromkeys(files))
-    pages = {name: files[:number].count(files[number]) for number, name in enumerate(names)}
-    return {
-        name: (uploads.index(file), pages[name]) for name, file in zip(names, files, strict=True)
-    }
+def _parts(inputs: Any, manifest: packages.Manifest) -> list[Any]:
+    """Return the inputs of a package one by one."""
+    return list(parted(inputs, manifest.inputs).values())
+
+
+def _origins(parts: Sequence[Any]) -> dict[str, tuple[int, int]]:
+    """Return the upload that each input array is of, and its page there, for the viewer.
+
+    Of a name that two inputs have, the first counts.
+    """
+    origins: dict[str, tuple[int, int]] = {}
+    before = 0
+    for inputs in parts:
+        names, files = list(inputs.arrays), list(inputs.source.get("files", []))
+        uploads = list(dict.fromkeys(files))
+        if len(names) == len(files):
+            for number, (name, file) in enumerate(zip(names, files, strict=True)):
+                page = files[:number].count(file)
+                origins.setdefault(name, (before + uploads.index(file), page))
+        before += len(uploads)
+    return origins
 
 
 def _mean_uncertainty(arrays: Any) -> dict[str, float]:

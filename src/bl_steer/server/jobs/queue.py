@@ -47,6 +47,7 @@ def submit(
     analysis: str,
     params: Mapping[str, Any],
     upload_ids: Sequence[str],
+    inputs: Mapping[str, Sequence[str]] | None = None,
     language: str = "en",
     wants_mail: bool = True,
     package_sha256: str | None = None,
@@ -60,6 +61,7 @@ def submit(
 
     Parameters
     ----------
+    inputs : which of the uploads is which input, where the analysis has several
     most_open : jobs of a user that may wait or run at a time; no limit by default
 
     Raises
@@ -77,7 +79,8 @@ def submit(
             return known
     if most_open is not None and number_open(session, user_id) >= most_open:
         raise Refused(429, "refused.quota_jobs", most=most_open, retry_after_s=60)
-    ids = list(dict.fromkeys(upload_ids))
+    named = {name: list(dict.fromkeys(own)) for name, own in (inputs or {}).items()}
+    ids = [key for own in named.values() for key in own] or list(dict.fromkeys(upload_ids))
     names = file_names(session, user_id, ids)
     if missing := [upload_id for upload_id in ids if upload_id not in names]:
         raise ValueError(
@@ -89,6 +92,7 @@ def submit(
         package_sha256=package_sha256,
         params=dict(params),
         upload_ids=ids,
+        inputs=named or None,
         language=language,
         wants_mail=wants_mail,
         parent_id=parent_id,
@@ -149,8 +153,9 @@ def take(
         package_sha256=job.package_sha256,
         params=job.params,
         inputs=[
-            InputFile(files[upload_id].sha256, files[upload_id].file_name, files[upload_id].size)
-            for upload_id in job.upload_ids
+            InputFile(files[key].sha256, files[key].file_name, files[key].size, name)
+            for name, keys in (job.inputs or {"": job.upload_ids}).items()
+            for key in keys
         ],
         language=job.language,
         run_uid=job.run_uid,
@@ -247,14 +252,8 @@ def fail(
     now = time.time() if now is None else now
     if cause not in CAUSES:
         raise ValueError(f"a cause must be one of {', '.join(CAUSES)}, got {cause!r}")
-    if not _change(
-        session,
-        _held(lease),
-        **_ended("failed", now),
-        cause=cause,
-        message=message,
-        last_words=last_words,
-    ):
+    said = {"cause": cause, "message": message, "last_words": last_words}
+    if not _change(session, _held(lease), **_ended("failed", now), **said):
         return False
     _count(session, lease.worker, now)
     post_completion(session, lease.job_id, address=address, now=now)

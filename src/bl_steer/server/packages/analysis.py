@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,9 +15,10 @@ from pydantic import BaseModel
 from bl_steer.analysis import components, segmentation
 from bl_steer.protocols import AnalysisResult, Inputs, Progress
 from bl_steer.server.packages.content import content_hash, hash_file, verify_content
-from bl_steer.server.packages.inputs import package_inputs
+from bl_steer.server.packages.inputs import Files, inputs_of_files, parted
 from bl_steer.server.packages.manifest import (
     MANIFEST_FILE,
+    Input,
     Manifest,
     PackageError,
     read_manifest,
@@ -51,19 +52,25 @@ class PackageAnalysis:
 
     def inputs_of(self, run: Any) -> Inputs:
         """Return a stored run as inputs, for packages of micrographs and of maps."""
-        kind = self.manifest.input.kind
-        if kind == "micrographs":
+        kinds = [part.kind for part in self.manifest.inputs if not part.name]
+        if kinds == ["micrographs"]:
             return segmentation.SegmentMicrographs().inputs_of(run)
-        if kind == "map":
+        if kinds == ["map"]:
             return components.MapComponents().inputs_of(run)
+        needed = " and ".join(f"a {part.kind}" for part in self.manifest.inputs)
         raise ValueError(
-            f"a stored run must give what {self.name} works on, a {kind}, got run {run.uid}; give "
+            f"a stored run must give what {self.name} works on, {needed}, got run {run.uid}; give "
             "files instead"
         )
 
-    def inputs_from_files(self, paths: Sequence[Path]) -> Inputs:
-        """Return files as inputs, and what the user should know of them."""
-        return package_inputs(self.manifest.input.kind, paths)
+    def inputs_from_files(self, files: Files) -> Inputs:
+        """Return files as inputs, and what the user should know of them.
+
+        Parameters
+        ----------
+        files : of the one input, or by the name of each
+        """
+        return inputs_of_files(self.manifest.inputs, files)
 
     def run(self, inputs: Inputs, params: Any, progress: Progress | None = None) -> AnalysisResult:
         """Load the package, and analyse.
@@ -78,20 +85,23 @@ class PackageAnalysis:
         began = time.time()
         report = progress or (lambda done, total: None)
         report(0, STEPS)
-        _check_inputs(self.manifest, inputs)
+        parts = parted(inputs, self.manifest.inputs)
+        for part in self.manifest.inputs:
+            _check_inputs(self.manifest.name, part, parts[part.name])
         sha256 = self._verified()
         with single_thread(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             script = PackageScript(self.folder, self.manifest)
             weights = self.manifest.weights
-            model = load_weights(self.folder, weights, script.module) if weights else None
+            models = {w.name: load_weights(self.folder, w, script.module) for w in weights}
             loading = [
                 str(warning.message) for warning in caught if "version" in str(warning.message)
             ]
         report(1, STEPS)
         with single_thread():
-            findings = script(inputs, params, model)
+            findings = script(parts.get("", parts), params, models.get("", models or None))
         report(STEPS, STEPS)
+        hashes = {part.name: hash_file(self.folder / part.file) for part in weights}
         return AnalysisResult(
             tables=findings.tables,
             arrays=findings.arrays,
@@ -99,7 +109,7 @@ class PackageAnalysis:
                 "name": self.name,
                 "version": self.version,
                 "params": params.model_dump(mode="json"),
-                "weights": hash_file(self.folder / weights.file) if weights else None,
+                "weights": hashes.get("", hashes or None),
                 "package": sha256,
                 "source": dict(inputs.source),
                 "versions": installed_versions(),
@@ -175,11 +185,12 @@ def _other_versions(manifest: Manifest, loading: list[str]) -> list[str]:
     return [*said, *dict.fromkeys(" ".join(message.split())[:300] for message in loading)]
 
 
-def _check_inputs(manifest: Manifest, inputs: Inputs) -> None:
-    kind, arrays = manifest.input.kind, inputs.arrays
+def _check_inputs(package: str, part: Input, inputs: Inputs) -> None:
+    kind, arrays = part.kind, inputs.arrays
+    name = f"{part.name} of {package}" if part.name else package
     if not arrays:
-        raise ValueError(f"{manifest.name} must have something to work on, got nothing; give files")
-    shapes = {name: np.shape(array) for name, array in arrays.items()}
+        raise ValueError(f"{name} must have something to work on, got nothing; give files")
+    shapes = {key: np.shape(array) for key, array in arrays.items()}
     fits = {
         "micrographs": all(len(shape) in (2, 3) for shape in shapes.values()),
         "stack": all(len(shape) == 3 for shape in shapes.values()),
@@ -188,14 +199,14 @@ def _check_inputs(manifest: Manifest, inputs: Inputs) -> None:
     }[kind]
     if not fits:
         raise ValueError(
-            f"{manifest.name} must be given a {kind.removesuffix('s')}, got arrays "
+            f"{name} must be given a {kind.removesuffix('s')}, got arrays "
             f"{_listed(shapes)}; choose files of that kind"
         )
-    missing = [name for name in manifest.input.columns if name not in arrays]
+    missing = [column for column in part.columns if column not in arrays]
     if kind == "table" and missing:
         raise ValueError(
-            f"a table for {manifest.name} must have the columns "
-            f"{', '.join(manifest.input.columns)}, got {', '.join(arrays)}; add "
+            f"a table for {name} must have the columns "
+            f"{', '.join(part.columns)}, got {', '.join(arrays)}; add "
             f"{', '.join(missing)}"
         )
 

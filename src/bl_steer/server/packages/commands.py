@@ -18,6 +18,7 @@ from bl_steer import processing, server
 from bl_steer.processing.result_folder import write_result
 from bl_steer.protocols import Progress
 from bl_steer.server import auth, db, packages
+from bl_steer.server.packages.inputs import files_by_input
 
 if TYPE_CHECKING:  # the tables need sqlalchemy, which nobody needs who only makes a package
     from sqlalchemy.orm import Session
@@ -41,9 +42,11 @@ __all__ = [
 ]
 
 
-def init(folder: Path, *, author: str, weights: packages.Format | None) -> dict[str, Any]:
+def init(
+    folder: Path, *, author: str, weights: Sequence[packages.Format] = (), table: bool = False
+) -> dict[str, Any]:
     """Write a new package that works."""
-    files = packages.write_template(folder, author=author, weights=weights)
+    files = packages.write_template(folder, author=author, weights=weights, table=table)
     return {"package": str(folder), "files": [str(path) for path in files]}
 
 
@@ -72,15 +75,20 @@ def build(folder: Path, out: Path) -> dict[str, Any]:
 
 def run(
     folder: Path,
-    paths: Sequence[Path],
+    files: Sequence[str],
     params: Mapping[str, Any],
     *,
     out: Path,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Run a package on files, in this process, and write its result."""
+    """Run a package on files, in this process, and write its result.
+
+    Parameters
+    ----------
+    files : paths; ``NAME=PATH`` where the package has several inputs
+    """
     analysis = packages.package_analysis(folder)
-    inputs = packages.package_inputs(analysis.manifest.input.kind, paths)
+    inputs = analysis.inputs_from_files(files_by_input(files, analysis.manifest.input_names))
     result = analysis.run(inputs, processing.make_params(analysis, params), progress)
     return {
         "digest": processing.digest_of(result),

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from bl_steer.server.packages.content import files_of
-from bl_steer.server.packages.manifest import Manifest
+from bl_steer.server.packages.manifest import Manifest, Weights
 
 __all__ = ["inspect"]
 
@@ -28,7 +28,8 @@ def inspect(folder: Path, manifest: Manifest) -> dict[str, Any]:
     scripts = [name for name in files_of(folder) if name.endswith(".py")]
     return {
         "imports": {name: _imports(folder / name) for name in scripts},
-        "weights": _weights(folder, manifest) if manifest.weights else None,
+        "weights": [_weights(folder, part) for part in manifest.weights],
+        "dependencies": list(manifest.dependencies),
         "files": {name: (folder / name).stat().st_size for name in files_of(folder)},
     }
 
@@ -47,12 +48,10 @@ def _imports(script: Path) -> list[str]:
     return sorted(modules)
 
 
-def _weights(folder: Path, manifest: Manifest) -> dict[str, Any]:
-    weights = manifest.weights
-    if weights is None:
-        return {}
+def _weights(folder: Path, weights: Weights) -> dict[str, Any]:
     path = folder / weights.file
     about: dict[str, Any] = {
+        "file": weights.file,
         "format": weights.format,
         "is_code": weights.is_code,
         "bytes": path.stat().st_size,

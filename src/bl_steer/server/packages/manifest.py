@@ -7,23 +7,35 @@ Reading either runs nothing of the package. Parameters become a form in
 from __future__ import annotations
 
 import json
-import re
-import sys
 import tomllib
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self
 
 from pydantic import (
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
     Field,
+    SerializerFunctionWrapHandler,
     ValidationError,
+    model_serializer,
     model_validator,
 )
 
 from bl_steer.server.packages.parameters import Parameter, Text
+from bl_steer.server.packages.parts import (
+    CODE_FORMATS,
+    Author,
+    Expectation,
+    Format,
+    Input,
+    InputKind,
+    PackageError,
+    Part,
+    Pinned,
+    RelativePath,
+    Sha256,
+    TrainingData,
+    Weights,
+)
 
 __all__ = [
     "CODE_FORMATS",
@@ -32,11 +44,14 @@ __all__ = [
     "Author",
     "Expectation",
     "Format",
+    "Input",
     "InputKind",
     "Manifest",
     "PackageError",
+    "RelativePath",
     "TrainingData",
     "Weights",
+    "parse_manifest",
     "read_manifest",
     "read_source",
 ]
@@ -47,125 +62,13 @@ FORM = 1
 LARGEST_MANIFEST = 4 * 2**20
 """Bytes: more is no manifest."""
 
-Format = Literal["skops", "safetensors", "npz", "onnx", "pickle", "joblib", "h5"]
-CODE_FORMATS = frozenset({"pickle", "joblib", "h5"})
-"""Weights that can run anything when they are loaded: approved by two."""
-InputKind = Literal["micrographs", "stack", "map", "table"]
 
-SAFE_ROOTS = frozenset({"numpy", "scipy", "sklearn"})
-"""Where trusted types may be from without the weights counting as code."""
+class Manifest(Part):
+    """Everything about a package but its bytes.
 
-
-class PackageError(ValueError):
-    """A package does not hold what it must; the message names the place and the remedy."""
-
-
-def _relative(path: str) -> str:
-    """Return a file's path inside a package, or raise for one that could lead out of it."""
-    parts = PurePosixPath(path).parts
-    hidden = any(part.startswith(".") for part in parts)
-    if (
-        not parts
-        or hidden
-        or str(PurePosixPath(path)) != path
-        or PurePosixPath(path).is_absolute()
-        or re.search(r"[\\:\x00-\x1f\x7f]", path)
-        or "__pycache__" in parts
-        or max(len(part.encode()) for part in parts) > 200
-        or len(path) > 400
-    ):
-        raise ValueError(
-            f"a file must be named by its path inside the package, got {path!r}; write it as "
-            "folder/name, without '..', hidden names or backslashes"
-        )
-    return path
-
-
-def _trusted(name: str) -> str:
-    root = name.partition(".")[0]
-    if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name):
-        raise ValueError(f"a trusted type must be written module.Class, got {name!r}")
-    if root in sys.stdlib_module_names:
-        raise ValueError(
-            f"a trusted type must not be of Python's own library, got {name!r}; skops knows the "
-            "harmless ones already"
-        )
-    return name
-
-
-RelativePath = Annotated[str, AfterValidator(_relative)]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Author(_Part):
-    """Who made it."""
-
-    name: str = Field(min_length=1, max_length=200)
-    affiliation: str = Field(default="", max_length=200)
-    orcid: str = Field(default="", pattern=r"^(\d{4}-\d{4}-\d{4}-\d{3}[\dX])?$")
-
-
-class Input(_Part):
-    """What it works on."""
-
-    kind: InputKind
-    columns: tuple[str, ...] = ()
-    """A table must have these."""
-    description: Text = Text()
-
-
-class Weights(_Part):
-    """The trained model, in one file."""
-
-    file: RelativePath
-    format: Format
-    method: str = Field(default="predict", pattern=r"^[a-z]\w*$")
-    """Of a scikit-learn estimator, between `prepare` and `finish`."""
-    trusted_types: tuple[Annotated[str, AfterValidator(_trusted)], ...] = ()
-    """What a skops file may build beside skops' own list; the file's wishes do not count."""
-
-    @model_validator(mode="after")
-    def _types_are_of_skops(self) -> Self:
-        if self.trusted_types and self.format != "skops":
-            raise ValueError(f"trusted_types must come with format skops, got {self.format!r}")
-        return self
-
-    @property
-    def is_code(self) -> bool:
-        """Whether loading it can run what a reader of the script does not see."""
-        roots = {name.partition(".")[0] for name in self.trusted_types}
-        return self.format in CODE_FORMATS or not roots <= SAFE_ROOTS
-
-
-class Expectation(_Part):
-    """A test: inputs and parameters, and the file with the output that must come of them."""
-
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")
-    inputs: tuple[RelativePath, ...] = Field(min_length=1)
-    metadata: Mapping[str, Any] = Field(default_factory=dict)
-    params: Mapping[str, Any] = Field(default_factory=dict)
-    expected: RelativePath
-    """Written by ``bl-steer package test --accept``."""
-    tolerance: float = Field(default=1e-6, ge=0, lt=1)
-    """Relative, of numbers in tables and of the arrays' summaries; 0 asks for the digest itself."""
-
-
-class TrainingData(_Part):
-    """What the weights were made from."""
-
-    description: str = Field(min_length=1, max_length=4000)
-    snapshot: Sha256 | None = None
-    """Of the server's data, where they were retrained there."""
-    sha256: tuple[Sha256, ...] = ()
-    """Of the files, where they are known."""
-
-
-class Manifest(_Part):
-    """Everything about a package but its bytes."""
+    What has one input and at most one file of weights is written as it was before there could be
+    several, so that it keeps its hash: a table ``input``, and a table ``weights`` or null.
+    """
 
     form: Literal[1] = 1
     name: str = Field(pattern=r"^[a-z][a-z0-9]*(-[a-z0-9]+)*$", max_length=48)
@@ -174,10 +77,12 @@ class Manifest(_Part):
     description: Text = Text()
     licence: str = Field(min_length=1, max_length=100)
     authors: tuple[Author, ...] = Field(min_length=1)
-    input: Input
+    inputs: tuple[Input, ...] = Field(min_length=1, max_length=8)
     script: RelativePath = "script.py"
     parameters: tuple[Parameter, ...] = ()
-    weights: Weights | None = None
+    weights: tuple[Weights, ...] = Field(default=(), max_length=16)
+    dependencies: tuple[Pinned, ...] = Field(default=(), max_length=50)
+    """Libraries beside the server's own, each ``name==version``."""
     training_data: TrainingData | None = None
     tests: tuple[Expectation, ...] = Field(min_length=1)
     versions: Mapping[str, str] = Field(default_factory=dict)
@@ -185,15 +90,50 @@ class Manifest(_Part):
     files: Mapping[RelativePath, Sha256] = Field(default_factory=dict)
     """Every file but the manifest itself; filled in by building."""
 
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping):
+            return given
+        values = dict(given)
+        if "input" in values:
+            if "inputs" in values:
+                raise ValueError("a package must have [input] or [[inputs]], got both; drop one")
+            values["inputs"] = [values.pop("input")]
+        if values.get("weights") is None:
+            values["weights"] = []
+        elif isinstance(values["weights"], Mapping):
+            values["weights"] = [values["weights"]]
+        return values
+
+    @model_serializer(mode="wrap")
+    def _write(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        inputs, weights = (_unnamed(values.pop(name)) for name in ("inputs", "weights"))
+        values["inputs" if isinstance(inputs, list) else "input"] = inputs
+        values["weights"] = weights or None
+        if not values["dependencies"]:
+            del values["dependencies"]
+        return values
+
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         for what, names in (
             ("parameters", [parameter.name for parameter in self.parameters]),
             ("tests", [test.name for test in self.tests]),
+            ("inputs", self.input_names),
+            ("weights", [part.name for part in self.weights]),
         ):
-            if len(set(names)) < len(names):
+            if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
                 raise ValueError(f"{what} must each have a name of their own, got {names}")
-        if self.weights is not None and self.training_data is None:
+        for test in self.tests:
+            if set(test.inputs) != set(self.input_names):
+                raise ValueError(
+                    f"tests must give files for {_names(self.input_names)}, got the test "
+                    f"{test.name!r} with {_names(list(test.inputs))}; write inputs as the manifest "
+                    "names them"
+                )
+        if self.weights and self.training_data is None:
             raise ValueError(
                 "weights must come with training_data, got none; say what they were trained on"
             )
@@ -204,16 +144,21 @@ class Manifest(_Part):
             raise ValueError(f"files must hold all that the manifest names, got no {missing}")
         return self
 
+    @property
+    def input_names(self) -> list[str]:
+        """Names of the inputs; ``[""]`` for one alone."""
+        return [one.name for one in self.inputs]
+
     def named_files(self) -> set[str]:
         """Return the files that the manifest itself speaks of."""
-        weights = {self.weights.file} if self.weights else set()
-        tests = {file for test in self.tests for file in (*test.inputs, test.expected)}
-        return {self.script, *weights, *tests}
+        weights = {part.file for part in self.weights}
+        inputs = {file for test in self.tests for files in test.inputs.values() for file in files}
+        return {self.script, *weights, *inputs, *(test.expected for test in self.tests)}
 
     @property
     def approvals_needed(self) -> int:
         """How many must approve it: two where loading the weights is running code."""
-        return 2 if self.weights is not None and self.weights.is_code else 1
+        return 2 if any(part.is_code for part in self.weights) else 1
 
     def to_json(self) -> str:
         """Return the text of ``manifest.json``."""
@@ -271,11 +216,29 @@ def parse_manifest(values: Any, where: str) -> Manifest:
         return Manifest.model_validate(values)
     except ValidationError as error:
         problems = [
-            f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: "
+            f"{_place(problem['loc'], values) or 'the whole'}: "
             f"{problem['msg'].removeprefix('Value error, ')}"
             for problem in error.errors()
         ]
         raise PackageError(f"{where} must describe a package, got: {'; '.join(problems)}") from None
+
+
+def _place(loc: tuple[int | str, ...], values: Any) -> str:
+    """Return the name of an entry as its author wrote it."""
+    single = {"inputs": "input", "weights": "weights"}.get(str(loc[0]), "") if loc else ""
+    if len(loc) > 1 and single and isinstance(values.get(single), Mapping):
+        loc = (single, *loc[2:])
+    return ".".join(str(part) for part in loc if part != "")
+
+
+def _unnamed(parts: Any) -> Any:
+    """Return the values of one part without a name by themselves, several as a list."""
+    listed = [{k: v for k, v in part.items() if k != "name" or v} for part in parts]
+    return listed[0] if len(listed) == 1 and "name" not in listed[0] else listed
+
+
+def _names(names: Sequence[str]) -> str:
+    return " and ".join(name or "the one input" for name in names) or "nothing"
 
 
 def _text(path: Path) -> str:

@@ -8,9 +8,11 @@ Two functions around the model's own prediction are all that most packages need:
     def finish(prediction, inputs, params):  # -> {"tables": …, "arrays": …, "figures": …}
         ...
 
-or one that does everything: ``run(inputs, params, model)``, for weights that are arrays, and for
-packages without weights. `inputs` is a `bl_steer.protocols.Inputs`; `params` has the parameters of
-the manifest as attributes. Other modules of the folder are imported by ``from . import module``.
+or one that does everything: ``run(inputs, params, model)``, for weights that are arrays, for
+several files of weights, and for packages without any. `inputs` is a `bl_steer.protocols.Inputs`,
+or of several inputs a dictionary of them by name; of several files of weights, so is `model`.
+`params` has the parameters of the manifest as attributes. Other modules of the folder are imported
+by ``from . import module``.
 """
 
 from __future__ import annotations
@@ -63,7 +65,13 @@ class PackageScript:
         self.module = self._load()
         alone = callable(getattr(self.module, "run", None))
         around = all(callable(getattr(self.module, name, None)) for name in ("prepare", "finish"))
-        if alone == around or (around and manifest.weights is None):
+        named = any(part.name for part in manifest.weights)
+        if around and not alone and named:
+            raise PackageError(
+                f"{manifest.script} must define run(inputs, params, model) where the weights have "
+                "names, got prepare and finish; model has them by name there"
+            )
+        if alone == around or (around and not manifest.weights):
             raise PackageError(
                 f"{manifest.script} must define either run(inputs, params, model), or prepare and "
                 "finish around a model's prediction, got "
@@ -72,11 +80,11 @@ class PackageScript:
             )
         self._alone = alone
 
-    def __call__(self, inputs: Inputs, params: Any, model: Any) -> Findings:
+    def __call__(self, inputs: Inputs | Mapping[str, Inputs], params: Any, model: Any) -> Findings:
         """Analyse; `ValueError` of the author's passes, any other error names its line."""
         if self._alone:
             return self._checked(self._call("run", inputs, params, model))
-        method = self._manifest.weights.method if self._manifest.weights else "predict"
+        method = self._manifest.weights[0].method
         if not callable(getattr(model, method, None)):
             raise PackageError(
                 f"a model between prepare and finish must have {method}(X), got "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +17,12 @@ WITH_TEMPLATE: dict[Format, str] = {
     "skops": "model.skops",
     "pickle": "model.pkl",
     "h5": "model.h5",
+    "npz": "model.npz",
+    "safetensors": "model.safetensors",
 }
 """Formats of weights that a new package may begin with, and their files."""
+ESTIMATORS = ("skops", "pickle")
+"""Formats that give a model with `predict`; the others give arrays by name."""
 
 HEAD = """\
 # What the package says of itself. 'bl-steer package build' adds the hashes of all files.
@@ -33,9 +38,7 @@ ja = "各顕微鏡像のうち、しきい値より明るい部分の割合を�
 [[authors]]
 name = {author}
 
-[input]
-kind = "micrographs"                   # or stack, map, table (then columns = [...])
-
+{input}
 [[parameters]]                         # becomes a field of the form
 name = "threshold"
 type = "number"                        # or integer, boolean, text, choice (then choices = [...])
@@ -45,21 +48,44 @@ maximum = 1.0
 title = {{ en = "Threshold", ja = "しきい値" }}
 description = {{ en = "As a share of full scale.", ja = "最大階調に対する比。" }}
 """
+INPUT = """\
+[input]
+kind = "micrographs"                   # or stack, map, table (then columns = [...])
+"""
+WITH_TABLE = """\
+[[inputs]]
+name = "image"                         # the script finds it as inputs["image"]
+kind = "micrographs"                   # or stack, map
+description = {{ en = "Micrographs", ja = "顕微鏡写真" }}
+
+[[inputs]]
+name = "table"
+kind = "table"
+columns = ["dose"]
+description = {{ en = "A row for each micrograph", ja = "顕微鏡写真ごとに1行" }}
+"""
 WEIGHTS = """
 [weights]
 file = "{file}"
 format = "{format}"                       # skops, safetensors, npz, onnx; pickle, joblib and h5 are
                                        # code: two reviewers must approve them
 method = "predict"
-
+"""
+NAMED_WEIGHTS = """
+[[weights]]
+name = "{name}"                       # the script finds it as model["{name}"]
+file = "{file}"
+format = "{format}"
+"""
+TRAINING = """
 [training_data]
 description = "Made up by train.py."
 """
 TEST = """
 [[tests]]
 name = "two-halves"
-inputs = ["tests/two-halves.png"]
-params = { threshold = 0.4 }
+inputs = {inputs}
+params = {{ threshold = 0.4 }}
 expected = "tests/two-halves.expected.json"     # written by 'bl-steer package test --accept'
 """
 ALONE = '''\
@@ -98,7 +124,7 @@ def finish(prediction, inputs, params):
 
 '''
 WITH_ARRAYS = '''\
-"""What this package computes from the arrays of model.h5."""
+"""What this package computes from the arrays of its model."""
 
 import numpy as np
 
@@ -112,6 +138,28 @@ def run(inputs, params, model):
 
 
 '''
+WITH_MODELS = '''\
+"""What this package computes from several models."""
+
+import numpy as np
+
+
+def run(inputs, params, model):
+    """Return tables, arrays and figures by name; `model` has the weights by their names."""
+    X = np.array([features(image, params.threshold) for image in inputs.arrays.values()])
+    dark = np.mean([darkness(one, X) for one in model.values()], axis=0)
+    classes = np.where(dark > 0.5, "dark", "bright")
+    return {"tables": {"classes": {"field": list(inputs.arrays), "class": classes, "dark": dark}}}
+
+
+def darkness(one, X):
+    """Return the probability of "dark" by one model: an estimator, or arrays by name."""
+    if hasattr(one, "predict_proba"):
+        return one.predict_proba(X)[:, 1]
+    return 1 / (1 + np.exp(-(X @ one["weights"] + one["bias"])))
+
+
+'''
 FEATURES = '''\
 def features(image, threshold):
     """Return the features of a micrograph (H, W)."""
@@ -119,7 +167,7 @@ def features(image, threshold):
     return [image.mean() / full, (image / full > threshold).mean()]
 '''
 TRAIN = '''\
-"""Train the model of this package: python train.py"""
+"""Train the {model} of this package: python train.py"""
 
 import numpy as np
 from script import features
@@ -127,16 +175,24 @@ from sklearn.linear_model import LogisticRegression
 
 rng = np.random.default_rng(0)
 images = [rng.integers(0, 100 + 100 * (n % 2), (64, 64)).astype(np.uint8) for n in range(40)]
-classes = ["bright" if n % 2 else "dark" for n in range(40)]
-model = LogisticRegression().fit([features(image, 0.5) for image in images], classes)
+classes = np.array(["bright" if n % 2 else "dark" for n in range(40)])
+X = np.array([features(image, 0.5) for image in images])
 '''
+FIT = """\
+
+some = rng.permutation(len(X))[:30]
+model = LogisticRegression().fit(X[some], classes[some])
+"""
 SAVE = {
-    "skops": 'from skops.io import dump  # noqa: E402\n\ndump(model, "model.skops")\n',
+    "skops": 'from skops.io import dump  # noqa: E402\n\ndump(model, "{file}")\n',
     "pickle": "import pickle  # noqa: E402\n\n"
-    'with open("model.pkl", "wb") as file:\n    pickle.dump(model, file)\n',
+    'with open("{file}", "wb") as file:\n    pickle.dump(model, file)\n',
     "h5": "import h5py  # noqa: E402\n\n"
-    'with h5py.File("model.h5", "w") as file:\n'
-    '    file["weights"], file["bias"] = model.coef_[0], model.intercept_[0]\n',
+    'with h5py.File("{file}", "w") as file:\n'
+    '    file["weights"], file["bias"] = model.coef_[0], model.intercept_\n',
+    "npz": 'np.savez("{file}", weights=model.coef_[0], bias=model.intercept_)\n',
+    "safetensors": "from safetensors.numpy import save_file  # noqa: E402\n\n"
+    'save_file({{"weights": model.coef_[0], "bias": model.intercept_}}, "{file}")\n',
 }
 README = """\
 # {title}
@@ -154,8 +210,19 @@ From elsewhere, upload `{name}.zip` on the server's page *Packages*.
 """
 
 
-def write_template(folder: Path, *, author: str, weights: Format | None = None) -> list[Path]:
+def write_template(
+    folder: Path,
+    *,
+    author: str,
+    weights: Format | Sequence[Format] | None = None,
+    table: bool = False,
+) -> list[Path]:
     """Write a package of the folder's name that works; return its files.
+
+    Parameters
+    ----------
+    weights : a trained model in each of these formats; several are found by their names
+    table : take a table beside the micrographs
 
     Raises
     ------
@@ -168,28 +235,29 @@ def write_template(folder: Path, *, author: str, weights: Format | None = None) 
         raise FileExistsError(
             f"a new package must go into a new folder, got {folder} with files in it; give another"
         )
-    if weights is not None and weights not in WITH_TEMPLATE:
+    formats = [weights] if isinstance(weights, str) else list(weights or ())
+    unknown = [form for form in formats if form not in WITH_TEMPLATE]
+    if unknown:
         raise PackageError(
             f"a new package must begin with {' or '.join(WITH_TEMPLATE)} or without weights, got "
-            f"{weights!r}; change package.toml afterwards"
+            f"{', '.join(unknown)}; change package.toml afterwards"
         )
     name = folder.resolve().name
     title = name.replace("-", " ").capitalize()
-    source = HEAD.format(name=_quoted(name), title=_quoted(title), author=_quoted(author))
-    texts = {SOURCE_FILE: source + TEST, "script.py": ALONE}
-    if weights is not None:
-        about = WEIGHTS.format(file=WITH_TEMPLATE[weights], format=weights)
-        texts = {
-            SOURCE_FILE: source + about + TEST,
-            "script.py": (WITH_ARRAYS if weights == "h5" else AROUND) + FEATURES,
-            "train.py": TRAIN + SAVE[weights],
-        }
-    train = "python train.py\n" if weights else ""
-    texts["README.md"] = README.format(title=title, name=name, train=train)
+    train = "python train.py\n" if formats else ""
+    texts = {
+        SOURCE_FILE: _source(name, title, author, formats, table),
+        "script.py": _script(formats, table),
+        "README.md": README.format(title=title, name=name, train=train),
+    }
+    if formats:
+        texts["train.py"] = _training(formats)
     (folder / "tests").mkdir(parents=True)
     for file, text in texts.items():
         (folder / file).write_text(text, encoding="utf-8")
     _draw_two_halves(folder / "tests" / "two-halves.png")
+    if table:
+        (folder / "tests" / "doses.csv").write_text("dose\n2.5\n", encoding="utf-8")
     try:
         read_source(folder)
     except PackageError:
@@ -198,6 +266,51 @@ def write_template(folder: Path, *, author: str, weights: Format | None = None) 
         folder.rmdir()
         raise
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def _named(weights: Sequence[Format]) -> list[tuple[str, str, Format]]:
+    """Return name, file and format of each file of weights; one alone has no name."""
+    if len(weights) == 1:
+        return [("", WITH_TEMPLATE[weights[0]], weights[0])]
+    return [
+        (f"model_{n}", WITH_TEMPLATE[form].replace("model", f"model_{n}"), form)
+        for n, form in enumerate(weights, 1)
+    ]
+
+
+def _source(name: str, title: str, author: str, weights: Sequence[Format], table: bool) -> str:
+    parts = [
+        HEAD.format(
+            name=_quoted(name),
+            title=_quoted(title),
+            author=_quoted(author),
+            input=WITH_TABLE.format() if table else INPUT,
+        )
+    ]
+    for key, file, form in _named(weights):
+        about = NAMED_WEIGHTS if key else WEIGHTS
+        parts.append(about.format(name=key, file=file, format=form))
+    image = '["tests/two-halves.png"]'
+    files = f'{{ image = {image}, table = ["tests/doses.csv"] }}' if table else image
+    return "".join([*parts, TRAINING if weights else "", TEST.format(inputs=files)])
+
+
+def _script(weights: Sequence[Format], table: bool) -> str:
+    script = ALONE
+    if weights:
+        one = AROUND if weights[0] in ESTIMATORS else WITH_ARRAYS
+        script = (one if len(weights) == 1 else WITH_MODELS) + FEATURES
+    if table:
+        dose = '"dose": inputs["table"].arrays["dose"]'
+        script = script.replace(
+            '{"field": list(inputs.arrays), ', f'{{"field": list(inputs.arrays), {dose}, '
+        ).replace("inputs.arrays", 'inputs["image"].arrays')
+    return script
+
+
+def _training(weights: Sequence[Format]) -> str:
+    saved = [FIT + SAVE[form].format(file=file) for _, file, form in _named(weights)]
+    return TRAIN.format(model="model" if len(weights) == 1 else "models") + "".join(saved)
 
 
 def _draw_two_halves(path: Path) -> None:

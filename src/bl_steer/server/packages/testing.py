@@ -94,9 +94,10 @@ def try_package(
     """
     built = (folder / MANIFEST_FILE).exists()
     manifest = read_manifest(folder) if built else read_source(folder)
-    if manifest.weights is not None and not (folder / manifest.weights.file).is_file():
+    missing = [part.file for part in manifest.weights if not (folder / part.file).is_file()]
+    if missing:
         raise PackageError(
-            f"a package must have its weights to be tested, got no {manifest.weights.file} in "
+            f"a package must have its weights to be tested, got no {', '.join(missing)} in "
             f"{folder}; run 'python train.py' there first"
         )
     inside = folder.resolve() if trusted and shutil.which("bwrap") is None else PACKAGE

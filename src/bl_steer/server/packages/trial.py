@@ -17,6 +17,7 @@ from typing import Any
 from bl_steer import processing
 from bl_steer.server import packages
 from bl_steer.server.packages.expected import expected_of
+from bl_steer.server.packages.inputs import inputs_of_files
 from bl_steer.server.packages.manifest import Expectation
 
 __all__ = ["OUTCOME_FILE", "main"]
@@ -40,8 +41,8 @@ def _try(analysis: Any, test: Expectation) -> dict[str, Any]:
     began = time.perf_counter()
     outcome: dict[str, Any] = {"name": test.name, "problems": [], "found": None, "warnings": []}
     try:
-        paths = [analysis.folder / name for name in test.inputs]
-        inputs = packages.package_inputs(analysis.manifest.input.kind, paths, test.metadata)
+        files = {key: [analysis.folder / f for f in names] for key, names in test.inputs.items()}
+        inputs = inputs_of_files(analysis.manifest.inputs, files, test.metadata)
         result = analysis.run(inputs, processing.make_params(analysis, test.params))
         outcome["found"] = expected_of(result)
         outcome["warnings"] = list(result.warnings)

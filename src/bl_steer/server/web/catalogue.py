@@ -23,7 +23,14 @@ from bl_steer.server.packages.inputs import uploads_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.parameters import params_model
 
-__all__ = ["ORDER", "AnalysisEntry", "builtin_entries", "builtin_entry", "package_entry"]
+__all__ = [
+    "ORDER",
+    "AnalysisEntry",
+    "InputEntry",
+    "builtin_entries",
+    "builtin_entry",
+    "package_entry",
+]
 
 ORDER = ("segment", "structure", "superres", "reconstruct", "components", "film", "advise")
 HIDDEN = {"superres": {"model"}, "segment": {"keep_probability"}}
@@ -52,6 +59,33 @@ ADVANCED = {
 
 
 @dataclass(frozen=True)
+class InputEntry:
+    """One of several inputs, each with files of its own.
+
+    Parameters
+    ----------
+    titles : by language
+    """
+
+    name: str
+    kind: InputKind
+    titles: Mapping[str, str]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Of the files that it takes."""
+        return self.kind.suffixes
+
+    def title(self, language: str) -> str:
+        """Return how pages call it."""
+        return self.titles.get(language) or self.titles.get("en") or self.name
+
+    def takes_one(self, file_name: str) -> bool:
+        """Return whether it takes a file, by its name."""
+        return file_name.lower().endswith(self.kind.suffixes)
+
+
+@dataclass(frozen=True)
 class AnalysisEntry:
     """One analysis to choose.
 
@@ -60,6 +94,7 @@ class AnalysisEntry:
     name : as it is written everywhere
     titles, summaries : by language
     kind : which files it takes, and how many
+    inputs : where it has several, whose files are given by their names
     package_sha256 : of a released package; None for our own
     """
 
@@ -72,6 +107,7 @@ class AnalysisEntry:
     hidden: frozenset[str] = frozenset()
     advanced: frozenset[str] = frozenset()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    inputs: tuple[InputEntry, ...] = ()
 
     def form(self, language: str) -> str:
         """Return how a table must look for a built-in analysis that takes one, or nothing."""
@@ -91,6 +127,21 @@ class AnalysisEntry:
         """Return whether the analysis takes a file, by its name."""
         return file_name.lower().endswith(self.kind.suffixes)
 
+    def sorted_out(self, files: Mapping[str, str]) -> dict[str, list[str]]:
+        """Return which files an input is likely to be for: of each the first that takes them.
+
+        Parameters
+        ----------
+        files : names by id
+        """
+        given: dict[str, list[str]] = {one.name: [] for one in self.inputs}
+        for key, file_name in files.items():
+            for one in self.inputs:
+                if one.takes_one(file_name) and len(given[one.name]) < one.kind.most:
+                    given[one.name].append(key)
+                    break
+        return given
+
     def title(self, language: str) -> str:
         """Return the heading of the entry."""
         return self.titles.get(language) or self.titles.get("en") or self.name
@@ -109,11 +160,21 @@ def builtin_entries() -> tuple[AnalysisEntry, ...]:
 def package_entry(package: Package) -> AnalysisEntry:
     """Return the entry of a released package, from its manifest."""
     manifest = parse_manifest(package.manifest, package.name)
+    inputs = tuple(
+        InputEntry(
+            part.name,
+            uploads_of(part.kind),
+            {language: part.description.in_language(language) for language in LANGUAGES},
+        )
+        for part in manifest.inputs
+    )
+    suffixes = dict.fromkeys(suffix for one in inputs for suffix in one.suffixes)
     return AnalysisEntry(
         name=manifest.name,
         titles={language: manifest.title.in_language(language) for language in LANGUAGES},
         summaries={language: manifest.description.in_language(language) for language in LANGUAGES},
-        kind=uploads_of(manifest.input.kind),
+        kind=InputKind(tuple(suffixes), sum(one.kind.most for one in inputs)),
+        inputs=inputs if any(one.name for one in inputs) else (),
         params=params_model(manifest.name, manifest.parameters),
         package_sha256=package.sha256,
     )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 __all__ = [
     "AnalysisInfo",
     "FileInfo",
+    "InputInfo",
     "JobInfo",
     "JobSummary",
     "Me",
@@ -27,6 +28,15 @@ class Me(BaseModel):
     role: str
 
 
+class InputInfo(BaseModel):
+    """One of several inputs of an analysis."""
+
+    name: str
+    title: str
+    suffixes: list[str]
+    most: int = Field(description="number of files")
+
+
 class AnalysisInfo(BaseModel):
     """An analysis that there is."""
 
@@ -34,6 +44,9 @@ class AnalysisInfo(BaseModel):
     title: str
     summary: str
     suffixes: list[str]
+    inputs: list[InputInfo] = Field(
+        default_factory=list, description="where it has several: its files are given by these names"
+    )
     package_sha256: str | None
     params: dict[str, Any] = Field(description="JSON schema of its parameters")
 
@@ -59,13 +72,18 @@ class MaskInfo(FileInfo):
     notes: list[str] = Field(description="how it was read, and what is left unlabelled")
 
 
+InputFiles = Annotated[list[str], Field(max_length=1000)]
+
+
 class NewJob(BaseModel):
     """An analysis to start."""
 
     model_config = ConfigDict(extra="forbid")
 
     analysis: str = Field(max_length=200)
-    files: list[str] = Field(description="ids of files", max_length=1000)
+    files: InputFiles | dict[str, InputFiles] = Field(
+        description="ids of files; by the names of the inputs where the analysis has several"
+    )
     params: dict[str, Any] = Field(default_factory=dict)
     mail: bool = Field(default=False, description="send a mail when it is done")
     submission_key: str | None = Field(
@@ -102,6 +120,9 @@ class JobInfo(BaseModel):
     warnings: list[str]
     params: dict[str, Any]
     files: list[str]
+    inputs: dict[str, list[str]] | None = Field(
+        default=None, description="which of the files is which input, where there are several"
+    )
     created: float
     started: float | None
     finished: float | None

@@ -13,6 +13,7 @@ from bl_steer.server.db.tables import Job, Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.history import job_of
+from bl_steer.server.jobs.inputs import InputKind
 from bl_steer.server.languages import text
 from bl_steer.server.uploads.stated_sizes import REQUIRED, may_state
 from bl_steer.server.uploads.uploads import file_names
@@ -20,7 +21,10 @@ from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.forms import problems_of
 
-__all__ = ["WrongParams", "submit_analysis"]
+__all__ = ["Files", "WrongParams", "submit_analysis"]
+
+Files = Sequence[str] | Mapping[str, Sequence[str]]
+"""Ids of uploads, by the names of the inputs where an analysis has several."""
 
 
 class WrongParams(Refused):
@@ -41,7 +45,7 @@ def submit_analysis(
     context: Context,
     user: User,
     entry: AnalysisEntry,
-    upload_ids: Sequence[str],
+    files: Files,
     values: Mapping[str, Any],
     *,
     language: str,
@@ -53,6 +57,7 @@ def submit_analysis(
 
     Parameters
     ----------
+    files : ids of uploads, by the names of the inputs where the analysis has several
     values : parameters by name; the rest have their defaults
     parent_id : the job of that user that this one repeats
 
@@ -66,8 +71,10 @@ def submit_analysis(
     if problems := _problems(entry, values, language):
         raise WrongParams(problems)
     params = entry.params.model_validate(dict(values)).model_dump(mode="json", exclude_unset=True)
+    groups = files.values() if isinstance(files, Mapping) else [files]
+    upload_ids = [upload_id for group in groups for upload_id in group]
     with context.database.read() as session:  # before the write, which others wait for
-        _check_files(session, user, entry, upload_ids, language)
+        _check_files(session, user, entry, files, language)
         if problems := _unstated(context, session, entry, upload_ids, values, language):
             raise WrongParams(problems)
         if parent_id:
@@ -78,7 +85,8 @@ def submit_analysis(
         analysis=entry.name,
         package_sha256=entry.package_sha256,
         params=params,
-        upload_ids=list(upload_ids),
+        upload_ids=upload_ids,
+        inputs=files if isinstance(files, Mapping) else None,
         language=language,
         wants_mail=wants_mail,
         parent_id=parent_id or None,
@@ -131,17 +139,36 @@ def _unstated(
 
 
 def _check_files(
-    session: Session, user: User, entry: AnalysisEntry, upload_ids: Sequence[str], language: str
+    session: Session, user: User, entry: AnalysisEntry, files: Files, language: str
+) -> None:
+    title = entry.title(language)
+    if not isinstance(files, Mapping):
+        if entry.inputs:
+            names = ", ".join(one.name for one in entry.inputs)
+            raise Refused(422, "refused.inputs", analysis=title, inputs=names)
+        _check_input(session, user, title, entry.kind, files)
+        return
+    if set(files) != {one.name for one in entry.inputs}:
+        names = ", ".join(one.name for one in entry.inputs) or "–"
+        raise Refused(422, "refused.inputs", analysis=title, inputs=names)
+    for one in entry.inputs:
+        called = one.title(language)
+        if not files[one.name]:
+            raise Refused(422, "refused.no_file_for", input=called)
+        _check_input(session, user, f"{title} ({called})", one.kind, files[one.name])
+
+
+def _check_input(
+    session: Session, user: User, title: str, kind: InputKind, upload_ids: Sequence[str]
 ) -> None:
     if not upload_ids:
         raise Refused(422, "refused.no_file_given")
     names = file_names(session, user.id, upload_ids[:1000])
     if len(names) != len(set(upload_ids)):
         raise missing("file")
-    unfit = [name for name in names.values() if not entry.takes_one(name)]
-    title = entry.title(language)
+    unfit = [name for name in names.values() if not name.lower().endswith(kind.suffixes)]
     if unfit:
-        suffixes = " ".join(entry.suffixes)
+        suffixes = " ".join(kind.suffixes)
         raise Refused(422, "refused.unfit_files", analysis=title, file=unfit[0], suffixes=suffixes)
-    if len(names) > entry.kind.most:
-        raise Refused(422, "refused.unfit_number", analysis=title, most=entry.kind.most)
+    if len(names) > kind.most:
+        raise Refused(422, "refused.unfit_number", analysis=title, most=kind.most)

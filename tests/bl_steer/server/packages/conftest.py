@@ -63,12 +63,14 @@ class SmallPackage:
     version: str = "1.0.0"
     script: str = SCRIPT
     more: str = ""
+    source: str = ""
+    """Written instead of the usual one."""
     files: dict[str, bytes] = field(default_factory=dict)
 
     def write(self) -> Path:
         (self.folder / "tests").mkdir(parents=True, exist_ok=True)
-        source = SOURCE.format(name=self.name, version=self.version, more=self.more)
-        (self.folder / "package.toml").write_text(source, encoding="utf-8")
+        usual = SOURCE.format(name=self.name, version=self.version, more=self.more)
+        (self.folder / "package.toml").write_text(self.source or usual, encoding="utf-8")
         (self.folder / "script.py").write_text(self.script, encoding="utf-8")
         (self.folder / "tests" / "three.csv").write_text("x,y\n1,0\n2,0\n4,0\n")
         (self.folder / "tests" / "three.json").write_text("{}")

@@ -1,13 +1,14 @@
-"""Every page of a package is there: for each format of weights, state, role and language."""
+"""Every page of a package is there: for each weights, state, role, language and database."""
 
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, get_args
 
-import pytest
-
+from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package
 from bl_steer.server.packages import review
 from bl_steer.server.packages.manifest import Format
@@ -17,37 +18,84 @@ WEIGHTS = """
 file = "weights.{format}"
 format = "{format}"
 method = "predict"
-
+"""
+NAMED = """
+[[weights]]
+name = "{format}"
+file = "weights.{format}"
+format = "{format}"
+"""
+TRAINING = """
 [training_data]
 description = "Nobody's."
 """
 STATES = ("draft", "submitted", "checked", "approved", "released", "revoked")
 LANGUAGES = ("en", "ja")
+FORMATS = get_args(Format)
+INPUTS = """\
+[[inputs]]
+name = "image"
+kind = "micrographs"
+
+[[inputs]]
+name = "doses"
+kind = "table"
+columns = ["x"]
+"""
 
 
-@pytest.mark.parametrize("form", [None, *get_args(Format)])
+def variants(small: Callable[..., Any]) -> dict[str, Path]:
+    """Return archives: without weights, of each format, of all formats, of several inputs."""
+    files = {f"weights.{form}": b"\x80\x04N." for form in FORMATS}
+    one = {form: [form] for form in FORMATS}
+    made = {}
+    for key, forms in {"none": [], **one, "all": FORMATS, "inputs": FORMATS[:2]}.items():
+        about = (NAMED if len(forms) > 1 else WEIGHTS) if forms else ""
+        more = "".join(about.format(format=form) for form in forms) + (TRAINING if forms else "")
+        own = {f"weights.{form}": files[f"weights.{form}"] for form in forms}
+        package = small(name=f"sums-{key}", more=more, files=own)
+        package.write()
+        if key == "inputs":
+            path = package.folder / "package.toml"
+            text = path.read_text("utf-8").replace(
+                '[input]\nkind = "table"\ncolumns = ["x"]\n', INPUTS
+            )
+            files_of_test = '{ image = ["tests/three.csv"], doses = ["tests/three.csv"] }'
+            text = text.replace('["tests/three.csv"]\nparams', f"{files_of_test}\nparams")
+            package.source = text
+        made[key] = package.archive(accepted=False)
+    return made
+
+
 def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
-    site: Any, small: Callable[..., Any], form: str | None
+    site_module: Any, database: Database, small: Callable[..., Any], tmp_path: Path
 ) -> None:
-    made = small()
-    if form is not None:
-        made = small(more=WEIGHTS.format(format=form), files={f"weights.{form}": b"\x80\x04N."})
-    archive = made.archive(accepted=False)
-    author = site.user()
-    visitors = {"author": site.browser()}
-    for role in ("reviewer", "admin", "user"):
-        site.user(f"{role}@example.org", role)
-        visitors[role] = site.browser(f"{role}@example.org")
-    with site.context.database.write() as session:
-        sha256 = review.submit(
-            session, io.BytesIO(archive.read_bytes()), author, packages=site.context.packages
-        ).sha256
-    for state in STATES:
+    url = database.engine.url.render_as_string(hide_password=False)
+    with site_module.running_site(tmp_path / "service", database_url=url) as site:
+        author = site.user()
+        visitors = {"author": site.browser()}
+        for role in ("reviewer", "admin", "user"):
+            site.user(f"{role}@example.org", role)
+            visitors[role] = site.browser(f"{role}@example.org")
+        store = site.context.packages
         with site.context.database.write() as session:
-            session.get_one(Package, sha256).state = state
-        for role, browser in visitors.items():
-            for language in LANGUAGES:
-                answer = browser.get(f"/packages/{sha256}", headers={"Accept-Language": language})
-                allowed = (200,) if role != "user" or state == "released" else (200, 403, 404)
-                assert answer.status_code in allowed, (state, role, language)
-            assert browser.get("/packages").status_code == 200
+            made = {
+                key: review.submit(
+                    session, io.BytesIO(path.read_bytes()), author, packages=store
+                ).sha256
+                for key, path in variants(small).items()
+            }
+        for state in STATES:
+            with site.context.database.write() as session:
+                for sha256 in made.values():
+                    session.get_one(Package, sha256).state = state
+            for (role, browser), language in itertools.product(visitors.items(), LANGUAGES):
+                headers = {"Accept-Language": language}
+                assert browser.get("/packages", headers=headers).status_code == 200
+                for key, sha256 in made.items():
+                    answer = browser.get(f"/packages/{sha256}", headers=headers)
+                    expected = 200 if role != "user" or state == "released" else 404
+                    assert answer.status_code == expected, (key, state, role, language)
+                    if key == "all" and expected == 200:
+                        shown = [f"<code>weights.{form}</code>" in answer.text for form in FORMATS]
+                        assert all(shown), "each file of weights is named"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 from urllib.parse import urlencode
@@ -18,17 +19,19 @@ from bl_steer.server.jobs.history import job_of
 from bl_steer.server.languages import text
 from bl_steer.server.packages.revocation import gone_analysis
 from bl_steer.server.uploads.uploads import uploads_of
-from bl_steer.server.web.catalogue import AnalysisEntry
+from bl_steer.server.web.catalogue import AnalysisEntry, InputEntry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.forms import fields_of, values_of
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
-from bl_steer.server.web.submissions import WrongParams, submit_analysis
+from bl_steer.server.web.submissions import Files, WrongParams, submit_analysis
 
 __all__ = ["router"]
 
 router = pages_router()
+FILE = "file"
+"""What the form calls the files of an input; of several, each adds its own name."""
 OFFERED = 5
 """Files that a form lists beside those that were chosen; the rest are on the page of all files."""
 LOOKED_AT = 300
@@ -59,7 +62,8 @@ def form_page(
     request: Request, context: AppContext, user: CurrentUser, name: str, again: str = ""
 ) -> Response:
     """Show the form, empty or as a former job was."""
-    chosen = request.query_params.getlist("file")
+    ids = request.query_params.getlist("file")
+    former: Files | None = None
     values: Mapping[str, Any] = {}
     wants_mail = True
     if again:
@@ -67,8 +71,10 @@ def form_page(
             job = job_of(session, user.id, again)
             if job.analysis == name and name not in context.offered(session):
                 raise gone_analysis(session, job)
-        values, chosen, wants_mail = job.params, [*job.upload_ids], job.wants_mail
+        values, wants_mail = job.params, job.wants_mail
+        former = job.inputs or [*job.upload_ids]
     entry = context.entry(name)
+    chosen = _by_input(context, user, entry, former or ids)
     page = _form(request, context, user, entry, chosen, values, parent=again, wants_mail=wants_mail)
     # Back in the browser shows this very form again, with what was typed and with its number.
     page.headers["Cache-Control"] = "private, no-cache"
@@ -81,7 +87,9 @@ def submit(
 ) -> Response:
     """Start the analysis, or show what does not fit beside its input."""
     entry = context.entry(name)
-    chosen = [str(upload_id) for upload_id in request.state.form.getlist("file")]
+    chosen = {key: [*map(str, request.state.form.getlist(key))] for key in _keys(entry)}
+    by_name = {one.name: chosen[_key(one.name)] for one in entry.inputs}
+    files: Files = by_name or chosen[FILE]
     values = values_of(entry.params, form)
     values = {key: value for key, value in values.items() if key not in entry.hidden}
     wants_mail = "mail" in form
@@ -90,7 +98,7 @@ def submit(
         context,
         user,
         entry,
-        chosen,
+        files,
         values,
         language=language_of(request),
         wants_mail=wants_mail,
@@ -117,10 +125,11 @@ def submit(
 
 
 def _submission(
-    token: str, name: str, chosen: Sequence[str], values: Mapping[str, Any]
+    token: str, name: str, chosen: Mapping[str, Sequence[str]], values: Mapping[str, Any]
 ) -> str | None:
     """Return the key of a form's submission: sent twice, it starts one job; changed, another."""
-    content = [token[:100], name, *chosen, sorted((key, str(values[key])) for key in values)]
+    files = sorted((key, *ids) for key, ids in chosen.items())
+    content = [token[:100], name, files, sorted((key, str(values[key])) for key in values)]
     return hash_token(repr(content)) if token else None
 
 
@@ -138,12 +147,74 @@ def _chosen(context: Context, user: User, ids: Sequence[str]) -> list[Upload]:
     return [by_id[upload_id] for upload_id in dict.fromkeys(ids) if upload_id in by_id]
 
 
+def _key(name: str) -> str:
+    """Return the name in the form of the files of an input."""
+    return f"{FILE}.{name}" if name else FILE
+
+
+def _keys(entry: AnalysisEntry) -> list[str]:
+    return [_key(one.name) for one in entry.inputs] or [FILE]
+
+
+def _by_input(
+    context: Context, user: User, entry: AnalysisEntry, files: Files
+) -> dict[str, list[str]]:
+    """Return files by their names in the form; those that say no input go where they fit."""
+    if not entry.inputs:
+        groups = files.values() if isinstance(files, Mapping) else [files]
+        return {FILE: [upload_id for group in groups for upload_id in group]}
+    if not isinstance(files, Mapping):
+        uploads = _chosen(context, user, files)
+        files = entry.sorted_out({upload.id: upload.file_name for upload in uploads})
+    return {_key(one.name): [*files.get(one.name, ())] for one in entry.inputs}
+
+
+@dataclass(frozen=True)
+class FileGroup:
+    """The files that a form offers for one input.
+
+    Parameters
+    ----------
+    key : of the input in the form
+    title : of an input among several; empty for one alone
+    has_more : whether the user has others that fit
+    """
+
+    key: str
+    title: str
+    suffixes: Sequence[str]
+    uploads: Sequence[Upload]
+    chosen: Collection[str]
+    has_more: bool
+
+
+def _groups(
+    context: Context,
+    user: User,
+    entry: AnalysisEntry,
+    chosen: Mapping[str, Sequence[str]],
+    language: str,
+) -> list[FileGroup]:
+    with context.database.read() as session:
+        latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
+    groups = []
+    inputs: Sequence[InputEntry | AnalysisEntry] = entry.inputs or [entry]
+    for key, one in zip(_keys(entry), inputs, strict=True):
+        first = _chosen(context, user, chosen[key])
+        known = {upload.id for upload in first}
+        fit = [u for u in latest if u.id not in known and one.takes_one(u.file_name)]
+        title = one.title(language) if entry.inputs else ""
+        offered = [*first, *fit[:OFFERED]]
+        groups.append(FileGroup(key, title, one.suffixes, offered, known, len(fit) > OFFERED))
+    return groups
+
+
 def _form(
     request: Request,
     context: Context,
     user: User,
     entry: AnalysisEntry,
-    chosen: Sequence[str],
+    chosen: Mapping[str, Sequence[str]],
     values: Mapping[str, Any],
     *,
     parent: str,
@@ -151,22 +222,14 @@ def _form(
     refused: Refused | None = None,
 ) -> Response:
     language = language_of(request)
-    first = _chosen(context, user, chosen)
-    with context.database.read() as session:
-        latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
-    known = {upload.id for upload in first}
-    others = [
-        upload for upload in latest if upload.id not in known and entry.takes_one(upload.file_name)
-    ]
     problems = refused.problems if isinstance(refused, WrongParams) else {}
     return render(
         request,
         "form",
         refused=refused,
         entry=entry,
-        uploads=[*first, *others[:OFFERED]],
-        more_files=len(others) > OFFERED,
-        chosen=known,
+        groups=_groups(context, user, entry, chosen, language),
+        chosen=any(chosen.values()),
         fields=fields_of(
             entry.params,
             analysis=entry.name,

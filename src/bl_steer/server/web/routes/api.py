@@ -25,6 +25,7 @@ from bl_steer.server.web.routes.masks import phases_of, take_mask
 from bl_steer.server.web.schemas import (
     AnalysisInfo,
     FileInfo,
+    InputInfo,
     JobInfo,
     JobSummary,
     MaskInfo,
@@ -260,6 +261,15 @@ def _analysis(entry: AnalysisEntry, language: str) -> AnalysisInfo:
         title=entry.title(language),
         summary=entry.summary(language),
         suffixes=list(entry.suffixes),
+        inputs=[
+            InputInfo(
+                name=one.name,
+                title=one.title(language),
+                suffixes=list(one.suffixes),
+                most=one.kind.most,
+            )
+            for one in entry.inputs
+        ],
         package_sha256=entry.package_sha256,
         params=schema,
     )
@@ -281,6 +291,7 @@ def _job(job: Job, outputs: list[JobOutput]) -> JobInfo:
         warnings=job.warnings,
         params=job.params,
         files=job.upload_ids,
+        inputs=job.inputs,
         created=job.created,
         started=job.started,
         finished=job.finished,

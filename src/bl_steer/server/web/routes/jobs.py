@@ -194,6 +194,7 @@ def job_values(context: Context, session: Session, job: Job, language: str) -> d
         "files": view.files,
         "revoked": revoked_because(session, job.package_sha256),
         "lines": parameter_lines(entry, job, language),
+        "input_titles": {one.name: one.title(language) for one in entry.inputs} if entry else {},
     }
 
 
