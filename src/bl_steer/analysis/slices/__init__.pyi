@@ -1,5 +1,7 @@
 from .analysis import AlignParams as AlignParams
 from .analysis import AlignSlices as AlignSlices
+from .believed_drift import Believed as Believed
+from .believed_drift import believed_steps as believed_steps
 from .from_files import inputs_from_files as inputs_from_files
 from .levels import gain_and_offset as gain_and_offset
 from .levels import phase_levels as phase_levels
@@ -10,5 +12,4 @@ from .recorded_slices import RecordedSlices as RecordedSlices
 from .recorded_slices import slices_of as slices_of
 from .recorded_slices import stack_of as stack_of
 from .trajectory import Trajectory as Trajectory
-from .trajectory import believed_steps as believed_steps
 from .trajectory import track as track

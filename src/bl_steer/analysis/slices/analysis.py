@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, Field
-from scipy.ndimage import shift
 
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.slices.checks import (
@@ -44,7 +43,7 @@ class AlignSlices:
     """Align the slices of a run, and say how far apart they really are."""
 
     name: ClassVar[str] = "align-slices"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = AlignParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -89,17 +88,20 @@ class AlignSlices:
         trajectory = track(
             images,
             pixel_size_nm=size,
+            pitch_nm=float(inputs.metadata["pitch_nm"]),
             marks=marks,
             corrections_px=None if shifts is None else -np.asarray(shifts) / size,
             missing_nm=_missing_nm(inputs),
             pitches=_pitches(inputs),
             progress=None if progress is None else lambda done, _: progress(done, 2 * n),
         )
-        window = _common(images.shape[1:], trajectory.displacement_px, marks)
+        # Whole pixels: splines would smooth the noise and the edges that segmentation reads.
+        whole = np.rint(trajectory.displacement_px).astype(int)
+        window = _common(images.shape[1:], whole, marks)
         stack = np.empty((n, *(w.stop - w.start for w in window)), dtype=_type_of(images))
         levels: list[tuple[float, float]] = []
         reference: Array | None = None
-        for number, moved in enumerate(trajectory.displacement_px):
+        for number, moved in enumerate(whole):
             image = _moved_back(np.asarray(images[number]), moved, window)
             image = remove_stripes(image) if params.destripe else image
             gain, offset = 1.0, 0.0
@@ -131,7 +133,11 @@ class AlignSlices:
                 *inputs.notes,
                 *bad_warnings(numbers, bad),
                 *label_warnings(images),
-                *drift_warnings(by_marks=trajectory.by_marks, error_px=trajectory.error_px),
+                *drift_warnings(
+                    by_marks=trajectory.by_marks,
+                    error_px=trajectory.error_px,
+                    wander_px=trajectory.wander_px,
+                ),
                 *missing,
             ),
         )
@@ -163,23 +169,25 @@ def _missing_nm(inputs: Inputs) -> Array | None:
 
 
 def _common(
-    shape: tuple[int, int], moved: Array, marks: TrackingMarks | None
+    shape: tuple[int, int], moved: NDArray[np.int_], marks: TrackingMarks | None
 ) -> tuple[slice, slice]:
-    """Return the rows and columns, of the first slice, that all slices show.
-
-    And a pixel less on each side, where splines would see beyond the image.
-    """
-    low = np.ceil(np.maximum(-moved, 0.0).max(axis=0)).astype(int) + 1
-    high = np.array(shape) - np.ceil(np.maximum(moved, 0.0).max(axis=0)).astype(int) - 1
+    """Return the rows and columns, of the first slice, that all slices show."""
+    low, high = (
+        np.maximum(-moved, 0).max(axis=0),
+        np.array(shape) - np.maximum(moved, 0).max(axis=0),
+    )
     top = max(int(low[0]), 0 if marks is None else marks.specimen_from)
     rows, columns = slice(top, int(high[0])), slice(int(low[1]), int(high[1]))
-    check_common_part(rows, columns, displacement_px=moved, shape=shape)
+    check_common_part(rows, columns, displacement_px=moved.astype(np.float64), shape=shape)
     return rows, columns
 
 
-def _moved_back(image: NDArray[Any], moved: Array, window: tuple[slice, slice]) -> Array:
-    """Return the window of an image whose content has moved (y, x) pixels; cubic splines."""
-    return np.asarray(shift(image.astype(np.float64), -moved, order=3, mode="nearest")[window])
+def _moved_back(image: NDArray[Any], moved: NDArray[np.int_], window: tuple[slice, slice]) -> Array:
+    """Return the window of an image whose content has moved (y, x) pixels."""
+    shifted = tuple(
+        slice(w.start + int(by), w.stop + int(by)) for w, by in zip(window, moved, strict=True)
+    )
+    return image[shifted].astype(np.float64)
 
 
 def _table(inputs: Inputs, trajectory: Trajectory, levels: Array) -> dict[str, NDArray[Any]]:

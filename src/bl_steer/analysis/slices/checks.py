@@ -81,19 +81,24 @@ def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[
         )
 
 
-def drift_warnings(*, by_marks: bool, error_px: float) -> Iterator[str]:
+def drift_warnings(*, by_marks: bool, error_px: float, wander_px: float) -> Iterator[str]:
     """Say what cannot be known of the drift without tracking marks.
 
     Parameters
     ----------
     error_px : expected, rms; NaN where the images are too small to tell
+    wander_px : of that, what is no steady drift
     """
     if not by_marks:
-        about = f"about {error_px:.1f} px rms" if error_px == error_px else "several pixels"
+        about = (
+            f"about {error_px:.1f} px rms, {wander_px:.1f} px apart from a steady drift"
+            if error_px == error_px
+            else "several pixels"
+        )
         yield (
             "without tracking marks, drift cannot be told from features of the specimen that lie "
-            f"aslant: expect errors of {about}, more where they lean one way throughout, that "
-            "grow along the stack, and depths that are nominal"
+            f"aslant: expect errors of {about}, more where the features lean one way throughout, "
+            "that grow along the stack, and depths that are nominal"
         )
 
 

@@ -32,10 +32,10 @@ def test_eight_pixels_in_common_are_enough() -> None:
 
 
 def test_drift_is_doubted_without_marks_alone() -> None:
-    assert not list(drift_warnings(by_marks=True, error_px=math.nan))
-    (warning,) = drift_warnings(by_marks=False, error_px=3.21)
-    assert "expect errors of about 3.2 px rms" in warning
-    (warning,) = drift_warnings(by_marks=False, error_px=math.nan)
+    assert not list(drift_warnings(by_marks=True, error_px=math.nan, wander_px=math.nan))
+    (warning,) = drift_warnings(by_marks=False, error_px=3.21, wander_px=0.94)
+    assert "errors of about 3.2 px rms, 0.9 px apart from a steady drift" in warning
+    (warning,) = drift_warnings(by_marks=False, error_px=math.nan, wander_px=math.nan)
     assert warning.startswith("without tracking marks, drift cannot be told from features")
 
 
