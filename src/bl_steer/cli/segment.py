@@ -195,29 +195,58 @@ def _plan(arguments: argparse.Namespace) -> Any:
             "a plan must have something to plan with, got nothing; give PAIRS (how many are "
             "enough?), --levels (under which conditions?) or --unlabelled (which one next?)"
         )
+    if arguments.pairs is not None and "=" in str(arguments.pairs) and not arguments.pairs.exists():
+        raise ValueError(
+            f"each condition must have a --levels of its own, got {arguments.pairs} without; give "
+            f"--levels {arguments.pairs}"
+        )
     report: dict[str, Any] = {}
+    curve = _curve_of(arguments) if arguments.pairs else None  # what is wrong with pairs, first
     if arguments.levels:
         report["design"] = _plan_design(arguments)
-    if arguments.pairs:
-        report["learning_curve"] = _plan_curve(arguments)
+    if curve is not None:
+        report["learning_curve"] = _plan_curve(arguments, *curve)
     if arguments.unlabelled:
         report["next"] = _plan_next(arguments)
     return report
 
 
 def _plan_design(arguments: argparse.Namespace) -> dict[str, Any]:
-    factors = dict(_assignment(text, many=True) for text in arguments.levels)
+    levels = [_assignment(text, many=True) for text in arguments.levels]
+    factors = dict(levels)
+    names = [name for name, _ in levels]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(
+            f"each condition must be given once, with all its levels, got {twice[0]} "
+            f"{names.count(twice[0])} times; join them: {twice[0]}=LEVEL,LEVEL"
+        )
     report = planning.plan_acquisition(factors, arguments.n, seed=arguments.seed)
     print(f"conditions for {arguments.n} micrographs:")
     for number, row in enumerate(report["rows"], start=1):
-        print(f"{number:4}  " + ", ".join(f"{key} {value}" for key, value in row.items()))
+        print(f"{number:4}  " + ", ".join(f"{key} {_shown(value)}" for key, value in row.items()))
     return report
 
 
-def _plan_curve(arguments: argparse.Namespace) -> dict[str, Any]:
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _curve_of(
+    arguments: argparse.Namespace,
+) -> tuple[training.TrainingSet, training.TrainingSettings, Sequence[int]]:
     data, settings = to_train_with(arguments)
     print_notes(arguments, data.notes)
     sizes = _sizes(arguments.sizes) if arguments.sizes else planning.learning_sizes(len(data.train))
+    planning.check_sizes(sizes, data)
+    return data, settings, sizes
+
+
+def _plan_curve(
+    arguments: argparse.Namespace,
+    data: training.TrainingSet,
+    settings: training.TrainingSettings,
+    sizes: Sequence[int],
+) -> dict[str, Any]:
     with Bar("training", "step") as bar:
         report = planning.plan_number_of_pairs(
             data, settings, sizes=sizes, out=arguments.out, progress=bar.show

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from bl_steer.files.archives import check_expansion
 from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["EXPORTS", "read_export", "read_numbers"]
 
@@ -85,13 +86,17 @@ def _axes(dataset: Any) -> str | None:
 
 def _numbers(dataset: Any, axes: str | None) -> NDArray[Any]:
     """Return the numbers in the order z, y, x, without axes of length 1 beside rows and columns."""
-    if dataset.dtype.kind not in "uib":
+    if dataset.dtype.kind not in "uibf":
         raise FileFormatError(
-            f"must hold the number of a label for each pixel, got {dataset.dtype} (probabilities?);"
-            " export the simple segmentation"
+            f"must hold the number of a label for each pixel, got {dataset.dtype}; {INSTEAD}"
         )
     check_expansion(dataset.nbytes, dataset.id.get_storage_size())
     numbers = np.asarray(dataset[()])
+    if are_probabilities(numbers, channels=False):
+        raise FileFormatError(
+            f"must hold the number of a label for each pixel, got fractions of 0 to 1 as "
+            f"probabilities are ({dataset.dtype}); {INSTEAD}"
+        )
     if axes is None:
         long = [n for n in numbers.shape if n > 1]
         return numbers.reshape(long) if len(long) > 1 else numbers
@@ -101,8 +106,8 @@ def _numbers(dataset: Any, axes: str | None) -> NDArray[Any]:
              if key not in "zyx" and n > 1]  # fmt: skip
     if extra:
         raise FileFormatError(
-            f"must hold one label for each pixel, got {', '.join(extra)} beside rows and columns; "
-            "export the simple segmentation of one channel and time"
+            f"must hold one label for each pixel, got {', '.join(extra)} beside rows and columns, "
+            "as probabilities or channels have; export the simple segmentation of one time"
         )
     order = [axes.index(key) for key in "zyx" if key in axes]
     kept = numbers.transpose([*order, *(k for k in range(numbers.ndim) if k not in order)])

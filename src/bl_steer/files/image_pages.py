@@ -102,7 +102,8 @@ def size_of(path: Path) -> tuple[int, int]:
     with _in_one_line(path, kind), path.open("rb") as stream:
         if kind == "npy":
             shape = np.lib.format.open_memmap(str(path), mode="r").shape
-            return int(shape[0]), int(shape[1])
+            planes = len(shape) - (shape[-1] in (3, 4)) > 2
+            return (int(shape[-2]), int(shape[-1])) if planes else (int(shape[0]), int(shape[1]))
         if kind == "TIFF":
             with quiet("tifffile"), tifffile.TiffFile(stream) as tif:
                 page: Any = tif.pages[0]

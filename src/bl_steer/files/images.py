@@ -94,7 +94,7 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
     if len({page.shape for page in fields}) > 1:
         raw.notes.append(f"The pages differ in size: {sorted({p.shape for p in fields})}.")
     for number, page in enumerate(fields):
-        raw.notes.extend(_flaws(page, f"Field {number}" if len(fields) > 1 else "The image"))
+        raw.notes.extend(_flaws(page, _page(number, len(fields))))
     metadata = image_metadata.of_sidecar(path) | raw.metadata
     raw.notes.extend(image_metadata.notes_of_pixels(metadata))
     metadata.pop("pixel_height_nm", None)
@@ -135,6 +135,10 @@ def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     notes.append("The image has colours: its luminance is used.")
     luminance = page @ np.array(_LUMINANCE, np.float32)
     return (luminance if page.dtype.kind == "f" else np.rint(luminance)).astype(page.dtype)
+
+
+def _page(number: int, count: int) -> str:
+    return f"Page {number + 1} of {count}" if count > 1 else "The image"
 
 
 def _flaws(page: NDArray[Any], what: str) -> list[str]:

@@ -141,7 +141,7 @@ def _aside(motion: Motion, usual: Array) -> Iterator[str]:
         more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
         yield (
             f"slices lie aside of those before: {'; '.join(shown[:LISTED])}{more}: align the stack "
-            "(bl-steer slices), or leave them out and give the depths"
+            "with bl-steer slices, which finds their displacements"
         )
 
 

@@ -5,7 +5,7 @@ It loads no torch before it runs: a browser's form needs its parameters alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -177,30 +177,52 @@ class SegmentMicrographs:
 
 @dataclass(frozen=True)
 class _Field:
-    """A field of view: its name, micrograph (H, W), acquisition metadata and pixel size."""
+    """A field of view: its name, micrograph (H, W), acquisition metadata and pixel size.
+
+    Its title is what the user knows it by: its file, where it came from one.
+    """
 
     name: str
     image: NDArray[Any]
     metadata: Mapping[str, Any]
     size_nm: float | None
-
-    @property
-    def title(self) -> str:
-        """Its name, with its file's where it came from one."""
-        file = self.metadata.get("file")
-        return self.name if file is None else f"{self.name}: {Path(str(file)).name}"
+    title: str
 
 
 def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
     """Yield each field of view; a pixel size of the parameters goes before the recorded one."""
+    titles = _titles(list(inputs.arrays), inputs.metadata.get("file"))
     for number, (name, array) in enumerate(inputs.arrays.items()):
         metadata = {key: _own(value, number) for key, value in inputs.metadata.items()}
         size_nm = pixel_size_nm or metadata.get("pixel_size_nm")
         if np.ndim(array) == 3:
             for plane in range(len(array)):
-                yield _Field(f"{name}_{plane:04d}", np.asarray(array[plane]), metadata, size_nm)
+                title = f"{titles[number]}, plane {plane}"
+                image = np.asarray(array[plane])
+                yield _Field(f"{name}_{plane:04d}", image, metadata, size_nm, title)
         else:
-            yield _Field(name, np.asarray(array), metadata, size_nm)
+            yield _Field(name, np.asarray(array), metadata, size_nm, titles[number])
+
+
+def _titles(names: Sequence[str], files: Any) -> list[str]:
+    """Return what a user knows each array by: its file, with the page in one of several.
+
+    >>> _titles(["field_000", "field_001", "field_002"], ["a.tif", "b/s.tif", "b/s.tif"])
+    ['a.tif', 'page 1 of s.tif', 'page 2 of s.tif']
+    """
+    if not isinstance(files, list) or len(files) != len(names) or None in files:
+        return list(names)
+    folders: dict[str, set[Path]] = {}
+    for path in map(Path, files):
+        folders.setdefault(path.name, set()).add(path.parent)
+    titles = []
+    for number, path in enumerate(map(Path, files)):
+        one = len(folders[path.name]) == 1
+        title = path.name if one else f"{path.parent.name}/{path.name}"
+        pages = files.count(files[number])
+        page = files[: number + 1].count(files[number])
+        titles.append(title if pages == 1 else f"page {page} of {title}")
+    return titles
 
 
 def _told_otherwise(stated: Any, told: float | None) -> Iterator[str]:

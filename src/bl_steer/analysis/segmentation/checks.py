@@ -108,10 +108,10 @@ def doubled_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str
             twice.append((name, first[digest]))
     if twice:
         name, earlier = twice[0]
-        more = f", and {len(twice) - 1} more are others" if len(twice) > 1 else ""
+        more = f", and {len(twice) - 1} more images are there twice" if len(twice) > 1 else ""
         yield (
-            f"{name} is {earlier} once more{more}: it counts twice in the fractions, and makes "
-            "their interval too narrow; give each image once"
+            f"{name} and {earlier} are the same image, pixel by pixel{more}: it counts twice in "
+            "the fractions, and makes their interval too narrow; give each image once"
         )
 
 

@@ -286,6 +286,7 @@ def _result_of_stack(
     # A dozen at most: they fit into memory.
     compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
     unsure = {*flat, *small, *doubts}
+    titles = {name: f"plane {z} of {source.name}" for z, name in enumerate(planes)}
     return AnalysisResult(
         tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), unsure),
         arrays=StoredPlanes(
@@ -295,11 +296,15 @@ def _result_of_stack(
             model, params, Inputs({}, metadata, {"files": [str(source)]}), began
         ),
         warnings=(
-            *bar_warnings((name, planes[name]) for name in textured),
-            *doubled_warnings((name, planes[name]) for name in textured),
-            *size_warnings(small),
-            *texture_warnings(flat),
-            *doubt_warnings(model, doubts, None if worst is None else planes[worst]),
+            *bar_warnings((titles[name], planes[name]) for name in textured),
+            *doubled_warnings((titles[name], planes[name]) for name in textured),
+            *size_warnings({titles[name]: shape for name, shape in small.items()}),
+            *texture_warnings({titles[name]: levels for name, levels in flat.items()}),
+            *doubt_warnings(
+                model,
+                {titles[name]: times for name, times in doubts.items()},
+                None if worst is None else planes[worst],
+            ),
             *warnings_for(model, compared, metadata),
         ),
     )

@@ -178,7 +178,7 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     for name in ("z_nm", "beam_shift_nm") if params.reverse else ():
         if name in arrays:
             raise ValueError(
-                f"reverse must be left out for slices whose {name} is recorded, got True; depths "
+                f"reverse=True must be left out for slices whose {name} is recorded: their depths "
                 "tell their order"
             )
     if rows != images.shape[1] or height != rows or params.reverse:

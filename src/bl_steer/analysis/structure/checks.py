@@ -10,6 +10,7 @@ import numpy as np
 
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, MIN_EDGE, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
+from bl_steer.files.probabilities import INSTEAD, are_probabilities
 from bl_steer.protocols import Array, Table
 
 __all__ = [
@@ -47,6 +48,19 @@ def check_labels(labels: Any) -> None:
             f"a label volume must have the axes z, y, x, got shape {shape}; stack the label maps "
             "of the slices, one grey value a phase"
         )
+    if dtype.kind == "f":
+        some = np.asarray(labels[: min(4, shape[0])])
+        if are_probabilities(some, channels=False):
+            raise ValueError(
+                "labels must be whole numbers 0 … 255, one for each phase, got fractions of 0 to 1 "
+                f"({dtype}): of probabilities, {INSTEAD}; grey levels, segment first (bl-steer "
+                "segment run)"
+            )
+        if not np.isfinite(some).all():
+            raise ValueError(
+                f"labels must be whole numbers 0 … 255, one for each phase, got {dtype} with NaN; "
+                "give what has no label a number of its own, such as 255, and name it as a phase"
+            )
     if dtype.kind not in "bui":
         raise ValueError(
             f"labels must be whole numbers 0 … 255, one for each phase, got {dtype}; segment the "

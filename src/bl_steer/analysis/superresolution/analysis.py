@@ -202,8 +202,10 @@ def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float,
     pitch = params.pitch_nm or inputs.metadata.get("pitch_nm")
     size = params.pixel_size_nm or inputs.metadata.get("pixel_size_nm")
     if pitch is None or size is None:
+        missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
         raise ValueError(
-            f"pitch_nm and pixel_size_nm must be known, got {pitch} and {size}; give them"
+            f"slices must have {' and '.join(missing)}, which their files do not state; give "
+            f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
         )
     return float(pitch), float(size), float(size)
 

@@ -162,9 +162,9 @@ def lost_phase_warnings(labels: Iterable[NDArray[Any]], names: Sequence[str] = (
         name = names[phase] if names else f"phase {phase}"
         slices = "slice" if len(lost) == 1 else f"{len(lost)} slices"
         yield (
-            f"{slices} ({shown}) {'has' if len(lost) == 1 else 'have'} all but no {name}, which "
+            f"{slices} ({shown}) {'has' if len(lost) == 1 else 'have'} next to no {name}, which "
             "those beside have: it was lost in the segmentation, or is missing in the images; look "
-            "at them, or leave them out and give the depths"
+            f"at {'it' if len(lost) == 1 else 'them'}, and segment anew or leave out"
         )
 
 
@@ -206,8 +206,10 @@ def doubled_slices(slices: Any, n_phases: int | None) -> Iterator[str]:
     if doubled:
         shown = ", ".join(map(str, doubled[:LISTED])) + (", …" if len(doubled) > LISTED else "")
         yield (
-            f"of slices 0 … {slices.shape[0] - 1}, {shown} are the slice before once more: one was "
-            "stored twice, or the face was not milled; leave it out, and give the depths"
+            f"of slices 0 … {slices.shape[0] - 1}, {shown} "
+            f"{'show' if len(doubled) > 1 else 'shows'} the same face as the slice before: it was "
+            "stored twice, or was not milled in between; bl-steer slices takes such a slice as "
+            "missing, and keeps the depths of the others"
         )
 
 

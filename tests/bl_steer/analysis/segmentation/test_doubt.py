@@ -73,5 +73,8 @@ def test_a_model_saved_without_its_uncertainty_is_said_to_have_no_alarm() -> Non
 
 def test_an_image_that_is_given_twice_is_named() -> None:
     image, other = (field("grains", seed, shape=(96, 96)).image for seed in (650, 651))
-    assert said(segmented(image, other, image), "field_002 is field_000 once more: it counts twice")
-    assert not said(segmented(image, other), "once more")
+    assert said(
+        segmented(image, other, image),
+        "field_002 and field_000 are the same image, pixel by pixel: it counts twice",
+    )
+    assert not said(segmented(image, other), "the same image")

@@ -130,7 +130,7 @@ def test_a_micrograph_that_is_not_finite_is_named(
     tifffile.imwrite("broken.tif", broken)
     command = "segment run pairs/images broken.tif --model model --out out"
     assert main(command.split()) == 2
-    assert "field_004: broken.tif: grey levels must be finite" in capsys.readouterr().err
+    assert "broken.tif: grey levels must be finite" in capsys.readouterr().err
 
 
 def test_metadata_that_the_model_does_not_know_are_named(
@@ -139,7 +139,7 @@ def test_metadata_that_the_model_does_not_know_are_named(
     command = "segment run pairs/images --model model --out out --condition pixelsize=10"
     assert main(command.split()) == 0
     assert (
-        "no acquisition metadata 'pixelsize': it changes nothing; did you mean pixel_size_nm?"
+        "no acquisition metadata 'pixelsize': it changes nothing; did you mean --pixel-size-nm?"
         in (capsys.readouterr().out)
     )
 
@@ -191,7 +191,7 @@ def test_a_stack_of_label_maps_is_told_as_one(workdir: Path) -> None:
         Path("labels.zarr"), params={"model": "model"}, metadata={}, scheduler=None, out=Path("out")
     )
     assert report["warnings"][0].startswith(
-        "field_000, field_001 hold the grey levels 0, 255 alone, as a label map does"
+        "plane 0 of labels.zarr, plane 1 of labels.zarr hold the grey levels 0, 255 alone, as a"
     )
 
 
@@ -250,15 +250,18 @@ BAD = [
         "run pairs/images --model model --condition pixel_size_nm=10",
         "got --condition pixel_size_nm=10.0; give --pixel-size-nm 10.0",
     ),
-    ("train pairs --pixel-size-nm -3", r"pixel_size_nm must be a positive number of nm, got -3\.0"),
-    ("train pairs --sample-pattern (", r"sample_pattern must be a regular expression, got '\('"),
+    (
+        "train pairs --pixel-size-nm -3",
+        r"--pixel-size-nm must be a positive number of nm, got -3\.0",
+    ),
+    ("train pairs --sample-pattern (", r"--sample-pattern must be a regular expression, got '\('"),
     ("plan pairs --sizes 2", r"a learning curve must have two sizes or more, got \[2\]"),
     ("run pairs/images --model model --dask tcp://a:1", "--dask must come with a Zarr stack"),
     (
         "run pairs/images --model model --tile-px 3",
         "--tile-px: must be greater than or equal to 64, got '3'",
     ),
-    ("train pairs --steps 0", "steps=0"),
+    ("train pairs --steps 0", "got --steps 0 "),
     ("train pairs --network resnet", "network must be one of segnet, .* got 'resnet'"),
     ("train pairs --phases a:blue,b:lime", r"mask must be painted in .* got"),
     ("train pairs --phases a:blau,b:red", "got 'blau'; try red"),
@@ -266,6 +269,8 @@ BAD = [
     ("plan", "must have something to plan with"),
     ("plan pairs --sizes 2,many", "sizes must be whole numbers, got '2,many'"),
     ("plan --levels staining=none", "two levels or more"),
+    ("plan --levels a=1,2 b=1,2", "--levels of its own, got b=1,2 without; give --levels b=1,2"),
+    ("plan --levels a=1,2 --levels a=3", "must be given once, with all its levels, got a 2 times"),
 ]
 
 

@@ -259,14 +259,14 @@ def test_a_slice_that_was_stored_twice_is_named(
     assert not list(doubled_slices(slices.clip(0, 255).astype(dtype), None))
     slices[7] = slices[6] + RNG.normal(0, noise, slices[6].shape)  # as another JPEG of it has
     (warning,) = doubled_slices(slices.clip(0, 255).astype(dtype), None)
-    assert warning.startswith("of slices 0 … 12, 7 are the slice before once more")
+    assert warning.startswith("of slices 0 … 12, 7 shows the same face as the slice before")
 
 
 def test_labels_that_were_stored_twice_are_named(cube: NDArray[np.float64]) -> None:
     labels = np.digitize(cube, (-0.5, 0.5)).astype(np.uint8)
     assert not list(doubled_slices(labels, 3))
     labels[4] = labels[3]
-    assert "4 are the slice before once more" in next(doubled_slices(labels, 3))
+    assert "4 shows the same face as the slice before" in next(doubled_slices(labels, 3))
 
 
 def test_blank_slices_are_not_doubled_and_have_no_resolution(cube: NDArray[np.float64]) -> None:

@@ -266,7 +266,7 @@ def test_the_analysis_learns_from_the_stack_where_no_model_is_given(
 
 def test_an_unknown_voxel_is_refused(grey: NDArray[np.uint8]) -> None:
     analysis = find_analysis("superres")
-    with pytest.raises(ValueError, match="pitch_nm and pixel_size_nm must be known"):
+    with pytest.raises(ValueError, match="slices must have pixel_size_nm and pitch_nm, which"):
         analysis.run(Inputs({"slices": grey}), make_params(analysis, {}))
 
 

@@ -11,6 +11,7 @@ from bl_steer.analysis.segmentation.masks.colours import labels_of_colours
 from bl_steer.analysis.segmentation.masks.label_images import labels_of_greys
 from bl_steer.analysis.segmentation.masks.report import DecodedMask, decoded, paints_of
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
+from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["decode_mask"]
 
@@ -52,6 +53,12 @@ def decode_mask(
             "pair it with its own image"
         )
     coloured = mask.ndim == 3
+    if are_probabilities(mask, channels=coloured):
+        what = f"{mask.shape[2]} channels that sum to one" if coloured else "fractions of 0 to 1"
+        raise ValueError(
+            f"mask must hold labels or paint, got {what}, as probabilities do ({mask.dtype}); "
+            f"{INSTEAD}"
+        )
     if mask.dtype.kind not in "biuf" or (coloured and mask.dtype not in (np.uint8, np.uint16)):
         raise ValueError(
             f"mask must hold integers, colours in 8 or 16 bits, got {mask.dtype}; save it as PNG"

@@ -24,6 +24,8 @@ def labels_of_greys(
 ) -> tuple[Labels, list[str], int | None]:
     """Return the labels (H, W) of a mask, how they were told, and the number of the first phase.
 
+    What is NaN or -1, which no phase has, is unlabelled.
+
     The last is None where numbers are grey levels, and where it was told what 0 is.
 
     Parameters
@@ -37,6 +39,26 @@ def labels_of_greys(
     ValueError
         If the values are no labels in any of the ways that are known.
     """
+    absent = np.isnan(mask) if mask.dtype.kind == "f" else np.zeros(mask.shape, bool)
+    absent |= mask == -1 if mask.dtype.kind in "fi" else False
+    if not absent.any() or absent.all():
+        return _labels_of_numbers(mask, phases, unpainted)
+    what = " and ".join(
+        name for name, there in (("NaN", (mask != mask).any()), ("-1", (mask == -1).any())) if there
+    )
+    labels = np.full(mask.shape, np.uint8(UNLABELLED))
+    labels[~absent], told, first = _labels_of_numbers(mask[~absent], phases, unpainted)
+    return (
+        labels,
+        [f"{what} in {absent.mean():.2%} of the pixels is read as unlabelled.", *told],
+        first,
+    )
+
+
+def _labels_of_numbers(
+    mask: NDArray[Any], phases: Phases, unpainted: str | None
+) -> tuple[Labels, list[str], int | None]:
+    """Return what `labels_of_greys` does, of the pixels that are labelled, in any shape."""
     bare = None if unpainted is None else phases.bare_label(unpainted)
     values = np.unique(mask)
     if mask.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():

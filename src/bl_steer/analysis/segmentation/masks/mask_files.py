@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.masks.decoding import decode_mask
 from bl_steer.analysis.segmentation.masks.outlines import labels_of_regions
@@ -13,7 +16,9 @@ from bl_steer.analysis.segmentation.masks.report import DecodedMask
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.files.annotations import is_annotation, read_annotation
 from bl_steer.files.ilastik import read_export
+from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.images import Micrographs, read_colours, read_indices
+from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["read_mask"]
 
@@ -45,10 +50,11 @@ def read_mask(
         return replace(mask, labels=micrograph.above_bar(mask.labels))
     if path.is_file() and h5py.is_hdf5(path):
         numbers, is_ilastik = read_export(path)
-        # ilastik counts from 1 on.
-        told = unpainted or ("unlabelled" if is_ilastik and numbers.max() < UNLABELLED else None)
+        # ilastik counts from 1 on; what holds NaN or -1 as well was written over by another.
+        counted = is_ilastik and numbers.max() < UNLABELLED and numbers.min() >= 0
+        told = unpainted or ("unlabelled" if counted else None)
         return decode_mask(micrograph.above_bar(numbers), phases, image=image, unpainted=told)
-    painted, indices = micrograph.above_bar(read_colours(path)), read_indices(path)
+    painted, indices = micrograph.above_bar(_colours_of(path)), read_indices(path)
     return decode_mask(
         painted,
         phases,
@@ -56,3 +62,18 @@ def read_mask(
         unpainted=unpainted,
         indices=None if indices is None else micrograph.above_bar(indices),
     )
+
+
+def _colours_of(path: Path) -> NDArray[Any]:
+    """Return the one page of a mask; where it has several, say what they look like."""
+    try:
+        return read_colours(path)
+    except ValueError:
+        pages = read_pages(path, MAX_PIXELS).pages if path.is_file() else []
+        alike = len(pages) > 1 and len({page.shape for page in pages}) == 1 and pages[0].ndim == 2
+        if not alike or not are_probabilities(np.stack(pages, -1), channels=True):
+            raise
+        raise ValueError(
+            f"{path.name} must hold labels or paint, got {len(pages)} pages that sum to one, as "
+            f"probabilities do; {INSTEAD}"
+        ) from None

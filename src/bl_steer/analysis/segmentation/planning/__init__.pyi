@@ -1,3 +1,4 @@
+from .from_files import check_sizes as check_sizes
 from .from_files import plan_acquisition as plan_acquisition
 from .from_files import plan_number_of_pairs as plan_number_of_pairs
 from .from_files import rank_unlabelled as rank_unlabelled

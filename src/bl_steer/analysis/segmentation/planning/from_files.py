@@ -14,7 +14,11 @@ from matplotlib.figure import Figure
 
 from bl_steer.analysis.segmentation.appearance import ASPECTS, appearance
 from bl_steer.analysis.segmentation.from_files import inputs_from_files
-from bl_steer.analysis.segmentation.planning.learning import curve_of, measure_learning
+from bl_steer.analysis.segmentation.planning.learning import (
+    curve_of,
+    learning_sizes,
+    measure_learning,
+)
 from bl_steer.analysis.segmentation.planning.learning_figures import plot_learning_curve
 from bl_steer.analysis.segmentation.planning.planner import design_acquisition, next_to_label
 from bl_steer.analysis.segmentation.scores import Score
@@ -26,7 +30,7 @@ from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 from bl_steer.files.atomic import check_place, draft_of
 from bl_steer.protocols import Progress
 
-__all__ = ["plan_acquisition", "plan_number_of_pairs", "rank_unlabelled"]
+__all__ = ["check_sizes", "plan_acquisition", "plan_number_of_pairs", "rank_unlabelled"]
 
 
 def plan_number_of_pairs(
@@ -39,11 +43,7 @@ def plan_number_of_pairs(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Train on growing numbers of pairs; say what more would bring, with a figure."""
-    if len(set(sizes)) < 2:
-        raise ValueError(
-            f"a learning curve must have two sizes or more, got {list(sizes)} of {len(data.train)} "
-            "pairs to train on; paint four pairs or more, or give --sizes 1,2"
-        )
+    check_sizes(sizes, data)
     check_place(out)
     with resumable(out, "pairs_*/checkpoint.pt", "learning curve"):
         scores = measure_learning(
@@ -62,6 +62,22 @@ def plan_number_of_pairs(
         "advice": curve.advice(most),
         "figure": str(out / "learning_curve.png"),
     }
+
+
+def check_sizes(sizes: Sequence[int], data: TrainingSet) -> None:
+    """Refuse what makes no learning curve, before anything is trained."""
+    n_pairs, held_back = len(data.train), len(data.validation) + len(data.test)
+    if n_pairs < 2:
+        raise ValueError(
+            f"a learning curve must have two pairs or more to train on, got {n_pairs} beside the "
+            f"{held_back} that are held back to validate and to test; paint more, or give pairs of "
+            "their own with --validation"
+        )
+    if len(set(sizes)) < 2:
+        raise ValueError(
+            f"a learning curve must have two sizes or more, got {list(sizes)}; give "
+            f"sizes={','.join(map(str, learning_sizes(n_pairs)))}"
+        )
 
 
 def plan_acquisition(

@@ -19,13 +19,13 @@ __all__ = ["curve_of", "learning_sizes", "measure_learning"]
 
 
 def learning_sizes(n_pairs: int) -> tuple[int, ...]:
-    """Return numbers of pairs to train on: halves of halves, down to 2.
+    """Return numbers of pairs to train on: halves of halves, down to 2, or to 1 of two or three.
 
-    >>> learning_sizes(10)
-    (2, 5, 10)
+    >>> learning_sizes(10), learning_sizes(3)
+    ((2, 5, 10), (1, 3))
     """
     sizes = [n_pairs]
-    while sizes[-1] // 2 >= 2 and len(sizes) < 4:
+    while sizes[-1] // 2 >= (2 if n_pairs > 3 else 1) and len(sizes) < 4:
         sizes.append(sizes[-1] // 2)
     return tuple(sizes[::-1])
 

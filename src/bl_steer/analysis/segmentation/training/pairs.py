@@ -87,7 +87,10 @@ def find_pairs(folder_or_csv: str | Path, *, sample_pattern: str | None = None) 
     elif source.is_file():
         rows, problems = _pairs_listed(source)
     else:
-        raise ValueError(f"pairs must be in a folder or a catalogue (CSV), got {str(source)!r}")
+        raise ValueError(
+            f"pairs must be in a folder or a catalogue (CSV), got {str(source)!r}, which does not "
+            "exist; check the path"
+        )
     problems += [problem for image, mask, _ in rows for problem in _mismatch(image, mask)]
     if problems:
         raise ValueError(

@@ -207,16 +207,17 @@ def _in_two_parts(parts: Sequence[Sequence[LabelledField]]) -> Iterator[str]:
             earlier, name = images.setdefault(digest.hexdigest(), (number, labelled.name))
             if earlier != number:
                 yield (
-                    f"{labelled.name} to {USE[number]} with is {name} to {USE[earlier]} with: the "
-                    "scores are those of an image that was seen; leave one of them out."
+                    f"{labelled.name}, to {USE[number]} with, and {name}, to {USE[earlier]} with, "
+                    "are the same image: its score is that of an image which the model has seen; "
+                    "leave one of them out."
                 )
             samples.setdefault(labelled.sample, set()).add(number)
     twice = sorted(name for name, numbers in samples.items() if len(numbers) > 1)
     if twice and len(samples) < sum(map(len, parts)):
         yield (
-            f"{', '.join(twice[:5])}{' and more' * (len(twice) > 5)}: a sample of this name is in "
-            "two parts of the set; where it is the same specimen, the scores are better than those "
-            "of others will be."
+            f"the sample {', '.join(twice[:5])}{' and more' * (len(twice) > 5)} is both among the "
+            "pairs to train with and among those to validate or test with: where it is one "
+            "specimen, the scores are better than those of others will be."
         )
 
 
@@ -277,7 +278,7 @@ def _check_numbers(fields: Sequence[LabelledField]) -> None:
     if len(names) > 1:
         read = " and ".join(f"from {first} on in that of {name}" for first, name in names.items())
         raise ValueError(
-            f"masks must number the phases alike, got them {read}; say what 0 is with unpainted, "
+            f"the masks of a set must number the phases alike, got numbers {read}; say what 0 is, "
             "such as unpainted=unlabelled"
         )
 

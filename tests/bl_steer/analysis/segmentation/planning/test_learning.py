@@ -24,7 +24,7 @@ def data(pairs: list[Labelled]) -> TrainingSet:
 
 def test_sizes_are_halves_of_halves() -> None:
     assert learning_sizes(24) == (3, 6, 12, 24)
-    assert learning_sizes(3) == (3,)
+    assert learning_sizes(3) == (1, 3)
 
 
 def test_each_size_is_trained_and_scored(data: TrainingSet) -> None:

@@ -51,7 +51,7 @@ def test_an_image_in_two_parts_is_named_under_both_names(
 ) -> None:
     write(tmp_path / "train", tmp_path / "train", {"a_0": pairs[0], "b_0": pairs[1]})
     write(tmp_path / "val", tmp_path / "val", {"c_0": pairs[2], "copy_0": pairs[1]})
-    (told,) = [n for n in TrainingSet.read(tmp_path, FIBSEM_PHASES).notes if "was seen" in n]
+    (told,) = [n for n in TrainingSet.read(tmp_path, FIBSEM_PHASES).notes if "the same image" in n]
     assert "copy_0.png" in told
     assert "b_0.png" in told
 
@@ -62,7 +62,7 @@ def test_a_specimen_with_fields_in_two_parts_is_named(
     write(tmp_path / "train", tmp_path / "train", {"a_0": pairs[0], "a_1": pairs[1]})
     write(tmp_path / "val", tmp_path / "val", {"a_2": pairs[2], "b_0": pairs[3]})
     notes = TrainingSet.read(tmp_path, FIBSEM_PHASES, sample_pattern=r"^(\w)_").notes
-    assert [n for n in notes if n.startswith("a: a sample of this name is in two parts")]
+    assert [n for n in notes if n.startswith("the sample a is both among the pairs to train with")]
 
 
 def test_the_sets_of_the_superalloy_are_read_whole() -> None:

@@ -168,7 +168,7 @@ WRONG: dict[str, tuple[NDArray[Any], str]] = {
     "another size": (LABELS[:16], r"size of its image, \(32, 32\), got \(16, 32\)"),
     "other labels": (LABELS + 7, "labels must be 0 to 2 or 255"),
     "a grey image": (GREY, "labels must be 0 to 2 or 255"),
-    "negative labels": (LABELS.astype(np.int16) - 1, r"got \[-1\]"),
+    "negative labels": (LABELS.astype(np.int16) - 2, r"got \[-2\]"),
     "real numbers": (LABELS + 0.5, r"labels must be 0 to 2 or 255 .*got \[0.5, 1.5, 2.5\]"),
     "real colours": (np.zeros((32, 32, 3), np.float32), "must hold integers"),
     "two channels": (np.dstack([LABELS, LABELS]), r"got shape \(32, 32, 2\)"),
