@@ -16,8 +16,8 @@ from typing import Any, NoReturn
 
 from bl_steer.files.atomic import UnwritableError, check_writable
 from bl_steer.files.formats import FORMS
-from bl_steer.processing.spelling import respelled
 from bl_steer.settings import Settings
+from bl_steer.spelling import respelled
 
 __all__ = [
     "PRESETS",

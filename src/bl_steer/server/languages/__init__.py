@@ -17,7 +17,7 @@ from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 from babel.support import Translations
 
-from bl_steer.processing.spelling import respelled
+from bl_steer.spelling import respelled
 
 __all__ = [
     "LANGUAGES",
