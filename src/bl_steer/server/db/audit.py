@@ -61,11 +61,19 @@ def record_event(
     return record
 
 
-def broken_link(session: Session) -> int | None:
-    """Return the id of the first record that does not fit to the one before; None if all do."""
-    previous = FIRST_HASH
-    query = select(AuditRecord).order_by(AuditRecord.id).execution_options(yield_per=500)
-    with closing(session.scalars(query)) as records:
+def broken_link(session: Session, *, first: int = 0, last: int | None = None) -> int | None:
+    """Return the id of the first record that does not fit to the one before; None if all do.
+
+    Parameters
+    ----------
+    first, last : ids of the records to look at; by default the whole chain, some 20 µs a record
+    """
+    before = select(AuditRecord.hash).where(AuditRecord.id < first)
+    previous = session.scalar(before.order_by(AuditRecord.id.desc()).limit(1)) or FIRST_HASH
+    query = select(AuditRecord).where(AuditRecord.id >= first).order_by(AuditRecord.id)
+    if last is not None:
+        query = query.where(AuditRecord.id <= last)
+    with closing(session.scalars(query.execution_options(yield_per=500))) as records:
         for record in records:
             if record.previous_hash != previous or record.hash != _hash(record):
                 return record.id

@@ -43,6 +43,8 @@ __all__ = [
 ]
 
 LIVE = text("ended IS NULL")
+THERE = text("deleted IS NULL")
+FULL = text("emptied IS NULL")
 # SQLite counts up only where the key is its own INTEGER.
 Counter = BigInteger().with_variant(Integer, "sqlite")
 
@@ -77,7 +79,10 @@ class Upload(Base):
     giver_id: Mapped[str | None] = mapped_column(String(36))
     """Who uploaded it, where it was handed over since."""
 
-    __table_args__ = (Index("uploads_of_user", "user_id", "created"),)
+    __table_args__ = (
+        Index("uploads_of_user", "user_id", "created"),
+        Index("uploads_to_delete", "created", sqlite_where=THERE, postgresql_where=THERE),
+    )
 
 
 class Job(Base):
@@ -122,10 +127,16 @@ class Job(Base):
     created: Mapped[float] = mapped_column(default=time.time)
     started: Mapped[float | None]
     finished: Mapped[float | None]
+    emptied: Mapped[float | None]
+    """When the files of its result were deleted, being old."""
 
     __table_args__ = (
         Index("jobs_of_user", "user_id", "created"),
+        Index("jobs_of_user_by_state", "user_id", "state", "created"),
+        Index("jobs_of_user_by_analysis", "user_id", "analysis", "created"),
         Index("jobs_by_state", "state", "created"),
+        Index("jobs_by_end", "state", "finished"),
+        Index("jobs_to_empty", "finished", sqlite_where=FULL, postgresql_where=FULL),
         Index("jobs_by_submission", "user_id", "submission_key", unique=True),
     )
 
@@ -165,7 +176,10 @@ class OutgoingMail(Base):
     reset_user_id: Mapped[str | None] = mapped_column(String(36))
     """Whose new password its link is for; the link is made when the mail is sent."""
 
-    __table_args__ = (Index("outbox_by_state", "state", "not_before"),)
+    __table_args__ = (
+        Index("outbox_by_state", "state", "not_before"),
+        Index("outbox_by_age", "created"),
+    )
 
 
 class Share(Base):

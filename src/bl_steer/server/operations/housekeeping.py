@@ -10,6 +10,7 @@ import signal
 import smtplib
 import subprocess
 import time
+from collections.abc import Iterator
 from types import FrameType
 
 from sqlalchemy import func, select
@@ -23,7 +24,7 @@ from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
 from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
-from bl_steer.server.operations.retention import delete_expired
+from bl_steer.server.operations.retention import Deleted, expiring
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import start_if_due, start_waiting
 from bl_steer.server.settings import ServerSettings
@@ -34,6 +35,8 @@ __all__ = ["Housekeeping", "run_housekeeping"]
 
 MAILS_A_STEP = 20
 RETENTION_EVERY_S = 3600.0
+RETENTION_S = 1.0
+"""How long it deletes at a time, s: jobs of dead workers and mails do not wait longer."""
 ALARM_EVERY_S = 86_400.0
 
 logger = logging.getLogger(__name__)
@@ -49,6 +52,7 @@ class Housekeeping:
         self.stopping = False
         self._began = time.time()
         self._retention_due = self._began + 60.0
+        self._expiring: Iterator[Deleted] | None = None
         self._alarm_due = 0.0
         self._retrainings = Retrainings(settings, self.database)
         self._training: subprocess.Popen[bytes] | None = None
@@ -70,15 +74,26 @@ class Housekeeping:
         self._sweep(now)
         sent = self._send(now)
         self._watch(now)
+        deleting = self._delete()
         if now >= self._retention_due:
             self._retention_due = now + RETENTION_EVERY_S
-            delete_expired(self.database, self.files, self.settings, now=now)
+            self._expiring = expiring(self.database, self.files, self.settings, now=now)
             sweep_views(self.settings.views, now=now)
             if self._is_idle():
                 self._training = start_if_due(self._retrainings, now=now)
         if self._is_idle():
             self._training = start_waiting(self._retrainings, now=now)
-        return sent == MAILS_A_STEP
+        return sent == MAILS_A_STEP or deleting
+
+    def _delete(self) -> bool:
+        """Delete what is old for a while; return whether some may be left."""
+        end = time.monotonic() + RETENTION_S
+        while self._expiring is not None and not self.stopping:
+            if next(self._expiring, None) is None:
+                self._expiring = None
+            if time.monotonic() > end:
+                break
+        return self._expiring is not None
 
     def _is_idle(self) -> bool:
         return self._training is None or self._training.poll() is not None

@@ -7,9 +7,21 @@ the audit chain: the hash, the size, the reason and the time, and that the store
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import ColumnElement, delete, exists, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    delete,
+    exists,
+    literal,
+    or_,
+    select,
+    tuple_,
+    update,
+)
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.audit import record_event
@@ -19,6 +31,7 @@ from bl_steer.server.db.tables import (
     Blob,
     Job,
     JobOutput,
+    OutgoingMail,
     Package,
     PasswordReset,
     Share,
@@ -29,13 +42,13 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["Deleted", "delete_expired", "delete_unreferenced"]
+__all__ = ["Deleted", "delete_expired", "delete_unreferenced", "expiring"]
 
 DAY_S = 86_400.0
 YOUNG_S = 3600.0
 """A file this young may belong to an upload or a result whose row is not written yet."""
 BATCH = 500
-"""Rows in one go, so that nobody waits long for the database; the next hour brings the next."""
+"""Rows in one transaction, so that nobody waits long for the database."""
 
 
 @dataclass(frozen=True)
@@ -46,23 +59,40 @@ class Deleted:
     results: int = 0
     files: int = 0
 
+    def __add__(self, other: Deleted) -> Deleted:
+        return Deleted(
+            self.uploads + other.uploads, self.results + other.results, self.files + other.files
+        )
+
 
 def delete_expired(
     database: Database, files: FileStore, settings: ServerSettings, *, now: float | None = None
 ) -> Deleted:
     """Delete uploads and results older than ``keep_days``, and all files without a reference."""
+    return sum(expiring(database, files, settings, now=now), Deleted())
+
+
+def expiring(
+    database: Database, files: FileStore, settings: ServerSettings, *, now: float | None = None
+) -> Iterator[Deleted]:
+    """Delete what is old batch by batch, each in a transaction of its own; yield what each did.
+
+    Whoever stops in between loses nothing: what was not reached is found the next time.
+    """
     now = time.time() if now is None else now
     old = now - settings.keep_days * DAY_S
-    with database.write() as session:
-        uploads = _expire_uploads(session, old, now)
-        results = _expire_results(session, old)
-        session.execute(delete(SignIn).where(SignIn.expires < now))
-        session.execute(delete(PasswordReset).where(PasswordReset.expires < now))
-        session.execute(delete(Share).where(Share.expires < old))
-        session.execute(delete(AccessRecord).where(AccessRecord.time < old))
-    deleted = delete_unreferenced(database, files, now=now)
+    yield from _expire_uploads(database, old, now)
+    yield from _expire_results(database, old, now)
+    for rows in (
+        select(SignIn.token_hash).where(SignIn.expires < now),
+        select(PasswordReset.token_hash).where(PasswordReset.expires < now),
+        select(Share.id).where(Share.expires < old),
+        select(AccessRecord.id).where(AccessRecord.time < old),
+        select(OutgoingMail.id).where(OutgoingMail.created < old),
+    ):
+        yield from _delete_rows(database, rows)
+    yield from _delete_files(database, files, now, YOUNG_S)
     files.clear_drafts()
-    return Deleted(uploads, results, deleted)
 
 
 def delete_unreferenced(
@@ -70,15 +100,20 @@ def delete_unreferenced(
 ) -> int:
     """Delete the files that nothing refers to, each with a record of it; return how many."""
     now = time.time() if now is None else now
+    return sum(_delete_files(database, files, now, young_s), Deleted()).files
+
+
+def _delete_files(
+    database: Database, files: FileStore, now: float, young_s: float
+) -> Iterator[Deleted]:
     with database.read() as session:
         known = set(session.scalars(select(Blob.sha256)))
         idle = set(session.scalars(select(Blob.sha256).where(~_referenced())))
     stray = {sha256 for sha256 in files.hashes() if sha256 not in known}
-    count = 0
     for sha256 in sorted(idle | stray):
         with database.write() as session:
-            count += _delete_one(session, files, sha256, now, young_s)
-    return count
+            deleted = _delete_one(session, files, sha256, now, young_s)
+        yield Deleted(files=deleted)
 
 
 def _delete_one(session: Session, files: FileStore, sha256: str, now: float, young_s: float) -> int:
@@ -122,27 +157,53 @@ def _referenced() -> ColumnElement[bool]:
     )
 
 
-def _expire_uploads(session: Session, old: float, now: float) -> int:
+def _expire_uploads(database: Database, old: float, now: float) -> Iterator[Deleted]:
     """Delete old uploads, unless an open job needs them."""
-    expired = [
-        *session.scalars(
-            select(Upload.id).where(Upload.created < old, Upload.deleted.is_(None)).limit(BATCH)
-        )
-    ]
-    needed = {
-        row_id
-        for ids in session.scalars(select(Job.upload_ids).where(Job.state.in_(OPEN)))
-        for row_id in ids
-    }
-    going = [sha256 for sha256 in expired if sha256 not in needed]
-    session.execute(update(Upload).where(Upload.id.in_(going)).values(deleted=now))
-    return len(going)
+    key = tuple_(Upload.created, Upload.id)
+    after: tuple[float, str] | None = None
+    while True:
+        rows = select(Upload.created, Upload.id)
+        rows = rows.where(Upload.created < old, Upload.deleted.is_(None))
+        if after is not None:  # those that are needed stay, and are not met again
+            rows = rows.where(key > tuple_(literal(after[0]), literal(after[1])))
+        with database.write() as session:
+            expired = (
+                session.execute(rows.order_by(Upload.created, Upload.id).limit(BATCH))
+                .tuples()
+                .all()
+            )
+            open_jobs = session.scalars(select(Job.upload_ids).where(Job.state.in_(OPEN)))
+            needed = {upload_id for ids in open_jobs for upload_id in ids}
+            going = [upload_id for _, upload_id in expired if upload_id not in needed]
+            session.execute(update(Upload).where(Upload.id.in_(going)).values(deleted=now))
+        yield Deleted(uploads=len(going))
+        if len(expired) < BATCH:
+            return
+        after = expired[-1]
 
 
-def _expire_results(session: Session, old: float) -> int:
+def _expire_results(database: Database, old: float, now: float) -> Iterator[Deleted]:
     """Delete the files of old results; the job stays in the history, with its digest."""
-    ended = select(Job.id).where(Job.finished < old)
-    query = select(JobOutput.job_id).where(JobOutput.job_id.in_(ended)).distinct().limit(BATCH)
-    going = [*session.scalars(query)]
-    session.execute(delete(JobOutput).where(JobOutput.job_id.in_(going)))
-    return len(going)
+    rows = select(Job.id).where(Job.finished < old, Job.emptied.is_(None))
+    while True:
+        with database.write() as session:
+            ended = [*session.scalars(rows.order_by(Job.finished).limit(BATCH))]
+            with_files = select(JobOutput.job_id).where(JobOutput.job_id.in_(ended)).distinct()
+            results = len(session.scalars(with_files).all())
+            session.execute(delete(JobOutput).where(JobOutput.job_id.in_(ended)))
+            session.execute(update(Job).where(Job.id.in_(ended)).values(emptied=now))
+        yield Deleted(results=results)
+        if len(ended) < BATCH:
+            return
+
+
+def _delete_rows(database: Database, rows: Select[tuple[Any]]) -> Iterator[Deleted]:
+    """Delete the rows whose keys a query gives."""
+    (key,) = rows.selected_columns
+    while True:
+        with database.write() as session:
+            going = [*session.scalars(rows.limit(BATCH))]
+            session.execute(delete(key.table).where(key.in_(going)))
+        yield Deleted()
+        if len(going) < BATCH:
+            return

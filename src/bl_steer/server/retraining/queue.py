@@ -68,11 +68,12 @@ def unsure_fields(session: Session, user_id: str, *, without: str = "") -> list[
     )
     found: dict[str, UnsureField] = {}
     for job in session.scalars(latest):
-        unsure = _uncertainty(job)
+        if not (unsure := _uncertainty(job)):
+            continue
         uploads = {u.id: u for u in session.scalars(_uploads(job))}
         several = {view.upload_id for view in views_of(session, job) if view.page}
         titles = field_titles(job, uploads)
-        for view in views_of(session, job) if unsure else ():
+        for view in views_of(session, job):
             upload = uploads.get(view.upload_id)
             if upload is None or view.name not in unsure or upload.id in painted | several:
                 continue

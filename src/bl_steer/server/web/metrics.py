@@ -6,15 +6,21 @@ import time
 from collections.abc import Iterator
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily
-from sqlalchemy import func, select
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.metrics_core import Metric
+from sqlalchemy import ColumnElement, func, select
+from sqlalchemy.orm import Session
 
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AccessRecord, Blob, Job, OutgoingMail, User, Worker
+from bl_steer.server.jobs.leases import OPEN
 
 __all__ = ["CONTENT_TYPE", "RequestMetrics", "server_metrics"]
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+DAY_S = 86_400.0
+ENDED = ("done", "failed", "cancelled")
+UNSENT = ("waiting", "sending", "failed")
 LIMITS_S = (0.005, 0.02, 0.05, 0.15, 0.25, 0.5, 1.0, 2.5, 10.0)
 
 
@@ -41,31 +47,59 @@ class RequestMetrics:
 
 
 class _DatabaseMetrics:
-    """What the database holds, counted when the metrics are read."""
+    """What the database holds when the metrics are read; rows of its whole age are not counted.
+
+    How many jobs ended is a counter that workers keep, so that Prometheus tells rates of any time.
+    """
 
     def __init__(self, database: Database) -> None:
         self.database = database
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Yield a family for each noun."""
-        jobs = GaugeMetricFamily("bl_steer_jobs", "Jobs by state", labels=["state"])
-        mails = GaugeMetricFamily("bl_steer_mails", "Mails by state", labels=["state"])
-        silence = GaugeMetricFamily(
-            "bl_steer_workers_silent_seconds", "Since a worker was heard of; -1 if none ever was"
+        now = time.time()
+        jobs = GaugeMetricFamily("bl_steer_jobs", "Jobs that wait or run", labels=["state"])
+        mails = GaugeMetricFamily("bl_steer_mails", "Mails not sent, by state", labels=["state"])
+        day = GaugeMetricFamily(
+            "bl_steer_jobs_last_day", "Jobs that ended within 24 hours", labels=["state"]
         )
         with self.database.read() as session:
-            for family, state in ((jobs, Job.state), (mails, OutgoingMail.state)):
-                for name, count in session.execute(select(state, func.count()).group_by(state)):
-                    family.add_metric([name], count)
+            for state in OPEN:
+                jobs.add_metric([state], count_of(session, Job.state == state))
+            for state in ENDED:
+                recent = (Job.state == state, Job.finished > now - DAY_S)
+                day.add_metric([state], count_of(session, *recent))
+            for state in UNSENT:
+                mails.add_metric([state], count_of(session, OutgoingMail.state == state))
             seen = session.scalar(select(func.max(Worker.seen)))
-            silence.add_metric([], -1.0 if seen is None else max(0.0, time.time() - seen))
+            ended = session.scalar(select(func.sum(Worker.jobs_done)))
+            oldest = session.scalar(select(func.min(Job.created)).where(Job.state == "queued"))
             stored = session.scalar(select(func.sum(Blob.size)))
-            users = session.scalar(
-                select(func.count()).select_from(User).where(User.disabled.is_(None))
-            )
-        yield from (jobs, mails, silence)
-        yield GaugeMetricFamily("bl_steer_stored_bytes", "Files, bytes", value=float(stored or 0))
-        yield GaugeMetricFamily("bl_steer_users", "Open accounts", value=float(users or 0))
+            users = count_of(session, User.disabled.is_(None))
+        yield from (jobs, day, mails)
+        for name, text, value in (
+            (
+                "bl_steer_workers_silent_seconds",
+                "Since a worker was heard of; -1 if none ever was",
+                -1.0 if seen is None else max(0.0, now - seen),
+            ),
+            (
+                "bl_steer_oldest_job_waits_seconds",
+                "How long the job that waits longest has waited; 0 if none waits",
+                0.0 if oldest is None else max(0.0, now - oldest),
+            ),
+            ("bl_steer_stored_bytes", "Files, bytes", float(stored or 0)),
+            ("bl_steer_users", "Open accounts", float(users)),
+        ):
+            yield GaugeMetricFamily(name, text, value=value)
+        yield CounterMetricFamily(
+            "bl_steer_jobs_ended", "Jobs that workers brought to an end", value=float(ended or 0)
+        )
+
+
+def count_of(session: Session, first: ColumnElement[bool], *others: ColumnElement[bool]) -> int:
+    """Return how many rows fulfil all conditions."""
+    return session.scalar(select(func.count()).where(first, *others)) or 0
 
 
 def server_metrics(requests: RequestMetrics, database: Database) -> bytes:

@@ -44,6 +44,20 @@ def test_a_record_that_was_taken_out_is_found(database: Database) -> None:
     assert broken(database) == ids[2]
 
 
+def test_a_part_of_the_chain_is_looked_at_with_what_stands_before_it(database: Database) -> None:
+    ids = fill(database)
+    with database.write() as session:
+        session.execute(update(AuditRecord).where(AuditRecord.id == ids[1]).values(actor="eve"))
+    with database.read() as session:
+        assert broken_link(session, first=ids[2], last=ids[4]) is None
+        assert broken_link(session, first=ids[1], last=ids[1]) == ids[1]
+        assert broken_link(session, first=ids[0], last=ids[0]) is None
+    with database.write() as session:
+        session.execute(delete(AuditRecord).where(AuditRecord.id == ids[3]))
+    with database.read() as session:
+        assert broken_link(session, first=ids[4]) == ids[4]
+
+
 def test_a_deed_that_was_rolled_back_leaves_no_gap(database: Database) -> None:
     fill(database, 2)
     try:

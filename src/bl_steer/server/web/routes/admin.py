@@ -178,19 +178,27 @@ def access(request: Request, context: AppContext, before: str = "") -> Response:
 
 
 @router.get("/admin/audit")
-def audit(request: Request, context: AppContext, before: str = "") -> Response:
-    """Show the audit trail, and whether its chain is unbroken."""
+def audit(request: Request, context: AppContext, before: str = "", whole: str = "") -> Response:
+    """Show the audit trail, and whether its chain is unbroken: here, or all of it if asked to."""
     query = select(AuditRecord).order_by(AuditRecord.id.desc()).limit(PAGE)
     if (first := _number(before)) is not None:
         query = query.where(AuditRecord.id < first)
     with context.database.read() as session:
         records = list(session.scalars(query))
-        broken = broken_link(session)
+        is_whole = bool(whole) or (first is None and len(records) < PAGE)
+        shown = (records[-1].id, records[0].id) if records and not is_whole else (0, None)
+        broken = broken_link(session, first=shown[0], last=shown[1])
     older = records[-1].id if len(records) == PAGE else None
     language = language_of(request)
     events = {record.action: _event_title(record.action, language) for record in records}
     return render(
-        request, "admin_audit", records=records, events=events, broken=broken, older=older
+        request,
+        "admin_audit",
+        records=records,
+        events=events,
+        broken=broken,
+        whole=is_whole,
+        older=older,
     )
 
 
