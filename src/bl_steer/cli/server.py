@@ -19,6 +19,8 @@ from bl_steer.server.errors import Refused
 from bl_steer.server.folder import PARTS
 from bl_steer.server.operations.backup import back_up, restore
 from bl_steer.server.operations.serve import open_database, serve, set_environment
+from bl_steer.server.packages.catalogue import asked_for
+from bl_steer.server.sandbox.dependencies import Dependencies, canonical
 from bl_steer.server.settings import ServerSettings
 
 __all__ = ["add_serve", "add_server"]
@@ -61,6 +63,15 @@ def add_server(parser: Parser, argv: Sequence[str]) -> None:
     reset = command(server, "reset-password", _reset_password, text, json=False)
     reset.add_argument("email", metavar="EMAIL", help="e-mail address of the account")
     server_folder_option(reset)
+    text = "install libraries that packages ask for, from the list that the server allows"
+    install = command(server, "install-dependencies", _install, text, json=False)
+    install.add_argument(
+        "dependencies",
+        nargs="*",
+        metavar="NAME==VERSION",
+        help="libraries of one package; without, those of all packages that are not revoked",
+    )
+    server_folder_option(install)
     text = "copy database and files while it runs"
     backup = command(server, "backup", _backup, text, json=False)
     backup.add_argument(
@@ -144,6 +155,24 @@ def _session(arguments: argparse.Namespace, refusal: str) -> Iterator[_Opened]:
         raise ValueError(refusal) from error
     finally:
         database.close()
+
+
+def _install(arguments: argparse.Namespace) -> None:
+    settings = _settings(arguments)
+    dependencies = Dependencies.of(settings)
+    sets = [canonical(arguments.dependencies)]
+    if not arguments.dependencies:
+        settings.check_folder()
+        database = open_database(settings)
+        with database.read() as session:
+            sets = asked_for(session)
+        database.close()
+    for pinned in sets:
+        installed = dependencies.install(pinned)
+        new = ", ".join(f"{name} {number}" for name, number in installed.items())
+        print(f"{' '.join(pinned)}: {new or 'nothing to add to the libraries of the server'}")
+    if not sets:
+        print("no package asks for a library")
 
 
 def _backup(arguments: argparse.Namespace) -> None:

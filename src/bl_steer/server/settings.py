@@ -80,6 +80,10 @@ class ServerSettings(BaseSettings):
     trust_packages: bool = False
     """Run jobs without a sandbox where bubblewrap is missing; each page then says so."""
 
+    package_dependencies: str = ""
+    """Libraries that packages may ask for beside the server's own, separated by commas, each with
+    the versions that are allowed: ``lmfit==1.3.4, ase>=3.22,<4``."""
+
     max_upload_mib: int = Field(default=2048, ge=1)
     """Largest file, MiB."""
     max_files: int = Field(default=300, ge=1)
@@ -182,6 +186,11 @@ class ServerSettings(BaseSettings):
     def caches(self) -> Path:
         """Folder of what libraries made beforehand, for all jobs."""
         return self.folder.absolute() / "caches"
+
+    @property
+    def dependencies(self) -> Path:
+        """Folder of the libraries that packages ask for."""
+        return self.folder.absolute() / "dependencies"
 
     @property
     def views(self) -> Path:

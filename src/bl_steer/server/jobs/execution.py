@@ -18,8 +18,9 @@ from bl_steer.server.jobs.leases import InputFile, Produced
 from bl_steer.server.jobs.process import Task
 from bl_steer.server.jobs.results import Failure, UnsoundResult, collect
 from bl_steer.server.packages.archive import unpack
+from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.sandbox.bubblewrap import JOB
-from bl_steer.server.sandbox.caches import cache_environment, caches_of
+from bl_steer.server.sandbox.caches import caches_of, job_environment
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
 from bl_steer.server.uploads.blobs import FileStore
@@ -45,6 +46,7 @@ class Execution:
     ----------
     package : sha256 of the package's archive in the file store; empty for none
     permit : what shows to the job's process that the package may run, JSON
+    dependencies : folder of the libraries that it asks for, None for none
     most_bytes : of an unpacked package
     caches : folder of `bl_steer.server.sandbox.caches`, used where there is one
     hidden : folder that no job may see
@@ -59,6 +61,7 @@ class Execution:
     hidden: Path
     package: str = ""
     permit: str = ""
+    dependencies: Path | None = None
     most_bytes: int = 0
     trusted: bool = False
 
@@ -87,7 +90,7 @@ class Execution:
         StoredFileMissing
             When an input is gone, or the file store is not that of the server.
         PackageError
-            When the archive holds no package.
+            When the archive holds no package, or its dependencies are not on this machine.
         """
         out = folder / "out"
         out.mkdir()
@@ -102,6 +105,15 @@ class Execution:
             unpacked = package or self._unpacked(folder, files)
             named = str(JOB / "package" if apart else unpacked)
             readable[Path(named)] = unpacked
+        libraries = ""
+        if self.dependencies is not None:
+            if not self.dependencies.is_dir():
+                raise PackageError(
+                    "the dependencies of a package must lie on each machine that runs it, got no "
+                    f"{self.dependencies} here; give the machines of a cluster the server's folder"
+                )
+            libraries = str(JOB / "dependencies" if apart else self.dependencies)
+            readable[Path(libraries)] = self.dependencies
         if (cached := caches_of(self.caches)) is not None:
             caches = str(JOB / "caches" if apart else cached)
             readable[Path(caches)] = cached
@@ -113,6 +125,7 @@ class Execution:
             out=str(seen / "out"),
             package=named,
             permit=self.permit,
+            dependencies=libraries,
             caches=caches,
         )
         if over():  # cancelled meanwhile, or preparing took too long
@@ -125,10 +138,7 @@ class Execution:
             stdin=json.dumps(asdict(task)).encode(),
             on_line=hear,
             cancelled=over,
-            environment={
-                "BL_STEER_PROCESSES": str(self.limits.cores),
-                **cache_environment(seen / "out" / ".caches"),
-            },
+            environment=job_environment(seen / "out", self.limits),
             hidden=[self.hidden],
             trusted=self.trusted,
         )

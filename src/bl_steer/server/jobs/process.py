@@ -57,6 +57,8 @@ class Task:
     """Folder of what libraries made beforehand: `bl_steer.server.sandbox.caches`."""
     names: Sequence[str] = ()
     """Of the input that each path is for, where the analysis has several."""
+    dependencies: str = ""
+    """Folder of the libraries that a package asks for; looked at after all others."""
     permit: str = ""
     """What shows that the package may run: a `bl_steer.server.packages.approval.Permit`."""
 
@@ -135,6 +137,8 @@ def _analyse(task: Task, progress: Any) -> Report:
         if task.package:
             # A package's code runs from here on.
 
+            if task.dependencies:
+                sys.path.append(task.dependencies)
             permit = packages.Permit.model_validate_json(task.permit)
             analysis = packages.approved_analysis(Path(task.package), permit)
             inputs = analysis.inputs_from_files(_by_input(paths, task.names))

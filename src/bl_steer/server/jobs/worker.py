@@ -35,7 +35,7 @@ from bl_steer.server.jobs.heartbeat import Heartbeat, first_line
 from bl_steer.server.jobs.leases import Claim, Lease, Produced
 from bl_steer.server.jobs.results import Failure
 from bl_steer.server.packages.checking import check_next
-from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.manifest import PackageError, parse_manifest
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing
@@ -172,11 +172,13 @@ class Worker:
             self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
 
     def _execute(self, lease: Lease, folder: Path, heartbeat: Heartbeat) -> Ended:
-        package, archive, permit = None, "", ""
+        package, archive, permit, dependencies = None, "", "", None
         if lease.package_sha256:
             with self.database.read() as session:
                 package, shown = self.packages.permitted(session, lease.package_sha256)
-                archive = session.get_one(Package, lease.package_sha256).blob_sha256
+                row = session.get_one(Package, lease.package_sha256)
+            archive = row.blob_sha256
+            dependencies = self.packages.dependencies_of(parse_manifest(row.manifest, row.name))
             permit = shown.model_dump_json()
         execution = Execution(
             lease.analysis,
@@ -187,6 +189,7 @@ class Worker:
             hidden=self.settings.folder.absolute(),
             package=archive,
             permit=permit,
+            dependencies=dependencies,
             most_bytes=self.settings.max_upload_mib * MIB,
             trusted=self.settings.trust_packages,
         )

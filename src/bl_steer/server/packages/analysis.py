@@ -27,6 +27,7 @@ from bl_steer.server.packages.manifest import (
 from bl_steer.server.packages.parameters import params_model
 from bl_steer.server.packages.script import PackageScript
 from bl_steer.server.packages.weights import load_weights
+from bl_steer.server.sandbox.dependencies import canonical, missing_here
 from bl_steer.single_thread import single_thread
 
 __all__ = ["LIBRARIES", "PackageAnalysis", "installed_versions", "package_analysis"]
@@ -89,6 +90,11 @@ class PackageAnalysis:
         for part in self.manifest.inputs:
             _check_inputs(self.manifest.name, part, parts[part.name])
         sha256 = self._verified()
+        if lacking := missing_here(self.manifest.dependencies):
+            raise PackageError(
+                f"{self.name} must have the libraries that it names, got no {', '.join(lacking)}; "
+                f"install them: pip install {' '.join(lacking)}"
+            )
         with single_thread(), warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             script = PackageScript(self.folder, self.manifest)
@@ -112,7 +118,10 @@ class PackageAnalysis:
                 "weights": hashes.get("", hashes or None),
                 "package": sha256,
                 "source": dict(inputs.source),
-                "versions": installed_versions(),
+                "versions": {
+                    **installed_versions(),
+                    **dict(one.split("==") for one in canonical(self.manifest.dependencies)),
+                },
                 "duration_s": time.time() - began,
             },
             figures=findings.figures,

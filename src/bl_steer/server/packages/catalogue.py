@@ -15,10 +15,12 @@ from bl_steer.server.languages import TextKey, text
 from bl_steer.server.packages.approval import Approval, Permit
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.parameters import Text
+from bl_steer.server.sandbox.dependencies import canonical
 
 __all__ = [
     "ReviewError",
     "approvals_of",
+    "asked_for",
     "author_of",
     "find_package",
     "list_packages",
@@ -92,6 +94,13 @@ def released_packages(session: Session) -> list[Package]:
             .order_by(Package.name)
         )
     )
+
+
+def asked_for(session: Session) -> list[list[str]]:
+    """Return each set of libraries that a package asks for which may still run."""
+    rows = session.scalars(select(Package).where(Package.state != "revoked"))
+    sets = {tuple(canonical(package.manifest.get("dependencies", ()))) for package in rows}
+    return sorted(list(one) for one in sets if one)
 
 
 def titles_of(session: Session, language: str) -> dict[str, str]:

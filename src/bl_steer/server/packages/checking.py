@@ -15,7 +15,8 @@ from bl_steer.server.packages.content import verify_content
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.review import note_check
 from bl_steer.server.packages.store import PackageStore
-from bl_steer.server.packages.testing import TRIAL_LIMITS, TestReport, try_package
+from bl_steer.server.packages.testing import TestReport, try_package
+from bl_steer.server.sandbox.caches import caches_of
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import SandboxMissing
 
@@ -28,7 +29,6 @@ def check_next(
     database: Database,
     packages: PackageStore,
     *,
-    limits: Limits = TRIAL_LIMITS,
     over: Callable[[], bool] | None = None,
     trusted: bool = False,
 ) -> str | None:
@@ -38,9 +38,9 @@ def check_next(
     ----------
     over : asked some 20 times a second whether to stop; a package whose check was stopped waits on
 
-    A worker calls it between jobs. None too while another worker of this folder checks one: no
-    package is checked twice, and the others go on with jobs. Workers with folders of their own do
-    no harm: the second finds the package moved on.
+    A worker calls it between jobs, and it has the limits of a job. None too while another worker of
+    this folder checks one: no package is checked twice, and the others go on with jobs. Workers
+    with folders of their own do no harm: the second finds the package moved on.
     """
     if _waiting(database) is None:
         return None
@@ -48,7 +48,7 @@ def check_next(
         with alone_in(packages.folder):
             waiting = _waiting(database)  # another may have checked it meanwhile
             if waiting is not None:
-                _check(database, packages, waiting, limits=limits, over=over, trusted=trusted)
+                _check(database, packages, waiting, over=over, trusted=trusted)
             return waiting
     except FileExistsError:
         return None
@@ -59,7 +59,6 @@ def check_package(
     packages: PackageStore,
     sha256: str,
     *,
-    limits: Limits = TRIAL_LIMITS,
     trusted: bool = False,
 ) -> TestReport:
     """Run a submitted package's tests in the sandbox, and note how they went.
@@ -71,7 +70,7 @@ def check_package(
     """
     try:
         with alone_in(packages.folder):
-            return _check(database, packages, sha256, limits=limits, over=None, trusted=trusted)
+            return _check(database, packages, sha256, over=None, trusted=trusted)
     except FileExistsError as error:
         raise FileExistsError(
             "packages must be checked one at a time, got another check under way; wait for its end"
@@ -93,15 +92,23 @@ def _check(
     packages: PackageStore,
     sha256: str,
     *,
-    limits: Limits,
     over: Callable[[], bool] | None,
     trusted: bool,
 ) -> TestReport:
+    settings = packages.settings
     try:
         with database.read() as session:
             folder = packages.folder_of(session, sha256)
-        verify_content(folder, sha256)
-        report = try_package(folder, limits=limits, over=over, trusted=trusted)
+        manifest = verify_content(folder, sha256)
+        report = try_package(
+            folder,
+            limits=Limits.of(settings),
+            over=over,
+            trusted=trusted,
+            dependencies=packages.dependencies_of(manifest),
+            caches=caches_of(settings.caches),
+            hidden=[settings.folder.absolute()],
+        )
     except (PackageError, OSError, SandboxMissing) as error:
         report = TestReport((), (" ".join(str(error).split()),))
     if over is not None and over():  # nothing of it counts

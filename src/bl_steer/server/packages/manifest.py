@@ -7,6 +7,7 @@ Reading either runs nothing of the package. Parameters become a form in
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,7 @@ class Manifest(Part):
             ("tests", [test.name for test in self.tests]),
             ("inputs", self.input_names),
             ("weights", [part.name for part in self.weights]),
+            ("dependencies", [_project(one) for one in self.dependencies]),
         ):
             if len(set(names)) < len(names) or (len(names) > 1 and "" in names):
                 raise ValueError(f"{what} must each have a name of their own, got {names}")
@@ -235,6 +237,10 @@ def _unnamed(parts: Any) -> Any:
     """Return the values of one part without a name by themselves, several as a list."""
     listed = [{k: v for k, v in part.items() if k != "name" or v} for part in parts]
     return listed[0] if len(listed) == 1 and "name" not in listed[0] else listed
+
+
+def _project(pinned: str) -> str:
+    return re.sub(r"[-_.]+", "-", pinned.partition("==")[0]).lower()
 
 
 def _names(names: Sequence[str]) -> str:

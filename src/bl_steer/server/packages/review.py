@@ -54,12 +54,13 @@ def submit(
     Raises
     ------
     PackageError
-        When it is no built package.
+        When it is no built package, or asks for libraries that this server does not have for it.
     ReviewError
         When its name or version is taken.
     """
     folder, blob, size = packages.take_in(archive)
     manifest = read_manifest(folder)
+    packages.dependencies_of(manifest)
     package = session.get(Package, folder.name, with_for_update=True)
     if package is None:
         _check_name(session, manifest, author)

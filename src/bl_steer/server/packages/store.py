@@ -12,7 +12,8 @@ from bl_steer.server.packages.approval import Permit, ReviewKey
 from bl_steer.server.packages.archive import unpack
 from bl_steer.server.packages.catalogue import permit_of
 from bl_steer.server.packages.content import content_hash
-from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.manifest import Manifest, PackageError
+from bl_steer.server.sandbox.dependencies import Dependencies, DependencyRefused
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore
@@ -30,10 +31,12 @@ class PackageStore:
     """
 
     def __init__(self, settings: ServerSettings) -> None:
+        self.settings = settings
         self.folder = settings.folder.absolute() / "packages"
         self._keys = settings.keys
         self._most_bytes = settings.max_upload_mib * MIB
         self._files = FileStore(settings.files)
+        self._dependencies = Dependencies.of(settings)
 
     @property
     def key(self) -> ReviewKey:
@@ -51,6 +54,19 @@ class PackageStore:
         folder = unpack(archive, self.folder, most_bytes=self._most_bytes)
         archive.seek(0)
         return folder, *self._files.put(archive)
+
+    def dependencies_of(self, manifest: Manifest) -> Path | None:
+        """Return the folder of the libraries that a package names; None where it needs none.
+
+        Raises
+        ------
+        PackageError
+            When the administrator does not allow them, or has not installed them.
+        """
+        try:
+            return self._dependencies.check(manifest.dependencies)
+        except DependencyRefused as error:
+            raise PackageError(str(error)) from error
 
     def permitted(self, session: Session, sha256: str) -> tuple[Path, Permit]:
         """Return the folder of a package that may run, and what shows that to its process.

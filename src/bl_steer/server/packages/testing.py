@@ -26,15 +26,15 @@ from bl_steer.server.packages.manifest import (
     read_source,
 )
 from bl_steer.server.packages.trial import OUTCOME_FILE
+from bl_steer.server.sandbox.bubblewrap import JOB
+from bl_steer.server.sandbox.caches import job_environment
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
 from bl_steer.server.sizes import MIB
 
-__all__ = ["TRIAL_LIMITS", "TestReport", "accept", "try_package"]
+__all__ = ["TestReport", "accept", "try_package"]
 
-TRIAL_LIMITS = Limits(time_s=600.0, memory=4096 * MIB, disk=1024 * MIB)
 LARGEST_OUTCOME = 64 * MIB
-PACKAGE = Path("/job/package")
 SAYINGS = {
     "time": "its time ran out",
     "memory": "its memory ran out",
@@ -74,14 +74,21 @@ class TestReport:
 def try_package(
     folder: Path,
     *,
-    limits: Limits = TRIAL_LIMITS,
+    limits: Limits | None = None,
     over: Callable[[], bool] | None = None,
     trusted: bool = False,
+    dependencies: Path | None = None,
+    caches: Path | None = None,
+    hidden: Sequence[Path] = (),
 ) -> TestReport:
-    """Run the tests of a package, built or not.
+    """Run the tests of a package, built or not, as a job would run it.
 
     Parameters
     ----------
+    limits : of a job; those of a server as it comes by default
+    dependencies : folder of libraries beside those of this environment
+    caches : folder of `bl_steer.server.sandbox.caches`
+    hidden : folders that it may not see
     over : asked some 20 times a second whether to stop
     trusted : run it without a sandbox where there is none
 
@@ -100,18 +107,24 @@ def try_package(
             f"a package must have its weights to be tested, got no {', '.join(missing)} in "
             f"{folder}; run 'python train.py' there first"
         )
-    inside = folder.resolve() if trusted and shutil.which("bwrap") is None else PACKAGE
+    limits = limits or Limits()
+    apart = not trusted or shutil.which("bwrap") is not None
+    parts = {"package": folder, "dependencies": dependencies, "caches": caches}
+    seen = {name: JOB / name if apart else path.resolve() for name, path in parts.items() if path}
     with tempfile.TemporaryDirectory(prefix="bl_steer_trial_") as out:
         command = [
             *(sys.executable, "-P", "-X", "faulthandler"),
-            *("-m", "bl_steer.server.packages.trial", str(inside), "."),
+            *("-m", "bl_steer.server.packages.trial", "."),
+            *(str(seen.get(name, "")) for name in parts),
         ]
         outcome = run_in_sandbox(
             command,
-            readable={inside: folder.resolve()},
+            readable={seen[name]: path.resolve() for name, path in parts.items() if path},
             writable=Path(out),
             limits=limits,
             cancelled=over,
+            environment=job_environment(JOB / "out" if apart else Path(out), limits),
+            hidden=hidden,
             trusted=trusted,
         )
         outcomes = _read(Path(out) / OUTCOME_FILE)

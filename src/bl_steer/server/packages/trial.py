@@ -1,4 +1,4 @@
-"""The process that tries a package: ``python -m bl_steer.server.packages.trial FOLDER OUT``.
+"""The process that tries a package: ``python -m bl_steer.server.packages.trial OUT FOLDER …``.
 
 It runs the author's code and loads the weights, so `bl_steer.server.packages.testing` starts it
 in the sandbox. Each test's outcome is on disk before the next one begins;
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import time
 from pathlib import Path
@@ -19,6 +20,7 @@ from bl_steer.server import packages
 from bl_steer.server.packages.expected import expected_of
 from bl_steer.server.packages.inputs import inputs_of_files
 from bl_steer.server.packages.manifest import Expectation
+from bl_steer.server.sandbox.caches import copy_caches
 
 __all__ = ["OUTCOME_FILE", "main"]
 
@@ -26,9 +28,18 @@ OUTCOME_FILE = "trial.jsonl"
 
 
 def main(arguments: list[str]) -> None:
-    """Run the tests of a package, and write a line for each into a folder."""
-    folder, out = map(Path, arguments)
+    """Run the tests of a package, and write a line for each into a folder.
 
+    Parameters
+    ----------
+    arguments : folder to write to, and of the package, its dependencies and caches, ``""`` for none
+    """
+    out, folder = map(Path, arguments[:2])
+    dependencies, caches = arguments[2:]
+    if caches:
+        copy_caches(Path(caches), os.environ)
+    if dependencies:
+        sys.path.append(dependencies)
     analysis = packages.package_analysis(folder)
     with (out / OUTCOME_FILE).open("w", encoding="utf-8") as file:
         for test in analysis.manifest.tests:

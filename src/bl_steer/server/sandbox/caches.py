@@ -19,8 +19,16 @@ import numpy as np
 import bl_steer
 from bl_steer import processing
 from bl_steer.protocols import Inputs
+from bl_steer.server.sandbox.limits import Limits
 
-__all__ = ["MADE", "cache_environment", "caches_of", "copy_caches", "make_caches"]
+__all__ = [
+    "MADE",
+    "cache_environment",
+    "caches_of",
+    "copy_caches",
+    "job_environment",
+    "make_caches",
+]
 
 MADE = "made"
 """Written last, holds what the caches were made from."""
@@ -40,6 +48,11 @@ def caches_of(folder: Path) -> Path | None:
 def cache_environment(folder: Path) -> dict[str, str]:
     """Return the variables that have libraries use the caches in a folder."""
     return {variable: str(folder / name) for variable, name in NAMES.items()}
+
+
+def job_environment(out: Path, limits: Limits) -> dict[str, str]:
+    """Return the variables of a job, and of a package's tests, with its own folder of caches."""
+    return {"BL_STEER_PROCESSES": str(limits.cores), **cache_environment(out / ".caches")}
 
 
 def copy_caches(source: Path, environment: Mapping[str, str]) -> None:
