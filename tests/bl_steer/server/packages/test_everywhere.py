@@ -23,6 +23,7 @@ from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.packages import package_analysis
 from bl_steer.server.packages.checking import check_next
 from bl_steer.server.packages.manifest import PackageError
+from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.testing import try_package
 from bl_steer.server.sandbox.limits import Limits
@@ -201,6 +202,32 @@ def test_a_worker_is_heard_of_while_it_checks_and_leaves_a_check_when_it_is_to_e
     with server.database.read() as session:
         package = session.scalars(select(Package)).one()
     assert package.state == "submitted", "another worker checks it"
+
+
+def test_the_tests_of_a_package_have_the_limits_and_the_sight_of_a_job(
+    server: Worker, small: Callable[..., Any]
+) -> None:
+    script = """\
+import os, pathlib
+
+
+def run(inputs, params, model):
+    if os.environ["BL_STEER_PROCESSES"] != "2" or "NUMBA_CACHE_DIR" not in os.environ:
+        raise ValueError(f"other conditions than those of a job: {dict(os.environ)}")
+    for number in range(40):
+        pathlib.Path(str(number)).write_bytes(bytes(100_000))
+    import time
+    time.sleep(60)
+"""
+    folder = str(small(script=script).write())
+    assert main(["package", "submit", folder, "--user", "a@example.org"]) == 0
+    narrow = {"job_disk_mib": 1, "job_cores": 2, "job_time_s": 50.0}
+    server.packages = PackageStore(server.settings.model_copy(update=narrow))
+    assert server.step()
+    with server.database.read() as session:
+        (row,) = session.query(Package).all()
+    (test,) = row.report["check"]["tests"]
+    assert "its disk space ran out" in test["problems"][0]
 
 
 def test_a_test_that_ends_its_process_is_told_from_one_that_fails(

@@ -14,7 +14,7 @@ from bl_steer.server.auth.accounts import has_role
 from bl_steer.server.db.tables import Package, Release, Review, User
 from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
-from bl_steer.server.packages import Manifest, PackageError, review
+from bl_steer.server.packages import PackageError, review
 from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.revocation import tell_users
@@ -23,13 +23,13 @@ from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
+from bl_steer.server.web.package_view import Changes, changes_of, dependencies_of, script_of
 from bl_steer.server.web.rendering import render
 from bl_steer.server.web.routes import pages_router
 
 __all__ = ["router"]
 
 router = pages_router()
-LONGEST_SCRIPT = 200_000
 ACTIONS = ("approve", "reject", "release", "roll_back", "revoke")
 
 
@@ -203,7 +203,9 @@ def _page(
         retrained = session.scalar(select(Retraining).where(Retraining.package_sha256 == sha256))
         releases = session.scalars(select(Release).where(Release.name == package.name)).all()
         is_insider = package.author_id == user.id or has_role(user, "reviewer")
-        script = _script(context, session, package, manifest) if is_insider else ""
+        store = context.packages
+        script = script_of(session, store, package, manifest) if is_insider else ""
+        changes, trouble = _changes(context, session, package) if is_insider else (None, "")
     return render(
         request,
         "package",
@@ -216,6 +218,9 @@ def _page(
         emails=emails,
         is_insider=is_insider,
         script=script,
+        changes=changes,
+        no_changes=trouble,
+        dependencies=dependencies_of(store, manifest),
         actions=_actions(
             package, user, has_earlier=len({release.sha256 for release in releases}) > 1
         ),
@@ -235,13 +240,12 @@ def _actions(package: Package, user: User, *, has_earlier: bool) -> list[str]:
     return [action for action in ACTIONS if allowed[action]]
 
 
-def _script(context: Context, session: Session, package: Package, manifest: Manifest) -> str:
+def _changes(context: Context, session: Session, package: Package) -> tuple[Changes | None, str]:
+    """Return what a package changes, or why that cannot be said."""
     try:
-        folder = context.packages.folder_of(session, package.sha256)
-        with (folder / manifest.script).open(encoding="utf-8", errors="replace") as file:
-            return file.read(LONGEST_SCRIPT)
-    except (PackageError, OSError):
-        return ""
+        return changes_of(session, context.packages, package), ""
+    except (PackageError, OSError) as error:
+        return None, str(error)
 
 
 def _emails(session: Session, ids: set[str]) -> dict[str, str]:
