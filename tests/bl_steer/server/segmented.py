@@ -82,7 +82,14 @@ def work(site: Any, folder: Path) -> str:
         path.parent.mkdir(parents=True)
         path.symlink_to(site.context.store.path_for(file.sha256, folder))
         paths.append(str(path))
-    report = carry_out(Task(lease.analysis, paths, dict(lease.params), str(out)), io.StringIO())
+    package = permit = ""
+    if lease.package_sha256:
+        with site.context.database.read() as session:
+            unpacked, allowed = site.context.packages.permitted(session, lease.package_sha256)
+        package, permit = str(unpacked), allowed.model_dump_json()
+    params = dict(lease.params)
+    task = Task(lease.analysis, paths, params, str(out), package=package, permit=permit)
+    report = carry_out(task, io.StringIO())
     (out / REPORT).write_text(json.dumps(asdict(report)))
     produced = collect(out, site.context.store)
     assert not isinstance(produced, Failure), produced

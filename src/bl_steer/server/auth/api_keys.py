@@ -16,7 +16,10 @@ from bl_steer.server.errors import Refused, missing
 
 __all__ = ["SCOPES", "keys_of", "make_key", "note_use", "revoke_key", "visitor_of_key"]
 
-SCOPES = ("jobs:read", "jobs:write", "files:read", "files:write", "packages:write", "metrics:read")
+SCOPES = (
+    *("jobs:read", "jobs:write", "files:read", "files:write"),
+    *("groups:write", "packages:write", "metrics:read"),
+)
 PREFIX = "bls_"
 """What a key begins with, so that a search for leaked secrets finds it."""
 SEEN_EVERY_S = 60.0

@@ -26,6 +26,7 @@ class Rule:
     scope : what a program's key must allow; empty where programs have no business
     secret : the path holds a secret, and stays out of the access log
     free : not counted against the rate
+    members : open, too, to the members of a group that the file or job of the path is shared with
     """
 
     who: Literal["anyone", "user", "reviewer", "admin"]
@@ -33,13 +34,17 @@ class Rule:
     scope: str = ""
     secret: bool = False
     free: bool = False
+    members: bool = False
 
 
 ANYONE = Rule("anyone")
 FREE = Rule("anyone", free=True)
 USER = Rule("user")
-USER_FREE = Rule("user", free=True)
+READER = Rule("user", members=True)
+READER_FREE = Rule("user", free=True, members=True)
 """Tiles of an image: to look at one asks for dozens."""
+LINK = Rule("anyone", secret=True)
+LINK_FREE = Rule("anyone", secret=True, free=True)
 USER_FORM = Rule("user", "form")
 ADMIN = Rule("admin")
 ADMIN_FORM = Rule("admin", "form")
@@ -61,44 +66,57 @@ ACCESS: dict[str, Rule] = {
     "GET /oidc/start": ANYONE,
     "GET /oidc/callback": Rule("anyone", secret=True),
     "POST /language": Rule("anyone", "form"),
-    "GET /s/{token}": Rule("anyone", secret=True),
-    "GET /s/{token}/outputs/{name}": Rule("anyone", secret=True),
-    "GET /s/{token}/tables/{name}": Rule("anyone", secret=True),
-    "GET /s/{token}/all.zip": Rule("anyone", secret=True),
+    "GET /s/{token}": LINK,
+    "GET /s/{token}/outputs/{name}": LINK,
+    "GET /s/{token}/tables/{name}": LINK,
+    "GET /s/{token}/all.zip": LINK,
+    "GET /s/{token}/views/{view}": LINK,
+    "GET /s/{token}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}": LINK_FREE,
+    "GET /s/{token}/views/{view}/{layer}/values/{plane}/{x}/{y}": LINK_FREE,
     "GET /health": FREE,
     "GET /ready": FREE,
     "GET /metrics": Rule("anyone", scope="metrics:read"),
     "GET /files": USER,
     "POST /files": Rule("user", "files"),
-    "GET /files/{upload_id}": USER,
+    "GET /files/{upload_id}": READER,
     "POST /files/{upload_id}/delete": USER_FORM,
     "POST /files/{upload_id}/training": USER_FORM,
-    "GET /files/{upload_id}/view": USER,
-    "GET /files/{upload_id}/layers": USER,
-    "GET /files/{upload_id}/layers/{layer}/tiles/{plane}/{step}/{x}/{y}": USER_FREE,
-    "GET /files/{upload_id}/layers/{layer}/values/{plane}/{x}/{y}": USER_FREE,
+    "GET /files/{upload_id}/view": READER,
+    "GET /files/{upload_id}/layers": READER,
+    "GET /files/{upload_id}/layers/{layer}/tiles/{plane}/{step}/{x}/{y}": READER_FREE,
+    "GET /files/{upload_id}/layers/{layer}/values/{plane}/{x}/{y}": READER_FREE,
     "GET /analyses": USER,
     "GET /analyses/{name}": USER,
     "POST /analyses/{name}": USER_FORM,
     "GET /jobs": USER,
-    "GET /jobs/{job_id}": USER,
-    "GET /jobs/{job_id}/progress": USER,
+    "GET /jobs/{job_id}": READER,
+    "GET /jobs/{job_id}/progress": READER,
     "POST /jobs/{job_id}/cancel": USER_FORM,
-    "GET /jobs/{job_id}/outputs/{name}": USER,
-    "GET /jobs/{job_id}/tables/{name}": USER,
-    "GET /jobs/{job_id}/all.zip": USER,
+    "GET /jobs/{job_id}/outputs/{name}": READER,
+    "GET /jobs/{job_id}/tables/{name}": READER,
+    "GET /jobs/{job_id}/all.zip": READER,
     "GET /jobs/{job_id}/shares": USER,
     "POST /jobs/{job_id}/shares": USER_FORM,
     "POST /jobs/{job_id}/masks": Rule("user", "files"),
-    "GET /jobs/{job_id}/views/{view}": USER,
-    "GET /jobs/{job_id}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}": USER_FREE,
-    "GET /jobs/{job_id}/views/{view}/{layer}/values/{plane}/{x}/{y}": USER_FREE,
+    "GET /jobs/{job_id}/views/{view}": READER,
+    "GET /jobs/{job_id}/views/{view}/{layer}/tiles/{plane}/{step}/{x}/{y}": READER_FREE,
+    "GET /jobs/{job_id}/views/{view}/{layer}/values/{plane}/{x}/{y}": READER_FREE,
     "GET /jobs/{job_id}/views/{view}/{layer}/planes/{plane}": USER,
     "POST /jobs/{job_id}/views/{view}/proposal": Rule("user", "files"),
     "GET /jobs/{job_id}/paint/{view}": USER,
     "GET /training": USER,
     "POST /training": USER_FORM,
+    "POST /training/{retraining_id}/submit": USER_FORM,
     "POST /shares/{share_id}/revoke": USER_FORM,
+    "GET /groups": USER,
+    "POST /groups": USER_FORM,
+    "GET /groups/{group_id}": USER,
+    "POST /groups/{group_id}/members": USER_FORM,
+    "POST /groups/{group_id}/members/{user_id}/remove": USER_FORM,
+    "POST /groups/{group_id}/end": USER_FORM,
+    "POST /groups/{group_id}/unshare": USER_FORM,
+    "GET /sharing": USER,
+    "POST /sharing": USER_FORM,
     "GET /account": USER,
     "POST /account": USER_FORM,
     "POST /account/password": USER_FORM,
@@ -128,15 +146,25 @@ ACCESS: dict[str, Rule] = {
     "GET /api/v1/analyses/{name}": Rule("user", scope="jobs:read"),
     "GET /api/v1/files": Rule("user", scope="files:read"),
     "POST /api/v1/files": Rule("user", "files", scope="files:write"),
-    "GET /api/v1/files/{upload_id}": Rule("user", scope="files:read"),
+    "GET /api/v1/files/{upload_id}": Rule("user", scope="files:read", members=True),
     "DELETE /api/v1/files/{upload_id}": Rule("user", scope="files:write"),
     "GET /api/v1/jobs": Rule("user", scope="jobs:read"),
     "POST /api/v1/jobs": Rule("user", "json", scope="jobs:write"),
-    "GET /api/v1/jobs/{job_id}": Rule("user", scope="jobs:read"),
+    "GET /api/v1/jobs/{job_id}": Rule("user", scope="jobs:read", members=True),
     "POST /api/v1/jobs/{job_id}/cancel": Rule("user", scope="jobs:write"),
-    "GET /api/v1/jobs/{job_id}/outputs/{name}": Rule("user", scope="jobs:read"),
+    "GET /api/v1/jobs/{job_id}/outputs/{name}": Rule("user", scope="jobs:read", members=True),
     "POST /api/v1/jobs/{job_id}/shares": Rule("user", "json", scope="jobs:write"),
     "POST /api/v1/jobs/{job_id}/masks": Rule("user", "files", scope="files:write"),
+    "GET /api/v1/groups": Rule("user", scope="jobs:read"),
+    "POST /api/v1/groups": Rule("user", "json", scope="groups:write"),
+    "GET /api/v1/groups/{group_id}": Rule("user", scope="jobs:read"),
+    "DELETE /api/v1/groups/{group_id}": Rule("user", scope="groups:write"),
+    "POST /api/v1/groups/{group_id}/members": Rule("user", "json", scope="groups:write"),
+    "DELETE /api/v1/groups/{group_id}/members/{user_id}": Rule("user", scope="groups:write"),
+    "PUT /api/v1/groups/{group_id}/files/{upload_id}": Rule("user", scope="files:write"),
+    "DELETE /api/v1/groups/{group_id}/files/{upload_id}": Rule("user", scope="files:write"),
+    "PUT /api/v1/groups/{group_id}/jobs/{job_id}": Rule("user", scope="jobs:write"),
+    "DELETE /api/v1/groups/{group_id}/jobs/{job_id}": Rule("user", scope="jobs:write"),
     "GET /api/v1/packages": Rule("user", scope="packages:write"),
     "POST /api/v1/packages": Rule("user", "files", scope="packages:write"),
     "GET /api/v1/packages/{sha256}": Rule("user", scope="packages:write"),

@@ -13,6 +13,7 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Tex
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bl_steer.server.db.account_tables import ApiKey, Invitation, PasswordReset, SignIn, User
+from bl_steer.server.db.group_tables import Group, GroupFile, GroupJob, GroupMember
 from bl_steer.server.db.schema import Base, new_id
 from bl_steer.server.db.training_tables import Correction, Retraining, SamplePart, Snapshot
 
@@ -23,6 +24,10 @@ __all__ = [
     "Base",
     "Blob",
     "Correction",
+    "Group",
+    "GroupFile",
+    "GroupJob",
+    "GroupMember",
     "Invitation",
     "Job",
     "JobOutput",
@@ -78,6 +83,8 @@ class Upload(Base):
     """Name of the specimen, so that training data are split by it."""
     giver_id: Mapped[str | None] = mapped_column(String(36))
     """Who uploaded it, where it was handed over since."""
+    cut_of: Mapped[str | None] = mapped_column(String(120), index=True)
+    """The plane of a stack that it is: see `bl_steer.server.retraining.cuts`."""
 
     __table_args__ = (
         Index("uploads_of_user", "user_id", "created"),
@@ -175,6 +182,8 @@ class OutgoingMail(Base):
     sent: Mapped[float | None]
     reset_user_id: Mapped[str | None] = mapped_column(String(36))
     """Whose new password its link is for; the link is made when the mail is sent."""
+    invites: Mapped[bool] = mapped_column(default=False)
+    """Whether its link makes an account for its recipient; made when the mail is sent, too."""
 
     __table_args__ = (
         Index("outbox_by_state", "state", "not_before"),

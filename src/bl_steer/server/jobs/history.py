@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, or_, select
 from sqlalchemy.orm import Session, load_only
 
 from bl_steer.server.db.pages import page_of
-from bl_steer.server.db.tables import Job, JobOutput, Upload
+from bl_steer.server.db.tables import GroupJob, Job, JobOutput, Upload
 from bl_steer.server.errors import missing
 from bl_steer.server.jobs.leases import OPEN
 
@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 SHOWN = (
-    *("id", "analysis", "package_sha256", "state", "created", "started", "finished"),
+    *("id", "user_id", "analysis", "package_sha256", "state", "created", "started", "finished"),
     *("upload_ids", "cause"),
 )
 OPEN_OF = (  # made once: asked at every submission
@@ -59,16 +59,18 @@ def jobs_of(
     before: float | None = None,
     state: str = "",
     analysis: str = "",
+    group_id: str = "",
     limit: int = 25,
 ) -> HistoryPage:
-    """Return a page of a user's jobs.
+    """Return a page of a user's jobs, or of all that are shared with a group.
 
     Parameters
     ----------
     before : time of the job that the page begins after, s since 1970
     state, analysis : only such jobs; all by default
     """
-    query = select(Job).where(Job.user_id == user_id)
+    shared = select(GroupJob.job_id).where(GroupJob.group_id == group_id)
+    query = select(Job).where(Job.id.in_(shared) if group_id else Job.user_id == user_id)
     if state:
         query = query.where(Job.state == state)
     if analysis:

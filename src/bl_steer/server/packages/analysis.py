@@ -123,12 +123,17 @@ class PackageAnalysis:
                     **dict(one.split("==") for one in canonical(self.manifest.dependencies)),
                 },
                 "duration_s": time.time() - began,
+                **({"phases": findings.phases} if findings.phases else {}),
             },
             figures=findings.figures,
-            warnings=(
-                *inputs.notes,
-                *_other_versions(self.manifest, loading),
-                *findings.warnings,
+            warnings=tuple(
+                dict.fromkeys(  # a script may pass the notes on, too
+                    (
+                        *inputs.notes,
+                        *_other_versions(self.manifest, loading),
+                        *findings.warnings,
+                    )
+                )
             ),
         )
 

@@ -47,9 +47,18 @@ LONGEST_COMMENT = 10_000
 
 
 def submit(
-    session: Session, archive: IO[bytes], author: User, *, packages: PackageStore
+    session: Session,
+    archive: IO[bytes],
+    author: User,
+    *,
+    packages: PackageStore,
+    ours: bool = False,
 ) -> Package:
     """Take in a built package for its check and review.
+
+    Parameters
+    ----------
+    ours : its name is the server's own, whoever submits it: that of retrained models
 
     Raises
     ------
@@ -63,7 +72,7 @@ def submit(
     packages.dependencies_of(manifest)
     package = session.get(Package, folder.name, with_for_update=True)
     if package is None:
-        _check_name(session, manifest, author)
+        _check_name(session, manifest, author, ours=ours)
         register_file(session, blob, size)
         package = Package(
             sha256=folder.name,
@@ -210,7 +219,7 @@ def revoke(session: Session, sha256: str, by: User, reason: str) -> Package:
     return package
 
 
-def _check_name(session: Session, manifest: Manifest, author: User) -> None:
+def _check_name(session: Session, manifest: Manifest, author: User, *, ours: bool) -> None:
     name, version = manifest.name, manifest.version
     if name in analysis_names():
         raise ReviewError("name_of_ours", name=name)
@@ -219,7 +228,7 @@ def _check_name(session: Session, manifest: Manifest, author: User) -> None:
         raise ReviewError("version_taken", package=f"{name} {version}")
     owners = {other.author_id for other in others if other.state != "draft"}
     owners |= heirs_of(session, owners)
-    if owners and author.id not in owners and author.role not in REVIEWERS:
+    if owners and author.id not in owners and author.role not in REVIEWERS and not ours:
         raise ReviewError("name_taken", name=name, email=author.email)
 
 

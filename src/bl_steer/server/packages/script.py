@@ -11,8 +11,9 @@ Two functions around the model's own prediction are all that most packages need:
 or one that does everything: ``run(inputs, params, model)``, for weights that are arrays, for
 several files of weights, and for packages without any. `inputs` is a `bl_steer.protocols.Inputs`,
 or of several inputs a dictionary of them by name; of several files of weights, so is `model`.
-`params` has the parameters of the manifest as attributes. Other modules of the folder are imported
-by ``from . import module``.
+`params` has the parameters of the manifest as attributes. A script that makes label maps, arrays
+``…_labels``, may name their ``"phases"`` too: then pages show them in their colours, and their
+images can be painted. Other modules of the folder are imported by ``from . import module``.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis import segmentation
 from bl_steer.processing.documents import columns_of
 from bl_steer.protocols import Inputs, Table
 from bl_steer.server.packages.manifest import Manifest, PackageError
 
 __all__ = ["Findings", "PackageScript"]
 
-PARTS = ("tables", "arrays", "figures", "warnings")
+PARTS = ("tables", "arrays", "figures", "warnings", "phases")
 LONGEST_WARNING = 500
 
 
@@ -48,6 +50,8 @@ class Findings:
     arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
     figures: Mapping[str, Callable[[], Any]] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    phases: list[dict[str, Any]] = field(default_factory=list)
+    """Of the label maps, as `Phases.to_list` has them."""
 
 
 class PackageScript:
@@ -153,6 +157,7 @@ class PackageScript:
             arrays={k: _array(k, v) for k, v in (returned.get("arrays") or {}).items()},
             figures={k: _figure(k, v) for k, v in (returned.get("figures") or {}).items()},
             warnings=tuple(str(warning)[:LONGEST_WARNING] for warning in warnings),
+            phases=_phases(returned.get("phases") or ()),
         )
 
 
@@ -178,6 +183,16 @@ def _array(name: str, array: Any) -> NDArray[Any]:
             "convert it"
         )
     return values
+
+
+def _phases(rows: Any) -> list[dict[str, Any]]:
+    try:
+        return segmentation.Phases.from_list(list(rows)).to_list() if rows else []
+    except (ValueError, TypeError, KeyError) as error:
+        raise PackageError(
+            'phases must be a list of {"name", "paint", "show"} in the order of the labels, and '
+            f"colours [red, green, blue], got {error!r}; see the phases of a model's card"
+        ) from None
 
 
 def _figure(name: str, figure: Any) -> Callable[[], Any]:

@@ -39,6 +39,7 @@ def run(inputs, params, model):
         "arrays": found.arrays,
         "figures": found.figures,
         "warnings": found.warnings,
+        "phases": found.provenance["phases"],
     }
 '''
 SOURCE = """\

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.orm import Session, aliased
 
-from bl_steer.server.db.tables import Correction, Job, Upload, User
-from bl_steer.server.viewing.views import field_titles, views_of
+from bl_steer.server.db.tables import Correction, GroupFile, GroupMember, Job, Upload, User
+from bl_steer.server.viewing.views import cut_key, field_titles, phases_of_job, views_of
 
 __all__ = ["GivenPair", "UnsureField", "pairs_of", "unsure_fields"]
 
@@ -57,28 +57,34 @@ def unsure_fields(session: Session, user_id: str, *, without: str = "") -> list[
 
     Parameters
     ----------
-    without : id of an upload that is left out
+    without : an image that is left out, as `cut_key` names it
     """
-    painted = set(session.scalars(select(Correction.image_id))) | {without}
+    painted, masks = _painted(session)
+    painted.add(without)
     latest = (
         select(Job)
-        .where(Job.user_id == user_id, Job.state == "done", Job.analysis == "segment")
+        .where(
+            Job.user_id == user_id,
+            Job.state == "done",
+            or_(Job.analysis == "segment", Job.package_sha256.is_not(None)),
+        )
         .order_by(Job.created.desc())
         .limit(LOOKED_THROUGH)
     )
     found: dict[str, UnsureField] = {}
     for job in session.scalars(latest):
-        if not (unsure := _uncertainty(job)):
+        unsure = _uncertainty(job)
+        if not unsure or not phases_of_job(job):
             continue
         uploads = {u.id: u for u in session.scalars(_uploads(job))}
-        several = {view.upload_id for view in views_of(session, job) if view.page}
         titles = field_titles(job, uploads)
         for view in views_of(session, job):
             upload = uploads.get(view.upload_id)
-            if upload is None or view.name not in unsure or upload.id in painted | several:
+            if upload is None or view.name not in unsure or upload.id in masks:
                 continue
-            if upload.may_train and upload.id not in found:
-                found[upload.id] = UnsureField(
+            key = cut_key(job, view, view.page)
+            if upload.may_train and key not in painted and key not in found:
+                found[key] = UnsureField(
                     f"/jobs/{job.id}/paint/{quote(view.name)}",
                     titles.get(view.name, upload.file_name),
                     unsure[view.name],
@@ -86,15 +92,35 @@ def unsure_fields(session: Session, user_id: str, *, without: str = "") -> list[
     return sorted(found.values(), key=lambda one: -one.uncertainty)[:MOST]
 
 
+def _painted(session: Session) -> tuple[set[str], set[str]]:
+    """Return the images that have a mask, as `cut_key` names them, and the ids of all masks."""
+    rows = session.execute(
+        select(Correction.image_id, Upload.cut_of, Correction.mask_id).join(
+            Upload, Upload.id == Correction.image_id
+        )
+    ).all()
+    images = {f"{image_id}#0" for image_id, _, _ in rows} | {cut for _, cut, _ in rows if cut}
+    return images, {mask_id for _, _, mask_id in rows}
+
+
 def pairs_of(session: Session, user_id: str) -> list[GivenPair]:
-    """Return a user's pairs, the newest first; of an image that was painted anew, the latest."""
+    """Return a user's pairs, and those of micrographs that a group shares, the newest first.
+
+    Of an image that was painted anew, the latest.
+    """
     image, mask = aliased(Upload), aliased(Upload)
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    shared = select(GroupFile.upload_id).where(GroupFile.group_id.in_(groups))
     rows = session.execute(
         select(Correction, image, mask, User)
         .join(image, image.id == Correction.image_id)
         .join(mask, mask.id == Correction.mask_id)
         .join(User, User.id == Correction.user_id)
-        .where(image.user_id == user_id, image.deleted.is_(None), mask.deleted.is_(None))
+        .where(
+            or_(image.user_id == user_id, image.id.in_(shared)),
+            image.deleted.is_(None),
+            mask.deleted.is_(None),
+        )
         .order_by(Correction.created.desc())
     )
     latest: dict[str, GivenPair] = {}

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from bl_steer.analysis.segmentation.shipped import MODELS_DIR
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Package, User
+from bl_steer.server.db.tables import User
 from bl_steer.server.db.training_tables import Retraining, Snapshot
 from bl_steer.server.packages import review
 from bl_steer.server.packages.archive import build_archive
@@ -41,6 +41,8 @@ from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["RetrainingFailed", "Retrainings"]
 
+CANDIDATE = "candidate.zip"
+"""The candidate as a package, in the folder of its retraining."""
 COMMAND = (sys.executable, "-P", "-m", "bl_steer.server.retraining.process")
 
 
@@ -119,6 +121,7 @@ class Retrainings:
             row.state, row.lease_until = "running", now + self.retraining.time_s + 60.0
         try:
             report = self._train(retraining_id, on_progress)
+            self._pack(retraining_id, report)
         except Exception as error:
             self._end(retraining_id, "failed", " ".join(str(error).split())[:2000])
             raise RetrainingFailed(
@@ -134,6 +137,8 @@ class Retrainings:
         ------
         ValueError
             When the retraining came to no candidate, or was submitted already.
+        FileNotFoundError
+            When the candidate lies on another machine.
         """
         with self.database.read() as session:
             row = session.get(Retraining, retraining_id)
@@ -143,8 +148,19 @@ class Retrainings:
                     f"a retraining must be done and not yet submitted, got {state} for "
                     f"{retraining_id}; see 'bl-steer retrain list'"
                 )
-            version = self._next_version(session)
             report = dict(row.report)
+        archive = self.folder_of(retraining_id) / CANDIDATE
+        if not archive.exists():  # trained by an earlier version, or elsewhere
+            self._pack(retraining_id, report)
+        with archive.open("rb") as file, self.database.write() as session:
+            package = review.submit(session, file, author, packages=self.packages, ours=True)
+            session.get_one(Retraining, retraining_id).package_sha256 = package.sha256
+            return package.sha256
+
+    def _pack(self, retraining_id: str, report: dict[str, Any]) -> None:
+        """Make the candidate a package, try it, and leave it in the folder of its retraining."""
+        with self.database.read() as session:
+            version = self._version(session, retraining_id)
         with tempfile.TemporaryDirectory(prefix="bl_steer_candidate_") as scratch:
             folder = write_candidate(
                 self.folder_of(retraining_id),
@@ -154,12 +170,7 @@ class Retrainings:
                 report=report,
                 trusted=self.settings.trust_packages,
             )
-            archive = Path(scratch) / "candidate.zip"
-            build_archive(folder, archive)
-            with archive.open("rb") as file, self.database.write() as session:
-                package = review.submit(session, file, author, packages=self.packages)
-                session.get_one(Retraining, retraining_id).package_sha256 = package.sha256
-                return package.sha256
+            build_archive(folder, self.folder_of(retraining_id) / CANDIDATE)
 
     def _train(
         self, retraining_id: str, on_progress: Callable[[int, int], None] | None
@@ -241,10 +252,10 @@ class Retrainings:
         shipped = MODELS_DIR / champion
         return shipped if shipped.is_dir() else Path(champion)
 
-    def _next_version(self, session: Session) -> str:
-        named = Package.name == self.retraining.package
-        count = session.scalar(select(func.count()).where(named)) or 0
-        return f"1.{count}.0"
+    def _version(self, session: Session, retraining_id: str) -> str:
+        """Return the version of a candidate, by how many retrainings came before."""
+        earlier = Retraining.created < session.get_one(Retraining, retraining_id).created
+        return f"1.{session.scalar(select(func.count()).where(earlier)) or 0}.0"
 
     def _end(
         self, retraining_id: str, state: str, message: str, report: dict[str, Any] | None = None

@@ -16,7 +16,7 @@ from bl_steer.server.auth.accounts import lock_user
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.pages import page_of
-from bl_steer.server.db.tables import Blob, Upload, User
+from bl_steer.server.db.tables import Blob, GroupFile, Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.sizes import amount
 from bl_steer.server.uploads.blobs import FileStore
@@ -77,12 +77,14 @@ def take_in(
     *,
     may_train: bool,
     sample: str = "",
+    cut_of: str | None = None,
     quota_bytes: int | None = None,
 ) -> Upload:
     """Inspect a file, store it, and return its record.
 
     Parameters
     ----------
+    cut_of : which plane of what it is; see `Upload.cut_of`
     quota_bytes : most that all files of the user may take; no limit by default
 
     Raises
@@ -108,6 +110,7 @@ def take_in(
             size=size,
             may_train=may_train,
             sample=sample.replace("\0", "").strip()[:200],
+            cut_of=cut_of,
         )
         session.add(upload)
     return upload
@@ -140,15 +143,23 @@ def used_bytes(session: Session, user_id: str) -> int:
 
 
 def uploads_of(
-    session: Session, user_id: str, *, before: float | None = None, limit: int = 50
+    session: Session,
+    user_id: str,
+    *,
+    before: float | None = None,
+    group_id: str = "",
+    limit: int = 50,
 ) -> tuple[list[Upload], float | None]:
     """Return a page of a user's files, the newest first, and where the next page begins.
 
     Parameters
     ----------
     before : time of the upload that the page begins after, s since 1970
+    group_id : all that are shared with this group, instead
     """
-    query = select(Upload).where(Upload.user_id == user_id, Upload.deleted.is_(None))
+    shared = select(GroupFile.upload_id).where(GroupFile.group_id == group_id)
+    which = Upload.id.in_(shared) if group_id else Upload.user_id == user_id
+    query = select(Upload).where(which, Upload.deleted.is_(None))
     return page_of(session, query, Upload.created, before=before, limit=limit)
 
 

@@ -38,7 +38,7 @@ def describe_view(
     phases : of the label maps
     pixel_size_nm : goes before what a file says
     others : address and title of views that may stand beside it
-    paint : address where its image is painted, where it is alone in its file
+    paint : address where its image is painted
 
     Raises
     ------
@@ -59,8 +59,6 @@ def describe_view(
             continue
         shapes = own
         pixel_size_nm = pixel_size_nm or info.pixel_size_nm
-        if name == "image" and len(info.shapes) > 1:
-            paint = ""  # a pair to train on is one image and one mask
         layers.append(_layer(name, layer, info, f"{base}/{name}", language, phases))
     if not layers:
         raise problem or Refused(422, "refused.not_shown", reason="–")

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter, ValidationError
-from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy import or_, select
+from sqlalchemy.orm import Session, aliased
 
 from bl_steer.server.db.tables import Correction, Job, JobOutput, Upload
 from bl_steer.server.errors import missing
@@ -24,6 +24,7 @@ __all__ = [
     "Layer",
     "ShownPhase",
     "View",
+    "cut_key",
     "field_titles",
     "others_of",
     "phases_of_job",
@@ -124,33 +125,52 @@ def views_of(session: Session, job: Job) -> list[View]:
     return [*views, *_volumes(arrays)]
 
 
-def view_named(session: Session, job: Job, name: str) -> View:
-    """Return one view, with the masks that were given for its image; `Refused` if there is none."""
+def view_named(session: Session, job: Job, name: str, *, given: bool = True) -> View:
+    """Return one view; `Refused` if there is none.
+
+    Parameters
+    ----------
+    given : with the masks that its owner gave for its image
+    """
     view = next((view for view in views_of(session, job) if view.name == name), None)
     if view is None:
         raise missing("output")
     image = view.layers.get("image")
     phases = [phase.model_dump() for phase in phases_of_job(job)]
-    if not view.upload_id or image is None or not phases:
+    if not given or not view.upload_id or image is None or not phases:
         return view
-    masks = session.scalars(
-        select(Upload)
-        .join(Correction, Correction.mask_id == Upload.id)
+    mask, painted = aliased(Upload), aliased(Upload)
+    masks = session.execute(
+        select(mask, painted)
+        .join(Correction, Correction.mask_id == mask.id)
+        .join(painted, Correction.image_id == painted.id)
         .where(
-            Correction.image_id == view.upload_id,
-            Upload.user_id == job.user_id,
-            Upload.deleted.is_(None),
+            or_(painted.id == view.upload_id, painted.cut_of == cut_key(job, view, view.page)),
+            mask.user_id == job.user_id,
+            mask.deleted.is_(None),
         )
         .order_by(Correction.created.desc())
         .limit(MAX_TRUTHS)
     )
     truths = {
-        TRUTH + mask.id: Layer(
-            Stored(mask.sha256, mask.file_name, phases=phases, image=image.stored), 0
+        TRUTH + one.id: Layer(
+            Stored(
+                one.sha256,
+                one.file_name,
+                phases=phases,
+                image=Stored(of.sha256, of.file_name),
+            ),
+            0,
         )
-        for mask in masks
+        for one, of in masks
     }
     return replace(view, layers={**view.layers, **truths})
+
+
+def cut_key(job: Job, view: View, plane: int) -> str:
+    """Return what plane of what an image is, as `Upload.cut_of` has it."""
+    source = view.upload_id or f"{job.id}/{view.name}"
+    return f"{source[:100]}#{plane}"
 
 
 def others_of(session: Session, job: Job, view: View) -> list[tuple[Job, str]]:

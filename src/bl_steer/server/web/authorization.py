@@ -21,9 +21,11 @@ from starlette.concurrency import run_in_threadpool
 
 from bl_steer.server.auth.accounts import Visitor, visitor_of_session
 from bl_steer.server.auth.api_keys import note_use, visitor_of_key
+from bl_steer.server.auth.groups import owner_for
 from bl_steer.server.auth.permissions import ACCESS, FORM_BYTES, Rule
 from bl_steer.server.auth.sessions import SEEN_EVERY_S, note_seen
 from bl_steer.server.auth.tokens import hash_token
+from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.multipart import Arrival
@@ -89,6 +91,9 @@ async def _authorize(request: Request, rule: Rule, path: str) -> None:
         raise Refused(403, "refused.scope_needed", scope=rule.scope)
     if UNSTORABLE.search(request.scope["path"]):  # nothing is kept under such a name
         raise Refused(404, "refused.no_page")
+    if rule.members and visitor.user is not None:
+        named = {key: request.path_params.get(key, "") for key in ("upload_id", "job_id")}
+        request.state.owner_id = await run_in_threadpool(_owner, context, visitor.user, named)
     _check_text(part for item in request.query_params.multi_items() for part in item)
     if request.method in SAFE:
         return
@@ -114,6 +119,11 @@ def _by_key(context: Context, key: str) -> Visitor:
         with context.database.write() as session:
             note_use(session, key)
     return visitor
+
+
+def _owner(context: Context, user: User, named: dict[str, str]) -> str:
+    with context.database.read() as session:
+        return owner_for(session, user, **named)
 
 
 def _by_session(context: Context, token: str) -> Visitor:

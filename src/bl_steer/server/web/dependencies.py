@@ -18,7 +18,7 @@ from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.web.context import Context
 
-__all__ = ["AppContext", "BeforeTime", "CurrentUser", "CurrentVisitor", "Form"]
+__all__ = ["AppContext", "BeforeTime", "CurrentUser", "CurrentVisitor", "Form", "OwnerId"]
 
 
 async def context_of(request: Request) -> Context:
@@ -41,6 +41,12 @@ async def user_of(request: Request) -> User:
     return user
 
 
+async def owner_of(request: Request) -> str:
+    """Return whose file or job the path names, if the user may see it; else the user's own id."""
+    owner_id: str = request.state.owner_id
+    return owner_id
+
+
 async def form_of(request: Request) -> dict[str, str]:
     """Return the form's fields as text, the last of each name."""
     form: FormData = request.state.form
@@ -59,5 +65,7 @@ async def read_time(before: str = "") -> float | None:
 AppContext = Annotated[Context, Depends(context_of)]
 CurrentVisitor = Annotated[Visitor, Depends(visitor_of)]
 CurrentUser = Annotated[User, Depends(user_of)]
+OwnerId = Annotated[str, Depends(owner_of)]
+"""On routes whose row of the permissions is open to ``members``."""
 Form = Annotated[dict[str, str], Depends(form_of)]
 BeforeTime = Annotated[float | None, Depends(read_time)]

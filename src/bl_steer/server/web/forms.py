@@ -260,6 +260,10 @@ def _help(name: str, info: FieldInfo, analysis: str, language: str) -> str:
     if has_text(key := f"help.{analysis}.{name}"):
         return text(language, key)
     own = _own(info, "description", language)
+    if unit := _unit(name, info):  # it stands beside the input
+        own = "" if own == unit else own.removesuffix(f", {unit}")
+    if own and not own.endswith((".", "。", "!", "?")):
+        own += "。" if language == "ja" else "."
     return own[:1].upper() + own[1:]
 
 

@@ -16,18 +16,15 @@ from bl_steer.analysis.segmentation.training.card import train_model
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.cli import main
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Package, Upload, User
+from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.db.training_tables import Retraining
-from bl_steer.server.packages import review
-from bl_steer.server.packages.checking import check_next
 from bl_steer.server.retraining.comparison import compare
-from bl_steer.server.retraining.pairs import add_correction, training_pairs, used_by, withdraw
+from bl_steer.server.retraining.pairs import add_correction, training_pairs, withdraw
 from bl_steer.server.retraining.process import RetrainingTask, retrain
-from bl_steer.server.retraining.run import RetrainingFailed, Retrainings
+from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import DAY_S, is_due
 from bl_steer.server.retraining.settings import RetrainingSettings
 from bl_steer.server.retraining.snapshots import check_allowed, take_snapshot
-from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.settings import ServerSettings
 
 PHASES = Phases(
@@ -224,46 +221,6 @@ def test_a_training_goes_on_from_a_model_and_refuses_another_kind(champion: Path
     other = TrainingSettings(**{**SMALL, "widths": (4, 6)}, steps=1)
     with pytest.raises(ValueError, match="to be trained further"):
         train_model(data, other, start=model)
-
-
-@pytest.mark.skipif(bool(sandbox_problem()), reason=sandbox_problem() or "-")
-@pytest.mark.parametrize("database", ["sqlite"], indirect=True)
-def test_what_users_paint_becomes_a_released_model_through_the_review(
-    retrainings: Retrainings, champion: Path, tmp_path: Path
-) -> None:
-    given = [give(retrainings, number, f"s{number}") for number in range(6)]
-    asked = RetrainingSettings(
-        champion=str(champion), steps=60, batch=2, patch_px=32, learning_rate=1e-2, memory_mib=4096
-    )
-    work = Retrainings(retrainings.settings, retrainings.database, asked)
-    begun = work.begin(actor="test")
-    seen: list[tuple[int, int]] = []
-    report = work.carry_out(begun, lambda done, total: seen.append((done, total)))
-    assert seen[-1] == (60, 60)
-    assert report["comparison"]["verdict"] == "better"
-    assert report["champion_weights"] == SegmentationModel.load(champion).weights_sha256
-    page = (work.folder_of(begun) / "report.html").read_text()
-    assert "The candidate is better." in page
-    assert "候補モデルのほうが優れています。" in page
-    assert page.count("data:image/png") == 2
-    with pytest.raises(RetrainingFailed, match=r"got .* done"):
-        work.carry_out(begun)
-
-    with work.database.read() as session:
-        author = session.get_one(User, "a")
-        reviewer = session.get_one(User, "r")
-    sha256 = work.submit(begun, author)
-    assert check_next(work.database, work.packages) == sha256
-    key = work.packages.key
-    with work.database.write() as session:
-        assert session.get_one(Package, sha256).state == "checked"
-        review.approve(session, sha256, reviewer, "better on the hold-out", key=key)
-        review.release(session, sha256, reviewer, public_key=key.public)
-        (used,) = used_by(session, given[0][0])
-        assert used.packages == ("segment-retrained@1.0.0 (released)",)
-    again = work.begin(actor="test")
-    with work.database.read() as session:
-        assert session.get_one(Retraining, again).champion == sha256
 
 
 def pair_rows(folder: Path, part: str, seed: int) -> dict[str, str]:

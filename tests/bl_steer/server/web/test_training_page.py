@@ -123,7 +123,11 @@ def test_what_a_retraining_came_to_stands_on_the_page_in_both_languages(site: An
     for page in (english, japanese):
         assert "0.810" in page
         assert "0.780 – 0.840" in page
-        assert "bl-steer retrain submit" in page
+        assert f"/training/{row.id}/submit" in page
+    alone = browser.post(f"/training/{row.id}/submit")  # nothing was trained in truth
+    assert alone.status_code == 409
+    assert "cannot be put into review" in alone.text
+    assert browser.post("/training/nothing/submit").status_code == 404
     assert "再学習" in japanese
 
 

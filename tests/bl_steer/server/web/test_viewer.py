@@ -212,3 +212,36 @@ def test_without_scripts_the_pictures_stay(bench: Bench, chromium: Any) -> None:
     assert not page.is_visible(".viewer")
     page.goto(f"{bench.site.address}/files/{bench.upload_id}/view")
     assert page.is_visible("noscript")
+
+
+def test_whoever_has_a_link_looks_closely_and_changes_nothing_until_it_is_revoked(
+    bench: Bench, chromium: Any
+) -> None:
+    browser = bench.site.browser()
+    browser.post(f"/jobs/{bench.job}/shares", {"days": "3"})
+    link = re.search(r"/s/[\w-]+", browser.get(f"/jobs/{bench.job}").text)
+    assert link is not None
+    errors: list[str] = []
+    page = chromium.new_context(locale="ja-JP").new_page()
+    page.on("console", lambda one: errors.append(one.text) if one.type == "error" else None)
+    page.set_default_timeout(LONG_MS)
+    page.goto(bench.site.address + link[0])
+    page.wait_for_selector(".scale:visible")
+    x, y = middle_of(page, ".pane .view")
+    page.mouse.move(x, y)
+    page.wait_for_selector(".readout:has-text('nm')")
+    assert not page.is_visible(".to-paint")
+    guest = bench.site.stranger()
+    view = f"{link[0]}/views/field_000"
+    scene = guest.get(view).json()
+    assert (scene["paint"], scene["others"]) == ("", [])
+    assert {one["role"] for one in scene["layers"]} == {"image", "labels", "uncertainty"}
+    tile = guest.get(f"{view}/labels/tiles/0/1/0/0?phase=0")
+    assert (tile.status_code, tile.headers["cache-control"]) == (200, "no-store")
+    assert guest.get(f"/jobs/{bench.job}/views/field_000").status_code == 303
+    shares = re.findall(r"/shares/([\w-]+)/revoke", browser.get(f"/jobs/{bench.job}").text)
+    for share in shares:
+        browser.post(f"/shares/{share}/revoke")
+    for path in (view, f"{view}/labels/tiles/0/1/0/0", f"{view}/labels/values/0/0/0"):
+        assert guest.get(path).status_code == 404
+    assert errors == []

@@ -13,7 +13,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
 from bl_steer.server.auth.tokens import hash_token
-from bl_steer.server.db.tables import Upload, User, new_id
+from bl_steer.server.db.tables import Correction, Upload, User, new_id
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import job_of
 from bl_steer.server.languages import text
@@ -197,6 +197,10 @@ def _groups(
 ) -> list[FileGroup]:
     with context.database.read() as session:
         latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
+        given = Correction.mask_id.in_([upload.id for upload in latest])
+        masks = set(session.scalars(select(Correction.mask_id).where(given)))
+    if not entry.inputs:
+        latest = [upload for upload in latest if upload.id not in masks]
     groups = []
     inputs: Sequence[InputEntry | AnalysisEntry] = entry.inputs or [entry]
     for key, one in zip(_keys(entry), inputs, strict=True):

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.concurrency import run_in_threadpool
 
+from bl_steer.server.auth.groups import group_of
 from bl_steer.server.db.tables import Job, JobOutput, Upload
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
@@ -17,7 +18,7 @@ from bl_steer.server.uploads.downloads import file_response
 from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.catalogue import AnalysisEntry
-from bl_steer.server.web.dependencies import AppContext, CurrentUser
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, OwnerId
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.files import may_train as training_of
 from bl_steer.server.web.routes.files import take_all
@@ -62,6 +63,7 @@ Before = Annotated[
     float | None, Query(description="Only older ones: `created` of the last of the page before")
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
+InGroup = Annotated[str, Query(max_length=36, description="Id of a group")]
 
 
 @router.get("/api/v1/me")
@@ -85,11 +87,16 @@ def show_analysis(request: Request, context: AppContext, name: str) -> AnalysisI
 
 @router.get("/api/v1/files")
 def list_files(
-    context: AppContext, user: CurrentUser, before: Before = None, limit: Limit = 50
+    context: AppContext,
+    user: CurrentUser,
+    before: Before = None,
+    limit: Limit = 50,
+    group: InGroup = "",
 ) -> list[FileInfo]:
-    """List your files, the newest first."""
+    """List your files, or those shared with a group of yours, the newest first."""
     with context.database.read() as session:
-        uploads, _ = uploads_of(session, user.id, before=before, limit=limit)
+        group_id = group_of(session, user, group, inside=True).id if group else ""
+        uploads, _ = uploads_of(session, user.id, before=before, group_id=group_id, limit=limit)
     return [_file(upload) for upload in uploads]
 
 
@@ -121,10 +128,10 @@ async def upload_file(
 
 
 @router.get("/api/v1/files/{upload_id}", response_class=Response)
-def download_file(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
+def download_file(context: AppContext, owner_id: OwnerId, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
     with context.database.read() as session:
-        upload = upload_of(session, user.id, upload_id)
+        upload = upload_of(session, owner_id, upload_id)
     return file_response(context.store, upload.sha256, upload.file_name, upload.media_type)
 
 
@@ -142,10 +149,14 @@ def list_jobs(
     before: Before = None,
     state: str = "",
     limit: Limit = 50,
+    group: InGroup = "",
 ) -> list[JobSummary]:
-    """List your jobs, the newest first."""
+    """List your jobs, or those shared with a group of yours, the newest first."""
     with context.database.read() as session:
-        page = jobs_of(session, user.id, before=before, state=state[:20], limit=limit)
+        group_id = group_of(session, user, group, inside=True).id if group else ""
+        page = jobs_of(
+            session, user.id, before=before, state=state[:20], group_id=group_id, limit=limit
+        )
     return [JobSummary.model_validate(job) for job in page.jobs]
 
 
@@ -170,10 +181,10 @@ def start_job(
 
 
 @router.get("/api/v1/jobs/{job_id}")
-def show_job(context: AppContext, user: CurrentUser, job_id: str) -> JobInfo:
+def show_job(context: AppContext, owner_id: OwnerId, job_id: str) -> JobInfo:
     """Say how a job is, and what came out."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         outputs = outputs_of(session, job.id)
     return _job(job, outputs)
 
@@ -190,10 +201,10 @@ def cancel_job(context: AppContext, user: CurrentUser, job_id: str) -> JobInfo:
 
 
 @router.get("/api/v1/jobs/{job_id}/outputs/{name}", response_class=Response)
-def download_output(context: AppContext, user: CurrentUser, job_id: str, name: str) -> Response:
+def download_output(context: AppContext, owner_id: OwnerId, job_id: str, name: str) -> Response:
     """Return one file of a result."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         output = output_of(session, job.id, name)
     return file_response(context.store, output.sha256, output.name, output.media_type)
 

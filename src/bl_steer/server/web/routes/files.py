@@ -10,6 +10,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from starlette.concurrency import run_in_threadpool
 
+from bl_steer.server.auth.groups import group_of, groups_of, owners_of
 from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import jobs_of
@@ -34,6 +35,7 @@ from bl_steer.server.web.dependencies import (
     CurrentUser,
     CurrentVisitor,
     Form,
+    OwnerId,
 )
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
@@ -105,20 +107,37 @@ async def upload(request: Request, context: AppContext, user: CurrentUser) -> Re
 
 @router.get("/files")
 def files_page(
-    request: Request, context: AppContext, user: CurrentUser, before: BeforeTime
+    request: Request,
+    context: AppContext,
+    user: CurrentUser,
+    before: BeforeTime,
+    group: str = "",
 ) -> Response:
-    """List the user's files."""
+    """List the user's files, or those that a group's members share."""
     with context.database.read() as session:
-        uploads, older = uploads_of(session, user.id, before=before, limit=PAGE)
+        group_id = group_of(session, user, group, inside=True).id if group else ""
+        uploads, older = uploads_of(session, user.id, before=before, group_id=group_id, limit=PAGE)
         used = used_bytes(session, user.id)
-    return render(request, "files", uploads=uploads, used=used, older=older, shown=SLICES)
+        groups = groups_of(session, user.id)
+        owners = owners_of(session, uploads) if group else {}
+    return render(
+        request,
+        "files",
+        uploads=uploads,
+        used=used,
+        older=older,
+        shown=SLICES,
+        group=group_id,
+        groups=groups,
+        owners=owners,
+    )
 
 
 @router.get("/files/{upload_id}")
-def download(context: AppContext, user: CurrentUser, upload_id: str) -> Response:
+def download(context: AppContext, owner_id: OwnerId, upload_id: str) -> Response:
     """Return a file as it was uploaded."""
     with context.database.read() as session:
-        upload = upload_of(session, user.id, upload_id)
+        upload = upload_of(session, owner_id, upload_id)
     return file_response(context.store, upload.sha256, upload.file_name, upload.media_type)
 
 

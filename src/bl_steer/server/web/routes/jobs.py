@@ -11,6 +11,7 @@ from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from bl_steer.server.auth.groups import group_of, groups_of, owners_of, shared_with
 from bl_steer.server.auth.tokens import hash_token
 from bl_steer.server.db.tables import Job, Package, Upload, User
 from bl_steer.server.errors import Refused
@@ -21,15 +22,16 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
 from bl_steer.server.uploads.downloads import file_response, zip_response
-from bl_steer.server.viewing.views import field_titles, views_of
+from bl_steer.server.viewing.views import phases_of_job, views_of
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form
+from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form, OwnerId
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.result_view import (
     ResultView,
     parameter_lines,
     result_title,
+    titles_of_fields,
     view_of,
 )
 from bl_steer.server.web.routes import pages_router
@@ -51,8 +53,9 @@ def history(
     before: BeforeTime,
     state: str = "",
     analysis: str = "",
+    group: str = "",
 ) -> Response:
-    """List the user's jobs, the newest first."""
+    """List the user's jobs, or those that a group's members share, the newest first."""
     language = language_of(request)
     state = state if state in STATES else ""
     with context.database.read() as session:
@@ -62,7 +65,10 @@ def history(
             before=before,
             state=state,
             analysis=analysis[:200],
+            group_id=group_of(session, user, group, inside=True).id if group else "",
         )
+        groups = groups_of(session, user.id)
+        owners = owners_of(session, page.jobs) if group else {}
         withdrawn = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
@@ -73,24 +79,32 @@ def history(
         states=STATES,
         state=state,
         analysis=analysis[:200],
+        group=group[:36],
+        groups=groups,
+        owners=owners,
     )
 
 
 @router.get("/jobs/{job_id}")
-def job_page(request: Request, context: AppContext, user: CurrentUser, job_id: str) -> Response:
+def job_page(
+    request: Request, context: AppContext, user: CurrentUser, owner_id: OwnerId, job_id: str
+) -> Response:
     """Show a job: how far it is, or its result."""
-    return show_job(request, context, user, job_id)
+    return show_job(request, context, user, job_id, owner_id=owner_id)
 
 
 @router.get("/jobs/{job_id}/progress")
-def progress(request: Request, context: AppContext, user: CurrentUser, job_id: str) -> Response:
+def progress(
+    request: Request, context: AppContext, user: CurrentUser, owner_id: OwnerId, job_id: str
+) -> Response:
     """Return how far a job is, to put into its page; have the page loaded anew at its end."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         ahead = _ahead(session, job)
     if job.state not in OPEN:
         return Response(status_code=204, headers={"HX-Refresh": "true"})
-    return render(request, "progress", job=job, ahead=ahead, alone=True)
+    mine = owner_id == user.id
+    return render(request, "progress", job=job, ahead=ahead, alone=True, mine=mine)
 
 
 @router.post("/jobs/{job_id}/cancel")
@@ -104,11 +118,11 @@ def cancel(context: AppContext, user: CurrentUser, job_id: str) -> Response:
 
 @router.get("/jobs/{job_id}/outputs/{name}")
 def output(
-    context: AppContext, user: CurrentUser, job_id: str, name: str, download: str = ""
+    context: AppContext, owner_id: OwnerId, job_id: str, name: str, download: str = ""
 ) -> Response:
     """Return one file of a result."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         stored = output_of(session, job.id, name)
     return file_response(
         context.store, stored.sha256, stored.name, stored.media_type, save=bool(download)
@@ -116,10 +130,10 @@ def output(
 
 
 @router.get("/jobs/{job_id}/all.zip")
-def all_outputs(context: AppContext, user: CurrentUser, job_id: str) -> Response:
+def all_outputs(context: AppContext, owner_id: OwnerId, job_id: str) -> Response:
     """Return all files of a result as a zip."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         outputs = outputs_of(session, job.id)
     return zip_response(context.store, outputs, f"{job.analysis}_{job.id[:8]}.zip")
 
@@ -181,13 +195,22 @@ def read_days(typed: str, *, most: float = 36_500) -> float:
     return days
 
 
-def job_values(context: Context, session: Session, job: Job, language: str) -> dict[str, Any]:
-    """Return what the page of a result shows, for its owner and for whoever has a link."""
+def job_values(
+    context: Context, session: Session, job: Job, language: str, *, base: str
+) -> dict[str, Any]:
+    """Return what the page of a result shows, for its owner and for whoever has a link.
+
+    Parameters
+    ----------
+    base : address that those of its files and views begin with
+    """
     entry = _entry(session, job)
     empty = ResultView([], [], [])
     view = view_of(session, context.store, job, language) if job.state == "done" else empty
     return {
         "job": job,
+        "base": base,
+        "views": _views(session, job, language, base) if job.state == "done" else [],
         "title": entry.title(language) if entry else job.analysis,
         "figures": view.figures,
         "tables": view.tables,
@@ -204,6 +227,7 @@ def show_job(
     user: User,
     job_id: str,
     *,
+    owner_id: str = "",
     refused: Refused | None = None,
     typed: str = "",
     mask_given: str = "",
@@ -214,6 +238,7 @@ def show_job(
 
     Parameters
     ----------
+    owner_id : whose job it is, where it is shown to somebody else
     refused, typed : why no link was made, and the days that were asked for
     mask_given : name of the micrograph that a mask was given for just now
     mask_notes : how that mask was read
@@ -222,23 +247,27 @@ def show_job(
     trouble = refused or mask_trouble
     language = language_of(request)
     token = request.cookies.get(NEW_LINK, "")
+    mine = owner_id in ("", user.id)
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id or user.id, job_id)
         uploads = _uploads(session, job.upload_ids)
-        values = job_values(context, session, job, language)
+        values = job_values(context, session, job, language, base=f"/jobs/{job.id}")
         withdrawn = gone_analyses(session, [job], context.offered(session))
-        links = shares_of(session, job.id) if job.state == "done" else []
+        links = shares_of(session, job.id) if job.state == "done" and mine else []
+        owner = session.get_one(User, job.user_id)
+        groups = shared_with(session, job_id=job.id) if mine else []
         new = next((link for link in links if link.token_hash == hash_token(token)), None)
         ahead = _ahead(session, job)
-        views = _views(session, job, uploads, language) if job.state == "done" else []
     answer = render(
         request,
         "job",
         status=trouble.status if trouble else 200,
         **values,
+        mine=mine,
+        owner=owner,
+        groups=groups,
         gone=withdrawn.get(job.id),
-        views=views,
-        paints=_paints(values["job"]),
+        paints=_paints(values["job"]) if mine else [],
         mask_given=mask_given,
         mask_notes=mask_notes,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",
@@ -256,14 +285,12 @@ def show_job(
     return answer
 
 
-def _views(
-    session: Session, job: Job, uploads: Sequence[Upload], language: str
-) -> list[tuple[str, str]]:
+def _views(session: Session, job: Job, language: str, base: str) -> list[tuple[str, str]]:
     """Return address and title of each image or volume of a result that can be looked at."""
-    titles = field_titles(job, {upload.id: upload for upload in uploads})
+    titles = titles_of_fields(session, job)
     return [
         (
-            f"/jobs/{job.id}/views/{quote(view.name)}",
+            f"{base}/views/{quote(view.name)}",
             titles.get(view.name) or result_title(view.name, "figures", language),
         )
         for view in views_of(session, job)
@@ -272,8 +299,8 @@ def _views(
 
 def _paints(job: Job) -> list[tuple[str, str]]:
     """Return name and paint of each phase that a corrected mask may have; none where it may not."""
-    phases = job.provenance.get("phases") if job.analysis == "segment" else None
-    return [(phase["name"], ", ".join(map(str, phase["paint"] or ()))) for phase in phases or []]
+    phases = phases_of_job(job)
+    return [(phase.name, ", ".join(map(str, phase.paint or ()))) for phase in phases]
 
 
 def _entry(session: Session, job: Job) -> AnalysisEntry | None:

@@ -13,14 +13,15 @@ from starlette.concurrency import run_in_threadpool
 from bl_steer.server.db.tables import Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.jobs.history import job_of
+from bl_steer.server.retraining.cuts import Painted, known_cut, painted_image
 from bl_steer.server.retraining.mask_check import check_mask
 from bl_steer.server.retraining.pairs import add_correction
 from bl_steer.server.retraining.proposal import propose
 from bl_steer.server.sandbox.run import SandboxMissing
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
-from bl_steer.server.uploads.uploads import clean_name, upload_of
-from bl_steer.server.viewing.views import view_named
+from bl_steer.server.uploads.uploads import Arrived, clean_name, take_in, upload_of
+from bl_steer.server.viewing.views import phases_of_job, view_named
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
@@ -59,23 +60,21 @@ async def propose_labels(
 ) -> Response:
     """Take a mask of which a part is painted; return a label for each pixel, one byte each."""
 
-    def image_of() -> Upload:
+    def check() -> None:
         with context.database.read() as session:
-            job = job_of(session, user.id, job_id)
-            return upload_of(session, user.id, view_named(session, job, view).upload_id)
+            view_named(session, job_of(session, user.id, job_id), view, given=False)
 
-    image = await run_in_threadpool(image_of)  # before anything of the body
-    with context.arrival() as arrival:
-        await read_upload_form(request, arrival)
+    def suggest() -> bytes:
         if not arrival.files:
             raise Refused(422, "refused.no_file_given")
-        labels = await run_in_threadpool(
-            propose,
-            context.store.path_for(image.sha256, arrival.folder),
-            arrival.files[0].path,
-            Path(image.file_name).suffix.lower(),
-            settings=context.settings,
-        )
+        image = _painted(context, user, job_id, view, arrival)
+        suffix = Path(image.name).suffix.lower()
+        return propose(image.path, arrival.files[0].path, suffix, settings=context.settings)
+
+    await run_in_threadpool(check)  # before anything of the body
+    with context.arrival() as arrival:
+        await read_upload_form(request, arrival)
+        labels = await run_in_threadpool(suggest)
     return Response(labels, media_type="application/octet-stream")
 
 
@@ -83,37 +82,83 @@ def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], lis
     """Return the files and the phases of a segmentation; `Refused` where it is none."""
     with context.database.read() as session:
         job = job_of(session, user.id, job_id)
-        phases = job.provenance.get("phases") if job.state == "done" else None
-        if job.analysis != "segment" or not phases:
+        phases = phases_of_job(job) if job.state == "done" else []
+        if not phases:
             raise Refused(409, "refused.mask_of")
-        return list(job.upload_ids), list(phases)
+        return list(job.upload_ids), [phase.model_dump() for phase in phases]
 
 
 def take_mask(
     context: Context, user: User, job_id: str, image_id: str, arrival: Arrival
 ) -> tuple[Upload, Upload, Sequence[str]]:
-    """Check a mask, keep it, and pair it with its micrograph; return both, and how it was read."""
+    """Check a mask, keep it, and pair it with its micrograph; return both, and how it was read.
+
+    Parameters
+    ----------
+    image_id : the micrograph, of those of the job; where the form names a view instead, its image
+        or plane
+    """
     files, phases = phases_of(context, user, job_id)
-    image_id = image_id or (files[0] if len(files) == 1 else "")
-    if image_id not in files:
-        raise missing("file")
     if not arrival.files:
         raise Refused(422, "refused.no_file_given")
-    with context.database.read() as session:
-        image = upload_of(session, user.id, image_id)
-    if not image.may_train:
-        raise Refused(409, "refused.not_for_training", file=image.file_name)
+    if view := arrival.fields.get("view", ""):
+        image = _painted(context, user, job_id, view, arrival)
+    else:
+        image_id = image_id or (files[0] if len(files) == 1 else "")
+        if image_id not in files:
+            raise missing("file")
+        with context.database.read() as session:
+            upload = upload_of(session, user.id, image_id)
+        path = context.store.path_for(upload.sha256, arrival.folder)
+        image = Painted(upload, path, upload.file_name)
+    if not image.upload.may_train:
+        raise Refused(409, "refused.not_for_training", file=image.upload.file_name)
     notes = _check(context, image, phases, arrival)
-    masks, refused = take_all(context, user, arrival, may_train=True, sample=image.sample)
+    masks, refused = take_all(context, user, arrival, may_train=True, sample=image.upload.sample)
     if refused:
         raise refused[0]
+    micrograph = _kept(context, user, image)
     with context.database.write() as session:
-        add_correction(session, image.id, masks[0].id, user)
-    return image, masks[0], notes
+        add_correction(session, micrograph.id, masks[0].id, user)
+    return micrograph, masks[0], notes
+
+
+def _painted(context: Context, user: User, job_id: str, view: str, arrival: Arrival) -> Painted:
+    typed = arrival.fields.get("plane", "")
+    plane = int(typed) if typed.isascii() and typed.isdigit() and len(typed) < 7 else 0
+    with context.database.read() as session:
+        job = job_of(session, user.id, job_id)
+        return painted_image(
+            session,
+            job,
+            view_named(session, job, view, given=False),
+            plane,
+            open_planes=partial(context.planes.open, store=context.store),
+            store=context.store,
+            folder=arrival.folder,
+        )
+
+
+def _kept(context: Context, user: User, image: Painted) -> Upload:
+    """Return the file of an image; a plane of a stack becomes one, once."""
+    if image.cut_of is None:
+        return image.upload
+    with context.database.read() as session:
+        known = known_cut(session, user.id, image.cut_of)
+    return known or take_in(
+        context.database,
+        context.store,
+        user,
+        Arrived(image.path, image.name),
+        may_train=True,
+        sample=image.upload.sample,
+        cut_of=image.cut_of,
+        quota_bytes=context.quota_bytes,
+    )
 
 
 def _check(
-    context: Context, image: Upload, phases: list[dict[str, Any]], arrival: Arrival
+    context: Context, image: Painted, phases: list[dict[str, Any]], arrival: Arrival
 ) -> Sequence[str]:
     """Return how a mask was read; `Refused` where it does not fit its micrograph."""
     file = arrival.files[0]
@@ -121,23 +166,21 @@ def _check(
     inspect_file(file.path, name)
     try:
         check = check_mask(
-            context.store.path_for(image.sha256, arrival.folder),
+            image.path,
             file.path,
-            names=(image.file_name, name),
+            names=(image.name, name),
             phases=phases,
             settings=context.settings,
         )
     except SandboxMissing as error:
         raise Refused(503, "refused.no_sandbox") from error
     if check.problem == "size":
-        raise Refused(
-            422, "refused.mask_size", file=image.file_name, wanted=check.wanted, got=check.got
-        )
+        raise Refused(422, "refused.mask_size", file=image.name, wanted=check.wanted, got=check.got)
     if check.problem == "colours":
         paints = ", ".join(f"{phase['name']} {_colour(phase['paint'])}" for phase in phases)
         raise Refused(422, "refused.mask_colours", paints=paints, reason=check.reason)
     if check.problem == "several":
-        raise Refused(422, "refused.mask_several", file=image.file_name, number=check.got)
+        raise Refused(422, "refused.mask_several", file=image.name, number=check.got)
     if check.problem == "ended":
         raise Refused(422, "refused.mask_ended")
     if check.problem == "unread":

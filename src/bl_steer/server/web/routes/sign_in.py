@@ -8,9 +8,11 @@ from types import MappingProxyType
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
+from starlette.background import BackgroundTask
 
 from bl_steer.server.auth.accounts import (
     add_user,
+    check_email,
     check_password,
     join,
     open_invitation,
@@ -18,10 +20,11 @@ from bl_steer.server.auth.accounts import (
     sign_out,
     start_session,
 )
-from bl_steer.server.auth.tokens import MIN_PASSWORD
+from bl_steer.server.auth.tokens import MIN_PASSWORD, hash_password
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES, text
+from bl_steer.server.mail.passwords import post_registration
 from bl_steer.server.web.authorization import COOKIE
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentVisitor, Form
@@ -33,7 +36,7 @@ __all__ = ["router", "welcome"]
 router = pages_router()
 YEAR_S = 365 * 86_400
 NO_FORM: Mapping[str, str] = MappingProxyType({})
-NOTES = ("signed_out", "password_changed")
+NOTES = ("signed_out", "password_changed", "registered")
 
 
 def welcome(request: Request, context: Context, user: User, where: str) -> Response:
@@ -100,24 +103,31 @@ def do_sign_out(request: Request, context: AppContext) -> Response:
 def register_page(request: Request, context: AppContext) -> Response:
     """Show the form for an account of one's own, where the operator allows that."""
     _check_open(context)
+    if context.settings.smtp_host:
+        return render(request, "register", sent=False, email="")
     return _join_page(request)
 
 
 @router.post("/register")
 def register(request: Request, context: AppContext, form: Form) -> Response:
-    """Make an account."""
+    """Mail a link that makes an account, or make it at once on a server without mail.
+
+    The answer is the same whether the address has an account or not.
+    """
     _check_open(context)
+    if context.settings.smtp_host:
+        return _mail_link(request, context, form.get("email", ""))
+    email, password = form.get("email", ""), form.get("password", "")
     try:
+        check_email(email)
+        check_password(password)
         with context.database.write() as session:
-            user = add_user(
-                session,
-                form.get("email", ""),
-                name=form.get("name", ""),
-                password=check_password(form.get("password", "")),
-            )
+            add_user(session, email, name=form.get("name", ""), password=password)
     except Refused as refused:
-        return _join_page(request, form, refused=refused)
-    return welcome(request, context, user, "/")
+        if refused.key != "refused.email_taken":
+            return _join_page(request, form, refused=refused)
+        hash_password(password)  # it takes as long
+    return RedirectResponse("/sign-in?note=registered", 303)
 
 
 @router.get("/join/{token}")
@@ -166,6 +176,29 @@ def choose_language(context: AppContext, form: Form, visitor: CurrentVisitor) ->
             with context.database.write() as session:
                 session.merge(visitor.user).language = language
     return answer
+
+
+def _mail_link(request: Request, context: Context, email: str) -> Response:
+    address = request.client.host if request.client else ""
+    try:
+        email = check_email(email)
+        if wait := math.ceil(context.resets.wait_s(address)):
+            raise Refused(429, "refused.too_many_tries", retry_after_s=wait, seconds=wait)
+    except Refused as refused:
+        headers = _retry(refused)
+        return render(
+            request, "register", refused=refused, headers=headers, sent=False, email=email[:254]
+        )
+
+    def post() -> None:
+        with context.database.write() as session:
+            post_registration(
+                session, email, language=language_of(request), address=context.settings.address
+            )
+
+    page = render(request, "register", sent=True)
+    page.background = BackgroundTask(post)  # after the answer, whose time so tells nothing
+    return page
 
 
 def _check_open(context: Context) -> None:

@@ -12,7 +12,7 @@ from bl_steer.server.jobs.shares import open_share
 from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.downloads import disposition
 from bl_steer.server.web.context import Context
-from bl_steer.server.web.dependencies import AppContext, CurrentUser
+from bl_steer.server.web.dependencies import AppContext, OwnerId
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.result_tables import read_table, spreadsheet_of
 from bl_steer.server.web.result_view import result_title, titles_of_fields
@@ -28,11 +28,11 @@ MOST_BYTES = 32 * MIB
 
 @router.get("/jobs/{job_id}/tables/{name}")
 def table(
-    request: Request, context: AppContext, user: CurrentUser, job_id: str, name: str
+    request: Request, context: AppContext, owner_id: OwnerId, job_id: str, name: str
 ) -> Response:
     """Return a table of a result: ``NAME.csv`` or ``NAME.xlsx``."""
     with context.database.read() as session:
-        job = job_of(session, user.id, job_id)
+        job = job_of(session, owner_id, job_id)
         return _spreadsheet(context, session, job, name, language_of(request))
 
 

@@ -6,8 +6,8 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 
-from bl_steer.server.db.tables import Retraining, User
-from bl_steer.server.errors import Refused
+from bl_steer.server.db.tables import Package, Retraining, User
+from bl_steer.server.errors import Refused, missing
 from bl_steer.server.retraining.queue import pairs_of, unsure_fields
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import open_retraining
@@ -42,17 +42,41 @@ def retrain(request: Request, context: AppContext, user: CurrentUser) -> Respons
     return RedirectResponse("/training#retrainings", 303)
 
 
+@router.post("/training/{retraining_id}/submit")
+def submit(
+    request: Request, context: AppContext, user: CurrentUser, retraining_id: str
+) -> Response:
+    """Put a candidate into review, in the name of whoever asks; go on to its page there."""
+    with context.database.read() as session:
+        row = session.get(Retraining, retraining_id)
+        if row is None or row.state != "done":
+            raise missing("retraining")
+        submitted = row.package_sha256
+    try:
+        submitted = submitted or Retrainings(context.settings, context.database).submit(
+            retraining_id, user
+        )
+    except (OSError, ValueError) as error:  # on another machine; by somebody else meanwhile
+        refused = Refused(409, "refused.candidate", reason=str(error), id=retraining_id[:8])
+        return _show(request, context, user, refused)
+    return RedirectResponse(f"/packages/{submitted}", 303)
+
+
 def _show(
     request: Request, context: Context, user: User, refused: Refused | None = None
 ) -> Response:
     with context.database.read() as session:
         latest = select(Retraining).order_by(Retraining.created.desc()).limit(LATEST)
+        retrainings = list(session.scalars(latest))
+        hashes = [one.package_sha256 for one in retrainings if one.package_sha256]
+        packages = session.scalars(select(Package).where(Package.sha256.in_(hashes)))
         return render(
             request,
             "training",
             refused=refused,
             fields=unsure_fields(session, user.id),
             pairs=pairs_of(session, user.id),
-            retrainings=list(session.scalars(latest)),
+            retrainings=retrainings,
+            packages={package.sha256: package for package in packages},
             open=open_retraining(session) is not None,
         )

@@ -11,8 +11,9 @@ class Painter {
   }
 
   async start(scene) {
-    const layer = scene.layers.find((one) => one.role === "labels"), [width, height] = scene.sizes[0];
-    const answer = await fetch(`${layer.address}/planes/0`);
+    const layer = scene.layers.find((one) => one.role === "labels");
+    const plane = Math.min(Number(this.form.dataset.plane), scene.sizes.length - 1), [width, height] = scene.sizes[plane];
+    const answer = await fetch(`${layer.address}/planes/${plane}`);
     if (!answer.ok) { this.tell(this.form.dataset.large); return; }
     const colours = {};
     layer.phases.forEach(({ label, colour }) => { colours[label] = colour; });
@@ -184,7 +185,7 @@ class Painter {
   async send(address, labels) {
     const buttons = ["save", "suggest"].map((id) => document.getElementById(id));
     const body = new FormData();
-    for (const name of ["csrf", "image"]) body.append(name, this.form.elements[name].value);
+    for (const name of ["csrf", "view", "plane"]) body.append(name, this.form.elements[name].value);
     buttons.forEach((button) => { button.disabled = true; });
     try {
       body.append("files", await this.mask.png(labels), this.form.dataset.name);

@@ -179,11 +179,10 @@ class Viewer {
     this.tool(".unsure").closest("label").hidden = !scene.layers.some((layer) => layer.role === "uncertainty");
     const slice = this.tool(".slice");
     slice.max = scene.sizes.length - 1;
-    slice.closest("label").hidden = scene.sizes.length < 2;
+    slice.closest("label").hidden = scene.sizes.length < 2 || Boolean(this.words.painting);
     const paint = this.tool(".to-paint");
     paint.hidden = !scene.paint || scene.paint === location.pathname;
-    if (scene.paint) paint.href = scene.paint;
-    this.turnTo(0);
+    this.turnTo(Math.min(Number(this.words.plane || 0), scene.sizes.length - 1));
     this.listOthers(scene, labels);
     this.root.dispatchEvent(new CustomEvent("opened", { detail: scene }));
   }
@@ -261,6 +260,8 @@ class Viewer {
   }
 
   turnTo(plane) {
+    const { scene } = this.panes[0];
+    if (scene.paint) this.tool(".to-paint").href = scene.paint + (scene.sizes.length > 1 ? `?plane=${plane}` : "");
     this.tool(".slice").value = plane;
     this.tool(".slice-number").textContent = `${plane + 1} / ${this.panes[0].scene.sizes.length}`;
     for (const pane of this.panes) {

@@ -1,0 +1,238 @@
+"""Groups: people who see the files and results that each of them shares with the others.
+
+What is shared stays its owner's: the others look at it and download it, and change nothing.
+`owner_for` says whose things a user may see; `bl_steer.server.web.authorization` asks it before
+every route that is open to a group's members.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, or_, select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth.accounts import find_user, has_role
+from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.tables import (
+    Correction,
+    Group,
+    GroupFile,
+    GroupJob,
+    GroupMember,
+    Job,
+    Upload,
+    User,
+)
+from bl_steer.server.errors import Refused, missing
+
+__all__ = [
+    "LONGEST_NAME",
+    "add_member",
+    "end_group",
+    "group_of",
+    "groups_of",
+    "make_group",
+    "manages",
+    "members_of",
+    "owner_for",
+    "owners_of",
+    "remove_member",
+    "share_file",
+    "share_result",
+    "shared_with",
+]
+
+LONGEST_NAME = 200
+
+
+def owner_for(session: Session, user: User, *, upload_id: str = "", job_id: str = "") -> str:
+    """Return the id of whose file or job it is, if the user may see it; otherwise the user's own.
+
+    A mask goes with its micrograph: who sees the one may see the other.
+    """
+    table: Any = Upload if upload_id else Job
+    owner = session.scalar(select(table.user_id).where(table.id == (upload_id or job_id)))
+    if owner is None or owner == user.id:
+        return user.id
+    groups = select(GroupMember.group_id).where(GroupMember.user_id == user.id)
+    if upload_id:
+        images = select(Correction.image_id).where(Correction.mask_id == upload_id)
+        named = or_(GroupFile.upload_id == upload_id, GroupFile.upload_id.in_(images))
+        shared = select(GroupFile.group_id).where(named, GroupFile.group_id.in_(groups))
+    else:
+        named = GroupJob.job_id == job_id
+        shared = select(GroupJob.group_id).where(named, GroupJob.group_id.in_(groups))
+    return user.id if session.scalar(shared.limit(1)) is None else str(owner)
+
+
+def groups_of(session: Session, user_id: str) -> list[Group]:
+    """Return the groups that somebody is in, by name."""
+    mine = select(GroupMember.group_id).where(GroupMember.user_id == user_id)
+    return list(session.scalars(select(Group).where(Group.id.in_(mine)).order_by(Group.name)))
+
+
+def group_of(session: Session, user: User, group_id: str, *, inside: bool = False) -> Group:
+    """Return a group that a user is in, or an administrator asks for; `Refused` for any other.
+
+    Parameters
+    ----------
+    inside : the user must be in it, an administrator too: for what its members share
+    """
+    group = session.get(Group, group_id)
+    allowed = _member(session, group_id, user.id) or (has_role(user, "admin") and not inside)
+    if group is None or not allowed:
+        raise missing("group")
+    return group
+
+
+def manages(session: Session, user: User, group_id: str) -> bool:
+    """Return whether a user may add and remove members."""
+    member = _member(session, group_id, user.id)
+    return has_role(user, "admin") or (member is not None and member.manages)
+
+
+def members_of(session: Session, group_id: str) -> list[tuple[GroupMember, User]]:
+    """Return who is in a group, the first member first."""
+    rows = session.execute(
+        select(GroupMember, User)
+        .join(User, User.id == GroupMember.user_id)
+        .where(GroupMember.group_id == group_id)
+        .order_by(GroupMember.since, User.email)
+    )
+    return list(rows.tuples().all())
+
+
+def make_group(session: Session, user: User, name: str) -> Group:
+    """Make a group with its maker as the member who manages it."""
+    name = " ".join(name.split())[:LONGEST_NAME]
+    if not name:
+        raise Refused(422, "refused.group_name")
+    group = Group(name=name)
+    session.add(group)
+    session.flush()
+    session.add(GroupMember(group_id=group.id, user_id=user.id, manages=True))
+    record_event(session, user.email, "group make", group.id, {"name": name})
+    return group
+
+
+def add_member(session: Session, by: User, group_id: str, email: str) -> User:
+    """Add somebody who has an account to a group."""
+    group = _managed(session, by, group_id)
+    user = find_user(session, email)
+    if user is None or user.disabled is not None:
+        raise Refused(422, "refused.group_member", email=email.strip()[:80])
+    if _member(session, group.id, user.id) is None:
+        session.add(GroupMember(group_id=group.id, user_id=user.id))
+        record_event(session, by.email, "group add", group.id, {"member": user.email})
+    return user
+
+
+def remove_member(session: Session, by: User, group_id: str, user_id: str) -> None:
+    """Take somebody, or oneself, out of a group, with all that this member shared with it.
+
+    The member of the longest standing manages a group that nobody else does; without members it
+    ends.
+    """
+    if user_id != by.id:
+        _managed(session, by, group_id)
+    member, user = _member(session, group_id, user_id), session.get(User, user_id)
+    if member is None or user is None:
+        raise missing("group")
+    files, jobs = _owned(user_id)
+    session.execute(delete(GroupFile).where(GroupFile.group_id == group_id, files))
+    session.execute(delete(GroupJob).where(GroupJob.group_id == group_id, jobs))
+    session.delete(member)
+    session.flush()
+    record_event(session, by.email, "group remove", group_id, {"member": user.email})
+    others = [one for one, _ in members_of(session, group_id)]
+    if not others:
+        _end(session, by, group_id)
+    elif not any(one.manages for one in others):
+        others[0].manages = True
+
+
+def end_group(session: Session, by: User, group_id: str) -> None:
+    """End a group: nobody sees anything by it any more."""
+    _end(session, by, _managed(session, by, group_id).id)
+
+
+def share_file(
+    session: Session, user: User, upload: Upload, group_id: str, *, shared: bool = True
+) -> None:
+    """Share a file of one's own with a group that one is in, or share it no more."""
+    _share(session, user, GroupFile, "upload_id", upload.id, group_id, shared)
+
+
+def share_result(
+    session: Session, user: User, job: Job, group_id: str, *, shared: bool = True
+) -> None:
+    """Share a job of one's own with a group that one is in, or share it no more."""
+    _share(session, user, GroupJob, "job_id", job.id, group_id, shared)
+
+
+def owners_of(session: Session, things: Iterable[Job | Upload]) -> dict[str, str]:
+    """Return how the owners of files or jobs are called, by id."""
+    ids = {thing.user_id for thing in things}
+    users = session.scalars(select(User).where(User.id.in_(ids)))
+    return {user.id: user.name or user.email for user in users}
+
+
+def shared_with(session: Session, *, upload_id: str = "", job_id: str = "") -> list[Group]:
+    """Return the groups that a file or a job is shared with, by name."""
+    query = (
+        select(Group).join(GroupFile).where(GroupFile.upload_id == upload_id)
+        if upload_id
+        else select(Group).join(GroupJob).where(GroupJob.job_id == job_id)
+    )
+    return list(session.scalars(query.order_by(Group.name)))
+
+
+def _share(
+    session: Session, user: User, table: Any, column: str, key: str, group_id: str, shared: bool
+) -> None:
+    row = session.get(table, (group_id, key), with_for_update=True)
+    if shared == (row is not None):
+        return
+    if shared:
+        if _member(session, group_id, user.id) is None:
+            raise missing("group")
+        session.add(table(group_id=group_id, **{column: key}))
+    else:
+        session.delete(row)
+    session.flush()
+    record_event(
+        session,
+        user.email,
+        "group share" if shared else "group unshare",
+        group_id,
+        {column.removesuffix("_id"): key},
+    )
+
+
+def _managed(session: Session, by: User, group_id: str) -> Group:
+    group = group_of(session, by, group_id)
+    if not manages(session, by, group_id):
+        raise Refused(403, "refused.group_manager")
+    return group
+
+
+def _member(session: Session, group_id: str, user_id: str) -> GroupMember | None:
+    return session.get(GroupMember, (group_id, user_id))
+
+
+def _owned(user_id: str) -> Sequence[Any]:
+    """Return what is true of shares of things that somebody owns."""
+    return (
+        GroupFile.upload_id.in_(select(Upload.id).where(Upload.user_id == user_id)),
+        GroupJob.job_id.in_(select(Job.id).where(Job.user_id == user_id)),
+    )
+
+
+def _end(session: Session, by: User, group_id: str) -> None:
+    for table in (GroupFile, GroupJob, GroupMember):
+        session.execute(delete(table).where(table.group_id == group_id))
+    group = session.get_one(Group, group_id)
+    session.delete(group)
+    record_event(session, by.email, "group end", group_id, {"name": group.name})

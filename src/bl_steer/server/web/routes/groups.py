@@ -1,0 +1,269 @@
+"""Groups: their members, and what these share with each other; pages, and the same for programs."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlencode
+
+from fastapi import Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from bl_steer.server.auth import groups
+from bl_steer.server.auth.accounts import has_role
+from bl_steer.server.db.tables import Group, GroupFile, GroupJob, Job, Upload, User
+from bl_steer.server.errors import Refused, missing
+from bl_steer.server.jobs.history import job_of
+from bl_steer.server.uploads.uploads import upload_of
+from bl_steer.server.web.context import Context
+from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
+from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.routes import pages_router
+
+__all__ = ["router"]
+
+router = pages_router()
+MOST = 100
+"""Files, and jobs, that are shared at a time, and that a page lists."""
+
+
+class NewGroup(BaseModel):
+    """A group to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=groups.LONGEST_NAME)
+
+
+class NewMember(BaseModel):
+    """Somebody to add to a group."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str = Field(max_length=254)
+
+
+@router.get("/groups")
+def groups_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
+    """List the user's groups; an administrator's page lists all."""
+    return _list(request, context, user)
+
+
+@router.post("/groups")
+def make(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
+    """Make a group."""
+    try:
+        with context.database.write() as session:
+            group = groups.make_group(session, user, form.get("name", ""))
+    except Refused as refused:
+        return _list(request, context, user, refused)
+    return RedirectResponse(f"/groups/{group.id}", 303)
+
+
+@router.get("/groups/{group_id}")
+def group_page(request: Request, context: AppContext, user: CurrentUser, group_id: str) -> Response:
+    """Show a group's members, and what the user shares with it."""
+    return _page(request, context, user, group_id)
+
+
+@router.post("/groups/{group_id}/members")
+def add(
+    request: Request, context: AppContext, user: CurrentUser, form: Form, group_id: str
+) -> Response:
+    """Add a member."""
+    email = form.get("email", "")
+    try:
+        with context.database.write() as session:
+            groups.add_member(session, user, group_id, email)
+    except Refused as refused:
+        if refused.status != 422:
+            raise
+        return _page(request, context, user, group_id, email=email, refused=refused)
+    return RedirectResponse(f"/groups/{group_id}", 303)
+
+
+@router.post("/groups/{group_id}/members/{user_id}/remove")
+def remove(context: AppContext, user: CurrentUser, group_id: str, user_id: str) -> Response:
+    """Take a member out, or leave."""
+    with context.database.write() as session:
+        groups.remove_member(session, user, group_id, user_id)
+        still = user_id != user.id and session.get(Group, group_id) is not None
+    return RedirectResponse(f"/groups/{group_id}" if still else "/groups", 303)
+
+
+@router.post("/groups/{group_id}/end")
+def end(context: AppContext, user: CurrentUser, group_id: str) -> Response:
+    """End a group."""
+    with context.database.write() as session:
+        groups.end_group(session, user, group_id)
+    return RedirectResponse("/groups", 303)
+
+
+@router.post("/groups/{group_id}/unshare")
+def unshare(context: AppContext, user: CurrentUser, form: Form, group_id: str) -> Response:
+    """Share a file or a job no more."""
+    with context.database.write() as session:
+        _share(session, user, group_id, form.get("file", ""), form.get("job", ""), shared=False)
+    return RedirectResponse(f"/groups/{group_id}", 303)
+
+
+@router.get("/sharing")
+def sharing_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
+    """Ask which group files or jobs are to be shared with."""
+    files, job_ids = (request.query_params.getlist(name)[:MOST] for name in ("file", "job"))
+    with context.database.read() as session:
+        return render(
+            request,
+            "sharing",
+            uploads=[upload_of(session, user.id, upload_id) for upload_id in files],
+            jobs=[job_of(session, user.id, job_id) for job_id in job_ids],
+            titles=context.titles(language_of(request)),
+            groups=groups.groups_of(session, user.id),
+        )
+
+
+@router.post("/sharing")
+def share(request: Request, context: AppContext, user: CurrentUser, form: Form) -> Response:
+    """Share files or jobs with a group, and go on to its page."""
+    sent, group_id = request.state.form, form.get("group", "")
+    with context.database.write() as session:
+        for upload_id in sent.getlist("file")[:MOST]:
+            _share(session, user, group_id, str(upload_id), "", shared=True)
+        for job_id in sent.getlist("job")[:MOST]:
+            _share(session, user, group_id, "", str(job_id), shared=True)
+    return RedirectResponse(f"/groups/{group_id}", 303)
+
+
+@router.get("/api/v1/groups")
+def list_groups(context: AppContext, user: CurrentUser) -> Response:
+    """Return the groups that the key's user is in."""
+    with context.database.read() as session:
+        mine = groups.groups_of(session, user.id)
+    return JSONResponse([_info(group) for group in mine])
+
+
+@router.post("/api/v1/groups")
+def make_one(context: AppContext, user: CurrentUser, new: NewGroup) -> Response:
+    """Make a group."""
+    with context.database.write() as session:
+        group = groups.make_group(session, user, new.name)
+    return JSONResponse(_info(group), 201)
+
+
+@router.get("/api/v1/groups/{group_id}")
+def show_group(context: AppContext, user: CurrentUser, group_id: str) -> Response:
+    """Return a group with its members."""
+    with context.database.read() as session:
+        group = groups.group_of(session, user, group_id)
+        members = groups.members_of(session, group.id)
+    listed = [
+        {"id": one.id, "email": one.email, "name": one.name, "manages": member.manages}
+        for member, one in members
+    ]
+    return JSONResponse({**_info(group), "members": listed})
+
+
+@router.delete("/api/v1/groups/{group_id}")
+def end_one(context: AppContext, user: CurrentUser, group_id: str) -> Response:
+    """End a group."""
+    with context.database.write() as session:
+        groups.end_group(session, user, group_id)
+    return Response(status_code=204)
+
+
+@router.post("/api/v1/groups/{group_id}/members")
+def add_one(context: AppContext, user: CurrentUser, group_id: str, new: NewMember) -> Response:
+    """Add a member by address."""
+    with context.database.write() as session:
+        added = groups.add_member(session, user, group_id, new.email)
+    return JSONResponse({"id": added.id, "email": added.email}, 201)
+
+
+@router.delete("/api/v1/groups/{group_id}/members/{user_id}")
+def remove_one(context: AppContext, user: CurrentUser, group_id: str, user_id: str) -> Response:
+    """Take a member out, or leave."""
+    with context.database.write() as session:
+        groups.remove_member(session, user, group_id, user_id)
+    return Response(status_code=204)
+
+
+@router.put("/api/v1/groups/{group_id}/files/{upload_id}")
+@router.delete("/api/v1/groups/{group_id}/files/{upload_id}")
+def change_file(
+    request: Request, context: AppContext, user: CurrentUser, group_id: str, upload_id: str
+) -> Response:
+    """Share a file, or share it no more."""
+    with context.database.write() as session:
+        _share(session, user, group_id, upload_id, "", shared=request.method == "PUT")
+    return Response(status_code=204)
+
+
+@router.put("/api/v1/groups/{group_id}/jobs/{job_id}")
+@router.delete("/api/v1/groups/{group_id}/jobs/{job_id}")
+def change_job(
+    request: Request, context: AppContext, user: CurrentUser, group_id: str, job_id: str
+) -> Response:
+    """Share a job, or share it no more."""
+    with context.database.write() as session:
+        _share(session, user, group_id, "", job_id, shared=request.method == "PUT")
+    return Response(status_code=204)
+
+
+def _share(
+    session: Session, user: User, group_id: str, upload_id: str, job_id: str, *, shared: bool
+) -> None:
+    if upload_id:
+        upload = upload_of(session, user.id, upload_id)
+        groups.share_file(session, user, upload, group_id, shared=shared)
+    elif job_id:
+        job = job_of(session, user.id, job_id)
+        groups.share_result(session, user, job, group_id, shared=shared)
+    else:
+        raise missing("file")
+
+
+def _list(
+    request: Request, context: Context, user: User, refused: Refused | None = None
+) -> Response:
+    with context.database.read() as session:
+        mine = groups.groups_of(session, user.id)
+        others: list[Group] = []
+        if has_role(user, "admin"):
+            every = session.scalars(select(Group).order_by(Group.name).limit(MOST))
+            others = [group for group in every if group not in mine]
+    return render(request, "groups", refused=refused, mine=mine, others=others)
+
+
+def _page(
+    request: Request,
+    context: Context,
+    user: User,
+    group_id: str,
+    *,
+    email: str = "",
+    refused: Refused | None = None,
+) -> Response:
+    with context.database.read() as session:
+        group = groups.group_of(session, user, group_id)
+        files = select(Upload).join(GroupFile).where(GroupFile.group_id == group.id)
+        results = select(Job).join(GroupJob).where(GroupJob.group_id == group.id)
+        mine = Upload.user_id == user.id, Upload.deleted.is_(None)
+        return render(
+            request,
+            "group",
+            refused=refused,
+            group=group,
+            members=groups.members_of(session, group.id),
+            manages=groups.manages(session, user, group.id),
+            email=email[:254],
+            uploads=list(session.scalars(files.where(*mine).limit(MOST))),
+            jobs=list(session.scalars(results.where(Job.user_id == user.id).limit(MOST))),
+            titles=context.titles(language_of(request)),
+            query=urlencode({"group": group.id}),
+        )
+
+
+def _info(group: Group) -> dict[str, Any]:
+    return {"id": group.id, "name": group.name, "created": group.created}
