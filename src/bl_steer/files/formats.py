@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "FORMS", "READ", "SUFFIXES"]
+__all__ = ["FORMATS", "FORMS", "READ", "SUFFIXES", "ZARR_FILES"]
 
 FORMATS = {
     "TIFF": (".tif", ".tiff"),
@@ -17,3 +17,5 @@ READ = f"{', '.join(list(FORMATS)[:-1])} or npy"
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
 FORMS = {"imagej": ".tif", "ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr", "nrrd": ".nrrd"}
 """What a volume may be written as, with the ending of the file's name."""
+ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
+"""One of them lies in the folder of every Zarr array and group."""

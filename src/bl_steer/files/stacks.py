@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.formats import FORMATS, READ
+from bl_steer.files.formats import FORMATS, READ, ZARR_FILES
 from bl_steer.files.ilastik import read_numbers
 from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
@@ -44,8 +44,6 @@ WANTED = (
     f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5 of "
     "ilastik"
 )
-ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
-"""One of them lies in the folder of every array and group."""
 
 
 def is_zarr(path: Path) -> bool:
@@ -78,7 +76,11 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
 
 
 def open_stack(
-    path: str | Path, name: str = "slices", *, leave_out_short: bool = False
+    path: str | Path,
+    name: str = "slices",
+    *,
+    leave_out_short: bool = False,
+    or_plane: bool = False,
 ) -> StoredStack:
     """Open a stack; a Zarr array and an .npy stay on disk.
 
@@ -89,6 +91,7 @@ def open_stack(
         OME-Zarr; NRRD; HDF5 of ilastik
     name : of the array to take where an ``.npz`` or a group holds several
     leave_out_short : single images of fewer rows than most, whose scan was broken off
+    or_plane : a single image is a stack of one plane
 
     Raises
     ------
@@ -110,6 +113,8 @@ def open_stack(
         read = _reader(path)
         with _in_one_line(path):
             stack = read(path, name)
+    if or_plane and len(stack.array.shape) == 2:
+        stack = replace(stack, array=np.asarray(stack.array)[None])
     _check_shape(stack.array.shape, path)
     return _with_edges(_with_whole_labels(stack) if name == LABELS else stack)
 
@@ -282,6 +287,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
         b"PK": _npz,
         b"NRRD": _nrrd,
         b"\x89HDF": _hdf5,
+        **dict.fromkeys((b"\x89PNG", b"\xff\xd8\xff", b"BM"), _slice),
     }
     for signature, read in readers.items():
         if head.startswith(signature):

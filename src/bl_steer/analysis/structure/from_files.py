@@ -29,10 +29,11 @@ def inputs_from_file(path: str | Path) -> Inputs:
 
     Parameters
     ----------
-    path : of a stack; an ``.npz`` or a Zarr group may hold ``labels`` beside other arrays, and
-        ``voxel_size_nm`` (z, y, x) and ``phases``, which are among the attributes of a Zarr
+    path : of a stack, or of one plane as an image; an ``.npz`` or a Zarr group may hold ``labels``
+        beside other arrays, and ``voxel_size_nm`` (z, y, x) and ``phases``, which are among the
+        attributes of a Zarr
     """
-    stored = open_stack(path, "labels")
+    stored = open_stack(path, "labels", or_plane=True)
     known = {key: stored.known[key] for key in KNOWN if key in stored.known}
     return Inputs(
         {"labels": stored.array}, known, {"files": [str(path)]}, [*stored.notes, *stored.gaps]

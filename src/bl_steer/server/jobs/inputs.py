@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from bl_steer.analysis import segmentation, slices, structure, superresolution
-from bl_steer.files.formats import SUFFIXES
+from bl_steer.files import list_images
+from bl_steer.files.formats import SUFFIXES, ZARR_FILES
 from bl_steer.files.maps.points import map_inputs, point_inputs
 from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
@@ -110,7 +111,7 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
         InputKind(SLICES, most=1000),
         lambda paths: _in_memory(slices.inputs_from_files(paths)),
     ),
-    "structure": (InputKind(STACKS), lambda paths: structure.inputs_from_file(paths[0])),
+    "structure": (InputKind(SLICES), lambda paths: structure.inputs_from_file(paths[0])),
     "components": (InputKind(POINTS), lambda paths: map_inputs(paths[0])),
     "film": (InputKind(MAPS), lambda paths: map_inputs(paths[0])),
     "advise": (InputKind(POINTS), lambda paths: point_inputs(paths[0])),
@@ -118,26 +119,45 @@ _UPLOADS: dict[str, tuple[InputKind, Callable[[Sequence[Path]], Inputs]]] = {
 
 
 def unpacked(path: Path, scratch: Path) -> Path:
-    """Return the folder of a zipped Zarr; any other file as it is."""
+    """Return the folder of a zipped Zarr, or of zipped slices; any other file as it is."""
     if path.suffix.lower() != ZIPPED:
         return path
-    target = scratch / f"{path.stem.removesuffix('.zarr')}.zarr"
+    target = scratch / path.stem.removesuffix(".zarr")
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
             if len(members) > MAX_MEMBERS:
                 raise ValueError(
-                    f"a Zarr must have at most {MAX_MEMBERS} files, got {len(members)}"
+                    f"a zip must hold at most {MAX_MEMBERS} files, got {len(members)}; pack fewer"
                 )
             archive.extractall(target)  # it takes neither "..", nor absolute paths, nor links
     except zipfile.BadZipFile as error:
         raise ValueError(
-            f"a zipped Zarr must be a sound zip, got {path.name} ({error}); pack it anew"
+            f"a zipped stack must be a sound zip, got {path.name} ({error}); pack it anew"
         ) from error
-    # Either the Zarr's own files were packed, or the folder that holds them.
-    inner = [folder for folder in target.iterdir() if folder.is_dir()]
-    if not any((target / name).exists() for name in ("zarr.json", ".zarray", ".zgroup")):
-        if len(inner) != 1:
-            raise ValueError(f"a zipped Zarr must hold one array, got {path.name} without")
-        return inner[0].rename(target.with_name(f"inner-{target.name}"))
-    return target
+    # Either the files themselves were packed, or the folder that holds them; programs of Apple put
+    # another one beside it.
+    folder = target
+    while not (held := _shown(folder, files=True)) and len(inner := _shown(folder)) == 1:
+        folder = inner[0]
+    if any((folder / name).exists() for name in ZARR_FILES):
+        return folder.rename(scratch / f"{target.name}-stack.zarr")
+    if len(held) == 1 and held[0].suffix.lower() in (*STACKS, ".nrrd") and not _shown(folder):
+        return held[0]
+    if not list_images(folder):
+        raise ValueError(
+            f"a zip must hold a Zarr, or slices as images, got {path.name} with neither; pack the "
+            "folder of the slices"
+        )
+    return folder
+
+
+def _shown(folder: Path, *, files: bool = False) -> list[Path]:
+    """Return the folders in a folder, or its files, without those that are hidden."""
+    hidden = (".", "__MACOSX")
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() == files
+        and not (path.name.startswith(hidden) and path.name not in ZARR_FILES)
+    )

@@ -86,7 +86,11 @@ def check_mask(
             readable[seen], called[seen.name] = path, name
             if inside != JOB / "in":
                 seen.symlink_to(path.resolve())
-        task = {"paths": [str(seen_path) for seen_path in readable], "phases": list(phases)}
+        task = {
+            "paths": [str(seen_path) for seen_path in readable],
+            "phases": list(phases),
+            "called": names[0],
+        }
         outcome = run_in_sandbox(
             COMMAND,
             readable=readable,
@@ -118,15 +122,20 @@ def main() -> None:
     """Decode the two files of standard input, and say what was found."""
     task = json.loads(sys.stdin.read())
     image, mask = map(Path, task["paths"])
-    sys.stdout.write(json.dumps(asdict(look_at_mask(image, mask, task["phases"]))) + "\n")
+    sys.stdout.write(
+        json.dumps(asdict(look_at_mask(image, mask, task["phases"], task["called"]))) + "\n"
+    )
 
 
-def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Finding:
+def look_at_mask(
+    image: Path, mask: Path, rows: Sequence[dict[str, Any]], called: str | None = None
+) -> Finding:
     """Return whether a mask fits, decoded in this process: for files of the operator's own.
 
     Parameters
     ----------
     rows : the phases, as `Phases.to_list` has them
+    called : name of the micrograph as its user has it; that of its file by default
     """
     is_image = not is_annotation(mask) and mask.suffix.lower() not in EXPORTS
     try:
@@ -140,7 +149,7 @@ def look_at_mask(image: Path, mask: Path, rows: Sequence[dict[str, Any]]) -> Fin
     if painted is not None and grey.shape[:2] != painted.shape[:2]:
         return Finding("size", wanted=_size(grey.shape), got=_size(painted.shape))
     try:
-        decoded = read_mask(mask, segmentation.Phases.from_list(rows), read)
+        decoded = read_mask(mask, segmentation.Phases.from_list(rows), read, called=called)
     except ValueError as error:
         return Finding("colours", str(error))
     return Finding("none", notes=decoded.report.notes)

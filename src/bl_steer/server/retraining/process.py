@@ -156,7 +156,7 @@ def _field(row: dict[str, Any], champion: Any) -> Any:
     """Return a micrograph and its mask, at the champion's pixel size."""
     image, painted = Path(row["image"]), Path(row["mask"])
     read, mask = training.load_pair(
-        training.Pair(image, painted, row["sample"], {}), champion.phases
+        training.Pair(image, painted, row["sample"], {}), champion.phases, called=row["name"]
     )
     (grey,) = read.fields
     if not np.isfinite(grey).all():

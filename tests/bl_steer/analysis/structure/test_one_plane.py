@@ -8,12 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from bl_steer.analysis.structure import LabelVolume, contact_areas, triple_line_lengths
+from bl_steer.analysis.structure import (
+    LabelVolume,
+    contact_areas,
+    measure_structure,
+    triple_line_lengths,
+)
 from bl_steer.analysis.structure.directions import Directions
 from bl_steer.cli import main
+from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.protocols import Inputs
+from bl_steer.server.jobs.inputs import read_inputs
 from simulators.electron.phantoms import Labels, grains
 
 VOXEL = (4.0, 1.0, 1.5)
@@ -108,3 +116,27 @@ def test_the_command_prints_a_plane_and_a_row(
     assert "reaches through along" in capsys.readouterr().out
     said = json.loads(said_in.read_text())
     assert said["connectivity"]["percolating_z"][0] is None
+
+
+@pytest.mark.parametrize("name", ["m.png", "m.bmp", "m.tif", "m.npy", "of one"])
+def test_one_plane_of_a_file_is_measured_by_every_door(name: str, tmp_path: Path) -> None:
+    plane = grains((3, 40, 48))[1]
+    path = tmp_path / name
+    if name == "of one":
+        path.mkdir()
+        Image.fromarray(plane).save(path / "m_0.png")
+    elif path.suffix == ".npy":
+        np.save(path, plane)
+    else:
+        Image.fromarray(plane).save(path)
+    params = {"voxel_size_nm": (10.0, 10.0, 10.0)}
+    analysis = find_analysis("structure")
+    told = make_params(analysis, params)
+    direct = analysis.run(Inputs({"labels": plane[None]}), told)
+    assert measure_structure(path, params=params, out=None)["digest"] == digest_of(direct)
+    command = ["structure", str(path), "--voxel-nm", "10,10,10", "--json", str(tmp_path / "r.json")]
+    assert main(command) == 0
+    assert json.loads((tmp_path / "r.json").read_text())["digest"] == digest_of(direct)
+    if path.is_file():
+        served = analysis.run(read_inputs("structure", [path], tmp_path), told)
+        assert digest_of(served) == digest_of(direct)

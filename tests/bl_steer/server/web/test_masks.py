@@ -138,6 +138,11 @@ def test_outlines_of_a_tool_are_a_mask_and_how_they_were_read_is_said(
     )
     assert answer.status_code == 201, answer.text
     assert answer.json()["notes"][0].startswith(said)
+    many = w.coco(
+        tmp_path / "c.json", [("pore", [np.ravel(w.OUTER).tolist()])], images=["断面.png", "b.png"]
+    )
+    given = give(browser, job_id, "c.json", many.read_bytes(), upload_id)
+    assert given.status_code == 200, given.text
     assert len(pairs(site)) == 1, "the later one takes the place of the earlier one"
 
 

@@ -24,7 +24,12 @@ __all__ = ["read_mask"]
 
 
 def read_mask(
-    path: Path, phases: Phases, micrograph: Micrographs, *, unpainted: str | None = None
+    path: Path,
+    phases: Phases,
+    micrograph: Micrographs,
+    *,
+    unpainted: str | None = None,
+    called: str | None = None,
 ) -> DecodedMask:
     """Return the labels of a mask, without rows that were painted over a data bar.
 
@@ -34,6 +39,7 @@ def read_mask(
     micrograph : of one field
     unpainted : what is left unpainted, in no outline, or 0: a phase's name or ``unlabelled``; None
         for what the phases and the file's tool mean by it
+    called : name of the micrograph, by which a file of COCO knows it; that of its file by default
 
     Raises
     ------
@@ -42,7 +48,7 @@ def read_mask(
     """
     image = micrograph.fields[0]
     if is_annotation(path):
-        annotation = read_annotation(path, micrograph.path.name)
+        annotation = read_annotation(path, called or micrograph.path.name)
         rows = len(image) + micrograph.bar_rows
         if annotation.shape is not None and annotation.shape[0] == len(image):
             rows = len(image)

@@ -131,9 +131,13 @@ def masks_among(paths: Sequence[Path]) -> list[Path]:
 
 
 def load_pair(
-    pair: Pair, phases: Phases, unpainted: str | None = None
+    pair: Pair, phases: Phases, unpainted: str | None = None, *, called: str | None = None
 ) -> tuple[Micrographs, DecodedMask]:
     """Read a pair: the file of one grey field (H, W), and its mask, as `read_mask` takes it.
+
+    Parameters
+    ----------
+    called : as in `read_mask`
 
     Raises
     ------
@@ -147,7 +151,7 @@ def load_pair(
             "mask"
         )
     try:
-        return read, read_mask(pair.mask, phases, read, unpainted=unpainted)
+        return read, read_mask(pair.mask, phases, read, unpainted=unpainted, called=called)
     except ValueError as error:
         known = str(error).startswith(pair.mask.name)
         raise ValueError(str(error) if known else f"{pair.mask.name}: {error}") from None

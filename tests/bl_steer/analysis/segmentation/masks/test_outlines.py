@@ -15,7 +15,7 @@ from PIL import Image
 
 from bl_steer.analysis.segmentation import UNLABELLED, parse_phases
 from bl_steer.analysis.segmentation.masks import DecodedMask, read_mask
-from bl_steer.analysis.segmentation.training import TrainingSet, find_pairs
+from bl_steer.analysis.segmentation.training import Pair, TrainingSet, find_pairs, load_pair
 from bl_steer.cli import main
 from bl_steer.files import read_micrographs
 from tests.bl_steer.files.annotations import written as w
@@ -191,3 +191,15 @@ def test_masks_of_one_set_that_count_from_0_and_from_1_are_refused(tmp_path: Pat
         Image.fromarray(numbers).save(tmp_path / f"{name}_mask.png")
     with pytest.raises(ValueError, match=r"from 0 on in that of a.tif and from 1 on in that of b"):
         TrainingSet.read(tmp_path, THREE, shares=(1.0, 0.0, 0.0))
+
+
+def test_a_file_of_many_images_is_asked_for_the_one_by_the_name_its_user_knows(
+    tmp_path: Path,
+) -> None:
+    image = tmp_path / "00000_image.tif"  # as the server lays it out
+    tifffile.imwrite(image, np.zeros(w.SHAPE, np.uint8))
+    outline = [np.ravel(w.OUTER).tolist()]
+    mask = w.coco(tmp_path / "m.json", [("pore", outline)], images=["s1.tif", "s2.tif"])
+    phases = parse_phases("matrix:none,pore:red")
+    _, decoded = load_pair(Pair(image, mask, "s", {}), phases, called="s1.tif")
+    np.testing.assert_array_equal(decoded.labels, w.SQUARE)
