@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
-__all__ = ["Bar", "significant"]
+from bl_steer.stages import SURE_SHARE, stage_of
+
+__all__ = ["Bar", "duration", "significant"]
 
 DELAY_S = 1.0
 """Work that is over sooner needs no bar."""
 EVERY_S = 10.0
 EVERY_SHARE = 0.1
-"""Lines come at least so long, and so much of the work, after one another."""
+"""Lines come at least so long, and so much of the work, after one another;"""
+AT_LATEST_S = 300.0
+"""where it goes on more slowly, after so long."""
 FORMAT = "{desc} {n_fmt}/{total_fmt} {unit} {bar:24} {elapsed}<{remaining}{postfix}"
 
 
@@ -29,6 +33,19 @@ def significant(value: float, digits: int) -> str:
     return f"{rounded:.0f}" if 10**digits <= abs(rounded) < 1e15 else f"{value:.{digits}g}"
 
 
+def duration(seconds: float) -> str:
+    """Return a time in its two largest units.
+
+    >>> duration(8.2), duration(131), duration(7390)
+    ('8 s', '2 min 11 s', '2 h 3 min')
+    """
+    minutes, s = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {s} s" if minutes else f"{s} s"
+
+
 class Bar:
     """Show how far a work is, on a terminal or in a notebook as a bar, elsewhere as lines.
 
@@ -39,10 +56,17 @@ class Bar:
     file : where to show it; the error stream by default
     keep : leave the last state standing; else nothing remains on a terminal, and short work makes
         no line
+    stages : what the stages of `bl_steer.stages.Stages` do, whose progress is shown
     """
 
     def __init__(
-        self, text: str, unit: str = "", *, file: TextIO | None = None, keep: bool = False
+        self,
+        text: str,
+        unit: str = "",
+        *,
+        file: TextIO | None = None,
+        keep: bool = False,
+        stages: Sequence[str] = (),
     ) -> None:
         self.done = 0
         self.total: int | None = None
@@ -52,6 +76,8 @@ class Bar:
         self._note = ""
         self._bar: Any = None
         self._told_at, self._told, self._line = monotonic(), 0, ""
+        self._stages, self._whole, self._changed = stages, text, False
+        self._since: tuple[float, float] | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -61,6 +87,13 @@ class Bar:
 
     def show(self, done: int, total: int | None) -> None:
         """Show the steps done of all steps; fewer than before begin anew."""
+        if self._stages and total:
+            stage = stage_of(done, total, len(self._stages))
+            done, total, self._unit = round(100 * stage.share), 100, "%"
+            place = f"{stage.number + 1} of {stage.count}"
+            self._say(f"{self._whole}, {place}: {self._stages[stage.number]}")
+        if self._since is None or done < self.done:
+            self._since = (monotonic(), done)
         self.done, self.total = done, total
         if self._watched:
             self._draw()
@@ -71,13 +104,19 @@ class Bar:
         """Return what shows a later stage of the same work."""
 
         def show(done: int, total: int) -> None:
-            self._text, self._unit = text, unit
+            self._unit, self._stages = unit, ()
             if self._bar is not None:
-                self._bar.set_description(text, refresh=False)
                 self._bar.unit = unit
+            self._say(text)
             self.show(done, total)
 
         return show
+
+    def _say(self, text: str) -> None:
+        self._changed |= text != self._text
+        self._text = text
+        if self._bar is not None:
+            self._bar.set_description(text, refresh=False)
 
     def note(self, text: str) -> None:
         """Put a text behind what is shown from now on."""
@@ -116,14 +155,30 @@ class Bar:
         if self.done < self._told:
             self._told = 0
         enough = self.done - self._told >= max(1.0, EVERY_SHARE * (self.total or 0))
-        return enough and monotonic() - self._told_at >= EVERY_S
+        waited = monotonic() - self._told_at
+        late = self.done > self._told and waited >= AT_LATEST_S
+        return late or (waited >= EVERY_S and (enough or self._changed))
+
+    def _left(self) -> str:
+        """Return how long it will go on at the pace so far, where that can be told."""
+        if self._since is None or not self.total or self.done >= self.total:
+            return ""
+        began, first = self._since
+        gone = self.done - first
+        if gone < SURE_SHARE * self.total:
+            return ""
+        seconds = (monotonic() - began) * (self.total - self.done) / gone
+        return f", {duration(seconds)} left"
 
     def _print(self) -> None:
-        self._told_at, self._told = monotonic(), self.done
-        share = f" ({100 * self.done / self.total:.0f} %)" if self.total else ""
+        self._told_at, self._told, self._changed = monotonic(), self.done, False
         counted = f"{self.done}/{self.total or '?'} {self._unit}".rstrip()
+        if self._unit == "%":
+            counted = f"{self.done} %"
+        elif self.total:
+            counted += f" ({100 * self.done / self.total:.0f} %)"
         note = f", {self._note}" if self._note else ""
-        line = f"{self._text}: {counted}{share}{note}\n"
+        line = f"{self._text}: {counted}{self._left()}{note}\n"
         if line != self._line:
             self._file.write(line)
             self._file.flush()

@@ -21,8 +21,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-@pytest.mark.parametrize(("step_s", "lines"), [(0.001, 0), (0.5, 11), (100.0, 10)])
-def test_a_file_gets_a_line_each_tenth_and_ten_seconds_at_most(
+@pytest.mark.parametrize(("step_s", "lines"), [(0.001, 0), (0.5, 11), (20.0, 20), (100.0, 100)])
+def test_a_file_gets_a_line_each_tenth_or_five_minutes_and_ten_seconds_at_most(
     clock: list[float], step_s: float, lines: int
 ) -> None:
     text = io.StringIO()

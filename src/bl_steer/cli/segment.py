@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,9 @@ def _train(arguments: argparse.Namespace) -> Any:
     data, settings = to_train_with(arguments)
     print_notes(arguments, data.notes)
     with Bar("training", "step") as bar:
-        report = training.train(data, settings, out=arguments.out, progress=bar.show)
+        report = training.train(
+            data, settings, out=arguments.out, progress=partial(_show_round, bar, settings)
+        )
     pairs = report["pairs"]
     counts = (
         f"{pairs['train']} to train, {pairs['validation']} to validate, {pairs['test']} to test"
@@ -116,6 +119,16 @@ def _train(arguments: argparse.Namespace) -> Any:
         print(report["advice"])
     print_row("model", f"{model} (bl-steer segment run --model {model} IMAGE)")
     return report
+
+
+def _show_round(bar: Bar, settings: Any, done: int, total: int) -> None:
+    """Show the round under way, and what follows the last step, which counts nothing."""
+    if settings.network == "forest":
+        bar.show(done, total)
+        return
+    rounds, steps = total // settings.steps, settings.steps
+    of = f", round {rounds} of {settings.rounds} at most" if settings.rounds > 1 else ""
+    bar.stage(f"training{of}", "step")(done - (rounds - 1) * steps, steps)
 
 
 def _run(arguments: argparse.Namespace) -> Any:

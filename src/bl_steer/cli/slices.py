@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bl_steer.analysis import reconstruction
 from bl_steer.analysis.reconstruction.from_files import reconstruct_files
 from bl_steer.analysis.reconstruction.report_tables import aligned
 from bl_steer.analysis.slices import SliceParams
@@ -27,6 +26,7 @@ from bl_steer.cli.params import add_params, read_params
 from bl_steer.processing import find_analysis, make_params
 from bl_steer.progress import Bar
 from bl_steer.session import slice_and_view
+from bl_steer.stages import stages_of
 
 __all__ = ["add_report", "add_slice_and_view", "add_slices", "print_tables"]
 
@@ -122,18 +122,14 @@ def print_tables(report: dict[str, Any]) -> None:
 
 
 def _slices(arguments: argparse.Namespace) -> Any:
-    with Bar("slices") as bar:
-
-        def show(done: int, total: int) -> None:
-            bar.note(reconstruction.stage_at(done, total))
-            bar.show(done, total)
-
+    with Bar("slices", stages=stages_of("reconstruct")) as bar:
         report = reconstruct_files(
             arguments.stack,
             params=read_params(arguments),
             out=arguments.out,
             form=arguments.format,
-            progress=show,
+            progress=bar.show,
+            writing=bar.stage("slices: writing the report and the volumes", "file"),
         )
     _print(arguments, report)
     return report
@@ -160,19 +156,21 @@ def _slice_and_view(arguments: argparse.Namespace) -> Any:
     settings: Any = make_params(find_analysis("reconstruct"), params)
     plane_nm = settings.plane_nm or pitch_nm / settings.factor
     _check_memory(n_slices, edge_px, pitch_nm / plane_nm)
-    report = slice_and_view.slice_and_view(
-        family=options["sample"],
-        seed=options["seed"],
-        n_slices=n_slices,
-        pitch_nm=pitch_nm,
-        edge_px=edge_px,
-        faults=options["faults"],
-        params=params,
-        out=arguments.out,
-        data_dir=arguments.data,
-        resumes=arguments.resume,
-        tell=partial(print, flush=True),
-    )
+    with Bar("report", stages=stages_of("report")) as bar:
+        report = slice_and_view.slice_and_view(
+            family=options["sample"],
+            seed=options["seed"],
+            n_slices=n_slices,
+            pitch_nm=pitch_nm,
+            edge_px=edge_px,
+            faults=options["faults"],
+            params=params,
+            out=arguments.out,
+            data_dir=arguments.data,
+            resumes=arguments.resume,
+            tell=partial(print, flush=True),
+            reporting=bar.show,
+        )
     _print(arguments, report)
     print_row("time", f"{report['duration_s']:.0f} s, {report['plan_s']:.0f} s for the slices")
     return report
@@ -225,9 +223,10 @@ def _check_edge(edge_px: int, pitch_nm: float) -> None:
 
 
 def _report(arguments: argparse.Namespace) -> Any:
-    report = slice_and_view.report(
-        arguments.uid, out=arguments.out, data_dir=arguments.data, tell=partial(print, flush=True)
-    )
+    with Bar("report", stages=stages_of("report")) as bar:
+        report = slice_and_view.report(
+            arguments.uid, out=arguments.out, data_dir=arguments.data, progress=bar.show
+        )
     _print(arguments, report)
     return report
 

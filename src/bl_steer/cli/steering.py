@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -25,7 +26,8 @@ from bl_steer.cli.options import (
 from bl_steer.cli.slices import print_tables
 from bl_steer.files import read_pixel_mask
 from bl_steer.files.maps.any_map import MAP_ENDINGS
-from bl_steer.progress import significant
+from bl_steer.progress import Bar, significant
+from bl_steer.stages import stages_of
 
 __all__ = ["add_demo", "add_find", "add_paper", "add_replay"]
 
@@ -314,9 +316,15 @@ def _seeds(text: str) -> range:
 
 
 def _paper(arguments: argparse.Namespace) -> Any:
-    report = trials.draw_paper(
-        seed=arguments.seed, out=arguments.out, data_dir=arguments.data, scale=arguments.scale
-    )
+    with Bar("report", stages=stages_of("report")) as bar:
+        report = trials.draw_paper(
+            seed=arguments.seed,
+            out=arguments.out,
+            data_dir=arguments.data,
+            scale=arguments.scale,
+            tell=partial(print, flush=True),
+            reporting=bar.show,
+        )
     print(f"figure_1: {report['figure_1']['figure']}")
     print_found(report["figure_1"])
     scores = ", ".join(

@@ -37,6 +37,7 @@ from bl_steer.runs import (
     list_runs,
     open_named,
 )
+from bl_steer.stages import stages_of
 from bl_steer.steering import differences
 from bl_steer.store import Store, StoreError
 
@@ -279,7 +280,7 @@ def _analyse(arguments: argparse.Namespace) -> Any:
             f"an analysis must be named, got the run {arguments.uid!r} alone; 'bl-steer analyse' "
             "lists them"
         )
-    with Bar("analysing") as bar:
+    with Bar("analysing", stages=stages_of(arguments.name)) as bar:
         report = stored_runs.analyse(
             arguments.uid,
             arguments.name,

@@ -12,6 +12,7 @@ from bl_steer.cli.params import add_named_params, add_params, analysis_of, read_
 from bl_steer.progress import Bar
 from bl_steer.server.client import Client
 from bl_steer.server.packages.inputs import files_by_input
+from bl_steer.stages import stages_of
 
 __all__ = ["add_submit"]
 
@@ -95,7 +96,7 @@ def _upload(
 
 
 def _wait(server: Client, job: dict[str, Any]) -> dict[str, Any]:
-    with Bar(job["analysis"]) as bar:
+    with Bar(job["analysis"], stages=stages_of(job["analysis"])) as bar:
         try:
             return server.wait(job, progress=bar.show)
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from typing import TextIO
 
 from bl_steer.processing.requests import Request
 from bl_steer.progress import Bar
+from bl_steer.stages import stages_of
 
 __all__ = ["AnalysisBar"]
 
@@ -36,5 +37,6 @@ class AnalysisBar:
     def _bar(self, request: Request) -> Bar:
         if request.key not in self._bars:
             text = f"{request.name} of {request.raw_uid[:8]}"
-            self._bars[request.key] = Bar(text, file=self._file, keep=True)
+            stages = stages_of(request.name)
+            self._bars[request.key] = Bar(text, file=self._file, keep=True, stages=stages)
         return self._bars[request.key]

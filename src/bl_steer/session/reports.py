@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ from bl_steer.analysis import reconstruction
 from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.processing import analyses_of, digest_of, is_analysis
 from bl_steer.processing.publish import result_of
-from bl_steer.protocols import AnalysisResult
+from bl_steer.protocols import AnalysisResult, Progress
 from bl_steer.runs import Run, open_named, open_run
+from bl_steer.stages import STAGES, Stages
 from bl_steer.store import Store, merge_sample
 from simulators import electron
 
@@ -26,16 +27,16 @@ __all__ = ["NAME", "report_of", "sample_of", "true_volume"]
 
 NAME = "reconstruct"
 REPORTED = ("table_1", "table_2", "scores", "leave_out")
+EXPECTED = {"simulate": 4.0, "measure_truth": 5.0, "write": 2.0}
+"""Of the stages of a report, in proportion."""
 PLANES = 64
 """Of a truth, made at a time."""
 UNITS = ("nm", "um", "px", "kV", "s", "us")
 """That names of conditions end in."""
 
-Tell = Callable[[str], None]
-
 
 def report_of(
-    store: Store, uid: str | int, out: Path | None, tell: Tell = lambda text: None
+    store: Store, uid: str | int, out: Path | None, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write the report of a run that was reconstructed; return what it says in numbers.
 
@@ -43,7 +44,7 @@ def report_of(
     ----------
     uid : of the run, its beginning, its scan id or -1; or of its analysis ``reconstruct``
     out : folder of the report; ``report_UID`` by default
-    tell : called with a line when a part begins
+    progress : called with the steps of the stages "report" of `bl_steer.stages`
 
     Raises
     ------
@@ -69,10 +70,12 @@ def report_of(
     result = result_of(analysed, store.frames_dir)
     run = open_run(store, about["raw_run"])
     folder = Path(f"report_{run.uid[:8]}") if out is None else out
-    return {"analysis_uid": analysed.uid, **_write(result, run, folder, tell)}
+    return {"analysis_uid": analysed.uid, **_write(result, run, folder, progress)}
 
 
-def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.uint8] | None:
+def true_volume(
+    start: Mapping[str, Any], result: AnalysisResult, progress: Progress | None = None
+) -> NDArray[np.uint8] | None:
     """Return the phases at the depths of a result's planes, (N, H, W); None for a real specimen.
 
     Parameters
@@ -97,15 +100,18 @@ def true_volume(start: Mapping[str, Any], result: AnalysisResult) -> NDArray[np.
         )
         truth[few] = sections[:, top:bottom, left:right]
         let_go(truth)
+        if progress is not None:
+            progress(first + len(sections), len(depths))
     return truth
 
 
-def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str, Any]:
+def _write(
+    result: AnalysisResult, run: Run, out: Path, progress: Progress | None
+) -> dict[str, Any]:
     """Write the report of a result into a folder; return what it says in numbers."""
-
-    tell("writing the report")
     start = run.start
-    truth = true_volume(start, result)
+    stages = Stages(STAGES["report"], EXPECTED, progress)
+    truth = true_volume(start, result, stages.of("simulate"))
     sample = sample_of(start)
     about = {
         "run": run.uid,
@@ -114,7 +120,9 @@ def _write(result: AnalysisResult, run: Run, out: Path, tell: Tell) -> dict[str,
         "conditions": _words(start.get("conditions", {})),
     }
     title = f"Slices into structure: {sample.get('name', run.uid[:8])}"
-    tables = reconstruction.tables_with_truth(result, truth)
+    measuring = stages.of("measure_truth")
+    tables = reconstruction.tables_with_truth(result, truth, measuring)
+    stages.of("write")
     files = reconstruction.write_report(result, tables, out, title=title, about=about, truth=truth)
     return {
         "report": str(files[0]),

@@ -12,6 +12,7 @@ from typing import Any
 
 from bl_steer.files.atomic import alone_in, check_place, made_folder
 from bl_steer.processing import analyses_of
+from bl_steer.protocols import Progress
 from bl_steer.runs import RecordsAlone, Run, list_runs, open_named, open_run
 from bl_steer.session.instruments import fibsem
 from bl_steer.session.reports import NAME, report_of, sample_of
@@ -41,6 +42,7 @@ def slice_and_view(
     data_dir: Path,
     resumes: str | None = None,
     tell: Tell = lambda text: None,
+    reporting: Progress | None = None,
 ) -> dict[str, Any]:
     """Take slices on the simulated FIB-SEM, have the chain carried out, and write the report.
 
@@ -52,6 +54,7 @@ def slice_and_view(
     params : of the analysis ``reconstruct``
     resumes : uid of a run that was broken off; the instrument is taken up where it stands
     tell : called with a line when each part begins
+    reporting : progress of the report, as of `bl_steer.session.reports.report_of`
 
     Raises
     ------
@@ -75,7 +78,8 @@ def slice_and_view(
             _check_unfinished(session.store, broken, n_slices)
         started: list[str] = []
         session.watch(lambda name, doc: started.append(doc["uid"]) if name == "start" else None)
-        tell(f"taking {n_slices} slices of specimen {family!r}, seed {seed}, faults {faults}")
+        specimen = f"specimen {family!r}, seed {seed}, faults {faults}"
+        tell(f"1 of 3: taking {n_slices} slices of {specimen}")
         plan = session.slice_and_view(
             n_slices=n_slices,
             pitch_nm=pitch_nm,
@@ -89,7 +93,7 @@ def slice_and_view(
             raise KeyboardInterrupt(_what_is_stored(started)) from None
         taken_s = perf_counter() - began
         tell(
-            f"{slices.n_recorded} slices recorded, {slices.n_missing} missing, "
+            f"2 of 3: {slices.n_recorded} slices recorded, {slices.n_missing} missing, "
             f"{slices.n_milled_again} milled again; reconstructing"
         )
         try:
@@ -100,7 +104,8 @@ def slice_and_view(
                 f"{data_dir}' reconstructs them, then 'bl-steer report {uid[:8]} --data "
                 f"{data_dir}' writes the report"
             ) from None
-        written = report_of(session.store, uid, out, tell)
+        tell("3 of 3: measuring the simulated truth and writing the report")
+        written = report_of(session.store, uid, out, reporting)
     return {
         **written,
         "run_uid": uid,
@@ -148,13 +153,13 @@ def recorded_options(uid: str, data_dir: Path) -> tuple[dict[str, Any], dict[str
 
 
 def report(
-    uid: str, *, out: Path | None, data_dir: Path, tell: Tell = lambda text: None
+    uid: str, *, out: Path | None, data_dir: Path, progress: Progress | None = None
 ) -> dict[str, Any]:
     """Write the report of a stored run of slices, or of its analysis ``reconstruct``."""
     if out is not None:
         check_place(out)
     with Store.open_existing(data_dir) as store:
-        return report_of(store, uid, out, tell)
+        return report_of(store, uid, out, progress)
 
 
 def _open_instrument(

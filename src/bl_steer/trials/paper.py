@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis import segmentation
 from bl_steer.analysis.segmentation import SegmentationModel
 from bl_steer.files.atomic import check_place, made_folder
+from bl_steer.protocols import Progress
 from bl_steer.session.slice_and_view import slice_and_view
 from bl_steer.trials.film import paper_figure_1
 from bl_steer.trials.micrograph_figures import Specimen, draw_figure_2, draw_figure_3
@@ -30,16 +32,26 @@ FIELDS_UM = tuple((x, y) for y in (0.0, 40.0) for x in (0.0, 40.0, 80.0))
 N_SLICES, EDGE_PX, PITCH_NM = 100, 1000, 100.0
 """Of the paper's stack: 10 µm along each edge."""
 FEWEST_SLICES = 12
-CHAIN: dict[str, Any] = {}
-"""Parameters of the analysis ``reconstruct`` for figure 5."""
+CHAIN: dict[str, Any] = {"plane_nm": 10.0}
+"""Parameters of the analysis ``reconstruct`` for figure 5: planes as far apart as pixels."""
 
 
-def draw_paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
+def draw_paper(
+    *,
+    seed: int,
+    out: Path,
+    data_dir: Path,
+    scale: float,
+    tell: Callable[[str], None] = lambda text: None,
+    reporting: Progress | None = None,
+) -> dict[str, Any]:
     """Draw the figures and write the tables into a folder; return what each shows.
 
     Parameters
     ----------
     scale : of the edges of figure 5's box; 1 is the paper's, 10 µm
+    tell : called with a line when each part begins
+    reporting : progress of figure 5's report, as of `bl_steer.session.reports.report_of`
 
     Raises
     ------
@@ -53,15 +65,28 @@ def draw_paper(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[st
         )
     check_place(out)
     with made_folder(out):
-        return {
-            "figure_1": paper_figure_1(seed=seed, figure=out / "figure_1.png", data_dir=data_dir),
-            "figure_2": figure_2(seed=seed, figure=out / "figure_2.png"),
-            "figure_3": figure_3(seed=seed, figure=out / "figure_3.png"),
-            "figure_5": figure_5(seed=seed, out=out, data_dir=data_dir, scale=scale),
-        }
+        tell("1 of 4: figure 1, a film measured point by point and steered")
+        first = paper_figure_1(seed=seed, figure=out / "figure_1.png", data_dir=data_dir)
+        tell("2 of 4: figure 2, micrographs segmented")
+        second = figure_2(seed=seed, figure=out / "figure_2.png")
+        tell("3 of 4: figure 3, phase fractions of six fields")
+        third = figure_3(seed=seed, figure=out / "figure_3.png")
+        tell("4 of 4: figure 5, slices into a volume, in three parts")
+        fifth = figure_5(
+            seed=seed, out=out, data_dir=data_dir, scale=scale, tell=tell, reporting=reporting
+        )
+        return {"figure_1": first, "figure_2": second, "figure_3": third, "figure_5": fifth}
 
 
-def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str, Any]:
+def figure_5(
+    *,
+    seed: int,
+    out: Path,
+    data_dir: Path,
+    scale: float,
+    tell: Callable[[str], None] = lambda text: None,
+    reporting: Progress | None = None,
+) -> dict[str, Any]:
     """Take slices on the simulated FIB-SEM and reconstruct them: figure 5, tables 1 and 2.
 
     Writes ``figure_5.png``, ``table_1.csv`` and ``table_2.csv`` beside the other figures, and the
@@ -77,6 +102,8 @@ def figure_5(*, seed: int, out: Path, data_dir: Path, scale: float) -> dict[str,
         params=CHAIN,
         out=out / "volume",
         data_dir=data_dir,
+        tell=tell,
+        reporting=reporting,
     )
     for name in ("figure_5.png", "table_1.csv", "table_2.csv"):
         shutil.copyfile(out / "volume" / name, out / name)

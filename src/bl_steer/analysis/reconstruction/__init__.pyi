@@ -25,8 +25,5 @@ from .report_tables import aligned as aligned
 from .section import Panel as Panel
 from .section import panels_of as panels_of
 from .specks import without_specks as without_specks
-from .stages import STAGES as STAGES
-from .stages import Stages as Stages
-from .stages import stage_at as stage_at
 from .trust import Trust as Trust
 from .trust import judge as judge

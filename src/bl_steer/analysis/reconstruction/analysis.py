@@ -16,10 +16,13 @@ from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
+from bl_steer.analysis.superresolution.training import n_doublings
+from bl_steer.analysis.superresolution.validation import MOST
 from bl_steer.analysis.torch_device import processes_for_networks
 from bl_steer.files.volumes import planes_of
-from bl_steer.processing.part_processes import each_result
+from bl_steer.processing.part_processes import each_result, usable_processes
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+from bl_steer.stages import STAGES, Stages
 
 __all__ = ["Reconstruct", "ReconstructParams"]
 
@@ -87,8 +90,7 @@ class Reconstruct:
         ----------
         inputs : as of ``align-slices``: array ``slices`` (n, H, W), if known ``slice``, ``z_nm``
             and ``beam_shift_nm``; metadata ``pixel_size_nm``, ``pitch_nm``, if known ``marks``
-        progress : called with steps of 1000; `bl_steer.analysis.reconstruction.stage_at` names the
-            stage
+        progress : called with steps of which `bl_steer.stages.stage_of` reads the stage
 
         Returns
         -------
@@ -107,7 +109,7 @@ class Reconstruct:
         pixel_nm = float(inputs.metadata["pixel_size_nm"])
         model = segmentation.find_model(params.model)
         names = model.phases.names
-        stages = reconstruction.Stages(progress)
+        stages = Stages(STAGES["reconstruct"], _expected_s(inputs, params), progress)
         aligned = slices.AlignSlices().run(
             replace(inputs, notes=(), source={}),
             slices.AlignParams(bar_px=0, keep_bad=params.keep_bad),
@@ -133,7 +135,7 @@ class Reconstruct:
             pixel_nm,
             names,
             check=params.check,
-            progress=stages.of("leave out"),
+            progress=stages.of("leave_out"),
         )
         compared = reconstruction.compare(
             reconstruction.Reconstruction(images, labels, volume, depths, pixel_nm, names),
@@ -188,6 +190,28 @@ class Reconstruct:
                 ),
             )
         )
+
+
+def _expected_s(inputs: Inputs, params: ReconstructParams) -> dict[str, float]:
+    """Return about how long each stage takes, s, of slices with these parameters.
+
+    In the proportions of one processor; what goes on in several processes takes less.
+    """
+    n, height, width = inputs.arrays["slices"].shape
+    pitch_nm = float(inputs.metadata["pitch_nm"])
+    planes = max(params.factor, round(pitch_nm / (params.plane_nm or pitch_nm)))
+    pixels, size = 1e-6 * height * width, params.blocks * params.channels**2
+    beside = usable_processes()
+    step, voxels = 5e-6 * size * params.steps, 2.5e-4 * size * pixels / beside
+    left_out = min(n, MOST) if params.check else 0
+    return {
+        "align": 1.0 * n * pixels,
+        "segment": 1.2 * n * pixels * params.views / beside,
+        "learn": step * (n_doublings(planes) + 1),
+        "insert": voxels * n * planes,
+        "leave_out": step * 2 * (left_out > 0) + voxels * left_out,
+        "measure": 0.4 * n * planes * pixels,
+    }
 
 
 def _depths(table: Table, params: ReconstructParams) -> reconstruction.EvenDepths:

@@ -24,11 +24,11 @@ from bl_steer.analysis.reconstruction.measures import (
     table_1,
     table_2,
 )
-from bl_steer.analysis.reconstruction.stages import Stages
 from bl_steer.analysis.superresolution.baselines import lanczos
 from bl_steer.analysis.superresolution.validation import label_scores
 from bl_steer.files.large_arrays import large_array, let_go
-from bl_steer.protocols import AnalysisResult, Array, Table
+from bl_steer.protocols import AnalysisResult, Array, Progress, Table
+from bl_steer.stages import Stages
 
 __all__ = ["Comparison", "Reconstruction", "compare", "lanczos_labels", "tables_with_truth"]
 
@@ -138,7 +138,9 @@ def compare(
     return Comparison(tables, warnings)
 
 
-def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str, Table]:
+def tables_with_truth(
+    result: AnalysisResult, truth: Labels | None, progress: Progress | None = None
+) -> dict[str, Table]:
     """Return the tables of a result of ``reconstruct``, the truth beside the methods.
 
     Parameters
@@ -160,6 +162,7 @@ def tables_with_truth(result: AnalysisResult, truth: Labels | None) -> dict[str,
         reconstruction.names,
         blocks=params["interval_blocks"],
         seed=params["seed"],
+        progress=progress,
     )
     own = beside_each_other({TRUTH: of_truth.tables})
     joined = {name: _appended(result.tables[name], table) for name, table in own.items()}

@@ -31,6 +31,7 @@ def reconstruct_files(
     out: Path,
     form: str = "imagej",
     progress: Progress | None = None,
+    writing: Progress | None = None,
 ) -> dict[str, Any]:
     """Reconstruct the slices of a folder or a stack; write the report and the volumes.
 
@@ -39,6 +40,8 @@ def reconstruct_files(
     params : of the analysis ``reconstruct``, with what the files do not say of themselves
     out : folder of ``report.html``, tables as CSV, and volumes
     form : of the volumes: `bl_steer.files.volumes.FORMS`
+    progress : of the analysis
+    writing : progress of the report and the volumes, which take long where they are large
 
     Returns
     -------
@@ -54,9 +57,11 @@ def reconstruct_files(
     result = analysis.run(inputs, settings, progress)
     about = {"files": str(path), "slices": f"{len(inputs.arrays['slices'])} read"}
     title = f"Slices into structure: {path.name}"
+    if writing is not None:
+        writing(0, len(VOLUMES))
     files = [
         *write_report(result, result.tables, out, title=title, about=about),
-        *write_volumes(result, out, form),
+        *write_volumes(result, out, form, writing),
     ]
     return {
         "report": str(files[0]),
@@ -80,10 +85,15 @@ def plain_table(table: Table | None) -> dict[str, list[Any]] | None:
     }
 
 
-def write_volumes(result: AnalysisResult, out: Path, form: str) -> list[Path]:
+def write_volumes(
+    result: AnalysisResult, out: Path, form: str, progress: Progress | None = None
+) -> list[Path]:
     """Write volumes on the even grid, and the slices with their labels."""
     names = [phase["name"] for phase in result.provenance["phases"]]
-    return [
-        write_result_volume(out / name, result, name, form, names if name == "labels" else ())
-        for name in VOLUMES
-    ]
+    written = []
+    for number, name in enumerate(VOLUMES):
+        if progress is not None:
+            progress(number, len(VOLUMES))
+        phases = names if name == "labels" else ()
+        written.append(write_result_volume(out / name, result, name, form, phases))
+    return written

@@ -20,10 +20,14 @@ from bl_steer.analysis.superresolution.checks import (
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
+from bl_steer.analysis.superresolution.training import n_doublings
+from bl_steer.analysis.superresolution.validation import MOST
 from bl_steer.analysis.superresolution.verdict import check_warnings
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
+from bl_steer.processing.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
+from bl_steer.stages import STAGES, Stages
 
 __all__ = ["SuperResolutionAnalysis", "SuperResolutionParams", "result_of"]
 
@@ -113,11 +117,12 @@ class SuperResolutionAnalysis:
                 "slices"
             )
         slices, voxel_nm = np.asarray(inputs.arrays[STACK]), _voxel(inputs, params)
-        model = _model(slices, voxel_nm, params, progress)
+        stages = Stages(STAGES["superres"], _expected_s(slices.shape, params), progress)
+        model = _model(slices, voxel_nm, params, stages)
         params = params.model_copy(update={"n_phases": _n_phases(model, params)})
         isotropy = superresolution.measure_isotropy(slices, voxel_nm, n_phases=params.n_phases)
         resolved = superresolution.super_resolve(
-            model, slices, keep_fractions=params.keep_fractions, progress=progress
+            model, slices, keep_fractions=params.keep_fractions, progress=stages.of("insert")
         )
         inputs = replace(inputs, arrays={STACK: slices})
         return result_of(model, inputs, resolved, isotropy, params, began=began)
@@ -214,7 +219,7 @@ def _model(
     slices: Any,
     voxel_nm: tuple[float, float, float],
     params: SuperResolutionParams,
-    progress: Progress | None,
+    stages: Stages,
 ) -> superresolution.SuperResolutionModel:
     """Return the model that is asked for, or one that has learnt from the stack itself."""
     if params.model is not None:
@@ -230,9 +235,22 @@ def _model(
         seed=params.seed,
     )
     model = superresolution.train_model(
-        lessons, settings, n_phases=params.n_phases, progress=progress
+        lessons, settings, n_phases=params.n_phases, progress=stages.of("learn")
     )
-    return superresolution.checked(model, slices, progress)
+    return superresolution.checked(model, slices, stages.of("leave_out"))
+
+
+def _expected_s(shape: tuple[int, ...], params: SuperResolutionParams) -> dict[str, float]:
+    """Return about how long each stage takes, s, in the proportions of one processor."""
+    n, height, width = shape
+    size = params.blocks * params.channels**2
+    step = 5e-6 * size * params.steps
+    voxels = 2.5e-4 * size * 1e-6 * height * width / usable_processes()
+    inserted = {"insert": voxels * n * params.factor}
+    if params.model is not None:
+        return inserted
+    left_out = 2 * step + voxels * min(n, MOST)
+    return inserted | {"learn": step * (n_doublings(params.factor) + 1), "leave_out": left_out}
 
 
 def _n_phases(

@@ -112,7 +112,8 @@ class SuperResolutionModel:
     def _from_parts(cls, card: dict[str, Any], state: dict[str, Tensor]) -> Self:
         settings = TrainingSettings.model_validate(card["settings"])
         stages = []
-        for number in range(settings.n_stages):
+        # Not those of the settings: an earlier version trained one more for factors of 5, 9 and 10.
+        for number in range(1 + max(int(key.split(".")[1]) for key in state)):
             stage = make_network(card["n_values"], settings.blocks, settings.channels, seed=0)
             prefix = f"stages.{number}."
             stage.load_state_dict(

@@ -25,6 +25,7 @@ from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.verdict import NETWORKS, is_gain, verdict
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
+from bl_steer.stages import part_of
 
 __all__ = ["MOST", "checked", "label_scores", "leave_out"]
 
@@ -101,9 +102,10 @@ def leave_out(
     known = settings.decimation
     decimation = Decimation.model_validate({**known.model_dump(), "pitch_px": 2 * known.pitch_px})
     doubled = settings.model_copy(update={"factor": 2, "decimation": decimation})
-    trained = train_model(shown, doubled, n_phases=n_phases, progress=progress)
+    trained = train_model(shown, doubled, n_phases=n_phases, progress=part_of(progress, 0, 2))
+    found = super_resolve(trained, shown, running=running, progress=part_of(progress, 1, 2))
     volumes = {
-        NETWORKS: super_resolve(trained, shown, running=running).volume,
+        NETWORKS: found.volume,
         "nearest": nearest(shown, 2),
     }
     if n_phases is None:

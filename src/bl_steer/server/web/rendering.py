@@ -18,9 +18,11 @@ from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from bl_steer.server.auth.accounts import Visitor
+from bl_steer.server.db.tables import Job
 from bl_steer.server.errors import Refused
 from bl_steer.server.languages import LANGUAGES, choose_language, in_labels, load_texts, text
 from bl_steer.server.sizes import amount
+from bl_steer.stages import STAGES, SURE_SHARE, stage_of
 
 __all__ = [
     "LANGUAGE_COOKIE",
@@ -99,6 +101,7 @@ def render(
             static=static_address,
             when=when,
             lasted=lasted,
+            under_way=_under_way,
             amount=amount,
             now=time.time(),
             status=status,
@@ -107,6 +110,23 @@ def render(
         )
     )
     return HTMLResponse(content, status_code=status, headers={"Vary": "Cookie", **(headers or {})})
+
+
+def _under_way(job: Job) -> dict[str, Any] | None:
+    """Return the stage of a job that is under way, and how long the job will still take, s."""
+    names = STAGES.get(job.analysis, ())
+    if not names or not job.progress_total or job.started is None:
+        return None
+    stage = stage_of(job.progress_done, job.progress_total, len(names))
+    gone = time.time() - job.started
+    left = gone * (1 - stage.share) / stage.share if stage.share >= SURE_SHARE else None
+    return {
+        "key": f"stage.{names[stage.number]}",
+        "number": stage.number + 1,
+        "count": stage.count,
+        "percent": round(100 * stage.share),
+        "left_s": left,
+    }
 
 
 def load_pages() -> None:

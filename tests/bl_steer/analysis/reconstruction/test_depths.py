@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from bl_steer.analysis.reconstruction.depths import EvenDepths
-from bl_steer.analysis.reconstruction.stages import STAGES, Stages, stage_at
 
 
 def test_even_slices_are_divided_evenly() -> None:
@@ -49,18 +48,3 @@ def test_finer_planes_have_as_many_inserted_and_none_is_taken_twice() -> None:
 def test_slices_that_do_not_go_deeper_are_refused(z: list[float]) -> None:
     with pytest.raises(ValueError, match=r"deeper and deeper.*leave out those"):
         EvenDepths.of(z, 8)
-
-
-def test_progress_of_a_chain_never_goes_back_and_names_its_stage() -> None:
-    told: list[tuple[int, int]] = []
-    stages = Stages(lambda done, total: told.append((done, total)))
-    for name in STAGES:
-        for part in range(2):
-            tell = stages.of(name, part, 2)
-            assert tell is not None
-            for done in (1, 2, 1):
-                tell(done, 2)
-    steps = [done for done, _ in told]
-    assert steps == sorted(steps)
-    assert told[-1] == (1000, 1000)
-    assert list(dict.fromkeys(stage_at(done, 1000) for done in range(1001))) == list(STAGES)

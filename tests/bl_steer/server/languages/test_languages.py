@@ -21,6 +21,7 @@ from bl_steer.server.packages.manifest import InputKind
 from bl_steer.server.packages.review import STATES
 from bl_steer.server.web.catalogue import builtin_entries
 from bl_steer.server.web.routes.packages import ACTIONS
+from bl_steer.stages import STAGES, TEXTS
 
 HERE = Path(str(bl_steer.server.__file__)).parent
 JAPANESE = re.compile("[\u3040-\u30ff\u4e00-\u9fff]")
@@ -74,6 +75,15 @@ def test_every_text_that_a_source_names_exists(path: Path) -> None:
     named += re.findall(r"""["']((?:refused|error|form|sign_in)\.[a-z_]+)["']""", source)
     named += [f"refused.no_{what}" for what in re.findall(r'missing\("(\w+)"\)', source)]
     assert [key for key in named if key not in texts("en")] == []
+
+
+def test_every_stage_of_an_analysis_has_its_text() -> None:
+    keys = [f"stage.{name}" for entry in builtin_entries() for name in STAGES.get(entry.name, ())]
+    assert keys
+    assert [key for key in keys if key not in texts("en")] == []
+    assert {key: text("en", key) for key in keys} == {
+        f"stage.{name}": words for name, words in TEXTS.items() if f"stage.{name}" in keys
+    }
 
 
 def review_errors() -> set[str]:
