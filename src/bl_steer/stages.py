@@ -80,7 +80,8 @@ class Stages:
             now = round((PARTS - 1) * (before + share * within))
             self._latest = max(self._latest, (now, number))
             # The remainder is the stage: it takes no place of its own on the way.
-            progress(count * self._latest[0] + number, PARTS * count)
+            told = count * self._latest[0] + number
+            progress(told + (told == PARTS * count - 1), PARTS * count)
 
         report(0, 1)
         return report
@@ -101,7 +102,7 @@ def stage_of(done: int, total: int, count: int) -> Stage:
     """
     if total != PARTS * count:  # not of `Stages`
         return Stage(count - 1, count, min(done / max(total, 1), 1.0))
-    if done >= total - 1:
+    if done >= total:
         return Stage(count - 1, count, 1.0)
     return Stage(done % count, count, done // count / PARTS)
 

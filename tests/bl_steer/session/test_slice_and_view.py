@@ -27,6 +27,7 @@ from bl_steer.runs import RecordsAlone, Run, list_runs, open_run
 from bl_steer.session import fibsem, open_session
 from bl_steer.session.reports import true_volume
 from bl_steer.session.slice_and_view import CAP_PX, STATE_FILE, recorded_options
+from bl_steer.stages import STAGES, stage_of
 from bl_steer.store import Store
 from tests import fork_server
 
@@ -66,15 +67,15 @@ def reported(tmp_path_factory: pytest.TempPathFactory) -> Reported:
 
 def test_the_callback_and_a_direct_call_give_one_digest(reported: Reported) -> None:
     analysis = find_analysis("reconstruct")
-    told: list[int] = []
+    told: list[tuple[int, int]] = []
     again = analysis.run(
         analysis.inputs_of(reported.run),
         make_params(analysis, PARAMS),
-        lambda done, total: told.append(done),
+        lambda *steps: told.append(steps),
     )
     assert digest_of(again) == digest_of(reported.result) == reported.report["digest"]
     assert told == sorted(told)
-    assert told[-1] == 1000
+    assert stage_of(*told[-1], len(STAGES["reconstruct"])).share == 1.0
 
 
 def test_the_volume_is_even_and_holds_every_phase(reported: Reported) -> None:
