@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bl_steer.server.jobs.leases import CAUSES, Output, Produced
 from bl_steer.server.jobs.process import REPORT
+from bl_steer.server.room import is_full
 from bl_steer.server.uploads.blobs import FileStore
 
 __all__ = ["Failure", "UnsoundResult", "collect", "open_plain"]
@@ -71,6 +72,8 @@ def collect(folder: Path, files: FileStore) -> Produced | Failure:
     ------
     UnsoundResult
         When there is no report, or it names what is not a plain file of the folder.
+    OSError
+        When the disk of the file store is full.
     """
     report = _report(folder)
     if not report.ok:
@@ -111,6 +114,8 @@ def _stored(folder: Path, output: _Output, files: FileStore) -> Output:
         with open_plain(folder, output.name) as file:
             sha256, size = files.put(file)
     except OSError as error:
+        if is_full(error):
+            raise
         raise UnsoundResult(
             f"an output must be a file of the job, got {output.name!r} ({error.strerror})"
         ) from error

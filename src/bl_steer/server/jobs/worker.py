@@ -37,10 +37,11 @@ from bl_steer.server.jobs.results import Failure
 from bl_steer.server.packages.checking import check_next
 from bl_steer.server.packages.manifest import PackageError, parse_manifest
 from bl_steer.server.packages.store import PackageStore
+from bl_steer.server.room import LEAST_ROOM, folders_of, is_full, room_of
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing
 from bl_steer.server.settings import ServerSettings
-from bl_steer.server.sizes import MIB
+from bl_steer.server.sizes import MIB, amount
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
 
 __all__ = ["Worker", "run_worker"]
@@ -115,6 +116,8 @@ class Worker:
             waiting = jobs.is_waiting(session)
         if now - self.seen > SEEN_EVERY_S:
             self._note(now)
+        if self._is_full():
+            return False
         if not waiting:
             trusted = self.settings.trust_packages
             checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
@@ -129,7 +132,11 @@ class Worker:
             return False
         logger.info("job %s: attempt %d", lease.job_id, lease.attempt)
         prefix = f"job-{lease.attempt}-{lease.job_id}-"  # `_claim_of` reads it
-        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._place()))
+        try:
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=self._place()))
+        except OSError as error:
+            self._without_room(lease, error=error)
+            return False
         try:
             self._carry_out(lease, folder)
         finally:
@@ -153,6 +160,9 @@ class Worker:
         except PackageError as error:
             self._end(lease, "package", str(error))
             return
+        except OSError as error:
+            self._without_room(lease, folder, error)
+            return
         outcome, report = ended.outcome, ended.found
         if heartbeat.answer == "lost":
             logger.warning("job %s: another worker has it", lease.job_id)
@@ -163,6 +173,8 @@ class Worker:
             self._write(lambda session: jobs.return_job(session, lease, lost=True))
         elif isinstance(report, Produced):
             self._keep(lease, report, outcome)
+        elif outcome.cause != "disk" and self._is_full():  # it took no more than it may
+            self._without_room(lease, folder)
         elif isinstance(report, Failure):
             # How a library says it tells a user nothing; the last words keep it.
             own = report.cause != "memory"
@@ -170,6 +182,26 @@ class Worker:
             self._end(lease, report.cause, message, outcome.last_words)
         else:
             self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
+
+    def _is_full(self) -> bool:
+        """Return whether this machine has no room for the work of jobs."""
+        if self.machines is not None:  # they have disks of their own
+            return False
+        if (left := room_of(folders_of(self.settings))) >= LEAST_ROOM:
+            return False
+        logger.error("ALARM: no job is taken, the disk has %s of room left", amount(left))
+        return True
+
+    def _without_room(
+        self, lease: Lease, folder: Path | None = None, error: OSError | None = None
+    ) -> None:
+        """Let a job wait again for which the disk had no room; the last time, it has failed."""
+        if error is not None and not is_full(error):
+            raise error
+        if folder is not None:  # the database may have no room either
+            shutil.rmtree(folder, ignore_errors=True)
+        logger.warning("job %s: no room on the disk; it waits again", lease.job_id)
+        self._write(lambda session: jobs.return_job(session, lease, lost=True))
 
     def _execute(self, lease: Lease, folder: Path, heartbeat: Heartbeat) -> Ended:
         package, archive, permit, dependencies = None, "", "", None

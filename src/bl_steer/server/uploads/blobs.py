@@ -6,6 +6,7 @@ after that; a file without a row is swept away by `bl_steer.server.operations.re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -149,7 +150,8 @@ class Draft:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # where the disk is full, its rest has no room
+            self._file.close()
         if self._store._fs.exists(self._place):
             self._store._fs.rm_file(self._place)
 

@@ -6,6 +6,7 @@ first file.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -60,7 +61,9 @@ class Arrival:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._finish_file()
+        if self._open is not None:
+            with contextlib.suppress(OSError):  # where the disk is full, its rest has no room
+                self._open.close()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     async def read_form(

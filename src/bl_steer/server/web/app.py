@@ -19,6 +19,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 
 from bl_steer.server.errors import Refused
+from bl_steer.server.room import is_full
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.middleware import AccessMiddleware, security_headers
@@ -102,6 +103,7 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(OperationalError, _busy)
+    app.add_exception_handler(OSError, _unwritable)
     app.add_exception_handler(Exception, _unexpected)
     _describe_keys(app)
     return app
@@ -158,7 +160,17 @@ async def _unstorable(request: Request, error: Exception) -> Response:
     return _answer(request, 422, Refused(422, "refused.body", reason=reason), {})
 
 
+async def _unwritable(request: Request, error: Exception) -> Response:
+    """Say that a disk is full; it is nobody's request that is wrong."""
+    if not is_full(error):
+        raise error
+    logger.error("ALARM: a disk of the server is full: %s", error)
+    return _answer(request, 507, Refused(507, "error.disk_full"), {"Retry-After": "60"})
+
+
 async def _busy(request: Request, error: Exception) -> Response:
+    if is_full(error):
+        return await _unwritable(request, error)
     logger.error("the database does not answer: %s", error)
     return _answer(request, 503, Refused(503, "error.busy"), {"Retry-After": "5"})
 

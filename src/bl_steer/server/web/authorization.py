@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import json
+import logging
 import math
 import re
 from collections.abc import Callable, Coroutine, Iterable
@@ -17,6 +18,8 @@ from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.orm import Session
 from starlette.concurrency import run_in_threadpool
 
 from bl_steer.server.auth.accounts import Visitor, visitor_of_session
@@ -39,6 +42,8 @@ CSRF_FIELD = "csrf"
 """Name of the form's hidden field with the session's CSRF token."""
 UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 """What no text may have: PostgreSQL keeps no NUL, and half a surrogate pair is no UTF-8."""
+
+logger = logging.getLogger(__name__)
 
 
 class AuthorizedRoute(APIRoute):
@@ -116,8 +121,7 @@ def _by_key(context: Context, key: str) -> Visitor:
     if visitor.user is None:
         raise Refused(401, "refused.key")
     if context.is_due(f"key {key}", every_s=SEEN_EVERY_S):
-        with context.database.write() as session:
-            note_use(session, key)
+        _note(context, lambda session: note_use(session, key))
     return visitor
 
 
@@ -130,9 +134,17 @@ def _by_session(context: Context, token: str) -> Visitor:
     with context.database.read() as session:
         visitor = visitor_of_session(session, token)
     if visitor.user and context.is_due(f"session {hash_token(token)}", every_s=SEEN_EVERY_S):
-        with context.database.write() as session:
-            note_seen(session, token)
+        _note(context, lambda session: note_seen(session, token))
     return visitor
+
+
+def _note(context: Context, change: Callable[[Session], object]) -> None:
+    """Note that somebody was here; where the database cannot, nobody is kept out for that."""
+    try:
+        with context.database.write() as session:
+            change(session)
+    except OperationalError as error:
+        logger.warning("a visit is not noted: %s", error)
 
 
 def _check_rate(request: Request, context: Context, visitor: Visitor) -> None:
