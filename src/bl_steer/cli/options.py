@@ -103,12 +103,20 @@ class Parser(argparse.ArgumentParser):
         self._typed = sys.argv[1:] if args is None else args
         self.complete(self._typed)
         namespace, unknown = super().parse_known_args(args, namespace)
-        # Those of the command itself go before those of its group.
-        options = {_param(a): a.option_strings for a in self._actions if a.option_strings}
-        namespace.options = {**options, **getattr(namespace, "options", {})}
+        # Those of the command itself go before those of its group, and of the others in it.
+        namespace.options = {**self._options(), **getattr(namespace, "options", {})}
         if unknown and not self.lenient:
             self.error(f"unrecognized arguments: {' '.join(unknown)}")
         return namespace, unknown
+
+    def _options(self) -> dict[str, Sequence[str]]:
+        """Return how each parameter is spelled, here or in a command of this group."""
+        options: dict[str, Sequence[str]] = {}
+        for action in self._actions:
+            if isinstance(action.choices, dict):
+                for one in action.choices.values():
+                    options |= one._options()
+        return options | {_param(a): a.option_strings for a in self._actions if a.option_strings}
 
     def format_help(self) -> str:
         """Return the help, with all options."""
