@@ -55,7 +55,7 @@ def test_another_number_of_phases_than_the_models_is_refused(
 
 def test_slices_without_a_known_voxel_are_refused() -> None:
     inputs = Inputs({"slices": np.zeros((3, 20, 20), np.uint8)}, {"pitch_nm": 40.0})
-    with pytest.raises(ValueError, match="slices must have pixel_size_nm, which their files do not"):
+    with pytest.raises(ValueError, match="slices must have pixel_size_nm, which their"):
         SuperResolutionAnalysis().run(inputs, SuperResolutionParams())
 
 
