@@ -122,7 +122,7 @@ def test_a_map_on_a_grid_is_flattened_with_its_axis_and_units(
     assert arrays["patterns"][:, 0].tolist() == (arrays["x"] + 10 * arrays["y"]).tolist()
     assert inputs.metadata == {"frame_shape": [1, 5], "unit": "nm", "axis_unit": "keV"}
     result = MapComponents().run(inputs, ComponentParams(n_components=1, n_bootstrap=100))
-    assert result.tables["components"]["peak_qx"] == 8.0
+    assert result.tables["components"]["peak_keV"] == 8.0
     assert result.provenance["q_unit"] == "keV"
 
 

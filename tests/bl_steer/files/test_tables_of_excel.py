@@ -80,6 +80,18 @@ def test_half_a_character_of_utf_16_is_told(tmp_path: Path) -> None:
         read_columns(path)
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+def test_utf_16_without_its_mark_is_read_and_told(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "map.csv"
+    path.write_bytes(f"x,y,強度\n{TEXT}".encode(encoding))
+    read = read_columns(path)
+    assert [*read.by_name] == ["x", "y", "強度"]
+    assert read.notes == ["the text is read as UTF-16, whose mark is missing"]
+    path.write_bytes(b"x,y,value\n1,2,3\0\n")
+    with pytest.raises(ValueError, match=r"must be text, got map\.csv"):
+        read_columns(path)
+
+
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_cell_of_a_megabyte_is_named_by_line_and_column(
     tmp_path: Path, delimiter: str, capsys: pytest.CaptureFixture[str]
@@ -146,6 +158,20 @@ def ods(path: Path, sheets: dict[str, list[list[object]]]) -> Path:
 
 
 BOOKS = {".xlsx": xlsx, ".ods": ods}
+
+
+@pytest.mark.parametrize("ending", BOOKS)
+def test_numbers_typed_as_text_into_a_workbook_are_read_or_refused_by_their_row(
+    tmp_path: Path, ending: str
+) -> None:
+    rows = [["x", "y", "value"], [0.5, 0, "63,69"], [1.5, 0, "-0,123"]]
+    read = read_columns(BOOKS[ending](tmp_path / f"map{ending}", {"Data": rows}))
+    assert read.by_name["value"].tolist() == [63.69, -0.123]
+    assert "decimal commas: 63,69 is read as 63.69" in read.notes
+    rows.append([2.5, 0, "63,696"])
+    told = f"the text '63,696' in row 4 of map{ending}, which may be 63696 or 63.696"
+    with pytest.raises(ValueError, match=told):
+        read_columns(BOOKS[ending](tmp_path / f"map{ending}", {"Data": rows}))
 
 
 @pytest.mark.parametrize("ending", BOOKS)

@@ -80,11 +80,6 @@ def test_what_excel_writes_is_read_with_its_unit(tmp_path: Path, encoding: str) 
     assert inputs.arrays["value"].tolist() == VALUE
 
 
-def test_utf_16_without_its_mark_is_refused_with_the_remedy(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"map\.csv; save it as CSV \(UTF-8\)"):
-        point_inputs(_csv(tmp_path, "x\ty\tvalue\n1\t2\t3\n", "utf-16-le"))
-
-
 @pytest.mark.parametrize("rows", ["1\t2\t1,234\n", '"1,500","2,000","3,000"\n'])
 def test_commas_that_may_part_thousands_are_refused(tmp_path: Path, rows: str) -> None:
     mark = "\t" if "\t" in rows else ","

@@ -57,7 +57,7 @@ class MapComponents:
     """
 
     name: ClassVar[str] = "components"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     Params: ClassVar[type[BaseModel]] = ComponentParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -132,11 +132,20 @@ def component_table(fit: Factorisation, axes: FrameAxes, params: ComponentParams
         "share": counts.sum(axis=0) / max(totals.sum(), np.finfo(float).tiny),
         "share_low": low,
         "share_high": high,
-        "peak_qx": axes.qx[columns],
-        "peak_qz": axes.qz[rows],
+        **_places(axes, rows, columns),
         "reference_cosine": fit.cosines,
         "is_reference": is_reference,
     }
+
+
+def _places(axes: FrameAxes, rows: Array, columns: Array) -> Table:
+    """Return where peaks are, by the names of the axes: a spectrum has no q."""
+    x, z = axes.qx[columns], axes.qz[rows]
+    if axes.shape[0] == 1 and not axes.unit.startswith("1/"):
+        return {f"peak_{axes.unit}" if axes.unit.isidentifier() else "peak": x}
+    if axes.unit == "channel":
+        return {"peak_column": x, "peak_row": z}
+    return {"peak_qx": x, "peak_qz": z}
 
 
 def compare_ranks(fit: Factorisation, params: ComponentParams) -> Table | None:

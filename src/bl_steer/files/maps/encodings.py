@@ -21,6 +21,8 @@ SIGNS = set("µ°±²³·×åÅ§¹¼½¾")
 """What Western tables write beside letters, alone."""
 NAMES = {"cp932": "CP932 (Shift-JIS)", "euc_jp": "EUC-JP", "cp949": "CP949 (Korean)"}
 NAMES |= {LATIN: "Latin-1"}
+WIDE = 0.4
+"""Share of characters with a zero byte, always on one side, from which bytes are UTF-16."""
 FITS, MAY_FIT = 0.6, 0.3
 """Share of usual characters from which a text is of a language, and below which it is not."""
 HANGUL = frozenset(
@@ -54,12 +56,28 @@ def text_of_table(content: bytes, name: str) -> tuple[str, list[str]]:
                 f"a table must be whole, got {name} with half a character of UTF-16 at byte "
                 f"{error.start}; save it anew"
             ) from error
+    if wide := _wide(content[:PEEK]):
+        try:
+            return content.decode(wide), ["the text is read as UTF-16, whose mark is missing"]
+        except UnicodeDecodeError:
+            pass
     if b"\0" in content[:PEEK]:
         raise ValueError(f"a table must be text, got {name}; save it as CSV (UTF-8)")
     try:
         return content.decode("utf-8-sig"), []
     except UnicodeDecodeError:
         return _told_apart(content, Path(name).name)
+
+
+def _wide(content: bytes) -> str:
+    """Return which UTF-16 bytes are without its mark, empty for none.
+
+    Digits and Latin letters have a zero as their upper byte, and nothing has one as its lower.
+    """
+    first, second = (content[start::2].count(0) / max(len(content) // 2, 1) for start in (0, 1))
+    if first == 0 and second > WIDE:
+        return "utf-16-le"
+    return "utf-16-be" if second == 0 and first > WIDE else ""
 
 
 def _told_apart(content: bytes, name: str) -> tuple[str, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ __all__ = ["BOOK_ENDINGS", "PARTED_BY", "lines_of_book"]
 
 BOOK_ENDINGS = (".xlsx", ".ods")
 PARTED_BY = "\t"
+DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 LONGEST = 1e15
 """Whole numbers up to here are written without a point."""
 
@@ -48,7 +51,36 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
         left = ", ".join(repr(other) for other, _ in others)
         notes.append(f"sheet {name!r} is read; left out: {left}")
     width = max(len(row) for row in rows)
-    return [_line([*row, *[""] * (width - len(row))]) for row in rows], notes
+    texts = [cell for row in rows for cell in row if isinstance(cell, str)]
+    if comma := next((text for text in texts if _is_decimal(text.strip())), ""):
+        notes.append(f"decimal commas: {comma} is read as {comma.replace(',', '.')}")
+    lines = []
+    for number, row in enumerate(rows, start=1):
+        cells = [_number_of(cell, number, path) for cell in row]
+        lines.append(_line([*cells, *[""] * (width - len(row))]))
+    return lines, notes
+
+
+def _number_of(cell: Any, row: int, path: Path) -> Any:
+    """Return a cell; of a number that was typed as text, the number with a decimal point.
+
+    Raises
+    ------
+    ValueError
+        When its comma may part thousands.
+    """
+    text = cell.strip() if isinstance(cell, str) else ""
+    if THOUSANDS.fullmatch(text):
+        parts = text.replace(",", ""), text.replace(",", ".")
+        raise ValueError(
+            f"a cell must be a number, got the text {text!r} in row {row} of {path.name}, which "
+            f"may be {' or '.join(parts)}; make the cells of that column numbers"
+        )
+    return text.replace(",", ".") if _is_decimal(text) else cell
+
+
+def _is_decimal(text: str) -> bool:
+    return bool(DECIMAL.fullmatch(text)) and not THOUSANDS.fullmatch(text)
 
 
 def _line(row: list[Any]) -> str:

@@ -60,7 +60,7 @@ def read_columns(path: str | Path) -> Columns:
 
     Parameters
     ----------
-    path : ``.xlsx``, ``.ods``, or a text in UTF-8, UTF-16 with its mark, CP932, EUC-JP, CP949 or
+    path : ``.xlsx``, ``.ods``, or a text in UTF-8, UTF-16, CP932, EUC-JP, CP949 or
         Latin-1, where these can be told apart; columns parted by comma, semicolon or tab,
         and then decimals may have a comma, or by blanks; lines from ``#`` are left out, but for
         names right above; a first line ``sep=;``, as for Excel, is heeded. Units may stand in a

@@ -7,6 +7,7 @@ Works on any pydantic model. Texts come from the catalogue (``param.segment.view
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,6 +22,9 @@ from bl_steer.server.languages import has_text, text
 
 __all__ = ["PREFIX", "FormField", "fields_of", "problems_of", "values_of"]
 
+DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
+PARSING = ("float_parsing", "int_parsing")
 PREFIX = "p."
 """What the form's names of parameters begin with."""
 UNITS = {"nm": "nm", "um": "µm", "px": "px", "s": "s", "keV": "keV", "deg": "°", "mib": "MiB"}
@@ -206,14 +210,27 @@ def _parsed(kind: str, typed: str, annotation: Any) -> Any:
     if kind == "choice":
         return next((literal for literal in _literals(annotation) if str(literal) == typed), typed)
     if kind == "list":
-        return [part.strip() for part in typed.replace("、", ",").replace("×", ",").split(",")]
+        mark = ";" if ";" in typed else ","
+        parts = typed.replace("、", mark).replace("×", mark).split(mark)
+        return [_pointed(part.strip()) if mark == ";" else part.strip() for part in parts]
     if kind == "json":
         try:
             return json.loads(typed)
         except ValueError:
             return typed
     if kind in ("number", "integer"):  # digits from a Japanese keyboard, too
-        return unicodedata.normalize("NFKC", typed).replace("\u2212", "-")
+        return _pointed(unicodedata.normalize("NFKC", typed).replace("\u2212", "-"))
+    return typed
+
+
+def _pointed(typed: str) -> str:
+    """Return a number with a decimal point where it has a comma that cannot part thousands.
+
+    >>> [_pointed(typed) for typed in ("0,5", "-12,25", "1,5e3", "1,000", "1,234,567")]
+    ['0.5', '-12.25', '1.5e3', '1,000', '1,234,567']
+    """
+    if DECIMAL.fullmatch(typed) and not THOUSANDS.fullmatch(typed):
+        return typed.replace(",", ".")
     return typed
 
 
@@ -284,6 +301,8 @@ def _choice(analysis: str, name: str, value: Any, language: str) -> str:
 
 def _problem(error: Mapping[str, Any], language: str) -> str:
     key = f"invalid.{error['type']}"
+    if error["type"] in PARSING and THOUSANDS.fullmatch(str(error["input"])):
+        key = "invalid.thousands"
     if not has_text(key):
         return text(language, "invalid.other", reason=str(error["msg"]))
     limits = {

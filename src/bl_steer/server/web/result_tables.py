@@ -48,13 +48,17 @@ UNITS = {
     "_nm": "nm",
     "_deg": "°",
     "_px": "px",
+    "_keV": "keV",
+    "_eV": "eV",
     "_s": "s",
 }
+COEFFICIENT = re.compile(r"c\d+")
+"""How much of a component is at a point, counts."""
 UNIT = re.compile(f"(.*?)({'|'.join(map(re.escape, UNITS))})?")
 LOW = re.compile(f"(.+)_low({'|'.join(map(re.escape, UNITS))})?")
 SHARES = (
     *("fraction", "fraction_of_slices", "fraction_of_volume", "share", "largest", "isolated"),
-    *("percolating_z", "percolating_y", "percolating_x", "direction_spread"),
+    *("percolating_z", "percolating_y", "percolating_x", "direction_spread", "unexplained"),
 )
 """Columns of shares of one, which people read in percent."""
 
@@ -244,12 +248,18 @@ def _label(name: str, language: str) -> str:
     known = result_label(language, "columns", name)
     if known != name:
         return known
+    if COEFFICIENT.fullmatch(name):
+        return text(language, "table.coefficient", number=name[1:])
     if (low := LOW.fullmatch(name)) is not None:
         return text(language, "table.low", name=_label(f"{low[1]}{low[2] or ''}", language))
     if "_high" in name and LOW.fullmatch(other := name.replace("_high", "_low")):
         found = LOW.fullmatch(other)
         base = f"{found[1]}{found[2] or ''}" if found else name
         return text(language, "table.high", name=_label(base, language))
+    for ending in ("error", "spread"):
+        if name.endswith(f"_{ending}"):
+            base = _label(name.removesuffix(f"_{ending}"), language)
+            return text(language, f"table.{ending}", name=base)
     found = UNIT.fullmatch(name)
     words, unit = (found[1], UNITS.get(found[2] or "", "")) if found else (name, "")
     words = words.replace("_", " ").strip() or name
@@ -292,6 +302,8 @@ def _words(row: Sequence[str], column: Column, language: str, titles: Mapping[st
     cell = _at(row, column.at)
     if column.name == "field":
         return titles.get(cell, cell)
+    if cell in ("True", "False"):
+        return text(language, "table.yes" if cell == "True" else "table.no")
     return result_label(language, f"values.{column.name}", cell) if cell else ""
 
 

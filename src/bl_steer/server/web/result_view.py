@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import select
@@ -46,6 +46,7 @@ class ResultView:
     tables: Sequence[tuple[ShownTable, IntervalPlot | CurvePlot | None]]
     """With their plots."""
     files: Sequence[JobOutput]
+    warnings: Sequence[str] = ()
 
 
 def view_of(session: Session, store: FileStore, job: Job, language: str) -> ResultView:
@@ -65,7 +66,23 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
         titles.get(_stem(figure)) or result_title(_stem(figure), "figures", language)
         for figure in figures
     ]
-    return ResultView(list(zip(figures, captions, strict=True)), tables, outputs)
+    warnings = [named_fields(warning, titles) for warning in job.warnings]
+    return ResultView(list(zip(figures, captions, strict=True)), tables, outputs, warnings)
+
+
+def named_fields(said: str, titles: Mapping[str, str]) -> str:
+    """Return what an analysis says with its fields called as people call them.
+
+    Examples
+    --------
+    >>> named_fields("field_000: a.png and field_0001 look alike", {"field_000": "Film 7"})
+    'Film 7 and field_0001 look alike'
+    """
+    found = "|".join(map(re.escape, sorted(titles, key=len, reverse=True)))
+    if not found:
+        return said
+    named = rf"\b({found})(?!\w)(?:: [^,;:]*?\.\w{{2,4}}\b)?"
+    return re.sub(named, lambda match: titles[match[1]], said)
 
 
 def titles_of_fields(session: Session, job: Job) -> dict[str, str]:

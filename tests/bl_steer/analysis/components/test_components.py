@@ -160,7 +160,7 @@ def test_spectra_without_q_are_factorised_by_channel() -> None:
         Inputs({"patterns": patterns, "x": np.arange(30.0), "y": np.zeros(30)}), n_components=2
     )
     assert result.arrays["components"].shape == (2, 1, 6)
-    assert sorted(result.tables["components"]["peak_qx"]) == [1.0, 4.0]
+    assert sorted(result.tables["components"]["peak_channel"]) == [1.0, 4.0]
     assert result.arrays["residual"] == pytest.approx(0.0, abs=0.5)
 
 

@@ -187,13 +187,16 @@ def test_a_text_without_its_values_is_an_error() -> None:
         text("en", "count.files", m=3)
 
 
-@pytest.mark.parametrize("analysis", ["structure", "advise"])
+@pytest.mark.parametrize("analysis", ["structure", "advise", "components"])
 def test_every_table_column_and_reason_of_a_result_has_its_japanese_name(analysis: str) -> None:
     rng = np.random.default_rng(1)
     if analysis == "structure":
         coarse = rng.integers(0, 3, (6, 6, 6))
         arrays = {"labels": np.kron(coarse, np.ones((4, 4, 4), int)).astype(np.uint8)}
         metadata = {"voxel_size_nm": (10.0, 10.0, 10.0)}
+    elif analysis == "components":
+        arrays = {"x": np.arange(9.0), "y": np.zeros(9), "patterns": rng.poisson(5, (9, 30)) * 1.0}
+        metadata = {}
     else:
         arrays = dict(zip(("x", "y", "value"), rng.uniform(1, 9, (3, 12)), strict=True))
         metadata = {}
@@ -205,5 +208,5 @@ def test_every_table_column_and_reason_of_a_result_has_its_japanese_name(analysi
     reasons = result.tables.get("suggestions", {}).get("reason", [])
     names |= {("values.reason", str(reason)) for reason in reasons}
     unnamed = {name for what, name in names if result_label("ja", what, name) == name}
-    assert unnamed <= {"x", "y", "dx", "dy", "dz"}
+    assert unnamed <= {"x", "y", "dx", "dy", "dz", *(f"c{number}" for number in range(9))}
     assert result_label("en", "columns", "phase") == "Phase"

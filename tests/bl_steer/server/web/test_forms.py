@@ -45,11 +45,20 @@ def test_each_parameter_is_a_line_with_its_kind_unit_default_and_limits() -> Non
         "limit_s": "number",
     }
     width = made["width_nm"]
-    assert (width.unit, width.shown, width.help) == ("nm", "10", "Of a step")
+    assert (width.unit, width.shown, width.help) == ("nm", "10", "Of a step.")
     assert width.limits == "More than 0. At most 1,000,000."
     assert made["limit_s"].optional
     assert made["views"].choices == (("1", "1"), ("2", "2"), ("4", "4"))
     assert "0 より大きい値" in lines("ja")["width_nm"].limits
+
+
+def test_a_decimal_comma_is_a_point_and_one_that_may_part_thousands_is_refused() -> None:
+    typed = form(width_nm="0,5", limit_s="１,５e3", voxel_nm="0,5; 0,5; 1,25")
+    model = Params.model_validate(values_of(Params, typed))
+    assert (model.width_nm, model.limit_s, model.voxel_nm) == (0.5, 1500.0, (0.5, 0.5, 1.25))
+    for language, word in (("en", "decimals or thousands, got 1,000"), ("ja", "1,000")):
+        problems = problems_of(Params, values_of(Params, form(width_nm="1,000")), language)
+        assert word in problems["width_nm"]
 
 
 def test_what_is_typed_becomes_values_that_fit_the_model() -> None:
@@ -107,7 +116,7 @@ def test_packages_bring_their_texts_in_both_languages() -> None:
         language,
         label,
         help_,
-    ) in (("en", "Size", "Of a grain"), ("ja", "粒径", "粒の大きさ")):
+    ) in (("en", "Size", "Of a grain."), ("ja", "粒径", "粒の大きさ。")):
         (one,) = fields_of(Packaged, analysis="grains", language=language)
         assert (one.label, one.help, one.unit) == (label, help_, "mm")
 

@@ -12,6 +12,7 @@ import pytest
 from bl_steer.server.errors import Refused
 from bl_steer.server.web.plots import CurvePlot, IntervalPlot, plot_of
 from bl_steer.server.web.result_tables import StoredTable, shown_table, spreadsheet_of
+from bl_steer.server.web.result_view import named_fields
 from bl_steer.server.web.spreadsheets import MOST_CELLS, write_xlsx
 from tests.bl_steer.server.segmented import GREY, png
 
@@ -61,11 +62,30 @@ def test_where_no_interval_can_be_given_none_is_spoken_of() -> None:
         ("R2", "R2"),
         ("dx", "dx"),
         ("whole_chords", "Whole chords"),
+        ("c12", "Component 12 (counts)"),
+        ("tilt_deg_error", "Tilt (°), error"),
+        ("peak_keV", "Peak (keV)"),
     ],
 )
 def test_a_heading_has_its_unit_whoever_made_the_column(name: str, heading: str) -> None:
     (column,) = shown(StoredTable([name], [["1"]])).columns
     assert column.label == heading
+
+
+def test_truth_values_are_words_in_the_readers_language() -> None:
+    table = StoredTable(["is_reference", "unexplained"], [["True", "0.25"], ["False", "0.5"]])
+    assert [*map(list, shown(table).rows)] == [["yes", "25.0 %"], ["no", "50.0 %"]]
+    japanese = shown(table, language="ja")
+    assert [row[0] for row in japanese.rows] == ["はい", "いいえ"]
+    assert [column.label for column in japanese.columns] == ["参照と一致", "説明できない割合"]
+
+
+def test_warnings_call_images_as_people_do() -> None:
+    said = "field_000: 断面 7.png and field_001 hold the grey level 7, unlike field_0001"
+    assert named_fields(said, TITLES) == (
+        "=Film 7 and 断面.png hold the grey level 7, unlike field_0001"
+    )
+    assert named_fields(said, {}) == said
 
 
 def test_an_interval_is_found_with_its_unit_and_a_column_without_its_ends_stays() -> None:

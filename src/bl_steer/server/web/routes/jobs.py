@@ -215,6 +215,7 @@ def job_values(
         "figures": view.figures,
         "tables": view.tables,
         "files": view.files,
+        "warnings": view.warnings,
         "revoked": revoked_because(session, job.package_sha256),
         "lines": parameter_lines(entry, job, language),
         "input_titles": {one.name: one.title(language) for one in entry.inputs} if entry else {},
