@@ -30,6 +30,7 @@ from bl_steer.server.web.routes import (
     analyses,
     api,
     files,
+    group_api,
     groups,
     jobs,
     masks,
@@ -64,6 +65,7 @@ ROUTERS = (
     admin,
     operations,
     api,
+    group_api,
 )
 API = "/api/v1/"
 KEYS = {404: "refused.no_page", 405: "error.method"}

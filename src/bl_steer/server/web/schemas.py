@@ -9,11 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 __all__ = [
     "AnalysisInfo",
     "FileInfo",
+    "GroupInfo",
+    "GroupMembers",
     "InputInfo",
     "JobInfo",
     "JobSummary",
     "Me",
+    "MemberInfo",
+    "NewGroup",
     "NewJob",
+    "NewMember",
     "NewShare",
     "OutputInfo",
     "ShareInfo",
@@ -155,3 +160,44 @@ class ShareInfo(BaseModel):
     id: str
     url: str
     expires: float
+
+
+class GroupInfo(BaseModel):
+    """A group that shares files and jobs."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: str
+    name: str
+    created: float
+
+
+class MemberInfo(BaseModel):
+    """Somebody in a group."""
+
+    id: str
+    email: str
+    name: str
+    manages: bool = Field(description="adds and removes members")
+
+
+class GroupMembers(GroupInfo):
+    """A group with its members."""
+
+    members: list[MemberInfo]
+
+
+class NewGroup(BaseModel):
+    """A group to make."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = Field(max_length=200)
+
+
+class NewMember(BaseModel):
+    """Somebody to add to a group."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: str = Field(max_length=254)

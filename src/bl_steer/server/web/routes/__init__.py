@@ -1,4 +1,4 @@
-"""The routes: a module for each noun; pages but for `api` and `operations`.
+"""The routes: a module for each noun; pages but for `api`, `group_api` and `operations`.
 
 Every route has a row in `bl_steer.server.auth.permissions.ACCESS`, which is checked before it runs.
 """

@@ -38,7 +38,7 @@ from bl_steer.server.web.schemas import (
 )
 from bl_steer.server.web.submissions import submit_analysis
 
-__all__ = ["router"]
+__all__ = ["ERRORS", "router"]
 
 ERRORS: dict[int | str, dict[str, Any]] = {
     400: {"description": "the request cannot be read"},

@@ -1,13 +1,11 @@
-"""Groups: their members, and what these share with each other; pages, and the same for programs."""
+"""Groups: their members, and what these share with each other."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlencode
 
 from fastapi import Request, Response
-from fastapi.responses import JSONResponse, RedirectResponse
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi.responses import RedirectResponse
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -22,27 +20,11 @@ from bl_steer.server.web.dependencies import AppContext, CurrentUser, Form
 from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.routes import pages_router
 
-__all__ = ["router"]
+__all__ = ["router", "share_one"]
 
 router = pages_router()
 MOST = 100
 """Files, and jobs, that are shared at a time, and that a page lists."""
-
-
-class NewGroup(BaseModel):
-    """A group to make."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    name: str = Field(max_length=groups.LONGEST_NAME)
-
-
-class NewMember(BaseModel):
-    """Somebody to add to a group."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    email: str = Field(max_length=254)
 
 
 @router.get("/groups")
@@ -105,7 +87,7 @@ def end(context: AppContext, user: CurrentUser, group_id: str) -> Response:
 def unshare(context: AppContext, user: CurrentUser, form: Form, group_id: str) -> Response:
     """Share a file or a job no more."""
     with context.database.write() as session:
-        _share(session, user, group_id, form.get("file", ""), form.get("job", ""), shared=False)
+        share_one(session, user, group_id, form.get("file", ""), form.get("job", ""), shared=False)
     return RedirectResponse(f"/groups/{group_id}", 303)
 
 
@@ -130,90 +112,16 @@ def share(request: Request, context: AppContext, user: CurrentUser, form: Form) 
     sent, group_id = request.state.form, form.get("group", "")
     with context.database.write() as session:
         for upload_id in sent.getlist("file")[:MOST]:
-            _share(session, user, group_id, str(upload_id), "", shared=True)
+            share_one(session, user, group_id, str(upload_id), "", shared=True)
         for job_id in sent.getlist("job")[:MOST]:
-            _share(session, user, group_id, "", str(job_id), shared=True)
+            share_one(session, user, group_id, "", str(job_id), shared=True)
     return RedirectResponse(f"/groups/{group_id}", 303)
 
 
-@router.get("/api/v1/groups")
-def list_groups(context: AppContext, user: CurrentUser) -> Response:
-    """Return the groups that the key's user is in."""
-    with context.database.read() as session:
-        mine = groups.groups_of(session, user.id)
-    return JSONResponse([_info(group) for group in mine])
-
-
-@router.post("/api/v1/groups")
-def make_one(context: AppContext, user: CurrentUser, new: NewGroup) -> Response:
-    """Make a group."""
-    with context.database.write() as session:
-        group = groups.make_group(session, user, new.name)
-    return JSONResponse(_info(group), 201)
-
-
-@router.get("/api/v1/groups/{group_id}")
-def show_group(context: AppContext, user: CurrentUser, group_id: str) -> Response:
-    """Return a group with its members."""
-    with context.database.read() as session:
-        group = groups.group_of(session, user, group_id)
-        members = groups.members_of(session, group.id)
-    listed = [
-        {"id": one.id, "email": one.email, "name": one.name, "manages": member.manages}
-        for member, one in members
-    ]
-    return JSONResponse({**_info(group), "members": listed})
-
-
-@router.delete("/api/v1/groups/{group_id}")
-def end_one(context: AppContext, user: CurrentUser, group_id: str) -> Response:
-    """End a group."""
-    with context.database.write() as session:
-        groups.end_group(session, user, group_id)
-    return Response(status_code=204)
-
-
-@router.post("/api/v1/groups/{group_id}/members")
-def add_one(context: AppContext, user: CurrentUser, group_id: str, new: NewMember) -> Response:
-    """Add a member by address."""
-    with context.database.write() as session:
-        added = groups.add_member(session, user, group_id, new.email)
-    return JSONResponse({"id": added.id, "email": added.email}, 201)
-
-
-@router.delete("/api/v1/groups/{group_id}/members/{user_id}")
-def remove_one(context: AppContext, user: CurrentUser, group_id: str, user_id: str) -> Response:
-    """Take a member out, or leave."""
-    with context.database.write() as session:
-        groups.remove_member(session, user, group_id, user_id)
-    return Response(status_code=204)
-
-
-@router.put("/api/v1/groups/{group_id}/files/{upload_id}")
-@router.delete("/api/v1/groups/{group_id}/files/{upload_id}")
-def change_file(
-    request: Request, context: AppContext, user: CurrentUser, group_id: str, upload_id: str
-) -> Response:
-    """Share a file, or share it no more."""
-    with context.database.write() as session:
-        _share(session, user, group_id, upload_id, "", shared=request.method == "PUT")
-    return Response(status_code=204)
-
-
-@router.put("/api/v1/groups/{group_id}/jobs/{job_id}")
-@router.delete("/api/v1/groups/{group_id}/jobs/{job_id}")
-def change_job(
-    request: Request, context: AppContext, user: CurrentUser, group_id: str, job_id: str
-) -> Response:
-    """Share a job, or share it no more."""
-    with context.database.write() as session:
-        _share(session, user, group_id, "", job_id, shared=request.method == "PUT")
-    return Response(status_code=204)
-
-
-def _share(
+def share_one(
     session: Session, user: User, group_id: str, upload_id: str, job_id: str, *, shared: bool
 ) -> None:
+    """Share a file or a job with a group, or share it no more; `Refused` where it is no own."""
     if upload_id:
         upload = upload_of(session, user.id, upload_id)
         groups.share_file(session, user, upload, group_id, shared=shared)
@@ -263,7 +171,3 @@ def _page(
             titles=context.titles(language_of(request)),
             query=urlencode({"group": group.id}),
         )
-
-
-def _info(group: Group) -> dict[str, Any]:
-    return {"id": group.id, "name": group.name, "created": group.created}
