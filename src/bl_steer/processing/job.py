@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 import traceback
@@ -9,10 +10,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
 
+from bl_steer.canonical import canonical_json
 from bl_steer.processing.documents import failure_documents, result_documents
 from bl_steer.processing.memory_limit import out_of_memory, remedy
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.requests import Request
+from bl_steer.processing.unfinished import unfinished_in
 from bl_steer.protocols import Inputs, Progress
 from bl_steer.runs import RecordsAlone, Run
 from bl_steer.store import Document, Store
@@ -41,6 +44,12 @@ class Job:
         record = store.record_dir / f"{request.raw_uid}.jsonl"
         return cls(request, str(record), str(store.path / "frames"))
 
+    @property
+    def unfinished(self) -> Path:
+        """Folder in which the analysis keeps what it has done, until it has a result."""
+        name = hashlib.sha256(canonical_json(asdict(self.request)).encode()).hexdigest()[:24]
+        return Path(self.frames_dir) / "unfinished" / name
+
     def to_json(self) -> str:
         """Return the job as one line."""
         return json.dumps(asdict(self))
@@ -67,7 +76,8 @@ def execute(
         params = make_params(analysis, job.request.params)
         if inputs is None:
             inputs = analysis.inputs_of(Run.from_record(job.record))
-        result = analysis.run(inputs, params, progress)
+        with unfinished_in(job.unfinished):
+            result = analysis.run(inputs, params, progress)
         return result_documents(
             result, request=job.request, frames_dir=Path(job.frames_dir), began=began
         )

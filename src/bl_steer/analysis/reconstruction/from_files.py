@@ -16,10 +16,13 @@ from bl_steer.files.stacks import check_apart
 from bl_steer.files.volumes import check_form, write_result_volume
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import make_params
+from bl_steer.processing.unfinished import unfinished_in
 from bl_steer.protocols import AnalysisResult, Progress, Table
 
 __all__ = ["plain_table", "reconstruct_files", "write_volumes"]
 
+UNFINISHED = "unfinished"
+"""Folder beside the report of what goes on there after a kill."""
 VOLUMES = ("volume", "uncertainty", "slices", "labels")
 """Arrays of the result that are written, each with its voxel."""
 
@@ -54,7 +57,8 @@ def reconstruct_files(
     analysis = Reconstruct()
     settings: Any = make_params(analysis, params)
     inputs = inputs_from_files([path])
-    result = analysis.run(inputs, settings, progress)
+    with unfinished_in(out / UNFINISHED):
+        result = analysis.run(inputs, settings, progress)
     about = {"files": str(path), "slices": f"{len(inputs.arrays['slices'])} read"}
     title = f"Slices into structure: {path.name}"
     if writing is not None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from tempfile import TemporaryDirectory
+import hashlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,12 +18,13 @@ from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.large_arrays import large_array, let_go
+from bl_steer.processing.unfinished import kept_folder, kept_path
 from bl_steer.protocols import Progress
 
 __all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train_on_labels"]
 
 IN_MEMORY_VX = 2**27
-"""Larger volumes are made from Zarr to Zarr, in a temporary folder."""
+"""Larger volumes are made from Zarr to Zarr, slab by slab, and go on after a kill."""
 PLANES = 64
 """Read from there at a time."""
 
@@ -42,7 +43,12 @@ def train_on_labels(
     labels: Labels, settings: TrainingSettings, n_phases: int, progress: Progress | None
 ) -> SuperResolutionModel:
     """Return networks that have learnt from label maps (n, H, W)."""
-    return train_model(even_subset(labels), settings, n_phases=n_phases, progress=progress)
+    lessons = even_subset(labels)
+    train = partial(train_model, lessons, settings, n_phases=n_phases, progress=progress)
+    try:
+        return train(folder=kept_path(f"networks-{_key(lessons, settings.model_dump_json())}"))
+    except FileExistsError:  # another process learns the same at this moment
+        return train()
 
 
 def insert_planes(
@@ -65,13 +71,13 @@ def _by_zarr(
     chosen: NDArray[np.intp],
     progress: Progress | None,
 ) -> tuple[Labels, NDArray[np.float16]]:
-    with TemporaryDirectory(prefix="reconstruct-") as temporary:
-        folder = Path(temporary)
+    with kept_folder(f"volume-{_key(labels, network.weights_sha256)}") as folder:
         stored: Any = zarr.create_array(
             str(folder / "labels.zarr"),
             shape=labels.shape,
             chunks=(1, *labels.shape[1:]),
             dtype="u1",
+            overwrite=True,
         )
         stored[:] = labels
         target = super_resolve_zarr(
@@ -93,3 +99,10 @@ def _by_zarr(
             let_go(volume)
             let_go(uncertainty)
     return volume, uncertainty
+
+
+def _key(labels: Labels, made_by: str) -> str:
+    """Return a name for what is computed from label maps."""
+    digest = hashlib.sha256(f"{labels.shape} {made_by}".encode())
+    digest.update(np.ascontiguousarray(labels).data)
+    return digest.hexdigest()[:24]

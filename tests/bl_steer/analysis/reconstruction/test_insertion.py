@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
 from bl_steer.analysis.reconstruction import insertion
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train_on_labels
+from bl_steer.processing.unfinished import kept_folder, unfinished_in
 from simulators.electron.phantoms import grains
 
 
@@ -27,3 +31,48 @@ def test_a_volume_made_on_disk_is_the_one_made_in_memory(monkeypatch: pytest.Mon
     again, uncertain = insert_planes(network, labels, depths)
     np.testing.assert_array_equal(again, volume)
     np.testing.assert_array_equal(uncertain, uncertainty)
+
+
+def test_what_is_broken_off_goes_on_where_it_was_and_is_gone_at_its_end(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    labels = np.ascontiguousarray(grains((33, 40, 36), width=3.0)[::4])
+    depths = EvenDepths.of(40.0 * np.arange(9), 4)
+    settings = settings_for(depths, 10.0, blocks=1, channels=4, steps=2, seed=0)
+    monkeypatch.setattr(insertion, "IN_MEMORY_VX", 20_000)
+    whole = insert_planes(train_on_labels(labels, settings, 3, None), labels, depths)
+    told: list[int] = []
+
+    def broken_off(done: int, total: int) -> None:
+        told.append(done)
+        if len(told) == 1:
+            raise KeyboardInterrupt
+
+    def go() -> tuple[Any, Any]:
+        with unfinished_in(tmp_path / "unfinished"):
+            network = train_on_labels(labels, settings, 3, None)
+            return insert_planes(network, labels, depths, broken_off)
+
+    with pytest.raises(KeyboardInterrupt):
+        go()
+    assert {path.name.split("-")[0] for path in (tmp_path / "unfinished").iterdir()} == {
+        "networks",
+        "volume",
+    }
+    for found, expected in zip(go(), whole, strict=True):
+        np.testing.assert_array_equal(found, expected)
+    assert told == [1, 2, 3, 4]
+    assert not (tmp_path / "unfinished").exists()
+
+
+def test_an_analysis_that_fails_keeps_nothing_but_for_want_of_room(tmp_path: Path) -> None:
+    def fail(error: Exception) -> None:
+        with unfinished_in(tmp_path / "unfinished"):
+            with kept_folder("volume") as folder:
+                (folder / "part").write_text("some")
+            raise error
+
+    for error, kept in ((ValueError("wrong"), False), (OSError("full"), True)):
+        with pytest.raises(type(error)):
+            fail(error)
+        assert (tmp_path / "unfinished" / "volume" / "part").exists() == kept
