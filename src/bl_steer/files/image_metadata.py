@@ -9,6 +9,7 @@ aslant.
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,8 +22,18 @@ SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
 SQUARE = 0.01
 """Width and height of a pixel are equal to so much: a header rounds them."""
 
-NM = {"nm": 1.0, "um": 1e3, "µm": 1e3, "μm": 1e3, "micron": 1e3, "microns": 1e3, "pm": 1e-3,
-       "mm": 1e6, "cm": 1e7, "m": 1e9, "å": 0.1, "angstrom": 0.1, "inch": 2.54e7}  # fmt: skip
+_SPELT = {
+    1.0: "nm nanometer nanometers nanometre nanometres",
+    1e3: "um µm μm µ μ micron microns micrometer micrometers micrometre micrometres",
+    1e-3: "pm picometer picometers picometre picometres",
+    1e6: "mm millimeter millimeters millimetre millimetres",
+    1e7: "cm centimeter centimeters centimetre centimetres",
+    1e9: "m meter meters metre metres",
+    0.1: "å Å a angstrom angstroms ångström",
+    2.54e7: "inch inches in",
+}
+NM = {name: factor for factor, names in _SPELT.items() for name in names.split()}
+"""What a unit of length is in nm, by what programs call it, in small letters."""
 _NUMBER = r"([-+]?\d*\.?\d+(?:[eE][-+]?\d+)?)"
 
 
@@ -165,6 +176,8 @@ def _zeiss(header: Any) -> dict[str, float]:
 
 def _ome(description: str) -> dict[str, float]:
 
+    description = html.unescape(description)
+
     def edge(axis: str) -> float | None:
         size = re.search(rf'PhysicalSize{axis}="{_NUMBER}"', description)
         unit = re.search(rf'PhysicalSize{axis}Unit="([^"]+)"', description)
@@ -176,18 +189,24 @@ def _ome(description: str) -> dict[str, float]:
 
 def _resolution(tags: Any, imagej: Mapping[str, Any]) -> dict[str, float]:
     """Read pixels per unit, and ImageJ's distance of planes; nothing if the unit is no length."""
-    name = imagej.get("unit") or {2: "inch", 3: "cm"}.get(_value(tags, 296), "")
-    factor = NM.get(name.encode().decode("unicode_escape").lower() if "\\u" in name
-                     else name.lower())  # fmt: skip
+    name = str(imagej.get("unit") or {2: "inch", 3: "cm"}.get(_value(tags, 296), ""))
+    # ImageJ names the units of height and depth where these are others than that of the width.
+    units = {282: name, 283: imagej.get("yunit", name), "z": imagej.get("zunit", name)}
+
+    def factor_of(axis: int | str) -> float | None:
+        unit = str(units[axis])
+        return NM.get((unit.encode().decode("unicode_escape") if "\\u" in unit else unit).lower())
 
     def edge(code: int) -> float | None:
-        ratio = _value(tags, code)
+        ratio, factor = _value(tags, code), factor_of(code)
         if factor is None or not isinstance(ratio, tuple) or len(ratio) != 2 or 0 in ratio:
             return None
         return float(factor * ratio[1] / ratio[0])
 
     pixel = _pixel(edge(282), edge(283))
-    return pixel | (_positive("pitch_nm", imagej.get("spacing"), factor or 0.0) if pixel else {})
+    return pixel | (
+        _positive("pitch_nm", imagej.get("spacing"), factor_of("z") or 0.0) if pixel else {}
+    )
 
 
 def _jeol(text: str) -> dict[str, float]:

@@ -21,7 +21,7 @@ from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack, some_planes
 from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
-from bl_steer.files.tiff import palette_notes, read_voxels
+from bl_steer.files.tiff import LOSSY, palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
 
@@ -175,7 +175,7 @@ def _with_edges(stored: StoredStack) -> StoredStack:
     if "voxel_size_nm" not in stored.known:
         return stored
     try:
-        z, y, x = (float(edge) for edge in stored.known["voxel_size_nm"])
+        z, y, x = map(float, stored.known["voxel_size_nm"])
     except (TypeError, ValueError):  # told by who takes the voxel
         return stored
     edges = {"pitch_nm": z, "pixel_size_nm": x} | ({"pixel_height_nm": y} if y != x else {})
@@ -196,10 +196,9 @@ def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
 
 def _folder(folder: Path, name: str, leave_out_short: bool) -> StoredStack:
     images = list_images(folder)
-    files: list[Path] = []
     # Of the first format that is there: figures may lie beside label maps.
-    for suffixes in FORMATS.values():
-        files = files or [path for path in images if path.suffix.lower() in suffixes]
+    of_each = ([p for p in images if p.suffix.lower() in ends] for ends in FORMATS.values())
+    files = next(filter(None, of_each), [])
     if not files:
         raise ValueError(
             f"a folder must hold slices ({READ}), got none in {folder}; put them there, numbered "
@@ -258,13 +257,17 @@ def _slice(path: Path, name: str) -> StoredStack:
     indices = read_indices(path)
     if indices is not None:
         return StoredStack(indices, {**sidecar, **metadata}, palette_notes(page, indices))
+    notes = [LOSSY] * (name == LABELS and path.suffix.lower() in FORMATS["JPEG"])
     with _in_one_line(path):
-        return StoredStack(page if page.ndim == 2 else _grey(page), {**sidecar, **metadata})
+        grey = page if page.ndim == 2 else _grey(page, notes)
+    return StoredStack(grey, {**sidecar, **metadata}, notes)
 
 
-def _grey(colours: NDArray[Any]) -> NDArray[Any]:
-    """Return the one value of each pixel (…, C) whose channels are alike; without alpha."""
+def _grey(colours: NDArray[Any], notes: list[str]) -> NDArray[Any]:
+    """Return the one value of each pixel (…, C) whose channels are alike, without alpha."""
     shown = colours[..., :-1] if colours.shape[-1] in (2, 4) else colours
+    if shown is not colours and (colours[..., -1] != colours[..., -1].max()).any():
+        notes.append("what is transparent is taken as it is stored: the alpha channel is left out")
     if (shown != shown[..., :1]).any():
         raise FileFormatError("must hold one value a pixel, got colours; convert it to grey levels")
     return np.ascontiguousarray(shown[..., 0])
@@ -299,7 +302,7 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
 def _tiff(path: Path, name: str) -> StoredStack:
     as_shown = name != LABELS
     voxels, coloured, known, notes = read_voxels(path, archives.MAX_BYTES, as_shown=as_shown)
-    return StoredStack(_grey(voxels) if coloured else voxels, known, notes)
+    return StoredStack(_grey(voxels, notes) if coloured else voxels, known, notes)
 
 
 def _nrrd(path: Path, _name: str) -> StoredStack:

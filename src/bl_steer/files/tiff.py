@@ -2,7 +2,7 @@
 
 `read_tiff` is for micrographs: as a viewer shows them, palettes as colours and "white is zero"
 inverted. tifffile reads their pages one by one: its series trust descriptions that editors copy
-into files of another shape. Rare codecs are left to Pillow. `read_voxels` is for stacks
+into files of another shape. `read_voxels` is for stacks
 and label volumes: the stored numbers, since a palette's indices are the labels.
 """
 
@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import struct
 import threading
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import IO, Any
 
@@ -27,6 +25,7 @@ from PIL import TiffImagePlugin
 
 from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
+from bl_steer.files.tiff_damage import check_segments, refuse_truncated
 
 __all__ = [
     "MAX_PAGES",
@@ -41,9 +40,14 @@ __all__ = [
 MAX_PAGES = 4096
 """Pages of one TIFF file: beyond any stack of slices, and quick to count."""
 
-DECODED = (1, 5, 8, 32773, 32946)
-"""Stored plainly, or by LZW, deflate or PackBits."""
+PILLOWS = (6, 7)
+"""JPEG, in whatever colours: left to Pillow. tifffile takes all other codecs."""
+LOSSY = "JPEG changes numbers, most beside edges: save labels as PNG, or as TIFF without JPEG"
 
+PLANES = (
+    "it is saved as one image in colours, each in a plane of its own; if these are slices of a "
+    "stack, save it as grey (with tifffile, photometric='minisblack')"
+)
 BAR = "The data bar of {} rows below the image is left out."
 
 
@@ -99,8 +103,11 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
             total += page.imagewidth * page.imagelength * page.imagedepth
             allow(total, max_pixels)
             pages.append(page)
-        _refuse_truncated(tif)
+        refuse_truncated(tif)
         _refuse_hyperstack(tif, pages)
+        notes = [f"{PLANES[0].upper()}{PLANES[1:]}."] * _in_planes(tif)
+        if len(pages) > 1 and list(_outer(tif.series[0])) == ["C"]:
+            notes.append("The file calls its pages channels: each is taken as a field by itself.")
         arrays = _contiguous_stack(tif, pages, max_pixels)
         if arrays is None:
             # A reduced page is the thumbnail of another one.
@@ -109,7 +116,7 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
         return RawPages(
             [array[: len(array) - bar] for array in arrays],
             image_metadata.of_tiff(tif),
-            [BAR.format(bar)] * (bar > 0),
+            [BAR.format(bar)] * (bar > 0) + notes,
             bar,
         )
 
@@ -137,7 +144,7 @@ def read_voxels(
         If the file is truncated, larger than allowed, or its pages differ in type.
     """
     with quiet("tifffile"), tifffile.TiffFile(path) as file:
-        _refuse_truncated(file)
+        refuse_truncated(file)
         _refuse_mixed(file)
         series: Any = file.series[0]
         by_page = len(series.shape) == 2 and _are_alike(file.pages)
@@ -151,7 +158,11 @@ def read_voxels(
         if "S" in series.axes:
             values = np.moveaxis(values, series.axes.index("S"), -1)
         coloured, bar = "S" in series.axes, image_metadata.bar_rows(file)
+        if _in_planes(file) and coloured and (values[..., :3] != values[..., :1]).any():
+            raise FileFormatError(f"must hold one value a pixel, but {PLANES}")
         notes = [BAR.format(bar)] * (bar > 0)
+        notes += _notes_of_series(file, by_page=by_page)
+        notes += [LOSSY] * (file.pages[0].compression in PILLOWS and not as_shown)
         values = _as_meant(values, file.pages[0], as_shown, notes)
         rows = values.shape[-2 - coloured] - bar
         return (
@@ -199,6 +210,36 @@ def _are_alike(pages: Any) -> bool:
     return len({page.shape for page in pages}) == 1 < len(pages)
 
 
+def _outer(series: Any) -> dict[str, int]:
+    """Return the letters of the axes besides rows, columns and colours, with their lengths."""
+    axes = zip(series.axes, series.shape, strict=True)
+    return {axis: size for axis, size in axes if axis not in "YXS" and size > 1}
+
+
+def _notes_of_series(file: Any, *, by_page: bool) -> list[str]:
+    """Say that a file holds more than the stack that is read, or no slices by its own word."""
+    others = [s for s in file.series[1:] if not s.pages[0].is_reduced]
+    notes = []
+    if others and not by_page:
+        shape = " × ".join(map(str, file.series[0].shape))
+        notes.append(
+            f"the file holds {len(others) + 1} images or stacks, of which the first ({shape}) is "
+            "read; save another one by itself to have it read"
+        )
+    if list(_outer(file.series[0])) == ["C"]:
+        notes.append(
+            f"the file calls its {_outer(file.series[0])['C']} planes channels, and they are taken "
+            "as slices in depth: where they are not, save one channel by itself"
+        )
+    return notes
+
+
+def _in_planes(tif: Any) -> bool:
+    """Whether a file has colours in planes, as tifffile saves three or four slices by default."""
+    page = tif.pages[0]
+    return bool(page.photometric == 2 and page.planarconfig == 2)
+
+
 def _refuse_mixed(file: Any) -> None:
     """Refuse pages of one shape and different types: tifffile leaves out those of another."""
     first = file.pages[0]
@@ -229,25 +270,6 @@ def _with_voxel(known: dict[str, Any], file: Any) -> dict[str, Any]:
     }
 
 
-def _refuse_truncated(tif: Any) -> None:
-    """Refuse an open `tifffile.TiffFile` whose list of pages, or their data, go beyond its end.
-
-    tifffile logs it, and leaves out what is missing.
-    """
-    layout, file = tif.tiff, tif.filehandle
-    file.seek(tif.pages[-1].offset)
-    (n_tags,) = struct.unpack(layout.tagnoformat, file.read(layout.tagnosize))
-    file.seek(n_tags * layout.tagsize, os.SEEK_CUR)
-    following = file.read(layout.offsetsize)
-    if following.strip(b"\0") or any(_is_cut(page, file.size) for page in tif.pages):
-        raise FileFormatError("must be a whole TIFF image, got a truncated one; copy it anew")
-
-
-def _is_cut(page: Any, size: int) -> bool:
-    segments = zip(page.dataoffsets, page.databytecounts, strict=False)
-    return any(offset + count > size for offset, count in segments)
-
-
 def _refuse_hyperstack(tif: Any, pages: list[Any]) -> None:
     """Refuse a series with more than one axis besides rows, columns and colours."""
     axes = [int((tif.imagej_metadata or {}).get(a, 1)) for a in ("channels", "slices", "frames")]
@@ -256,6 +278,8 @@ def _refuse_hyperstack(tif: Any, pages: list[Any]) -> None:
     # Editors copy the description into files of another shape: believe it only if it fits.
     if len(described) > len(page) and tuple(described[-len(page) :]) == page:
         axes = list(described[: -len(page)])
+    if tif.is_ome and (outer := _outer(tif.series[0])) and prod(outer.values()) == len(pages):
+        axes = list(outer.values())
     if sum(size > 1 for size in axes) > 1:
         raise FileFormatError(
             f"must be one image or one stack, got axes of {axes} over {page}; save one channel "
@@ -277,11 +301,11 @@ def _contiguous_stack(tif: Any, pages: list[Any], max_pixels: int) -> list[NDArr
 
 
 def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
-    _check_segments(stream, page)
-    if page.compression in DECODED and page.predictor in (1, 2):
+    check_segments(stream, page)
+    if page.compression not in PILLOWS:
         pixels = np.asarray(page.asarray())
         axes = page.axes
-    else:  # JPEG, in whatever colours, and rare codecs
+    else:
         stream.seek(0)
         image = TiffImagePlugin.TiffImageFile(stream)
         image.seek(page.index)
@@ -300,26 +324,6 @@ def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:
     if axes.startswith("S"):
         pixels, axes = np.moveaxis(pixels, 0, -1), f"{axes[1:]}S"
     return list(pixels) if axes.startswith("Z") else [pixels]
-
-
-def _check_segments(stream: IO[bytes], page: Any) -> None:
-    """Refuse data that are missing, or that unpack to more than the header says."""
-    segments = list(zip(page.dataoffsets, page.databytecounts, strict=False))
-    if not segments:
-        raise FileFormatError("must be a whole TIFF image, got one without data; copy it anew")
-    if page.compression == 1 and sum(count for _, count in segments) < page.nbytes:
-        raise FileFormatError(
-            f"must be a whole TIFF image, got {sum(c for _, c in segments)} of {page.nbytes} "
-            "bytes; copy it anew"
-        )
-    if page.compression in (8, 32946):
-        expected = int(np.prod(page.chunks)) * page.dtype.itemsize
-        for offset, count in segments:
-            stream.seek(offset)
-            if len(zlib.decompressobj().decompress(stream.read(count), expected + 1)) > expected:
-                raise FileFormatError(
-                    "must unpack to what its header says, got more; export it anew"
-                )
 
 
 @contextmanager

@@ -165,7 +165,7 @@ def of_group(group: Any, name: str) -> tuple[Any, dict[str, Any]] | None:
             f"must hold one channel and time with the axes z, y, x, got {what}; save one of them"
         )
     known: dict[str, Any] = {}
-    factors = [NM.get(_short(axis.get("unit", ""))) for axis in axes[-3:]]
+    factors = [NM.get(str(axis.get("unit", "")).lower()) for axis in axes[-3:]]
     if None not in factors:
         scale = np.ones(len(axes))
         for transform in (
@@ -181,10 +181,3 @@ def of_group(group: Any, name: str) -> tuple[Any, dict[str, Any]] | None:
     if named and all(isinstance(named.get(label), str) for label in range(len(named))):
         known["phases"] = [named[label] for label in range(len(named))]
     return array if array.ndim == 3 else _Spatial(array), known
-
-
-def _short(unit: str) -> str:
-    """Return the sign of a unit of length, as OME-Zarr spells them out."""
-    spelt = {"picometer": "pm", "angstrom": "å", "nanometer": "nm", "micrometer": "um",
-             "millimeter": "mm", "centimeter": "cm", "meter": "m"}  # fmt: skip
-    return spelt.get(unit.lower(), unit.lower())

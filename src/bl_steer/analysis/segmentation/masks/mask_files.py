@@ -15,10 +15,12 @@ from bl_steer.analysis.segmentation.masks.outlines import labels_of_regions
 from bl_steer.analysis.segmentation.masks.report import DecodedMask
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.files.annotations import is_annotation, read_annotation
+from bl_steer.files.formats import FORMATS
 from bl_steer.files.ilastik import read_export
 from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.images import Micrographs, read_colours, read_indices
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
+from bl_steer.files.tiff import LOSSY
 
 __all__ = ["read_mask"]
 
@@ -61,13 +63,19 @@ def read_mask(
         told = unpainted or ("unlabelled" if counted else None)
         return decode_mask(micrograph.above_bar(numbers), phases, image=image, unpainted=told)
     painted, indices = micrograph.above_bar(_colours_of(path)), read_indices(path)
-    return decode_mask(
-        painted,
-        phases,
-        image=image,
-        unpainted=unpainted,
-        indices=None if indices is None else micrograph.above_bar(indices),
-    )
+    lossy = painted.ndim == 2 and path.suffix.lower() in FORMATS["JPEG"]
+    try:
+        mask = decode_mask(
+            painted,
+            phases,
+            image=image,
+            unpainted=unpainted,
+            indices=None if indices is None else micrograph.above_bar(indices),
+        )
+    except ValueError as error:
+        raise ValueError(f"{error} ({LOSSY})" if lossy else str(error)) from None
+    notes = (*mask.report.notes, *[f"{LOSSY}."] * lossy)
+    return replace(mask, report=replace(mask.report, notes=notes))
 
 
 def _colours_of(path: Path) -> NDArray[Any]:
