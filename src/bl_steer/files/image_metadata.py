@@ -203,10 +203,10 @@ def _resolution(tags: Any, imagej: Mapping[str, Any]) -> dict[str, float]:
             return None
         return float(factor * ratio[1] / ratio[0])
 
-    pixel = _pixel(edge(282), edge(283))
-    return pixel | (
-        _positive("pitch_nm", imagej.get("spacing"), factor_of("z") or 0.0) if pixel else {}
-    )
+    pixel, depth = _pixel(edge(282), edge(283)), factor_of("z")
+    if not pixel or depth is None:
+        return pixel
+    return pixel | _positive("pitch_nm", imagej.get("spacing"), depth)
 
 
 def _jeol(text: str) -> dict[str, float]:

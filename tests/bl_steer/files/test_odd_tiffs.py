@@ -35,7 +35,7 @@ def said(inputs: Inputs, text: str) -> bool:
 @pytest.mark.parametrize("planes", [3, 4])
 def test_slices_saved_as_the_colours_of_one_image_are_named(planes: int, tmp_path: Path) -> None:
     path = tmp_path / "s.tif"
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="photometric"):
         tifffile.imwrite(path, STACK[:planes])  # what tifffile makes of it by default
     for door in OF_STACKS.values():
         with pytest.raises(ValueError, match=r"each in a plane .*photometric='minisblack'"):
