@@ -18,6 +18,7 @@ from bl_steer.server.environment import read_settings
 from bl_steer.server.errors import Refused
 from bl_steer.server.folder import PARTS
 from bl_steer.server.operations.backup import back_up, restore
+from bl_steer.server.operations.check import check_server
 from bl_steer.server.operations.serve import open_database, serve, set_environment
 from bl_steer.server.packages.catalogue import asked_for
 from bl_steer.server.sandbox.dependencies import Dependencies, canonical
@@ -46,6 +47,9 @@ def add_serve(parser: Parser, argv: Sequence[str]) -> None:
         action="store_true",
         default=None,
         help="run jobs without a sandbox where bubblewrap is missing",
+    )
+    parser.add_argument(
+        "--check", action="store_true", help="start nothing; say what is missing, a line each"
     )
 
 
@@ -95,9 +99,23 @@ def _settings(arguments: argparse.Namespace) -> ServerSettings:
 
 def _serve(arguments: argparse.Namespace) -> None:
     settings = _settings(arguments)
+    if arguments.check:
+        _check(settings)
+        return
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     serve(settings, arguments.part or PARTS, tell=_announce)
+
+
+def _check(settings: ServerSettings) -> None:
+    faults = 0
+    for finding in check_server(settings):
+        print(f"{finding.grade:6}{finding.what:10}{' '.join(finding.said.split())}", flush=True)
+        faults += finding.grade == "FAULT"
+    if faults:
+        raise RuntimeError(
+            f"a server must have no FAULT, got {faults}; the lines above say what to do"
+        )
 
 
 def _announce(address: str, link: str | None) -> None:

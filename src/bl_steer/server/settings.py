@@ -51,9 +51,9 @@ class ServerSettings(BaseSettings):
     mail_wait_s: float = Field(default=10.0, gt=0.0)
     """Wait after the first refusal, s; doubled after each further one, up to an hour."""
     alarm_to: str = ""
-    """Address that hears of silent workers; empty for none."""
+    """Address that hears of silent workers, a queue that stands and a full disk; empty for none."""
     alarm_after_s: float = Field(default=300.0, gt=0.0)
-    """Silence of all workers that raises the alarm, s."""
+    """Silence of a worker, or of a queue in which jobs wait, that raises the alarm, s."""
 
     lease_s: float = Field(default=30.0, gt=0.0)
     """How long a worker may be silent before its job is given to another, s; one that died and is

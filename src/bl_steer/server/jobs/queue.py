@@ -114,16 +114,18 @@ def take(
     user does not keep the others waiting. What cost `attempts` workers is left to `sweep`.
     """
     now = time.time() if now is None else now
-    running = aliased(Job)
-    rows = (
-        select(func.count())
-        .where(running.user_id == Job.user_id, running.state == "running")
-        .scalar_subquery()
+    busy = aliased(Job)
+    running = (  # once for all who wait, not for each waiting job
+        select(busy.user_id, func.count().label("jobs"))
+        .where(busy.state == "running")
+        .group_by(busy.user_id)
+        .subquery()
     )
     query = (
         select(Job)
+        .outerjoin(running, running.c.user_id == Job.user_id)
         .where(Job.state == "queued", Job.lost < attempts)
-        .order_by(rows, Job.created, Job.id)
+        .order_by(func.coalesce(running.c.jobs, 0), Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import smtplib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import formatdate
@@ -11,7 +12,7 @@ from email.utils import formatdate
 from bl_steer.server.db.tables import OutgoingMail
 from bl_steer.server.settings import ServerSettings
 
-__all__ = ["TIMEOUT_S", "message_of", "send"]
+__all__ = ["TIMEOUT_S", "connected", "message_of", "send"]
 
 TIMEOUT_S = 20.0
 
@@ -32,13 +33,20 @@ def send(
         that dies between the two would send it again
     """
     message = message_of(settings, mail, body=body)
+    with connected(settings) as server:
+        server.send_message(message, settings.smtp_from, [mail.recipient])
+        on_sent()
+
+
+@contextmanager
+def connected(settings: ServerSettings) -> Iterator[smtplib.SMTP]:
+    """Open a connection by which mails can be sent; errors as of `send`."""
     with smtplib.SMTP(settings.smtp_host, settings.smtp_port, timeout=TIMEOUT_S) as server:
         if settings.smtp_starttls:
             server.starttls()
         if settings.smtp_user:
             server.login(settings.smtp_user, settings.smtp_password)
-        server.send_message(message, settings.smtp_from, [mail.recipient])
-        on_sent()
+        yield server
 
 
 def message_of(

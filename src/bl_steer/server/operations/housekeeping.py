@@ -13,17 +13,18 @@ import time
 from collections.abc import Iterator
 from types import FrameType
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Job, OutgoingMail, Worker
+from bl_steer.server.db.tables import Job, OutgoingMail
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.mail import outbox
 from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
+from bl_steer.server.operations.alarms import DAY_S, troubles
 from bl_steer.server.operations.retention import Deleted, expiring
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import start_if_due, start_waiting
@@ -37,7 +38,7 @@ MAILS_A_STEP = 20
 RETENTION_EVERY_S = 3600.0
 RETENTION_S = 1.0
 """How long it deletes at a time, s: jobs of dead workers and mails do not wait longer."""
-ALARM_EVERY_S = 86_400.0
+LOOK_EVERY_S = 10.0
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,8 @@ class Housekeeping:
         self._began = time.time()
         self._retention_due = self._began + 60.0
         self._expiring: Iterator[Deleted] | None = None
-        self._alarm_due = 0.0
+        self._look_due = 0.0
+        self._alarmed: dict[str, float] = {}
         self._retrainings = Retrainings(settings, self.database)
         self._training: subprocess.Popen[bytes] | None = None
 
@@ -157,27 +159,24 @@ class Housekeeping:
                 )
 
     def _watch(self, now: float) -> None:
-        """Raise an alarm when jobs wait and no worker was heard of for long."""
-        silent_since = now - self.settings.alarm_after_s
-        if now < self._alarm_due or silent_since < self._began:
+        """Raise an alarm for what is wrong, once a day each."""
+        if now < self._look_due or now - self.settings.alarm_after_s < self._began:
             return
+        self._look_due = now + min(LOOK_EVERY_S, self.settings.alarm_after_s / 10)
         with self.database.read() as session:
-            last_seen = session.scalar(select(func.max(Worker.seen))) or 0.0
-            waiting = session.scalar(
-                select(func.count()).where(Job.state == "queued", Job.created < silent_since)
-            )
-        if last_seen >= silent_since or not waiting:
-            return
-        self._alarm_due = now + ALARM_EVERY_S
-        text = f"{waiting} jobs wait, and no worker was heard of for {now - last_seen:.0f} s."
-        logger.error("ALARM: %s", text)
-        if self.settings.alarm_to:
+            found = troubles(session, self.settings, now)
+        new = [name for name in found if now - self._alarmed.get(name, -DAY_S) >= DAY_S]
+        self._alarmed |= dict.fromkeys(new, now)
+        texts = [found[name] for name in new]
+        for text in texts:
+            logger.error("ALARM: %s", text)
+        if texts and self.settings.alarm_to:
             with self.database.write() as session:
                 outbox.post(
                     session,
                     recipient=self.settings.alarm_to,
-                    subject="bl_steer: no worker is heard of",
-                    body=f"{text}\n\n{self.settings.address}\n",
+                    subject=f"bl_steer: {texts[0].partition(';')[0].rstrip('.')}",
+                    body="\n".join([*texts, "", self.settings.address, ""]),
                     now=now,
                 )
 
