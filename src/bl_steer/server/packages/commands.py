@@ -7,6 +7,7 @@ same.
 
 from __future__ import annotations
 
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from bl_steer.processing.result_folder import write_result
 from bl_steer.protocols import Progress
 from bl_steer.server import auth, db, packages
 from bl_steer.server.packages.inputs import files_by_input
+from bl_steer.server.sandbox.dependencies import Dependencies, missing_here
 
 if TYPE_CHECKING:  # the tables need sqlalchemy, which nobody needs who only makes a package
     from sqlalchemy.orm import Session
@@ -52,12 +54,22 @@ def init(
 
 def test(folder: Path, *, accept: bool, trusted: bool) -> dict[str, Any]:
     """Run a package's tests; write what they found as what is expected, where that is asked."""
-    report = packages.try_package(folder, trusted=trusted)
+    dependencies = _installed(folder)
+    report = packages.try_package(folder, trusted=trusted, dependencies=dependencies)
     if not accept:
         return {**report.to_dict(), "accepted": []}
     written = packages.accept(folder, report)
-    again = packages.try_package(folder, trusted=trusted) if written else report
+    again = report
+    if written:
+        again = packages.try_package(folder, trusted=trusted, dependencies=dependencies)
     return {**again.to_dict(), "accepted": [str(path) for path in written]}
+
+
+def _installed(folder: Path) -> Path | None:
+    """Return the libraries that a package asks for, where the server of this machine has them."""
+    asked = packages.package_analysis(folder).manifest.dependencies
+    installed = Dependencies.of(server.read_settings()).installed(asked) if asked else None
+    return installed if missing_here(asked) else None
 
 
 def build(folder: Path, out: Path) -> dict[str, Any]:
@@ -88,6 +100,8 @@ def run(
     files : paths; ``NAME=PATH`` where the package has several inputs
     """
     analysis = packages.package_analysis(folder)
+    if (dependencies := _installed(folder)) is not None:
+        sys.path.append(str(dependencies))
     inputs = analysis.inputs_from_files(files_by_input(files, analysis.manifest.input_names))
     result = analysis.run(inputs, processing.make_params(analysis, params), progress)
     return {

@@ -70,6 +70,8 @@ def _pickle_names(data: bytes) -> list[str]:
     """Return what a pickle's opcodes would import, as far as they can be followed."""
     names: set[str] = set()
     texts: list[str] = []
+    memo: dict[int, str] = {}
+    last = ""  # what lies on top, where it is a text
     try:
         for number, (opcode, argument, _) in enumerate(pickletools.genops(data)):
             if number > MOST_OPCODES:
@@ -77,12 +79,19 @@ def _pickle_names(data: bytes) -> list[str]:
                 break
             if opcode.name in ("GLOBAL", "INST"):
                 names.add(str(argument).replace(" ", "."))
+                argument = None
             elif opcode.name == "STACK_GLOBAL":
                 names.add(".".join(texts[-2:]) if len(texts) > 1 else "? (computed)")
             elif opcode.name.startswith("EXT"):
                 names.add("? (by extension code)")
-            elif isinstance(argument, str):
-                texts = [*texts[-8:], argument]
+            elif opcode.name in ("MEMOIZE", "PUT", "BINPUT", "LONG_BINPUT"):
+                memo[len(memo) if argument is None else argument] = last
+                continue
+            elif opcode.name in ("GET", "BINGET", "LONG_BINGET"):
+                argument = memo.get(int(argument or 0), "")
+            last = argument if isinstance(argument, str) and argument else ""
+            if last:
+                texts = [*texts[-8:], last]
     except Exception as error:  # damaged, or made to break readers
         names.add(f"cannot be read to its end: {type(error).__name__}: {error}"[:200])
     return sorted(names)[:MOST_NAMED]

@@ -9,9 +9,11 @@ loaded: skops alone takes seconds, and onnxruntime and keras need not be there.
 from __future__ import annotations
 
 import io
+import os
 import pickle
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -147,12 +149,14 @@ def _h5(path: Path, weights: Weights, script: ModuleType | None) -> Any:
     with h5py.File(path, "r") as file:
         if "model_config" not in file.attrs:
             return dict(_datasets(file, weights.file))
+    if find_spec("tensorflow") is None:  # which Keras would look for
+        os.environ.setdefault("KERAS_BACKEND", "torch")
     try:
         from keras.models import load_model
     except ImportError:
         raise PackageError(
-            f"a Keras model needs the library keras, got none for {weights.file}; install it on "
-            "the server, or save the weights as safetensors and build the network in the script"
+            f"a Keras model needs the library keras, got none for {weights.file}; name it under "
+            "dependencies, or save the weights as safetensors and build the network in the script"
         ) from None
     return load_model(path, compile=False)
 

@@ -98,13 +98,18 @@ class Dependencies:
         self._check_allowed(pinned)
         if not missing_here(pinned):
             return None
-        place = self.place(pinned)
-        if not (place / ABOUT).is_file():
+        installed = self.installed(pinned)
+        if installed is None:
             raise DependencyRefused(
                 f"dependencies must be installed on the server, got {' '.join(canonical(pinned))} "
                 f"not yet; an administrator runs: {COMMAND} {' '.join(canonical(pinned))}"
             )
-        return place / LIBRARIES
+        return installed
+
+    def installed(self, pinned: Sequence[str]) -> Path | None:
+        """Return the folder of a set of libraries; None where it is not installed."""
+        place = self.place(pinned)
+        return place / LIBRARIES if (place / ABOUT).is_file() else None
 
     def place(self, pinned: Sequence[str]) -> Path:
         """Return where a set lies, installed or not: for this Python alone, in any order."""

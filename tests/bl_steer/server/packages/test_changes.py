@@ -85,7 +85,7 @@ def test_a_page_shows_what_is_new_since_the_last_release_to_author_and_reviewer_
         assert "Changes since release 1.0.0" in page
         assert "<td>1.0.0</td><td>1.1.0</td>" in page
         assert "<td>some</td><td>&lt;i&gt;more&lt;/i&gt;</td>" in page
-        assert "<del>-    return {}</del>" in page
+        assert "<del>-    return {}</del>\n<ins>+    return {&#34;tables" in page
         assert r"# \u202e&lt;b&gt;</ins>" in page
         assert "<ins>+&amp; more</ins>" in page
         row = page.partition("<td>model.npz <strong>")[2].partition("</tr>")[0]

@@ -24,6 +24,7 @@ from bl_steer.server.db.tables import Job
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.packages import package_analysis, review
 from bl_steer.server.packages.archive import build_archive
+from bl_steer.server.packages.inspection import inspect
 from bl_steer.server.packages.manifest import PackageError, parse_manifest, read_source
 from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.trial import _try
@@ -190,6 +191,20 @@ def test_files_on_the_command_line_say_which_input_they_are(
     (folder / "wrong.csv").write_text("x\n1\n")
     assert main(["package", "run", ".", *files, "--out", "out"]) == 2
     assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_the_names_in_a_pickle_are_whole_also_where_it_says_them_once(
+    folder: Path, protocol: int
+) -> None:
+    values = {"a": np.arange(3.0), "b": np.dtype("f4"), "c": Path("numpy")}
+    (folder / "scale.pkl").write_bytes(pickle.dumps(values, protocol=protocol))
+    seen = inspect(folder, read_source(folder))["weights"]
+    assert [one["file"] for one in seen][:2] == ["scale.pkl", "shift.h5"]
+    assert {"numpy.dtype", "pathlib.PosixPath"} <= set(seen[0]["names"])
+    assert all(re.fullmatch(r"[a-z_][\w.]+", name) for name in seen[0]["names"])
+    modules = {name.partition(".")[0] for name in seen[0]["names"]}
+    assert modules <= {"numpy", "pathlib", "_codecs", "copyreg", "copy_reg", "__builtin__"}
 
 
 @pytest.mark.parametrize("table", [False, True])
