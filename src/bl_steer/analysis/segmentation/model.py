@@ -67,6 +67,15 @@ class SegmentationModel:
         }
 
     @property
+    def most_views(self) -> int:
+        """Views of the test-time augmentation that leave the layers it has learnt in their order.
+
+        The second is mirrored left to right; those after it turn up and down round.
+        """
+        across: int | None = self.card.get("layers_across")
+        return 8 if across is None else 2 - across
+
+    @property
     def weights_sha256(self) -> str:
         """Hash of the weights: names, types, shapes and values."""
         return hash_of(self.network.state_dict())

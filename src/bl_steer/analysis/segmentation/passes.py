@@ -24,7 +24,8 @@ class Passes:
     tile_px : edge of the tiles that large images are cut into, with their margins
     views : test-time augmentation: 1 for none; 2, 4 or 8 to average over the image, its mirror
         images and its quarter turns, which costs as many times the work and gains about .01 of
-        intersection over union
+        intersection over union; a model of phases that lie in layers takes at most the two views
+        that leave them in their order
     precision : ``"bf16"`` needs less memory, and less time on processors with matrix units for it
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -78,6 +78,7 @@ def segment(
         model's.
     """
     _check(image)
+    passes = replace(passes, views=min(passes.views, model.most_views))
     grey = standardise(image)
     shape = _shape_for_model(model, grey.shape, pixel_size_nm)
     if shape != grey.shape:

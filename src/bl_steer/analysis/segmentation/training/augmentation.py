@@ -16,6 +16,7 @@ from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRota
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import UNLABELLED
+from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
 from bl_steer.analysis.segmentation.training.settings import Augmentation
 
 __all__ = ["PatchSampler"]
@@ -60,7 +61,7 @@ class PatchSampler:
         self.patch_px, self.batch, self.seed = patch_px, batch, seed
         self.rare_share = rare_share
         self.augmentation = augmentation
-        self._transform = _transform(augmentation, patch_px)
+        self._transform = _transform(augmentation, patch_px, axis_across_layers(labels, n_phases))
         self._positions = _positions(labels, n_phases)
         self._painted = [_painted(mask) for mask in labels]
 
@@ -136,10 +137,16 @@ def _positions(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> list[NDArr
     return positions
 
 
-def _transform(augmentation: Augmentation, patch_px: int) -> Any:
-    """Return the chain of MONAI's transforms; labels outside the patch are `UNLABELLED`."""
+def _transform(augmentation: Augmentation, patch_px: int, across: int | None) -> Any:
+    """Return the chain of MONAI's transforms; labels outside the patch are `UNLABELLED`.
+
+    Parameters
+    ----------
+    across : axis across layers, if the phases lie in such: it keeps its direction
+    """
     both = ["image", "labels"]
-    angle = np.pi if augmentation.turn else 0.0
+    turn = augmentation.turn and across is None
+    angle = np.pi if turn else 0.0
     steps: list[Any] = []
     if augmentation.warp_share:
         steps.append(
@@ -154,8 +161,9 @@ def _transform(augmentation: Augmentation, patch_px: int) -> Any:
         )
     steps.append(CenterSpatialCropd(both, (patch_px, patch_px)))
     if augmentation.flip:
-        steps += [RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in (0, 1)]
-    if augmentation.turn:
+        axes = [axis for axis in (0, 1) if axis != across]
+        steps += [RandFlipd(both, prob=0.5, spatial_axis=axis) for axis in axes]
+    if turn:
         steps.append(RandRotate90d(both, prob=0.75))
     if augmentation.blur_px:
         sigma = (0.1, augmentation.blur_px)

@@ -21,6 +21,7 @@ from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.training.calibration import calibrated_if_better
 from bl_steer.analysis.segmentation.training.forest import grown
 from bl_steer.analysis.segmentation.training.loop import Training, check_pairs
+from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.files.atomic import alone_in, made_folder
@@ -171,6 +172,7 @@ def _with_card(
         "steps_done": int(history[-1]["step"]) if history else 0,
         "history": history,
         "still_rising": rising,
+        "layers_across": axis_across_layers([one.labels for one in data.train], len(data.phases)),
         "data": data.describe(),
         "validation": score_to_dict(validation, names),
         "test": score_to_dict(evaluate_model(model, data.test), names) if data.test else None,

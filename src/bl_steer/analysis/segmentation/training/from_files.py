@@ -19,6 +19,7 @@ from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.segmentation.training.card import evaluate_model, score_to_dict, train_model
 from bl_steer.analysis.segmentation.training.checkpoint import resumable
 from bl_steer.analysis.segmentation.training.forest import advice
+from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import TrainingSet
 from bl_steer.files.atomic import check_place, draft_of
@@ -47,7 +48,7 @@ def train(
     return {
         "model": str(out),
         "weights_sha256": model.weights_sha256,
-        "notes": list(data.notes),
+        "notes": [*data.notes, *_direction(data, settings)],
         "steps_done": model.card["steps_done"],
         "pairs": {part: len(rows) for part, rows in model.card["data"].items()},
         "validation": model.card["validation"],
@@ -56,6 +57,16 @@ def train(
         "warnings": [*_unfinished(model), *weak_phase_warnings(model)],
         "advice": None if history else advice(settings),
     }
+
+
+def _direction(data: TrainingSet, settings: TrainingSettings) -> Iterator[str]:
+    """Say where a network has learnt that layers follow each other in one direction."""
+    across = axis_across_layers([one.labels for one in data.train], len(data.phases))
+    if across is not None and settings.network != "forest":
+        yield (
+            f"The phases lie in layers: patches were not turned, nor mirrored "
+            f"{('upside down', 'sideways')[across]}. Micrographs to segment must lie as these do."
+        )
 
 
 def _unfinished(model: SegmentationModel) -> Iterator[str]:

@@ -22,9 +22,12 @@ class Augmentation(BaseModel):
     turn: bool = Field(
         default=True,
         description="quarter turns; off for samples where up and down differ from left and right, "
-        "such as curtained cross-sections",
+        "such as curtained cross-sections; none where the phases lie in layers",
     )
-    flip: bool = Field(default=True, description="mirror images")
+    flip: bool = Field(
+        default=True,
+        description="mirror images; where the phases lie in layers, none that exchanges them",
+    )
     warp_share: float = Field(
         default=0.2,
         ge=0,
