@@ -1,8 +1,8 @@
 """Networks on real and simulated micrographs, beside MONAI's own U-Net.
 
     python benchmarks/bench_segmentation.py superalloy [--seeds 0:3] [--networks segnet unet …]
-    python benchmarks/bench_segmentation.py few [--seeds 0:1] [--networks forest segnet]
-    python benchmarks/bench_segmentation.py coatings [--seeds 0:1] [--networks forest segnet]
+    python benchmarks/bench_segmentation.py few [--seeds 0:1] [--images 1 2 4] [--networks …]
+    python benchmarks/bench_segmentation.py coatings [--seeds 0:1] [--images 4 13]
     python benchmarks/bench_segmentation.py planner [--seeds 0:1]
 
 Training is timed in CPU seconds of one thread. The weights are chosen on the validation images;
@@ -43,7 +43,8 @@ from bl_steer.analysis.segmentation.training import (
 
 SUPERALLOY = Path(__file__).parents[2] / "shared" / "data" / "sem" / "super1"
 PHASES = "matrix:none,secondary:blue,tertiary:red"
-DEFAULTS = ["forest", "segnet"]
+DEFAULTS = ["forest", "unet"]
+PEER = "monai-unet"
 TURNED = Passes(views=8)
 SETTINGS: dict[str, dict[str, Any]] = {
     "segnet": {"network": "segnet", "widths": (16, 32, 64, 128), "steps": 1000},
@@ -128,7 +129,7 @@ def superalloy(networks: list[str], seeds: range) -> list[dict[str, Any]]:
 
 
 def superalloy_row(data: TrainingSet, name: str, seed: int) -> dict[str, Any]:
-    kind = PeerTraining if name == "monai-unet" else Training
+    kind = PeerTraining if name == PEER else Training
     settings = TrainingSettings(**SETTINGS[name], **RECIPE, seed=seed)
     pairs = [[one.pair for one in part] for part in (data.train, data.validation)]
     began = time.process_time()
@@ -156,18 +157,29 @@ def superalloy_row(data: TrainingSet, name: str, seed: int) -> dict[str, Any]:
     return row
 
 
-def few(networks: list[str], seeds: range) -> list[dict[str, Any]]:
-    """Train on 1, 2 and 4 images of the superalloy as the command does, with its defaults."""
+def few(networks: list[str], seeds: range, images: list[int]) -> list[dict[str, Any]]:
+    """Train on few images of the superalloy as the command does, with its defaults.
+
+    The peer is trained with the recipe of `superalloy`.
+    """
     data = TrainingSet.read(SUPERALLOY, parse_phases(PHASES))
     # One image of each specimen first, as the planner's learning curve takes them.
     train = [*data.train[::2], *data.train[1::2]]
-    sets = {n: replace(data, train=train[:n]) for n in (1, 2, 4)}
-    return [default_row(part, n, name, seed)
-            for n, part in sets.items() for name in networks for seed in seeds]  # fmt: skip
+    sets = {n: replace(data, train=train[:n]) for n in images}
+    rows = []
+    for n, part in sets.items():
+        for name in networks:
+            for seed in seeds:
+                if name == PEER:
+                    rows.append({"images": n, **superalloy_row(part, name, seed)})
+                    print(json.dumps(rows[-1]), flush=True)
+                else:
+                    rows.append(default_row(part, n, name, seed))
+    return rows
 
 
-def coatings(networks: list[str], seeds: range) -> list[dict[str, Any]]:
-    """Train on 4 and 13 simulated coatings with cracks as the command does, with its defaults."""
+def coatings(networks: list[str], seeds: range, images: list[int]) -> list[dict[str, Any]]:
+    """Train on simulated coatings with cracks as the command does, with its defaults."""
     from simulators.electron.coatings import coating_field
 
     def fields(numbers: range) -> list[LabelledField]:
@@ -179,7 +191,7 @@ def coatings(networks: list[str], seeds: range) -> list[dict[str, Any]]:
         fields(range(100, 104)),
         fields(range(200, 204)),
     )
-    sets = {n: replace(data, train=data.train[:n]) for n in (4, 13)}
+    sets = {n: replace(data, train=data.train[:n]) for n in images}
     return [default_row(part, n, name, seed)
             for n, part in sets.items() for name in networks for seed in seeds]  # fmt: skip
 
@@ -250,6 +262,7 @@ def main() -> None:
     )
     parser.add_argument("--networks", nargs="+")
     parser.add_argument("--seeds", default="0:3")
+    parser.add_argument("--images", nargs="+", type=int, help="to train on")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     first, _, end = arguments.seeds.partition(":")
@@ -263,9 +276,13 @@ def main() -> None:
         else:
             results["superalloy"] = superalloy(arguments.networks or list(SETTINGS), seeds)
     if arguments.what == "few":
-        results["few"] = few(arguments.networks or DEFAULTS, seeds)
+        results["few"] = few(
+            arguments.networks or [*DEFAULTS, PEER], seeds, arguments.images or [1, 2, 4]
+        )
     if arguments.what == "coatings":
-        results["coatings"] = coatings(arguments.networks or DEFAULTS, seeds)
+        results["coatings"] = coatings(
+            arguments.networks or DEFAULTS, seeds, arguments.images or [4, 13]
+        )
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
 

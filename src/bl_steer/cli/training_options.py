@@ -67,8 +67,8 @@ def training_options(parser: Parser) -> None:
     """Add what a training is determined by."""
     parser.add_argument(
         "--network",
-        default="segnet",
-        help="network: segnet, segnet-vgg, unet or pspnet; forest for a first look in seconds",
+        default="unet",
+        help="network: unet, segnet, segnet-vgg or pspnet; forest for a first look in seconds",
     )
     text = "steps of a round of training at most; rounds follow while the validation rises"
     parser.add_argument("--steps", type=int, default=600, help=f"{text} (default 600)")

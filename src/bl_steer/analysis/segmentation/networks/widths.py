@@ -7,7 +7,7 @@ __all__ = ["NETWORKS"]
 NETWORKS: dict[str, tuple[int, ...]] = {
     "segnet": (24, 48, 96, 128),
     "segnet-vgg": (64, 128, 256, 512, 512),
-    "unet": (24, 48, 96, 128),
+    "unet": (16, 32, 64, 128, 128),
     "pspnet": (24, 48, 96, 128),
     "forest": (32, 1024),
 }

@@ -53,7 +53,7 @@ class TrainingSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    network: str = Field(default="segnet", description=f"one of {', '.join(NETWORKS)}")
+    network: str = Field(default="unet", description=f"one of {', '.join(NETWORKS)}")
     widths: tuple[int, ...] | None = Field(
         default=None,
         description="channels of each level, the finest first; more levels see farther; of a "

@@ -128,7 +128,7 @@ def test_a_forest_by_command_from_scribbles_to_label_maps(
         Image.fromarray(lines).save(f"painted/s{number}_0_mask.png")
     assert main(["segment", "train", "painted", "--network", "forest", "--out", "model"]) == 0
     told = capsys.readouterr().out
-    assert "A forest is a first look: --network segnet takes some 4 minutes" in told
+    assert "A forest is a first look: --network unet takes some 2 minutes" in told
     assert "of the pixels are unlabelled" in told
     command = "segment run painted/s3_0.png --model model --out out --keep-probability"
     assert main(command.split()) == 0

@@ -26,7 +26,7 @@ from bl_steer.analysis.segmentation.networks import NETWORKS
 from bl_steer.cli import main
 
 training.SAVE_EVERY_S = 0.0
-NETWORKS["segnet"] = (4, 6)
+NETWORKS["unet"] = (4, 6)
 sys.exit(main(sys.argv[1:]))
 """
 """The command line as it is, but for a smaller network and the pace of the checkpoints."""
@@ -84,7 +84,7 @@ def test_ctrl_c_says_where_the_checkpoint_is_and_the_same_command_ends_with_the_
     )
     assert not (workdir / "model" / "weights.safetensors").exists()
     monkeypatch.chdir(workdir)
-    monkeypatch.setitem(NETWORKS, "segnet", (4, 6))
+    monkeypatch.setitem(NETWORKS, "unet", (4, 6))
     reports = {}
     for out in ("model", "anew"):
         assert main(COMMAND.format(out=out).split()) == 0
