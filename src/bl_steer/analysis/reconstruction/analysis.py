@@ -202,15 +202,15 @@ def _expected_s(inputs: Inputs, params: ReconstructParams) -> dict[str, float]:
     planes = max(params.factor, round(pitch_nm / (params.plane_nm or pitch_nm)))
     pixels, size = 1e-6 * height * width, params.blocks * params.channels**2
     beside = usable_processes()
-    step, voxels = 5e-6 * size * params.steps, 2.5e-4 * size * pixels / beside
+    step, voxels = 2e-5 * size * params.steps, 1.2e-3 * size * pixels / beside
     left_out = min(n, MOST) if params.check else 0
     return {
-        "align": 1.0 * n * pixels,
+        "align": 1.3 * n * pixels,
         "segment": 1.2 * n * pixels * params.views / beside,
         "learn": step * (n_doublings(planes) + 1),
         "insert": voxels * n * planes,
         "leave_out": step * 2 * (left_out > 0) + voxels * left_out,
-        "measure": 0.4 * n * planes * pixels,
+        "measure": 0.5 * n * planes * pixels,
     }
 
 
