@@ -14,7 +14,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering model wheel clean
+.PHONY: help system venv demo check test fuzz faults files lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -63,6 +63,9 @@ fuzz: venv ## 2,000 requests and more made from the analysis server's descriptio
 
 faults: venv ## the whole matrix of faults, in process and over Channel Access (some five minutes)
 	BL_STEER_ALL_FAULTS=1 $(BIN)/pytest --timeout=0 --durations=0 tests/plans/test_faults.py tests/simulators/epics/test_matrix.py
+
+files: venv ## whole analyses of 76 files of ten libraries, by Python, command line and server
+	BL_STEER_ALL_FILES=1 OMP_NUM_THREADS=1 $(BIN)/pytest --timeout=0 tests/bl_steer/files/test_whole_runs.py
 
 script: venv ## the scripted experiment
 	$(BIN)/python examples/scripted_experiment.py --data $$(mktemp -d)
