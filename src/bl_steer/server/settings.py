@@ -6,10 +6,33 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from packaging.requirements import InvalidRequirement, Requirement
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-__all__ = ["ServerSettings"]
+__all__ = ["ServerSettings", "requirements_in"]
+
+
+def requirements_in(listed: str) -> list[Requirement]:
+    """Return the requirements of a list; its commas stand in specifiers too.
+
+    Raises
+    ------
+    packaging.requirements.InvalidRequirement
+        For what is none.
+
+    Examples
+    --------
+    >>> [str(one) for one in requirements_in("ase>=3.22,<4, lmfit")]
+    ['ase<4,>=3.22', 'lmfit']
+    """
+    parts: list[str] = []
+    for word in filter(None, map(str.strip, listed.split(","))):
+        if word[0].isalnum() or not parts:
+            parts.append(word)
+        else:
+            parts[-1] += f",{word}"
+    return [Requirement(part) for part in parts]
 
 
 class ServerSettings(BaseSettings):
@@ -125,6 +148,16 @@ class ServerSettings(BaseSettings):
     """Groups whose members are administrators and reviewers, separated by commas. With either, the
     role follows the provider at each sign-in; with neither, it is set here."""
 
+    @field_validator("package_dependencies")
+    @classmethod
+    def _check_dependencies(cls, listed: str) -> str:
+        try:
+            requirements_in(listed)
+        except InvalidRequirement as error:
+            rule = "names with versions, by commas, such as lmfit==1.3.4, ase>=3.22,<4"
+            raise ValueError(rule) from error
+        return listed
+
     @field_validator("time_zone")
     @classmethod
     def _check_time_zone(cls, name: str) -> str:
@@ -186,6 +219,11 @@ class ServerSettings(BaseSettings):
     def caches(self) -> Path:
         """Folder of what libraries made beforehand, for all jobs."""
         return self.folder.absolute() / "caches"
+
+    @property
+    def allowed_dependencies(self) -> tuple[Requirement, ...]:
+        """Libraries that packages may ask for, each with the versions that are allowed."""
+        return tuple(requirements_in(self.package_dependencies))
 
     @property
     def dependencies(self) -> Path:

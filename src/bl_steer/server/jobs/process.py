@@ -229,7 +229,10 @@ def _origins(parts: Sequence[Any]) -> dict[str, tuple[int, int]]:
     for inputs in parts:
         names, files = list(inputs.arrays), list(inputs.source.get("files", []))
         uploads = list(dict.fromkeys(files))
-        if len(names) == len(files):
+        images = all(
+            array.ndim > 1 for array in inputs.arrays.values()
+        )  # a table's columns are none
+        if len(names) == len(files) and images:
             for number, (name, file) in enumerate(zip(names, files, strict=True)):
                 page = files[:number].count(file)
                 origins.setdefault(name, (before + uploads.index(file), page))

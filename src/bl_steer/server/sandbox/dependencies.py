@@ -21,7 +21,7 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any, Self
 
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from bl_steer.server.settings import ServerSettings
@@ -78,14 +78,8 @@ class Dependencies:
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Self:
-        """Return those of the operator's settings.
-
-        Raises
-        ------
-        ValueError
-            Naming what is no requirement.
-        """
-        return cls(settings.dependencies, tuple(map(_requirement, _listed(settings))))
+        """Return those of the operator's settings."""
+        return cls(settings.dependencies, settings.allowed_dependencies)
 
     def check(self, pinned: Sequence[str]) -> Path | None:
         """Return the folder of the libraries of a package; None where the server has all itself.
@@ -157,28 +151,6 @@ class Dependencies:
                     f"a dependency must be on this server's list, got {one} (allowed: {allowed}); "
                     f"use what is allowed, or ask its administrator, who sets {SETTING}"
                 )
-
-
-def _listed(settings: ServerSettings) -> list[str]:
-    # Commas stand in specifiers too (ase>=3.22,<4): a new name begins with a letter.
-    words: list[str] = []
-    for word in settings.package_dependencies.replace(";", ",").split(","):
-        text = word.strip()
-        if text and (text[0].isalnum() or not words):
-            words.append(text)
-        elif text:
-            words[-1] += f",{text}"
-    return words
-
-
-def _requirement(text: str) -> Requirement:
-    try:
-        return Requirement(text)
-    except InvalidRequirement as error:
-        raise ValueError(
-            f"{SETTING} must list names with versions, such as 'lmfit==1.3.4, ase>=3.22,<4', got "
-            f"{text!r}; correct it"
-        ) from error
 
 
 def _resolved(pinned: Sequence[str], scratch: Path) -> dict[str, str]:

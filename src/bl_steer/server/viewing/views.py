@@ -26,6 +26,7 @@ __all__ = [
     "View",
     "cut_key",
     "field_titles",
+    "images_of",
     "others_of",
     "phases_of_job",
     "view_named",
@@ -223,6 +224,14 @@ def _results(outputs: Mapping[str, JobOutput | None]) -> dict[str, Layer]:
         for name, output in outputs.items()
         if output is not None
     }
+
+
+def images_of(job: Job) -> list[str]:
+    """Return the ids of the uploads of a job that are images; of one input, all."""
+    if job.inputs is None:
+        return list(job.upload_ids)
+    numbers = {number for number, _ in _origins(job).values()}
+    return [upload_id for n, upload_id in enumerate(job.upload_ids) if n in numbers]
 
 
 def _origins(job: Job) -> dict[str, tuple[int, int]]:

@@ -16,6 +16,7 @@ import pytest
 from bl_steer.cli import main
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, User
+from bl_steer.server.environment import read_settings
 from bl_steer.server.packages import PackageError, check_package, package_analysis
 from bl_steer.server.packages.manifest import parse_manifest, read_source
 from bl_steer.server.packages.store import PackageStore
@@ -86,11 +87,15 @@ def settings_of(folder: Path, allowed: str) -> ServerSettings:
     return ServerSettings(folder=folder / "service", package_dependencies=allowed)
 
 
-def test_a_list_has_names_with_versions_and_is_refused_where_it_has_not(tmp_path: Path) -> None:
+def test_a_list_has_names_with_versions_and_is_refused_where_it_has_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     listed = Dependencies.of(settings_of(tmp_path, "ase>=3.22,<4, tiny-lib==1.2,other"))
     assert [str(rule) for rule in listed.allowed] == ["ase<4,>=3.22", "tiny-lib==1.2", "other"]
-    with pytest.raises(ValueError, match=r"must list names with versions.*got 'lmfit 1\.3'"):
-        Dependencies.of(settings_of(tmp_path, "lmfit 1.3"))
+    monkeypatch.setenv("BL_STEER_SERVICE_PACKAGE_DEPENDENCIES", "lmfit 1.3")
+    said = r"PACKAGE_DEPENDENCIES must be names with versions, .*, got 'lmfit 1\.3'; give another"
+    with pytest.raises(ValueError, match=said):
+        read_settings()
     assert Dependencies.of(settings_of(tmp_path, "")).check([]) is None
 
 

@@ -12,6 +12,7 @@ from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package
 from bl_steer.server.packages import review
 from bl_steer.server.packages.manifest import Format
+from bl_steer.server.web.routes.packages import ACTIONS
 
 WEIGHTS = """
 [weights]
@@ -67,6 +68,19 @@ def variants(small: Callable[..., Any]) -> dict[str, Path]:
     return made
 
 
+def refusals(site: Any, visitors: dict[str, Any], sha256: str) -> None:
+    """Try each decision in each state: allowed or refused with its reason, never an error."""
+    for state, deed in itertools.product(STATES, ACTIONS):
+        for (role, browser), language in zip(visitors.items(), 2 * LANGUAGES, strict=True):
+            with site.context.database.write() as session:
+                session.get_one(Package, sha256).state = state
+            form = {"deed": deed, "comment": ""}
+            headers = {"Accept-Language": language}
+            answer = browser.post(f"/packages/{sha256}", form, headers=headers)
+            assert answer.status_code in (200, 303, 404, 422), (state, deed, role, language)
+            assert answer.status_code != 404 or role == "user"
+
+
 def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
     site_module: Any, database: Database, small: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -99,3 +113,4 @@ def test_the_page_of_a_package_is_there_for_everybody_who_may_see_it(
                     if key == "all" and expected == 200:
                         shown = [f"<code>weights.{form}</code>" in answer.text for form in FORMATS]
                         assert all(shown), "each file of weights is named"
+        refusals(site, visitors, made["all"])

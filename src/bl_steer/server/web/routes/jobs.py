@@ -22,7 +22,7 @@ from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
 from bl_steer.server.uploads.downloads import file_response, zip_response
-from bl_steer.server.viewing.views import phases_of_job, views_of
+from bl_steer.server.viewing.views import images_of, phases_of_job, views_of
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form, OwnerId
@@ -269,6 +269,7 @@ def show_job(
         groups=groups,
         gone=withdrawn.get(job.id),
         paints=_paints(values["job"]) if mine else [],
+        images=images_of(values["job"]),
         mask_given=mask_given,
         mask_notes=mask_notes,
         mask_trouble=mask_trouble.in_language(language) if mask_trouble else "",

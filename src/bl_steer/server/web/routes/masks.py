@@ -21,7 +21,7 @@ from bl_steer.server.sandbox.run import SandboxMissing
 from bl_steer.server.uploads.file_types import inspect_file
 from bl_steer.server.uploads.multipart import Arrival
 from bl_steer.server.uploads.uploads import Arrived, clean_name, take_in, upload_of
-from bl_steer.server.viewing.views import phases_of_job, view_named
+from bl_steer.server.viewing.views import images_of, phases_of_job, view_named
 from bl_steer.server.web.authorization import read_upload_form
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
@@ -85,7 +85,7 @@ def phases_of(context: Context, user: User, job_id: str) -> tuple[list[str], lis
         phases = phases_of_job(job) if job.state == "done" else []
         if not phases:
             raise Refused(409, "refused.mask_of")
-        return list(job.upload_ids), [phase.model_dump() for phase in phases]
+        return images_of(job), [phase.model_dump() for phase in phases]
 
 
 def take_mask(
