@@ -14,7 +14,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults files lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering model wheel clean
+.PHONY: help system venv demo check test fuzz faults files lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering hashes model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -107,6 +107,11 @@ bench-volume: venv ## super-resolve a stack larger than memory; kill it and go o
 
 soak-steering: venv ## 24 simulated hours of steering with faults: memory, open files and threads of a session
 	OMP_NUM_THREADS=1 $(BIN)/python benchmarks/soak_steering.py
+
+hashes: venv ## what the analysis server needs, with hashes, for pip --require-hashes: deploy/requirements.txt
+	mkdir -p build
+	$(BIN)/pip install --quiet --dry-run --ignore-installed --report build/report.json --constraint constraints.txt '.[server]'
+	$(BIN)/python deploy/pin.py build/report.json > deploy/requirements.txt
 
 model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem

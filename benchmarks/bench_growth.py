@@ -31,7 +31,7 @@ from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import AuditRecord
 from bl_steer.server.jobs import queue
-from bl_steer.server.operations.retention import delete_expired
+from bl_steer.server.operations.retention import Deleted, expiring
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 
@@ -189,8 +189,8 @@ def measure_queue(database: Database, owner: str) -> None:
         print(f"{name:34}{statistics.median(took):9.1f} ms{max(took):9.1f} ms", flush=True)
 
 
-def measure_retention(database: Database, settings: ServerSettings) -> None:
-    """Print how long retention takes for nine years in ten, and a writer beside it has to wait."""
+def measure_retention(database: Database, settings: ServerSettings, seconds: float = 60.0) -> None:
+    """Print what retention deletes in a minute, and how long a writer beside it has to wait."""
     over = threading.Event()
     waits: list[float] = []
 
@@ -203,18 +203,21 @@ def measure_retention(database: Database, settings: ServerSettings) -> None:
 
     writer = threading.Thread(target=write)
     writer.start()
-    began = time.perf_counter()
+    began, deleted, batches = time.perf_counter(), Deleted(), []
     try:
-        deleted = delete_expired(database, FileStore(settings.files), settings)
+        for part in expiring(database, FileStore(settings.files), settings):
+            deleted += part
+            batches.append(time.perf_counter())
+            if batches[-1] > began + seconds:
+                break
     finally:
         over.set()
         writer.join()
-    print(f"retention: {deleted} in {time.perf_counter() - began:.1f} s; a writer beside it waited")
-    waits.sort()
-    print(
-        f"  {statistics.median(waits):.1f} ms, 99 % {waits[len(waits) * 99 // 100]:.1f} ms", end=""
-    )
-    print(f", at most {waits[-1]:.1f} ms, in {len(waits)} writes")
+    took = [1000 * (b - a) for a, b in zip([began, *batches], batches, strict=False)]
+    print(f"retention in {batches[-1] - began:.0f} s: {deleted}")
+    for name, values in (("a batch", took), ("a write beside it", waits)):
+        values.sort()
+        print(f"{name:34}{statistics.median(values):9.1f} ms{values[-1]:9.1f} ms of {len(values)}")
 
 
 def main() -> None:
