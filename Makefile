@@ -14,7 +14,7 @@ SYSTEM := bubblewrap chromium fonts-ipafont-gothic libegl1 libgl1-mesa-dri postg
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses=$$(($$(getconf _NPROCESSORS_ONLN) + 1)) --maxprocesses=8 --dist=worksteal
 
 .DEFAULT_GOAL := help
-.PHONY: help system venv demo check test fuzz faults files lint types contracts script docs format bench bench-volume hotspot adapters chaos kill soak soak-steering hashes model wheel clean
+.PHONY: help system venv demo check test fuzz faults files lint types contracts script docs format bench bench-volume hotspot adapters chaos kill axe soak soak-steering hashes model wheel clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 14
@@ -98,6 +98,10 @@ chaos: venv ## the analysis server under SIGKILL: three seeds, SQLite and Postgr
 
 kill: venv ## steered runs, maps and rocking scans under SIGKILL: three seeds, 50 kills each (some 20 minutes)
 	set -e; for seed in 0 1 2; do OMP_NUM_THREADS=1 $(BIN)/python benchmarks/kill_steering.py --seed $$seed; done
+
+axe: venv ## every page of the analysis server in a browser: its time while two jobs run, and the faults that axe-core of npm finds
+	npm install --silent --no-audit --no-fund --prefix build/axe axe-core@4.14.1
+	$(BIN)/python benchmarks/bench_pages.py --axe build/axe/node_modules/axe-core/axe.min.js
 
 soak: venv ## ten minutes of the analysis server at work: memory of its processes
 	$(BIN)/python benchmarks/soak_server.py

@@ -157,7 +157,7 @@ def measure(folder: Path, seconds: float, n_jobs: int) -> None:
                 ("points.csv", points),
             )
         )
-        long = {"pitch_nm": 50, "pixel_size_nm": 10, "steps": 10**6}
+        long = {"pitch_nm": 50, "pixel_size_nm": 10, "steps": 100_000}
         for _ in range(2):
             asyncio.run(one_answer(submit("superres", stack_id, long, signed)))
         wait_until(lambda: running(database) == 2, "two jobs must run")

@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -162,6 +163,18 @@ class PlaneCache:
             named = planes.info.problem.replace(f"file{stored.suffix}", stored.name)
             raise Refused(422, "refused.not_shown", reason=named)
         return planes
+
+    def prepare(self, files: Sequence[Stored], store: FileStore) -> None:
+        """Decode the files that are not decoded yet, side by side; what is refused is left out."""
+
+        def open_one(stored: Stored) -> None:
+            with contextlib.suppress(Refused):
+                self.open(stored, store)
+
+        waiting = [stored for stored in files if _opened(self.folder / stored.key) is None]
+        if len(waiting) > 1:
+            with ThreadPoolExecutor(AT_ONCE) as pool:
+                list(pool.map(open_one, waiting))
 
     @contextmanager
     def _alone(self, key: str) -> Iterator[None]:

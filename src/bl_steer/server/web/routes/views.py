@@ -251,6 +251,7 @@ def _described(
     request: Request, context: Context, view: View, base: str, **values: Any
 ) -> Response:
     language = language_of(request)
+    context.planes.prepare([layer.stored for layer in view.layers.values()], context.store)
     opened = partial(context.planes.open, store=context.store)
     try:
         described = describe_view(view, opened, base=base, language=language, **values)
