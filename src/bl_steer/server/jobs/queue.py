@@ -143,10 +143,8 @@ def take(
     ):
         return None
     session.refresh(job)
-    files = {
-        upload.id: upload
-        for upload in session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
-    }
+    uploads = session.scalars(select(Upload).where(Upload.id.in_(job.upload_ids)))
+    files = {upload.id: upload for upload in uploads}
     return Lease(
         job_id=job.id,
         attempt=job.attempt,

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -138,7 +137,11 @@ class Dependencies:
             }
             said = {"dependencies": canonical(pinned), "installed": installed, "wheels": found}
             (draft / ABOUT).write_text(json.dumps(said, indent=1), encoding="utf-8")
-            os.rename(draft, place)
+            try:
+                draft.rename(place)
+            except OSError:  # another has just installed it
+                if not (place / ABOUT).is_file():
+                    raise
         return installed
 
     def _check_allowed(self, pinned: Sequence[str]) -> None:

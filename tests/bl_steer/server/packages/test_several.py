@@ -29,6 +29,7 @@ from bl_steer.server.packages.manifest import PackageError, parse_manifest, read
 from bl_steer.server.packages.template import write_template
 from bl_steer.server.packages.trial import _try
 from bl_steer.server.sandbox.run import sandbox_problem
+from bl_steer.server.viewing.views import images_of
 
 OLD = {
     "name": "sums",
@@ -271,7 +272,8 @@ def test_an_image_and_a_table_go_through_form_api_and_command_line_to_one_digest
         with site.context.database.read() as session:
             jobs = session.scalars(select(Job).order_by(Job.created)).all()
         assert [job.digest for job in jobs] == [digest, "", ""]
-        assert jobs[0].provenance["origins"]["field_000"] == [0, 0], "of the first file"
+        assert jobs[0].provenance["origins"] == {"field_000": [0, 0]}, "a table is no image"
+        assert images_of(jobs[0]) == [boxes["image"]]
         site.finish({"weights.csv": b"dose,weight\n1,2\n"})
         given = [[(one.input, one.file_name) for one in site.take().inputs]]
         assert given == [[("doses", "one.csv"), ("image", "one.png")]], "of the command line"
