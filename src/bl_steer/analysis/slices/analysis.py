@@ -25,6 +25,7 @@ from bl_steer.analysis.slices.trajectory import Trajectory, track
 from bl_steer.files.volumes import planes_of
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress
 from bl_steer.slicing.bad_slices import NOT_FINITE, find_bad_slices
+from bl_steer.slicing.grey_phases import grey_phase_warnings
 from bl_steer.slicing.marks import TrackingMarks
 from bl_steer.slicing.stripes import remove_stripes
 
@@ -133,6 +134,7 @@ class AlignSlices:
                 *inputs.notes,
                 *bad_warnings(numbers, bad),
                 *label_warnings(images),
+                *grey_phase_warnings(stack),
                 *drift_warnings(
                     by_marks=trajectory.by_marks,
                     error_px=trajectory.error_px,

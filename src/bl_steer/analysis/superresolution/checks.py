@@ -17,6 +17,7 @@ from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
 from bl_steer.slicing.bad_slices import lost_phases, steps_between, stored_twice
+from bl_steer.slicing.grey_phases import grey_phase_warnings
 from bl_steer.slicing.motion import motion_warnings
 
 __all__ = [
@@ -147,6 +148,8 @@ def stack_warnings(
     yield from motion_warnings(_planes(slices), voxel_nm[0] / voxel_nm[1])
     if n_phases is not None:
         yield from lost_phase_warnings(_planes(slices))
+    elif slices.dtype.kind != "b":
+        yield from grey_phase_warnings(slices)
 
 
 def lost_phase_warnings(labels: Iterable[NDArray[Any]], names: Sequence[str] = ()) -> Iterator[str]:
