@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis import reconstruction
 from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.processing import analyses_of, digest_of, is_analysis
+from bl_steer.processing.part_processes import each_result
 from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult, Progress
 from bl_steer.runs import Run, open_named, open_run
@@ -89,19 +92,21 @@ def true_volume(
     rows, columns = sample["shape_px"]
     depths = np.asarray(result.arrays["z_nm"])
     truth = large_array((len(depths), bottom - top, right - left), np.uint8)
-    for first in range(0, len(depths), PLANES):
-        few = slice(first, first + PLANES)
-        sections = electron.sections_at(
-            depths[few],
-            family=str(sample.get("family", sample["name"])),
-            seed=int(sample["seed"]),
-            shape=(int(rows), int(columns)),
-            pixel_nm=float(result.provenance["voxel_nm"][1]),
-        )
-        truth[few] = sections[:, top:bottom, left:right]
-        let_go(truth)
-        if progress is not None:
-            progress(first + len(sections), len(depths))
+    sections_at = partial(
+        electron.sections_at,
+        family=str(sample.get("family", sample["name"])),
+        seed=int(sample["seed"]),
+        shape=(int(rows), int(columns)),
+        pixel_nm=float(result.provenance["voxel_nm"][1]),
+    )
+    parts = [slice(first, first + PLANES) for first in range(0, len(depths), PLANES)]
+    found = each_result(sections_at, parts, load=lambda few: depths[few])
+    with closing(found):  # its processes end here, also after Ctrl-C
+        for done, (number, sections) in enumerate(found, start=1):
+            truth[parts[number]] = sections[:, top:bottom, left:right]
+            let_go(truth)
+            if progress is not None:
+                progress(done, len(parts))
     return truth
 
 
