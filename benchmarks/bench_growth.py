@@ -29,7 +29,7 @@ from sqlalchemy import insert, select, text
 from bl_steer.server.db import audit
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import AuditRecord
+from bl_steer.server.db.tables import AuditRecord, Base
 from bl_steer.server.jobs import queue
 from bl_steer.server.operations.retention import Deleted, expiring
 from bl_steer.server.settings import ServerSettings
@@ -87,6 +87,7 @@ def beside(name: str) -> ModuleType:
 
 def fill(database: Database, owner: str, n_jobs: int, *, links: int) -> None:
     """Make users, files, jobs, mails and requests; the oldest are of ten years ago."""
+    set_defaults(database)
     values = {"owner": owner, "jobs": n_jobs, "files": n_jobs // 10, "now": time.time()}
     values |= {"users": USERS, "others": USERS - 1, "span": 10 * YEAR_S}
     for statement in FILL.format(**values).split(";\n"):
@@ -96,6 +97,17 @@ def fill(database: Database, owner: str, n_jobs: int, *, links: int) -> None:
     add_links(database, links)
     with database.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("VACUUM ANALYZE"))
+
+
+def set_defaults(database: Database) -> None:
+    """Let PostgreSQL know the defaults that SQLAlchemy fills in, so that rows name few."""
+    with database.change() as connection:
+        for table in Base.metadata.sorted_tables:
+            for column in table.columns:
+                if column.default is not None and column.default.is_scalar:
+                    value = str(column.default.arg).replace("'", "''")
+                    change = f"ALTER COLUMN {column.name} SET DEFAULT '{value}'"
+                    connection.execute(text(f"ALTER TABLE {table.name} {change}"))
 
 
 def add_links(database: Database, number: int) -> None:
