@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import replace
-from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, Field
 
 from bl_steer.analysis import reconstruction, segmentation, slices
 from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warnings
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
-from bl_steer.analysis.superresolution.training import n_doublings
-from bl_steer.analysis.superresolution.validation import MOST
-from bl_steer.analysis.torch_device import processes_for_networks
+from bl_steer.analysis.superresolution.effort import MOST, n_doublings
 from bl_steer.files.volumes import planes_of
-from bl_steer.processing.part_processes import each_result, usable_processes
+from bl_steer.processing.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 from bl_steer.stages import STAGES, Stages
 
@@ -118,7 +113,14 @@ class Reconstruct:
         images, window = aligned.arrays["slices"], aligned.provenance["window"]
         depths = _depths(aligned.tables["slices"], params)
         params = params.model_copy(update={"factor": depths.factor})
-        labels = _segmented(model, images, pixel_nm, params, stages.of("segment"))
+        labels = reconstruction.segment_slices(
+            model,
+            images,
+            pixel_nm,
+            views=params.views,
+            speck_px=params.speck_px,
+            progress=stages.of("segment"),
+        )
         settings = reconstruction.settings_for(
             depths,
             pixel_nm,
@@ -218,45 +220,6 @@ def _depths(table: Table, params: ReconstructParams) -> reconstruction.EvenDepth
     recorded = np.asarray(table["plane"]) >= 0
     measured = np.asarray(table["z_nm"])[recorded]
     return reconstruction.EvenDepths.of(measured, params.factor, step_nm=params.plane_nm)
-
-
-def _segmented(
-    model: segmentation.SegmentationModel,
-    images: NDArray[np.uint8],
-    pixel_nm: float,
-    params: ReconstructParams,
-    progress: Progress | None,
-) -> NDArray[np.uint8]:
-    """Return the phases of each slice, (n, H, W), without specks."""
-    labels = np.empty(images.shape, np.uint8)
-    step = partial(
-        _segmented_slice,
-        model=model,
-        pixel_nm=pixel_nm,
-        passes=segmentation.Passes(views=params.views),
-        speck_px=params.speck_px,
-    )
-    slices = each_result(step, list(images), processes=processes_for_networks())
-    with closing(slices):  # its processes end here, also after Ctrl-C
-        for done, (number, found) in enumerate(slices, start=1):
-            labels[number] = found
-            if progress is not None:
-                progress(done, len(images))
-    return labels
-
-
-def _segmented_slice(
-    image: NDArray[np.uint8],
-    *,
-    model: segmentation.SegmentationModel,
-    pixel_nm: float,
-    passes: segmentation.Passes,
-    speck_px: int,
-) -> NDArray[np.uint8]:
-    segmented = segmentation.segment(
-        model, image, pixel_size_nm=pixel_nm, keep_probability=False, passes=passes
-    )
-    return reconstruction.without_specks(segmented.labels, speck_px)
 
 
 def _with_figures(result: AnalysisResult) -> AnalysisResult:

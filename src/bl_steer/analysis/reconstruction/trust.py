@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.reconstruction.checks import FEWEST, validation_warnings
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.checks import lost_phase_warnings
+from bl_steer.analysis.superresolution.effort import MOST
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.resolution import (
@@ -19,7 +20,7 @@ from bl_steer.analysis.superresolution.resolution import (
     fourier_correlation,
 )
 from bl_steer.analysis.superresolution.slabs import Inserter
-from bl_steer.analysis.superresolution.validation import MOST, leave_out
+from bl_steer.analysis.superresolution.validation import leave_out
 from bl_steer.protocols import Progress, Table
 from bl_steer.single_thread import single_thread
 from bl_steer.slicing.motion import motion_warnings

@@ -20,8 +20,7 @@ from bl_steer.analysis.superresolution.checks import (
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
-from bl_steer.analysis.superresolution.training import n_doublings
-from bl_steer.analysis.superresolution.validation import MOST
+from bl_steer.analysis.superresolution.effort import MOST, n_doublings
 from bl_steer.analysis.superresolution.verdict import check_warnings
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes

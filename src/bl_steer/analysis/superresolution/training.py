@@ -22,11 +22,12 @@ from torch.nn import functional
 
 from bl_steer.analysis.segmentation.training.checkpoint import load_checkpoint, save_checkpoint
 from bl_steer.analysis.superresolution.decimation import Decimation, LessonSampler
+from bl_steer.analysis.superresolution.effort import n_doublings
 from bl_steer.analysis.superresolution.network import SRRAM, make_network
 from bl_steer.analysis.superresolution.sections import insert_rows
 from bl_steer.protocols import Progress
 
-__all__ = ["StageTraining", "TrainingSettings", "n_doublings"]
+__all__ = ["StageTraining", "TrainingSettings"]
 
 MAX_GRADIENT = 5.0
 SAVE_EVERY_S = 10.0
@@ -36,8 +37,6 @@ HUBER = 0.5
 L1, the published loss, asks for the median. Where an edge may lie to one side or the other, the
 mean of both has the smaller square error.
 """
-COARSER = 1.25
-"""Distance of the planes that are learnt, at the most, over that of those asked for."""
 LOSS_SPAN = 25
 """Steps that a row of the history averages over."""
 
@@ -67,18 +66,6 @@ class TrainingSettings(BaseModel):
     def n_stages(self) -> int:
         """Doublings of the slices."""
         return n_doublings(self.factor)
-
-
-def n_doublings(factor: int) -> int:
-    """Return how many doublings serve a factor: they may be coarser by a quarter.
-
-    The planes of 10 lie between those of 8 as well as between those of 16, at half the work: on the
-    phantom of the benchmarks mIoU is .838 and .839, volumes and areas are the same within .2 %.
-
-    >>> [n_doublings(factor) for factor in (2, 3, 4, 5, 6, 8, 10, 11, 16)]
-    [1, 2, 2, 2, 3, 3, 3, 4, 4]
-    """
-    return next(k for k in range(1, 99) if COARSER * 2**k >= factor)
 
 
 class StageTraining:

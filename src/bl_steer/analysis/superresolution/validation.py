@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
 from bl_steer.analysis.superresolution.decimation import Decimation, reaches
+from bl_steer.analysis.superresolution.effort import MOST
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.resolution import ring_resolution
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
@@ -27,11 +28,9 @@ from bl_steer.analysis.superresolution.volume import super_resolve
 from bl_steer.protocols import Progress, Table
 from bl_steer.stages import part_of
 
-__all__ = ["MOST", "checked", "label_scores", "leave_out"]
+__all__ = ["checked", "label_scores", "leave_out"]
 
 MIN_SLICES = 5
-MOST = 33
-"""Slices from which some are left out: more would teach little else."""
 SMOOTH_PX = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Standard deviations."""
 
