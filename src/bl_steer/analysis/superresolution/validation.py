@@ -113,8 +113,13 @@ def leave_out(
         volumes["mean"] = np.full(volumes["nearest"].shape, shown.mean(dtype=np.float64))
     else:
         volumes["signed distance"] = signed_distance(shown, 2, n_phases)
-        drawn = np.random.default_rng(0).integers(shown.size, size=volumes["nearest"].shape)
-        volumes["chance"] = shown.ravel()[drawn]
+        drawn = np.random.default_rng(0)
+        volumes["chance"] = np.stack(  # plane by plane: the places take 8 bytes each
+            [
+                shown.ravel()[drawn.integers(shown.size, size=shown.shape[1:])]
+                for _ in range(len(volumes["nearest"]))
+            ]
+        )
     predicted = {method: volume[1::2] for method, volume in volumes.items()}
     if n_phases is None:
         return _grey_table(predicted, hidden)
