@@ -35,7 +35,7 @@ from bl_steer.server.jobs.heartbeat import Heartbeat, first_line
 from bl_steer.server.jobs.leases import Claim, Lease, Produced
 from bl_steer.server.jobs.results import Failure
 from bl_steer.server.packages.checking import check_next
-from bl_steer.server.packages.manifest import PackageError, parse_manifest
+from bl_steer.server.packages.manifest import PackageError, read_manifest
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.room import LEAST_ROOM, folders_of, is_full, room_of
 from bl_steer.server.sandbox.limits import Limits
@@ -185,9 +185,8 @@ class Worker:
 
     def _is_full(self) -> bool:
         """Return whether this machine has no room for the work of jobs."""
-        if self.machines is not None:  # they have disks of their own
-            return False
-        if (left := room_of(folders_of(self.settings))) >= LEAST_ROOM:
+        apart = self.machines is not None  # which have disks of their own
+        if apart or (left := room_of(folders_of(self.settings))) >= LEAST_ROOM:
             return False
         logger.error("ALARM: no job is taken, the disk has %s of room left", amount(left))
         return True
@@ -208,9 +207,8 @@ class Worker:
         if lease.package_sha256:
             with self.database.read() as session:
                 package, shown = self.packages.permitted(session, lease.package_sha256)
-                row = session.get_one(Package, lease.package_sha256)
-            archive = row.blob_sha256
-            dependencies = self.packages.dependencies_of(parse_manifest(row.manifest, row.name))
+                archive = session.get_one(Package, lease.package_sha256).blob_sha256
+            dependencies = self.packages.dependencies_of(read_manifest(package))
             permit = shown.model_dump_json()
         execution = Execution(
             lease.analysis,
