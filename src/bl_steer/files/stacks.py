@@ -36,8 +36,8 @@ __all__ = [
     "open_zarr",
 ]
 
-LABELS = "labels"
-"""Name of the array of a stack that is asked for as labels: numbers as they are stored."""
+LABELS = "labels"  # name of the array of a stack that is asked for as numbers as they are stored
+COLOURED = 16  # rows and columns from which a last axis of 3 or 4 is that of colours
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = (
@@ -76,11 +76,7 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
 
 
 def open_stack(
-    path: str | Path,
-    name: str = "slices",
-    *,
-    leave_out_short: bool = False,
-    or_plane: bool = False,
+    path: str | Path, name: str = "slices", *, leave_out_short: bool = False, or_plane: bool = False
 ) -> StoredStack:
     """Open a stack; a Zarr array and an .npy stay on disk.
 
@@ -131,6 +127,11 @@ def _check_shape(shape: tuple[int, ...], path: str | Path) -> None:
         raise ValueError(
             f"a stack must have the axes z, y, x, got shape {shape} in {path}; stack the slices, "
             "one value a pixel"
+        )
+    if shape[2] in (3, 4) and min(shape[:2]) >= COLOURED:
+        raise ValueError(
+            f"a stack must have one value a pixel, got shape {shape} in {path}, as an image in "
+            "colours has; convert it to grey levels"
         )
     if 0 in shape:
         raise ValueError(
@@ -295,8 +296,8 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     for signature, read in readers.items():
         if head.startswith(signature):
             return read
-    content = "which is of another kind" if head else "an empty file"
-    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {content}; convert it")
+    what = "which is of another kind" if head else "an empty file"
+    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {what}; convert it")
 
 
 def _tiff(path: Path, name: str) -> StoredStack:
@@ -311,9 +312,8 @@ def _nrrd(path: Path, _name: str) -> StoredStack:
 
 def _hdf5(path: Path, _name: str) -> StoredStack:
     numbers, is_ilastik = read_numbers(path)
-    notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"] * bool(
-        is_ilastik and (numbers == 0).any()
-    )
+    unlabelled = is_ilastik and bool((numbers == 0).any())
+    notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"] * unlabelled
     return StoredStack(numbers, {}, notes)
 
 

@@ -169,3 +169,12 @@ def test_a_unit_of_ome_is_known_in_any_spelling_of_xml(tmp_path: Path) -> None:
     tifffile.tiffcomment(path, text.replace("µm", "&#181;m").encode())
     found = superresolution.inputs_from_files([path]).metadata
     assert (found["pitch_nm"], found["pixel_size_nm"]) == (40.0, 10.0)
+
+
+def test_an_array_of_colours_is_no_stack_at_any_door(tmp_path: Path) -> None:
+    path = tmp_path / "rgb.npy"
+    np.save(path, np.moveaxis(STACK[:3], 0, -1))
+    for door in OF_STACKS.values():
+        with pytest.raises(ValueError, match=r"got shape \(33, 41, 3\) .* an image in colours"):
+            door(path)
+    assert said(fields(path), "its luminance is used")
