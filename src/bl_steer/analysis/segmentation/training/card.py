@@ -120,7 +120,7 @@ def _trained(
         data.phases,
         data.pixel_size_nm,
     )
-    return _with_card(model, data, settings, history, rising)
+    return _with_card(model, data, settings, history, rising, start)
 
 
 def uncertainty_of(model: SegmentationModel, fields: Sequence[LabelledField]) -> dict[str, Any]:
@@ -160,6 +160,7 @@ def _with_card(
     settings: TrainingSettings,
     history: list[dict[str, float]],
     rising: bool,
+    start: SegmentationModel | None,
 ) -> SegmentationModel:
     names = data.phases.names
     validation = evaluate_model(model, data.validation)
@@ -184,6 +185,12 @@ def _with_card(
         ).to_dict(),
         "versions": _versions(),
     }
+    if start is not None:
+        card["start"] = {
+            "weights_sha256": start.weights_sha256,
+            "settings": start.card.get("settings"),
+            "steps_done": start.card.get("steps_done"),
+        }
     return replace(model, card=card)
 
 

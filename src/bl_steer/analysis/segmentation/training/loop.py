@@ -15,10 +15,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from monai.losses.dice import MaskedDiceLoss
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from bl_steer.analysis.segmentation.model import LEAST_IOU, SegmentationModel
 from bl_steer.analysis.segmentation.networks import (
@@ -27,11 +25,14 @@ from bl_steer.analysis.segmentation.networks import (
     SegmentationNetwork,
     build_network,
 )
-from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
+from bl_steer.analysis.segmentation.passes import ONE_PASS
+from bl_steer.analysis.segmentation.phases import Phases
 from bl_steer.analysis.segmentation.scores import confusion, iou
+from bl_steer.analysis.segmentation.shading import even_levels
 from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
 from bl_steer.analysis.segmentation.training.augmentation import PatchSampler
 from bl_steer.analysis.segmentation.training.checkpoint import load_checkpoint, save_checkpoint
+from bl_steer.analysis.segmentation.training.loss import SegmentationLoss, count_labels
 from bl_steer.analysis.segmentation.training.pairs import Labelled
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.torch_device import computing_device
@@ -40,8 +41,6 @@ from bl_steer.protocols import Progress
 __all__ = ["Training", "check_pairs"]
 
 MAX_GRADIENT = 5.0
-WEIGHT_RANGE = (0.5, 3.0)
-"""Of a phase in the entropy. Weights in full proportion to rarity paint rare phases too large."""
 SAVE_EVERY_S = 5.0
 LARGER_PATCH_PX = 256
 """Edge of the patches from the second round on, where micrographs are as large: the phases that
@@ -60,7 +59,9 @@ class Training:
     train : micrographs with labels
     validation : the weights with the best mean intersection over union on these are used
     folder : for the checkpoint; an earlier one there is resumed; None saves none
-    start : a trained model of the same network and phases, whose weights are trained further
+    start : a trained model of the same network and phases, whose weights are trained further; where
+        boundaries count, on micrographs as it will see them: with its statistics of normalisation,
+        and half of them without shading where it removes that before it segments
 
     Raises
     ------
@@ -91,6 +92,8 @@ class Training:
         self._network = self._build().to(self._device)
         if start is not None:
             self._network.load_state_dict(_weights_of(start, settings, phases))
+        # Where patches are normalised by themselves, edges are some per cent longer than in use.
+        self._normalises = start is None or not settings.boundary_weight
         self._averaged = self._build().eval().to(self._device)
         self._averaged.load_state_dict(self._network.state_dict())
         self._optimiser = torch.optim.AdamW(
@@ -99,11 +102,18 @@ class Training:
             weight_decay=settings.weight_decay,
         )
         self._train = [(standardise(image), labels) for image, labels in train]
-        self._sampler = self._sampler_of(0)
+        parts = [self._train]
+        if settings.boundary_weight and start is not None and start.even_levels:
+            # Labels are drawn without shading; the quick look before must go on to see it.
+            even = [(_evened(start, image), labels) for image, labels in self._train[::2]]
+            parts = [part for part in (even, self._train[1::2]) if part]
+        self._parts = parts
+        """Micrographs that take turns, step by step; boundaries count in the first alone."""
+        self._samplers = self._samplers_of(0)
         self._validation = [(standardise(image), labels) for image, labels in validation]
-        self._weights = torch.from_numpy(
-            class_weights([labels for _, labels in train], len(phases), power=settings.rarity_power)
-        ).to(self._device)
+        self._loss_of = SegmentationLoss(
+            settings, [labels for _, labels in train], len(phases), self._device
+        )
         self._best: dict[str, Tensor] = {}
         self._loss = 0.0
         self._checkpoint = None if folder is None else Path(folder) / "checkpoint.pt"
@@ -159,10 +169,10 @@ class Training:
     def advance(self) -> None:
         """Take one step, with an evaluation and a checkpoint when they are due."""
         number = self.step // self.settings.steps
-        if self._sampler.patch_px != self._patches(number)[0]:
-            self._sampler = self._sampler_of(number)
-        images, labels = self._sampler(self.step)
-        self._descend(images, labels)
+        if self._samplers[0].patch_px != self._patches(number)[0]:
+            self._samplers = self._samplers_of(number)
+        turn = self.step % len(self._samplers)
+        self._descend(*self._samplers[turn](self.step), boundaries=not turn)
         self.step += 1
         self._average()
         due = 0 in (self.step % self.settings.evaluate_every, self.step % self.settings.steps)
@@ -193,45 +203,37 @@ class Training:
             return edge, batch
         return larger, max(min(2, batch), round(batch * (edge / larger) ** 2))
 
-    def _sampler_of(self, number: int) -> PatchSampler:
+    def _samplers_of(self, number: int) -> list[PatchSampler]:
         s = self.settings
         patch_px, batch = self._patches(number)
-        return PatchSampler(
-            [image for image, _ in self._train],
-            [labels for _, labels in self._train],
-            n_phases=len(self.phases),
-            patch_px=patch_px,
-            batch=batch,
-            augmentation=s.augmentation,
-            rare_share=s.rare_share,
-            seed=s.seed,
-        )
+        return [
+            PatchSampler(
+                [image for image, _ in part],
+                [labels for _, labels in part],
+                n_phases=len(self.phases),
+                patch_px=patch_px,
+                batch=batch,
+                augmentation=s.augmentation,
+                rare_share=s.rare_share,
+                seed=s.seed,
+            )
+            for part in self._parts
+        ]
 
-    def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
+    def _descend(
+        self, images: NDArray[np.float32], labels: NDArray[np.uint8], *, boundaries: bool
+    ) -> None:
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.steps)
         x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
         truth = torch.from_numpy(labels.astype(np.int64)).to(self._device)
-        loss = self._loss_of(self._network.train()(x.to(self._device)), truth)
+        logits = self._network.train(self._normalises)(x.to(self._device))
+        loss = self._loss_of(logits, truth, boundaries=boundaries)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
         self._optimiser.step()
         self._loss = float(loss.detach())
-
-    def _loss_of(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return entropy and Dice together; unlabelled pixels count in neither."""
-        known = (labels != UNLABELLED)[:, None].float()
-        if not known.any():  # the mean over no pixel is no number
-            return logits.sum() * 0.0
-        entropy = functional.cross_entropy(
-            logits, labels, weight=self._weights, ignore_index=UNLABELLED
-        )
-        target = functional.one_hot(labels.clamp(max=len(self.phases) - 1), len(self.phases))
-        dice = MaskedDiceLoss(softmax=True, batch=True)
-        overlap: Tensor = dice(logits, target.movedim(-1, 1).float(), known)
-        share = self.settings.dice_share
-        return (1 - share) * entropy + share * overlap
 
     def _average(self) -> None:
         """Let the averaged weights follow; early on they follow at once."""
@@ -298,20 +300,9 @@ def _weights_of(
     return (network.network if isinstance(network, CalibratedNetwork) else network).state_dict()
 
 
-def class_weights(
-    labels: Sequence[NDArray[np.uint8]], n_phases: int, *, power: float
-) -> NDArray[np.float32]:
-    """Return the weight of each phase in the entropy: its rarity to a power, within limits."""
-    counts = _counts(labels, n_phases)
-    rarity = counts.sum() / n_phases / np.maximum(counts, 1)
-    return np.asarray(np.clip(rarity**power, *WEIGHT_RANGE), np.float32)
-
-
-def _counts(labels: Sequence[NDArray[np.uint8]], n_phases: int) -> NDArray[np.int64]:
-    counts = np.zeros(256, np.int64)
-    for mask in labels:
-        counts += np.bincount(mask.ravel(), minlength=256)
-    return counts[:n_phases]
+def _evened(model: SegmentationModel, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return an image as the network sees it once shading is removed."""
+    return even_levels(model.network, image, len(model.phases), ONE_PASS)
 
 
 def _schedule(step: int, steps: int) -> float:
@@ -331,7 +322,7 @@ def check_pairs(phases: Phases, train: Sequence[Labelled], validation: Sequence[
             f"a training must have pairs to train and to validate on, got {len(train)} and "
             f"{len(validation)}; label at least two samples"
         )
-    counts = _counts([labels for _, labels in train], len(phases))
+    counts = count_labels([labels for _, labels in train], len(phases))
     missing = [phase.name for phase, n in zip(phases, counts, strict=True) if n == 0]
     if missing:
         raise ValueError(

@@ -79,6 +79,12 @@ class TrainingSettings(BaseModel):
     dice_share: float = Field(
         default=0.5, ge=0, le=1, description="of Dice in the loss, beside entropy"
     )
+    boundary_weight: float = Field(
+        default=0.0,
+        ge=0,
+        description="of boundary lengths and triple points in the loss; for exact labels, since "
+        "paint has edges of its own, and for a training that goes on from a model",
+    )
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="of the weights, from step to step"
     )

@@ -67,7 +67,9 @@ def test_rounds_after_the_first_have_larger_patches_and_fewer(
     drawn = []
     descend = training._descend
     monkeypatch.setattr(
-        training, "_descend", lambda x, y: (drawn.append(x.shape), descend(x, y))[1]
+        training,
+        "_descend",
+        lambda x, y, **which: (drawn.append(x.shape), descend(x, y, **which))[1],
     )
     for _ in range(2):
         training.advance()

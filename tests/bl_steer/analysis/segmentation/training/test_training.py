@@ -21,7 +21,7 @@ from bl_steer.analysis.segmentation.training import (
     TrainingSettings,
 )
 from bl_steer.analysis.segmentation.training import loop as module
-from bl_steer.analysis.segmentation.training.loop import class_weights
+from bl_steer.analysis.segmentation.training.loss import WEIGHT_RANGE, class_weights
 from tests import fork_server
 
 SETTINGS = TrainingSettings(
@@ -190,7 +190,7 @@ def test_rare_phases_weigh_more_within_limits() -> None:
     even = class_weights([labels], 2, power=0.0)
     rare = class_weights([labels], 2, power=0.5)
     np.testing.assert_array_equal(even, 1)
-    assert rare[0] < 1 < rare[1] == module.WEIGHT_RANGE[1]
+    assert rare[0] < 1 < rare[1] == WEIGHT_RANGE[1]
 
 
 def sampler(pairs: list[Labelled], augmentation: Augmentation, seed: int = 0) -> PatchSampler:
