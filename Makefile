@@ -56,8 +56,8 @@ contracts: venv ## which room may import which
 test: venv ## pytest, doctests included
 	$(PYTEST)
 
-fuzz: venv ## 2,000 requests and more made from the analysis server's description: none may break it; and 100,000 suggestions beside forbidden zones, and ways round them
-	BL_STEER_FUZZ_CASES=4000 $(BIN)/pytest --timeout=0 tests/bl_steer/server/web/test_api.py -k made_from_the_description
+fuzz: venv ## 4,000 requests and more made from the analysis server's description: none may break it; and 100,000 suggestions beside forbidden zones, and ways round them
+	BL_STEER_FUZZ_CASES=8000 $(BIN)/pytest --timeout=0 tests/bl_steer/server/web/test_api.py -k made_from_the_description
 	BL_STEER_FUZZ_CASES=7000 $(BIN)/pytest --timeout=0 tests/bl_steer/agents/test_zones.py -k whatever_it_is_told
 	BL_STEER_FUZZ_CASES=2000 $(BIN)/pytest --timeout=0 tests/plans/test_paths.py -k no_leg_of_a_way
 
