@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import event, func, insert, select
@@ -98,3 +99,20 @@ def test_the_keeper_does_its_other_work_between_batches(
         steps += 1
     assert steps > 10
     assert left(keeper.database) == [2, 1, 1, 1, MANY + 2]
+
+
+def test_the_page_of_an_old_result_says_that_its_files_are_gone(site: Any) -> None:
+    site.user()
+    browser = site.browser()
+    sent = browser.upload(("p.csv", b"x,y,counts\n1,2,3\n"))
+    file = sent.headers["location"].partition("file=")[2]
+    browser.post("/analyses/advise", {"file": file})
+    job_id = site.finish({"t.csv": b"a\n1\n"})
+    assert "all.zip" in browser.get(f"/jobs/{job_id}").text
+    short = site.context.settings.model_copy(update={"keep_days": 1e-9})
+    delete_expired(site.context.database, site.context.store, short, now=time.time() + 1.0)
+    page = browser.get(f"/jobs/{job_id}")
+    assert page.status_code == 200
+    assert "The files of this result were deleted on" in page.text
+    assert "d" * 64 in page.text
+    assert "all.zip" not in page.text
