@@ -20,7 +20,14 @@ from bl_steer.analysis.segmentation.training import (
 )
 
 SETTINGS = TrainingSettings(
-    widths=(4, 6), steps=2, batch=2, patch_px=32, evaluate_every=2, rounds=1, calibrate=False
+    network="segnet",
+    widths=(4, 6),
+    steps=2,
+    batch=2,
+    patch_px=32,
+    evaluate_every=2,
+    rounds=1,
+    calibrate=False,
 )
 
 
