@@ -69,7 +69,7 @@ def changing_phases(images: Any) -> list[GreyPhase]:
     throughout, 15 where it does from the middle on; and two as they were, also with brightness that
     varies by 2 %: those of a specimen that has a gradient.
     """
-    n = len(images)
+    n = int(images.shape[0])
     if n < LEAST_SLICES:
         return []
     peaks, valleys = max(
@@ -100,7 +100,7 @@ def grey_phase_warnings(images: Any) -> Iterator[str]:
             lost = phase.lost
             shown = ", ".join(map(str, lost[:LISTED])) + (", …" if len(lost) > LISTED else "")
             yield (
-                f"{len(lost)} of slices 0 … {len(images) - 1} ({shown}) have next to none of the "
+                f"{len(lost)} of slices 0 … {images.shape[0] - 1} ({shown}) have next to none of the "
                 f"grey levels about {phase.level:.4g}, which those beside have: a phase may be "
                 "lost there, or brightness and contrast are others; look at these slices"
             )
