@@ -100,8 +100,8 @@ def grey_phase_warnings(images: Any) -> Iterator[str]:
             lost = phase.lost
             shown = ", ".join(map(str, lost[:LISTED])) + (", …" if len(lost) > LISTED else "")
             yield (
-                f"{len(lost)} of slices 0 … {images.shape[0] - 1} ({shown}) have next to none of the "
-                f"grey levels about {phase.level:.4g}, which those beside have: a phase may be "
+                f"{len(lost)} of slices 0 … {images.shape[0] - 1} ({shown}) have next to none of "
+                f"the grey levels about {phase.level:.4g}, which those beside have: a phase may be "
                 "lost there, or brightness and contrast are others; look at these slices"
             )
         elif phase.ends is not None:

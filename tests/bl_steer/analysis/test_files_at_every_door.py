@@ -184,9 +184,9 @@ def test_what_cannot_be_judged_has_no_interval_at_any_door(
     report = json.loads((tmp_path / "report.json").read_text())
     assert (report["digest"], report["warnings"]) == (digest_of(direct), list(direct.warnings))
     for sentence in (
-        "field_001: labels.png holds the grey levels 0, 1, 2 alone, as a label map does",
-        "field_002: blank.png holds the grey level 128 in every pixel",
-        "the network is in doubt about field_000: noise.png: its mean uncertainty is",
+        "labels.png holds the grey levels 0, 1, 2 alone, as a label map does",
+        "blank.png holds the grey level 128 in every pixel",
+        "the network is in doubt about noise.png: its mean uncertainty is",
     ):
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
     low = direct.tables["fractions"]["fraction_low"].reshape(3, -1)
