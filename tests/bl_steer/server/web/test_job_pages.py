@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
+from bl_steer.server.db.tables import Job
 from bl_steer.server.jobs.shares import shares_of
+from bl_steer.stages import STAGES, Stages
 
 TABLE = b"x,y,value\n1,2,3\n"
 
@@ -63,6 +67,27 @@ def test_progress_brings_the_state_for_the_top_of_its_page(site: Any, browser: A
     site.take()
     part = browser.get(f"{path}/progress").text
     assert 'id="state" class="state state-running" hx-swap-oob="true">' in part
+
+
+def test_a_running_job_names_its_stage_its_share_and_the_time_that_is_left(
+    site: Any, browser: Any
+) -> None:
+    path = job_of(browser)
+    site.take()
+    told: list[tuple[int, int]] = []
+    expected = {"align": 1.0, "learn": 2.0, "measure": 1.0}
+    learn = Stages(STAGES["reconstruct"], expected, lambda *step: told.append(step)).of("learn")
+    assert learn is not None
+    learn(1, 2)
+    with site.context.database.write() as session:
+        job = session.scalars(select(Job)).one()
+        job.analysis, job.progress_done, job.progress_total = "reconstruct", *told[-1]
+        job.started = time.time() - 600
+    part = browser.get(f"{path}/progress").text
+    assert "3 of 6: training the super-resolution networks, 50 % of all." in part
+    assert re.search(r"About (9 min 59|10 min \d+) s left\.", part), part
+    browser.post("/language", {"language": "ja"})
+    assert "6 段階中 3：超解像ネットワークの学習" in browser.get(f"{path}/progress").text
 
 
 def test_a_japanese_page_names_tables_columns_and_reasons_the_first_tables_first(
