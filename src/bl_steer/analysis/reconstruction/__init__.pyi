@@ -25,6 +25,7 @@ from .report_tables import aligned as aligned
 from .section import Panel as Panel
 from .section import panels_of as panels_of
 from .segmented_slices import segment_slices as segment_slices
+from .specks import take_out_specks as take_out_specks
 from .specks import without_specks as without_specks
 from .trust import Trust as Trust
 from .trust import judge as judge

@@ -36,7 +36,7 @@ class ReconstructParams(slices.SliceParams):
         default=10,
         ge=1,
         le=1_000_000,
-        description="parts of fewer pixels in a slice take the phase beside them; 1 keeps all",
+        description="parts of fewer pixels in a plane take the phase beside them; 1 keeps all",
     )
     factor: int = Field(default=8, ge=2, le=16, description="planes for each slice, about")
     plane_nm: float | None = Field(
@@ -69,7 +69,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -130,6 +130,7 @@ class Reconstruct:
         volume, uncertainty = reconstruction.insert_planes(
             network, labels, depths, stages.of("insert")
         )
+        reconstruction.take_out_specks(volume, params.speck_px)
         trust = reconstruction.judge(
             labels,
             network,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bl_steer.analysis.reconstruction.specks import without_specks
+from bl_steer.analysis.reconstruction.specks import take_out_specks, without_specks
 
 
 def test_specks_take_the_phase_beside_them_and_larger_parts_stay() -> None:
@@ -28,3 +28,14 @@ def test_a_map_of_nothing_but_specks_is_left_alone() -> None:
     board = np.indices((6, 6)).sum(axis=0).astype(np.uint8) % 2
     np.testing.assert_array_equal(without_specks(board, 10), board)
     np.testing.assert_array_equal(without_specks(board, 1), board)
+
+
+def test_no_plane_of_a_volume_keeps_its_specks_and_what_has_none_stays() -> None:
+    volume = np.zeros((20, 30, 30), np.uint8)
+    volume[:, :, 15:] = 2
+    clean = volume.copy()
+    volume[3:18:2, 4:6, 8] = 1
+    take_out_specks(volume, 1)
+    assert (volume != clean).any()
+    take_out_specks(volume, 10)
+    np.testing.assert_array_equal(volume, clean)
