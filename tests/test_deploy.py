@@ -52,7 +52,7 @@ def test_units_start_commands_that_there_are_with_settings_that_there_are(unit: 
     if "Service" not in read:
         return
     for key in ("ExecStartPre", "ExecStart"):
-        if command := read["Service"].get(key):
+        if command := read["Service"].get(key, "").removeprefix("-"):
             assert command.startswith(PROGRAM)
             make_parser().parse_args(command.removeprefix(PROGRAM).split())
     text = "\n".join(path.read_text() for path in (unit, DEPLOY / "Containerfile"))
