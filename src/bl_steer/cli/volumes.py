@@ -31,6 +31,7 @@ from bl_steer.cli.options import (
 from bl_steer.cli.params import add_params, read_params
 from bl_steer.files.stacks import WANTED, is_zarr
 from bl_steer.progress import Bar
+from bl_steer.stages import stages_of
 
 __all__ = ["add_structure", "add_superres"]
 
@@ -220,7 +221,7 @@ def _run(arguments: argparse.Namespace) -> Any:
             f"--dask must come with a Zarr stack, got {arguments.stack}; leave it out, or save the "
             "slices with zarr.save_array as NAME.zarr"
         )
-    with Bar("inserting", "slab") as bar:
+    with Bar("super-resolution", stages=stages_of("superres")) as bar:
         options: dict[str, Any] = {
             "keep_fractions": params.get("keep_fractions", True),
             "out": arguments.out,

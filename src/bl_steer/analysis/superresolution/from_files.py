@@ -45,6 +45,7 @@ from bl_steer.files.volumes import check_form, write_volume
 from bl_steer.files.volumes.ome_zarr import described
 from bl_steer.processing.digest import digest_of
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
+from bl_steer.stages import STAGES, Stages
 
 __all__ = [
     "check",
@@ -174,7 +175,7 @@ def run_zarr(
             target,
             keep_fractions=keep_fractions,
             scheduler=scheduler,
-            progress=progress,
+            progress=Stages(STAGES["superres"], {"insert": 1.0}, progress).of("insert"),
         )
     except OSError as error:
         if error.errno not in DISK_FULL:

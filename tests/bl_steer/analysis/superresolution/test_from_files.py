@@ -13,6 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
+from bl_steer import progress
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.cli import main
 from bl_steer.files import planes
@@ -58,8 +59,10 @@ def test_a_zarr_stack_gives_what_the_same_stack_in_memory_gives(
     labels: NDArray[np.uint8],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(planes, "MOST_BYTES", 20_000)  # several planes at a time, not all
+    monkeypatch.setattr(progress, "EVERY_S", 0.0)
     label_model.save(tmp_path / "model")
     zarr.save_array(str(tmp_path / "stack.zarr"), labels[::4])
     np.save(tmp_path / "stack.npy", labels[::4])
@@ -79,6 +82,7 @@ def test_a_zarr_stack_gives_what_the_same_stack_in_memory_gives(
         assert main(command) == 0
         reports.append(json.loads(report.read_text()))
         assert (out / "section.png").stat().st_size > 10_000
+        assert "super-resolution, 3 of 3: inserting planes: 100 %" in capsys.readouterr().err
     for key in ("digest", "mean_uncertainty", "fractions", "warnings", "limit", "voxel_nm"):
         assert reports[0][key] == reports[1][key], key
     told = " ".join(reports[0]["warnings"])
