@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 
-from bl_steer.processing import local_process
+from bl_steer.processing.executors import local_process
 from bl_steer.protocols import Array
 from bl_steer.slicing import TrackingMarks
 from bl_steer.store import Document, Store

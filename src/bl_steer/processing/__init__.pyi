@@ -2,11 +2,13 @@ from .background import BackgroundAnalyses as BackgroundAnalyses
 from .background import check_requests as check_requests
 from .callback import FollowRuns as FollowRuns
 from .claims import Claims as Claims
-from .dask_cluster import DaskCluster as DaskCluster
 from .digest import digest_of as digest_of
+from .executors.dask_cluster import DaskCluster as DaskCluster
+from .executors.local_process import LocalProcess as LocalProcess
+from .executors.server_job import Server as Server
+from .executors.server_job import execute_on_server as execute_on_server
 from .job import Job as Job
 from .job import execute as execute
-from .local_process import LocalProcess as LocalProcess
 from .memory_limit import is_half_used as is_half_used
 from .memory_limit import limit_memory as limit_memory
 from .progress_bar import AnalysisBar as AnalysisBar
@@ -26,5 +28,3 @@ from .requests import pending_analyses as pending_analyses
 from .requests import requests_of as requests_of
 from .runner import AnalysisRunner as AnalysisRunner
 from .runner import make_executor as make_executor
-from .server_job import Server as Server
-from .server_job import execute_on_server as execute_on_server

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis import reconstruction
 from bl_steer.files.large_arrays import large_array, let_go
 from bl_steer.processing import analyses_of, digest_of, is_analysis
-from bl_steer.processing.part_processes import each_result
+from bl_steer.processing.executors.part_processes import each_result
 from bl_steer.processing.publish import result_of
 from bl_steer.protocols import AnalysisResult, Progress
 from bl_steer.runs import Run, open_named, open_run

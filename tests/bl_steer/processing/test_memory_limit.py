@@ -11,8 +11,8 @@ from uuid import uuid4
 import pytest
 
 from bl_steer.analysis import Request
+from bl_steer.processing.executors.local_process import LocalProcess
 from bl_steer.processing.job import Job
-from bl_steer.processing.local_process import LocalProcess
 from bl_steer.processing.memory_limit import out_of_memory
 from bl_steer.processing.runner import AnalysisRunner
 from bl_steer.runs import open_run

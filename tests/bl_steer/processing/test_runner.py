@@ -14,8 +14,8 @@ import pytest
 
 from bl_steer.analysis import Request, analyses_of, open_analysis, pending_analyses
 from bl_steer.processing.callback import FollowRuns
+from bl_steer.processing.executors.local_process import LocalProcess, _Patience
 from bl_steer.processing.job import Job, execute
-from bl_steer.processing.local_process import LocalProcess, _Patience
 from bl_steer.processing.runner import AnalysisRunner, Executor
 from bl_steer.runs import open_run
 from bl_steer.store import Document, Store

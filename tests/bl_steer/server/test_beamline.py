@@ -17,10 +17,10 @@ import pytest
 
 from bl_steer.agents import Space
 from bl_steer.analysis import analyses_of, digest_of, find_analysis, make_params, open_analysis
+from bl_steer.processing.executors.server_job import Server, execute_on_server
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs, write_exact_inputs
 from bl_steer.processing.job import Job
 from bl_steer.processing.requests import Request
-from bl_steer.processing.server_job import Server, execute_on_server
 from bl_steer.protocols import Inputs
 from bl_steer.runs import open_run
 from bl_steer.server.jobs.worker import Worker

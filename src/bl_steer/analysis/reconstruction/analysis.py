@@ -15,7 +15,7 @@ from bl_steer.analysis.reconstruction.checks import gap_warnings, training_warni
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.analysis.superresolution.effort import MOST, n_doublings
 from bl_steer.files.volumes import planes_of
-from bl_steer.processing.part_processes import usable_processes
+from bl_steer.processing.executors.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 from bl_steer.stages import STAGES, Stages
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis import segmentation
 from bl_steer.analysis.reconstruction.specks import without_specks
 from bl_steer.analysis.torch_device import processes_for_networks
-from bl_steer.processing.part_processes import each_result
+from bl_steer.processing.executors.part_processes import each_result
 from bl_steer.protocols import Progress
 
 __all__ = ["segment_slices"]

@@ -19,7 +19,7 @@ from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
 from bl_steer.analysis.torch_device import processes_for_networks
 from bl_steer.files.stacks import open_zarr
-from bl_steer.processing.dask_cluster import each_part
+from bl_steer.processing.executors.dask_cluster import each_part
 from bl_steer.protocols import Progress
 
 __all__ = ["StoredPlanes", "segment_stack"]

@@ -24,7 +24,7 @@ from bl_steer.analysis.superresolution.effort import MOST, n_doublings
 from bl_steer.analysis.superresolution.verdict import check_warnings
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
-from bl_steer.processing.part_processes import usable_processes
+from bl_steer.processing.executors.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 from bl_steer.stages import STAGES, Stages
 

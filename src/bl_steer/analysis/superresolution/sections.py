@@ -36,7 +36,8 @@ class Running:
     precision : ``"bf16"`` pays on processors with matrix units for it; variances are always taken
         in f32
     processes : in which the sections are worked on beside one another; by default as many as
-        `bl_steer.processing.part_processes.each_result` takes. The result is the same bit for bit
+        `bl_steer.processing.executors.part_processes.each_result` takes. The result is the same
+        bit for bit
     """
 
     strip_px: int = 1 << 16

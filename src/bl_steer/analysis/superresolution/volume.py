@@ -15,7 +15,7 @@ from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import Inserter, SlabWork, n_planes
-from bl_steer.processing.part_processes import each_result
+from bl_steer.processing.executors.part_processes import each_result
 from bl_steer.protocols import Progress
 from bl_steer.single_thread import single_thread
 

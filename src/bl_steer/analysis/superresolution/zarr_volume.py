@@ -21,7 +21,7 @@ from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, Inserter, SlabWork, n_planes
 from bl_steer.files.planes import some_planes
 from bl_steer.files.stacks import open_zarr
-from bl_steer.processing.dask_cluster import each_part
+from bl_steer.processing.executors.dask_cluster import each_part
 from bl_steer.protocols import Progress
 from bl_steer.single_thread import single_thread
 

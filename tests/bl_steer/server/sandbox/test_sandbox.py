@@ -207,7 +207,7 @@ def test_a_job_computes_in_processes_beside_one_another_within_its_limits(tmp_pa
     settings = ServerSettings(folder=tmp_path, job_cores=2, job_processes=9, job_niceness=0)
     code = """
 import math
-from bl_steer.processing.part_processes import each_result, usable_processes
+from bl_steer.processing.executors.part_processes import each_result, usable_processes
 print(usable_processes(), sorted(each_result(math.factorial, [3, 5, 4], processes=2)))
 """
     said: list[str] = []

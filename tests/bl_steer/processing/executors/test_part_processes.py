@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from bl_steer.processing import part_processes
-from bl_steer.processing.part_processes import each_result, usable_processes
+from bl_steer.processing.executors import part_processes
+from bl_steer.processing.executors.part_processes import each_result, usable_processes
 
 PARTS = [3, 5, 2, 8, 7]
 
@@ -76,7 +76,7 @@ def test_where_no_process_can_begin_this_one_does_all(monkeypatch: pytest.Monkey
 
 PARENT = """
 import time
-from bl_steer.processing.part_processes import each_result
+from bl_steer.processing.executors.part_processes import each_result
 for number, _ in each_result(time.sleep, [0, 0, 60, 60], processes=2):
     print(number, flush=True)
 """

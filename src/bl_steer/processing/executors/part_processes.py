@@ -1,7 +1,8 @@
 """The parts of a long computation, in processes of this machine beside one another.
 
 Each part is computed in one thread by the same code, so that the results are the same bit for bit
-in any number of processes. `bl_steer.processing.dask_cluster` is the sibling for many machines.
+in any number of processes. `bl_steer.processing.executors.dask_cluster` is the sibling for many
+machines.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ from multiprocessing.connection import Connection, Pipe, wait
 from pathlib import Path
 from typing import Any, TypeVar
 
-from bl_steer.processing.local_process import cause_of, worker_environment
+from bl_steer.processing.executors.local_process import cause_of, worker_environment
 from bl_steer.settings import Settings
 from bl_steer.single_thread import single_thread
 
 __all__ = ["each_result", "usable_processes"]
 
-COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.processing.part_processes")
+MODULE = "bl_steer.processing.executors.part_processes"
+COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", MODULE)
 WORTH_S = 30.0
 """Processor time of what is left to do, below which no process is started: each loads for some 5 s
 what it computes with."""

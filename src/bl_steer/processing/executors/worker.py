@@ -1,6 +1,7 @@
-"""The worker's process: ``python -m bl_steer.processing.worker``, a job a line in, answers out.
+"""The worker's process: a job a line in, answers out.
 
-`bl_steer.processing.local_process` starts it and speaks with it. It yields the processor to the
+``python -m bl_steer.processing.executors.worker`` is started by
+`bl_steer.processing.executors.local_process`, which speaks with it. It yields the processor to the
 measurement, computes in one thread, takes no more memory than it may, and ends as soon as its
 parent is gone.
 """

@@ -45,7 +45,7 @@ def test_a_cluster_gives_the_same_results_and_outlives_a_killed_job(
 
 @pytest.mark.filterwarnings("ignore")
 def test_a_scheduler_that_does_not_answer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from bl_steer.processing import dask_cluster
+    from bl_steer.processing.executors import dask_cluster
 
     monkeypatch.setattr(dask_cluster, "CONNECT_S", 0.5)
     with pytest.raises(OSError, match=r"must answer, got .* from tcp://127.0.0.1:9"):

@@ -9,9 +9,9 @@ from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 from bl_steer.processing.documents import failure_documents
+from bl_steer.processing.executors.local_process import LocalProcess
+from bl_steer.processing.executors.part_processes import each_result
 from bl_steer.processing.job import Job
-from bl_steer.processing.local_process import LocalProcess
-from bl_steer.processing.part_processes import each_result
 from bl_steer.protocols import Progress
 from bl_steer.store import Document
 
@@ -95,7 +95,7 @@ def each_part(
     Parameters
     ----------
     scheduler : address of a dask cluster that sees the same files; None works on this machine
-    processes : on this machine, as in `bl_steer.processing.part_processes.each_result`
+    processes : on this machine, as in `bl_steer.processing.executors.part_processes.each_result`
 
     Raises
     ------

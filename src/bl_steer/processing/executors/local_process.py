@@ -1,6 +1,6 @@
 """Carry out jobs in a process beside the measurement: killable, nice, and warm after the first.
 
-`bl_steer.processing.dask_cluster` is the sibling for many machines.
+`bl_steer.processing.executors.dask_cluster` is the sibling for many machines.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bl_steer.store import Document
 
 __all__ = ["LocalProcess", "cause_of", "worker_environment"]
 
-COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.processing.worker")
+COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.processing.executors.worker")
 ONE_THREAD = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 SEEN = 4000
 """Characters of the worker's last words that go into a failure."""
