@@ -23,7 +23,7 @@ from bl_steer.protocols import Progress
 
 __all__ = ["IN_MEMORY_VX", "insert_planes", "settings_for", "train_on_labels"]
 
-IN_MEMORY_VX = 2**27
+IN_MEMORY_VX = 2**25
 """Larger volumes are made from Zarr to Zarr, slab by slab, and go on after a kill."""
 PLANES = 64
 """Read from there at a time."""
