@@ -151,3 +151,30 @@ def test_a_waiting_job_says_its_place_and_when_it_begins_and_a_form_leads_back(s
     assert "It is next. Such an analysis takes about 40 s." in next_page
     again = browser.get(f"/analyses/advise?again={job_id}").text
     assert f'<a href="{done}">What was run before</a>' in again
+
+
+def test_files_are_taken_as_they_were_uploaded_however_a_page_lists_them(site: Any) -> None:
+    user = site.user()
+    browser = site.browser()
+    light = [np.full((4, 4), grey, np.uint8) for grey in (200, 20)]
+    images = [io.BytesIO(), io.BytesIO()]
+    for image, grey in zip(images, light, strict=True):
+        tifffile.imwrite(image, grey)
+    names = ("z_bright.tif", "a_dark.tif")
+    sent = [upload(browser, name, one.getvalue()) for name, one in zip(names, images, strict=True)]
+    newest_first = "&".join(f"file={one}" for one in reversed(sent))
+    listed = re.compile(r'type="checkbox" id="file-\d" name="file" value="([^"]+)"')
+    for query in ("", f"?{newest_first}", f"?file={sent[1]}"):
+        page = browser.get(f"/analyses/segment{query}").text
+        assert listed.findall(page) == sent, query
+        assert "uploaded first comes first" in page
+    assert f"file={sent[0]}&amp;file={sent[1]}" in browser.get(f"/analyses?{newest_first}").text
+    started = browser.post("/analyses/segment", {"file": sent[::-1]}).headers["location"]
+    assert site.job(started.rpartition("/")[2]).upload_ids == sent
+    # A program may say another order, which an analysis that is run again keeps.
+    asked = {"analysis": "segment", "files": sent[::-1]}
+    job = site.program(user).post("/api/v1/jobs", json=asked).json()["id"]
+    page = browser.get(f"/analyses/segment?again={job}").text
+    assert listed.findall(page) == sent[::-1]
+    again = browser.post("/analyses/segment", {"file": sent[::-1], "parent": job})
+    assert site.job(again.headers["location"].rpartition("/")[2]).upload_ids == sent[::-1]

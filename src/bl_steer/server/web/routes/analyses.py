@@ -41,7 +41,7 @@ LOOKED_AT = 300
 @router.get("/analyses")
 def catalogue_page(request: Request, context: AppContext, user: CurrentUser) -> Response:
     """Show the analyses, those that suit the chosen files first."""
-    uploads = _chosen(context, user, request.query_params.getlist("file"))
+    uploads = sorted(_chosen(context, user, request.query_params.getlist("file")), key=_uploaded)
     names = [upload.file_name for upload in uploads]
     entries = sorted(
         context.catalogue(), key=lambda entry: not entry.takes(names) if names else False
@@ -62,7 +62,7 @@ def form_page(
     request: Request, context: AppContext, user: CurrentUser, name: str, again: str = ""
 ) -> Response:
     """Show the form, empty or as a former job was."""
-    ids = request.query_params.getlist("file")
+    ids = _in_order(context, user, request.query_params.getlist("file"))
     former: Files | None = None
     values: Mapping[str, Any] = {}
     wants_mail = True
@@ -88,6 +88,8 @@ def submit(
     """Start the analysis, or show what does not fit beside its input."""
     entry = context.entry(name)
     chosen = {key: [*map(str, request.state.form.getlist(key))] for key in _keys(entry)}
+    if not form.get("parent"):  # a job that is repeated keeps the order that it had
+        chosen = {key: _in_order(context, user, ids) for key, ids in chosen.items()}
     by_name = {one.name: chosen[_key(one.name)] for one in entry.inputs}
     files: Files = by_name or chosen[FILE]
     values = values_of(entry.params, form)
@@ -147,6 +149,17 @@ def _chosen(context: Context, user: User, ids: Sequence[str]) -> list[Upload]:
     return [by_id[upload_id] for upload_id in dict.fromkeys(ids) if upload_id in by_id]
 
 
+def _uploaded(upload: Upload) -> tuple[float, str]:
+    """Return by what files are put in order, however a page lists them: when they came."""
+    return upload.created, upload.file_name
+
+
+def _in_order(context: Context, user: User, ids: Sequence[str]) -> list[str]:
+    """Return ids of files by when they were uploaded; those of no file of the user come last."""
+    known = [upload.id for upload in sorted(_chosen(context, user, ids), key=_uploaded)]
+    return [*known, *(upload_id for upload_id in ids if upload_id not in known)]
+
+
 def _key(name: str) -> str:
     """Return the name in the form of the files of an input."""
     return f"{FILE}.{name}" if name else FILE
@@ -178,6 +191,7 @@ class FileGroup:
     key : of the input in the form
     title : of an input among several; empty for one alone
     has_more : whether the user has others that fit
+    takes_several : whether their order may matter
     """
 
     key: str
@@ -186,6 +200,7 @@ class FileGroup:
     uploads: Sequence[Upload]
     chosen: Collection[str]
     has_more: bool
+    takes_several: bool
 
 
 def _groups(
@@ -194,6 +209,8 @@ def _groups(
     entry: AnalysisEntry,
     chosen: Mapping[str, Sequence[str]],
     language: str,
+    *,
+    again: bool,
 ) -> list[FileGroup]:
     with context.database.read() as session:
         latest, _ = uploads_of(session, user.id, limit=LOOKED_AT)
@@ -208,8 +225,10 @@ def _groups(
         known = {upload.id for upload in first}
         fit = [u for u in latest if u.id not in known and one.takes_one(u.file_name)]
         title = one.title(language) if entry.inputs else ""
-        offered = [*first, *fit[:OFFERED]]
-        groups.append(FileGroup(key, title, one.suffixes, offered, known, len(fit) > OFFERED))
+        others = sorted(fit[:OFFERED], key=_uploaded)
+        offered = [*first, *others] if again else sorted([*first, *others], key=_uploaded)
+        has_more, several = len(fit) > OFFERED, one.kind.most > 1
+        groups.append(FileGroup(key, title, one.suffixes, offered, known, has_more, several))
     return groups
 
 
@@ -232,7 +251,7 @@ def _form(
         "form",
         refused=refused,
         entry=entry,
-        groups=_groups(context, user, entry, chosen, language),
+        groups=_groups(context, user, entry, chosen, language, again=bool(parent)),
         chosen=any(chosen.values()),
         fields=fields_of(
             entry.params,
