@@ -13,7 +13,7 @@ from bl_steer.analysis.reconstruction.comparison import (
 )
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.measures import ALONE, CONVENTIONAL, SUPERRESOLVED
-from bl_steer.analysis.reconstruction.stages import Stages
+from bl_steer.stages import Stages
 
 NAMES = ("oxide", "carbon", "void")
 FACTOR, N, EDGE = 4, 9, 40
