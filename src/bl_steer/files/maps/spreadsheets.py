@@ -11,12 +11,13 @@ from typing import Any
 
 from python_calamine import CalamineError, CalamineWorkbook, ZipError
 
+from bl_steer.files.maps.thousands import COMMA_FOR_THOUSANDS, note_on_points
+
 __all__ = ["BOOK_ENDINGS", "PARTED_BY", "lines_of_book"]
 
 BOOK_ENDINGS = (".xlsx", ".ods")
 PARTED_BY = "\t"
 DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 LONGEST = 1e15
 """Whole numbers up to here are written without a point."""
 
@@ -54,6 +55,8 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
     texts = [cell for row in rows for cell in row if isinstance(cell, str)]
     if comma := next((text for text in texts if _is_decimal(text.strip())), ""):
         notes.append(f"decimal commas: {comma} is read as {comma.replace(',', '.')}")
+    names = next(([str(cell) for cell in row] for row in rows if any(row)), [])
+    notes += note_on_points((map(_text_or_whole, row) for row in rows), names, path.name)
     lines = []
     for number, row in enumerate(rows, start=1):
         cells = [_number_of(cell, number, path) for cell in row]
@@ -70,7 +73,7 @@ def _number_of(cell: Any, row: int, path: Path) -> Any:
         When its comma may part thousands.
     """
     text = cell.strip() if isinstance(cell, str) else ""
-    if THOUSANDS.fullmatch(text):
+    if COMMA_FOR_THOUSANDS.fullmatch(text):
         parts = text.replace(",", ""), text.replace(",", ".")
         raise ValueError(
             f"a cell must be a number, got the text {text!r} in row {row} of {path.name}, which "
@@ -79,8 +82,14 @@ def _number_of(cell: Any, row: int, path: Path) -> Any:
     return text.replace(",", ".") if _is_decimal(text) else cell
 
 
+def _text_or_whole(cell: Any) -> str:
+    """Return a text or whole number; the point of a number with decimals is no mark of the file."""
+    is_number = isinstance(cell, int | float)
+    return _cell(cell) if isinstance(cell, str) or (is_number and cell % 1 == 0) else ""
+
+
 def _is_decimal(text: str) -> bool:
-    return bool(DECIMAL.fullmatch(text)) and not THOUSANDS.fullmatch(text)
+    return bool(DECIMAL.fullmatch(text)) and not COMMA_FOR_THOUSANDS.fullmatch(text)
 
 
 def _line(row: list[Any]) -> str:

@@ -18,6 +18,7 @@ from bl_steer.files.errors import listed
 from bl_steer.files.maps.column_names import NAMES, plain_name, with_unit
 from bl_steer.files.maps.encodings import text_of_table
 from bl_steer.files.maps.spreadsheets import BOOK_ENDINGS, PARTED_BY, lines_of_book
+from bl_steer.files.maps.thousands import COMMA_FOR_THOUSANDS, note_on_points
 from bl_steer.protocols import Array
 
 __all__ = ["Columns", "read_columns", "read_table"]
@@ -32,7 +33,6 @@ MISSING = {
     *("#n/a", "#na", "#div/0!", "#value!", "#num!", "#null!", "#ref!", "#name?"),
 }
 """How spreadsheets, R, pandas and people write that there is no value, in lower case."""
-THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2},\d{3}")
 PEEK_ROWS = 20
 
 
@@ -82,11 +82,10 @@ def read_columns(path: str | Path) -> Columns:
             lines.append(line)
     if not lines:
         raise ValueError(f"a table must have rows, got none in {path.name}; check the file")
-    if (
-        not said
-        and not parted_by
-        and not any(mark in line for line in lines[-2:] for mark in ",;\t")
-    ):
+    by_blanks = not (
+        said or parted_by or any(mark in line for line in lines[-2:] for mark in ",;\t")
+    )
+    if by_blanks:
         lines = [",".join(line.split()) for line in lines]
     delimiter = parted_by or (said[1] if said else _delimiter(lines))
     if names := _names_above(path, every, numbers[0], lines[0], delimiter):
@@ -106,6 +105,11 @@ def read_columns(path: str | Path) -> Columns:
     titles = [cell.strip() for cell in first] if named else [str(n + 1) for n in range(len(first))]
     if delimiter != ",":
         titles = [t if _number(t) is None else t.replace(",", ".") for t in titles]
+    below = list(zip(numbers[named:], lines[named:], strict=True))
+    may_mark = not parted_by and (by_blanks or delimiter != ",")
+    if may_mark and any("." in line for _, line in below):
+        cells = (_row(line, delimiter, number, path) for number, line in below)
+        told = [*told, *note_on_points(cells, titles, path.name)]
     read = _Rows(path, numbers[named:], lines[named:], delimiter).columns(titles, named)
     return replace(read, notes=[*told, *read.notes])
 
@@ -197,7 +201,11 @@ class _Rows:
                 f"of {self.path.name} ({cell[:60]!r}); write 1234.5 or 1234,5, without marks for "
                 "thousands"
             )
-        if self.delimiter != ";" and commas and all(THOUSANDS.fullmatch(cell) for cell in commas):
+        if (
+            self.delimiter != ";"
+            and commas
+            and all(COMMA_FOR_THOUSANDS.fullmatch(cell) for cell in commas)
+        ):
             raise ValueError(
                 f"a comma must part decimals, got {commas[0]!r} in {self.path.name}, which may as "
                 "well be thousands; write numbers with a decimal point and no other mark"
