@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike, NDArray
 
 __all__ = ["large_array", "let_go"]
 
-IN_MEMORY_BYTES = 2**28
+IN_MEMORY_BYTES = 2**26
 """Of an array that is held in memory; larger ones are files that are mapped into it."""
 
 
