@@ -11,14 +11,24 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-__all__ = ["NM", "bar_rows", "notes_of_pixels", "of_picture", "of_sidecar", "of_tiff"]
+__all__ = [
+    "NM",
+    "bar_rows",
+    "doubtful_voxel",
+    "notes_of_pixels",
+    "of_picture",
+    "of_sidecar",
+    "of_tiff",
+]
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
 """What a microscope can mean: 300 dpi of a printer would be a pixel of 85 µm."""
+LARGEST_VOXEL_NM = 1e6
+"""What a volume can mean, those of X-rays with voxels of 0.1 mm among them."""
 SQUARE = 0.01
 """Width and height of a pixel are equal to so much: a header rounds them."""
 
@@ -81,6 +91,22 @@ def notes_of_pixels(metadata: Mapping[str, Any]) -> list[str]:
         f"The pixels are {metadata['pixel_size_nm']:g} nm wide and {height:g} nm high, and are "
         "taken for squares of their width: lengths and areas are wrong until the image is "
         "resampled to squares."
+    ]
+
+
+def doubtful_voxel(edges_nm: Sequence[float], who: str) -> list[str]:
+    """Return a sentence where the edges z, y, x of a voxel are larger than those of any volume.
+
+    Parameters
+    ----------
+    who : begins the sentence, such as "the file states"
+    """
+    if not max(edges_nm) > LARGEST_VOXEL_NM:
+        return []
+    return [
+        f"{who} a voxel of {' × '.join(f'{1e-6 * edge:g}' for edge in edges_nm)} mm, which is more "
+        f"than the {1e-6 * LARGEST_VOXEL_NM:g} mm that are to be expected: is the unit right? Else "
+        "give it in nm, a volume's labels with voxel_size_nm=100,10,10"
     ]
 
 

@@ -17,7 +17,7 @@ from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ, ZARR_FILES
 from bl_steer.files.ilastik import read_numbers
-from bl_steer.files.image_metadata import of_sidecar
+from bl_steer.files.image_metadata import doubtful_voxel, of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack, some_planes
 from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
@@ -177,10 +177,11 @@ def _with_edges(stored: StoredStack) -> StoredStack:
         return stored
     try:
         z, y, x = map(float, stored.known["voxel_size_nm"])
-    except (TypeError, ValueError):  # told by who takes the voxel
-        return stored
-    edges = {"pitch_nm": z, "pixel_size_nm": x} | ({"pixel_height_nm": y} if y != x else {})
-    return replace(stored, known={**edges, **stored.known})
+    except (TypeError, ValueError):
+        return stored  # told by who takes the voxel
+    edges = {"pitch_nm": z, "pixel_size_nm": x, **({"pixel_height_nm": y} if y != x else {})}
+    notes = [*stored.notes, *doubtful_voxel((z, y, x), "the file states")]
+    return replace(stored, known={**edges, **stored.known}, notes=notes)
 
 
 def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
@@ -296,8 +297,8 @@ def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     for signature, read in readers.items():
         if head.startswith(signature):
             return read
-    what = "which is of another kind" if head else "an empty file"
-    raise ValueError(f"a stack must be {WANTED}, got {str(path)!r}, {what}; convert it")
+    what = f"{str(path)!r}, {'which is of another kind' if head else 'an empty file'}"
+    raise ValueError(f"a stack must be {WANTED}, got {what}; convert it")
 
 
 def _tiff(path: Path, name: str) -> StoredStack:
@@ -312,9 +313,8 @@ def _nrrd(path: Path, _name: str) -> StoredStack:
 
 def _hdf5(path: Path, _name: str) -> StoredStack:
     numbers, is_ilastik = read_numbers(path)
-    unlabelled = is_ilastik and bool((numbers == 0).any())
-    notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"] * unlabelled
-    return StoredStack(numbers, {}, notes)
+    notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"]
+    return StoredStack(numbers, {}, notes * (is_ilastik and bool((numbers == 0).any())))
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

@@ -124,7 +124,10 @@ class StructureAnalysis:
             )
         labels = inputs.arrays["labels"]
         check_labels(labels)
-        voxel = check_voxel(params.voxel_size_nm or inputs.metadata.get("voxel_size_nm"))
+        voxel = check_voxel(
+            params.voxel_size_nm or inputs.metadata.get("voxel_size_nm"),
+            inputs.metadata.get("stated_voxel", ""),
+        )
         names = parse_phases(params.phases or inputs.metadata.get("phases"))
         steps = _steps(progress)
         tables_of = structure.tables_of  # loads what `single_thread` reaches only once it is loaded

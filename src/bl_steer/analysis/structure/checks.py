@@ -10,6 +10,7 @@ import numpy as np
 
 from bl_steer.analysis.structure.blocks import MIN_BLOCKS, MIN_EDGE, Blocks
 from bl_steer.analysis.structure.directions import DIRECTIONS
+from bl_steer.files.image_metadata import doubtful_voxel
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
 from bl_steer.protocols import Array, Table
 
@@ -68,14 +69,22 @@ def check_labels(labels: Any) -> None:
         )
 
 
-def check_voxel(voxel_size_nm: Sequence[float] | None) -> tuple[float, float, float]:
-    """Return the edges of a voxel, nm; `ValueError` unless there are three positive ones."""
+def check_voxel(
+    voxel_size_nm: Sequence[float] | None, stated: str = ""
+) -> tuple[float, float, float]:
+    """Return the edges of a voxel, nm; `ValueError` unless there are three positive ones.
+
+    Parameters
+    ----------
+    stated : what a file says of its voxel that cannot be read
+    """
     edges = () if voxel_size_nm is None else tuple(float(edge) for edge in voxel_size_nm)
     if len(edges) != 3 or not all(math.isfinite(edge) and edge > 0 for edge in edges):
         shown = ", ".join(f"{edge:g}" for edge in edges) or "nothing"
         raise ValueError(
-            f"a voxel must have three positive edges z, y, x in nm, got {shown}; try 100,10,10 for "
-            "slices 100 nm apart with pixels of 10 nm"
+            "a voxel must have three positive edges z, y, x in nm, got "
+            f"{stated if stated and not edges else shown}; try voxel_size_nm=100,10,10 for slices "
+            "100 nm apart with pixels of 10 nm"
         )
     if max(edges) > MAX_RATIO * min(edges):
         raise ValueError(
@@ -122,6 +131,8 @@ def voxel_warnings(voxel_nm: tuple[float, float, float], *, by_hand: bool) -> It
             "than those of any microscope; were they meant in µm?"
         )
     z, *pixel = voxel_nm
+    if by_hand:
+        yield from doubtful_voxel(voxel_nm, "you state")
     if by_hand and z < NEARLY * max(pixel):
         yield (
             f"a voxel of {z:g} nm along z and {pixel[0]:g} × {pixel[1]:g} nm in the slices is "

@@ -77,7 +77,8 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
         stored, files = open_stack(paths[0]), list(paths)
     else:
         stored, files = open_slices(paths), sorted(paths, key=natural_key)
-    known = {key: stored.known[key] for key in ("pitch_nm", "pixel_size_nm") if key in stored.known}
+    wanted = ("pitch_nm", "pixel_size_nm", "stated_voxel")
+    known = {key: stored.known[key] for key in wanted if key in stored.known}
     source = {"files": [str(path) for path in files]}
     notes = [*stored.notes, *stored.gaps, *notes_of_pixels(stored.known)]
     return Inputs({"slices": stored.array}, known, source, notes)

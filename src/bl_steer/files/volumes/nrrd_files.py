@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nrrd
 import numpy as np
@@ -22,6 +22,9 @@ from bl_steer.files.errors import FileFormatError
 from bl_steer.files.image_metadata import NM
 
 __all__ = ["read_nrrd", "write_nrrd"]
+
+MAX_LINE = 2**20
+"""Bytes of a line of the header."""
 
 
 def write_nrrd(
@@ -52,43 +55,75 @@ def write_nrrd(
 def read_nrrd(path: Path, max_bytes: int) -> tuple[NDArray[Any], dict[str, Any]]:
     """Return a volume (Z, Y, X), and what the file says of voxel and phases.
 
+    An axis of one value without a place in space, as of one channel, is left out.
+
+    Returns
+    -------
+    values, known : the latter with ``voxel_size_nm`` and ``phases``, or with ``stated_voxel``, the
+        words of a file that states edges without a known unit of length
+
     Raises
     ------
     FileFormatError
         If it is larger than allowed, or its axes are turned against each other.
     """
     with path.open("rb") as file:
-        header = nrrd.read_header(file)
+        header = nrrd.read_header(_header_lines(file))
         if "data file" in header or "datafile" in header:
             raise FileFormatError("must hold its data itself, got a header alone; save one file")
-        n_bytes = math.prod(int(n) for n in header["sizes"])
+        sizes = [int(n) for n in header["sizes"]]
+        n_bytes = math.prod(sizes)
         if n_bytes > max_bytes:
             raise FileFormatError(f"must hold at most {max_bytes >> 30} GiB; cut it")
         check_expansion(n_bytes, path.stat().st_size)
         values = nrrd.read_data(header, file, str(path), index_order="C")
+    edges, units = _edges(header)
+    placed = [axis for axis, n in enumerate(sizes) if n > 1 or _is_placed(edges, axis)]
+    if len(placed) == 3 < len(sizes):
+        values = values.reshape([sizes[axis] for axis in placed][::-1])
+        edges, units = [edges[axis] for axis in placed], [units[axis] for axis in placed]
     known: dict[str, Any] = {}
-    edges = _edges_nm(header)
-    if edges is not None and len(edges) == 3:
-        known["voxel_size_nm"] = edges
+    factors = [NM.get(unit.lower()) for unit in units]
+    if len(edges) == 3 and np.isfinite(edges).all():
+        if None in factors:
+            shown = ", ".join(f"{edge:g}" for edge in edges)
+            named = ", ".join(dict.fromkeys(u for u in units if u and u.lower() not in NM))
+            known["stated_voxel"] = f"{shown} along x, y, z in the file, " + (
+                f"in a unit that is not known, {named}" if named else "without a unit"
+            )
+        else:
+            told = zip(edges, factors, strict=True)
+            known["voxel_size_nm"] = [float(f"{e * (f or 0.0):.9g}") for e, f in told][::-1]
     if "phases" in header:
         known["phases"] = json.loads(header["phases"])
     return values, known
 
 
-def _edges_nm(header: Any) -> list[float] | None:
-    """Return the edges z, y, x of a voxel; None where one is not told, or has no unit."""
-    edges = header.get("spacings")
-    units = header.get("units")
+def _header_lines(file: IO[bytes]) -> list[str]:
+    """Return the lines up to the empty one; those of pynrrd lose what is not ASCII, µ and Å."""
+    text = b"\n".join(iter(lambda: file.readline(MAX_LINE).rstrip(), b""))
+    try:
+        return text.decode("utf-8").split("\n")
+    except UnicodeDecodeError:
+        return text.decode("latin-1").split("\n")
+
+
+def _is_placed(edges: Sequence[float], axis: int) -> bool:
+    return axis >= len(edges) or math.isfinite(edges[axis])
+
+
+def _edges(header: Any) -> tuple[list[float], list[str]]:
+    """Return edge and unit of each axis, from the fastest one on: NaN and "" where not told."""
+    edges, units = header.get("spacings", ()), header.get("units", ())
     if "space directions" in header:
         directions = np.asarray(header["space directions"], dtype=float)
         edges = np.linalg.norm(directions, axis=-1)
-        if np.count_nonzero(np.abs(directions) > 1e-6 * np.nanmax(edges)) != len(directions):
+        along = np.abs(directions) > 1e-6 * edges[:, None]
+        in_space = np.isfinite(edges)
+        if (along[in_space].sum(1) != 1).any() or (along[in_space].sum(0) > 1).any():
             raise FileFormatError("must have axes along x, y and z, got turned ones; resample it")
-        units = header.get("space units")
-    if edges is None or units is None or len(edges) != len(units):
-        return None
-    factors = [NM.get(str(unit).strip('"').lower()) for unit in units]
-    if any(factor is None for factor in factors) or not np.isfinite(edges).all():
-        return None
-    told = zip(edges, factors, strict=True)
-    return [float(f"{edge * (factor or 0.0):.9g}") for edge, factor in told][::-1]
+        # The units are those of the axes of space.
+        of_space = [*header.get("space units", ()), *[""] * directions.shape[1]]
+        units = [of_space[int(row.argmax())] if row.any() else "" for row in along]
+    named = [str(unit).strip().strip('"').strip() for unit in units]
+    return [float(edge) for edge in edges], [*named, *[""] * len(edges)][: len(edges)]
