@@ -58,7 +58,7 @@ def add_slices(parser: Parser, argv: Sequence[str]) -> None:
         metavar="FOLDER",
         help="of single images, in the order of the numbers in their names; or a stack in one file",
     )
-    format_option(parser, "form of the volumes (default imagej)")
+    format_option(parser, "form of the volumes")
     out_option(parser, "report", "folder of the report, its tables, and the volumes")
     add_params(parser, find_analysis("reconstruct").Params)
 

@@ -71,7 +71,7 @@ def training_options(parser: Parser) -> None:
         help="network: unet, segnet, segnet-vgg or pspnet; forest for a first look in seconds",
     )
     text = "steps of a round of training at most; rounds follow while the validation rises"
-    parser.add_argument("--steps", type=int, default=600, help=f"{text} (default 600)")
+    parser.add_argument("--steps", type=int, default=600, help=text)
     text = "in place of --steps: how often the patches of a round cover the training micrographs"
     parser.add_argument("--epochs", type=float, metavar="X", help=text)
     parser.add_argument("--seed", type=int, default=0, help="seed of the training")

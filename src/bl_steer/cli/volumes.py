@@ -74,7 +74,7 @@ def add_superres(parser: Parser, argv: Sequence[str]) -> None:
     run.add_argument(
         "--dask", metavar="ADDRESS", help="cluster that shares the work on a Zarr stack"
     )
-    format_option(run, "form of the volumes of a stack that is no Zarr (default imagej)")
+    format_option(run, "form of the volumes of a stack that is no Zarr")
     out_option(run, "superresolved")
 
     text = "say how far a super-resolution can be trusted, without a ground truth"
@@ -83,7 +83,7 @@ def add_superres(parser: Parser, argv: Sequence[str]) -> None:
 
 def _stack_options(parser: Parser, *params: str) -> None:
     parser.add_argument("stack", type=Path, metavar="STACK", help=STACK_HELP)
-    add_params(parser, SuperResolutionParams, only=(*VOXEL, *params), required=VOXEL)
+    add_params(parser, SuperResolutionParams, only=(*VOXEL, *params))
 
 
 def _training_options(parser: Parser) -> None:
@@ -167,7 +167,7 @@ def _settings(
     ValueError
         In one line, where they do not fit.
     """
-    params = read_params(arguments)
+    params = _params(arguments)
     size = params["pixel_size_nm"]
     chosen = SuperResolutionParams(**params)
     try:
@@ -185,6 +185,17 @@ def _settings(
         **{name: getattr(chosen, name) for name in TRAINING if name != "n_phases"},
     )
     return params, settings
+
+
+def _params(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters that were given, and the voxel that the stack's own files state."""
+    params = read_params(arguments)
+    if all(name in params for name in VOXEL):
+        return params
+    pitch_nm, pixel_nm, _ = from_files.voxel_of_stack(
+        arguments.stack, SuperResolutionParams(**params)
+    )
+    return {**params, "pitch_nm": pitch_nm, "pixel_size_nm": pixel_nm}
 
 
 def _voxel(params: dict[str, Any]) -> tuple[float, float, float]:
@@ -214,7 +225,7 @@ def _train(arguments: argparse.Namespace) -> Any:
 
 
 def _run(arguments: argparse.Namespace) -> Any:
-    params = read_params(arguments)
+    params = _params(arguments)
     zarr = is_zarr(arguments.stack)
     if arguments.dask is not None and not zarr:
         raise ValueError(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-__all__ = ["FileFormatError", "listed"]
+__all__ = ["SHOWN", "FileFormatError", "listed"]
 
 SHOWN = 8
 """Names in a message, each of `WIDTH` letters at most."""

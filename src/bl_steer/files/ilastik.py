@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.files.archives import check_expansion
-from bl_steer.files.errors import FileFormatError, listed
+from bl_steer.files.errors import SHOWN, FileFormatError, listed
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
-__all__ = ["EXPORTS", "read_export", "read_numbers"]
+__all__ = ["EXPORTS", "read_export", "read_numbers", "whole_file"]
 
 EXPORTS = (".h5", ".hdf5", ".ilp")
 """Endings of the names of such files; the last one is refused with what to export."""
@@ -45,15 +45,25 @@ def read_export(path: Path) -> tuple[NDArray[Any], bool]:
         ) from error
 
 
+def whole_file(path: Path) -> Path:
+    """Return the HDF5 file of a path that goes on to one of its datasets, as in a Zarr.
+
+    Any other path is returned as it is.
+    """
+    inside = (p for p in path.parents if p.suffix.lower() in EXPORTS and p.is_file())
+    return next(inside, path)
+
+
 def read_numbers(path: Path) -> tuple[NDArray[Any], bool]:
     """Return what `read_export` does, for a reader that names the file in its errors."""
-    with h5py.File(path, "r") as file:
-        dataset = _dataset(file)
+    whole = whole_file(path)
+    with h5py.File(whole, "r") as file:
+        dataset = _dataset(file, path.relative_to(whole).as_posix())
         axes = _axes(dataset)
         return _numbers(dataset, axes), axes is not None or dataset.name == f"/{NAME}"
 
 
-def _dataset(file: h5py.File) -> Any:
+def _dataset(file: h5py.File, chosen: str) -> Any:
     found: dict[str, Any] = {}
 
     def keep(name: str, item: Any) -> None:
@@ -61,6 +71,10 @@ def _dataset(file: h5py.File) -> Any:
             found[name] = item
 
     file.visititems(keep)
+    if chosen != ".":
+        if chosen not in found:
+            raise FileFormatError(f"must name one of the datasets {', '.join(found)}; check it")
+        return found[chosen]
     if NAME in found:
         return found[NAME]
     if "PixelClassification" in file:
@@ -68,12 +82,17 @@ def _dataset(file: h5py.File) -> Any:
             "must be an export of ilastik, got its project; export the labels or the simple "
             "segmentation as HDF5"
         )
-    if len(found) != 1:
-        raise FileFormatError(
-            f"must hold one dataset, or exported_data, got {listed(found)}; export the simple "
-            "segmentation"
+    # Beside labels there may be voxels and names (DREAM.3D): lists, not planes.
+    planes = [name for name, one in found.items() if sum(n > 1 for n in one.shape) > 1]
+    if len(planes) != 1:
+        shown = ", ".join(planes[:SHOWN]) + f" and {len(planes) - SHOWN} more" * (
+            len(planes) > SHOWN
         )
-    return next(iter(found.values()))
+        raise FileFormatError(
+            f"must hold one dataset of planes, or {NAME}, got {shown or listed(found)}; for a "
+            "volume, give the one that holds the labels as FILE.h5/NAME; for a mask, save it alone"
+        )
+    return found[planes[0]]
 
 
 def _axes(dataset: Any) -> str | None:

@@ -16,7 +16,7 @@ from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
 from bl_steer.files.formats import FORMATS, READ, ZARR_FILES
-from bl_steer.files.ilastik import read_numbers
+from bl_steer.files.ilastik import read_numbers, whole_file
 from bl_steer.files.image_metadata import doubtful_voxel, of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack, some_planes
@@ -40,10 +40,8 @@ LABELS = "labels"  # name of the array of a stack that is asked for as numbers a
 COLOURED = 16  # rows and columns from which a last axis of 3 or 4 is that of colours
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
-WANTED = (
-    f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5 of "
-    "ilastik"
-)
+WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5"
+COLOURS = "convert a micrograph to grey levels; of a label map, number the phases, a number a pixel"
 
 
 def is_zarr(path: Path) -> bool:
@@ -84,7 +82,7 @@ def open_stack(
     ----------
     path : a TIFF of several pages; a folder of single images in the order of the numbers in their
         names; ``.npy``; ``.npz`` or a Zarr group with one array of three axes; a Zarr array;
-        OME-Zarr; NRRD; HDF5 of ilastik
+        OME-Zarr; NRRD; HDF5, or one of its datasets as ``FILE.h5/NAME``
     name : of the array to take where an ``.npz`` or a group holds several
     leave_out_short : single images of fewer rows than most, whose scan was broken off
     or_plane : a single image is a stack of one plane
@@ -97,7 +95,7 @@ def open_stack(
         When it is no stack, empty, damaged, or in colours; pickles are refused.
     """
     path = Path(path)
-    if not path.exists():
+    if not whole_file(path).exists():
         raise FileNotFoundError(
             f"a stack must be {WANTED}, got {str(path)!r}, which does not exist; check the path"
         )
@@ -131,7 +129,7 @@ def _check_shape(shape: tuple[int, ...], path: str | Path) -> None:
     if shape[2] in (3, 4) and min(shape[:2]) >= COLOURED:
         raise ValueError(
             f"a stack must have one value a pixel, got shape {shape} in {path}, as an image in "
-            "colours has; convert it to grey levels"
+            f"colours has; {COLOURS}"
         )
     if 0 in shape:
         raise ValueError(
@@ -271,14 +269,14 @@ def _grey(colours: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     if shown is not colours and (colours[..., -1] != colours[..., -1].max()).any():
         notes.append("what is transparent is taken as it is stored: the alpha channel is left out")
     if (shown != shown[..., :1]).any():
-        raise FileFormatError("must hold one value a pixel, got colours; convert it to grey levels")
+        raise FileFormatError(f"must hold one value a pixel, got colours; {COLOURS}")
     return np.ascontiguousarray(shown[..., 0])
 
 
 def _reader(path: Path) -> Callable[[Path, str], StoredStack]:
     """Return what reads a file, by its first bytes."""
     try:
-        with path.open("rb") as file:
+        with whole_file(path).open("rb") as file:
             head = file.read(6)
     except OSError as error:
         raise ValueError(

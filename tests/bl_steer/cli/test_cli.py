@@ -318,6 +318,7 @@ def test_the_help_of_every_command_says_what_options_are_where_they_are_not_give
                 shown = f"{shown:g}" if isinstance(shown, float) else shown
                 assert f"(default {shown})" in text, f"{command.prog} {action.dest}"
         assert not re.search(r"default:? (None|False|\[\])", text), command.prog
+        assert not re.search(r"\(default [^()]*\) \(default", text), f"{command.prog} says it twice"
     for name in ("folder", "host", "port", "workers"):
         assert f"(default {ServerSettings.model_fields[name].default})" in helps["bl-steer serve"]
     assert f"(default {TILE_PX})" in helps["bl-steer segment run"]

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -213,3 +214,19 @@ def test_labels_that_were_saved_as_real_numbers_are_whole(tmp_path: Path) -> Non
         values[0, 0, 0] = odd
         tifffile.imwrite(tmp_path / "b.tif", values, photometric="minisblack")
         assert open_stack(tmp_path / "b.tif", "labels").array.dtype == np.float32
+
+
+def test_datasets_of_hdf5_are_chosen_by_the_path(tmp_path: Path) -> None:
+    path, labels = tmp_path / "two.h5", np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    with h5py.File(path, "w") as file:
+        file["DataContainers/ImageDataContainer/CellData/FeatureIds"] = labels[..., None]
+        file["DataContainers/ImageDataContainer/SPACING"] = [1.0, 1.0, 1.0]
+    assert np.array_equal(open_stack(path, "labels").array, labels)
+    with h5py.File(path, "a") as file:
+        file["other"] = labels + 1
+    name = "DataContainers/ImageDataContainer/CellData/FeatureIds"
+    with pytest.raises(ValueError, match=f"got {name}, other; for a volume, .*FILE.h5/NAME"):
+        open_stack(path, "labels")
+    assert np.array_equal(open_stack(path / "other").array, labels + 1)
+    with pytest.raises(ValueError, match=r"must name one of the datasets .*, other; check it"):
+        open_stack(path / "another")

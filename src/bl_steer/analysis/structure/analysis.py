@@ -122,8 +122,7 @@ class StructureAnalysis:
                 f"a structure must be measured on the array labels, got {sorted(inputs.arrays)}; "
                 "give the label volume under that name"
             )
-        labels = inputs.arrays["labels"]
-        check_labels(labels)
+        labels = check_labels(inputs.arrays["labels"])
         voxel = check_voxel(
             params.voxel_size_nm or inputs.metadata.get("voxel_size_nm"),
             inputs.metadata.get("stated_voxel", ""),

@@ -41,8 +41,13 @@ RESOLVED = 4
 thinner than a step, and with shorter chords such parts are no longer rare."""
 
 
-def check_labels(labels: Any) -> None:
-    """Refuse what is no label volume, from its shape and type alone."""
+def check_labels(labels: Any) -> Any:
+    """Return a label volume (Z, Y, X), one plane as the only one of a stack; refuse all else.
+
+    Shape and type tell, and fractions in the first planes.
+    """
+    if np.ndim(labels) == 2:
+        labels = np.asarray(labels)[None]
     shape, dtype = tuple(np.shape(labels)), np.dtype(getattr(labels, "dtype", type(labels)))
     if len(shape) != 3 or 0 in shape:
         raise ValueError(
@@ -67,6 +72,7 @@ def check_labels(labels: Any) -> None:
             f"labels must be whole numbers 0 … 255, one for each phase, got {dtype}; segment the "
             "grey values first (bl-steer segment run), or convert labels to uint8"
         )
+    return labels
 
 
 def check_voxel(

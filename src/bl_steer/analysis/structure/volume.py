@@ -66,16 +66,18 @@ class LabelVolume:
 
         Parameters
         ----------
+        labels : (Z, Y, X), or one plane (Y, X)
         names : by label; every label that occurs, named "phase N", where left out
 
         Raises
         ------
         ValueError
-            When the labels are no whole numbers 0 … 255, the volume is not 3-D, the voxel is not
+            When the labels are no whole numbers 0 … 255, the volume has not two or
+            three axes, the voxel is not
             positive, a label is unknown, or there are fewer than two phases or more than
             `checks.MAX_PHASES`.
         """
-        check_labels(labels)
+        labels = check_labels(labels)
         voxel = check_voxel(voxel_size_nm)
         counts = np.zeros(256, dtype=np.int64)
         for start, stop in _steps(labels):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from time import perf_counter
 from typing import Any, ClassVar
@@ -16,6 +16,7 @@ from bl_steer.analysis.superresolution.checks import (
     absent_labels,
     check_lessons,
     limit_of,
+    numbered,
     stack_warnings,
     voxel_warnings,
 )
@@ -28,7 +29,7 @@ from bl_steer.processing.executors.part_processes import usable_processes
 from bl_steer.protocols import AnalysisResult, Array, Inputs, Progress, Table
 from bl_steer.stages import STAGES, Stages
 
-__all__ = ["SuperResolutionAnalysis", "SuperResolutionParams", "result_of"]
+__all__ = ["SuperResolutionAnalysis", "SuperResolutionParams", "result_of", "voxel_of"]
 
 STACK = "slices"
 
@@ -115,15 +116,17 @@ class SuperResolutionAnalysis:
                 f"there must be one array named {STACK!r}, got {list(inputs.arrays)}; stack the "
                 "slices"
             )
-        slices, voxel_nm = np.asarray(inputs.arrays[STACK]), _voxel(inputs, params)
+        slices, voxel_nm = np.asarray(inputs.arrays[STACK]), voxel_of(inputs.metadata, params)
+        slices, notes = numbered(slices, params.n_phases)
         stages = Stages(STAGES["superres"], _expected_s(slices.shape, params), progress)
         model = _model(slices, voxel_nm, params, stages)
         params = params.model_copy(update={"n_phases": _n_phases(model, params)})
+        slices, told = numbered(slices, params.n_phases)
         isotropy = superresolution.measure_isotropy(slices, voxel_nm, n_phases=params.n_phases)
         resolved = superresolution.super_resolve(
             model, slices, keep_fractions=params.keep_fractions, progress=stages.of("insert")
         )
-        inputs = replace(inputs, arrays={STACK: slices})
+        inputs = replace(inputs, arrays={STACK: slices}, notes=[*inputs.notes, *notes, *told])
         return result_of(model, inputs, resolved, isotropy, params, began=began)
 
 
@@ -143,7 +146,7 @@ def result_of(
     began : `perf_counter` when the work began
     """
     slices: Any = inputs.arrays[STACK]
-    voxel_nm = _voxel(inputs, params)
+    voxel_nm = voxel_of(inputs.metadata, params)
     fine_nm = (voxel_nm[0] / model.factor, *voxel_nm[1:])
     tables: dict[str, Table] = {
         "voxel": {"axis": np.array(["z", "y", "x"]), "edge_nm": np.array(fine_nm)},
@@ -202,9 +205,18 @@ def _warnings(
     yield from check_warnings(model.card)
 
 
-def _voxel(inputs: Inputs, params: SuperResolutionParams) -> tuple[float, float, float]:
-    pitch = params.pitch_nm or inputs.metadata.get("pitch_nm")
-    size = params.pixel_size_nm or inputs.metadata.get("pixel_size_nm")
+def voxel_of(
+    metadata: Mapping[str, Any], params: SuperResolutionParams
+) -> tuple[float, float, float]:
+    """Return the voxel, nm, of the parameters, or as the files state it (`metadata`).
+
+    Raises
+    ------
+    ValueError
+        Where neither tells.
+    """
+    pitch = params.pitch_nm or metadata.get("pitch_nm")
+    size = params.pixel_size_nm or metadata.get("pixel_size_nm")
     if pitch is None or size is None:
         missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
         raise ValueError(

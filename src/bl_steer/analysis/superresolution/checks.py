@@ -35,6 +35,7 @@ __all__ = [
     "like_labels",
     "limit_of",
     "lost_phase_warnings",
+    "numbered",
     "stack_warnings",
     "voxel_warnings",
 ]
@@ -90,6 +91,24 @@ def check_labels(labels: NDArray[Any], n_phases: int) -> None:
             f"labels must be whole numbers 0 … {n_phases - 1}, got {labels.dtype} from {least} up "
             f"to {most}; number the phases from 0, and give how many there are"
         )
+
+
+def numbered(slices: Any, n_phases: int | None) -> tuple[Any, list[str]]:
+    """Return labels of two phases as 0 and 1, where they are 0 and 255 (Fiji) or truth values.
+
+    Returns
+    -------
+    slices : as they came where they are anything else
+    notes : what to say of it
+    """
+    if n_phases != 2 or slices.dtype.kind not in "bui":
+        return slices, []
+    if slices.dtype.kind == "b":
+        return np.asarray(slices[:]).astype(np.uint8), []
+    if not all(np.isin(planes, (0, 255)).all() for planes in some_planes(slices)):
+        return slices, []
+    white = np.asarray(slices[:]) == 255
+    return white.astype(np.uint8), ["labels 0 and 255 are read as the phases 0 and 1"]
 
 
 def check_lessons(slices: NDArray[Any]) -> None:

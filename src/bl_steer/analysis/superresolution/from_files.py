@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -19,12 +20,14 @@ from bl_steer.analysis.superresolution.analysis import (
     SuperResolutionAnalysis,
     SuperResolutionParams,
     result_of,
+    voxel_of,
 )
 from bl_steer.analysis.superresolution.checks import (
     check_lessons,
     check_slices,
     lesson_warnings,
     limit_of,
+    numbered,
 )
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
@@ -53,6 +56,7 @@ __all__ = [
     "run",
     "run_zarr",
     "train",
+    "voxel_of_stack",
 ]
 
 Voxel = tuple[float, float, float]
@@ -84,6 +88,11 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
     return Inputs({"slices": stored.array}, known, source, notes)
 
 
+def voxel_of_stack(stack: Path, params: SuperResolutionParams) -> Voxel:
+    """Return the voxel of the parameters, or as the files of a stack state it; see `voxel_of`."""
+    return voxel_of(open_stack(stack).known, params)
+
+
 def train(
     stack: Path,
     settings: TrainingSettings,
@@ -96,7 +105,7 @@ def train(
     """Train a model on a stack and save it in `out`; take up an unfinished training there."""
     check_apart(stack, out)
     check_place(out)
-    inputs = inputs_from_files([stack])
+    inputs = _lessons(stack, n_phases)
     slices = even_subset(inputs.arrays["slices"])
     check_lessons(slices)
     model = train_model(
@@ -195,6 +204,13 @@ def run_zarr(
     }
 
 
+def _lessons(stack: Path, n_phases: int | None) -> Inputs:
+    """Return a stack to learn from, labels of two phases as 0 and 1."""
+    inputs = inputs_from_files([stack])
+    slices, notes = numbered(inputs.arrays["slices"], n_phases)
+    return replace(inputs, arrays={"slices": slices}, notes=[*inputs.notes, *notes])
+
+
 def check(
     stack: Path,
     settings: TrainingSettings,
@@ -204,7 +220,7 @@ def check(
     progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Say how far a super-resolution of this stack can be trusted; no ground truth is needed."""
-    inputs = inputs_from_files([stack])
+    inputs = _lessons(stack, n_phases)
     slices = np.asarray(inputs.arrays["slices"][:])
     check_slices(slices, n_phases)
     check_lessons(slices)

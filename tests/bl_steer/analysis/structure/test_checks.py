@@ -24,7 +24,7 @@ CUBE = (10.0, 10.0, 10.0)
 edges = st.floats(1e-3, 1e6)
 
 
-@pytest.mark.parametrize("shape", [(4, 4), (0, 4, 4), (1, 4, 4, 4)])
+@pytest.mark.parametrize("shape", [(4,), (0, 4, 4), (1, 4, 4, 4)])
 def test_what_has_no_three_axes_is_refused(shape: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match="must have the axes z, y, x, got shape"):
         check_labels(np.zeros(shape, np.uint8))

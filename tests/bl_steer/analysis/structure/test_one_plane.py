@@ -140,3 +140,16 @@ def test_one_plane_of_a_file_is_measured_by_every_door(name: str, tmp_path: Path
     if path.is_file():
         served = analysis.run(read_inputs("structure", [path], tmp_path), told)
         assert digest_of(served) == digest_of(direct)
+
+
+def test_an_array_of_two_axes_is_one_plane(isotropic: Labels) -> None:
+    plane = np.ascontiguousarray(isotropic[3])
+    one = LabelVolume.of(plane, VOXEL)
+    assert one.shape == (1, *plane.shape)
+    analysis = find_analysis("structure")
+    params = make_params(analysis, {"voxel_size_nm": VOXEL, "n_bootstrap": 100})
+    digests = {
+        digest_of(analysis.run(Inputs({"labels": array}, {}, {}), params))
+        for array in (plane, plane[None])
+    }
+    assert len(digests) == 1

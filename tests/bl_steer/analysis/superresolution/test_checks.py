@@ -25,6 +25,7 @@ from bl_steer.analysis.superresolution.checks import (
     doubled_slices,
     like_labels,
     limit_of,
+    numbered,
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation
@@ -318,3 +319,14 @@ def test_black_slices_end_no_check(n_phases: int | None) -> None:
         scores = leave_out(broken, settings, n_phases=n_phases)
         assert np.isfinite(scores["miou" if n_phases else "rms_error"]).all()
         assert verdict(scores)
+
+
+def test_two_phases_as_0_and_255_are_numbered_from_0() -> None:
+    labels = np.random.default_rng(0).integers(0, 2, (3, 8, 8)).astype(np.uint8)
+    slices, notes = numbered(labels * np.uint8(255), 2)
+    assert np.array_equal(slices, labels)
+    assert notes == ["labels 0 and 255 are read as the phases 0 and 1"]
+    for same, n_phases in ((labels, 2), (labels * np.uint8(255), 3), (labels, None)):
+        slices, notes = numbered(same, n_phases)
+        assert slices is same
+        assert not notes

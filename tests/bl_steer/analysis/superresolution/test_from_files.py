@@ -151,3 +151,19 @@ def test_labels_taken_as_grey_levels_are_told(
     command = ["superres", name, str(tmp_path / "stack.npy"), *VOXEL]
     assert main([*command, *options[name]]) == 0
     assert re.search(told, capsys.readouterr().out)
+
+
+def test_the_voxel_is_that_of_the_file_where_none_is_given(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stack = tmp_path / "s.npz"
+    labels = np.random.default_rng(0).integers(0, 2, (6, 16, 16)).astype(np.uint8) * 255
+    np.savez(stack, slices=labels, voxel_size_nm=(40, 10, 10))
+    out = ["--out", str(tmp_path / "model")]
+    train = ["superres", "train", str(stack), "--n-phases", "2", "--factor", "2", "--steps", "1"]
+    assert main([*train, *out]) == 0
+    assert "labels 0 and 255 are read as the phases 0 and 1" in capsys.readouterr().out
+    np.savez(stack, slices=labels)
+    assert main([*train, *out]) == 2
+    told = "slices must have --pixel-size-nm and --pitch-nm, which their files do not state"
+    assert told in capsys.readouterr().err

@@ -64,10 +64,6 @@ def test_values_that_cannot_be_learnt_are_refused(
     [
         ("--pitch-nm 10 --pixel-size-nm 10", "--pitch-nm must be finite, and larger than"),
         ("--pitch-nm 10 --pixel-size-nm 0", "--pixel-size-nm: must be greater than 0, got '0'"),
-        (
-            "--pixel-size-nm 10",
-            "must be given --pitch-nm X, got stack.npy --pixel-size-nm 10; add it",
-        ),
         ("--pitch-nm nan --pixel-size-nm 10", "--pitch-nm: must be a finite number, got 'nan'"),
         (
             "--pitch-nm 40 --pixel-size-nm 10 --profile-nm inf",

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from bl_steer.analysis.segmentation.masks.colours import labels_of_colours
 from bl_steer.analysis.segmentation.masks.label_images import labels_of_greys
@@ -15,6 +16,10 @@ from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["decode_mask"]
 
+SOFT_PX = 3
+"""Width of the smoothed edge of a brush."""
+EDGES_ALONE = 0.99
+"""Share of pixels that are pure paint or no farther from it than such an edge."""
 NUMBERED = "The numbers of its palette are read as the labels: its colours are not those of phases."
 
 
@@ -53,7 +58,8 @@ def decode_mask(
             "pair it with its own image"
         )
     coloured = mask.ndim == 3
-    if are_probabilities(mask, channels=coloured):
+    soft = coloured and _is_soft_paint(mask, phases, tolerance)
+    if not soft and are_probabilities(mask, channels=coloured):
         what = f"{mask.shape[2]} channels that sum to one" if coloured else "fractions of 0 to 1"
         raise ValueError(
             f"mask must hold labels or paint, got {what}, as probabilities do ({mask.dtype}); "
@@ -84,6 +90,19 @@ def decode_mask(
             "name their phase"
         )
     return decoded(found.labels, phases, found.told, smeared=found.smeared, unknown=found.unknown)
+
+
+def _is_soft_paint(mask: NDArray[Any], phases: Phases, tolerance: float) -> bool:
+    """Whether colours are pure paints of phases, and are mixed nowhere but along their edges."""
+    if mask.dtype != np.uint8 or mask.shape[2] < 3:
+        return False
+    shown = mask[..., :3].astype(np.int64)
+    paints = np.array([phase.paint for phase in phases if phase.paint is not None])
+    pure = np.zeros(mask.shape[:2], bool)
+    for paint in paints.reshape(-1, 3):
+        pure |= ((shown - paint) ** 2).sum(axis=-1) <= tolerance**2
+    beside = ndimage.maximum_filter(pure, 2 * SOFT_PX + 1)
+    return bool(beside.mean() > EDGES_ALONE)
 
 
 def _shows_phases(

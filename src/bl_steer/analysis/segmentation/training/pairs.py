@@ -224,7 +224,8 @@ def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], li
         if len(own) == 1:
             rows.append((image, own[0], {}))
         else:
-            problems.append(f"{image.name} has {len(own) or 'no'} masks")
+            found = f"{len(own)} masks" if own else f"no masks (name it {image.stem}_mask.png)"
+            problems.append(f"{image.name} has {found}")
     problems += [f"{mask.name} has no image" for left in by_key.values() for mask in left]
     return rows, problems
 
@@ -300,9 +301,7 @@ def _pairs_listed(
             sample = {"sample": cells.pop("sample")} if "sample" in cells else {}
             metadata = {key: _value(value) for key, value in cells.items()}
             rows.append((files[0], files[1], metadata | sample))
-    if not rows and not problems:
-        problems = ["no rows"]
-    return rows, problems
+    return rows, problems if rows or problems else ["no rows"]
 
 
 def _value(text: str) -> float | str:
@@ -337,7 +336,9 @@ def _samples(images: Sequence[Path], pattern: str | None) -> list[str]:
         matches = [compiled.search(stem) for stem in stems]
         lost = [stem for stem, match in zip(stems, matches, strict=True) if match is None]
         if lost:
-            raise ValueError(f"sample_pattern must fit each name, got {pattern!r} for {lost[:5]}")
+            raise ValueError(
+                f"sample_pattern must fit each name, got {pattern!r} for {lost[:5]}; try '^[^_]+'"
+            )
         return [m[1] if m.re.groups else m[0] for m in matches if m is not None]
     words = [re.split(r"[ _.-]+", stem) for stem in stems]
     # The last word is the number of the field; what stands before it may name the sample.

@@ -14,10 +14,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from bl_steer.analysis.segmentation.masks import DecodedMask, read_mask
-from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED
+from bl_steer.analysis.segmentation.masks import DecodedMask, decode_mask, read_mask
+from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES, UNLABELLED, Phase, Phases
 from bl_steer.analysis.structure.from_files import measure_structure
 from bl_steer.files import read_micrographs
+from bl_steer.files.probabilities import are_probabilities
 
 SHAPE = (40, 48)
 RNG = np.random.default_rng(3)
@@ -98,3 +99,15 @@ def test_what_no_phase_has_is_unlabelled_and_told(form: str, tmp_path: Path) -> 
     np.testing.assert_array_equal(mask.labels[10:], LABELS[10:])
     what = form.partition(" ")[0]
     assert f"{what} in 25.00% of the pixels is read as unlabelled." in mask.report.notes
+
+
+def test_paint_with_soft_edges_is_no_probability() -> None:
+    y, x = np.mgrid[:64, :64]
+    inside = np.clip(((x % 16 - 8) ** 2 + (y % 16 - 8) ** 2 - 25) / 12, 0, 1)
+    red = np.rint(255 * inside).astype(np.uint8)
+    mask = np.stack([red, np.zeros_like(red), 255 - red], -1)
+    assert are_probabilities(mask, channels=True)
+    phases = Phases((Phase("a", (255, 0, 0), (1, 1, 1)), Phase("b", (0, 0, 255), (2, 2, 2))))
+    labels = decode_mask(mask, phases).labels
+    sure = np.abs(inside - 0.5) > 0.3
+    assert (labels == (inside < 0.5))[sure].mean() > 0.99

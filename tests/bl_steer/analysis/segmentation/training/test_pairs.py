@@ -100,7 +100,8 @@ def test_all_problems_of_a_folder_come_at_once(tmp_path: Path) -> None:
     put(tmp_path / "d_mask.png", painted=True)
     with pytest.raises(ValueError, match="got 4 problems") as caught:
         find_pairs(tmp_path)
-    for part in ("a.png has no masks", "c.png has 2 masks", "d_mask.png has no image",
+    for part in ("a.png has no masks (name it a_mask.png)", "c.png has 2 masks",
+                 "d_mask.png has no image",
                  "b_mask.png has (4, 8) pixels, its image (6, 8)"):  # fmt: skip
         assert part in str(caught.value)
 
