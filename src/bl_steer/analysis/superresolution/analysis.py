@@ -221,7 +221,7 @@ def voxel_of(
         missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
         raise ValueError(
             f"slices must have {' and '.join(missing)}, which their files do not state"
-            f"{f' ({stated})' if (stated := inputs.metadata.get('stated_voxel')) else ''}; give "
+            f"{f' ({stated})' if (stated := metadata.get('stated_voxel')) else ''}; give "
             f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
         )
     return float(pitch), float(size), float(size)
