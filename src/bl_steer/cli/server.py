@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from pathlib import Path
 from sqlalchemy.orm import Session
 
 from bl_steer.cli.options import Parser, command, group, server_folder_option
-from bl_steer.server.auth.accounts import check_email, invite
+from bl_steer.server.auth.accounts import check_email, find_user, invite
 from bl_steer.server.auth.password_resets import LINK_HOURS, link_for
 from bl_steer.server.environment import read_settings
 from bl_steer.server.errors import Refused
@@ -128,6 +129,7 @@ def _add_user(arguments: argparse.Namespace) -> None:
     email = _email(arguments)
     remedy = f"give another, or have it set a new password: bl-steer server reset-password {email}"
     with _session(arguments, f"EMAIL must have no account yet, got {email}; {remedy}") as opened:
+        _check_open(opened.session, email)
         token = invite(opened.session, by="command line", email=email, role=arguments.role)
     print(f"good for 7 days and one account{opened.told}: {opened.address}/join/{token}")
 
@@ -136,6 +138,7 @@ def _reset_password(arguments: argparse.Namespace) -> None:
     email = _email(arguments)
     remedy = f"give another, or make one: bl-steer server add-user {email}"
     with _session(arguments, f"EMAIL must have an open account, got {email}; {remedy}") as opened:
+        _check_open(opened.session, email)
         token = link_for(opened.session, email, by="command line")
     print(f"good for {LINK_HOURS:g} h and one use{opened.told}: {opened.address}/reset/{token}")
 
@@ -147,6 +150,17 @@ def _email(arguments: argparse.Namespace) -> str:
         raise ValueError(
             f"EMAIL must be an e-mail address, got {arguments.email!r}; give name@example.org"
         ) from error
+
+
+def _check_open(session: Session, email: str) -> None:
+    """Say how to reopen an account that is closed; neither command does."""
+    user = find_user(session, email)
+    if user is not None and user.disabled is not None:
+        day = time.strftime("%Y-%m-%d", time.localtime(user.disabled))
+        raise ValueError(
+            f"EMAIL must have no account or an open one, got {email}, whose account was closed on "
+            f"{day}; an administrator reopens it on the page Administration, Accounts"
+        )
 
 
 @dataclass(frozen=True)

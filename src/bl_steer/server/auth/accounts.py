@@ -22,7 +22,7 @@ from bl_steer.server.auth.tokens import (
 )
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import rows_changed
-from bl_steer.server.db.tables import Invitation, PasswordReset, SignIn, User
+from bl_steer.server.db.tables import Invitation, Job, PasswordReset, Share, SignIn, User
 from bl_steer.server.errors import Refused, missing
 
 __all__ = [
@@ -107,8 +107,8 @@ def add_user(
     email = check_email(email)
     if role not in ROLES:
         raise Refused(422, "refused.role", role=role[:40])
-    if session.scalar(select(User.id).where(User.email == email)) is not None:
-        raise Refused(409, "refused.email_taken", email=email)
+    if (known := find_user(session, email)) is not None:
+        raise _taken(known, closed=bool(by))
     user = User(
         email=email,
         name=name.strip()[:200],
@@ -131,7 +131,10 @@ def change_user(
     role: str | None = None,
     disabled: bool | None = None,
 ) -> User:
-    """Change somebody's role, or whether the account is open; the last administrator stays."""
+    """Change somebody's role, or whether the account is open; the last administrator stays.
+
+    Links to results end with the account, for good: nobody is left who could revoke them.
+    """
     user = session.get(User, user_id)
     if user is None:
         raise missing("user")
@@ -144,11 +147,22 @@ def change_user(
         record_event(session, by.email, "user role", user.email, {"was": user.role, "is": role})
         user.role = role
     if disabled is not None and disabled != (user.disabled is not None):
-        record_event(session, by.email, "user close" if disabled else "user open", user.email)
+        detail = {"links": _end_links(session, user)} if disabled else {}
+        event = "user close" if disabled else "user open"
+        record_event(session, by.email, event, user.email, detail)
         user.disabled = time.time() if disabled else None
         if disabled:
             session.execute(delete(SignIn).where(SignIn.user_id == user.id))
     return user
+
+
+def _end_links(session: Session, user: User) -> int:
+    """End all links to the results of an account; return how many still opened."""
+    now = time.time()
+    jobs = select(Job.id).where(Job.user_id == user.id)
+    opens = Share.revoked.is_(None), Share.expires > now
+    ended = update(Share).where(Share.job_id.in_(jobs), *opens).values(revoked=now)
+    return rows_changed(session.execute(ended))
 
 
 def change_password(session: Session, user_id: str, old: str, new: str) -> None:
@@ -189,8 +203,8 @@ def invite(
     """
     if role not in ROLES:
         raise Refused(422, "refused.role", role=role[:40])
-    if email.strip() and find_user(session, check_email(email)) is not None:
-        raise Refused(409, "refused.email_taken", email=check_email(email))
+    if email.strip() and (known := find_user(session, check_email(email))) is not None:
+        raise _taken(known, closed=True)
     token = new_token()
     session.add(
         Invitation(
@@ -203,6 +217,17 @@ def invite(
     )
     record_event(session, by, "user invite", email, {"role": role})
     return token
+
+
+def _taken(user: User, *, closed: bool) -> Refused:
+    """Return the refusal of an address that has an account.
+
+    Parameters
+    ----------
+    closed : say where the account is closed, which is an administrator's to know
+    """
+    key = "refused.email_closed" if closed and user.disabled is not None else "refused.email_taken"
+    return Refused(409, key, email=user.email)
 
 
 def open_invitation(session: Session, token: str) -> Invitation:

@@ -14,7 +14,15 @@ from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import ApiKey, User
 from bl_steer.server.errors import Refused, missing
 
-__all__ = ["SCOPES", "keys_of", "make_key", "note_use", "revoke_key", "visitor_of_key"]
+__all__ = [
+    "SCOPES",
+    "keys_of",
+    "make_key",
+    "note_use",
+    "revoke_key",
+    "revoke_keys",
+    "visitor_of_key",
+]
 
 SCOPES = (
     *("jobs:read", "jobs:write", "files:read", "files:write"),
@@ -77,6 +85,12 @@ def revoke_key(session: Session, user: User, key_id: str) -> None:
         raise missing("key")
     key.revoked = time.time()
     record_event(session, user.email, "key revoke", key.name)
+
+
+def revoke_keys(session: Session, user: User) -> None:
+    """End all keys of one's own: a new password ends none, for programs go on with theirs."""
+    for key in keys_of(session, user.id):
+        revoke_key(session, user, key.id)
 
 
 def visitor_of_key(session: Session, token: str) -> Visitor:

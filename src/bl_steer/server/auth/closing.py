@@ -1,5 +1,8 @@
 """Close an account: its files and jobs stay where they are, or go to another account.
 
+Its links to results end. What it shares with groups goes on, unless it is handed over to somebody
+who is not in them.
+
 Packages stay their author's, whose name is a signed part of each approval; whoever got the files
 and jobs may submit further versions.
 """
@@ -10,6 +13,7 @@ from sqlalchemy import func, update
 from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import change_user, find_user, lock_user
+from bl_steer.server.auth.groups import end_foreign_shares
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Job, Upload, User
@@ -55,7 +59,8 @@ def _hand_over(session: Session, user: User, heir: User, by: str) -> None:
         update(Job).where(Job.user_id == user.id).values(user_id=heir.id, submission_key=None)
     )
     user.heir_id = heir.id
-    numbers = {"files": rows_changed(uploads), "jobs": rows_changed(jobs)}
+    ended = end_foreign_shares(session)
+    numbers = {"files": rows_changed(uploads), "jobs": rows_changed(jobs), "unshared": ended}
     record_event(session, by, "user hand over", user.email, {"to": heir.email, **numbers})
 
 

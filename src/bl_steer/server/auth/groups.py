@@ -7,7 +7,7 @@ every route that is open to a group's members.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import delete, or_, select
@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 
 from bl_steer.server.auth.accounts import find_user, has_role
 from bl_steer.server.db.audit import record_event
+from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import (
     Correction,
     Group,
@@ -30,6 +31,7 @@ from bl_steer.server.errors import Refused, missing
 __all__ = [
     "LONGEST_NAME",
     "add_member",
+    "end_foreign_shares",
     "end_group",
     "group_of",
     "groups_of",
@@ -132,25 +134,47 @@ def add_member(session: Session, by: User, group_id: str, email: str) -> User:
 def remove_member(session: Session, by: User, group_id: str, user_id: str) -> None:
     """Take somebody, or oneself, out of a group, with all that this member shared with it.
 
-    The member of the longest standing manages a group that nobody else does; without members it
-    ends.
+    The member of the longest standing, with an account that is open, manages a group that nobody
+    else does; without members it ends.
     """
     if user_id != by.id:
         _managed(session, by, group_id)
     member, user = _member(session, group_id, user_id), session.get(User, user_id)
     if member is None or user is None:
         raise missing("group")
-    files, jobs = _owned(user_id)
-    session.execute(delete(GroupFile).where(GroupFile.group_id == group_id, files))
-    session.execute(delete(GroupJob).where(GroupJob.group_id == group_id, jobs))
     session.delete(member)
     session.flush()
+    end_foreign_shares(session)
     record_event(session, by.email, "group remove", group_id, {"member": user.email})
-    others = [one for one, _ in members_of(session, group_id)]
+    others = members_of(session, group_id)
     if not others:
         _end(session, by, group_id)
-    elif not any(one.manages for one in others):
-        others[0].manages = True
+        return
+    able = [one for one, person in others if person.disabled is None]
+    if able and not any(one.manages for one in able):
+        able[0].manages = True
+
+
+def end_foreign_shares(session: Session) -> int:
+    """End the shares with groups that the owner of what is shared is not in; return how many.
+
+    It is what a member leaves who goes, and what comes to somebody who is in other groups.
+    """
+    ended = 0
+    things: tuple[tuple[Any, Any, Any], ...] = (
+        (GroupFile, Upload, GroupFile.upload_id),
+        (GroupJob, Job, GroupJob.job_id),
+    )
+    for share, thing, key in things:
+        owner = (
+            select(GroupMember.user_id)
+            .join(thing, thing.user_id == GroupMember.user_id)
+            .where(thing.id == key, GroupMember.group_id == share.group_id)
+        )
+        foreign = delete(share).where(~owner.exists())
+        gone = session.execute(foreign, execution_options={"synchronize_session": "fetch"})
+        ended += rows_changed(gone)
+    return ended
 
 
 def end_group(session: Session, by: User, group_id: str) -> None:
@@ -220,14 +244,6 @@ def _managed(session: Session, by: User, group_id: str) -> Group:
 
 def _member(session: Session, group_id: str, user_id: str) -> GroupMember | None:
     return session.get(GroupMember, (group_id, user_id))
-
-
-def _owned(user_id: str) -> Sequence[Any]:
-    """Return what is true of shares of things that somebody owns."""
-    return (
-        GroupFile.upload_id.in_(select(Upload.id).where(Upload.user_id == user_id)),
-        GroupJob.job_id.in_(select(Job.id).where(Job.user_id == user_id)),
-    )
 
 
 def _end(session: Session, by: User, group_id: str) -> None:

@@ -121,6 +121,7 @@ ACCESS: dict[str, Rule] = {
     "POST /account": USER_FORM,
     "POST /account/password": USER_FORM,
     "POST /account/keys": USER_FORM,
+    "POST /account/keys/end": USER_FORM,
     "POST /account/keys/{key_id}/revoke": USER_FORM,
     "POST /account/sessions/end": USER_FORM,
     "POST /account/sessions/{session_id}/end": USER_FORM,

@@ -58,7 +58,9 @@ def open_share(session: Session, token: str, *, counts: bool = False) -> Job:
     row = session.execute(
         select(Share, Job)
         .join(Job, Job.id == Share.job_id)
+        .join(User, User.id == Job.user_id)
         .where(
+            User.disabled.is_(None),
             Share.token_hash == hash_token(token),
             Share.revoked.is_(None),
             Share.expires > time.time(),

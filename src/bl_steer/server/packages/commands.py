@@ -124,7 +124,12 @@ class LocalServer:
     def user(self, session: Session) -> User:
         """Return the user in whose name it is done."""
         user = auth.find_user(session, self.email)
-        if user is None or user.disabled is not None:
+        if user is not None and user.disabled is not None:
+            raise ValueError(
+                f"--user must have an open account, got {self.email!r}, whose account is closed; "
+                "an administrator reopens it on the page Administration, Accounts"
+            )
+        if user is None:
             raise ValueError(
                 f"--user must be the e-mail address of an account on the server, got "
                 f"{self.email!r}; an admin makes accounts"

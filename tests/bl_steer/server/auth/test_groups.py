@@ -152,14 +152,46 @@ def test_managers_and_administrators_change_members_and_a_leaver_takes_its_thing
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
-def test_a_closed_account_sees_nothing_and_its_heir_goes_on_sharing(lab: Lab) -> None:
+def test_a_closed_account_sees_nothing_and_is_marked_and_an_heir_inside_goes_on_sharing(
+    lab: Lab,
+) -> None:
     lab.browsers["ann"].post("/sharing", {"group": lab.group, "file": lab.upload})
+    root, ben = lab.browsers["root"], lab.browsers["ben"]
+    root.post(f"/groups/{lab.group}/members", {"email": "dee@example.org"})
     with lab.site.context.database.write() as session:
         root = session.get_one(User, lab.users["root"].id)
         close_account(session, lab.users["ann"].id, by=root, heir="dee@example.org")
     assert lab.get("ben", f"/files/{lab.upload}") == 200
     assert lab.get("dee", f"/files/{lab.upload}") == 200
     assert lab.get("ann", f"/files/{lab.upload}") == 303
+    assert ben.get(f"/groups/{lab.group}").text.count("account closed") == 1
+    dee = lab.browsers["dee"]
+    page = dee.get(f"/files/{lab.upload}/view").text
+    assert "Stop sharing" in page
+    stop = {"file": lab.upload, "back": "1"}
+    stopped = dee.post(f"/groups/{lab.group}/unshare", stop)
+    assert stopped.headers["location"] == f"/files/{lab.upload}/view"
+    assert lab.get("ben", f"/files/{lab.upload}") == 404
+
+
+@pytest.mark.parametrize("lab", ["sqlite"], indirect=True)
+def test_what_goes_to_an_heir_outside_a_group_is_shared_with_it_no_more(lab: Lab) -> None:
+    shared = {"group": lab.group, "file": lab.upload, "job": lab.job}
+    lab.browsers["ann"].post("/sharing", shared)
+    assert "Stop sharing" in lab.browsers["ann"].get(f"/jobs/{lab.job}").text
+    with lab.site.context.database.write() as session:
+        root = session.get_one(User, lab.users["root"].id)
+        close_account(session, lab.users["ann"].id, by=root)
+    assert lab.get("ben", f"/jobs/{lab.job}") == 200, "what is not handed over stays"
+    with lab.site.context.database.write() as session:
+        root = session.get_one(User, lab.users["root"].id)
+        close_account(session, lab.users["ann"].id, by=root, heir="dee@example.org")
+    for path in (f"/files/{lab.upload}", f"/jobs/{lab.job}"):
+        assert (lab.get("ben", path), lab.get("dee", path)) == (404, 200)
+    with lab.site.context.database.read() as session:
+        last = session.scalars(select(AuditRecord).order_by(AuditRecord.id.desc())).first()
+        assert last is not None
+        assert last.detail["unshared"] == 2
 
 
 @pytest.mark.parametrize("lab", ["sqlite"], indirect=True)

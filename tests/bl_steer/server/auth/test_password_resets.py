@@ -197,3 +197,49 @@ def test_no_invitation_is_made_for_an_address_that_has_an_account(
     answer = site.browser().post("/admin/invitations", {"email": "ann@example.org"})
     assert answer.status_code == 409
     assert "/join/" not in answer.text
+
+
+def test_the_commands_say_that_an_account_is_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], site: Any
+) -> None:
+    user, root = site.user(), site.user("root@example.org", "admin")
+    with site.context.database.write() as session:
+        change_user(session, user.id, by=root, disabled=True)
+    folder = str(site.context.settings.folder)
+    for words in (["server", "add-user"], ["server", "reset-password"]):
+        assert main([*words, user.email, "--folder", folder]) == 2
+        said = capsys.readouterr().err
+        assert "ann@example.org, whose account was closed on 20" in said
+        assert "reopens it on the page Administration, Accounts" in said
+
+
+def test_keys_stay_with_a_new_password_which_says_so_and_end_together(site: Any) -> None:
+    user = site.user()
+    programs = [site.program(user) for _ in range(2)]
+    with site.context.database.write() as session:
+        token = make_reset(session, session.get_one(User, user.id), hours=1.0)
+    assert "Keys of programs go on working" in site.stranger().get(f"/reset/{token}").text
+    with site.context.database.write() as session:
+        reset_password(session, token, PASSWORD)
+    assert {one.get("/api/v1/jobs").status_code for one in programs} == {200}
+    browser = site.browser()
+    assert "Revoke all keys" in browser.get("/account").text
+    assert browser.post("/account/keys/end").status_code == 303
+    assert {one.get("/api/v1/jobs").status_code for one in programs} == {401}
+
+
+def test_no_mail_is_promised_where_none_is_sent(site: Any) -> None:
+    site.user(role="admin")
+    browser = site.browser()
+    page, admin = (browser.get(path).text for path in ("/analyses/advise", "/admin"))
+    assert "Send a mail" not in page
+    assert "No mail server is set" in admin
+    sent = browser.upload(("map.csv", b"x,y,value\n1,2,3\n")).headers["location"]
+    form = {"file": sent.partition("file=")[2], "mail": "1"}
+    job = browser.post("/analyses/advise", form).headers["location"]
+    assert "a mail tells" not in browser.get(job).text
+    settings = site.context.settings
+    site.context.settings = settings.model_copy(update={"smtp_host": "localhost"})
+    assert "Send a mail" in browser.get("/analyses/advise").text
+    assert "a mail tells" in browser.get(job).text
+    assert "No mail server is set" not in browser.get("/admin").text

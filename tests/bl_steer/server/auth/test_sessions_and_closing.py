@@ -112,7 +112,10 @@ def test_a_closed_account_keeps_its_work_or_hands_it_over(database: Database) ->
         assert [pair.sample for pair in training_pairs(session)] == [before.sample]
         records = session.scalars(select(AuditRecord).order_by(AuditRecord.id)).all()
         assert [one.action for one in records[-2:]] == ["user close", "user hand over"]
-        assert records[-1].detail == {"to": "ben@example.org", "files": 2, "jobs": 1}
+        assert records[-1].detail == {
+            **{"to": "ben@example.org", "files": 2},
+            **{"jobs": 1, "unshared": 0},
+        }
         assert broken_link(session) is None
 
 
@@ -141,13 +144,21 @@ def test_an_administrator_closes_hands_over_and_opens_by_the_page(site: Any) -> 
     where = f"/admin/users/{user.id}"
     assert where in root.get("/admin/users").text
     assert "1 files, 1 analyses, 0 packages, signed in with 1 browsers" in root.get(where).text
+    made = ann.post(f"{job.headers['location']}/shares", {"days": "3"})
+    link = f"/s/{made.cookies['bl_steer_new_link']}"
+    stranger = site.stranger()
+    assert {stranger.get(f"{link}{part}").status_code for part in ("", "/all.zip")} == {200}
     assert root.post(f"{where}/close", {"heir": "nobody@example.org"}).status_code == 422
     assert root.post(f"{where}/close", {"heir": "ben@example.org"}).status_code == 303
     assert ann.get("/files").status_code == 303
+    assert {stranger.get(f"{link}{part}").status_code for part in ("", "/all.zip")} == {404}
     assert "map.csv" in ben.get("/files").text
     assert ben.get(job.headers["location"]).status_code == 200
     assert "handed over to ben@example.org" in root.get(where).text
+    invited = root.post("/admin/invitations", {"email": user.email}).text
+    assert "has an account that is closed" in invited
     assert root.post(where, {"disabled": ""}).status_code == 303
+    assert stranger.get(link).status_code == 404, "ended for good"
     assert "map.csv" not in site.browser().get("/files").text
     for path in ("", "/close", "/reset"):
         asked = root.post if path else root.get

@@ -6,7 +6,7 @@ from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
 
 from bl_steer.server.auth.accounts import change_password
-from bl_steer.server.auth.api_keys import SCOPES, keys_of, make_key, revoke_key
+from bl_steer.server.auth.api_keys import SCOPES, keys_of, make_key, revoke_key, revoke_keys
 from bl_steer.server.auth.permissions import ACCESS
 from bl_steer.server.auth.sessions import (
     browser_name,
@@ -77,6 +77,14 @@ def add_key(request: Request, context: AppContext, user: CurrentUser, form: Form
     except Refused as refused:
         return _page(request, context, user, refused=refused)
     return _page(request, context, user, key=key)
+
+
+@router.post("/account/keys/end")
+def end_keys(context: AppContext, user: CurrentUser) -> Response:
+    """End all keys."""
+    with context.database.write() as session:
+        revoke_keys(session, user)
+    return RedirectResponse("/account#keys", 303)
 
 
 @router.post("/account/keys/{key_id}/revoke")

@@ -85,10 +85,12 @@ def end(context: AppContext, user: CurrentUser, group_id: str) -> Response:
 
 @router.post("/groups/{group_id}/unshare")
 def unshare(context: AppContext, user: CurrentUser, form: Form, group_id: str) -> Response:
-    """Share a file or a job no more."""
+    """Share a file or a job no more, and go back to where that was asked for."""
+    file, job = form.get("file", ""), form.get("job", "")
     with context.database.write() as session:
-        share_one(session, user, group_id, form.get("file", ""), form.get("job", ""), shared=False)
-    return RedirectResponse(f"/groups/{group_id}", 303)
+        share_one(session, user, group_id, file, job, shared=False)
+    page = f"/files/{file}/view" if file else f"/jobs/{job}"
+    return RedirectResponse(page if form.get("back") else f"/groups/{group_id}", 303)
 
 
 @router.get("/sharing")
