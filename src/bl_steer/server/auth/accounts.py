@@ -148,8 +148,9 @@ def change_user(
         user.role = role
     if disabled is not None and disabled != (user.disabled is not None):
         detail = {"links": _end_links(session, user)} if disabled else {}
-        event = "user close" if disabled else "user open"
-        record_event(session, by.email, event, user.email, detail)
+        record_event(
+            session, by.email, "user close" if disabled else "user open", user.email, detail
+        )
         user.disabled = time.time() if disabled else None
         if disabled:
             session.execute(delete(SignIn).where(SignIn.user_id == user.id))
