@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from bl_steer.plotting.maps import COLOURS, units_of_labels
 from bl_steer.protocols import Array, Table
@@ -18,6 +19,8 @@ LONGER_IN = 4.6
 """Longer side of a map, inches."""
 AROUND_IN = (1.9, 1.5)
 """Room beside and above a map for its colour bar, axes and title, inches."""
+PAD_IN = 0.15
+"""Around all, inches: maps of a fixed shape end up some 0.1 above what the layout leaves."""
 LONGEST = 3.0
 """Of an axis against the other: beyond that the axes are drawn on scales of their own."""
 NEXT = "#C2185B"
@@ -51,7 +54,8 @@ def draw_advice(
     width, height = (LONGER_IN * side / max(shape, 1.0) for side in (1.0, shape))
     n = 2 if with_map else 1
     size = (n * (width + AROUND_IN[0]), height + AROUND_IN[1])
-    figure = Figure(figsize=size, layout="constrained")
+    layout = ConstrainedLayoutEngine(h_pad=PAD_IN, w_pad=PAD_IN)
+    figure = Figure(figsize=size, layout=layout)
     panels = figure.subplots(1, n, squeeze=False, sharey=True, subplot_kw={"box_aspect": shape})[0]
     if with_map:
         _map(panels[0], arrays, "expected", COLOURS, value)

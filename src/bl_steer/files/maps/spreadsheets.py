@@ -18,12 +18,13 @@ __all__ = ["BOOK_ENDINGS", "PARTED_BY", "lines_of_book"]
 BOOK_ENDINGS = (".xlsx", ".ods")
 PARTED_BY = "\t"
 DECIMAL = re.compile(r"[+-]?\d*,\d+([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?\d*[.,]?\d+([eE][+-]?\d+)?")
 LONGEST = 1e15
 """Whole numbers up to here are written without a point."""
 
 
 def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
-    """Return the rows of the first sheet that has any as lines with tabs, and notes.
+    """Return the rows of the sheet with the table as lines with tabs, and notes.
 
     The line of a row is the row's number, so that an error names the row that the user sees.
 
@@ -46,10 +47,11 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
         ) from error
     if not filled:
         raise ValueError(f"a workbook must have rows, got none in {path.name}; check the file")
-    (name, rows), *others = filled.items()
+    name = _sheet_of_table(filled, path)
+    rows = filled.pop(name)
     notes = []
-    if others:
-        left = ", ".join(repr(other) for other, _ in others)
+    if filled:
+        left = ", ".join(map(repr, filled))
         notes.append(f"sheet {name!r} is read; left out: {left}")
     width = max(len(row) for row in rows)
     texts = [cell for row in rows for cell in row if isinstance(cell, str)]
@@ -62,6 +64,38 @@ def lines_of_book(path: Path) -> tuple[list[str], list[str]]:
         cells = [_number_of(cell, number, path) for cell in row]
         lines.append(_line([*cells, *[""] * (width - len(row))]))
     return lines, notes
+
+
+def _sheet_of_table(sheets: dict[str, list[list[Any]]], path: Path) -> str:
+    """Return the first sheet with rows, or the only one with a table where that has none.
+
+    Raises
+    ------
+    ValueError
+        When the first has no table, and none or several of the others have.
+    """
+    first, *others = sheets
+    filled = [name for name, rows in sheets.items() if _is_table(rows)]
+    if not others or first in filled:
+        return first
+    if len(filled) == 1:
+        return filled[0]
+    held = f"tables on {', '.join(map(repr, filled))}" if filled else "no rows of numbers"
+    raise ValueError(
+        f"a workbook must have its table on the first sheet, got {first!r} with less than two rows "
+        f"or no number, and {held} among the others ({', '.join(map(repr, others))}) in "
+        f"{path.name}; move the table's sheet to the front"
+    )
+
+
+def _is_table(rows: list[list[Any]]) -> bool:
+    """Return whether there are two rows at least, and a number."""
+    cells = [[cell for cell in row if str(cell).strip()] for row in rows]
+    return sum(map(bool, cells)) > 1 and any(
+        isinstance(cell, int | float) or NUMBER.fullmatch(str(cell).strip())
+        for row in cells
+        for cell in row
+    )
 
 
 def _number_of(cell: Any, row: int, path: Path) -> Any:

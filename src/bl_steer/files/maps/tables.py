@@ -111,6 +111,8 @@ def read_columns(path: str | Path) -> Columns:
         cells = (_row(line, delimiter, number, path) for number, line in below)
         told = [*told, *note_on_points(cells, titles, path.name)]
     read = _Rows(path, numbers[named:], lines[named:], delimiter).columns(titles, named)
+    if parted_by:
+        told = [*told, *_empty_columns(read, path.name)]
     return replace(read, notes=[*told, *read.notes])
 
 
@@ -235,6 +237,27 @@ def _are_units(rows: Sequence[Sequence[str]]) -> bool:
         _number(rows[0][i]) is None and any(_number(row[i]) is not None for row in rows[1:])
         for i in words
     )
+
+
+def _empty_columns(read: Columns, file: str) -> list[str]:
+    """Return a note on columns of a workbook without any value.
+
+    Raises
+    ------
+    ValueError
+        When x, y or the value is such a column.
+    """
+    empty = [name for name, column in read.by_name.items() if np.isnan(column).all()]
+    why = (
+        "formulas whose results are not stored read as empty cells: open the workbook in Excel or "
+        "LibreOffice and save it"
+    )
+    for name in empty:
+        if any(plain_name(name) in choices for choices in NAMES.values()):
+            raise ValueError(
+                f"column {name!r} must hold numbers, got empty cells alone in {file}; {why}"
+            )
+    return [f"columns without a value: {listed(empty)}; {why}"] if empty else []
 
 
 def _is_text(name: str, cells: Sequence[str]) -> bool:

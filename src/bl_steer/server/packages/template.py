@@ -166,6 +166,16 @@ def features(image, threshold):
     full = np.iinfo(image.dtype).max if image.dtype.kind == "u" else image.max()
     return [image.mean() / full, (image / full > threshold).mean()]
 '''
+DOSES = '''
+
+
+def doses(inputs):
+    """Return the dose of each micrograph; what a ValueError says is shown to the user."""
+    doses, images = inputs["table"].arrays["dose"], inputs["image"].arrays
+    if len(doses) != len(images):
+        raise ValueError(f"give one row for each micrograph, got {len(doses)} for {len(images)}")
+    return doses
+'''
 TRAIN = '''\
 """Train the {model} of this package: python train.py"""
 
@@ -301,10 +311,11 @@ def _script(weights: Sequence[Format], table: bool) -> str:
         one = AROUND if weights[0] in ESTIMATORS else WITH_ARRAYS
         script = (one if len(weights) == 1 else WITH_MODELS) + FEATURES
     if table:
-        dose = '"dose": inputs["table"].arrays["dose"]'
+        dose = '"dose": doses(inputs)'
         script = script.replace(
             '{"field": list(inputs.arrays), ', f'{{"field": list(inputs.arrays), {dose}, '
         ).replace("inputs.arrays", 'inputs["image"].arrays')
+        script += DOSES
     return script
 
 

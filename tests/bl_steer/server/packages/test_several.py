@@ -228,6 +228,10 @@ def test_a_new_package_of_any_inputs_and_weights_passes_its_own_test(
     assert outcome["problems"] == []
     assert len(analysis.manifest.weights) == len(weights)
     assert ("dose" in next(iter(outcome["found"]["tables"].values()))["columns"]) == table
+    if table:
+        (folder / "tests" / "doses.csv").write_text("dose\n1\n2\n")
+        told = _try(analysis, analysis.manifest.tests[0])["problems"]
+        assert "give one row for each micrograph, got 2 for 1" in " ".join(told)
 
 
 def test_one_format_may_still_be_given_as_itself(tmp_path: Path) -> None:
