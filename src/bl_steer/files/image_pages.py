@@ -6,8 +6,9 @@ promises a huge image costs neither memory nor time.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +20,7 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import READ
-from bl_steer.files.tiff import RawPages, allow, picture_pixels, quiet, read_tiff
+from bl_steer.files.tiff import WHITE, RawPages, allow, picture_pixels, quiet, read_tiff
 
 __all__ = ["MAX_PIXELS", "read_indices", "read_page", "read_pages", "size_of"]
 
@@ -32,8 +33,12 @@ _SIGNATURES = {
 }  # fmt: skip
 
 
-def read_pages(path: Path, max_pixels: int) -> RawPages:
+def read_pages(path: Path, max_pixels: int, *, as_stored: bool = False) -> RawPages:
     """Read all pages of a file in one of `formats.FORMATS`.
+
+    Parameters
+    ----------
+    as_stored : of a TIFF, as in `read_tiff`
 
     Raises
     ------
@@ -41,7 +46,10 @@ def read_pages(path: Path, max_pixels: int) -> RawPages:
         If the file is missing, no whole image, larger than allowed, or not of grey or RGB fields.
     """
     kind = _kind(path)
-    readers = {"TIFF": read_tiff, "npy": _read_npy}
+    readers: dict[str, Callable[[IO[bytes], int], RawPages]] = {
+        "TIFF": partial(read_tiff, as_stored=as_stored),
+        "npy": _read_npy,
+    }
     with _in_one_line(path, kind), path.open("rb") as stream:
         raw = readers.get(kind, _read_picture)(stream, max_pixels)
     for page in raw.pages:
@@ -54,15 +62,24 @@ def read_pages(path: Path, max_pixels: int) -> RawPages:
     return raw
 
 
-def read_page(path: Path, max_pixels: int) -> tuple[NDArray[Any], dict[str, Any]]:
-    """Return the one page of a file, as stored: (H, W) or (H, W, C), and what the file says of it.
+def read_page(
+    path: Path, max_pixels: int, *, as_stored: bool = False, notes: list[str] | None = None
+) -> tuple[NDArray[Any], dict[str, Any]]:
+    """Return the one page of a file: (H, W) or (H, W, C), and what the file says of it.
+
+    Parameters
+    ----------
+    as_stored : of a TIFF, as in `read_tiff`
+    notes : takes the sentence on it, where this makes a difference
 
     Raises
     ------
     ValueError
         As `read_pages`, and if the file holds more than one page.
     """
-    raw = read_pages(path, max_pixels)
+    raw = read_pages(path, max_pixels, as_stored=as_stored)
+    if notes is not None and WHITE in raw.notes:
+        notes.append(WHITE)
     if len(raw.pages) != 1:
         raise ValueError(
             f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"

@@ -108,15 +108,21 @@ def read_micrographs(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Micro
     )
 
 
-def read_colours(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> NDArray[Any]:
-    """Read the one page of an image with its colours: (H, W) or (H, W, C), as stored.
+def read_colours(
+    path: str | Path, *, max_pixels: int = MAX_PIXELS, notes: list[str] | None = None
+) -> NDArray[Any]:
+    """Read the one page of a mask with its colours: (H, W) or (H, W, C), as stored.
+
+    Parameters
+    ----------
+    notes : takes a sentence where the file says that white is zero: the numbers are kept
 
     Raises
     ------
     ValueError
         As `read_micrographs`, and if the file holds more than one page.
     """
-    return read_page(Path(path), max_pixels)[0]
+    return read_page(Path(path), max_pixels, as_stored=True, notes=notes)[0]
 
 
 def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:

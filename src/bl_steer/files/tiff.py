@@ -2,8 +2,8 @@
 
 `read_tiff` is for micrographs: as a viewer shows them, palettes as colours and "white is zero"
 inverted. tifffile reads their pages one by one: its series trust descriptions that editors copy
-into files of another shape. `read_voxels` is for stacks
-and label volumes: the stored numbers, since a palette's indices are the labels.
+into files of another shape. `read_voxels` is for stacks and label volumes: the stored numbers,
+since a palette's indices are the labels.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ PLANES = (
     "it is saved as one image in colours, each in a plane of its own; if these are slices of a "
     "stack, save it as grey (with tifffile, photometric='minisblack')"
 )
+WHITE = "white is zero in the file: numbers are taken as they are stored"
+MOST_LABEL = 16  # below it all numbers of an image are labels: of grey levels it would be blank
 BAR = "The data bar of {} rows below the image is left out."
 
 
@@ -83,8 +85,12 @@ def picture_pixels(image: Any) -> NDArray[Any]:
     return pixels.astype(np.uint16) if image.format == "PNG" and image.mode == "I" else pixels
 
 
-def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
+def read_tiff(stream: IO[bytes], max_pixels: int, *, as_stored: bool = False) -> RawPages:
     """Read the pages of a TIFF file with what it says about them.
+
+    Parameters
+    ----------
+    as_stored : numbers are kept, and that is said, where the file says that white is zero: of masks
 
     Raises
     ------
@@ -112,6 +118,8 @@ def read_tiff(stream: IO[bytes], max_pixels: int) -> RawPages:
         if arrays is None:
             # A reduced page is the thumbnail of another one.
             arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
+        if as_stored and pages[0].photometric == 0:
+            arrays, notes = [_inverted(array, pages[0]) for array in arrays], [*notes, WHITE]
         bar = image_metadata.bar_rows(tif)
         return RawPages(
             [array[: len(array) - bar] for array in arrays],
@@ -129,7 +137,7 @@ def read_voxels(
     Parameters
     ----------
     as_shown : grey levels are inverted where the file says that white is zero, as viewers and
-        `read_tiff` do
+        `read_tiff` do; labels, which are numbers below 16, stay as they are
 
     Returns
     -------
@@ -192,8 +200,8 @@ def _as_meant(values: NDArray[Any], page: Any, as_shown: bool, notes: list[str])
         notes += palette_notes((np.asarray(page.colormap)[:, numbers] >> 8).T[None], numbers[None])
     if page.photometric != 0:
         return values
-    if not as_shown:
-        notes.append("white is zero in the file: numbers are taken as they are stored")
+    if not as_shown or values.dtype == bool or (values.size and values.max() < MOST_LABEL):
+        notes.append(WHITE)
         return values
     return _inverted(values, page)
 
@@ -295,9 +303,9 @@ def _contiguous_stack(tif: Any, pages: list[Any], max_pixels: int) -> list[NDArr
         return None
     allow(count * first.imagewidth * first.imagelength, max_pixels)
     dtype = first.dtype.newbyteorder(tif.byteorder)
-    size = count * first.size
     tif.filehandle.seek(first.dataoffsets[0])
-    return list(tif.filehandle.read_array(dtype, size).reshape(count, *first.shape))
+    stack = tif.filehandle.read_array(dtype, count * first.size).reshape(count, *first.shape)
+    return list(_inverted(stack, first) if first.photometric == 0 else stack)
 
 
 def _decode_page(stream: IO[bytes], page: Any) -> list[NDArray[Any]]:

@@ -82,7 +82,7 @@ def _labels_of_numbers(
     counted = None if bare is not None else _first_number(labels, len(phases))
     if any(label != value for value, label in labels.items()):
         return decoded, [_told(labels, phases)], counted
-    if bare is None and 0 in labels and UNLABELLED not in labels and len(phases) > 2:
+    if bare is None and 0 in labels and UNLABELLED not in labels:
         hint = (
             f"0 is read as {phases.names[0]}: where it means not annotated, as in ilastik and "
             "napari, give unpainted=unlabelled."
@@ -101,8 +101,10 @@ def _table(
         return _counted_from_1(values, white, phases, bare)
     if values == [0, white] and n == 2:
         painted = _by_paint(values, white, phases)
-        return {0: 0, white: 1} if painted is None else painted
+        unpainted = phases.bare_label() % UNLABELLED  # the first one where all have paint
+        return {0: unpainted, white: 1 - unpainted} if painted is None else painted
     if all(0 <= value < n or value == UNLABELLED for value in values):
+        _refuse_ambiguous(values, phases)
         return {value: value for value in values}
     if (painted := _by_paint(values, white, phases)) is not None:
         return painted
@@ -112,6 +114,19 @@ def _table(
     if values[0] >= 0 and values[-1] == n:
         return {value: value - 1 if value else UNLABELLED for value in values}
     return None
+
+
+def _refuse_ambiguous(values: list[int], phases: Phases) -> None:
+    """Refuse numbers where the phase without paint, which 0 may mean, is not the first one."""
+    bare = phases.bare_label()
+    if bare in (0, UNLABELLED) or values == [UNLABELLED]:
+        return
+    first, unpainted = phases.names[0], phases.names[bare]
+    raise ValueError(
+        f"numbers must be clear, got {values[:8]} where 0 may be {first}, the first phase, or "
+        f"{unpainted}, the one without paint; say it with unpainted={unpainted} or "
+        f"unpainted={first} (the others then count from 1), or name {unpainted} first"
+    )
 
 
 def _counted_from_1(

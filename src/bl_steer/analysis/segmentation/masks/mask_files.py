@@ -62,7 +62,8 @@ def read_mask(
         counted = is_ilastik and numbers.max() < UNLABELLED and numbers.min() >= 0
         told = unpainted or ("unlabelled" if counted else None)
         return decode_mask(micrograph.above_bar(numbers), phases, image=image, unpainted=told)
-    painted, indices = micrograph.above_bar(_colours_of(path)), read_indices(path)
+    stored: list[str] = []
+    painted, indices = micrograph.above_bar(_colours_of(path, stored)), read_indices(path)
     lossy = painted.ndim == 2 and path.suffix.lower() in FORMATS["JPEG"]
     try:
         mask = decode_mask(
@@ -74,14 +75,18 @@ def read_mask(
         )
     except ValueError as error:
         raise ValueError(f"{error} ({LOSSY})" if lossy else str(error)) from None
-    notes = (*mask.report.notes, *[f"{LOSSY}."] * lossy)
+    notes = (
+        *mask.report.notes,
+        *(f"{n[0].upper()}{n[1:]}." for n in stored),
+        *[f"{LOSSY}."] * lossy,
+    )
     return replace(mask, report=replace(mask.report, notes=notes))
 
 
-def _colours_of(path: Path) -> NDArray[Any]:
+def _colours_of(path: Path, notes: list[str]) -> NDArray[Any]:
     """Return the one page of a mask; where it has several, say what they look like."""
     try:
-        return read_colours(path)
+        return read_colours(path, notes=notes)
     except ValueError:
         pages = read_pages(path, MAX_PIXELS).pages if path.is_file() else []
         alike = len(pages) > 1 and len({page.shape for page in pages}) == 1 and pages[0].ndim == 2
