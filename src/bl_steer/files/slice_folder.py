@@ -15,7 +15,9 @@ import numpy as np
 from bl_steer.files.errors import listed
 from bl_steer.files.planes import StoredStack
 
-__all__ = ["gap_notes", "natural_key", "one_stack", "order_notes", "slice_numbers"]
+__all__ = ["gap_notes", "in_order", "natural_key", "one_stack", "order_notes", "slice_numbers"]
+
+_REAL = re.compile(r"((?<!\d)[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)")
 
 LISTED = 5
 """Gaps, and names of another form, that are named."""
@@ -31,6 +33,63 @@ def natural_key(path: Path) -> list[tuple[int, str]]:
     """
     parts = re.findall(r"\d+|\D+", path.name.lower())
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
+
+
+def in_order(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]]:
+    """Return slices in the order of their numbers, and a sentence where that may be another one.
+
+    Of several numbers that change, that counts which goes through without gaps; a number with sign
+    or decimals counts where it is the only one that changes.
+
+    Parameters
+    ----------
+    files : in natural order
+    where : as in `order_notes`
+
+    Raises
+    ------
+    ValueError
+        When two slices have one number, or names are not numbered as most are.
+    """
+    keys = [natural_key(Path(path.stem)) for path in files]
+    for (one, key), (other, same) in pairwise(sorted(zip(files, keys, strict=True), key=_second)):
+        if key == same:
+            raise ValueError(
+                f"slices must have numbers of their own, which tell their order, got "
+                f"{one.name} and {other.name}{where}; take one of them out, or rename it"
+            )
+    if (values := _reals(files, keys)) is not None:
+        return [files[number] for number in np.argsort(values)], []
+    columns = _columns(files)
+    counting = next((column for column in columns if _counts(sorted(column))), None)
+    if counting is None or counting is columns[0]:
+        return list(files), order_notes(files, where)
+    found = [files[number] for number in np.argsort(counting)]
+    return found, [
+        f"several numbers change in the names of the slices{where}: the one that counts through "
+        f"without gaps tells their order, {found[0].name} … {found[-1].name}"
+    ]
+
+
+def _second(pair: tuple[Path, list[tuple[int, str]]]) -> list[tuple[int, str]]:
+    return pair[1]
+
+
+def _reals(files: Sequence[Path], keys: Sequence[list[tuple[int, str]]]) -> list[float] | None:
+    """Return the one number with sign or decimals that changes; None where whole ones will do."""
+    parts = [_REAL.split(path.stem.lower()) for path in files]
+    if len({tuple(row[::2]) for row in parts}) != 1:
+        return None
+    changing = [c for c in zip(*(row[1::2] for row in parts), strict=True) if len(set(c)) > 1]
+    if len(changing) != 1:
+        return None
+    decimals = {len(re.split("[.,]", text)[-1]) for text in changing[0] if re.search("[.,]", text)}
+    alike = len({tuple(text for _, text in key) for key in keys}) == 1
+    # 1.9 and 1.10 count two numbers, .5 and .25 are decimals.
+    if alike and (len(decimals) < 2 or any(text.endswith("0") for text in changing[0])):
+        return None
+    values = [float(text.replace(",", ".")) for text in changing[0]]
+    return values if len(set(values)) == len(values) else None
 
 
 def order_notes(files: Sequence[Path], where: str) -> list[str]:
@@ -207,13 +266,25 @@ def _gaps(files: Sequence[Path]) -> list[tuple[int, int]]:
 def _series(files: Sequence[Path]) -> tuple[list[int], int]:
     """Return the numbers of names in order, and their step: 0 where they are no series.
 
-    The numbers are the first that differ between the names; they step by what all their
-    differences are multiples of. Names that are not made alike have none.
+    The numbers are those that count through without gaps, else the first that differ; they step
+    by what all their differences are multiples of. Names that are not made alike have none.
     """
-    keys = [natural_key(path) for path in files]
-    if len({tuple(text for _, text in key) for key in keys}) != 1:
-        return [], 0
-    columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
-    numbers = next((column for column in columns if len(set(column)) > 1), [])
+    columns = _columns(files)
+    numbers = next(filter(_counts, columns), columns[0] if columns else [])
     steps = [after - before for before, after in pairwise(numbers)]
     return (numbers, gcd(*steps)) if steps and min(steps) > 0 else ([], 0)
+
+
+def _columns(files: Sequence[Path]) -> list[list[int]]:
+    """Return the whole numbers that change between names made alike, each of all files."""
+    keys = [natural_key(path) for path in files]
+    if len({tuple(text for _, text in key) for key in keys}) != 1:
+        return []
+    columns = ([number for number, _ in column] for column in zip(*keys, strict=True))
+    return [column for column in columns if len(set(column)) > 1]
+
+
+def _counts(numbers: Sequence[int]) -> bool:
+    """Whether numbers rise by one and the same step."""
+    steps = {after - before for before, after in pairwise(numbers)}
+    return len(steps) == 1 and min(steps) > 0

@@ -20,7 +20,7 @@ from bl_steer.files.ilastik import read_numbers, whole_file
 from bl_steer.files.image_metadata import doubtful_voxel, of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack, some_planes
-from bl_steer.files.slice_folder import natural_key, one_stack, order_notes
+from bl_steer.files.slice_folder import in_order, natural_key, one_stack
 from bl_steer.files.tiff import LOSSY, palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
@@ -241,7 +241,7 @@ def _stacked(
     files: Sequence[Path], where: str = "", leave_out_short: bool = False, name: str = "slices"
 ) -> StoredStack:
     """Return slices, in their order, as a stack; `where` goes into sentences: " in FOLDER"."""
-    order = order_notes(files, where)  # before anything is read
+    files, order = in_order(files, where)  # before anything is read
     stored = one_stack(files, read_all(partial(_slice, name=name), files), where, leave_out_short)
     return replace(stored, notes=[*order, *stored.notes])
 
