@@ -132,7 +132,9 @@ def _grey(page: NDArray[Any], notes: list[str]) -> NDArray[Any]:
     if page.ndim == 2:
         return page
     if page.shape[-1] in (2, 4):
-        notes.append("The alpha channel is dropped.")
+        clear = float((page[..., -1] < page[..., -1].max()).mean())
+        told = f": {clear:.1%} of the image is transparent, and is counted all the same; crop it"
+        notes.append(f"The alpha channel is dropped{told if clear else ''}.")
         page = page[..., :-1]
     first = page[..., 0]
     if all(np.array_equal(first, page[..., c], equal_nan=first.dtype.kind == "f")

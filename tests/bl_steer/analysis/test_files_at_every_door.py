@@ -186,7 +186,7 @@ def test_what_cannot_be_judged_has_no_interval_at_any_door(
     for sentence in (
         "labels.png holds the grey levels 0, 1, 2 alone, as a label map does",
         "blank.png holds the grey level 128 in every pixel",
-        "the network is in doubt about noise.png: its mean uncertainty is",
+        "the model is in doubt about noise.png: its mean uncertainty is",
     ):
         assert sum(sentence in warning for warning in direct.warnings) == 1, direct.warnings
     low = direct.tables["fractions"]["fraction_low"].reshape(3, -1)

@@ -111,6 +111,14 @@ def test_equal_channels_become_grey_exactly_and_alpha_is_dropped(tmp_path: Path)
         assert ("alpha" in " ".join(found.notes)) == (image.shape[2] in (2, 4))
 
 
+def test_how_much_is_transparent_is_told(tmp_path: Path) -> None:
+    image = np.dstack([GREY, GREY, GREY, np.full_like(GREY, 255)]).astype(np.uint8)
+    image[:, : GREY.shape[1] // 2, 3] = 0
+    share = (image[..., 3] == 0).mean()
+    (note,) = read_micrographs(save(tmp_path / "a.png", image)).notes
+    assert f"{share:.1%} of the image is transparent, and is counted all the same" in note
+
+
 def test_colour_becomes_luminance_and_says_so(tmp_path: Path) -> None:
     red = np.zeros((4, 5, 3), np.uint8)
     red[..., 0] = 255

@@ -269,7 +269,7 @@ def tables_for(
     Parameters
     ----------
     labels : label map (H, W) of each field; they may be read one after another
-    flat : the fields that have no interval: without texture, or of which the network is in doubt
+    flat : the fields that have no interval: without texture, or of which the model is in doubt
     """
     sd = model.card.get("fraction_error_sd")
     shares = segmentation.phase_fractions(

@@ -8,10 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis import find_analysis, make_params
-from bl_steer.analysis.segmentation.checks import doubt_warnings
+from bl_steer.analysis.segmentation.checks import doubt_warnings, doubtful
+from bl_steer.analysis.segmentation.phases import Phase, Phases
+from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
+from bl_steer.analysis.segmentation.training.card import train_model
+from bl_steer.analysis.segmentation.training.settings import TrainingSettings
+from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
 from bl_steer.protocols import AnalysisResult, Inputs
 from simulators.electron.micrographs import DEFAULT, field
 
@@ -78,3 +84,25 @@ def test_an_image_that_is_given_twice_is_named() -> None:
         "field_002 and field_000 are the same image, pixel by pixel: it counts twice",
     )
     assert not said(segmented(image, other), "the same image")
+
+
+def test_a_forest_of_few_pairs_knows_images_of_its_kind_and_doubts_blurred_ones() -> None:
+    def painted(seed: int, quantile: float = 0.7, blur: float = 0.0) -> LabelledField:
+        rng = np.random.default_rng(seed)
+        smooth = gaussian_filter(rng.normal(size=(160, 160)), 6)
+        labels = (smooth > np.quantile(smooth, quantile)).astype(np.uint8)
+        grey = gaussian_filter(90.0 + 80.0 * labels, blur) + rng.normal(0, 12, labels.shape)
+        return LabelledField(np.clip(grey, 0, 255).astype(np.uint8), labels, str(seed))
+
+    phases = Phases((Phase("a", (255, 0, 0), (1, 1, 1)), Phase("b", None, (2, 2, 2))))
+    data = TrainingSet(phases, [painted(k) for k in range(4)], [painted(4)], [painted(5)])
+    model = train_model(data, TrainingSettings(network="forest"))
+
+    def doubts(*fields: LabelledField) -> set[str]:
+        results = {f.sample: segment(model, f.image, keep_probability=False) for f in fields}
+        found = {name: (result.mean_uncertainty, 160.0) for name, result in results.items()}
+        return set(doubtful(model, found))
+
+    # Far less uncertain than what is wrong, if thrice as uncertain as the two held out.
+    assert not doubts(painted(50), painted(51, 0.6), painted(52, 0.6))
+    assert doubts(painted(53, blur=3.0), painted(54, blur=3.0)) == {"53", "54"}
