@@ -97,7 +97,7 @@ def add_review(parser: Parser, argv: Sequence[str]) -> None:
     _package(check)
     user_option(check)
     run = on_local_server(
-        lambda opened, a: commands.decide(opened, a.decision, a.package, a.comment), _print
+        lambda opened, a: commands.decide(opened, a.decision, a.package, a.comment), _print_decided
     )
     for name, text in DECISIONS.items():
         decision = command(review, name, run, text)
@@ -229,8 +229,22 @@ def _print_tests(report: dict[str, Any]) -> None:
         print(text)
 
 
+def _print_decided(report: dict[str, Any]) -> None:
+    _print(report)
+    if report["state"] in ("checked", "approved"):
+        _print_approvals(report)
+
+
+def _print_approvals(report: dict[str, Any]) -> None:
+    given, needed = report["approvals"], report["approvals_needed"]
+    word = "approval" if needed == 1 else "approvals"
+    more = "; another reviewer must approve" if given < needed else ""
+    print_row("approvals", f"{given} of {needed} {word}{more}")
+
+
 def _print_package(report: dict[str, Any]) -> None:
     _print(report)
+    _print_approvals(report)
     print_row("author", report["author"])
     print_row("files", report["folder"])
     seen = report["report"].get("inspection", {})

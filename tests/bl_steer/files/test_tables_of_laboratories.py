@@ -130,6 +130,28 @@ def test_columns_of_words_are_left_out_and_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("header", "axis", "unit"),
+    [
+        ("6.38,6.39,6.41", [6.38, 6.39, 6.41], "no unit"),
+        ("6.41 keV,6.39 keV,6.38 keV", [6.41, 6.39, 6.38], "keV"),
+        ("5 (eV),6 (eV),7 (eV)", [5, 6, 7], "eV"),
+        ("0,1,2", None, None),
+        ("1,2,3", None, None),
+        ("6.38,6.30,6.41", None, None),
+        ("a,b,c", None, None),
+        ("6.38 keV,6390 eV,6.41 keV", None, None),
+    ],
+)
+def test_names_of_channels_that_are_numbers_are_the_axis_of_the_patterns(
+    tmp_path: Path, header: str, axis: list[float] | None, unit: str | None
+) -> None:
+    inputs = map_inputs(_csv(tmp_path, f"x,y,{header}\n0,0,1,2,3\n1,0,3,4,5\n"))
+    assert inputs.metadata.get("axis_unit") == unit
+    found = inputs.arrays.get("qx")
+    assert (found if found is None else found.tolist()) == axis
+
+
 @pytest.mark.parametrize("mark", [-999, -1, 65535, 1e20])
 def test_a_value_that_may_mark_what_was_not_measured_is_told(tmp_path: Path, mark: float) -> None:
     path = _csv(tmp_path, "x,y,value\n" + ROWS + f"2,0,{mark}\n2,2,{mark}\n")

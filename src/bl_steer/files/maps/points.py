@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ from bl_steer.protocols import Inputs
 
 __all__ = ["map_inputs", "point_inputs"]
 
+NUMBER_NAME = re.compile(r"([-+]?\d+\.?\d*(?:[eE][-+]?\d+)?)(?:[ _]*[(\[]?([A-Za-zµ°Å/]+)[)\]]?)?")
+"""A channel's place on the axis, and its unit: ``6.39``, ``6.39 keV``, ``6.39 (keV)``."""
 REMEDY = "leave these cells empty or write nan"
 
 
@@ -64,9 +67,11 @@ def map_inputs(path: str | Path) -> Inputs:
     """Return a map: ``x``, ``y`` and ``patterns`` (n_points, n_channels).
 
     From CSV: the columns x and y, or the first two; all others are the channels, but for those
-    that number the rows. From ``.npz``: the arrays of these names, on a grid or not, each pattern
-    (C,) or (H, W); where they are there, the pixels' ``axis`` or ``qx`` and ``qz``, and the texts
-    ``unit_xy`` and ``axis_unit``, as in the recorded maps that ``bl-steer replay`` takes.
+    that number the rows; where their names are numbers that rise or fall, such as energies
+    (``6.39`` or ``6.39 keV``), these are the axis of the patterns. From ``.npz``: the arrays of
+    these names, on a grid or not, each pattern (C,) or (H, W); where they are there, the pixels'
+    ``axis`` or ``qx`` and ``qz``, and the texts ``unit_xy`` and ``axis_unit``, as in the recorded
+    maps that ``bl-steer replay`` takes.
     """
     if Path(path).suffix.lower() == ".npz":
         return _map_from_npz(Path(path))
@@ -87,7 +92,10 @@ def map_inputs(path: str | Path) -> Inputs:
     patterns = np.column_stack([columns[name] for name in channels])
     arrays = {"patterns": patterns}
     arrays |= {key: columns[name] for key, name in column_names.items()}
-    metadata = {**_units(column_names["x"]), "frame_shape": [1, len(channels)]}
+    metadata: dict[str, Any] = {**_units(column_names["x"]), "frame_shape": [1, len(channels)]}
+    if (axis := _axis_of(channels)) is not None:
+        arrays |= {"qx": axis[0], "qz": np.zeros(1)}
+        metadata["axis_unit"] = axis[1]
     notes = [*table.notes, *told_names(column_names), *_unlike_units(column_names)]
     notes += like_marks(patterns, REMEDY)
     if left_out := [name for name in others if name not in channels]:
@@ -96,6 +104,24 @@ def map_inputs(path: str | Path) -> Inputs:
         notes.append(f"{n_empty} of {patterns.size} cells have no value")
     source = {"files": [str(path)], "columns": column_names}
     return Inputs(arrays, metadata, source, _sentences(notes))
+
+
+def _axis_of(names: Iterable[str]) -> tuple[NDArray[Any], str] | None:
+    """Return the axis and its unit that the names of channels give; None where they give none.
+
+    Whole numbers from 0 or 1 on without a unit count the channels.
+    """
+    parts = [NUMBER_NAME.fullmatch(name.strip()) for name in names]
+    numbers = [part for part in parts if part]
+    units = {part[2] or "" for part in numbers}
+    if len(numbers) < max(2, len(parts)) or len(units) > 1:
+        return None
+    axis = np.array([float(part[1]) for part in numbers])
+    steps, unit = np.diff(axis), units.pop()
+    counts = not unit and axis[0] in (0, 1) and bool((steps == 1).all())
+    if counts or not ((steps > 0).all() or (steps < 0).all()):
+        return None
+    return axis, unit or "no unit"
 
 
 def _map_from_npz(path: Path) -> Inputs:

@@ -19,7 +19,9 @@ from bl_steer import processing, server
 from bl_steer.processing.result_folder import write_result
 from bl_steer.protocols import Progress
 from bl_steer.server import auth, db, packages
+from bl_steer.server.packages.catalogue import approvals_of
 from bl_steer.server.packages.inputs import files_by_input
+from bl_steer.server.packages.manifest import Manifest
 from bl_steer.server.sandbox.dependencies import Dependencies, missing_here
 
 if TYPE_CHECKING:  # the tables need sqlalchemy, which nobody needs who only makes a package
@@ -195,12 +197,18 @@ def listed_one(package: Package) -> dict[str, Any]:
     }
 
 
+def _approvals(session: Session, package: Package) -> dict[str, int]:
+    needed = Manifest.model_validate(package.manifest).approvals_needed
+    return {"approvals": len(approvals_of(session, package)), "approvals_needed": needed}
+
+
 def shown(local: LocalServer, key: str) -> dict[str, Any]:
     """Return all that a reviewer asks about one package, and where its files lie."""
     with local.database.read() as session:
         package = packages.find_package(session, key)
         return {
             **listed_one(package),
+            **_approvals(session, package),
             "author": packages.author_of(session, package),
             "folder": str(local.store.folder_of(session, package.sha256)),
             "manifest": package.manifest,
@@ -233,7 +241,7 @@ def decide(local: LocalServer, action: str, key: str, comment: str) -> dict[str,
             package = packages.revoke(session, sha256, user, comment)
             address = local.settings.known_address or local.settings.address
             packages.tell_users(session, package, comment, address=address)
-        return listed_one(package)
+        return {**listed_one(package), **_approvals(session, package)}
 
 
 def roll_back(local: LocalServer, name: str) -> dict[str, Any]:

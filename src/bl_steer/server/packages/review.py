@@ -165,6 +165,10 @@ def release(session: Session, sha256: str, by: User, *, public_key: str) -> Pack
     """
     _check_role(by)
     package = _locked(session, sha256, with_name=True)
+    if package.state == "checked":
+        needed, given = _manifest(package).approvals_needed, len(approvals_of(session, package))
+        called = _called(package)
+        raise ReviewError("more_approvals", package=called, needed=needed, given=given)
     _require(package, ("approved",), "released")
     _check_approvals(session, package, public_key)
     _go_live(session, package, by)

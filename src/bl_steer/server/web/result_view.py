@@ -56,7 +56,7 @@ def view_of(session: Session, store: FileStore, job: Job, language: str) -> Resu
     tables = []
     for output in sorted(outputs, key=_rank):  # by name within a rank
         table = read_table(store, output) if output.kind == "table" else None
-        if table is not None:
+        if table is not None and table.rows:  # headings alone tell nothing
             title = result_title(_stem(output), "tables", language)
             shown = shown_table(table, output.name, title, language=language, titles=titles)
             tables.append((shown, plot_of(shown)))

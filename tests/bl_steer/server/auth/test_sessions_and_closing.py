@@ -143,7 +143,7 @@ def test_an_administrator_closes_hands_over_and_opens_by_the_page(site: Any) -> 
     site.finish({"a.csv": b"a\n1\n"})
     where = f"/admin/users/{user.id}"
     assert where in root.get("/admin/users").text
-    assert "1 files, 1 analyses, 0 packages, signed in with 1 browsers" in root.get(where).text
+    assert "Files: 1 · analyses: 1 · packages: 0 · browsers signed in: 1" in root.get(where).text
     made = ann.post(f"{job.headers['location']}/shares", {"days": "3"})
     link = f"/s/{made.cookies['bl_steer_new_link']}"
     stranger = site.stranger()

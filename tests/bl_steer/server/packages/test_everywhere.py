@@ -112,16 +112,21 @@ def test_notebook_command_line_and_server_give_the_same_digest_through_the_whole
     assert main(["package", "test", str(folder)]) == 2, "nothing is expected yet"
     assert main(["package", "test", str(folder), "--accept"]) == 0
     assert main(["package", "build", str(folder), "--out", str(tmp_path / "sums.zip")]) == 0
+    assert "needs         2 approvals by" in capsys.readouterr().out
     submit = ["package", "submit", str(tmp_path / "sums.zip"), "--user", "a@example.org"]
     assert main([*submit, "--json", str(tmp_path / "s.json")]) == 0
     sha256 = json.loads((tmp_path / "s.json").read_text())["sha256"]
     assert server.step(), "a worker checks what was submitted"
     assert not server.step()
     assert review("approve", "sums@1.0.0", by="r") == 0
+    said = "1 of 2 approvals; another reviewer must approve"
+    assert said in capsys.readouterr().out
+    assert main(["review", "show", "sums@1.0.0"]) == 0
+    assert said in capsys.readouterr().out
     assert review("release", "sums@1.0.0") == 2, "a pickle needs two"
     assert review("approve", sha256[:10], by="s") == 0
     assert review("release", sha256) == 0
-    assert "needs         2 approvals by" in capsys.readouterr().out
+    assert "2 of 2 approvals" in capsys.readouterr().out
     assert main(["review", "list", "--state", "released"]) == 0, "who only reads needs no account"
     assert "sums@1.0.0" in capsys.readouterr().out
     assert main(["review", "show", "sums@1.0.0"]) == 0

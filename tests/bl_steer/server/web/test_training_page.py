@@ -60,7 +60,8 @@ def test_a_file_that_is_not_for_training_is_not_offered_to_be_painted(site: Any)
     assert "a.png" in browser.get("/training").text
     browser.post(f"/files/{upload_id}/training", {"may_train": ""})
     assert "待っている画像はありません" in browser.get("/training").text
-    assert "学習用になっていません" in browser.get(f"/jobs/{job}/paint/field_000").text
+    page = browser.get(f"/jobs/{job}/paint/field_000").text
+    assert '<p><a href="/files">' in page.partition("学習用になっていません")[2][:200]
 
 
 def test_a_retraining_is_begun_from_the_page_once_there_are_three_specimens(site: Any) -> None:
