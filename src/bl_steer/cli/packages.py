@@ -238,7 +238,8 @@ def _print_decided(report: dict[str, Any]) -> None:
 def _print_approvals(report: dict[str, Any]) -> None:
     given, needed = report["approvals"], report["approvals_needed"]
     word = "approval" if needed == 1 else "approvals"
-    more = "; another reviewer must approve" if given < needed else ""
+    who = "another reviewer" if given else "a reviewer"
+    more = f"; {who} must approve" if given < needed else ""
     print_row("approvals", f"{given} of {needed} {word}{more}")
 
 

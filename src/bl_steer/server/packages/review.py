@@ -165,8 +165,8 @@ def release(session: Session, sha256: str, by: User, *, public_key: str) -> Pack
     """
     _check_role(by)
     package = _locked(session, sha256, with_name=True)
-    if package.state == "checked":
-        needed, given = _manifest(package).approvals_needed, len(approvals_of(session, package))
+    given, needed = len(approvals_of(session, package)), _manifest(package).approvals_needed
+    if package.state == "checked" and given:
         called = _called(package)
         raise ReviewError("more_approvals", package=called, needed=needed, given=given)
     _require(package, ("approved",), "released")
@@ -326,7 +326,6 @@ def _require(package: Package, allowed: tuple[State, ...], state: State) -> None
             f"not_to_{state}",
             package=_called(package),
             state=TextKey(f"state.{package.state}"),
-            sha256=package.sha256[:12],
         )
 
 
