@@ -22,6 +22,7 @@ from bl_steer.cli.options import (
 from bl_steer.cli.params import add_named_params, read_params
 from bl_steer.server.packages import commands
 from bl_steer.server.packages.commands import LocalServer, open_local_server
+from bl_steer.server.packages.template import left_over
 
 __all__ = ["add_package", "add_review", "on_local_server", "user_option"]
 
@@ -161,6 +162,7 @@ def _test(arguments: argparse.Namespace) -> Any:
         arguments.folder, accept=arguments.accept, trusted=arguments.trust_packages
     )
     _print_tests(report)
+    _print_left_over(arguments.folder)
     for path in report["accepted"]:
         print(f"expected from now on: {path}")
     if not report["passed"]:
@@ -195,6 +197,7 @@ def _build(arguments: argparse.Namespace) -> Any:
 
 
 def _submit(arguments: argparse.Namespace) -> Any:
+    _print_left_over(arguments.package)
     if arguments.server is not None:
         report = commands.send(arguments.package, address=arguments.server, key=arguments.key)
     else:
@@ -214,6 +217,11 @@ def _check(arguments: argparse.Namespace) -> Any:
             report,
         )
     return report
+
+
+def _print_left_over(folder: Path) -> None:
+    for text in left_over(folder):
+        print_row("note", text)
 
 
 def _print_tests(report: dict[str, Any]) -> None:

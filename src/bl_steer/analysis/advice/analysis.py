@@ -110,10 +110,14 @@ class SteeringAdvice:
 
         Returns
         -------
-        result : tables ``suggestions`` (a row each: x, y, expected value and its sd, reason; NaN
-            where the method expects nothing) and ``best`` (the highest or lowest measured point);
-            with the method bayesian arrays ``expected`` and ``sd``, (n_y, n_x), on the axes
-            ``grid_x`` and ``grid_y``
+        result : tables ``suggestions`` (a row each: x, y, expected value and its sd as if the
+            points of the rows before were measured, reason; NaN where the method expects nothing)
+            and ``best`` (the highest or lowest measured point);
+            with the method bayesian arrays ``expected`` and ``sd``, (n_y, n_x), of the measured
+            points alone, on the axes ``grid_x`` and ``grid_y``. The reason "explore" says that no
+            place promises an improvement any more: the point lies beside the measured one that is
+            most above what all others say, where a narrow maximum may hide, or else farthest from
+            all points, so not where the sd is largest
 
         Raises
         ------

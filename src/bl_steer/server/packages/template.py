@@ -11,7 +11,7 @@ from PIL import Image
 
 from bl_steer.server.packages.manifest import SOURCE_FILE, Format, PackageError, read_source
 
-__all__ = ["WITH_TEMPLATE", "write_template"]
+__all__ = ["WITH_TEMPLATE", "left_over", "write_template"]
 
 WITH_TEMPLATE: dict[Format, str] = {
     "skops": "model.skops",
@@ -276,6 +276,21 @@ def write_template(
         folder.rmdir()
         raise
     return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def left_over(folder: Path) -> list[str]:
+    """Return which texts of a new package a folder still has, a sentence each."""
+    paths = [folder / SOURCE_FILE, folder / "README.md"]
+    about, readme = (path.read_text("utf-8") if path.is_file() else "" for path in paths)
+    said = {
+        f"the description in {SOURCE_FILE}": HEAD.split('en = "')[1].split('"')[0] in about,
+        f"the training data in {SOURCE_FILE}": TRAINING.split('"')[1] in about,
+        "what README.md says of it": README.split("\n")[2] in readme,
+    }
+    told = [f"{what} is still that of a new package; write your own" for what in said if said[what]]
+    if "train.py" in readme and not (folder / "train.py").exists():
+        told.append("README.md names train.py, which is not there; take it out")
+    return told
 
 
 def _named(weights: Sequence[Format]) -> list[tuple[str, str, Format]]:

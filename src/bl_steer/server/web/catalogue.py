@@ -20,7 +20,7 @@ from bl_steer.server.db.tables import Package
 from bl_steer.server.jobs.inputs import InputKind, kinds
 from bl_steer.server.languages import LANGUAGES, has_text, text
 from bl_steer.server.packages.inputs import uploads_of
-from bl_steer.server.packages.manifest import parse_manifest
+from bl_steer.server.packages.manifest import Input, parse_manifest
 from bl_steer.server.packages.parameters import params_model
 
 __all__ = [
@@ -157,6 +157,12 @@ def builtin_entries() -> tuple[AnalysisEntry, ...]:
     return tuple(builtin_entry(name, kinds()[name]) for name in ORDER)
 
 
+def _title_of(part: Input, language: str) -> str:
+    """Return what an input of a package is, with the columns that its table must have."""
+    title = part.description.in_language(language) or part.name
+    return f"{title} ({', '.join(part.columns)})" if part.columns else title
+
+
 def package_entry(package: Package) -> AnalysisEntry:
     """Return the entry of a released package, from its manifest."""
     manifest = parse_manifest(package.manifest, package.name)
@@ -164,7 +170,7 @@ def package_entry(package: Package) -> AnalysisEntry:
         InputEntry(
             part.name,
             uploads_of(part.kind),
-            {language: part.description.in_language(language) for language in LANGUAGES},
+            {language: _title_of(part, language) for language in LANGUAGES},
         )
         for part in manifest.inputs
     )

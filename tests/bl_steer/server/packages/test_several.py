@@ -26,7 +26,7 @@ from bl_steer.server.packages import package_analysis, review
 from bl_steer.server.packages.archive import build_archive
 from bl_steer.server.packages.inspection import inspect
 from bl_steer.server.packages.manifest import PackageError, parse_manifest, read_source
-from bl_steer.server.packages.template import write_template
+from bl_steer.server.packages.template import left_over, write_template
 from bl_steer.server.packages.trial import _try
 from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.viewing.views import images_of
@@ -234,6 +234,22 @@ def test_a_new_package_of_any_inputs_and_weights_passes_its_own_test(
         assert "give one row for each micrograph, got 2 for 1" in " ".join(told)
 
 
+def test_texts_of_a_new_package_that_were_left_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    write_template(folder, author="A", weights="skops")
+    told = " ".join(left_over(folder))
+    assert "the description in package.toml is" in told
+    assert "the training data in package.toml is" in told
+    assert "train.py, which is not there" not in told
+    (folder / "train.py").unlink()
+    assert "README.md names train.py, which is not there" in " ".join(left_over(folder))
+    (folder / "README.md").write_text("# Mine\n\nCounts grains.\n")
+    about = (folder / "package.toml").read_text(encoding="utf-8")
+    about = about.replace("Share of each", "Grains of each").replace("Made up by", "Drawn by")
+    (folder / "package.toml").write_text(about, encoding="utf-8")
+    assert left_over(folder) == []
+
+
 def test_one_format_may_still_be_given_as_itself(tmp_path: Path) -> None:
     write_template(tmp_path / "mine", author="A", weights="skops")
     assert [part.format for part in read_source(tmp_path / "mine").weights] == ["skops"]
@@ -255,6 +271,7 @@ def test_an_image_and_a_table_go_through_form_api_and_command_line_to_one_digest
     )
     page = browser.get("/analyses/weigh?" + sent.headers["location"].partition("?")[2]).text
     assert "Micrograph &lt;b&gt;" in page
+    assert "(dose)" in page
     boxes = {
         key: page.partition(f'id="file.{key}-1" name="file.{key}" value="')[2][:36]
         for key in ("image", "doses")
