@@ -271,14 +271,13 @@ def test_an_image_and_a_table_go_through_form_api_and_command_line_to_one_digest
     )
     page = browser.get("/analyses/weigh?" + sent.headers["location"].partition("?")[2]).text
     assert "Micrograph &lt;b&gt;" in page
-    assert "(dose)" in page
     boxes = {
         key: page.partition(f'id="file.{key}-1" name="file.{key}" value="')[2][:36]
         for key in ("image", "doses")
     }
     assert page.count(" checked") == 2, "each file stands where it fits; no mail without a server"
     only_image = browser.post("/analyses/weigh", {"file.image": boxes["image"]})
-    assert "Choose at least one file for doses." in only_image.text
+    assert "Choose at least one file for doses (dose)." in only_image.text
     started = browser.post("/analyses/weigh", {f"file.{key}": one for key, one in boxes.items()})
     with Client(site.address, site.key(author)) as client:
         assert [one["name"] for one in client.analysis("weigh")["inputs"]] == ["image", "doses"]
