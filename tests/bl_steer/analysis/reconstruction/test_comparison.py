@@ -35,7 +35,7 @@ def made() -> Reconstruction:
 
 
 def test_thick_slabs_have_steps_and_so_more_area(made: Reconstruction) -> None:
-    tables = compare(made, blocks=1, seed=0, stages=Stages(None)).tables
+    tables = compare(made, blocks=1, seed=0, stages=Stages((), {}, None)).tables
     table = tables["table_2"]
     ratio = table["ratio_to_conventional"]
     ours = (table["method"] == SUPERRESOLVED) & (table["quantity"] == "oxide – carbon")
@@ -75,4 +75,4 @@ def test_thin_features_are_those_below_the_pitch(made: Reconstruction) -> None:
 
 
 def compare_warnings(made: Reconstruction) -> tuple[str, ...]:
-    return compare(made, blocks=1, seed=0, stages=Stages(None)).warnings
+    return compare(made, blocks=1, seed=0, stages=Stages((), {}, None)).warnings

@@ -144,7 +144,7 @@ MORE: Kinds = {
     "transmission for attenuation": (npz(attenuation=np.full(5, 0.01)), "at least 1, got 0.01"),
     "a circle by two names": (npz(theta=np.arange(5.0) + 1), "omega again as 'theta'"),
     "a monitor without beam": (npz(monitor=np.zeros(5)), "positive monitor, got"),
-    "an energy below zero": (npz(energy_kev=-8.0), "one positive energy_kev, got 1 from -8"),
+    "an energy below zero": (npz(energy_kev=-8.0), "one positive --energy-kev, got 1 from -8"),
     "hkl of two": (npz(hkl=[0, 2]), "three numbers as hkl, got 2"),
     "an .npz that declares too much": (huge_npz, "got 128 bytes for the 8000000000000"),
     "HDF5 that declares too much": (

@@ -108,11 +108,11 @@ def test_a_japanese_page_names_tables_columns_and_reasons_the_first_tables_first
 def test_a_form_lists_the_chosen_files_and_the_latest_few_with_a_link_to_all(browser: Any) -> None:
     where = [browser.upload((f"n{count}.csv", TABLE)).headers["location"] for count in range(7)]
     page = browser.get("/analyses/advise").text
-    assert re.findall(r">(n\d\.csv) <", page) == [f"n{count}.csv" for count in (6, 5, 4, 3, 2)]
+    assert re.findall(r">(n\d\.csv) <", page) == [f"n{count}.csv" for count in (2, 3, 4, 5, 6)]
     link = '<a href="/files">Choose from all your files</a>'
     assert link in page
     page = browser.get("/analyses/advise", params=[("file", where[0].partition("=")[2])]).text
-    assert re.findall(r">(n\d\.csv) <", page)[:2] == ["n0.csv", "n6.csv"]
+    assert re.findall(r">(n\d\.csv) <", page)[:2] == ["n0.csv", "n2.csv"]
     assert re.findall(r"checked><label[^>]*>(\S+) <", page) == ["n0.csv"]
     for path in where[:2]:
         browser.post(f"/files/{path.partition('=')[2]}/delete")
