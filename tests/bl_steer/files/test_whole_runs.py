@@ -19,7 +19,10 @@ SOME = {
         *("imagej, micron, 16 bits", "ome, zlib", "white is zero", "PNG with palette"),
         *("slices of imageio", "npz", "Zarr 3", "NRRD, gzip, µm", "ilastik, other order"),
     ),
-    "superres": ("imagej, no unit", "big-endian", "slices, PNG", "Zarr 2"),
+    "superres": (
+        *("imagej, no unit", "big-endian", "slices, PNG", "Zarr 2"),
+        "ilastik, other order",
+    ),
     "segment": ("PNG, 16 bits", "TIFF of VTK", "PNG of matplotlib"),
 }
 BY_COMMAND = {("structure", "ilastik, other order"), ("superres", "slices, PNG")}

@@ -116,7 +116,9 @@ class SuperResolutionAnalysis:
                 f"there must be one array named {STACK!r}, got {list(inputs.arrays)}; stack the "
                 "slices"
             )
-        slices, voxel_nm = np.asarray(inputs.arrays[STACK]), voxel_of(inputs.metadata, params)
+        # Sums depend, in their last bits, on the order in memory.
+        slices = np.ascontiguousarray(inputs.arrays[STACK])
+        voxel_nm = voxel_of(inputs.metadata, params)
         slices, notes = numbered(slices, params.n_phases)
         stages = Stages(STAGES["superres"], _expected_s(slices.shape, params), progress)
         model = _model(slices, voxel_nm, params, stages)
