@@ -99,6 +99,9 @@ def contradictions(
         yield f"doors differ: {found}"
     if found["Python"] != REFUSED:
         pixels = [written.truth] if written.shown is None else [written.truth, written.shown]
+        if door.array == "slices":  # inserted planes are of the type that the file has
+            stored = door.read(path).arrays["slices"].dtype
+            pixels = [shown.astype(stored) for shown in pixels]
         own = {_digest(analysis, door, partial(_inputs, door, shown)) for shown in pixels}
         if found["Python"] not in own:
             yield f"not what its pixels give: {found['Python']}, {own}"
