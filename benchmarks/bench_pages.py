@@ -44,7 +44,7 @@ from bl_steer.server.settings import ServerSettings
 PORT = 8872
 MOST_S = 1.5
 SERIOUS = ("serious", "critical")
-VISITORS = (
+VISITORS: tuple[dict[str, Any], ...] = (
     {"locale": "en-GB", "viewport": {"width": 1280, "height": 900}},
     {"locale": "ja-JP", "viewport": {"width": 390, "height": 844}, "has_touch": True},
 )
@@ -153,9 +153,9 @@ def fill(
         mask = session.get_one(Upload, points_id).id
         session.add(Correction(image_id=image, mask_id=mask, user_id=user.id))
         group = make_group(session, user, "Film group")
-        job = session.get_one(Job, segmented)
-        share_result(session, user, job, group.id)
-        _, link = share_job(session, user, job, days=3)
+        result = session.get_one(Job, segmented)
+        share_result(session, user, result, group.id)
+        _, link = share_job(session, user, result, days=3)
         invited = invite(session, by=user.email)
         reset = make_reset(session, session.get_one(User, user.id), hours=1)
     return {
@@ -206,15 +206,16 @@ def visit(
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
         for visitor in VISITORS:
-            size = visitor["viewport"]["width"]  # type: ignore[index]
+            size = visitor["viewport"]["width"]
             print(f"{visitor['locale']}, {size} px{'page, s':>19}{'image, s':>10}")
             for name, path in paths.items():
-                context = browser.new_context(**visitor, bypass_csp=True)  # type: ignore[arg-type]
+                context = browser.new_context(**visitor, bypass_csp=True)
                 if path.split("/")[1] not in ("sign-in", "register", "join", "reset", "s"):
                     with database.write() as session:
                         token = start_session(session, user, days=1)
-                    cookie = {"name": "bl_steer_session", "value": token, "url": address}
-                    context.add_cookies([cookie])  # type: ignore[list-item]
+                    context.add_cookies(
+                        [{"name": "bl_steer_session", "value": token, "url": address}]
+                    )
                 page = context.new_page()
                 seconds, looked = loaded(page, address + path)
                 faults = faults_of(page, axe) if axe else []

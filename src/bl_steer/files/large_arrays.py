@@ -17,8 +17,8 @@ IN_MEMORY_BYTES = 2**26
 """Of an array that is held in memory; larger ones are files that are mapped into it."""
 
 
-class _Mapped(np.memmap[Any, Any]):
-    """An array in a file without a name, which is gone with the last view of the array."""
+class _Mapped(mmap.mmap):
+    """A file without a name in memory, which is gone with the last view of its array."""
 
 
 def large_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
@@ -34,7 +34,7 @@ def large_array(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
         return np.empty(shape, dtype)
     with TemporaryFile(prefix="bl_steer-") as file:
         os.posix_fallocate(file.fileno(), 0, size)  # no room is an error here, a dead process later
-        return _Mapped(file, dtype, "w+", shape=shape)
+        return np.ndarray(shape, dtype, buffer=_Mapped(file.fileno(), size))
 
 
 def let_go(array: Any) -> None:
@@ -44,7 +44,6 @@ def let_go(array: Any) -> None:
     room. Any other array stays as it is.
     """
     while isinstance(array, np.ndarray):
-        if isinstance(array, _Mapped) and isinstance(array._mmap, mmap.mmap):  # type: ignore[attr-defined]
-            array._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
-            return
         array = array.base
+    if isinstance(array, _Mapped):
+        array.madvise(mmap.MADV_DONTNEED)
