@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import re
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,8 @@ import numpy as np
 import pytest
 
 from bl_steer import __version__
-from bl_steer.analysis.segmentation import TILE_PX
-from bl_steer.cli import main, make_parser
-from bl_steer.cli.options import Parser, write_json
-from bl_steer.server.settings import ServerSettings
+from bl_steer.cli import main
+from bl_steer.cli.options import write_json
 from tests import fork_server
 
 FIND_KEYS = [
@@ -291,37 +288,6 @@ def test_a_server_that_gets_no_port_leaves_no_folder(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert f"a port of its own, got 'Address already in use' for 127.0.0.1:{port}" in done.stderr
     assert list(tmp_path.iterdir()) == []
-
-
-def commands_of(parser: Parser) -> Iterator[Parser]:
-    parser.complete()
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            for command in action.choices.values():
-                yield from commands_of(command)
-            return
-    yield parser
-
-
-def test_the_help_of_every_command_says_what_options_are_where_they_are_not_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("COLUMNS", "1000")  # no default is broken at a hyphen
-    helps = {}
-    for command in commands_of(make_parser()):
-        text = helps[command.prog] = " ".join(command.format_help().split())
-        for action in command._actions:
-            assert action.help, f"{command.prog} {action.dest}"
-            if action.nargs != 0 and action.default not in (None, "", [], argparse.SUPPRESS):
-                default = action.default
-                shown = " ".join(map(str, default)) if isinstance(default, list) else default
-                shown = f"{shown:g}" if isinstance(shown, float) else shown
-                assert f"(default {shown})" in text, f"{command.prog} {action.dest}"
-        assert not re.search(r"default:? (None|False|\[\])", text), command.prog
-        assert not re.search(r"\(default [^()]*\) \(default", text), f"{command.prog} says it twice"
-    for name in ("folder", "host", "port", "workers"):
-        assert f"(default {ServerSettings.model_fields[name].default})" in helps["bl-steer serve"]
-    assert f"(default {TILE_PX})" in helps["bl-steer segment run"]
 
 
 def test_a_report_is_json_also_where_a_number_is_none(tmp_path: Path) -> None:
