@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "FORMS", "READ", "SUFFIXES", "ZARR_FILES"]
+__all__ = ["FORMATS", "FORMS", "LOSSY", "READ", "SUFFIXES", "ZARR_FILES"]
 
 FORMATS = {
     "TIFF": (".tif", ".tiff"),
@@ -15,6 +15,8 @@ FORMATS = {
 READ = f"{', '.join(list(FORMATS)[:-1])} or npy"
 """The formats in words."""
 SUFFIXES = tuple(suffix for suffixes in FORMATS.values() for suffix in suffixes)
+LOSSY = "JPEG changes numbers, most beside edges: save labels as PNG, or as TIFF without JPEG"
+"""What is said of labels in JPEG."""
 FORMS = {"imagej": ".tif", "ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr", "nrrd": ".nrrd"}
 """What a volume may be written as, with the ending of the file's name."""
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")

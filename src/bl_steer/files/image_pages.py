@@ -20,7 +20,7 @@ from PIL import BmpImagePlugin, JpegImagePlugin, PngImagePlugin
 from bl_steer.files import image_metadata
 from bl_steer.files.errors import FileFormatError
 from bl_steer.files.formats import READ
-from bl_steer.files.tiff import WHITE, RawPages, allow, picture_pixels, quiet, read_tiff
+from bl_steer.files.tiff.pages import WHITE, RawPages, allow, picture_pixels, quiet, read_tiff
 
 __all__ = ["MAX_PIXELS", "read_indices", "read_page", "read_pages", "size_of"]
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.formats import FORMATS, READ, ZARR_FILES
+from bl_steer.files.formats import FORMATS, LOSSY, READ, ZARR_FILES
 from bl_steer.files.ilastik import read_numbers, whole_file
 from bl_steer.files.image_metadata import doubtful_voxel, of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
 from bl_steer.files.planes import StoredStack, some_planes
 from bl_steer.files.slice_folder import in_order, natural_key, one_stack
-from bl_steer.files.tiff import LOSSY, palette_notes, read_voxels
+from bl_steer.files.tiff.voxels import palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
 from bl_steer.files.volumes.ome_zarr import of_group
 

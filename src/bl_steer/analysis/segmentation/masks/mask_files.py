@@ -15,12 +15,11 @@ from bl_steer.analysis.segmentation.masks.outlines import labels_of_regions
 from bl_steer.analysis.segmentation.masks.report import DecodedMask
 from bl_steer.analysis.segmentation.phases import UNLABELLED, Phases
 from bl_steer.files.annotations import is_annotation, read_annotation
-from bl_steer.files.formats import FORMATS
+from bl_steer.files.formats import FORMATS, LOSSY
 from bl_steer.files.ilastik import read_export
 from bl_steer.files.image_pages import MAX_PIXELS, read_pages
 from bl_steer.files.images import Micrographs, read_colours, read_indices
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
-from bl_steer.files.tiff import LOSSY
 
 __all__ = ["read_mask"]
 

@@ -1,0 +1,1 @@
+"""TIFF: `pages` of micrographs as viewers show them, `voxels` of stacks as they are stored."""

@@ -1,0 +1,163 @@
+"""Read the numbers of a stack or a label volume in a TIFF, as stored.
+
+A palette's indices are the labels. Micrographs are read by `pages`, as a viewer shows them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from bl_steer.files import image_metadata
+from bl_steer.files.errors import FileFormatError
+from bl_steer.files.formats import LOSSY
+from bl_steer.files.tiff.damage import refuse_truncated
+from bl_steer.files.tiff.pages import (
+    BAR,
+    PILLOWS,
+    PLANES,
+    WHITE,
+    in_planes,
+    inverted,
+    outer_axes,
+    quiet,
+)
+
+__all__ = ["palette_notes", "read_voxels"]
+
+MOST_LABEL = 16  # below it all numbers of an image are labels: of grey levels it would be blank
+
+
+def read_voxels(
+    path: Path, max_bytes: int, *, as_shown: bool = False
+) -> tuple[NDArray[Any], bool, dict[str, Any], list[str]]:
+    """Read the first series of a TIFF as stored, and the voxel size that it states.
+
+    Parameters
+    ----------
+    as_shown : grey levels are inverted where the file says that white is zero, as viewers and
+        `read_tiff` do; labels, which are numbers below 16, stay as they are
+
+    Returns
+    -------
+    tuple
+        values (…, Y, X), or (…, Y, X, C) in colours; whether they are; what the file says of
+        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x]; what a
+        user should know
+
+    Raises
+    ------
+    FileFormatError
+        If the file is truncated, larger than allowed, or its pages differ in type.
+    """
+    with quiet("tifffile"), tifffile.TiffFile(path) as file:
+        refuse_truncated(file)
+        _refuse_mixed(file)
+        series: Any = file.series[0]
+        by_page = len(series.shape) == 2 and _are_alike(file.pages)
+        size = series.nbytes * (len(file.pages) if by_page else 1)
+        if size > max_bytes:
+            raise FileFormatError(
+                f"must hold at most {max_bytes / 2**30:.3g} GiB, got {size / 2**30:.3g} GiB; save "
+                "it as Zarr, which is read in parts, or cut it"
+            )
+        values = file.asarray(key=slice(None)) if by_page else series.asarray()
+        if "S" in series.axes:
+            values = np.moveaxis(values, series.axes.index("S"), -1)
+        coloured, bar = "S" in series.axes, image_metadata.bar_rows(file)
+        if in_planes(file) and coloured and (values[..., :3] != values[..., :1]).any():
+            raise FileFormatError(f"must hold one value a pixel, but {PLANES}")
+        notes = [BAR.format(bar)] * (bar > 0)
+        notes += _notes_of_series(file, by_page=by_page)
+        notes += [LOSSY] * (file.pages[0].compression in PILLOWS and not as_shown)
+        values = _as_meant(values, file.pages[0], as_shown, notes)
+        rows = values.shape[-2 - coloured] - bar
+        return (
+            values[..., :rows, :, :] if coloured else values[..., :rows, :],
+            coloured,
+            _with_voxel(image_metadata.of_tiff(file), file),
+            notes,
+        )
+
+
+def palette_notes(colours: NDArray[Any], numbers: NDArray[Any]) -> list[str]:
+    """Return a sentence where numbers are taken for what is shown in other greys, or colours.
+
+    Parameters
+    ----------
+    colours, numbers : of the same pixels, (H, W, C) and (H, W)
+    """
+    if all(np.array_equal(colours[..., channel], numbers) for channel in range(3)):
+        return []
+    return ["a palette shows other greys or colours: the numbers of its colours are taken"]
+
+
+def _as_meant(values: NDArray[Any], page: Any, as_shown: bool, notes: list[str]) -> NDArray[Any]:
+    """Return stored values, or what white is zero makes of them; say where these differ."""
+    if page.photometric == 3:
+        numbers = np.arange(min(256, np.asarray(page.colormap).shape[-1]))
+        notes += palette_notes((np.asarray(page.colormap)[:, numbers] >> 8).T[None], numbers[None])
+    if page.photometric != 0:
+        return values
+    if not as_shown or values.dtype == bool or (values.size and values.max() < MOST_LABEL):
+        notes.append(WHITE)
+        return values
+    return inverted(values, page)
+
+
+def _are_alike(pages: Any) -> bool:
+    """Whether there are several pages of one shape, which tifffile may count as several series."""
+    return len({page.shape for page in pages}) == 1 < len(pages)
+
+
+def _notes_of_series(file: Any, *, by_page: bool) -> list[str]:
+    """Say that a file holds more than the stack that is read, or no slices by its own word."""
+    others = [s for s in file.series[1:] if not s.pages[0].is_reduced]
+    notes = []
+    if others and not by_page:
+        shape = " × ".join(map(str, file.series[0].shape))
+        notes.append(
+            f"the file holds {len(others) + 1} images or stacks, of which the first ({shape}) is "
+            "read; save another one by itself to have it read"
+        )
+    axes = outer_axes(file.series[0])
+    if list(axes) == ["C"]:
+        notes.append(
+            f"the file calls its {axes['C']} planes channels, and they are taken as slices in "
+            "depth: where they are not, save one channel by itself"
+        )
+    return notes
+
+
+def _refuse_mixed(file: Any) -> None:
+    """Refuse pages of one shape and different types: tifffile leaves out those of another."""
+    first = file.pages[0]
+    for number, page in enumerate(file.pages):
+        if page.shape == first.shape and page.dtype != first.dtype:
+            raise FileFormatError(
+                f"must hold pages of one type, got {page.dtype} in page {number} and {first.dtype} "
+                "in page 0; save them alike"
+            )
+
+
+def _with_voxel(known: dict[str, Any], file: Any) -> dict[str, Any]:
+    """Return what is known with a voxel: that of ``superres run``, or of pitch and pixel."""
+    described = file.shaped_metadata
+    text = described[0].get("voxel_nm") if described else None
+    try:
+        edges = [float(edge) for edge in str(text).split(",")]
+    except ValueError:  # another program's
+        edges = []
+    if len(edges) == 3:
+        return {**known, "voxel_size_nm": edges, "pitch_nm": edges[0], "pixel_size_nm": edges[2]}
+    if "pitch_nm" not in known or "pixel_size_nm" not in known:
+        return known
+    width = known["pixel_size_nm"]
+    return {
+        **known,
+        "voxel_size_nm": [known["pitch_nm"], known.get("pixel_height_nm", width), width],
+    }
