@@ -337,7 +337,7 @@ class Analysis(Protocol):
     name: ClassVar[str]
     """As users write it: ``"segment"``."""
     version: ClassVar[str]
-    """Changes with anything that changes a result."""
+    """Changes with anything that changes a result of the same file and parameters, readers too."""
     Params: ClassVar[type[BaseModel]]
     """Parameters with defaults, limits, units and descriptions: the form in the browser."""
 

@@ -7,12 +7,41 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["rows_of_bar"]
+__all__ = ["rows_above", "rows_of_bar"]
 
 BAR_SHARES = (0.02, 0.25)
 """Of the image's height, for a data bar."""
+LEAST_ROWS = 8
+"""Of an image above its data bar."""
 BAR_ROW, BAR_WHOLE = 0.6, 0.75
 """Least share of one grey level in each row of a data bar, and of two in the whole of it."""
+
+
+def rows_above(height: int, bar_px: int, stated: int = 0) -> tuple[int, list[str]]:
+    """Return how many rows of an image are left without its data bar, and what to say of it.
+
+    Parameters
+    ----------
+    height : rows that were read
+    bar_px : rows of the bar, as somebody told them
+    stated : rows of the bar that the file states: they were left out as it was read
+
+    Raises
+    ------
+    ValueError
+        When next to nothing is left.
+    """
+    left = height + min(0, stated - bar_px)
+    if left < LEAST_ROWS:
+        raise ValueError(
+            f"bar_px must leave rows of the images of {height + stated}, got {bar_px}; give less"
+        )
+    if stated <= bar_px:
+        return left, []
+    return left, [
+        f"the file states a data bar of {stated} rows, which is left out; bar_px={bar_px} was "
+        "given: where it is no bar, save the image without that header"
+    ]
 
 
 def rows_of_bar(image: NDArray[Any]) -> int:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bl_steer.analysis.segmentation import SegmentParams, from_files, planning, training
+from bl_steer.analysis.segmentation import SegmentParams, from_files, from_zarr, planning, training
 from bl_steer.cli.options import (
     Parser,
     command,
@@ -116,7 +116,7 @@ def _train(arguments: argparse.Namespace) -> Any:
     print_warnings(arguments, report)
     model = report["model"]
     if report["advice"]:
-        print(report["advice"])
+        print_notes(arguments, [report["advice"]])
     print_row("model", f"{model} (bl-steer segment run --model {model} IMAGE)")
     return report
 
@@ -173,7 +173,7 @@ def _run_stack(arguments: argparse.Namespace, conditions: dict[str, Any]) -> Any
             f"got {len(arguments.paths)} paths; give one stack: its labels are an OME-Zarr"
         )
     with Bar("segmenting", "plane") as bar:
-        report = from_files.run_stack(
+        report = from_zarr.run_stack(
             arguments.paths[0],
             params=params,
             metadata=conditions,
@@ -268,7 +268,7 @@ def _plan_curve(
         print(f"{size:4} pairs   mIoU {miou:.3f} (95 %: {low:.3f} … {high:.3f})")
     for size, (miou, low, high) in list(report["predicted"].items())[1:]:
         print(f"{size:>4} pairs   mIoU {miou:.3f} (90 %: {low:.3f} … {high:.3f}), predicted")
-    print(report["advice"])
+    print_notes(arguments, [report["advice"]])
     print(f"figure       {report['figure']}")
     return report
 

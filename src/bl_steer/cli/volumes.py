@@ -29,7 +29,8 @@ from bl_steer.cli.options import (
     print_warnings,
 )
 from bl_steer.cli.params import add_params, read_params
-from bl_steer.files.stacks import WANTED, is_zarr
+from bl_steer.files.formats import is_zarr
+from bl_steer.files.stacks import WANTED
 from bl_steer.progress import Bar
 from bl_steer.stages import stages_of
 

@@ -128,7 +128,7 @@ def check_place(out: Path) -> None:
     except OSError as error:
         raise PermissionError(
             f"results must go where a folder can be made, got {out} ({error.strerror}); give "
-            "another with --out"
+            "another with out=DIR"
         ) from error
 
 

@@ -1,11 +1,14 @@
-"""The error of the readers in this package, before the file's name is put in front, and how it
-lists names."""
+"""The errors of the readers in this package: before the file's name is put in front, and after."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["SHOWN", "FileFormatError", "listed"]
+from bl_steer.files.formats import LOSSY
+
+__all__ = ["SHOWN", "FileFormatError", "listed", "lossy_told"]
 
 SHOWN = 8
 """Names in a message, each of `WIDTH` letters at most."""
@@ -36,3 +39,17 @@ def listed(names: Iterable[str]) -> str:
             shown.append(repr(name[:WIDTH]))
     more = len(names) - len(shown)
     return (", ".join(shown) + (f" and {more} more" if more else "")) or "none"
+
+
+@contextmanager
+def lossy_told(known: Mapping[str, Any]) -> Iterator[None]:
+    """Add to what is wrong with labels that they come from JPEG, where they do.
+
+    Parameters
+    ----------
+    known : what the files say, with ``lossy`` of JPEG
+    """
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{error} ({LOSSY})" if known.get("lossy") else str(error)) from error

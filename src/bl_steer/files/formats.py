@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["FORMATS", "FORMS", "LOSSY", "READ", "SUFFIXES", "ZARR_FILES"]
+from pathlib import Path
+
+__all__ = ["FORMATS", "FORMS", "LOSSY", "READ", "SUFFIXES", "ZARR_FILES", "is_zarr"]
 
 FORMATS = {
     "TIFF": (".tif", ".tiff"),
@@ -21,3 +23,8 @@ FORMS = {"imagej": ".tif", "ome-tiff": ".ome.tif", "ome-zarr": ".ome.zarr", "nrr
 """What a volume may be written as, with the ending of the file's name."""
 ZARR_FILES = ("zarr.json", ".zarray", ".zgroup")
 """One of them lies in the folder of every Zarr array and group."""
+
+
+def is_zarr(path: Path) -> bool:
+    """Whether a path names a Zarr array or group, or something within one."""
+    return any(part.suffix == ".zarr" for part in (path, *path.parents))

@@ -15,11 +15,12 @@ from numpy.typing import NDArray
 
 from bl_steer.files.archives import check_expansion
 from bl_steer.files.errors import SHOWN, FileFormatError, listed
+from bl_steer.files.image_geometry import voxel_of_dataset
 from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["EXPORTS", "read_export", "read_numbers", "whole_file"]
 
-EXPORTS = (".h5", ".hdf5", ".ilp")
+EXPORTS = (".h5", ".hdf5", ".dream3d", ".ilp")
 """Endings of the names of such files; the last one is refused with what to export."""
 
 NAME = "exported_data"
@@ -34,7 +35,7 @@ def read_export(path: Path) -> tuple[NDArray[Any], bool]:
         If the file is damaged, holds no one dataset, or no label a pixel.
     """
     try:
-        return read_numbers(path)
+        return read_numbers(path)[:2]
     except FileFormatError as error:
         raise ValueError(f"{path.name} {error}") from None
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
@@ -54,13 +55,17 @@ def whole_file(path: Path) -> Path:
     return next(inside, path)
 
 
-def read_numbers(path: Path) -> tuple[NDArray[Any], bool]:
-    """Return what `read_export` does, for a reader that names the file in its errors."""
+def read_numbers(path: Path) -> tuple[NDArray[Any], bool, dict[str, Any]]:
+    """Return what `read_export` does, for a reader that names the file in its errors.
+
+    And what a geometry in the file says of the voxel: `image_geometry.voxel_of_dataset`.
+    """
     whole = whole_file(path)
     with h5py.File(whole, "r") as file:
         dataset = _dataset(file, path.relative_to(whole).as_posix())
         axes = _axes(dataset)
-        return _numbers(dataset, axes), axes is not None or dataset.name == f"/{NAME}"
+        is_ilastik = axes is not None or dataset.name == f"/{NAME}"
+        return _numbers(dataset, axes), is_ilastik, voxel_of_dataset(dataset)
 
 
 def _dataset(file: h5py.File, chosen: str) -> Any:

@@ -23,6 +23,7 @@ __all__ = [
     "of_picture",
     "of_sidecar",
     "of_tiff",
+    "turned_notes",
 ]
 
 SMALLEST_PIXEL_NM, LARGEST_PIXEL_NM = 1e-3, 5e3
@@ -31,6 +32,8 @@ LARGEST_VOXEL_NM = 1e6
 """What a volume can mean, those of X-rays with voxels of 0.1 mm among them."""
 SQUARE = 0.01
 """Width and height of a pixel are equal to so much: a header rounds them."""
+
+TURNED = "the file is to be shown turned or mirrored"
 
 _SPELT = {
     1.0: "nm nanometer nanometers nanometre nanometres",
@@ -91,6 +94,21 @@ def notes_of_pixels(metadata: Mapping[str, Any]) -> list[str]:
         f"The pixels are {metadata['pixel_size_nm']:g} nm wide and {height:g} nm high, and are "
         "taken for squares of their width: lengths and areas are wrong until the image is "
         "resampled to squares."
+    ]
+
+
+def turned_notes(orientation: Any) -> list[str]:
+    """Return a sentence where a file is to be shown turned or mirrored: its pixels are as stored.
+
+    Parameters
+    ----------
+    orientation : of TIFF and EXIF, 1 for as stored, up to 8; None where the file says nothing
+    """
+    if orientation not in range(2, 9):
+        return []
+    return [
+        f"{TURNED} (orientation {orientation}), and is taken as it is stored: masks and slices of "
+        "programs that turn it do not fit; save it anew as it is to be shown"
     ]
 
 

@@ -70,7 +70,7 @@ def read_page(
     Parameters
     ----------
     as_stored : of a TIFF, as in `read_tiff`
-    notes : takes the sentence on it, where this makes a difference
+    notes : takes the sentences on it, where this makes a difference, and on a turned image
 
     Raises
     ------
@@ -78,8 +78,8 @@ def read_page(
         As `read_pages`, and if the file holds more than one page.
     """
     raw = read_pages(path, max_pixels, as_stored=as_stored)
-    if notes is not None and WHITE in raw.notes:
-        notes.append(WHITE)
+    if notes is not None:
+        notes += [n for n in raw.notes if n == WHITE or n.startswith(image_metadata.TURNED)]
     if len(raw.pages) != 1:
         raise ValueError(
             f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"
@@ -187,6 +187,7 @@ def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
     with _open_picture(stream) as image:
         allow(image.width * image.height, max_pixels)
         raw = RawPages([picture_pixels(image)], image_metadata.of_picture(image.info))
+        raw.notes += image_metadata.turned_notes(image.getexif().get(274))
         if getattr(image, "n_frames", 1) > 1:
             raw.notes.append(f"Only the first of {image.n_frames} frames is read.")
     if head[:2] == b"\x89P" and head[24] == 16 and head[25] != 0:

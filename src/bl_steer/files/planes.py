@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.files.image_metadata import doubtful_voxel
 from bl_steer.files.large_arrays import let_go
 
-__all__ = ["StoredStack", "some_planes"]
+__all__ = ["StoredStack", "some_planes", "with_edges", "with_whole_labels"]
 
 MOST_BYTES = 2**27
 """Of the planes that are had at a time."""
@@ -51,3 +52,30 @@ def some_planes(array: Any) -> Iterator[NDArray[Any]]:
     for first in range(0, array.shape[0], step):
         yield np.asarray(array[first : first + step])
         let_go(array)
+
+
+def with_whole_labels(stored: StoredStack) -> StoredStack:
+    """Return labels that were saved as real numbers as the whole ones that they are."""
+    if stored.array.dtype.kind != "f":
+        return stored
+    whole = np.empty(stored.array.shape, np.uint8)
+    first = 0
+    for planes in some_planes(stored.array):
+        if not ((planes >= 0) & (planes <= 255) & (planes % 1 == 0)).all():
+            return stored
+        whole[first : first + len(planes)] = planes
+        first += len(planes)
+    return replace(stored, array=whole)
+
+
+def with_edges(stored: StoredStack) -> StoredStack:
+    """Return a stack whose voxel is also known as pitch and pixel, for those who ask for these."""
+    if "voxel_size_nm" not in stored.known:
+        return stored
+    try:
+        z, y, x = map(float, stored.known["voxel_size_nm"])
+    except (TypeError, ValueError):
+        return stored  # told by who takes the voxel
+    edges = {"pitch_nm": z, "pixel_size_nm": x, **({"pixel_height_nm": y} if y != x else {})}
+    notes = [*stored.notes, *doubtful_voxel((z, y, x), "the file states")]
+    return replace(stored, known={**edges, **stored.known}, notes=notes)

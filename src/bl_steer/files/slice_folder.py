@@ -19,6 +19,7 @@ __all__ = ["gap_notes", "in_order", "natural_key", "one_stack", "order_notes", "
 
 _REAL = re.compile(r"((?<!\d)[-+]?\d+(?:[.,]\d+)?(?:e[-+]?\d+)?)")
 
+SIGNED = "have signs and are taken"
 LISTED = 5
 """Gaps, and names of another form, that are named."""
 
@@ -39,7 +40,8 @@ def in_order(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]]:
     """Return slices in the order of their numbers, and a sentence where that may be another one.
 
     Of several numbers that change, that counts which goes through without gaps; a number with sign
-    or decimals counts where it is the only one that changes.
+    or decimals counts where it is the only one that changes. Numbers of which none is above zero
+    are heights, from the surface down, as ``z-10`` and ``z-20`` are where ``-`` is no sign.
 
     Parameters
     ----------
@@ -59,15 +61,51 @@ def in_order(files: Sequence[Path], where: str) -> tuple[list[Path], list[str]]:
                 f"{one.name} and {other.name}{where}; take one of them out, or rename it"
             )
     if (values := _reals(files, keys)) is not None:
-        return [files[number] for number in np.argsort(values)], []
+        falls = min(values) < 0 >= max(values)
+        found = [files[number] for number in np.argsort(values)][:: -1 if falls else 1]
+        return found, _signed(found, falls, where) if min(values) < 0 else []
     columns = _columns(files)
     counting = next((column for column in columns if _counts(sorted(column))), None)
     if counting is None or counting is columns[0]:
-        return list(files), order_notes(files, where)
+        series = _several_series(files, columns, where) if counting is None else []
+        return list(files), [*order_notes(files, where), *series]
     found = [files[number] for number in np.argsort(counting)]
     return found, [
         f"several numbers change in the names of the slices{where}: the one that counts through "
         f"without gaps tells their order, {found[0].name} … {found[-1].name}"
+    ]
+
+
+def _signed(files: Sequence[Path], falls: bool, where: str) -> list[str]:
+    """Say how numbers with signs, which may be depths or heights, were taken."""
+    return [
+        f"the numbers in the names of the slices{where} {SIGNED} "
+        f"{'downwards' if falls else 'upwards'}, {files[0].name} … {files[-1].name}, as if the "
+        "first were nearest to the surface: where it is the deepest, the volume is a mirror image; "
+        "number the files from the surface down"
+    ]
+
+
+def _several_series(
+    files: Sequence[Path], columns: Sequence[Sequence[int]], where: str
+) -> list[str]:
+    """Say that one number starts anew with another: several stacks, or one that was resumed."""
+    if len(columns) < 2:
+        return []
+    first, second = columns[:2]
+    parts = [[k for k in range(len(files)) if first[k] == value] for value in dict.fromkeys(first)]
+    rise = all(
+        len(p) > 1 and second[p[k]] < second[p[k + 1]] for p in parts for k in range(len(p) - 1)
+    )
+    anew = len({second[k] for part in parts[:2] for k in part}) < sum(map(len, parts[:2]))
+    if not (rise and anew and min(map(len, parts)) > 1):
+        return []
+    shown = " and ".join(f"{files[p[0]].name} … {files[p[-1]].name}" for p in parts[:2])
+    more = f" and {len(parts) - 2} more" if len(parts) > 2 else ""
+    return [
+        f"the names of the slices{where} count {len(parts)} times, {shown}{more}: they are taken "
+        "as one stack, one series behind the other; where each is a specimen, or a place, of its "
+        "own, give its slices by themselves"
     ]
 
 

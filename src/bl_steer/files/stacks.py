@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from bl_steer.files import archives, list_images, read_all
 from bl_steer.files.archives import archive_arrays
 from bl_steer.files.errors import FileFormatError, listed
-from bl_steer.files.formats import FORMATS, LOSSY, READ, ZARR_FILES
+from bl_steer.files.formats import FORMATS, LOSSY, READ, ZARR_FILES, is_zarr
 from bl_steer.files.ilastik import read_numbers, whole_file
-from bl_steer.files.image_metadata import doubtful_voxel, of_sidecar
+from bl_steer.files.image_metadata import of_sidecar
 from bl_steer.files.image_pages import MAX_PIXELS, read_indices, read_page
-from bl_steer.files.planes import StoredStack, some_planes
+from bl_steer.files.planes import StoredStack, with_edges, with_whole_labels
 from bl_steer.files.slice_folder import in_order, natural_key, one_stack
 from bl_steer.files.tiff.voxels import palette_notes, read_voxels
 from bl_steer.files.volumes.nrrd_files import read_nrrd
@@ -30,7 +30,6 @@ __all__ = [
     "WANTED",
     "StoredStack",
     "check_apart",
-    "is_zarr",
     "open_slices",
     "open_stack",
     "open_zarr",
@@ -38,15 +37,11 @@ __all__ = [
 
 LABELS = "labels"  # name of the array of a stack that is asked for as numbers as they are stored
 COLOURED = 16  # rows and columns from which a last axis of 3 or 4 is that of colours
+NARROW = 4  # times as many slices and rows as columns
 KNOWN = ("voxel_size_nm", "phases")
 """What a file may say besides the voxels."""
 WANTED = f"a TIFF of several pages, a folder of slices ({READ}), .npy, .npz, .nrrd, .zarr or .h5"
 COLOURS = "convert a micrograph to grey levels; of a label map, number the phases, a number a pixel"
-
-
-def is_zarr(path: Path) -> bool:
-    """Whether a path names a Zarr array or group, or something within one."""
-    return any(part.suffix == ".zarr" for part in (path, *path.parents))
 
 
 def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
@@ -69,7 +64,7 @@ def check_apart(stack: Path, out: Path, names: Sequence[str] = ()) -> None:
     if inside or written & {source, *filter(is_zarr, source.parents)}:
         raise ValueError(
             f"results must go to a folder apart from the stack {stack} and from any Zarr, got "
-            f"{out}; give another with --out"
+            f"{out}; give another with out=DIR"
         )
 
 
@@ -110,7 +105,8 @@ def open_stack(
     if or_plane and len(stack.array.shape) == 2:
         stack = replace(stack, array=np.asarray(stack.array)[None])
     _check_shape(stack.array.shape, path)
-    return _with_edges(_with_whole_labels(stack) if name == LABELS else stack)
+    stack = replace(stack, notes=[*stack.notes, *_depth_last(stack.array.shape)])
+    return with_edges(with_whole_labels(stack) if name == LABELS else stack)
 
 
 def open_zarr(path: str | Path, name: str = "slices") -> Any:
@@ -137,6 +133,17 @@ def _check_shape(shape: tuple[int, ...], path: str | Path) -> None:
         )
 
 
+def _depth_last(shape: tuple[int, ...]) -> list[str]:
+    """Return a sentence where the last axis is so short that it may be the depth."""
+    if min(shape[:2]) < NARROW * max(8, shape[2]):
+        return []
+    return [
+        f"the stack has {shape[0]} slices of {shape[1]} × {shape[2]} px: its axes are taken as z, "
+        "y, x; where the last one is the depth, save it with that one first (in NumPy, "
+        "moveaxis(stack, -1, 0))"
+    ]
+
+
 def _zarr(path: Path, name: str) -> StoredStack:
     import zarr  # here: it takes half a second, and most stacks are of another kind
 
@@ -153,33 +160,6 @@ def _zarr(path: Path, name: str) -> StoredStack:
         array = _chosen(dict(node.arrays()), name) if isinstance(node, zarr.Group) else node
     attributes = {**node.attrs, **array.attrs}
     return StoredStack(array, {key: attributes[key] for key in KNOWN if key in attributes})
-
-
-def _with_whole_labels(stored: StoredStack) -> StoredStack:
-    """Return labels that were saved as real numbers as the whole ones that they are."""
-    if stored.array.dtype.kind != "f":
-        return stored
-    whole = np.empty(stored.array.shape, np.uint8)
-    first = 0
-    for planes in some_planes(stored.array):
-        if not ((planes >= 0) & (planes <= 255) & (planes % 1 == 0)).all():
-            return stored
-        whole[first : first + len(planes)] = planes
-        first += len(planes)
-    return replace(stored, array=whole)
-
-
-def _with_edges(stored: StoredStack) -> StoredStack:
-    """Return a stack whose voxel is also known as pitch and pixel, for those who ask for these."""
-    if "voxel_size_nm" not in stored.known:
-        return stored
-    try:
-        z, y, x = map(float, stored.known["voxel_size_nm"])
-    except (TypeError, ValueError):
-        return stored  # told by who takes the voxel
-    edges = {"pitch_nm": z, "pixel_size_nm": x, **({"pixel_height_nm": y} if y != x else {})}
-    notes = [*stored.notes, *doubtful_voxel((z, y, x), "the file states")]
-    return replace(stored, known={**edges, **stored.known}, notes=notes)
 
 
 def _chosen(arrays: Mapping[str, Any], name: str) -> Any:
@@ -253,11 +233,15 @@ def _slice(path: Path, name: str) -> StoredStack:
         with _in_one_line(path):
             stored = _tiff(path, name)
         return replace(stored, known={**sidecar, **stored.known})
-    page, metadata = read_page(path, MAX_PIXELS)
+    notes: list[str] = []
+    page, metadata = read_page(path, MAX_PIXELS, notes=notes)
+    is_jpeg = path.suffix.lower() in FORMATS["JPEG"]
+    metadata |= {"lossy": True} if is_jpeg else {}
     indices = read_indices(path)
     if indices is not None:
-        return StoredStack(indices, {**sidecar, **metadata}, palette_notes(page, indices))
-    notes = [LOSSY] * (name == LABELS and path.suffix.lower() in FORMATS["JPEG"])
+        notes += palette_notes(page, indices)
+        return StoredStack(indices, {**sidecar, **metadata}, notes)
+    notes += [LOSSY] * (name == LABELS and is_jpeg)
     with _in_one_line(path):
         grey = page if page.ndim == 2 else _grey(page, notes)
     return StoredStack(grey, {**sidecar, **metadata}, notes)
@@ -310,9 +294,9 @@ def _nrrd(path: Path, _name: str) -> StoredStack:
 
 
 def _hdf5(path: Path, _name: str) -> StoredStack:
-    numbers, is_ilastik = read_numbers(path)
+    numbers, is_ilastik, known = read_numbers(path)
     notes = ["ilastik numbers labels from 1 on: 0 is what nobody has labelled"]
-    return StoredStack(numbers, {}, notes * (is_ilastik and bool((numbers == 0).any())))
+    return StoredStack(numbers, known, notes * (is_ilastik and bool((numbers == 0).any())))
 
 
 def _npy(path: Path, _name: str) -> StoredStack:

@@ -34,7 +34,8 @@ def saved(folder: Path, names: list[str]) -> Path:
 def test_numbers_tell_the_order(names: list[str], tmp_path: Path) -> None:
     stored = open_stack(saved(tmp_path / "slices", names))
     assert np.asarray(stored.array)[:, 0, 0].tolist() == list(range(len(names)))
-    assert len(stored.notes) == names[0].startswith("37s")
+    told = names[0].startswith(("37s", "r0", "z-", "2026-03-05_z-"))
+    assert len(stored.notes) == told
     assert not stored.gaps
 
 
@@ -43,3 +44,36 @@ def test_two_slices_of_one_number_are_named(tmp_path: Path) -> None:
     for read in (lambda: open_stack(folder), lambda: open_slices(list(folder.iterdir()))):
         with pytest.raises(ValueError, match=r"of their own, .* got s0?1\.tif and s0?1\.tif"):
             read()
+
+
+@pytest.mark.parametrize(
+    ("names", "taken"),
+    [
+        (["z0", "z-10", "z-20"], "downwards, z0.tif … z-20.tif"),
+        (["z-0.5", "z-1.25", "z-1.5"], "downwards, z-0.5.tif … z-1.5.tif"),
+        (["z-1", "z0", "z0.5"], "upwards, z-1.tif … z0.5.tif"),
+    ],
+)
+def test_how_numbers_with_signs_were_taken_is_told(
+    names: list[str], taken: str, tmp_path: Path
+) -> None:
+    folder = saved(tmp_path / "slices", names)
+    for stored in (open_stack(folder), open_slices(list(folder.iterdir()))):
+        assert np.asarray(stored.array)[:, 0, 0].tolist() == [0, 1, 2]
+        (note,) = stored.notes
+        assert f"have signs and are taken {taken}, as if the first were nearest" in note
+        assert "number the files from the surface down" in note
+
+
+def test_a_dash_before_numbers_gives_the_same_order(tmp_path: Path) -> None:
+    stored = open_stack(saved(tmp_path / "slices", ["z-10", "z-20", "z-30"]))
+    assert np.asarray(stored.array)[:, 0, 0].tolist() == [0, 1, 2]
+
+
+def test_series_of_several_places_are_told(tmp_path: Path) -> None:
+    names = [f"r{place}_s{z}" for place in range(3) for z in range(4)]
+    (note,) = open_stack(saved(tmp_path / "slices", names)).notes
+    assert "count 3 times, r0_s0.tif … r0_s3.tif and r1_s0.tif … r1_s3.tif and 1 more" in note
+    assert "give its slices by themselves" in note
+    one = [f"37s_scan_{z}" for z in range(3)]
+    assert not open_stack(saved(tmp_path / "one", one)).notes

@@ -57,7 +57,7 @@ class MapComponents:
     """
 
     name: ClassVar[str] = "components"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     Params: ClassVar[type[BaseModel]] = ComponentParams
 
     def inputs_of(self, run: Any) -> Inputs:

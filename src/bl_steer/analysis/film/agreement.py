@@ -76,7 +76,7 @@ def _turns(fits: Sequence[MapFit]) -> Iterator[str]:
         yield (
             f"the maps were turned by {listed} onto the substrate, so that their angles have other "
             "zeros, or one was aligned on something else: look at the figure of the fits, and take "
-            "--no-substrate if there is no substrate's peak"
+            "substrate=False if there is no substrate's peak"
         )
 
 

@@ -189,7 +189,7 @@ def _where(one: MapOfPatterns, fit: MapFit) -> str:
     q = one.pixels.mesh()[int(np.abs(left).argmax())]
     return (
         f": it does not describe them, least at q_par {q[0]:.4f}, q_perp {q[1]:.4f} 1/Å, where a "
-        "peak may be that is not named (--peaks), the substrate's, if it was left out, or one "
+        "peak may be that is not named (peaks=PLACES), the substrate's, if it was left out, or one "
         "narrower than a pixel"
     )
 
@@ -205,7 +205,7 @@ def _one_peak_twice(fit: MapFit) -> Iterator[str]:
             yield (
                 f"peaks {k} and {other} lie {apart:.4f} 1/Å apart, {apart / width:.1f} of their "
                 "standard deviations: they may be one, whose counts they share at will; name it "
-                "once (--peaks)"
+                "once (peaks=PLACES)"
             )
 
 
@@ -216,7 +216,7 @@ def faint_peaks(points: Table, fits: Sequence[MapFit], significance: float) -> l
     if wrong > FAR_OFF:
         remedy = (
             f"most of it is the fit's, which is off by {100 * wrong:.0f} %: correct that first, or "
-            "leave out the cells around a substrate peak narrower than a pixel (--no-substrate)"
+            "leave out the cells around a substrate peak narrower than a pixel (substrate=False)"
         )
     texts = []
     for k in np.unique(points["peak"]):

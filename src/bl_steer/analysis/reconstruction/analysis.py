@@ -69,7 +69,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "5"
+    version: ClassVar[str] = "6"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:

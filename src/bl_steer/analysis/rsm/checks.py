@@ -104,7 +104,7 @@ def hot_pixels(scan: Scan) -> list[str]:
         f"{np.count_nonzero(hot)} pixels are hot in all frames, with "
         f"{100.0 * counts[hot].sum() / max(counts.sum(), 1.0):.2g} % of the counts, such as row "
         f"{row}, column {column}: each draws a line through the map, and may look like a peak; "
-        "leave them out with --mask"
+        "leave them out with mask=FILE"
     ]
 
 
@@ -119,7 +119,7 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
     energy = params.energy_kev or scan.energy_kev
     if energy is None:
         raise ValueError(
-            "the energy of the photons must be known, got none from the file; give --energy-kev"
+            "the energy of the photons must be known, got none from the file; give energy_kev"
         )
     told = scan.energy_of_hkl()
     if told is None:
@@ -135,7 +135,7 @@ def checked_energy(scan: Scan, params: RsmParams) -> tuple[float, list[str]]:
     if params.energy_kev is None:
         raise ValueError(
             f"the energy in the file must agree with its hkl and two-theta, {contradiction}; "
-            "choose one of them with --energy-kev"
+            "choose one of them with energy_kev"
         )
     return energy, [f"the energy that was given contradicts hkl and two-theta: {contradiction}"]
 

@@ -63,12 +63,14 @@ def _preset(scan: Scan, params: RsmParams) -> tuple[str, list[str]]:
     if not circles & {"mu", "eta"} or not circles & {"delta", "nu"}:
         raise ValueError(
             "a goniometer must be known by its circles (omega and two_theta, or mu or eta with "
-            f"delta or nu), got {', '.join(scan.angles)}; name it with --goniometer"
+            f"delta or nu), got {', '.join(scan.angles)}; name it with goniometer=NAME"
         )
     # Both have the same six names; the incidence angle, which is rocked, is another one.
     is_eta = np.ptp(scan.angles.get("eta", 0.0)) > np.ptp(scan.angles.get("mu", 0.0))
     preset, rocked = ("psic", "eta") if is_eta else ("4S+2D", "mu")
-    return preset, [f"{preset} was taken, where {rocked} is the incidence angle; or --goniometer"]
+    return preset, [
+        f"{preset} was taken, where {rocked} is the incidence angle; another one by goniometer=NAME"
+    ]
 
 
 def circle_angles(scan: Scan, chosen: Goniometer) -> dict[str, Array]:
@@ -96,16 +98,16 @@ def _detector(scan: Scan, params: RsmParams) -> Detector:
     given = [params.beam_row, params.beam_column][-len(shape) :]
     centre = [g if g is not None else c for g, c in zip(given, centre or [None] * 2, strict=False)]
     needed: dict[str, Any] = {
-        "--pixel-size-mm": size,
-        "--distance-mm": distance,
-        "--beam-column": centre[-1],
+        "pixel_size_mm": size,
+        "distance_mm": distance,
+        "beam_column": centre[-1],
     }
     if kind == "area":
-        needed["--beam-row"] = centre[0]
+        needed["beam_row"] = centre[0]
     if missing := [option for option, value in needed.items() if value is None]:
         raise ValueError(
             f"frames of an {kind} detector must come with its geometry, got none of "
-            f"{', '.join(missing)} for pixels {shape}; give these options"
+            f"{', '.join(missing)} for pixels {shape}; give these"
         )
     for name, values in (("pixel_size_mm", size), ("distance_mm", distance)):
         _check_length(name, np.ravel(values).astype(float))

@@ -80,7 +80,7 @@ class Grid:
         par, perp = (int(n / s) for n, s in zip(self.mean.shape[::-1], self.steps, strict=True))
         return [
             f"the cells are finer than the scan's steps and pixels: {100 * self.holes:.0f} % of "
-            f"the measured area hold none; take --cells {max(min(par, perp), FEWEST)} or leave it "
+            f"the measured area hold none; take cells={max(min(par, perp), FEWEST)} or leave it "
             "out"
         ]
 

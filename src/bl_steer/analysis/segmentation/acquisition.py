@@ -37,7 +37,10 @@ scores distributed as Student's t. Their tails are heavier: some 1 % are flagged
 N_COMPARED = 12
 """Images, spread evenly, whose appearance is compared: more would tell little else."""
 RECORDED_BY_INSTRUMENTS = frozenset(
-    {"accelerating_voltage_kV", "etching_s", "file", "staining", "working_distance_mm"}
+    {
+        *("accelerating_voltage_kV", "bar_px", "etching_s", "file", "pitch_nm", "staining"),
+        *("tilt_corrected", "working_distance_mm"),
+    }
 )
 """Metadata that files and sessions record by themselves: to have them is no slip of a user."""
 

@@ -5,11 +5,9 @@ It loads no torch before it runs: a browser's form needs its parameters alone.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 from time import perf_counter
 from typing import Any, ClassVar, Literal
 
@@ -31,12 +29,13 @@ from bl_steer.analysis.segmentation.checks import (
     too_small,
     warnings_for,
 )
+from bl_steer.analysis.segmentation.fields import FieldOfView, field_name, fields_of
 from bl_steer.analysis.segmentation.passes import TILE_PX, Passes
 from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL, find_model
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
-__all__ = ["SegmentMicrographs", "SegmentParams", "field_name", "provenance_for", "tables_for"]
+__all__ = ["SegmentMicrographs", "SegmentParams", "provenance_for", "tables_for"]
 
 
 class SegmentParams(BaseModel):
@@ -62,18 +61,16 @@ class SegmentParams(BaseModel):
         default="f32", description="of the network's arithmetic"
     )
     keep_probability: bool = Field(default=False, description="keep the probability of every phase")
+    bar_px: int | None = Field(
+        default=None,
+        ge=0,
+        le=100_000,
+        description="rows of a data bar below each micrograph, which are left out; those that a "
+        "file states by default",
+    )
     tile_px: int = Field(
         default=TILE_PX, ge=64, le=4096, description="edge of a tile, px; bounds the memory"
     )
-
-
-def field_name(number: int) -> str:
-    """Return what a field of view is called in a result, by its number.
-
-    >>> field_name(7)
-    'field_007'
-    """
-    return f"field_{number:03d}"
 
 
 class SegmentMicrographs:
@@ -83,7 +80,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "3"
+    version: ClassVar[str] = "4"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -122,7 +119,8 @@ class SegmentMicrographs:
         began = perf_counter()
         model = find_model(params.model)
         passes = Passes(params.tile_px, params.views, params.precision)
-        fields = list(_fields(inputs, params.pixel_size_nm))
+        bars: list[str] = []
+        fields = list(fields_of(inputs, params, bars))
         if not fields:
             raise ValueError("there must be a micrograph to segment, got none; give some")
         steps = [_steps(model, field, passes) for field in fields]
@@ -161,6 +159,7 @@ class SegmentMicrographs:
             warnings=(
                 *inputs.notes,
                 *_told_otherwise(inputs.metadata.get("pixel_size_nm"), params.pixel_size_nm),
+                *dict.fromkeys(bars),
                 *bar_warnings((f.title, f.image) for f in fields if f.name not in flat),
                 *doubled_warnings((f.title, f.image) for f in fields if f.name not in flat),
                 *size_warnings({titles[name]: shape for name, shape in small.items()}),
@@ -175,63 +174,13 @@ class SegmentMicrographs:
         )
 
 
-@dataclass(frozen=True)
-class _Field:
-    """A field of view: its name, micrograph (H, W), acquisition metadata and pixel size.
-
-    Its title is what the user knows it by: its file, where it came from one.
-    """
-
-    name: str
-    image: NDArray[Any]
-    metadata: Mapping[str, Any]
-    size_nm: float | None
-    title: str
-
-
-def _fields(inputs: Inputs, pixel_size_nm: float | None) -> Iterator[_Field]:
-    """Yield each field of view; a pixel size of the parameters goes before the recorded one."""
-    titles = _titles(list(inputs.arrays), inputs.metadata.get("file"))
-    for number, (name, array) in enumerate(inputs.arrays.items()):
-        metadata = {key: _own(value, number) for key, value in inputs.metadata.items()}
-        size_nm = pixel_size_nm or metadata.get("pixel_size_nm")
-        if np.ndim(array) == 3:
-            for plane in range(len(array)):
-                title = f"{titles[number]}, plane {plane}"
-                image = np.asarray(array[plane])
-                yield _Field(f"{name}_{plane:04d}", image, metadata, size_nm, title)
-        else:
-            yield _Field(name, np.asarray(array), metadata, size_nm, titles[number])
-
-
-def _titles(names: Sequence[str], files: Any) -> list[str]:
-    """Return what a user knows each array by: its file, with the page in one of several.
-
-    >>> _titles(["field_000", "field_001", "field_002"], ["a.tif", "b/s.tif", "b/s.tif"])
-    ['a.tif', 'page 1 of s.tif', 'page 2 of s.tif']
-    """
-    if not isinstance(files, list) or len(files) != len(names) or None in files:
-        return list(names)
-    folders: dict[str, set[Path]] = {}
-    for path in map(Path, files):
-        folders.setdefault(path.name, set()).add(path.parent)
-    titles = []
-    for number, path in enumerate(map(Path, files)):
-        one = len(folders[path.name]) == 1
-        title = path.name if one else f"{path.parent.name}/{path.name}"
-        pages = files.count(files[number])
-        page = files[: number + 1].count(files[number])
-        titles.append(title if pages == 1 else f"page {page} of {title}")
-    return titles
-
-
 def _told_otherwise(stated: Any, told: float | None) -> Iterator[str]:
     """Yield what to say of pixel sizes, one or one for each field, that were told otherwise."""
     for size_nm in dict.fromkeys(stated if isinstance(stated, list) else [stated]):
         yield from contradictions("a pixel", told, size_nm)
 
 
-def _steps(model: segmentation.SegmentationModel, field: _Field, passes: Passes) -> int:
+def _steps(model: segmentation.SegmentationModel, field: FieldOfView, passes: Passes) -> int:
     try:
         return segmentation.count_steps(
             model, field.image, pixel_size_nm=field.size_nm, passes=passes
@@ -240,12 +189,7 @@ def _steps(model: segmentation.SegmentationModel, field: _Field, passes: Passes)
         raise ValueError(f"{field.title}: {error}") from error
 
 
-def _own(value: Any, number: int) -> Any:
-    """Return one array's share of the metadata: a list holds a value for each."""
-    return value[number] if isinstance(value, list) and number < len(value) else value
-
-
-def _shared(fields: list[_Field], pixel_size_nm: float | None) -> dict[str, Any]:
+def _shared(fields: list[FieldOfView], pixel_size_nm: float | None) -> dict[str, Any]:
     """Return the metadata of all fields, a list for each name."""
     keys = dict.fromkeys(key for field in fields for key in field.metadata)
     shared: dict[str, Any] = {key: [field.metadata.get(key) for field in fields] for key in keys}
@@ -327,7 +271,9 @@ def _arrays(
     return arrays
 
 
-def _draw(field: _Field, result: segmentation.Segmentation, phases: segmentation.Phases) -> Any:
+def _draw(
+    field: FieldOfView, result: segmentation.Segmentation, phases: segmentation.Phases
+) -> Any:
     return segmentation.draw_segmentation(
         field.image, result, phases, pixel_size_nm=field.size_nm, title=field.title
     )

@@ -127,7 +127,7 @@ def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
         more = f", as do {len(bars) - 1} more" if len(bars) > 1 else ""
         yield (
             f"the last {rows} rows of {first} look like a data bar{more}, and are counted as "
-            "phases: crop the image above it"
+            f"phases: give bar_px={rows}, or crop the image above it"
         )
 
 

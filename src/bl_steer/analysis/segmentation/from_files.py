@@ -10,63 +10,47 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
-from bl_steer.analysis import segmentation
-from bl_steer.analysis.segmentation.analysis import (
-    SegmentParams,
-    field_name,
-    provenance_for,
-    tables_for,
-)
-from bl_steer.analysis.segmentation.checks import (
-    bar_warnings,
-    doubled_warnings,
-    doubt_warnings,
-    doubtful,
-    size_warnings,
-    texture_warnings,
-    textureless,
-    too_small,
-    warnings_for,
-)
-from bl_steer.analysis.segmentation.passes import Passes
-from bl_steer.analysis.segmentation.shipped import find_model
-from bl_steer.analysis.segmentation.stacks import StoredPlanes
-from bl_steer.analysis.segmentation.training import masks_among, resumable
+from bl_steer.analysis.segmentation.fields import field_name, titles_of
+from bl_steer.analysis.segmentation.from_zarr import open_planes
+from bl_steer.analysis.segmentation.training import masks_among
 from bl_steer.files import list_images, read_all, read_micrographs
 from bl_steer.files.atomic import check_place
+from bl_steer.files.formats import is_zarr
+from bl_steer.files.images import Micrographs
 from bl_steer.files.pixel_size import check_pixel_size, contradictions
-from bl_steer.files.stacks import open_stack, open_zarr
+from bl_steer.files.slice_folder import in_order, natural_key
 from bl_steer.files.volumes import check_form, write_volume
-from bl_steer.files.volumes.ome_zarr import described
 from bl_steer.processing.digest import digest_of
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.processing.result_folder import write_result, write_table
-from bl_steer.protocols import AnalysisResult, Inputs, Progress
+from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
 
-__all__ = ["inputs_from_files", "run", "run_stack"]
+__all__ = ["inputs_from_files", "run"]
 
 STACKED = ("labels", "uncertainty")
 """Arrays of each field that may be written as one stack."""
 
 
 def inputs_from_files(
-    paths: Sequence[str | Path], metadata: Mapping[str, Any] | None = None
+    paths: Sequence[str | Path],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    as_slices: bool = False,
 ) -> Inputs:
     """Return the micrographs of files and folders as inputs.
 
     Parameters
     ----------
-    paths : files, and folders of images, read in natural order; painted masks beside their
-        micrographs are left out
+    paths : files, stacks in Zarr, and folders of images, read in natural order; painted masks
+        beside their micrographs are left out
     metadata : acquisition metadata that hold for all of them, such as ``pixel_size_nm``; they go
         before what the files say of themselves
+    as_slices : in the order of a stack, which the numbers in the names tell
 
     Raises
     ------
@@ -80,11 +64,15 @@ def inputs_from_files(
     notes: list[str] = []
     origin: list[str] = []
     files = list(_files(paths, notes))
-    for read in read_all(read_micrographs, files):
+    if as_slices and len(files) > 1:
+        files, order = in_order(sorted(files, key=natural_key), "")
+        notes += order
+    for read in read_all(_read, files):
         path = read.path
         known = {
             "file": str(path),
             "pixel_size_nm": read.pixel_size_nm,
+            **({"bar_px": read.bar_rows} if read.bar_rows else {}),
             **read.metadata,
             **(metadata or {}),
         }
@@ -102,9 +90,17 @@ def inputs_from_files(
     return Inputs(arrays, by_name, {"files": origin}, notes)
 
 
+def _read(path: Path) -> Micrographs:
+    """Return the fields of a file, or the planes of a Zarr."""
+    if not is_zarr(path):
+        return read_micrographs(path)
+    planes, about = open_planes(path)
+    return replace(about, fields=tuple(np.asarray(planes[z]) for z in range(planes.shape[0])))
+
+
 def _files(paths: Sequence[str | Path], notes: list[str]) -> Iterator[Path]:
     for path in map(Path, paths):
-        if not path.is_dir():
+        if is_zarr(path) or not path.is_dir():
             yield path
             continue
         images = list_images(path)
@@ -140,7 +136,7 @@ def run(
     """
     check_place(out)
     analysis = find_analysis("segment")
-    inputs = inputs_from_files(paths, metadata)
+    inputs = inputs_from_files(paths, metadata, as_slices=form is not None)
     if form is not None:
         _check_alike(inputs, form)
     result = analysis.run(inputs, make_params(analysis, params), progress)
@@ -148,10 +144,11 @@ def run(
     names = [str(Path(file).resolve()) for file in inputs.source["files"]]
     told = params.get("pixel_size_nm")
     sizes = [told or size or np.nan for size in inputs.metadata["pixel_size_nm"]]
+    shown = replace(result, tables={**result.tables, "fractions": _with_files(result, inputs)})
     if form is None:
-        written = write_result(result, out, writing)
+        written = write_result(shown, out, writing)
     else:
-        written = _write_stacks(result, inputs, sizes, out, form)
+        written = _write_stacks(shown, inputs, sizes, out, form)
     of_files = {
         "field": np.array(list(inputs.arrays)),
         "file": np.array(names),
@@ -169,6 +166,15 @@ def run(
     }
 
 
+def _with_files(result: AnalysisResult, inputs: Inputs) -> Table:
+    """Return the fractions with the file of each field, by which its user knows it."""
+    names = list(inputs.arrays)
+    titles = dict(zip(names, titles_of(names, inputs.metadata["file"]), strict=True))
+    table = result.tables["fractions"]
+    files = np.array([titles[field] for field in table["field"]])
+    return {"field": table["field"], "file": files, **table}
+
+
 def _check_alike(inputs: Inputs, form: str) -> None:
     """Refuse fields that make no stack, before any work is done."""
     check_form(form)
@@ -176,7 +182,8 @@ def _check_alike(inputs: Inputs, form: str) -> None:
     if len(shapes) > 1:
         listed = " and ".join(" × ".join(map(str, shape)) for shape in sorted(shapes))
         raise ValueError(
-            f"fields must be of one shape to make a stack, got {listed} pixels; leave out --format"
+            f"fields must be of one shape to make a stack, got {listed} pixels; give those of one "
+            "shape, or write each field by itself"
         )
 
 
@@ -207,104 +214,5 @@ def _left_over(out: Path, written: Sequence[Path]) -> list[str]:
         return []
     return [
         f"{len(left)} files of an earlier result, such as {left[0]}, are still in {out}; give "
-        "another folder with --out, or remove them"
+        "another folder with out=DIR, or remove them"
     ]
-
-
-def run_stack(
-    source: Path,
-    *,
-    params: Mapping[str, Any],
-    metadata: Mapping[str, Any],
-    scheduler: str | None,
-    out: Path,
-    progress: Progress | None = None,
-) -> dict[str, Any]:
-    """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane.
-
-    Digest and warnings are those of the same planes in files, through the analysis ``segment``.
-
-    Parameters
-    ----------
-    metadata : acquisition metadata of all planes
-    """
-    check_place(out)
-    began = perf_counter()
-    settings = SegmentParams.model_validate(params)
-    model = find_model(settings.model)
-    known = open_stack(source).known
-    size = settings.pixel_size_nm or known.get("pixel_size_nm")
-    with resumable(out, "labels.zarr", "stack"):
-        fractions = segmentation.segment_stack(
-            settings.model,
-            source,
-            out / "labels.zarr",
-            pixel_size_nm=size,
-            passes=Passes(settings.tile_px, settings.views, settings.precision),
-            scheduler=scheduler,
-            progress=progress,
-        )
-    table = {name: fractions[:, label] for label, name in enumerate(model.phases.names)}
-    path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
-    group: Any = zarr.open_group(str(out / "labels.zarr"), mode="a")
-    voxel = (known.get("pitch_nm"), size, size)
-    group.attrs.update(described("labels", voxel, model.phases.names))
-    if size is not None:
-        metadata = {**metadata, "pixel_size_nm": size}
-    result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began)
-    told = contradictions("a pixel", settings.pixel_size_nm, known.get("pixel_size_nm"))
-    return {
-        "n_planes": len(fractions),
-        "mean_fraction": {name: float(column.mean()) for name, column in table.items()},
-        "digest": digest_of(result),
-        "weights_sha256": model.weights_sha256,
-        "duration_s": perf_counter() - began,
-        "warnings": [*told, *result.warnings],
-        "files": [str(out / "labels.zarr"), str(path)],
-    }
-
-
-def _result_of_stack(
-    source: Path,
-    target: Path,
-    model: segmentation.SegmentationModel,
-    params: SegmentParams,
-    metadata: Mapping[str, Any],
-    began: float,
-) -> AnalysisResult:
-    """Return what the analysis gives for the planes of a stack; they stay on disk."""
-    stack = open_zarr(source)
-    planes = StoredPlanes({"": stack})
-    flat = textureless(planes.items())
-    textured = [name for name in planes if name not in flat]
-    small = too_small((name, planes[name]) for name in textured)
-    doubts_of = StoredPlanes({"": open_zarr(target, "uncertainty")})
-    edge_px = (stack.shape[1] * stack.shape[2]) ** 0.5
-    uncertainty = {n: (float(doubts_of[n].mean(dtype=np.float64)), edge_px) for n in textured}
-    doubts = doubtful(model, uncertainty)
-    worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
-    # A dozen at most: they fit into memory.
-    compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
-    unsure = {*flat, *small, *doubts}
-    titles = {name: f"plane {z} of {source.name}" for z, name in enumerate(planes)}
-    return AnalysisResult(
-        tables=tables_for(model, StoredPlanes({"": open_zarr(target, "labels")}), unsure),
-        arrays=StoredPlanes(
-            {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
-        ),
-        provenance=provenance_for(
-            model, params, Inputs({}, metadata, {"files": [str(source)]}), began
-        ),
-        warnings=(
-            *bar_warnings((titles[name], planes[name]) for name in textured),
-            *doubled_warnings((titles[name], planes[name]) for name in textured),
-            *size_warnings({titles[name]: shape for name, shape in small.items()}),
-            *texture_warnings({titles[name]: levels for name, levels in flat.items()}),
-            *doubt_warnings(
-                model,
-                {titles[name]: times for name, times in doubts.items()},
-                None if worst is None else planes[worst],
-            ),
-            *warnings_for(model, compared, metadata),
-        ),
-    )

@@ -13,7 +13,7 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation.analysis import field_name
+from bl_steer.analysis.segmentation.fields import field_name
 from bl_steer.analysis.segmentation.passes import ONE_PASS, Passes
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.shipped import find_model
@@ -34,6 +34,7 @@ class _Job:
     target: str
     pixel_size_nm: float | None
     passes: Passes
+    rows: int
 
 
 class StoredPlanes(Mapping[str, NDArray[Any]]):
@@ -42,9 +43,11 @@ class StoredPlanes(Mapping[str, NDArray[Any]]):
     Parameters
     ----------
     stacks : Zarr arrays (Z, H, W) of one shape, by what follows the field's name
+    rows : of each plane, from the top; all by default
     """
 
-    def __init__(self, stacks: Mapping[str, Any]) -> None:
+    def __init__(self, stacks: Mapping[str, Any], *, rows: int | None = None) -> None:
+        self._rows = rows
         self._planes = {
             f"{field_name(plane)}{end}": (stack, plane)
             for end, stack in stacks.items()
@@ -53,7 +56,7 @@ class StoredPlanes(Mapping[str, NDArray[Any]]):
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         stack, plane = self._planes[name]
-        return np.asarray(stack[plane])
+        return np.asarray(stack[plane, : self._rows])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._planes)
@@ -68,6 +71,7 @@ def segment_stack(
     target: str | Path,
     *,
     pixel_size_nm: float | None = None,
+    rows: int | None = None,
     passes: Passes = ONE_PASS,
     scheduler: str | None = None,
     progress: Progress | None = None,
@@ -80,6 +84,7 @@ def segment_stack(
     source : a Zarr array (Z, H, W)
     target : a Zarr group, created if missing: ``labels`` (Z, H, W) uint8, ``uncertainty`` (Z, H, W)
         float16, and ``pixels`` (Z, n_phases), the pixels of each phase; -1 in planes not done yet
+    rows : of each plane that are segmented, from the top, where a data bar is below; all by default
     scheduler : address of a dask cluster that sees the same files; None works on this machine
 
     Returns
@@ -93,9 +98,10 @@ def segment_stack(
     """
     network = find_model(model)
     stack = open_zarr(source)
-    pixels = _prepare(Path(target), stack.shape, len(network.phases), network.weights_sha256)
+    shape = (stack.shape[0], len(range(stack.shape[1])[:rows]), stack.shape[2])
+    pixels = _prepare(Path(target), shape, len(network.phases), network.weights_sha256)
     todo = [plane for plane in range(stack.shape[0]) if pixels[plane, 0] < 0]
-    job = _Job(model, str(source), str(target), pixel_size_nm, passes)
+    job = _Job(model, str(source), str(target), pixel_size_nm, passes, shape[1])
     planes = each_part(
         partial(_segment_plane, job), todo, scheduler, processes=processes_for_networks()
     )
@@ -132,7 +138,7 @@ def _segment_plane(job: _Job, plane: int) -> int:
     model = find_model(job.model)
     segmented = segment(
         model,
-        np.asarray(open_zarr(job.source)[plane]),
+        np.asarray(open_zarr(job.source)[plane, : job.rows]),
         pixel_size_nm=job.pixel_size_nm,
         keep_probability=False,
         passes=job.passes,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bl_steer.files.slice_folder import natural_key
+from bl_steer.files.slice_folder import SIGNED, natural_key
 from bl_steer.files.stacks import open_slices, open_stack
 from bl_steer.protocols import Inputs
 
@@ -51,4 +51,5 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     arrays: dict[str, Any] = {"slices": slices, "slice": np.asarray(numbers, dtype=int)}
     known = {key: value for key, value in stored.known.items() if key not in NOT_OF_SLICES}
     known["first_slice"] = int(arrays["slice"][0])
-    return Inputs(arrays, known, {"files": [str(file) for file in files]}, stored.notes)
+    notes = [f"{note}, or give reverse=True" if SIGNED in note else note for note in stored.notes]
+    return Inputs(arrays, known, {"files": [str(file) for file in files]}, notes)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from skimage.transform import resize
 
-from bl_steer.analysis.data_bars import rows_of_bar
+from bl_steer.analysis.data_bars import rows_above, rows_of_bar
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import Inputs
 
@@ -151,12 +151,13 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     pitch = params.pitch_nm or inputs.metadata.get("pitch_nm")
     if size is None or pitch is None:
         missing = [k for k, v in (("pixel_size_nm", size), ("pitch_nm", pitch)) if v is None]
+        said = f" ({stated})" if (stated := inputs.metadata.get("stated_voxel")) else ""
         raise ValueError(
-            f"slices must have {' and '.join(missing)}, which their files do not state; give "
+            f"slices must have {' and '.join(missing)}, which their files do not state{said}; give "
             f"{'it' if len(missing) == 1 else 'both'} as the instrument had it"
         )
     _check_shape(images)
-    rows, bar_notes = _above_bar(images, params.bar_px)
+    rows, bar_notes = _above_bar(images, params.bar_px, int(inputs.metadata.get("bar_px", 0)))
     stretch, height_notes = _stretch(inputs, params, float(size))
     height = max(1, round(rows * stretch)) if abs(stretch - 1.0) > SQUARE else rows
     if height != rows and inputs.metadata.get("marks") is not None:
@@ -216,15 +217,16 @@ def _check_shape(images: Any) -> None:
         )
 
 
-def _above_bar(images: Any, bar_px: int | None) -> tuple[int, list[str]]:
-    """Return how many rows lie above the data bar, and a sentence where one was found."""
+def _above_bar(images: Any, bar_px: int | None, stated: int) -> tuple[int, list[str]]:
+    """Return how many rows lie above the data bar, and a sentence where one was found.
+
+    Parameters
+    ----------
+    stated : rows of a bar that the reader left out, as the files say
+    """
     height = int(images.shape[1])
     if bar_px is not None:
-        if bar_px > height - 8:
-            raise ValueError(
-                f"bar_px must leave rows of the images of {height}, got {bar_px}; give less"
-            )
-        return height - bar_px, []
+        return rows_above(height, bar_px, stated)
     n = len(images)
     looked_at = sorted({0, n // 4, n // 2, (3 * n) // 4, n - 1})
     found = [rows_of_bar(np.asarray(images[number])) for number in looked_at]

@@ -19,9 +19,12 @@ from bl_steer.analysis.structure.checks import (
     plane_warnings,
     resolution_warnings,
     thin_part_warnings,
+    unlabelled_warnings,
     voxel_warnings,
+    white_notes,
 )
 from bl_steer.analysis.structure.phases import parse_phases
+from bl_steer.files.errors import lossy_told
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.processing.publish import is_analysis
 from bl_steer.protocols import AnalysisResult, Inputs, Progress, Table
@@ -122,7 +125,8 @@ class StructureAnalysis:
                 f"a structure must be measured on the array labels, got {sorted(inputs.arrays)}; "
                 "give the label volume under that name"
             )
-        labels = check_labels(inputs.arrays["labels"])
+        with lossy_told(inputs.metadata):
+            labels = check_labels(inputs.arrays["labels"])
         voxel = check_voxel(
             params.voxel_size_nm or inputs.metadata.get("voxel_size_nm"),
             inputs.metadata.get("stated_voxel", ""),
@@ -130,8 +134,9 @@ class StructureAnalysis:
         names = parse_phases(params.phases or inputs.metadata.get("phases"))
         steps = _steps(progress)
         tables_of = structure.tables_of  # loads what `single_thread` reaches only once it is loaded
-        with single_thread():
+        with single_thread(), lossy_told(inputs.metadata):
             volume = structure.LabelVolume.of(labels, voxel, names, progress=next(steps))
+        with single_thread():
             measures = _measure(volume, params, steps)
         tables = tables_of(measures)
         return AnalysisResult(
@@ -161,6 +166,8 @@ class StructureAnalysis:
             },
             warnings=(
                 *inputs.notes,
+                *white_notes(names, volume.names),
+                *unlabelled_warnings(names, volume.names),
                 *contradictions(
                     "a voxel", params.voxel_size_nm, inputs.metadata.get("voxel_size_nm")
                 ),

@@ -23,7 +23,10 @@ __all__ = [
     "plane_warnings",
     "resolution_warnings",
     "thin_part_warnings",
+    "unlabelled_warnings",
     "voxel_warnings",
+    "white_named",
+    "white_notes",
 ]
 
 THIN_PARTS = 1.4
@@ -31,6 +34,8 @@ THIN_PARTS = 1.4
 electrodes whose films are resolved it is 1.25 at the most."""
 LEAST_NM = 1.0
 """Edge of a voxel below which the user is asked for the unit."""
+WHITE = 255
+"""What Fiji, GIMP and QuPath write for the second of two phases."""
 MAX_PHASES = 16
 MAX_RATIO = 1000
 """Of the longest edge of a voxel to the shortest; beyond it a unit is wrong."""
@@ -127,6 +132,30 @@ def check_phases(present: Sequence[int], names: Mapping[int, str]) -> None:
             f"{len(present)} in the volume and the names {', '.join(names.values())}; check the "
             "labels and their names"
         )
+
+
+def white_named(present: Sequence[int], names: Mapping[int, str]) -> dict[int, str]:
+    """Return names by label: those of 0 and 1 for labels 0 and 255, as Fiji writes two phases."""
+    if list(present) == [0, WHITE] and list(names) == [0, 1]:
+        return {0: names[0], WHITE: names[1]}
+    return dict(names)
+
+
+def unlabelled_warnings(told: Mapping[int, str] | None, used: Mapping[int, str]) -> Iterator[str]:
+    """Say that 255 beside labels 0, 1, … is measured as a phase, where nobody has named it."""
+    *labels, last = used
+    if told is None and last == WHITE and len(labels) > 1 and labels == list(range(len(labels))):
+        yield (
+            f"label {WHITE} is measured as a phase beside 0 … {labels[-1]}: segmentations write it "
+            "where nothing is known, as between slices that are missing; crop the volume to what "
+            "is labelled, or name it with phases=NAMES if it is one"
+        )
+
+
+def white_notes(told: Mapping[int, str] | None, used: Mapping[int, str]) -> Iterator[str]:
+    """Say that labels 0 and 255 were taken for the two phases that were named."""
+    if told is not None and list(told) != list(used):
+        yield f"labels 0 and {WHITE} are read as the phases {' and '.join(used.values())}"
 
 
 def voxel_warnings(voxel_nm: tuple[float, float, float], *, by_hand: bool) -> Iterator[str]:

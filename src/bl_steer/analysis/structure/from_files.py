@@ -34,7 +34,8 @@ def inputs_from_file(path: str | Path) -> Inputs:
         attributes of a Zarr
     """
     stored = open_stack(path, "labels", or_plane=True)
-    known = {key: stored.known[key] for key in (*KNOWN, "stated_voxel") if key in stored.known}
+    wanted = (*KNOWN, "stated_voxel", "lossy")
+    known = {key: stored.known[key] for key in wanted if key in stored.known}
     return Inputs(
         {"labels": stored.array}, known, {"files": [str(path)]}, [*stored.notes, *stored.gaps]
     )

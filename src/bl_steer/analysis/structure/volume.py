@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.structure.checks import check_labels, check_phases, check_voxel
+from bl_steer.analysis.structure.checks import check_labels, check_phases, check_voxel, white_named
 from bl_steer.files.large_arrays import let_go
 from bl_steer.protocols import Array, Progress
 
@@ -67,7 +67,8 @@ class LabelVolume:
         Parameters
         ----------
         labels : (Z, Y, X), or one plane (Y, X)
-        names : by label; every label that occurs, named "phase N", where left out
+        names : by label; every label that occurs, named "phase N", where left out; those of 0 and
+            1 are also of 0 and 255, where these alone occur
 
         Raises
         ------
@@ -87,7 +88,8 @@ class LabelVolume:
             if progress is not None:
                 progress(stop, labels.shape[0])
         present = [int(label) for label in np.flatnonzero(counts)]
-        named = {label: f"phase {label}" for label in present} if names is None else dict(names)
+        numbered = {label: f"phase {label}" for label in present}
+        named = numbered if names is None else white_named(present, names)
         check_phases(present, named)
         ordered = dict(sorted(named.items()))
         return cls(labels, voxel, ordered, counts[list(ordered)])

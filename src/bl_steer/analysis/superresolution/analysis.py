@@ -15,14 +15,17 @@ from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.superresolution.checks import (
     absent_labels,
     check_lessons,
+    check_slices,
     limit_of,
-    numbered,
+    lossy_warnings,
     stack_warnings,
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
 from bl_steer.analysis.superresolution.effort import MOST, n_doublings
+from bl_steer.analysis.superresolution.numbering import numbered
 from bl_steer.analysis.superresolution.verdict import check_warnings
+from bl_steer.files.errors import lossy_told
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.files.planes import some_planes
 from bl_steer.processing.executors.part_processes import usable_processes
@@ -120,10 +123,14 @@ class SuperResolutionAnalysis:
         slices = np.ascontiguousarray(inputs.arrays[STACK])
         voxel_nm = voxel_of(inputs.metadata, params)
         slices, notes = numbered(slices, params.n_phases)
+        with lossy_told(inputs.metadata):
+            check_slices(slices, params.n_phases)
         stages = Stages(STAGES["superres"], _expected_s(slices.shape, params), progress)
         model = _model(slices, voxel_nm, params, stages)
         params = params.model_copy(update={"n_phases": _n_phases(model, params)})
         slices, told = numbered(slices, params.n_phases)
+        with lossy_told(inputs.metadata):
+            check_slices(slices, params.n_phases)
         isotropy = superresolution.measure_isotropy(slices, voxel_nm, n_phases=params.n_phases)
         resolved = superresolution.super_resolve(
             model, slices, keep_fractions=params.keep_fractions, progress=stages.of("insert")
@@ -180,6 +187,7 @@ def result_of(
             *inputs.notes,
             *contradictions("a pitch", params.pitch_nm, inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", params.pixel_size_nm, inputs.metadata.get("pixel_size_nm")),
+            *lossy_warnings(inputs.metadata, params.n_phases),
             *_warnings(model, slices, voxel_nm, learnt_here=params.model is None),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),

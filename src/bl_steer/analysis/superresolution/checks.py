@@ -6,14 +6,16 @@ notebook, command line, callback and server say the same.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bl_steer.analysis.data_bars import rows_of_bar
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.analysis.superresolution.decimation import even_subset
+from bl_steer.files.formats import LOSSY
 from bl_steer.files.planes import some_planes
 from bl_steer.protocols import Table
 from bl_steer.slicing.bad_slices import lost_phases, steps_between, stored_twice
@@ -34,8 +36,8 @@ __all__ = [
     "lesson_warnings",
     "like_labels",
     "limit_of",
+    "lossy_warnings",
     "lost_phase_warnings",
-    "numbered",
     "stack_warnings",
     "voxel_warnings",
 ]
@@ -93,24 +95,6 @@ def check_labels(labels: NDArray[Any], n_phases: int) -> None:
         )
 
 
-def numbered(slices: Any, n_phases: int | None) -> tuple[Any, list[str]]:
-    """Return labels of two phases as 0 and 1, where they are 0 and 255 (Fiji) or truth values.
-
-    Returns
-    -------
-    slices : as they came where they are anything else
-    notes : what to say of it
-    """
-    if n_phases != 2 or slices.dtype.kind not in "bui":
-        return slices, []
-    if slices.dtype.kind == "b":
-        return np.asarray(slices[:]).astype(np.uint8), []
-    if not all(np.isin(planes, (0, 255)).all() for planes in some_planes(slices)):
-        return slices, []
-    white = np.asarray(slices[:]) == 255
-    return white.astype(np.uint8), ["labels 0 and 255 are read as the phases 0 and 1"]
-
-
 def check_lessons(slices: NDArray[Any]) -> None:
     """Refuse what nothing can be learnt from: one slice, or one value."""
     if len(slices) < 2:
@@ -146,10 +130,20 @@ def check_extent(shape: tuple[int, ...], voxel_nm: tuple[float, float, float]) -
         )
 
 
+def lossy_warnings(metadata: Mapping[str, Any], n_phases: int | None) -> Iterator[str]:
+    """Say that labels come from JPEG, of which grey levels are hardly changed."""
+    if n_phases is not None and metadata.get("lossy"):
+        yield f"the labels are from JPEG: {LOSSY}"
+
+
 def lesson_warnings(
-    slices: Any, n_phases: int | None, voxel_nm: tuple[float, float, float]
+    slices: Any,
+    n_phases: int | None,
+    voxel_nm: tuple[float, float, float],
+    metadata: Mapping[str, Any],
 ) -> Iterator[str]:
     """Say what a model should not learn from without a look, in slices in memory or in Zarr."""
+    yield from lossy_warnings(metadata, n_phases)
     yield from absent_labels(even_subset(slices), n_phases)
     yield from stack_warnings(slices, n_phases, voxel_nm)
 
@@ -168,7 +162,20 @@ def stack_warnings(
     if n_phases is not None:
         yield from lost_phase_warnings(_planes(slices))
     elif slices.dtype.kind != "b":
+        yield from bar_warnings(slices)
         yield from grey_phase_warnings(slices)
+
+
+def bar_warnings(slices: Any) -> Iterator[str]:
+    """Name a data bar below most of the slices that are looked at, in memory or in Zarr."""
+    n = int(slices.shape[0])
+    bars = [rows_of_bar(np.asarray(slices[z])) for z in sorted({0, n // 2, n - 1})]
+    if 2 * sum(rows > 0 for rows in bars) > len(bars):
+        yield (
+            f"the last {max(bars)} of {slices.shape[1]} rows of the slices look like a data bar, "
+            "and are super-resolved as if they were the specimen: crop the slices above it, or "
+            "give them to bl-steer slices, which cuts it off"
+        )
 
 
 def lost_phase_warnings(labels: Iterable[NDArray[Any]], names: Sequence[str] = ()) -> Iterator[str]:
@@ -242,8 +249,8 @@ def like_labels(slices: NDArray[Any], n_phases: int | None) -> Iterator[str]:
     values = few_levels(slices)
     if not values or not all(float(value).is_integer() for value in values):
         return
-    numbered = slices.dtype.kind in "ui" and values == list(range(len(values)))
-    remedy = "" if numbered else "number them from 0 as uint8, and "
+    known = values == list(range(len(values))) or values == [0, 255]
+    remedy = "" if known else "number them from 0 as uint8, and "
     yield (
         f"the slices hold the whole numbers {', '.join(f'{value:g}' for value in values)} alone, "
         f"as labels do, and are taken as grey levels; if they are labels, {remedy}train with "

@@ -27,17 +27,18 @@ from bl_steer.analysis.superresolution.checks import (
     check_slices,
     lesson_warnings,
     limit_of,
-    numbered,
 )
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.analysis.superresolution.isotropy import measure_isotropy, middle_box
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
+from bl_steer.analysis.superresolution.numbering import numbered
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.validation import checked, leave_out
 from bl_steer.analysis.superresolution.verdict import check_warnings, verdict
 from bl_steer.analysis.superresolution.volume import SuperResolved
 from bl_steer.analysis.superresolution.zarr_volume import super_resolve_zarr
 from bl_steer.files.atomic import UnwritableError, check_place, draft_of
+from bl_steer.files.errors import lossy_told
 from bl_steer.files.formats import FORMS
 from bl_steer.files.image_metadata import notes_of_pixels
 from bl_steer.files.pixel_size import contradictions
@@ -81,7 +82,7 @@ def inputs_from_files(paths: Sequence[Path]) -> Inputs:
         stored, files = open_stack(paths[0]), list(paths)
     else:
         stored, files = open_slices(paths), sorted(paths, key=natural_key)
-    wanted = ("pitch_nm", "pixel_size_nm", "stated_voxel")
+    wanted = ("pitch_nm", "pixel_size_nm", "stated_voxel", "lossy")
     known = {key: stored.known[key] for key in wanted if key in stored.known}
     source = {"files": [str(path) for path in files]}
     notes = [*stored.notes, *stored.gaps, *notes_of_pixels(stored.known)]
@@ -122,7 +123,7 @@ def train(
             *inputs.notes,
             *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
-            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm),
+            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm, inputs.metadata),
             *check_warnings(model.card),
         ],
         "check": model.card.get("check"),
@@ -174,7 +175,8 @@ def run_zarr(
     began = perf_counter()
     network = SuperResolutionModel.load(model)
     params = _params(model, network, voxel_nm, keep_fractions)
-    slices, target = open_zarr(stack), out / "volume.zarr"
+    slices, notes = numbered(open_zarr(stack), params.n_phases)
+    target = out / "volume.zarr"
     box = middle_box(slices, voxel_nm[0] / voxel_nm[1], network.n_values)
     check_slices(box, params.n_phases)
     isotropy = measure_isotropy(box, voxel_nm, n_phases=params.n_phases)
@@ -196,6 +198,7 @@ def run_zarr(
     group.attrs.update(described("volume", (step, *voxel_nm[1:])))
     resolved = SuperResolved(group["volume"], group["uncertainty"])
     inputs = inputs_from_files([stack])
+    inputs = replace(inputs, arrays={"slices": slices}, notes=[*inputs.notes, *notes])
     report = _report(result_of(network, inputs, resolved, isotropy, params, began=began), out)
     return {
         **report,
@@ -208,6 +211,9 @@ def _lessons(stack: Path, n_phases: int | None) -> Inputs:
     """Return a stack to learn from, labels of two phases as 0 and 1."""
     inputs = inputs_from_files([stack])
     slices, notes = numbered(inputs.arrays["slices"], n_phases)
+    with lossy_told(inputs.metadata):
+        for planes in some_planes(slices):
+            check_slices(planes, n_phases)
     return replace(inputs, arrays={"slices": slices}, notes=[*inputs.notes, *notes])
 
 
@@ -236,7 +242,7 @@ def check(
             *inputs.notes,
             *contradictions("a pitch", voxel_nm[0], inputs.metadata.get("pitch_nm")),
             *contradictions("a pixel", voxel_nm[2], inputs.metadata.get("pixel_size_nm")),
-            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm),
+            *lesson_warnings(inputs.arrays["slices"], n_phases, voxel_nm, inputs.metadata),
             *isotropy.warnings,
             limit_of(voxel_nm[0]),
         ],

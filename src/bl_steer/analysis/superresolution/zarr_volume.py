@@ -16,6 +16,7 @@ import zarr
 
 from bl_steer.analysis.superresolution.checks import check_count, check_slices
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
+from bl_steer.analysis.superresolution.numbering import NumberedLabels, unit_of
 from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, Inserter, SlabWork, n_planes
@@ -39,6 +40,8 @@ class _Job:
     source: str
     target: str
     running: Running
+    unit: int | None
+    """Of `numbering.unit_of`."""
 
 
 def super_resolve_zarr(
@@ -58,7 +61,8 @@ def super_resolve_zarr(
     model : a model's folder
     source : a Zarr array (n, H, W): grey levels or labels
     target : a Zarr group, made if missing: ``volume`` (N, H, W) of the source's type,
-        ``uncertainty`` (N, H, W) f32, and ``xz``, the work in between, which may be deleted
+        renumbered labels in uint8, ``uncertainty`` (N, H, W) f32, and ``xz``, the work in between,
+        which may be deleted
     keep_fractions : as in `volume.super_resolve`
     scheduler : address of a dask cluster that sees the same files; None works on this machine
 
@@ -78,12 +82,14 @@ def super_resolve_zarr(
     kill at any moment, the same call goes on and ends with the same arrays.
     """
     network = SuperResolutionModel.load(model)
-    stack = open_zarr(source)
+    n_phases = network.n_values if network.kind == "labels" else None
+    unit = unit_of(open_zarr(source), n_phases)
+    stack = _slices(source, unit)
     check_count(stack.shape[0])
     for planes in some_planes(stack):
-        check_slices(planes, network.n_values if network.kind == "labels" else None)
+        check_slices(planes, n_phases)
     group = _prepare(Path(target), stack, network, keep_fractions, running)
-    job = _Job(str(model), str(source), str(target), running)
+    job = _Job(str(model), str(source), str(target), running, unit)
     with single_thread():
         todo = {name: np.flatnonzero(~group[f"{name}_done"][:]).tolist() for name in PASSES}
         total = sum(group[f"{name}_done"].shape[0] for name in PASSES)
@@ -100,6 +106,12 @@ def super_resolve_zarr(
                     if progress is not None:
                         progress(count, total)
     return Path(target)
+
+
+def _slices(source: str | Path, unit: int | None) -> Any:
+    """Return the slices of a stack on disk, labels as whole numbers from 0 on."""
+    stack = open_zarr(source)
+    return stack if unit is None else NumberedLabels(stack, unit)
 
 
 def _prepare(
@@ -147,7 +159,7 @@ def _open(job: _Job) -> tuple[SlabWork, Any]:
     group: Any = zarr.open_group(job.target, mode="r+")
     work = SlabWork(
         Inserter(SuperResolutionModel.load(job.model), job.running),
-        open_zarr(job.source),
+        _slices(job.source, job.unit),
         group["xz"],
         group["volume"],
         group["uncertainty"],

@@ -136,13 +136,13 @@ def _odd(scan: Scan) -> Iterator[str]:
         name = "two_theta" if "two_theta" in scan.angles else "delta"
         yield (
             f"{name} is at most {np.abs(two_theta).max():.4g}, taken in degrees; if it is in "
-            "radians, say so (--angle-unit rad)"
+            "radians, say so (angle_unit=rad)"
         )
     if scan.energy_kev is not None and scan.energy_kev > HIGH_KEV:
         wavelength = HC_KEV_ANGSTROM / scan.energy_kev
         yield (
             f"the energy is {scan.energy_kev:.4g} keV, a wavelength of {wavelength:.4g} Å; if that "
-            f"was in nm, give --energy-kev {scan.energy_kev / 10:.4g}"
+            f"was in nm, give energy_kev={scan.energy_kev / 10:.4g}"
         )
     if scan.hkl is not None and any(scan.hkl) and scan.q_hkl is None:
         yield (

@@ -122,6 +122,7 @@ def read_tiff(stream: IO[bytes], max_pixels: int, *, as_stored: bool = False) ->
             arrays = [a for p in pages if not p.is_reduced for a in _decode_page(stream, p)]
         if as_stored and pages[0].photometric == 0:
             arrays, notes = [inverted(array, pages[0]) for array in arrays], [*notes, WHITE]
+        notes += image_metadata.turned_notes(getattr(pages[0].tags.get(274), "value", None))
         bar = image_metadata.bar_rows(tif)
         return RawPages(
             [array[: len(array) - bar] for array in arrays],

@@ -46,8 +46,9 @@ def read_voxels(
     -------
     tuple
         values (…, Y, X), or (…, Y, X, C) in colours; whether they are; what the file says of
-        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x]; what a
-        user should know
+        ``pixel_size_nm``, ``pixel_height_nm``, ``pitch_nm`` and ``voxel_size_nm`` [z, y, x], and
+        ``bar_px``, the rows of a data bar that are left out, ``lossy`` of JPEG; what a user should
+        know
 
     Raises
     ------
@@ -73,13 +74,17 @@ def read_voxels(
             raise FileFormatError(f"must hold one value a pixel, but {PLANES}")
         notes = [BAR.format(bar)] * (bar > 0)
         notes += _notes_of_series(file, by_page=by_page)
+        notes += image_metadata.turned_notes(getattr(file.pages[0].tags.get(274), "value", None))
         notes += [LOSSY] * (file.pages[0].compression in PILLOWS and not as_shown)
         values = _as_meant(values, file.pages[0], as_shown, notes)
         rows = values.shape[-2 - coloured] - bar
+        known = _with_voxel(image_metadata.of_tiff(file), file)
+        known |= {"bar_px": bar} if bar else {}
+        known |= {"lossy": True} if file.pages[0].compression in PILLOWS else {}
         return (
             values[..., :rows, :, :] if coloured else values[..., :rows, :],
             coloured,
-            _with_voxel(image_metadata.of_tiff(file), file),
+            known,
             notes,
         )
 
@@ -125,11 +130,12 @@ def _notes_of_series(file: Any, *, by_page: bool) -> list[str]:
             "read; save another one by itself to have it read"
         )
     axes = outer_axes(file.series[0])
-    if list(axes) == ["C"]:
-        notes.append(
-            f"the file calls its {axes['C']} planes channels, and they are taken as slices in "
-            "depth: where they are not, save one channel by itself"
-        )
+    for axis, what, one in (("C", "channels", "channel"), ("T", "time points", "time point")):
+        if list(axes) == [axis]:
+            notes.append(
+                f"the file calls its {axes[axis]} planes {what}, and they are taken as slices in "
+                f"depth: where they are not, save one {one} by itself"
+            )
     return notes
 
 

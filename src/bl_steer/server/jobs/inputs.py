@@ -25,7 +25,7 @@ __all__ = ["InputKind", "check_uploads", "kinds", "read_inputs", "unpacked"]
 
 IMAGES = (*SUFFIXES, ".npz")
 """The last one only as a beamline sends it: `bl_steer.processing.input_files`."""
-STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".zip")
+STACKS = (".tif", ".tiff", ".npy", ".npz", ".h5", ".hdf5", ".dream3d", ".zip")
 SLICES = tuple(dict.fromkeys((*STACKS, *SUFFIXES)))
 MAPS = (".npz",)
 POINTS = (".csv", ".tsv", ".txt", *BOOK_ENDINGS, ".npz")

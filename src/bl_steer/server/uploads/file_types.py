@@ -46,7 +46,7 @@ SUFFIXES = {
     "text": (".csv", ".tsv", ".txt"),
     "json": (".json", ".geojson"),
     "roi": (".roi",),
-    "hdf5": (".h5", ".hdf5"),
+    "hdf5": (".h5", ".hdf5", ".dream3d"),
 }
 MEDIA_TYPES = {
     "png": "image/png",

@@ -20,6 +20,8 @@ from numpy.typing import NDArray
 
 from bl_steer import files
 from bl_steer.analysis import segmentation
+from bl_steer.analysis.segmentation.masks import read_mask
+from bl_steer.analysis.segmentation.phases import UNLABELLED
 from bl_steer.files.formats import SUFFIXES
 from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.server.jobs.inputs import unpacked
@@ -47,7 +49,9 @@ class Request:
     path : the file
     out : folder to write into
     result : whether it is an array of a result, which has no data bar and no microscope
-    phases, image : of a painted mask, as `Phases.to_list` has them, and its micrograph
+    phases : of a painted mask, as `Phases.to_list` has them
+    image : micrograph of a mask, or of a result whose data bar was left out
+    called : name of that micrograph, by which annotations know it
     """
 
     path: str
@@ -55,6 +59,7 @@ class Request:
     result: bool = False
     phases: Sequence[dict[str, Any]] = ()
     image: str = ""
+    called: str = ""
 
 
 def main() -> None:
@@ -106,9 +111,12 @@ def _read(request: Request) -> tuple[list[NDArray[Any]], float | None]:
     """Return the planes (H, W) of a file, and its pixel size where it states one."""
     path = Path(request.path)
     if request.result:
-        return _planes_of(tifffile.imread(path)), None
+        planes = _planes_of(tifffile.imread(path))
+        if request.image:
+            planes = [_over(plane, Path(request.image)) for plane in planes]
+        return planes, None
     if request.phases:
-        return [_labels_of_mask(path, Path(request.image), request.phases)], None
+        return [_labels_of_mask(path, request)], None
     path = unpacked(path, Path(request.out))
     if are_exact_inputs(path):
         inputs = read_exact_inputs(path)
@@ -136,11 +144,18 @@ def _planes_of(array: NDArray[Any]) -> list[NDArray[Any]]:
     return list(array) if array.ndim == 3 else [array]
 
 
-def _labels_of_mask(path: Path, image: Path, phases: Sequence[dict[str, Any]]) -> NDArray[np.uint8]:
-    read = files.read_micrographs(image)
-    painted = read.above_bar(files.read_colours(path))
-    known = segmentation.Phases.from_list(phases)
-    return segmentation.decode_mask(painted, known, image=read.fields[0]).labels
+def _labels_of_mask(path: Path, request: Request) -> NDArray[np.uint8]:
+    """Return the labels of a mask, as a training reads them."""
+    known = segmentation.Phases.from_list(request.phases)
+    micrograph = files.read_micrographs(request.image)
+    return read_mask(path, known, micrograph, called=request.called or None).labels
+
+
+def _over(plane: NDArray[Any], image: Path) -> NDArray[Any]:
+    """Return an array of a result as high as its image: labels below it are of no phase."""
+    below = max(0, len(files.read_micrographs(image).fields[0]) - len(plane))
+    nothing = UNLABELLED if plane.dtype == np.uint8 else 0
+    return np.pad(plane, ((0, below), (0, 0)), constant_values=nothing)
 
 
 def _stored_type(planes: Sequence[NDArray[Any]]) -> np.dtype[Any]:

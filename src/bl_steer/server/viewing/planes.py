@@ -90,7 +90,8 @@ class Stored:
     ----------
     name : as the user calls it; its ending tells how it is read
     result : whether it is an array of a result
-    phases, image : of a painted mask, and the file of its micrograph
+    phases : of a painted mask
+    image : micrograph of a mask, or of a result whose data bar was left out
     """
 
     sha256: str
@@ -103,7 +104,7 @@ class Stored:
     def key(self) -> str:
         """Name of the folder of its values."""
         about = [self.sha256, self.suffix, self.result, list(self.phases)]
-        about.append(self.image.sha256 if self.image else "")
+        about.append([self.image.sha256, self.image.name] if self.image else "")
         return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -225,6 +226,7 @@ class PlaneCache:
             result=stored.result,
             phases=[dict(phase) for phase in stored.phases],
             image=str(inside / f"image{stored.image.suffix}") if stored.image else "",
+            called=stored.image.name if stored.image else "",
         )
         run_in_sandbox(
             COMMAND,

@@ -122,7 +122,9 @@ def views_of(session: Session, job: Job) -> list[View]:
         }
         number, page = origins.get(name, (0, 0) if len(job.upload_ids) == 1 else (-1, 0))
         upload_id = job.upload_ids[number] if 0 <= number < len(job.upload_ids) else ""
-        views.append(_over_upload(name, _results(own), uploads.get(upload_id), page))
+        upload = uploads.get(upload_id)
+        cut = upload if job.params.get("bar_px") else None
+        views.append(_over_upload(name, _results(own, cut), upload, page))
     return [*views, *_volumes(arrays)]
 
 
@@ -218,9 +220,13 @@ def _volumes(arrays: Mapping[str, JobOutput]) -> list[View]:
     return views
 
 
-def _results(outputs: Mapping[str, JobOutput | None]) -> dict[str, Layer]:
+def _results(
+    outputs: Mapping[str, JobOutput | None], cut: Upload | None = None
+) -> dict[str, Layer]:
+    """Return the layers of a result; `cut` is the image of which a data bar was left out."""
+    image = None if cut is None else Stored(cut.sha256, cut.file_name)
     return {
-        name: Layer(Stored(output.sha256, output.name, result=True))
+        name: Layer(Stored(output.sha256, output.name, result=True, image=image))
         for name, output in outputs.items()
         if output is not None
     }

@@ -90,7 +90,7 @@ def test_a_rocking_scan_leaves_no_stripes_and_its_background_is_no_peak():
 def test_cells_finer_than_the_steps_are_told_with_how_many_to_take():
     (warning,) = [w for w in result_of(frames("four-circle"), cells=150).warnings if "cells" in w]
     assert "finer than the scan's steps and pixels" in warning
-    cells = int(warning.split("--cells ")[1].split()[0])
+    cells = int(warning.split("cells=")[1].split()[0])
     again = result_of(frames("four-circle"), cells=cells).warnings
     assert not [w for w in again if "finer" in w]
 

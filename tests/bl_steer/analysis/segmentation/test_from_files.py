@@ -14,6 +14,7 @@ from bl_steer.analysis.segmentation import (
     FIBSEM_PHASES,
     SegmentationModel,
     from_files,
+    from_zarr,
     inputs_from_files,
     paint,
 )
@@ -116,6 +117,9 @@ def test_run_names_the_file_of_each_field_and_what_is_left_of_an_earlier_result(
     assert rows[0] == "field,file,pixel_size_nm"
     assert [row.split(",")[0] for row in rows[1:]] == [f"field_{n:03d}" for n in range(4)]
     assert rows[2].split(",")[1].endswith("s1_0.tif")
+    shares = (workdir / "out" / "fractions.csv").read_text().splitlines()
+    assert shares[0].startswith("field,file,phase,fraction,")
+    assert shares[4].startswith("field_001,s1_0.tif,oxide,")
     assert (
         main(["segment", "run", "pairs/images/s3_0.tif", "--model", "model", "--out", "out"]) == 0
     )
@@ -187,7 +191,7 @@ def test_a_stack_of_label_maps_is_told_as_one(workdir: Path) -> None:
     labels = np.zeros((2, 96, 96), np.uint8)
     labels[:, 40:] = 255
     zarr.save_array("labels.zarr", labels)
-    report = from_files.run_stack(
+    report = from_zarr.run_stack(
         Path("labels.zarr"), params={"model": "model"}, metadata={}, scheduler=None, out=Path("out")
     )
     assert report["warnings"][0].startswith(

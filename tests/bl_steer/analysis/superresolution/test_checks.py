@@ -25,10 +25,10 @@ from bl_steer.analysis.superresolution.checks import (
     doubled_slices,
     like_labels,
     limit_of,
-    numbered,
     voxel_warnings,
 )
 from bl_steer.analysis.superresolution.decimation import Decimation
+from bl_steer.analysis.superresolution.numbering import numbered
 from bl_steer.analysis.superresolution.resolution import ring_resolution
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.validation import label_scores, leave_out
@@ -118,8 +118,9 @@ def test_labels_that_do_not_occur_are_named() -> None:
     ("values", "dtype", "remedy"),
     [
         ([0, 1, 2], "u1", "if they are labels, train with n_phases=3"),
-        ([0, 1, 2], "f4", "number them from 0 as uint8, and train with n_phases=3"),
-        ([0, 255], "u1", "number them from 0 as uint8, and train with n_phases=2"),
+        ([0, 1, 2], "f4", "if they are labels, train with n_phases=3"),
+        ([0, 255], "u1", "if they are labels, train with n_phases=2"),
+        ([0, 9], "u1", "number them from 0 as uint8, and train with n_phases=2"),
     ],
 )
 def test_a_few_whole_numbers_look_like_labels(values: list[int], dtype: str, remedy: str) -> None:
@@ -330,3 +331,9 @@ def test_two_phases_as_0_and_255_are_numbered_from_0() -> None:
         slices, notes = numbered(same, n_phases)
         assert slices is same
         assert not notes
+    for saved in (labels.astype(bool), labels.astype(np.float32)):
+        slices, notes = numbered(saved, 2)
+        assert slices.dtype == np.uint8
+        assert np.array_equal(slices, labels)
+        assert not notes
+    assert numbered(labels + 0.5, 2)[1] == []

@@ -64,8 +64,9 @@ def test_a_zarr_stack_gives_what_the_same_stack_in_memory_gives(
     monkeypatch.setattr(planes, "MOST_BYTES", 20_000)  # several planes at a time, not all
     monkeypatch.setattr(progress, "EVERY_S", 0.0)
     label_model.save(tmp_path / "model")
-    zarr.save_array(str(tmp_path / "stack.zarr"), labels[::4])
-    np.save(tmp_path / "stack.npy", labels[::4])
+    white = labels[::4] * np.uint8(255)  # as Fiji saves two phases
+    zarr.save_array(str(tmp_path / "stack.zarr"), white)
+    np.save(tmp_path / "stack.npy", white)
     reports = []
     for name in ("stack.zarr", "stack.npy"):
         out, report = tmp_path / f"of_{name}", tmp_path / "report.json"
@@ -86,6 +87,7 @@ def test_a_zarr_stack_gives_what_the_same_stack_in_memory_gives(
     for key in ("digest", "mean_uncertainty", "fractions", "warnings", "limit", "voxel_nm"):
         assert reports[0][key] == reports[1][key], key
     told = " ".join(reports[0]["warnings"])
+    assert told.count("labels 0 and 255 are read as the phases 0 and 1") == 1
     assert "learnt a pitch of 4 px and the stack has 8" in told
     assert "the pitch is wrong, or the sample is not isotropic" in told
     assert reports[0]["isotropy_tested_on"] == [11, 41, 41]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -105,3 +107,48 @@ def test_a_painted_mask_is_read_as_the_labels_of_its_phases(tmp_path: Path) -> N
     assert info.levels == [0, 1]
     assert values.reshape(24, 32)[8, 8] == 1
     assert values.sum() == 8 * 16
+
+
+PHASES = [
+    {"name": "matrix", "paint": None, "show": [0, 0, 0]},
+    {"name": "pore", "paint": [255, 0, 0], "show": [213, 94, 0]},
+    {"name": "carbide", "paint": [0, 0, 255], "show": [0, 90, 114]},
+]
+
+
+@pytest.mark.parametrize("tool", ["ilastik", "palette", "labelme"])
+def test_a_mask_is_shown_as_a_training_reads_it(tool: str, tmp_path: Path) -> None:
+    """In one of ilastik 0 is what nobody has labelled; a palette's numbers are the labels."""
+    Image.fromarray(RNG.integers(60, 200, (24, 32)).astype(np.uint8)).save(tmp_path / "file.png")
+    numbers = np.zeros((24, 32), np.uint8)
+    numbers[4:12, 4:20], numbers[16:, :] = 1, 2
+    path = tmp_path / {"ilastik": "m.h5", "palette": "m.png", "labelme": "m.json"}[tool]
+    if tool == "ilastik":
+        with h5py.File(path, "w") as file:
+            file["exported_data"] = numbers
+        expected = np.where(numbers == 0, 255, numbers - 1)
+    elif tool == "palette":
+        image = Image.fromarray(numbers, "P")
+        image.putpalette([9, 9, 9, 200, 200, 0, 0, 200, 200])
+        image.save(path)
+        expected = numbers
+    else:
+        corners = [[4, 4], [20, 4], [20, 12], [4, 12]]
+        shape = {"label": "pore", "points": corners, "shape_type": "polygon"}
+        about = {"version": "5.4.1", "imagePath": "the_users.png", "shapes": [shape]}
+        path.write_text(json.dumps({**about, "imageHeight": 24, "imageWidth": 32}))
+        expected = np.where(numbers == 1, 1, 0)
+    options: dict[str, Any] = {"image": str(tmp_path / "file.png"), "called": "the_users.png"}
+    _, values = decoded(path, phases=PHASES, **options)
+    np.testing.assert_array_equal(values.reshape(24, 32), expected)
+
+
+def test_labels_above_a_data_bar_lie_over_the_whole_image(tmp_path: Path) -> None:
+    Image.fromarray(RNG.integers(0, 255, (40, 30)).astype(np.uint8)).save(tmp_path / "image.png")
+    labels = RNG.integers(0, 3, (28, 30)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    image = str(tmp_path / "image.png")
+    info, values = decoded(tmp_path / "labels.tif", result=True, image=image)
+    assert info.shapes == [(40, 30)]
+    np.testing.assert_array_equal(values.reshape(40, 30)[:28], labels)
+    assert (values.reshape(40, 30)[28:] == 255).all()

@@ -71,7 +71,7 @@ def check_sizes(sizes: Sequence[int], data: TrainingSet) -> None:
         raise ValueError(
             f"a learning curve must have two pairs or more to train on, got {n_pairs} beside the "
             f"{held_back} that are held back to validate and to test; paint more, or give pairs of "
-            "their own with --validation"
+            "their own with validation=PAIRS"
         )
     if len(set(sizes)) < 2:
         raise ValueError(

@@ -72,7 +72,7 @@ def advice(settings: TrainingSettings) -> str:
     network = TrainingSettings()
     pixels = network.steps * network.batch * network.patch_px**2
     return (
-        f"A forest is a first look: --network {network.network} takes some "
+        f"A forest is a first look: network={network.network} takes some "
         f"{pixels * SECONDS_A_PIXEL / 60:.0f} minutes of one core a round, sees farther, and "
         "gained .04 of mean IoU on superalloy micrographs, and .3 on coatings whose phases are "
         "told by their place: compare their validation."

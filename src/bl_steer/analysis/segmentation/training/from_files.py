@@ -75,7 +75,7 @@ def _unfinished(model: SegmentationModel) -> Iterator[str]:
         steps = model.card["settings"]["steps"]
         yield (
             f"the validation was still rising when the training ended after "
-            f"{model.card['steps_done']} steps: give --steps {2 * steps}, or more rounds"
+            f"{model.card['steps_done']} steps: give steps={2 * steps}, or more rounds"
         )
 
 
@@ -90,7 +90,7 @@ def evaluate(model: str, data: TrainingSet, *, views: int = 1) -> dict[str, Any]
     if network.phases.names != data.phases.names:
         raise ValueError(
             f"the pairs' phases must be the model's {', '.join(network.phases.names)}, got "
-            f"{', '.join(data.phases.names)}; give --phases in the model's order"
+            f"{', '.join(data.phases.names)}; give phases=NAMES in the model's order"
         )
     fields = [*data.train, *data.validation, *data.test]
     result = evaluate_model(network, fields, passes=Passes(views=views))

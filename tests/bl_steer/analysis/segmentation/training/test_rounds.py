@@ -106,7 +106,7 @@ def test_what_ends_while_it_rises_is_said_with_what_to_do(
     longer = {"steps": 30, "evaluate_every": 3, "rounds": 2, "batch": 4, "widths": (8, 12)}
     report = train(data, SHORT.model_copy(update=longer), out=tmp_path)
     assert report["steps_done"] == 60
-    told = "the validation was still rising when the training ended after 60 steps: give --steps 60"
+    told = "the validation was still rising when the training ended after 60 steps: give steps=60"
     assert told in report["warnings"][0]
 
 

@@ -1,0 +1,162 @@
+"""Stacks in Zarr through the analysis ``segment``, plane by plane: they may be larger than memory.
+
+What the command ``bl-steer segment run`` does with them; `from_files` takes all other files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import zarr
+
+from bl_steer.analysis import segmentation
+from bl_steer.analysis.data_bars import rows_above
+from bl_steer.analysis.segmentation.analysis import (
+    SegmentParams,
+    provenance_for,
+    tables_for,
+)
+from bl_steer.analysis.segmentation.checks import (
+    bar_warnings,
+    doubled_warnings,
+    doubt_warnings,
+    doubtful,
+    size_warnings,
+    texture_warnings,
+    textureless,
+    too_small,
+    warnings_for,
+)
+from bl_steer.analysis.segmentation.passes import Passes
+from bl_steer.analysis.segmentation.shipped import find_model
+from bl_steer.analysis.segmentation.stacks import StoredPlanes
+from bl_steer.analysis.segmentation.training import resumable
+from bl_steer.files.atomic import check_place
+from bl_steer.files.image_metadata import notes_of_pixels
+from bl_steer.files.images import Micrographs
+from bl_steer.files.pixel_size import contradictions
+from bl_steer.files.stacks import open_stack, open_zarr
+from bl_steer.files.volumes.ome_zarr import described
+from bl_steer.processing.digest import digest_of
+from bl_steer.processing.result_folder import write_table
+from bl_steer.protocols import AnalysisResult, Inputs, Progress
+
+__all__ = ["open_planes", "run_stack"]
+
+
+def open_planes(path: Path) -> tuple[Any, Micrographs]:
+    """Return the planes (Z, H, W) of a Zarr, still on disk, and what it says of them."""
+    stored = open_stack(path)
+    known = {k: v for k, v in stored.known.items() if k not in ("phases", "voxel_size_nm")}
+    notes = [*stored.notes, *notes_of_pixels(known)]
+    known.pop("pixel_height_nm", None)
+    size = known.pop("pixel_size_nm", None)
+    return stored.array, Micrographs((), size, known, tuple(notes), path)
+
+
+def run_stack(
+    source: Path,
+    *,
+    params: Mapping[str, Any],
+    metadata: Mapping[str, Any],
+    scheduler: str | None,
+    out: Path,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Segment a Zarr stack plane by plane; write label maps and a row of fractions a plane.
+
+    Digest and warnings are those of the same planes in files, through the analysis ``segment``.
+
+    Parameters
+    ----------
+    metadata : acquisition metadata of all planes
+    """
+    check_place(out)
+    began = perf_counter()
+    settings = SegmentParams.model_validate(params)
+    model = find_model(settings.model)
+    stack, about = open_planes(source)
+    size = settings.pixel_size_nm or about.pixel_size_nm
+    rows, bar_notes = rows_above(stack.shape[1], settings.bar_px or 0)
+    with resumable(out, "labels.zarr", "stack"):
+        fractions = segmentation.segment_stack(
+            settings.model,
+            source,
+            out / "labels.zarr",
+            pixel_size_nm=size,
+            rows=rows,
+            passes=Passes(settings.tile_px, settings.views, settings.precision),
+            scheduler=scheduler,
+            progress=progress,
+        )
+    table = {name: fractions[:, label] for label, name in enumerate(model.phases.names)}
+    path = write_table({"plane": np.arange(len(fractions)), **table}, out / "fractions.csv")
+    group: Any = zarr.open_group(str(out / "labels.zarr"), mode="a")
+    voxel = (about.metadata.get("pitch_nm"), size, size)
+    group.attrs.update(described("labels", voxel, model.phases.names))
+    metadata = {**about.metadata, **metadata}
+    if size is not None:
+        metadata["pixel_size_nm"] = size
+    result = _result_of_stack(source, out / "labels.zarr", model, settings, metadata, began)
+    told = contradictions("a pixel", settings.pixel_size_nm, about.pixel_size_nm)
+    noted = [note if note.startswith(source.name) else f"{source.name}: {note}"
+             for note in about.notes]  # fmt: skip
+    return {
+        "n_planes": len(fractions),
+        "mean_fraction": {name: float(column.mean()) for name, column in table.items()},
+        "digest": digest_of(result),
+        "weights_sha256": model.weights_sha256,
+        "duration_s": perf_counter() - began,
+        "warnings": [*noted, *told, *bar_notes, *result.warnings],
+        "files": [str(out / "labels.zarr"), str(path)],
+    }
+
+
+def _result_of_stack(
+    source: Path,
+    target: Path,
+    model: segmentation.SegmentationModel,
+    params: SegmentParams,
+    metadata: Mapping[str, Any],
+    began: float,
+) -> AnalysisResult:
+    """Return what the analysis gives for the planes of a stack; they stay on disk."""
+    stack, labels = open_zarr(source), open_zarr(target, "labels")
+    planes = StoredPlanes({"": stack}, rows=labels.shape[1])
+    flat = textureless(planes.items())
+    textured = [name for name in planes if name not in flat]
+    small = too_small((name, planes[name]) for name in textured)
+    doubts_of = StoredPlanes({"": open_zarr(target, "uncertainty")})
+    edge_px = (labels.shape[1] * labels.shape[2]) ** 0.5
+    uncertainty = {n: (float(doubts_of[n].mean(dtype=np.float64)), edge_px) for n in textured}
+    doubts = doubtful(model, uncertainty)
+    worst = max(uncertainty, key=lambda name: uncertainty[name], default=None)
+    # A dozen at most: they fit into memory.
+    compared = [planes[textured[k]] for k in segmentation.compared_images(len(textured))]
+    unsure = {*flat, *small, *doubts}
+    titles = {name: f"plane {z} of {source.name}" for z, name in enumerate(planes)}
+    return AnalysisResult(
+        tables=tables_for(model, StoredPlanes({"": labels}), unsure),
+        arrays=StoredPlanes(
+            {f"_{name}": open_zarr(target, name) for name in ("labels", "uncertainty")}
+        ),
+        provenance=provenance_for(
+            model, params, Inputs({}, metadata, {"files": [str(source)]}), began
+        ),
+        warnings=(
+            *bar_warnings((titles[name], planes[name]) for name in textured),
+            *doubled_warnings((titles[name], planes[name]) for name in textured),
+            *size_warnings({titles[name]: shape for name, shape in small.items()}),
+            *texture_warnings({titles[name]: levels for name, levels in flat.items()}),
+            *doubt_warnings(
+                model,
+                {titles[name]: times for name, times in doubts.items()},
+                None if worst is None else planes[worst],
+            ),
+            *warnings_for(model, compared, metadata),
+        ),
+    )

@@ -1,0 +1,76 @@
+"""Stacks and images of which a file says more than its numbers: told, and never taken silently."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from bl_steer.analysis import find_analysis, make_params, structure, superresolution
+from bl_steer.analysis.segmentation import inputs_from_files
+from bl_steer.files import read_micrographs
+from bl_steer.files.stacks import open_stack
+from bl_steer.protocols import Inputs
+
+GREY = np.random.default_rng(8).integers(0, 255, (40, 60)).astype(np.uint8)
+
+
+def turned(path: Path, orientation: int) -> Path:
+    if path.suffix == ".tif":
+        tags = [(274, "H", 1, orientation, True)]
+        tifffile.imwrite(path, GREY, photometric="minisblack", extratags=tags, metadata=None)
+    else:
+        exif = Image.Exif()
+        exif[274] = orientation
+        Image.fromarray(GREY).save(path, exif=exif)
+    return path
+
+
+@pytest.mark.parametrize("ending", [".tif", ".png", ".jpg"])
+def test_what_is_to_be_shown_turned_is_told_wherever_it_is_read(
+    ending: str, tmp_path: Path
+) -> None:
+    for name in ("s0", "s1"):
+        turned(tmp_path / f"{name}{ending}", 3)
+    told = "to be shown turned or mirrored (orientation 3)"
+    assert any(told in note for note in read_micrographs(tmp_path / f"s0{ending}").notes)
+    assert any(told in note for note in inputs_from_files([tmp_path]).notes)
+    for read in (
+        structure.inputs_from_file(tmp_path),
+        superresolution.inputs_from_files([tmp_path]),
+    ):
+        assert sum(told in note for note in read.notes) == 1
+    assert not any(
+        "turned" in n for n in read_micrographs(turned(tmp_path / f"a{ending}", 1)).notes
+    )
+
+
+@pytest.mark.parametrize(("axes", "what"), [("TYX", "time points"), ("CYX", "channels")])
+def test_pages_that_are_no_depths_are_told(axes: str, what: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    stack = np.stack([GREY] * 5)
+    tifffile.imwrite(path, stack, imagej=True, metadata={"axes": axes}, photometric="minisblack")
+    (note,) = open_stack(path).notes
+    assert f"calls its 5 planes {what}, and they are taken as slices in depth" in note
+
+
+@pytest.mark.parametrize("shape", [(64, 80, 12), (12, 64, 80), (64, 64, 17)])
+def test_a_depth_that_may_be_the_last_axis_is_told(shape: Any, tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", np.ones(shape, np.uint8))
+    notes = open_stack(tmp_path / "a.npy").notes
+    assert ["64 slices of 80 × 12 px" in note for note in notes] == [True] * (shape[2] == 12)
+
+
+def test_255_beside_labels_is_told() -> None:
+    labels = np.kron(np.random.default_rng(1).integers(0, 3, (3, 4, 5)), np.ones((2, 4, 4)))
+    labels[0] = 255
+    analysis = find_analysis("structure")
+    for phases, told in (("", True), ("0:a,1:b,2:c,255:d", False)):
+        params = {"voxel_size_nm": (10, 10, 10), "phases": phases, "n_bootstrap": 100}
+        inputs = Inputs({"labels": labels.astype(np.uint8)})
+        warnings = analysis.run(inputs, make_params(analysis, params)).warnings
+        assert any("label 255 is measured as a phase beside 0 … 2" in w for w in warnings) == told
