@@ -25,8 +25,10 @@ def voxel_of_dataset(dataset: Any) -> dict[str, Any]:
     """Return ``voxel_size_nm`` of a dataset (Z, Y, X, …) of h5py, as a geometry around it tells it.
 
     ``stated_voxel`` has its words where no unit is told; nothing where there is no such geometry,
-    or it is of other voxels.
+    or it is of other voxels. Fiji and ilastik put ``element_size_um`` (z, y, x) at the dataset.
     """
+    if len(size := _three(dataset, ("element_size_um",))) == 3:
+        return _voxel(size[::-1], ["µm"])
     node = dataset.parent
     while True:
         for holder in [node, *(one for one in node.values() if isinstance(one, h5py.Group))]:
@@ -40,7 +42,8 @@ def voxel_of_dataset(dataset: Any) -> dict[str, Any]:
 
 def _three(holder: Any, names: tuple[str, ...]) -> list[float]:
     """Return three positive numbers that a group has as a dataset or attribute; else none."""
-    for place in (holder, holder.attrs):
+    places = (holder, holder.attrs) if isinstance(holder, h5py.Group) else (holder.attrs,)
+    for place in places:
         for name in names:
             found = place.get(name)
             if found is None or isinstance(found, h5py.Group):

@@ -27,6 +27,7 @@ __all__ = ["MAX_PIXELS", "read_indices", "read_page", "read_pages", "size_of"]
 MAX_PIXELS = 2**28
 """Pixels in all pages of one file: a stack of 256 fields of 1024 × 1024."""
 
+FIRST_FRAME = "Only the first"
 _SIGNATURES = {
     b"II*\0": "TIFF", b"MM\0*": "TIFF", b"II+\0": "TIFF", b"MM\0+": "TIFF",
     b"\x89PNG": "PNG", b"\xff\xd8\xff": "JPEG", b"BM": "BMP", b"\x93NUMPY": "npy",
@@ -79,7 +80,8 @@ def read_page(
     """
     raw = read_pages(path, max_pixels, as_stored=as_stored)
     if notes is not None:
-        notes += [n for n in raw.notes if n == WHITE or n.startswith(image_metadata.TURNED)]
+        told = (WHITE, image_metadata.TURNED, FIRST_FRAME)
+        notes += [note for note in raw.notes if note.startswith(told)]
     if len(raw.pages) != 1:
         raise ValueError(
             f"{path.name} must hold one page, got {len(raw.pages)}; save each page as a file"
@@ -189,7 +191,7 @@ def _read_picture(stream: IO[bytes], max_pixels: int) -> RawPages:
         raw = RawPages([picture_pixels(image)], image_metadata.of_picture(image.info))
         raw.notes += image_metadata.turned_notes(image.getexif().get(274))
         if getattr(image, "n_frames", 1) > 1:
-            raw.notes.append(f"Only the first of {image.n_frames} frames is read.")
+            raw.notes.append(f"{FIRST_FRAME} of {image.n_frames} frames is read.")
     if head[:2] == b"\x89P" and head[24] == 16 and head[25] != 0:
         raw.notes.append("16-bit colour is read with 8 bits.")
     return raw

@@ -72,10 +72,16 @@ def with_edges(stored: StoredStack) -> StoredStack:
     """Return a stack whose voxel is also known as pitch and pixel, for those who ask for these."""
     if "voxel_size_nm" not in stored.known:
         return stored
+    stated = stored.known["voxel_size_nm"]
     try:
-        z, y, x = map(float, stored.known["voxel_size_nm"])
+        z, y, x = map(float, stated)
     except (TypeError, ValueError):
-        return stored  # told by who takes the voxel
+        z = y = x = math.nan
+    if not all(math.isfinite(edge) and edge > 0 for edge in (z, y, x)):
+        known = {key: value for key, value in stored.known.items() if key != "voxel_size_nm"}
+        return replace(
+            stored, known={**known, "stated_voxel": f"voxel_size_nm {stated} in the file"}
+        )
     edges = {"pitch_nm": z, "pixel_size_nm": x, **({"pixel_height_nm": y} if y != x else {})}
     notes = [*stored.notes, *doubtful_voxel((z, y, x), "the file states")]
     return replace(stored, known={**edges, **stored.known}, notes=notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import pytest
 import tifffile
@@ -74,3 +75,55 @@ def test_255_beside_labels_is_told() -> None:
         inputs = Inputs({"labels": labels.astype(np.uint8)})
         warnings = analysis.run(inputs, make_params(analysis, params)).warnings
         assert any("label 255 is measured as a phase beside 0 … 2" in w for w in warnings) == told
+
+
+def test_a_thumbnail_before_the_stack_is_no_stack(tmp_path: Path) -> None:
+    stack = np.stack([GREY // 100] * 4)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(stack[0, :10, :15], photometric="minisblack", subfiletype=1)
+        file.write(stack, photometric="minisblack")
+    stored = open_stack(tmp_path / "a.tif", "labels")
+    np.testing.assert_array_equal(stored.array, stack)
+    assert not stored.notes
+
+
+def test_frames_that_are_left_out_are_told_of_labels_too(tmp_path: Path) -> None:
+    frames = [Image.fromarray(GREY // (60 + n)) for n in range(3)]
+    frames[0].save(tmp_path / "a.png", save_all=True, append_images=frames[1:])
+    notes = structure.inputs_from_file(tmp_path / "a.png").notes
+    assert any(note.startswith("Only the first of 3 frames is read") for note in notes)
+
+
+@pytest.mark.parametrize("voxel", ["10 nm", 10.0, [10, 10], [-40, 10, 10], [np.nan, 1, 1]])
+def test_a_voxel_that_is_none_is_asked_for_in_the_words_of_the_file(
+    voxel: Any, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "a.npz", labels=np.stack([GREY // 100] * 4), voxel_size_nm=voxel)
+    for name, inputs in (
+        ("structure", structure.inputs_from_file(tmp_path / "a.npz")),
+        ("superres", superresolution.inputs_from_files([tmp_path / "a.npz"])),
+    ):
+        analysis = find_analysis(name)
+        with pytest.raises(ValueError, match=r"voxel_size_nm .* in the file"):
+            analysis.run(inputs, make_params(analysis, {}))
+
+
+def test_a_pixel_alone_contradicts_a_told_voxel(tmp_path: Path) -> None:
+    about: Any = {"resolution": (1e6, 1e6), "resolutionunit": "CENTIMETER", "metadata": None}
+    tifffile.imwrite(
+        tmp_path / "a.tif", np.stack([GREY // 100] * 4), photometric="minisblack", **about
+    )
+    analysis = find_analysis("structure")
+    inputs = structure.inputs_from_file(tmp_path / "a.tif")
+    with pytest.raises(ValueError, match="pixels of 10 nm in the file, and no distance of the"):
+        analysis.run(inputs, make_params(analysis, {}))
+    params = {"voxel_size_nm": (40, 20, 20), "n_bootstrap": 100}
+    warnings = analysis.run(inputs, make_params(analysis, params)).warnings
+    assert any("states a pixel of 10 nm; 20 nm was given" in warning for warning in warnings)
+
+
+def test_the_element_size_of_hdf5_is_the_voxel(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["t0/channel0"] = np.stack([GREY // 100] * 4)
+        file["t0/channel0"].attrs["element_size_um"] = [0.04, 0.01, 0.01]
+    assert open_stack(tmp_path / "a.h5").known["voxel_size_nm"] == [40.0, 10.0, 10.0]

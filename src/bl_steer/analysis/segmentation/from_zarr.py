@@ -47,11 +47,13 @@ from bl_steer.protocols import AnalysisResult, Inputs, Progress
 
 __all__ = ["open_planes", "run_stack"]
 
+NOT_OF_FIELDS = ("phases", "voxel_size_nm", "stated_voxel", "lossy")
+
 
 def open_planes(path: Path) -> tuple[Any, Micrographs]:
     """Return the planes (Z, H, W) of a Zarr, still on disk, and what it says of them."""
     stored = open_stack(path)
-    known = {k: v for k, v in stored.known.items() if k not in ("phases", "voxel_size_nm")}
+    known = {k: v for k, v in stored.known.items() if k not in NOT_OF_FIELDS}
     notes = [*stored.notes, *notes_of_pixels(known)]
     known.pop("pixel_height_nm", None)
     size = known.pop("pixel_size_nm", None)

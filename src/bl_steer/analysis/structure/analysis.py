@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from time import perf_counter
 from typing import Any, ClassVar, Literal
@@ -171,6 +171,7 @@ class StructureAnalysis:
                 *contradictions(
                     "a voxel", params.voxel_size_nm, inputs.metadata.get("voxel_size_nm")
                 ),
+                *_of_edges(params.voxel_size_nm, inputs.metadata),
                 *_warnings(measures, tables, params),
             ),
         )
@@ -202,6 +203,15 @@ def _measure(
         ),
         structure.triple_line_lengths(thick, progress=next(steps), **as_a_whole),
     )
+
+
+def _of_edges(
+    told: tuple[float, float, float] | None, metadata: Mapping[str, Any]
+) -> Iterator[str]:
+    """Compare a voxel that was told with a pitch or a pixel, where a file states no whole voxel."""
+    if told is not None and "voxel_size_nm" not in metadata:
+        yield from contradictions("a pitch", told[0], metadata.get("pitch_nm"))
+        yield from contradictions("a pixel", told[2], metadata.get("pixel_size_nm"))
 
 
 def _warnings(

@@ -58,7 +58,10 @@ def read_voxels(
     with quiet("tifffile"), tifffile.TiffFile(path) as file:
         refuse_truncated(file)
         _refuse_mixed(file)
-        series: Any = file.series[0]
+        # A thumbnail may come first.
+        every: Any = file.series
+        series: Any = next((one for one in every if not one.pages[0].is_reduced), every[0])
+        page: Any = series.pages[0]
         by_page = len(series.shape) == 2 and _are_alike(file.pages)
         size = series.nbytes * (len(file.pages) if by_page else 1)
         if size > max_bytes:
@@ -73,14 +76,14 @@ def read_voxels(
         if in_planes(file) and coloured and (values[..., :3] != values[..., :1]).any():
             raise FileFormatError(f"must hold one value a pixel, but {PLANES}")
         notes = [BAR.format(bar)] * (bar > 0)
-        notes += _notes_of_series(file, by_page=by_page)
-        notes += image_metadata.turned_notes(getattr(file.pages[0].tags.get(274), "value", None))
-        notes += [LOSSY] * (file.pages[0].compression in PILLOWS and not as_shown)
-        values = _as_meant(values, file.pages[0], as_shown, notes)
+        notes += _notes_of_series(file, series, by_page=by_page)
+        notes += image_metadata.turned_notes(getattr(page.tags.get(274), "value", None))
+        notes += [LOSSY] * (page.compression in PILLOWS and not as_shown)
+        values = _as_meant(values, page, as_shown, notes)
         rows = values.shape[-2 - coloured] - bar
         known = _with_voxel(image_metadata.of_tiff(file), file)
         known |= {"bar_px": bar} if bar else {}
-        known |= {"lossy": True} if file.pages[0].compression in PILLOWS else {}
+        known |= {"lossy": True} if page.compression in PILLOWS else {}
         return (
             values[..., :rows, :, :] if coloured else values[..., :rows, :],
             coloured,
@@ -119,17 +122,17 @@ def _are_alike(pages: Any) -> bool:
     return len({page.shape for page in pages}) == 1 < len(pages)
 
 
-def _notes_of_series(file: Any, *, by_page: bool) -> list[str]:
+def _notes_of_series(file: Any, series: Any, *, by_page: bool) -> list[str]:
     """Say that a file holds more than the stack that is read, or no slices by its own word."""
-    others = [s for s in file.series[1:] if not s.pages[0].is_reduced]
+    others = [s for s in file.series if s is not series and not s.pages[0].is_reduced]
     notes = []
     if others and not by_page:
-        shape = " × ".join(map(str, file.series[0].shape))
+        shape = " × ".join(map(str, series.shape))
         notes.append(
             f"the file holds {len(others) + 1} images or stacks, of which the first ({shape}) is "
             "read; save another one by itself to have it read"
         )
-    axes = outer_axes(file.series[0])
+    axes = outer_axes(series)
     for axis, what, one in (("C", "channels", "channel"), ("T", "time points", "time point")):
         if list(axes) == [axis]:
             notes.append(

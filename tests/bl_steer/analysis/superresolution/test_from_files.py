@@ -132,7 +132,7 @@ def test_png_slices_are_taken_and_a_gap_among_them_is_told(
         (1, "whole numbers 0, 1 alone, as labels do, and are taken as grey levels; if they are"),
         (
             255,
-            r"numbers 0, 255 alone.*number them from 0 as uint8, and train with --n-phases 2",
+            r"numbers 0, 255 alone.*if they are labels, train with --n-phases 2",
         ),
     ],
 )

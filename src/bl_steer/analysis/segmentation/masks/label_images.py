@@ -85,7 +85,7 @@ def _labels_of_numbers(
     if bare is None and 0 in labels and UNLABELLED not in labels:
         hint = (
             f"0 is read as {phases.names[0]}: where it means not annotated, as in ilastik and "
-            "napari, give unpainted=unlabelled."
+            "napari, save 255 there, or give unpainted=unlabelled."
         )
         return decoded, [hint], counted
     return decoded, [], counted

@@ -278,8 +278,8 @@ def _check_numbers(fields: Sequence[LabelledField]) -> None:
     if len(names) > 1:
         read = " and ".join(f"from {first} on in that of {name}" for first, name in names.items())
         raise ValueError(
-            f"the masks of a set must number the phases alike, got numbers {read}; say what 0 is, "
-            "such as unpainted=unlabelled"
+            f"the masks of a set must number the phases alike, got numbers {read}; save "
+            "255 where nothing is labelled, or say what 0 is, such as unpainted=unlabelled"
         )
 
 
