@@ -44,12 +44,14 @@ def bubblewrap_command(
     hidden: Sequence[Path] = (),
     *,
     calls: int,
+    gpus: bool = False,
 ) -> list[str]:
     """Return bubblewrap and its options.
 
     Parameters
     ----------
     calls : number of the open file with the filter of system calls
+    gpus : whether the devices of GPUs are seen
     """
     words = [
         *("bwrap", "--unshare-all", "--unshare-user", "--uid", "65534", "--gid", "65534"),
@@ -78,6 +80,8 @@ def bubblewrap_command(
         words += ["--ro-bind", str(outside.resolve()), str(inside)]
     if writable is not None:
         words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
+    for device in sorted(Path("/dev").glob("nvidia*")) if gpus else ():
+        words += ["--dev-bind", str(device), str(device)]
     # The file system's own folders are of memory that nobody counts: nothing may be written there.
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]
 

@@ -33,6 +33,7 @@ class Limits:
     cores : processes in which it computes beside one another
     files : number of files in its working folder
     niceness : how much it yields the processor, 0 … 19
+    gpus : how many it may use; it sees the devices of all where it may use any
     """
 
     time_s: float = 3600.0
@@ -42,6 +43,7 @@ class Limits:
     cores: int = 1
     files: int = 20_000
     niceness: int = 10
+    gpus: int = 0
 
     @classmethod
     def of(cls, settings: ServerSettings) -> Limits:

@@ -7,8 +7,10 @@ from standard input, and leaves ``values.bin`` (all planes one after another, li
 
 from __future__ import annotations
 
+import io
 import json
 import sys
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from numpy.typing import NDArray
+from PIL import Image
 
 from bl_steer import files
 from bl_steer.analysis import segmentation
@@ -27,9 +30,11 @@ from bl_steer.processing.input_files import are_exact_inputs, read_exact_inputs
 from bl_steer.server.jobs.inputs import unpacked
 from bl_steer.server.sizes import MIB, amount
 
-__all__ = ["INFO", "MAX_LEVELS", "VALUES", "Request", "decode", "main"]
+__all__ = ["INFO", "MAX_LEVELS", "READY", "VALUES", "Request", "decode", "main"]
 
 INFO, VALUES = "info.json", "values.bin"
+READY = "ready"
+"""Said when all is imported and the request may come."""
 MAX_BYTES = 1024 * MIB
 """Of the values of one file; larger ones are not shown."""
 MAX_LEVELS = 12
@@ -63,7 +68,10 @@ class Request:
 
 
 def main() -> None:
-    """Decode the file of standard input."""
+    """Decode the file of standard input, which may be long in coming."""
+    _import_readers()
+    sys.stdout.write(f"{READY}\n")
+    sys.stdout.flush()
     request = Request(**json.loads(sys.stdin.read()))
     info: dict[str, Any]
     try:
@@ -72,6 +80,18 @@ def main() -> None:
         reason = " ".join(str(error).split()) or type(error).__name__
         info = {"problem": reason.replace(f"{Path(request.path).parent}/", "")[:500]}
     (Path(request.out) / INFO).write_text(json.dumps(info), encoding="utf-8")
+
+
+def _import_readers() -> None:
+    """Import what readers import when they are first used, by using them."""
+    small = np.zeros((16, 16), np.uint8)
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, small, compression="zlib", photometric="minisblack")
+    buffer.seek(0)
+    tifffile.imread(buffer)
+    with tempfile.TemporaryDirectory() as folder:
+        Image.fromarray(small).save(image := Path(folder) / "small.png")
+        files.read_micrographs(image)
 
 
 def decode(request: Request) -> dict[str, Any]:

@@ -11,14 +11,13 @@ import json
 import math
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,18 +27,15 @@ from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.results import UnsoundResult, open_plain
-from bl_steer.server.sandbox.bubblewrap import JOB
-from bl_steer.server.sandbox.limits import Limits
-from bl_steer.server.sandbox.run import SandboxMissing, run_in_sandbox
+from bl_steer.server.sandbox.run import SandboxMissing
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.sizes import MIB
 from bl_steer.server.uploads.blobs import FileStore, StoredFileMissing
+from bl_steer.server.viewing.decoders import PREFIX, Decoder, Decoders
 from bl_steer.server.viewing.decoding import INFO, MAX_LEVELS, VALUES, Request
 
 __all__ = ["Info", "PlaneCache", "Planes", "Stored", "sweep_views"]
 
-COMMAND = (sys.executable, "-P", "-m", "bl_steer.server.viewing.decoding")
-LIMITS = Limits(time_s=90.0, memory=4096 * MIB, disk=2048 * MIB, niceness=0)
 UNUSED_S = 3600.0
 MAX_BYTES = 4096 * MIB
 """Of all that is kept: the longest unused goes first."""
@@ -143,6 +139,7 @@ class PlaneCache:
     def __init__(self, settings: ServerSettings) -> None:
         self.settings = settings
         self.folder = settings.views
+        self._decoders = Decoders(settings, self.folder)
         self._decoding = threading.Semaphore(AT_ONCE)
         self._locks: dict[str, threading.Lock] = {}
         self._guard = threading.Lock()
@@ -186,57 +183,57 @@ class PlaneCache:
         with self._guard:
             self._locks.pop(key, None)
 
+    def keep_ready(self) -> None:
+        """Keep decoders ready for first looks, each a process of some 50 MiB, until `close`."""
+        self._decoders.keep_ready()
+
+    def close(self) -> None:
+        """End what is kept ready."""
+        self._decoders.close()
+
     def _decoded(self, stored: Stored, store: FileStore, folder: Path) -> Planes:
         self.folder.mkdir(parents=True, exist_ok=True)
         sweep_views(self.folder)
-        with tempfile.TemporaryDirectory(prefix="draft-", dir=self.folder) as scratch:
-            out = Path(scratch) / "out"
-            out.mkdir()
-            try:
-                self._run(stored, store, Path(scratch), out)
-            except SandboxMissing as error:
-                raise Refused(503, "refused.no_sandbox") from error
-            except StoredFileMissing:
-                raise Refused(410, "refused.gone") from None
-            if _opened(out) is None:
-                (out / VALUES).unlink(missing_ok=True)
+        try:
+            decoder = self._decoders.take()
+        except SandboxMissing as error:
+            raise Refused(503, "refused.no_sandbox") from error
+        try:
+            with tempfile.TemporaryDirectory(prefix="draft-", dir=self.folder) as far:
+                _decode(stored, store, decoder, Path(far))
+            if _opened(decoder.out) is None:
                 raise Refused(422, "refused.not_shown", reason="–")
             with contextlib.suppress(OSError):  # another web process was first
-                os.replace(out, folder)
+                os.replace(decoder.out, folder)
+        except StoredFileMissing:
+            raise Refused(410, "refused.gone") from None
+        finally:
+            decoder.close()
+            self._decoders.refill()
         planes = _opened(folder)
         if planes is None:
             raise Refused(503, "error.busy")
         return planes
 
-    def _run(self, stored: Stored, store: FileStore, scratch: Path, out: Path) -> None:
-        apart = shutil.which("bwrap") is not None
-        inside = JOB / "in" if apart else scratch / "in"
-        if not apart:
-            inside.mkdir()
-        readable = {}
-        for role, one in (("file", stored), ("image", stored.image)):
-            if one is not None:
-                seen = inside / f"{role}{one.suffix}"
-                readable[seen] = store.path_for(one.sha256, scratch)
-                if not apart:
-                    seen.symlink_to(readable[seen].resolve())
-        request = Request(
-            path=str(inside / f"file{stored.suffix}"),
-            out=str(JOB / "out" if apart else out),
-            result=stored.result,
-            phases=[dict(phase) for phase in stored.phases],
-            image=str(inside / f"image{stored.image.suffix}") if stored.image else "",
+
+def _decode(stored: Stored, store: FileStore, decoder: Decoder, far: Path) -> None:
+    """Have a file decoded; one of a far store is fetched into `far`."""
+    given = {
+        role: decoder.give(f"{role}{one.suffix}", store.path_for(one.sha256, far))
+        for role, one in (("file", stored), ("image", stored.image))
+        if one is not None
+    }
+    phases = [dict(phase) for phase in stored.phases]
+    decoder.decode(
+        Request(
+            given["file"],
+            "",
+            stored.result,
+            phases=phases,
+            image=given.get("image", ""),
             called=stored.image.name if stored.image else "",
         )
-        run_in_sandbox(
-            COMMAND,
-            readable=readable,
-            writable=out,
-            limits=LIMITS,
-            stdin=json.dumps(asdict(request)).encode(),
-            hidden=[self.settings.folder],
-            trusted=self.settings.trust_packages,
-        )
+    )
 
 
 def sweep_views(folder: Path, *, now: float | None = None) -> None:
@@ -259,6 +256,8 @@ def _by_use(folder: Path) -> Iterator[tuple[float, Path]]:
     if not folder.is_dir():
         return
     for path in folder.iterdir():
+        if path.name.startswith(PREFIX):  # it may wait for its file for long
+            continue
         with contextlib.suppress(OSError):
             yield path.stat().st_mtime, path
 

@@ -64,7 +64,8 @@ class Context:
         self.log.start()
 
     def close(self) -> None:
-        """Write what is left of the log, and close the database."""
+        """Write what is left of the log, end decoders, and close the database."""
+        self.planes.close()
         self.log.close()
         self.database.close()
 

@@ -9,6 +9,7 @@ import time
 from typing import Any
 
 import uvicorn
+from fastapi import FastAPI
 from sqlalchemy import func, select
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -68,15 +69,18 @@ class PromptProtocol(HttpToolsProtocol):
             self._clock = None
 
 
-def make_server(settings: ServerSettings, **options: Any) -> uvicorn.Server:
+def make_server(
+    settings: ServerSettings, *, app: FastAPI | None = None, **options: Any
+) -> uvicorn.Server:
     """Return the server, not yet running.
 
     Parameters
     ----------
+    app : a new one by default
     options : further ones of `uvicorn.Config`
     """
     config = uvicorn.Config(
-        create_app(settings),
+        app or create_app(settings),
         host=settings.host,
         port=settings.port,
         http=PromptProtocol,
@@ -96,8 +100,10 @@ def make_server(settings: ServerSettings, **options: Any) -> uvicorn.Server:
 
 def serve_web(settings: ServerSettings) -> None:
     """Serve until a signal ends it."""
+    app = create_app(settings)
     threading.Thread(target=_load, name="catalogue", daemon=True).start()
-    make_server(settings).run()
+    app.state.context.planes.keep_ready()
+    make_server(settings, app=app).run()
 
 
 def _load() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bl_steer.server.sandbox import run as sandbox
+from bl_steer.server.sandbox import watching
 from bl_steer.server.sandbox.cgroup import process_cgroup
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, SandboxMissing, run_in_sandbox, sandbox_problem
@@ -239,9 +239,9 @@ def test_what_a_program_says_is_cut_to_size(tmp_path: Path) -> None:
     code = "import sys\nsys.stdout.write('x' * 10**6 + '\\nend\\n'); sys.stderr.write('y' * 10**6)"
     lines: list[str] = []
     outcome = run(code, tmp_path / "out", on_line=lines.append)
-    assert max(map(len, lines)) <= sandbox.LONGEST_LINE
+    assert max(map(len, lines)) <= watching.LONGEST_LINE
     assert lines[-1] == "end"
-    assert len(outcome.last_words) == sandbox.LAST_WORDS
+    assert len(outcome.last_words) == watching.LAST_WORDS
 
 
 def test_without_bubblewrap_nothing_runs_unless_it_is_trusted(
