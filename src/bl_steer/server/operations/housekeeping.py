@@ -26,8 +26,10 @@ from bl_steer.server.mail.passwords import body_to_send
 from bl_steer.server.mail.smtp import TIMEOUT_S, send
 from bl_steer.server.operations.alarms import DAY_S, troubles
 from bl_steer.server.operations.retention import Deleted, expiring
+from bl_steer.server.packages.catalogue import asked_for
 from bl_steer.server.retraining.run import Retrainings
 from bl_steer.server.retraining.schedule import start_if_due, start_waiting
+from bl_steer.server.sandbox.dependencies import Dependencies
 from bl_steer.server.settings import ServerSettings
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.viewing.planes import sweep_views
@@ -39,6 +41,8 @@ RETENTION_EVERY_S = 3600.0
 RETENTION_S = 1.0
 """How long it deletes at a time, s: jobs of dead workers and mails do not wait longer."""
 LOOK_EVERY_S = 10.0
+LIBRARIES_S = 30 * DAY_S
+"""How long libraries stay that no package asks for, s: it may be released again."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,6 +85,7 @@ class Housekeeping:
             self._retention_due = now + RETENTION_EVERY_S
             self._expiring = expiring(self.database, self.files, self.settings, now=now)
             sweep_views(self.settings.views, now=now)
+            self._remove_libraries(now)
             if self._is_idle():
                 self._training = start_if_due(self._retrainings, now=now)
         if self._is_idle():
@@ -96,6 +101,14 @@ class Housekeeping:
             if time.monotonic() > end:
                 break
         return self._expiring is not None
+
+    def _remove_libraries(self, now: float) -> None:
+        """Remove libraries that no package has asked for in `LIBRARIES_S`."""
+        with self.database.read() as session:
+            asked = asked_for(session, drafts=False)
+        libraries = Dependencies.of(self.settings)
+        for held in libraries.remove_unused(asked, grace_s=LIBRARIES_S, now=now):
+            logger.info("keeper: no package asks for %s any more; removed", held)
 
     def _is_idle(self) -> bool:
         return self._training is None or self._training.poll() is not None

@@ -96,9 +96,15 @@ def released_packages(session: Session) -> list[Package]:
     )
 
 
-def asked_for(session: Session) -> list[list[str]]:
-    """Return each set of libraries that a package asks for which may still run."""
-    rows = session.scalars(select(Package).where(Package.state != "revoked"))
+def asked_for(session: Session, *, drafts: bool = True) -> list[list[str]]:
+    """Return each set of libraries that a package asks for which may still run.
+
+    Parameters
+    ----------
+    drafts : those of packages that went back to their authors, too
+    """
+    over = ("revoked",) if drafts else ("revoked", "draft")
+    rows = session.scalars(select(Package).where(Package.state.not_in(over)))
     sets = {tuple(canonical(package.manifest.get("dependencies", ()))) for package in rows}
     return sorted(list(one) for one in sets if one)
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
@@ -30,6 +33,7 @@ __all__ = ["Dependencies", "DependencyRefused", "canonical", "missing_here"]
 SETTING = "BL_STEER_SERVICE_PACKAGE_DEPENDENCIES"
 COMMAND = "bl-steer server install-dependencies"
 LIBRARIES, ABOUT = "lib", "installed.json"
+OLD = ".old-"
 PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input")
 WHEELS = ("--only-binary", ":all:")
 """Building from source would run code of the library with the rights of whoever installs it."""
@@ -143,6 +147,31 @@ class Dependencies:
                 if not (place / ABOUT).is_file():
                     raise
         return installed
+
+    def remove_unused(
+        self, asked_for: Iterable[Sequence[str]], *, grace_s: float, now: float | None = None
+    ) -> list[str]:
+        """Remove the sets that no package has asked for in a while; return what each held.
+
+        Parameters
+        ----------
+        asked_for : the sets that packages ask for
+        grace_s : how long a set stays that was installed, or last asked for, s
+        """
+        now = time.time() if now is None else now
+        used = {self.place(pinned) for pinned in asked_for}
+        removed = []
+        for about in sorted(self.folder.glob(f"[!.]*/{ABOUT}")):
+            place = about.parent
+            if place in used:
+                os.utime(about, (now, now))
+            elif now - about.stat().st_mtime > grace_s:
+                held = json.loads(about.read_text(encoding="utf-8"))["dependencies"]
+                place.rename(self.folder / f"{OLD}{place.name}")  # gone as a whole
+                removed.append(" ".join(held))
+        for old in self.folder.glob(f"{OLD}*"):
+            shutil.rmtree(old, ignore_errors=True)
+        return removed
 
     def _check_allowed(self, pinned: Sequence[str]) -> None:
         for one in canonical(pinned):

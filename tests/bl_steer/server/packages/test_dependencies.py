@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import time
 import zipfile
 from collections.abc import Callable
 from importlib.metadata import version
@@ -17,6 +18,8 @@ from bl_steer.cli import main
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Package, User
 from bl_steer.server.environment import read_settings
+from bl_steer.server.operations.alarms import DAY_S
+from bl_steer.server.operations.housekeeping import Housekeeping
 from bl_steer.server.packages import PackageError, check_package, package_analysis
 from bl_steer.server.packages.manifest import parse_manifest, read_source
 from bl_steer.server.packages.store import PackageStore
@@ -190,7 +193,25 @@ def test_a_package_with_a_library_goes_from_refusal_to_a_passed_check(
     fewer = PackageStore(settings_of(tmp_path, ""))
     with pytest.raises(PackageError, match="must be on this server's list"):
         fewer.dependencies_of(parse_manifest(row.manifest, row.name))
+    _removed_when_nobody_asks_for_them(service, database, row.sha256)
     database.close()
+
+
+def _removed_when_nobody_asks_for_them(
+    service: ServerSettings, database: Database, sha256: str
+) -> None:
+    keeper, listed, now = Housekeeping(service), Dependencies.of(service), time.time()
+    for day, state, stays in (
+        (40, "checked", True),
+        (60, "revoked", True),
+        (71, "revoked", False),
+    ):
+        with database.write() as session:
+            session.get_one(Package, sha256).state = state
+        keeper.step(now + day * DAY_S)
+        assert (listed.installed(["tiny-lib==1.2"]) is not None) == stays, day
+    assert list(listed.folder.iterdir()) == []
+    keeper.database.close()
 
 
 def test_the_same_set_has_one_folder_in_any_order_and_spelling(tmp_path: Path) -> None:
