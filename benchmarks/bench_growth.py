@@ -58,6 +58,7 @@ INSERT INTO jobs (id, user_id, analysis, params, upload_ids, state, attempt, los
     repeat('a', 64), '[]', '{{"version": "1"}}', 'en', true,
     {now} - {span} * g / {jobs}, {now} - {span} * g / {jobs} + 5, {now} - {span} * g / {jobs} + 60
   FROM generate_series(1, {jobs}) g;
+INSERT INTO job_files (job_id, upload_id) SELECT id, upload_ids->>0 FROM jobs;
 INSERT INTO job_outputs (job_id, name, kind, sha256, size, media_type)
   SELECT 'j' || g, name, 'table', encode(sha256(('r' || g % {files})::bytea), 'hex'), 1000, ''
   FROM generate_series(1, {jobs}) g, unnest(ARRAY['a.csv', 'b.csv']) name;
@@ -138,6 +139,14 @@ def pages(n_jobs: int) -> dict[str, str]:
     found["history, segment, failed"] = "/jobs?analysis=segment&state=failed"
     found["history, segment, failed, deep"] = f"/jobs?analysis=segment&state=failed&before={old}"
     found["history, never used, failed"] = "/jobs?analysis=reconstruct&state=failed"
+    rare, words = f"micrograph {n_jobs // 20 // 3 * 3}", "micrograph tif"
+    found["search, one file"] = f"/jobs?q={rare}"
+    found["search, a specimen"] = "/jobs?q=film 123"
+    found["search, nothing"] = "/jobs?q=nowhere"
+    found["search, all files"] = f"/jobs?q={words}"
+    found["search, all files, failed, deep"] = f"/jobs?q={words}&state=failed&before={old}"
+    found["search, half of the files"] = "/jobs?q=film 1"
+    found["search, a week"] = "/jobs?q=film&since=2024-03-01&until=2024-03-07"
     found |= {"a result": f"/jobs/j{job}", "form of an analysis": "/analyses/advise"}
     found |= {"masks and training": "/training", "packages": "/packages", "account": "/account"}
     found |= {
@@ -147,6 +156,7 @@ def pages(n_jobs: int) -> dict[str, str]:
     }
     found |= {"access log": "/admin/access", "access log, deep": "/admin/access?before=1000"}
     found |= {"audit trail": "/admin/audit", "audit trail, deep": "/admin/audit?before=1000"}
+    found["REST, search"] = "/api/v1/jobs?q=film 123"
     found |= {"REST, jobs": "/api/v1/jobs", "REST, files": "/api/v1/files", "metrics": "/metrics"}
     return found
 

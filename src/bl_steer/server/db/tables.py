@@ -30,6 +30,7 @@ __all__ = [
     "GroupMember",
     "Invitation",
     "Job",
+    "JobFile",
     "JobOutput",
     "OutgoingMail",
     "Package",
@@ -129,6 +130,8 @@ class Job(Base):
     """The job that this one repeats with other parameters."""
     run_uid: Mapped[str | None] = mapped_column(String(100))
     """The stored run whose data these are, for jobs of a beamline."""
+    gpus: Mapped[int] = mapped_column(default=0)
+    """Graphics processors that it needs, on one machine of a cluster."""
     submission_key: Mapped[str | None] = mapped_column(String(100))
     """Chosen by the sender, so that a request that is repeated makes one job."""
     created: Mapped[float] = mapped_column(default=time.time)
@@ -146,6 +149,15 @@ class Job(Base):
         Index("jobs_to_empty", "finished", sqlite_where=FULL, postgresql_where=FULL),
         Index("jobs_by_submission", "user_id", "submission_key", unique=True),
     )
+
+
+class JobFile(Base):
+    """A file that a job is of: `Job.upload_ids` the other way round, to find jobs by files."""
+
+    __tablename__ = "job_files"
+
+    job_id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    upload_id: Mapped[str] = mapped_column(String(36), primary_key=True, index=True)
 
 
 class JobOutput(Base):
@@ -213,6 +225,8 @@ class Worker(Base):
     name: Mapped[str] = mapped_column(String(100), primary_key=True)
     seen: Mapped[float]
     jobs_done: Mapped[int] = mapped_column(default=0)
+    gpus: Mapped[int | None]
+    """The most that one machine of its cluster offers; None where it takes any job itself."""
 
 
 class AccessRecord(Base):

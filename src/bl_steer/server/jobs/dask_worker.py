@@ -4,6 +4,9 @@ The table stays the truth: our worker holds the lease, and asks for cancels and 
 for a job beside it. A machine of the cluster has bl_steer and reaches the file store under the
 same URL; it gets neither the database nor any secret. It stops a job whose future was released,
 which is what a cancel does, and what dask does itself when our worker dies.
+
+A machine offers GPUs as a resource of that name, ``dask worker ADDRESS --resources GPU=1``; a job
+that needs some runs there alone, and waits in the table as long as none are free.
 """
 
 from __future__ import annotations
@@ -26,6 +29,9 @@ __all__ = ["ClusterAway", "DaskMachines"]
 
 CONNECT_S = 10.0
 TICK_S = 0.05
+LOOK_EVERY_S = 2.0
+"""How often is looked whether a machine with GPUs is still there, s."""
+GPU = "GPU"
 HEAR_EVERY_S = 0.5
 """Progress that passes through the scheduler, at most one line in this time, s."""
 
@@ -76,6 +82,11 @@ class DaskMachines:
                 f"{self.address}; start it, or leave BL_STEER_SERVICE_DASK empty"
             ) from error
 
+    def gpus(self) -> list[int]:
+        """Return how many GPUs each machine of the cluster offers."""
+        machines = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        return [int(machine["resources"].get(GPU, 0)) for machine in machines]
+
     def run(
         self, execution: Execution, *, hear: Callable[[str], None], over: Callable[[], bool]
     ) -> Ended:
@@ -89,13 +100,24 @@ class DaskMachines:
         key = self._key = f"bl-steer-job-{uuid4()}"
         self._hear = hear
         future: Any = None
+        needed, look_due = execution.limits.gpus, time.monotonic() + LOOK_EVERY_S
         try:
             future = self._client.submit(
-                _on_machine, execution, self._files_url, self._topic, key=key, pure=False
+                _on_machine,
+                execution,
+                self._files_url,
+                self._topic,
+                key=key,
+                pure=False,
+                resources={GPU: needed} if needed else None,
             )
             while not future.done():
                 if over():
                     return stopped()
+                if needed and time.monotonic() > look_due:
+                    look_due = time.monotonic() + LOOK_EVERY_S
+                    if max(self.gpus(), default=0) < needed:  # dask would wait for another
+                        raise ClusterAway("the machine with the GPUs is gone")
                 time.sleep(TICK_S)
             ended: Ended = future.result()
         except (SandboxMissing, StoredFileMissing, PackageError):

@@ -25,9 +25,17 @@ from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import Outcome, run_in_sandbox
 from bl_steer.server.uploads.blobs import FileStore
 
-__all__ = ["Ended", "Execution", "stopped"]
+__all__ = ["Ended", "Execution", "message_of", "stopped"]
 
 COMMAND = (sys.executable, "-P", "-X", "faulthandler", "-m", "bl_steer.server.jobs.process")
+
+MESSAGES = {
+    "time": "the analysis must end within {time:g} s, got no result in that time; give it less",
+    "memory": "the analysis must fit into {memory:.3g} GiB of memory, got more; give it less",
+    "disk": "the analysis must fit into {disk:.3g} GiB of disk, got more; give it less",
+    "processes": "the analysis must make at most {processes} processes and threads, got more",
+    "crashed": "the analysis' process must live, got its end with status {status}",
+}
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,17 @@ class Execution:
 def stopped() -> Ended:
     """Return the end of an execution that was stopped from outside."""
     return Ended(Outcome("cancelled", 0, "", 0.0, 0))
+
+
+def message_of(outcome: Outcome, limits: Limits) -> str:
+    """Return what a user is told of an execution that did not end by itself and well."""
+    return MESSAGES[outcome.cause].format(
+        time=limits.time_s,
+        memory=limits.memory / 2**30,
+        disk=limits.disk / 2**30,
+        processes=limits.processes,
+        status=outcome.status,
+    )
 
 
 def _plain_name(name: str) -> str:

@@ -43,26 +43,31 @@ class Forecast:
     wait_s : until it begins, s; None where nothing like what is ahead ran before
     duration_s : how long such a job takes, s; None where none ran before
     workers : that were heard of lately
+    lacks_gpu : whether no machine of their cluster has as many GPUs as it needs
     """
 
     ahead: int
     wait_s: float | None
     duration_s: float | None
     workers: int
+    lacks_gpu: bool = False
 
 
 def forecast(session: Session, job: Job, *, now: float | None = None) -> Forecast:
     """Return place and expected times of a job that waits."""
     now = time.time() if now is None else now
     durations = _durations(session)
-    workers = len(session.scalars(select(Worker.name).where(Worker.seen > now - ALIVE_S)).all())
+    offered = session.scalars(select(Worker.gpus).where(Worker.seen > now - ALIVE_S)).all()
+    workers = len(offered)
+    lacks = bool(offered) and all(gpus is not None and gpus < job.gpus for gpus in offered)
     own = durations.get(job.analysis)
     waiting = _rows(session, "queued", MOST_WAITING)
     order, waits = _order(waiting, _rows(session, "running", MOST_WAITING), durations, workers, now)
     if job.id not in order:  # behind more than are looked at, or taken meanwhile
-        return Forecast(len(waiting) if len(waiting) == MOST_WAITING else 0, None, own, workers)
+        ahead = len(waiting) if len(waiting) == MOST_WAITING else 0
+        return Forecast(ahead, None, own, workers, lacks)
     place = order.index(job.id)
-    return Forecast(place, waits.get(job.id), own, workers)
+    return Forecast(place, waits.get(job.id), own, workers, lacks)
 
 
 def _rows(session: Session, state: str, limit: int) -> Sequence[JobRow]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import bindparam, func, or_, select
+from sqlalchemy import Select, bindparam, func, or_, select
 from sqlalchemy.orm import Session, load_only
 
 from bl_steer.server.db.pages import page_of
 from bl_steer.server.db.tables import GroupJob, Job, JobOutput, Upload
 from bl_steer.server.errors import missing
 from bl_steer.server.jobs.leases import OPEN
+from bl_steer.server.jobs.search import few_jobs_of, is_of_files
 
 __all__ = [
     "HistoryPage",
@@ -59,6 +60,9 @@ def jobs_of(
     before: float | None = None,
     state: str = "",
     analysis: str = "",
+    words: str = "",
+    since: float | None = None,
+    until: float | None = None,
     group_id: str = "",
     limit: int = 25,
 ) -> HistoryPage:
@@ -68,6 +72,8 @@ def jobs_of(
     ----------
     before : time of the job that the page begins after, s since 1970
     state, analysis : only such jobs; all by default
+    words : all of them stand in the name or the specimen of one of the job's files
+    since, until : only jobs that were submitted from then on, and before then, s since 1970
     """
     shared = select(GroupJob.job_id).where(GroupJob.group_id == group_id)
     query = select(Job).where(Job.id.in_(shared) if group_id else Job.user_id == user_id)
@@ -75,12 +81,38 @@ def jobs_of(
         query = query.where(Job.state == state)
     if analysis:
         query = query.where(Job.analysis == analysis)
+    if since is not None:
+        query = query.where(Job.created >= since)
+    if until is not None:
+        query = query.where(Job.created < until)
+    if words.strip():
+        few = None if group_id else few_jobs_of(session, user_id, words)
+        if few is None:
+            query = query.where(is_of_files(words))
+        else:
+            query = _newest(session, query.where(Job.id.in_(few)), before, limit)
     columns = load_only(*(getattr(Job, name) for name in SHOWN))
     query = query.options(columns)
     jobs, older = page_of(session, query, Job.created, before=before, limit=limit)
     upload_ids = {upload_id for job in jobs for upload_id in job.upload_ids[:3]}
     names = session.execute(select(Upload.id, Upload.file_name).where(Upload.id.in_(upload_ids)))
     return HistoryPage(jobs, dict(names.tuples().all()), older)
+
+
+def _newest(
+    session: Session, query: Select[tuple[Job]], before: float | None, limit: int
+) -> Select[tuple[Job]]:
+    """Return a query for no more of some jobs than a page needs, and one that is older.
+
+    All are looked at, by their keys: asked for in order, a database may walk the whole history.
+    """
+    keys = query.with_only_columns(Job.created, Job.id)
+    if before is not None:
+        keys = keys.where(Job.created < before)
+    rows = sorted(session.execute(keys).tuples(), reverse=True)
+    last = rows[min(limit, len(rows)) - 1][0] if rows else 0.0
+    shown = sum(created >= last for created, _ in rows)
+    return select(Job).where(Job.id.in_([job_id for _, job_id in rows[: shown + 1]]))
 
 
 def job_of(session: Session, user_id: str, job_id: str) -> Job:

@@ -69,6 +69,7 @@ class Lease(Claim):
     inputs: Sequence[InputFile]
     language: str
     run_uid: str | None = None
+    gpus: int = 0
 
 
 @dataclass(frozen=True)

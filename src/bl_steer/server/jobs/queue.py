@@ -11,15 +11,16 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, and_, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
 from bl_steer.server.auth.accounts import lock_user
-from bl_steer.server.db.database import rows_changed
-from bl_steer.server.db.tables import Job, JobOutput, Upload, Worker
+from bl_steer.server.db.tables import Job, JobOutput, Upload
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs.history import number_open, submitted
 from bl_steer.server.jobs.leases import CAUSES, Claim, Held, InputFile, Lease, Produced, Swept
+from bl_steer.server.jobs.search import link_files
+from bl_steer.server.jobs.transitions import change, count, ended, held, released
 from bl_steer.server.mail.outbox import post_completion
 from bl_steer.server.uploads.uploads import file_names, register_file
 
@@ -51,6 +52,7 @@ def submit(
     language: str = "en",
     wants_mail: bool = True,
     package_sha256: str | None = None,
+    gpus: int = 0,
     parent_id: str | None = None,
     run_uid: str | None = None,
     submission_key: str | None = None,
@@ -62,6 +64,7 @@ def submit(
     Parameters
     ----------
     inputs : which of the uploads is which input, where the analysis has several
+    gpus : that it needs, on one machine of a cluster
     most_open : jobs of a user that may wait or run at a time; no limit by default
 
     Raises
@@ -90,6 +93,7 @@ def submit(
         user_id=user_id,
         analysis=analysis,
         package_sha256=package_sha256,
+        gpus=gpus,
         params=dict(params),
         upload_ids=ids,
         inputs=named or None,
@@ -102,16 +106,27 @@ def submit(
     )
     session.add(job)
     session.flush()
+    link_files(session, job)
     return job
 
 
 def take(
-    session: Session, worker: str, *, lease_s: float, attempts: int = MANY, now: float | None = None
+    session: Session,
+    worker: str,
+    *,
+    lease_s: float,
+    attempts: int = MANY,
+    gpus: Sequence[int] | None = None,
+    now: float | None = None,
 ) -> Lease | None:
-    """Lease the next queued job to a worker; None where nothing waits.
+    """Lease the next queued job to a worker; None where nothing waits that can be done.
 
     The user with the fewest running jobs comes first, then the oldest job: a long list of one
     user does not keep the others waiting. What cost `attempts` workers is left to `sweep`.
+
+    Parameters
+    ----------
+    gpus : of each machine of the worker's cluster; None where it does any job itself
     """
     now = time.time() if now is None else now
     busy = aliased(Job)
@@ -124,13 +139,13 @@ def take(
     query = (
         select(Job)
         .outerjoin(running, running.c.user_id == Job.user_id)
-        .where(Job.state == "queued", Job.lost < attempts)
+        .where(Job.state == "queued", Job.lost < attempts, *_fit(session, gpus))
         .order_by(func.coalesce(running.c.jobs, 0), Job.created, Job.id)
         .limit(1)
         .with_for_update(skip_locked=True, of=Job)
     )
     job = session.scalars(query).one_or_none()
-    if job is None or not _change(
+    if job is None or not change(
         session,
         (Job.id == job.id, Job.state == "queued"),
         state="running",
@@ -159,17 +174,28 @@ def take(
         ],
         language=job.language,
         run_uid=job.run_uid,
+        gpus=job.gpus,
     )
 
 
-def is_waiting(session: Session) -> bool:
-    """Return whether any job waits; a look that locks nothing."""
-    return session.scalar(select(Job.id).where(Job.state == "queued").limit(1)) is not None
+def is_waiting(session: Session, gpus: Sequence[int] | None = None) -> bool:
+    """Return whether any job waits that can be done, as in `take`; a look that locks nothing."""
+    waiting = select(Job.id).where(Job.state == "queued", *_fit(session, gpus))
+    return session.scalar(waiting.limit(1)) is not None
+
+
+def _fit(session: Session, gpus: Sequence[int] | None) -> tuple[ColumnElement[bool], ...]:
+    """Return what tells the jobs for which a cluster's machines have free GPUs enough."""
+    if gpus is None:
+        return ()
+    running = select(func.coalesce(func.sum(Job.gpus), 0)).where(Job.state == "running")
+    free = sum(gpus) - (session.scalar(running) or 0)
+    return (Job.gpus <= max(0, min(max(gpus, default=0), free)),)
 
 
 def look(session: Session, lease: Lease) -> Held:
     """Say whether to go on with a job, without renewing its lease."""
-    cancelling = session.scalar(select(Job.cancel_requested).where(*_held(lease)))
+    cancelling = session.scalar(select(Job.cancel_requested).where(*held(lease)))
     if cancelling is None:
         return "lost"
     return "cancel" if cancelling else "held"
@@ -188,7 +214,7 @@ def renew(
     values: dict[str, Any] = {"lease_until": now + lease_s}
     if progress is not None:
         values |= {"progress_done": progress[0], "progress_total": progress[1]}
-    if not _change(session, _held(lease), **values):
+    if not change(session, held(lease), **values):
         return "lost"
     cancelling = session.scalar(select(Job.cancel_requested).where(Job.id == lease.job_id))
     return "cancel" if cancelling else "held"
@@ -208,10 +234,10 @@ def finish(
     Returns False, and keeps nothing, where the job is no longer this lease's.
     """
     now = time.time() if now is None else now
-    if not _change(
+    if not change(
         session,
-        _held(lease),
-        **_ended("done", now),
+        held(lease),
+        **ended("done", now),
         digest=produced.digest,
         warnings=list(produced.warnings),
         provenance=dict(produced.provenance),
@@ -233,7 +259,7 @@ def finish(
                 media_type=output.media_type,
             )
         )
-    _count(session, lease.worker, now)
+    count(session, lease.worker, now)
     post_completion(session, lease.job_id, address=address, keep_days=keep_days, now=now)
     return True
 
@@ -253,9 +279,9 @@ def fail(
     if cause not in CAUSES:
         raise ValueError(f"a cause must be one of {', '.join(CAUSES)}, got {cause!r}")
     said = {"cause": cause, "message": message, "last_words": last_words}
-    if not _change(session, _held(lease), **_ended("failed", now), **said):
+    if not change(session, held(lease), **ended("failed", now), **said):
         return False
-    _count(session, lease.worker, now)
+    count(session, lease.worker, now)
     post_completion(session, lease.job_id, address=address, now=now)
     return True
 
@@ -267,14 +293,14 @@ def return_job(session: Session, claim: Claim, *, lost: bool = False) -> bool:
     ----------
     lost : count it as one worker that the job cost
     """
-    return _change(session, _held(claim), **_released("queued"), lost=Job.lost + int(lost))
+    return change(session, held(claim), **released("queued"), lost=Job.lost + int(lost))
 
 
 def cancel(session: Session, job_id: str, *, now: float | None = None) -> bool:
     """End a waiting job at once, ask the worker of a running one to end it; False if it is over."""
     now = time.time() if now is None else now
     queued = (Job.id == job_id, Job.state == "queued")
-    return _change(session, queued, **_ended("cancelled", now), cancel_requested=True) or _change(
+    return change(session, queued, **ended("cancelled", now), cancel_requested=True) or change(
         session, (Job.id == job_id, Job.state == "running"), cancel_requested=True
     )
 
@@ -282,7 +308,7 @@ def cancel(session: Session, job_id: str, *, now: float | None = None) -> bool:
 def confirm_cancel(session: Session, lease: Lease, *, now: float | None = None) -> bool:
     """Note that a job's process is gone, as its user asked."""
     now = time.time() if now is None else now
-    return _change(session, _held(lease), **_ended("cancelled", now))
+    return change(session, held(lease), **ended("cancelled", now))
 
 
 def sweep(session: Session, *, attempts: int, address: str = "", now: float | None = None) -> Swept:
@@ -306,44 +332,18 @@ def sweep(session: Session, *, attempts: int, address: str = "", now: float | No
         )
         lost = job.lost + int(job.state == "running")
         if job.cancel_requested:
-            outcome, values = "cancelled", _ended("cancelled", now)
+            outcome, values = "cancelled", ended("cancelled", now)
         elif lost >= attempts:
             outcome = "poisoned"
             values = {
-                **_ended("failed", now),
+                **ended("failed", now),
                 "cause": "lost",
                 "message": f"{lost} workers were lost with this job; it is not tried again",
             }
         else:
-            outcome, values = "requeued", _released("queued")
-        if _change(session, guard, **values, lost=lost):
+            outcome, values = "requeued", released("queued")
+        if change(session, guard, **values, lost=lost):
             counts[outcome] += 1
             if outcome == "poisoned":
                 post_completion(session, job.id, address=address, now=now)
     return Swept(**counts)
-
-
-def _held(claim: Claim) -> tuple[ColumnElement[bool], ...]:
-    return (Job.id == claim.job_id, Job.attempt == claim.attempt, Job.state == "running")
-
-
-def _released(state: str) -> dict[str, Any]:
-    return {"state": state, "lease_owner": None, "lease_until": None}
-
-
-def _ended(state: str, now: float) -> dict[str, Any]:
-    return {**_released(state), "finished": now}
-
-
-def _change(session: Session, guard: Sequence[ColumnElement[bool]], **values: Any) -> bool:
-    """Change the one row that fits; return whether there was one."""
-    statement = (
-        update(Job).where(*guard).values(**values).execution_options(synchronize_session=False)
-    )
-    result = session.execute(statement)
-    return rows_changed(result) == 1
-
-
-def _count(session: Session, worker: str, now: float) -> None:
-    statement = update(Worker).where(Worker.name == worker)
-    session.execute(statement.values(jobs_done=Worker.jobs_done + 1, seen=now))

@@ -30,7 +30,7 @@ from bl_steer.server.db.tables import Package
 from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.dask_worker import ClusterAway, DaskMachines
-from bl_steer.server.jobs.execution import Ended, Execution
+from bl_steer.server.jobs.execution import Ended, Execution, message_of
 from bl_steer.server.jobs.heartbeat import Heartbeat, first_line
 from bl_steer.server.jobs.leases import Claim, Lease, Produced
 from bl_steer.server.jobs.results import Failure
@@ -48,13 +48,6 @@ __all__ = ["Worker", "run_worker"]
 
 LONGEST_WAIT_S = 5.0
 SEEN_EVERY_S = 10.0
-MESSAGES = {
-    "time": "the analysis must end within {time:g} s, got no result in that time; give it less",
-    "memory": "the analysis must fit into {memory:.3g} GiB of memory, got more; give it less",
-    "disk": "the analysis must fit into {disk:.3g} GiB of disk, got more; give it less",
-    "processes": "the analysis must make at most {processes} processes and threads, got more",
-    "crashed": "the analysis' process must live, got its end with status {status}",
-}
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +69,7 @@ class Worker:
         self.machines = DaskMachines(settings.dask, settings.files) if settings.dask else None
         self.stopping = False
         self.seen = 0.0
+        self.gpus: list[int] | None = None if self.machines is None else []
 
     def run(self) -> None:
         """Work until `stop`; what the database does meanwhile only makes it wait.
@@ -118,15 +112,20 @@ class Worker:
             self._note(now)
         if self._is_full():
             return False
+        if waiting and self.machines is not None:
+            self.machines.connect()  # a job is not taken in vain
+            waiting = self._is_for(self.machines.gpus(), now)
         if not waiting:
             trusted = self.settings.trust_packages
             checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
             return checked is not None
-        if self.machines is not None:
-            self.machines.connect()  # a job is not taken in vain
         with self.database.write() as session:
             lease = jobs.take(
-                session, self.name, lease_s=self.settings.lease_s, attempts=self.settings.attempts
+                session,
+                self.name,
+                lease_s=self.settings.lease_s,
+                attempts=self.settings.attempts,
+                gpus=self.gpus,
             )
         if lease is None:
             return False
@@ -142,6 +141,14 @@ class Worker:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
         return True
+
+    def _is_for(self, gpus: list[int], now: float) -> bool:
+        """Note what the machines of the cluster offer; return whether a job waits that fits."""
+        changed, self.gpus = gpus != self.gpus, gpus
+        if changed:
+            self._note(now)
+        with self.database.read() as session:
+            return jobs.is_waiting(session, gpus)
 
     def stop(self) -> None:
         """End soon: a job under way goes back into the queue."""
@@ -178,10 +185,12 @@ class Worker:
         elif isinstance(report, Failure):
             # How a library says it tells a user nothing; the last words keep it.
             own = report.cause != "memory"
-            message = report.message if own else self._message(replace(outcome, cause="memory"))
+            died = replace(outcome, cause="memory")
+            message = report.message if own else message_of(died, self._limits(lease))
             self._end(lease, report.cause, message, outcome.last_words)
         else:
-            self._end(lease, outcome.cause, self._message(outcome), outcome.last_words)
+            message = message_of(outcome, self._limits(lease))
+            self._end(lease, outcome.cause, message, outcome.last_words)
 
     def _is_full(self) -> bool:
         """Return whether this machine has no room for the work of jobs."""
@@ -214,7 +223,7 @@ class Worker:
             lease.analysis,
             lease.params,
             lease.inputs,
-            Limits.of(self.settings),
+            self._limits(lease),
             caches=self.settings.caches,
             hidden=self.settings.folder.absolute(),
             package=archive,
@@ -228,6 +237,9 @@ class Worker:
         return execution.run(
             folder, self.files, package=package, hear=heartbeat.hear, over=heartbeat.over
         )
+
+    def _limits(self, lease: Lease) -> Limits:
+        return replace(Limits.of(self.settings), gpus=lease.gpus)
 
     def _keep(self, lease: Lease, produced: Produced, outcome: Outcome) -> None:
         address, keep_days = self.settings.address, self.settings.keep_days
@@ -272,16 +284,6 @@ class Worker:
                     return False
                 time.sleep(min(1.0, self.settings.poll_s))
 
-    def _message(self, outcome: Outcome) -> str:
-        limits = Limits.of(self.settings)
-        return MESSAGES[outcome.cause].format(
-            time=limits.time_s,
-            memory=limits.memory / 2**30,
-            disk=limits.disk / 2**30,
-            processes=limits.processes,
-            status=outcome.status,
-        )
-
     def _over(self) -> bool:
         """Note that this worker lives during a check; return whether to stop."""
         now = time.time()
@@ -294,12 +296,9 @@ class Worker:
         return self.stopping
 
     def _note(self, now: float) -> None:
+        most = None if self.gpus is None else max(self.gpus, default=0)
         with self.database.write() as session:
-            row = session.get(WorkerRow, self.name)
-            if row is None:
-                session.add(WorkerRow(name=self.name, seen=now))
-            else:
-                row.seen = now
+            session.merge(WorkerRow(name=self.name, seen=now, gpus=most))
         self.seen = now
 
     def _place(self) -> Path:

@@ -84,6 +84,8 @@ class Manifest(Part):
     weights: tuple[Weights, ...] = Field(default=(), max_length=16)
     dependencies: tuple[Pinned, ...] = Field(default=(), max_length=50)
     """Libraries beside the server's own, each ``name==version``."""
+    gpu: int = Field(default=0, ge=0, le=16)
+    """Graphics processors that a job of it needs, on one machine of a cluster."""
     training_data: TrainingData | None = None
     tests: tuple[Expectation, ...] = Field(min_length=1)
     versions: Mapping[str, str] = Field(default_factory=dict)
@@ -113,8 +115,9 @@ class Manifest(Part):
         inputs, weights = (_unnamed(values.pop(name)) for name in ("inputs", "weights"))
         values["inputs" if isinstance(inputs, list) else "input"] = inputs
         values["weights"] = weights or None
-        if not values["dependencies"]:
-            del values["dependencies"]
+        for name in ("dependencies", "gpu"):
+            if not values[name]:
+                del values[name]
         return values
 
     @model_validator(mode="after")

@@ -34,6 +34,7 @@ MADE = "made"
 """Written last, holds what the caches were made from."""
 NAMES = {"NUMBA_CACHE_DIR": "numba", "MPLCONFIGDIR": "matplotlib"}
 NICENESS = 10
+GPUS = "CUDA_VISIBLE_DEVICES"
 LIBRARIES = ("numba", "llvmlite", "matplotlib", "numpy")
 
 
@@ -52,7 +53,10 @@ def cache_environment(folder: Path) -> dict[str, str]:
 
 def job_environment(out: Path, limits: Limits) -> dict[str, str]:
     """Return the variables of a job, and of a package's tests, with its own folder of caches."""
-    return {"BL_STEER_PROCESSES": str(limits.cores), **cache_environment(out / ".caches")}
+    own = {"BL_STEER_PROCESSES": str(limits.cores), **cache_environment(out / ".caches")}
+    if limits.gpus and GPUS in os.environ:  # those of this worker of the cluster
+        own[GPUS] = os.environ[GPUS]
+    return own
 
 
 def copy_caches(source: Path, environment: Mapping[str, str]) -> None:

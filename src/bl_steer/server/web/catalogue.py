@@ -95,6 +95,8 @@ class AnalysisEntry:
     titles, summaries : by language
     kind : which files it takes, and how many
     inputs : where it has several, whose files are given by their names
+    gpus : that a job of it needs
+    columns : that the table of a package must have, where it is its only input
     package_sha256 : of a released package; None for our own
     """
 
@@ -108,9 +110,13 @@ class AnalysisEntry:
     advanced: frozenset[str] = frozenset()
     choices: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     inputs: tuple[InputEntry, ...] = ()
+    columns: tuple[str, ...] = ()
+    gpus: int = 0
 
     def form(self, language: str) -> str:
-        """Return how a table must look for a built-in analysis that takes one, or nothing."""
+        """Return how a table must look for an analysis that takes one, or nothing."""
+        if self.columns:
+            return text(language, "format.columns", columns=", ".join(self.columns))
         key = f"format.{self.name}"
         return text(language, key) if self.package_sha256 is None and has_text(key) else ""
 
@@ -181,6 +187,8 @@ def package_entry(package: Package) -> AnalysisEntry:
         summaries={language: manifest.description.in_language(language) for language in LANGUAGES},
         kind=InputKind(tuple(suffixes), sum(one.kind.most for one in inputs)),
         inputs=inputs if any(one.name for one in inputs) else (),
+        gpus=manifest.gpu,
+        columns=() if manifest.inputs[0].name else manifest.inputs[0].columns,
         params=params_model(manifest.name, manifest.parameters),
         package_sha256=package.sha256,
     )

@@ -52,6 +52,9 @@ class AnalysisInfo(BaseModel):
     inputs: list[InputInfo] = Field(
         default_factory=list, description="where it has several: its files are given by these names"
     )
+    columns: list[str] = Field(
+        default_factory=list, description="that its table must have, where a package takes one"
+    )
     package_sha256: str | None
     params: dict[str, Any] = Field(description="JSON schema of its parameters")
 
@@ -90,7 +93,10 @@ class NewJob(BaseModel):
         description="ids of files; by the names of the inputs where the analysis has several"
     )
     params: dict[str, Any] = Field(default_factory=dict)
-    mail: bool = Field(default=False, description="send a mail when it is done")
+    mail: bool = Field(
+        default=False,
+        description="send a mail when it is done; refused where the server sends none",
+    )
     submission_key: str | None = Field(
         default=None,
         min_length=1,
@@ -179,6 +185,7 @@ class MemberInfo(BaseModel):
     email: str
     name: str
     manages: bool = Field(description="adds and removes members")
+    closed: bool = Field(description="has an account that is closed: it sees nothing")
 
 
 class GroupMembers(GroupInfo):

@@ -84,6 +84,7 @@ def submit_analysis(
         user_id=user.id,
         analysis=entry.name,
         package_sha256=entry.package_sha256,
+        gpus=entry.gpus,
         params=params,
         upload_ids=upload_ids,
         inputs=files if isinstance(files, Mapping) else None,

@@ -165,6 +165,9 @@ def test_a_closed_account_sees_nothing_and_is_marked_and_an_heir_inside_goes_on_
     assert lab.get("dee", f"/files/{lab.upload}") == 200
     assert lab.get("ann", f"/files/{lab.upload}") == 303
     assert ben.get(f"/groups/{lab.group}").text.count("account closed") == 1
+    program = lab.site.program(lab.users["ben"], "jobs:read")
+    members = program.get(f"/api/v1/groups/{lab.group}").json()["members"]
+    assert [one["email"] for one in members if one["closed"]] == ["ann@example.org"]
     dee = lab.browsers["dee"]
     page = dee.get(f"/files/{lab.upload}/view").text
     assert "Stop sharing" in page

@@ -74,6 +74,23 @@ def test_a_program_uploads_submits_waits_and_downloads(site: Any, table: Path) -
     assert httpx.get(link).status_code == 200
 
 
+def test_a_mail_is_refused_with_the_remedy_where_the_server_sends_none(
+    site: Any, table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = site.key(site.user("mail@example.org"))
+    monkeypatch.setenv("BL_STEER_SERVICE_KEY", key)
+    words = ["submit", str(table), "--analysis", "advise", "--server", site.address, "--mail"]
+    assert main(words) == 2
+    assert "sends no mail; leave the mail out, or ask" in capsys.readouterr().err
+    with Client(site.address, key) as server:
+        upload = server.upload(table)
+        with pytest.raises(ServerError, match="BL_STEER_SERVICE_SMTP_HOST"):
+            server.submit("advise", [upload], mail=True)
+        sending = site.context.settings.model_copy(update={"smtp_host": "mail.example.org"})
+        monkeypatch.setattr(site.context, "settings", sending)
+        assert server.cancel(server.submit("advise", [upload], mail=True))["state"] == "cancelled"
+
+
 def test_an_analysis_describes_its_parameters_without_those_that_are_not_for_users(
     site: Any,
 ) -> None:

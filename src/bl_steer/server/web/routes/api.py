@@ -63,6 +63,7 @@ Before = Annotated[
     float | None, Query(description="Only older ones: `created` of the last of the page before")
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
+WORDS = "All of these words stand in the name or the specimen of one of its files"
 InGroup = Annotated[str, Query(max_length=36, description="Id of a group")]
 
 
@@ -150,12 +151,25 @@ def list_jobs(
     state: str = "",
     limit: Limit = 50,
     group: InGroup = "",
+    analysis: Annotated[str, Query(max_length=200)] = "",
+    q: Annotated[str, Query(max_length=200, description=WORDS)] = "",
+    since: Annotated[float | None, Query(description="s since 1970")] = None,
+    until: Annotated[float | None, Query(description="s since 1970")] = None,
 ) -> list[JobSummary]:
     """List your jobs, or those shared with a group of yours, the newest first."""
     with context.database.read() as session:
         group_id = group_of(session, user, group, inside=True).id if group else ""
         page = jobs_of(
-            session, user.id, before=before, state=state[:20], group_id=group_id, limit=limit
+            session,
+            user.id,
+            before=before,
+            state=state[:20],
+            analysis=analysis,
+            words=q,
+            since=since,
+            until=until,
+            group_id=group_id,
+            limit=limit,
         )
     return [JobSummary.model_validate(job) for job in page.jobs]
 
@@ -165,6 +179,8 @@ def start_job(
     request: Request, context: AppContext, user: CurrentUser, new_job: NewJob
 ) -> Response:
     """Start an analysis."""
+    if new_job.mail and not context.settings.smtp_host:
+        raise Refused(422, "refused.no_mail")
     job = submit_analysis(
         context,
         user,
@@ -281,6 +297,7 @@ def _analysis(entry: AnalysisEntry, language: str) -> AnalysisInfo:
             )
             for one in entry.inputs
         ],
+        columns=list(entry.columns),
         package_sha256=entry.package_sha256,
         params=schema,
     )

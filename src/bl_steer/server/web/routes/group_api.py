@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 
 from bl_steer.server.auth import groups
+from bl_steer.server.db.tables import User
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.dependencies import AppContext, CurrentUser
 from bl_steer.server.web.routes.api import ERRORS
@@ -44,7 +45,7 @@ def show_group(context: AppContext, user: CurrentUser, group_id: str) -> GroupMe
     with context.database.read() as session:
         group = groups.group_of(session, user, group_id)
         members = [
-            MemberInfo(id=one.id, email=one.email, name=one.name, manages=member.manages)
+            _member(one, manages=member.manages)
             for member, one in groups.members_of(session, group.id)
         ]
         return GroupMembers(id=group.id, name=group.name, created=group.created, members=members)
@@ -64,7 +65,7 @@ def add_member(
     """Add a member by address."""
     with context.database.write() as session:
         one = groups.add_member(session, user, group_id, new_member.email)
-    return MemberInfo(id=one.id, email=one.email, name=one.name, manages=False)
+    return _member(one, manages=False)
 
 
 @router.delete("/api/v1/groups/{group_id}/members/{user_id}", status_code=204)
@@ -92,3 +93,8 @@ def change_job(
     """Share a job, or share it no more."""
     with context.database.write() as session:
         share_one(session, user, group_id, "", job_id, shared=request.method == "PUT")
+
+
+def _member(user: User, *, manages: bool) -> MemberInfo:
+    closed = user.disabled is not None
+    return MemberInfo(id=user.id, email=user.email, name=user.name, manages=manages, closed=closed)

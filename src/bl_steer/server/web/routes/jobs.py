@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from fastapi import Request, Response
 from fastapi.responses import RedirectResponse
@@ -26,7 +26,7 @@ from bl_steer.server.viewing.views import images_of, phases_of_job, views_of
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form, OwnerId
-from bl_steer.server.web.rendering import language_of, render
+from bl_steer.server.web.rendering import day_begins, language_of, render
 from bl_steer.server.web.result_view import (
     ResultView,
     parameter_lines,
@@ -54,17 +54,26 @@ def history(
     state: str = "",
     analysis: str = "",
     group: str = "",
+    q: str = "",
+    since: str = "",
+    until: str = "",
 ) -> Response:
     """List the user's jobs, or those that a group's members share, the newest first."""
     language = language_of(request)
     state = state if state in STATES else ""
+    chosen = {"state": state, "analysis": analysis[:200], "group": group[:36], "q": q[:200]}
+    chosen |= {"since": since[:10], "until": until[:10]}
+    zone = context.settings.time_zone
     with context.database.read() as session:
         page = jobs_of(
             session,
             user.id,
             before=before,
             state=state,
-            analysis=analysis[:200],
+            analysis=chosen["analysis"],
+            words=chosen["q"],
+            since=day_begins(chosen["since"], zone),
+            until=day_begins(chosen["until"], zone, later=1),
             group_id=group_of(session, user, group, inside=True).id if group else "",
         )
         groups = groups_of(session, user.id)
@@ -77,9 +86,8 @@ def history(
         gone=withdrawn,
         titles=context.titles(language),
         states=STATES,
-        state=state,
-        analysis=analysis[:200],
-        group=group[:36],
+        chosen=chosen,
+        older=urlencode({**chosen, "before": page.next_before}),
         groups=groups,
         owners=owners,
     )
