@@ -28,7 +28,7 @@ keras.utils.set_random_seed(0)
 X = np.array([[0.2, 0.0], [0.3, 0.1], [0.6, 0.8], [0.7, 0.9]])
 model = keras.Sequential([keras.layers.Input((2,)), keras.layers.Dense(1, activation="sigmoid")])
 model.compile(keras.optimizers.Adam(0.5), "binary_crossentropy")
-model.fit(X, [1, 1, 0, 0], epochs=60, verbose=0)
+model.fit(X, np.array([1, 1, 0, 0]), epochs=60, verbose=0)
 model.save("model.h5")
 """
 
