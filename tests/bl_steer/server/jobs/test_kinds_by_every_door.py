@@ -40,7 +40,7 @@ def zipped(folder: Path, *, within: str = "") -> Path:
 def written(suffix: str, numbers: Any, stem: Path) -> Path:
     """Return a file of this kind, of one plane where it holds no more."""
     plane = numbers[0]
-    if suffix in (".h5", ".hdf5"):
+    if suffix in (".h5", ".hdf5", ".dream3d"):
         path = p.with_h5py(numbers[..., None], "zyxc")(stem)
         return path.rename(path.with_suffix(suffix))
     if suffix in (".tif", ".tiff"):
