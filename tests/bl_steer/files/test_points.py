@@ -232,3 +232,30 @@ def test_the_first_line_that_excel_takes_for_the_separator_is_heeded(
         "y": [2],
         "value": [3],
     }
+
+
+def test_columns_that_are_not_used_are_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("x,y,z,value,error\n1,2,0,5,1\n2,3,0,6,1\n3,4,9,7,1\n")
+    notes = point_inputs(tmp_path / "a.csv").notes
+    assert any("columns that are not used: 'z'" in note.lower() for note in notes)
+
+
+@pytest.mark.parametrize(
+    ("header", "axis", "told"),
+    [
+        ("6.39,6.40,6.41,total", [6.39, 6.40, 6.41], "no channels left out: 'total'"),
+        ("6.41,6.39,6.40,6.42", None, "are no axis: they neither rise nor fall"),
+        ("6.39 keV,6400 eV,6410 eV,6420 eV", None, "or their units differ"),
+        ("0,1,2,3", None, ""),
+    ],
+)
+def test_a_sum_beside_channels_is_none_and_names_that_are_no_axis_are_told(
+    header: str, axis: list[float] | None, told: str, tmp_path: Path
+) -> None:
+    rows = ["1,2,5,1,2,8", "2,3,6,2,3,11", "3,4,7,1,2,10"]
+    (tmp_path / "a.csv").write_text("\n".join([f"x,y,{header}", *rows]) + "\n")
+    inputs = map_inputs(tmp_path / "a.csv")
+    found = inputs.arrays.get("qx")
+    assert (None if found is None else found.tolist()) == axis
+    assert inputs.arrays["patterns"].shape == (3, 4 if axis is None else len(axis))
+    assert any(told in note for note in inputs.notes) if told else not inputs.notes

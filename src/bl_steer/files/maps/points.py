@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +59,9 @@ def point_inputs(path: str | Path) -> Inputs:
     )
     unit = {"unit": texts["unit_xy"]} if "unit_xy" in texts else _units(column_names["x"])
     notes = [*table.notes, *_unlike_units(column_names), *like_marks(arrays["value"], REMEDY)]
+    unused = [n for n in columns if n not in column_names.values() and not is_bookkeeping(n)]
+    if unused := [name for name in unused if not is_index(name)]:
+        notes.append(f"columns that are not used: {listed(unused)}")
     source = {"files": [str(path)], "columns": column_names}
     return Inputs(arrays, unit, source, _sentences(notes))
 
@@ -83,6 +86,9 @@ def map_inputs(path: str | Path) -> Inputs:
         names = list(columns)[:2]
     others = [name for name in columns if name not in names]
     channels = [name for name in others if not is_bookkeeping(name)]
+    numbered = [name for name in channels if NUMBER_NAME.fullmatch(name.strip())]
+    if len(numbered) > max(2, len(channels) // 2):
+        channels = numbered  # a sum or a live time beside the channels of a spectrum is none
     if not channels:
         raise ValueError(
             f"a map must have channels beside x and y, got {', '.join(columns)} in "
@@ -93,11 +99,17 @@ def map_inputs(path: str | Path) -> Inputs:
     arrays = {"patterns": patterns}
     arrays |= {key: columns[name] for key, name in column_names.items()}
     metadata: dict[str, Any] = {**_units(column_names["x"]), "frame_shape": [1, len(channels)]}
-    if (axis := _axis_of(channels)) is not None:
+    axis = _axis_of(channels)
+    if axis is not None:
         arrays |= {"qx": axis[0], "qz": np.zeros(1)}
         metadata["axis_unit"] = axis[1]
     notes = [*table.notes, *told_names(column_names), *_unlike_units(column_names)]
     notes += like_marks(patterns, REMEDY)
+    if axis is None and len(numbered) == len(channels) and not _count(channels):
+        notes.append(
+            f"the names of the channels, {listed(channels)}, are no axis: they neither rise nor "
+            "fall, or their units differ; the channels are counted instead"
+        )
     if left_out := [name for name in others if name not in channels]:
         notes.append(f"columns that are no channels left out: {listed(left_out)}")
     if n_empty := int(np.isnan(patterns).sum()):
@@ -106,7 +118,7 @@ def map_inputs(path: str | Path) -> Inputs:
     return Inputs(arrays, metadata, source, _sentences(notes))
 
 
-def _axis_of(names: Iterable[str]) -> tuple[NDArray[Any], str] | None:
+def _axis_of(names: Sequence[str]) -> tuple[NDArray[Any], str] | None:
     """Return the axis and its unit that the names of channels give; None where they give none.
 
     Whole numbers from 0 or 1 on without a unit count the channels.
@@ -118,10 +130,15 @@ def _axis_of(names: Iterable[str]) -> tuple[NDArray[Any], str] | None:
         return None
     axis = np.array([float(part[1]) for part in numbers])
     steps, unit = np.diff(axis), units.pop()
-    counts = not unit and axis[0] in (0, 1) and bool((steps == 1).all())
-    if counts or not ((steps > 0).all() or (steps < 0).all()):
+    if _count(names) or not ((steps > 0).all() or (steps < 0).all()):
         return None
     return axis, unit or "no unit"
+
+
+def _count(names: Sequence[str]) -> bool:
+    """Whether names are the whole numbers from 0 or 1 on."""
+    plain = [name.strip() for name in names]
+    return any(plain == [str(first + k) for k in range(len(plain))] for first in (0, 1))
 
 
 def _map_from_npz(path: Path) -> Inputs:

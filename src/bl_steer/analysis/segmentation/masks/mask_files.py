@@ -23,6 +23,9 @@ from bl_steer.files.probabilities import INSTEAD, are_probabilities
 
 __all__ = ["read_mask"]
 
+SMEARED = 0.005
+"""Share of smeared pixels from which it is told."""
+
 
 def read_mask(
     path: Path,
@@ -78,8 +81,19 @@ def read_mask(
         *mask.report.notes,
         *(f"{n[0].upper()}{n[1:]}." for n in stored),
         *[f"{LOSSY}."] * lossy,
+        *_smeared(mask.report.smeared, path),
     )
     return replace(mask, report=replace(mask.report, notes=notes))
+
+
+def _smeared(share: float, path: Path) -> list[str]:
+    """Say how much of a mask in colours JPEG has smeared."""
+    if path.suffix.lower() not in FORMATS["JPEG"] or share < SMEARED:
+        return []
+    return [
+        f"JPEG smears colours along their edges: {share:.1%} of the pixels take the label of a "
+        "neighbour; save masks as PNG."
+    ]
 
 
 def _colours_of(path: Path, notes: list[str]) -> NDArray[Any]:
