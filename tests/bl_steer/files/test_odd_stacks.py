@@ -70,11 +70,16 @@ def test_255_beside_labels_is_told() -> None:
     labels = np.kron(np.random.default_rng(1).integers(0, 3, (3, 4, 5)), np.ones((2, 4, 4)))
     labels[0] = 255
     analysis = find_analysis("structure")
-    for phases, told in (("", True), ("0:a,1:b,2:c,255:d", False)):
+    for phases, told in (
+        ("", True),
+        ("0:a,1:b,2:c,255:d", False),
+        ("0:a,1:b,2:c,7:e,255:d", False),
+    ):
         params = {"voxel_size_nm": (10, 10, 10), "phases": phases, "n_bootstrap": 100}
         inputs = Inputs({"labels": labels.astype(np.uint8)})
         warnings = analysis.run(inputs, make_params(analysis, params)).warnings
         assert any("label 255 is measured as a phase beside 0 … 2" in w for w in warnings) == told
+        assert any("no voxel of the volume is e:" in w for w in warnings) == (":e" in phases)
 
 
 def test_a_thumbnail_before_the_stack_is_no_stack(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from bl_steer.analysis.provenance import provenance_of
 from bl_steer.analysis.structure.checks import (
     check_labels,
     check_voxel,
+    empty_phase_warnings,
     interval_warnings,
     plane_warnings,
     resolution_warnings,
@@ -220,6 +221,7 @@ def _warnings(
     volume, chords_nm = measures.volume, measures.chords.mean_nm
     voxel = volume.voxel_size_nm
     yield from voxel_warnings(voxel, by_hand=params.voxel_size_nm is not None)
+    yield from empty_phase_warnings(volume.phases, volume.counts.tolist())
     yield from interval_warnings(volume.shape, voxel, chords_nm, blocks=params.blocks)
     yield from resolution_warnings(volume.phases, voxel, chords_nm, directions=params.directions)
     yield from plane_warnings(volume.shape)

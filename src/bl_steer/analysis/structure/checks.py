@@ -19,6 +19,7 @@ __all__ = [
     "check_labels",
     "check_phases",
     "check_voxel",
+    "empty_phase_warnings",
     "interval_warnings",
     "plane_warnings",
     "resolution_warnings",
@@ -144,11 +145,21 @@ def white_named(present: Sequence[int], names: Mapping[int, str]) -> dict[int, s
 def unlabelled_warnings(told: Mapping[int, str] | None, used: Mapping[int, str]) -> Iterator[str]:
     """Say that 255 beside labels 0, 1, … is measured as a phase, where nobody has named it."""
     *labels, last = used
-    if told is None and last == WHITE and len(labels) > 1 and labels == list(range(len(labels))):
+    counts = len(labels) > 1 and labels == list(range(labels[0], labels[0] + len(labels)))
+    if told is None and last == WHITE and counts and labels[0] < 2:
         yield (
-            f"label {WHITE} is measured as a phase beside 0 … {labels[-1]}: segmentations write it "
-            "where nothing is known, as between slices that are missing; crop the volume to what "
-            "is labelled, or name it with phases=NAMES if it is one"
+            f"label {WHITE} is measured as a phase beside {labels[0]} … {labels[-1]}: it is "
+            "written where nothing is known, as between slices that are missing; crop the volume "
+            "to what is labelled, or name it with phases=NAMES if it is one"
+        )
+
+
+def empty_phase_warnings(phases: Sequence[str], counts: Sequence[int]) -> Iterator[str]:
+    """Name the phases that were named and have no voxel."""
+    if empty := [name for name, count in zip(phases, counts, strict=True) if not count]:
+        yield (
+            f"no voxel of the volume is {' or '.join(empty)}: are the names those of the labels, "
+            "in their order?"
         )
 
 
