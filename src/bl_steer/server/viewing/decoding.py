@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -217,3 +218,4 @@ def _distinct(planes: Sequence[NDArray[Any]]) -> Iterator[list[int]]:
 
 if __name__ == "__main__":
     main()
+    os._exit(0)  # somebody waits, and to take all modules apart takes ten times as long as a file
