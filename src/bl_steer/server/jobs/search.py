@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import ColumnElement, exists, insert, select
+from sqlalchemy import ColumnElement, insert, literal, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Job, JobFile, Upload
@@ -41,8 +41,10 @@ def few_jobs_of(session: Session, user_id: str, words: str) -> Sequence[str] | N
 
 def is_of_files(words: str) -> ColumnElement[bool]:
     """Return whether a job is of a file whose name and specimen have all words between them."""
-    files = select(JobFile.upload_id).join(Upload, Upload.id == JobFile.upload_id)
-    return exists(files.where(JobFile.job_id == Job.id, *_has(words)))
+    files = select(literal(1)).select_from(JobFile).join(Upload, Upload.id == JobFile.upload_id)
+    # Not EXISTS: PostgreSQL would join all jobs with all files before it sorts them.
+    one = files.where(JobFile.job_id == Job.id, *_has(words)).limit(1)
+    return one.scalar_subquery() == 1
 
 
 def _has(words: str) -> list[ColumnElement[bool]]:

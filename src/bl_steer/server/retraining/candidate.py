@@ -15,6 +15,7 @@ from PIL import Image
 from bl_steer.server.packages.manifest import SOURCE_FILE, PackageError
 from bl_steer.server.packages.testing import accept, try_package
 from bl_steer.server.retraining.process import MODEL, REPORT_PAGE
+from bl_steer.server.sandbox.limits import Limits
 
 __all__ = ["write_candidate"]
 
@@ -99,6 +100,7 @@ def write_candidate(
     name: str,
     version: str,
     report: Mapping[str, Any],
+    limits: Limits | None = None,
     trusted: bool = False,
 ) -> Path:
     """Write the package of a candidate; its own test is run, and accepted as it is.
@@ -106,6 +108,7 @@ def write_candidate(
     Parameters
     ----------
     trained : folder that `bl_steer.server.retraining.process` wrote
+    limits : of its test; the usual ones by default
 
     Raises
     ------
@@ -125,7 +128,7 @@ def write_candidate(
     (folder / SOURCE_FILE).write_text(source, encoding="utf-8")
     (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
     _draw(folder / "tests" / "made-up.png")
-    tried = try_package(folder, trusted=trusted)
+    tried = try_package(folder, limits=limits, trusted=trusted)
     if not accept(folder, tried):
         problems = "; ".join(p for test in tried.tests for p in test["problems"])
         raise PackageError(f"a candidate must segment a micrograph, got {problems}; see its report")

@@ -168,6 +168,7 @@ class Retrainings:
                 name=self.retraining.package,
                 version=version,
                 report=report,
+                limits=Limits.of(self.settings),
                 trusted=self.settings.trust_packages,
             )
             build_archive(folder, self.folder_of(retraining_id) / CANDIDATE)
@@ -208,7 +209,11 @@ class Retrainings:
                 COMMAND,
                 readable={**readable, JOB / "champion": champion},
                 writable=out,
-                limits=Limits(time_s=own.time_s, memory=own.memory_mib * MIB),
+                limits=Limits(
+                    time_s=own.time_s,
+                    memory=own.memory_mib * MIB,
+                    niceness=self.settings.job_niceness,
+                ),
                 stdin=json.dumps(asdict(task)).encode(),
                 on_line=hear,
                 environment={"LOGNAME": "job"},  # MONAI asks for it on import

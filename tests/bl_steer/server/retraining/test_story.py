@@ -5,7 +5,9 @@ An author at a desk with the keyboard alone, and a reviewer with a telephone, by
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -41,6 +43,13 @@ def film(seed: int, *, inverted: bool = True) -> tuple[Any, Any]:
     greys = np.array([60, 120, 180] if inverted else [180, 120, 60])
     grey = greys[labels] + rng.normal(0, 8, labels.shape)
     return np.clip(grey, 0, 255).astype(np.uint8), labels.astype(np.uint8)
+
+
+@pytest.fixture
+def site(site_module: ModuleType, tmp_path: Path) -> Iterator[Any]:
+    """A running server whose trainings and checks do not wait for everything else."""
+    with site_module.running_site(tmp_path / "service", job_niceness=0) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
