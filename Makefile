@@ -117,8 +117,9 @@ hashes: venv ## what the analysis server needs, with hashes, for pip --require-h
 	$(BIN)/pip install --quiet --dry-run --ignore-installed --report build/report.json --constraint constraints.txt '.[server]'
 	$(BIN)/python deploy/pin.py build/report.json > deploy/requirements.txt
 
-model: venv ## train the shipped model of FIB-SEM phases anew (some 40 minutes on one core)
-	$(BIN)/python examples/train_fibsem_model.py --out src/bl_steer/models/fibsem
+model: venv ## train the shipped model of FIB-SEM phases anew (some 60 minutes on one core)
+	$(BIN)/python examples/train_fibsem_model.py --out build/fibsem_first
+	$(BIN)/python examples/train_fibsem_model.py --start build/fibsem_first --out src/bl_steer/models/fibsem
 	rm -f src/bl_steer/models/fibsem/checkpoint.pt
 
 wheel: venv ## build the wheel, install it in an empty environment, run its demo

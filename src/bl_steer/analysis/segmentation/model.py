@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import torch
+from torch import Tensor
 
 from bl_steer.analysis.model_folder import (
     ModelError,
@@ -27,6 +28,8 @@ from bl_steer.files.pixel_size import check_pixel_size
 
 __all__ = ["LEAST_IOU", "ModelError", "SegmentationModel"]
 
+QUICK_LOOK = "quick_look."
+"""Before the names of its weights, where a model has a network of its own for the first pass."""
 LEAST_IOU = 0.3
 """Of a phase on the validation pairs: below it, more of what is shown is wrong than right."""
 
@@ -43,6 +46,8 @@ class SegmentationModel:
     pixel_size_nm : of the training micrographs as the network saw them; None where not known
     card : JSON-compatible: data, acquisition metadata, metrics, versions and hashes
     even_levels : whether it segments better once slow changes of brightness are removed
+    quick_look : another network of the same build, that tells these changes where `network` was
+        trained without them; None where `network` tells them itself
     """
 
     network: SegmentationNetwork
@@ -52,6 +57,12 @@ class SegmentationModel:
     pixel_size_nm: float | None = None
     card: Mapping[str, Any] = field(default_factory=dict)
     even_levels: bool = False
+    quick_look: SegmentationNetwork | None = None
+
+    @property
+    def first_network(self) -> SegmentationNetwork:
+        """The network of the first pass, by which changes of brightness are removed."""
+        return self.network if self.quick_look is None else self.quick_look
 
     @property
     def calibrated(self) -> bool:
@@ -77,13 +88,20 @@ class SegmentationModel:
 
     @property
     def weights_sha256(self) -> str:
-        """Hash of the weights: names, types, shapes and values."""
-        return hash_of(self.network.state_dict())
+        """Hash of the weights of all its networks: names, types, shapes and values."""
+        return hash_of(self._state())
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``weights.safetensors`` and ``card.json`` into a folder, created if missing."""
         identity = self._identity()
-        return write_model(folder, {**identity, **self.card, **identity}, self.network.state_dict())
+        return write_model(folder, {**identity, **self.card, **identity}, self._state())
+
+    def _state(self) -> dict[str, Tensor]:
+        state = dict(self.network.state_dict())
+        if self.quick_look is not None:
+            looks = self.quick_look.state_dict()
+            state |= {f"{QUICK_LOOK}{key}": value for key, value in looks.items()}
+        return state
 
     def _identity(self) -> dict[str, Any]:
         return {
@@ -91,6 +109,7 @@ class SegmentationModel:
             "widths": list(self.widths),
             "calibrated": self.calibrated,
             "even_levels": self.even_levels,
+            "quick_look": self.quick_look is not None,
             "phases": self.phases.to_list(),
             "pixel_size_nm": self.pixel_size_nm,
             "weights_sha256": self.weights_sha256,
@@ -109,6 +128,12 @@ class SegmentationModel:
         card, state = read_model(path, train="segment train")
         with described_by_card(path):
             phases = Phases.from_list(card["phases"])
+            quick_look = None
+            if card.get("quick_look", False):
+                own = [key for key in state if key.startswith(QUICK_LOOK)]
+                looks = {key.removeprefix(QUICK_LOOK): state.pop(key) for key in own}
+                quick_look = build_network(card["network"], len(phases), widths=card["widths"])
+                quick_look.load_state_dict(looks)
             network = build_network(card["network"], len(phases), widths=card["widths"])
             if card.get("calibrated", False):
                 network = CalibratedNetwork(network, len(phases))
@@ -122,6 +147,7 @@ class SegmentationModel:
             pixel_size_nm=card["pixel_size_nm"],
             card=card,
             even_levels=bool(card.get("even_levels", False)),
+            quick_look=None if quick_look is None else prepared(quick_look),
         )
 
 

@@ -91,7 +91,7 @@ def segment(
     count_tile = _Tiles(_count(model, grey.shape, passes), progress)
     with single_thread():
         if model.even_levels:
-            grey = even_levels(model.network, grey, n_phases, passes, count_tile)
+            grey = even_levels(model.first_network, grey, n_phases, passes, count_tile)
         for window, p in iterate_tiles(model.network, grey, passes):
             labels[window] = p.argmax(axis=0)
             uncertainty[window] = _entropy(p)
@@ -134,7 +134,7 @@ class _Tiles:
 
 def _count(model: SegmentationModel, shape: tuple[int, ...], passes: Passes) -> int:
     tiles = count_tiles(model.network, shape, passes)
-    return tiles + (quick_tiles(model.network, shape, passes) if model.even_levels else 0)
+    return tiles + (quick_tiles(model.first_network, shape, passes) if model.even_levels else 0)
 
 
 def _check(image: NDArray[Any]) -> None:

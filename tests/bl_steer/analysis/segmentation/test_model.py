@@ -1,12 +1,25 @@
 from __future__ import annotations
 
 import json
+from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
-from bl_steer.analysis.segmentation import ModelError, SegmentationModel, find_model, shipped_models
+from bl_steer.analysis.segmentation import (
+    ONE_PASS,
+    ModelError,
+    SegmentationModel,
+    find_model,
+    segment,
+    shipped_models,
+)
+from bl_steer.analysis.segmentation.shading import even_levels
+from bl_steer.analysis.segmentation.tiles import standardise
 
 
 def test_a_saved_model_comes_back_the_same(model: SegmentationModel, tmp_path: Path) -> None:
@@ -17,6 +30,43 @@ def test_a_saved_model_comes_back_the_same(model: SegmentationModel, tmp_path: P
     assert loaded.pixel_size_nm == 10.0
     x = torch.randn(1, 1, 32, 32)
     torch.testing.assert_close(loaded.network(x), model.network(x), rtol=0, atol=0)
+
+
+def test_a_network_for_the_first_pass_comes_back_with_its_model(
+    model: SegmentationModel, tmp_path: Path
+) -> None:
+    other = deepcopy(model.network)
+    other.head.weight.mul_(-1)
+    both = replace(model, even_levels=True, quick_look=other)
+    assert model.first_network is model.network
+    assert both.first_network is other
+    assert both.weights_sha256 not in (
+        model.weights_sha256,
+        replace(both, quick_look=model.network).weights_sha256,
+    )
+    both.save(tmp_path)
+    loaded = SegmentationModel.load(tmp_path)
+    assert loaded.weights_sha256 == both.weights_sha256
+    x = torch.randn(1, 1, 32, 32)
+    for own, expected in ((loaded.network, model.network), (loaded.first_network, other)):
+        torch.testing.assert_close(own(x), expected(x), rtol=0, atol=0)
+    card = json.loads((tmp_path / "card.json").read_text())
+    (tmp_path / "card.json").write_text(json.dumps({**card, "quick_look": False}))
+    with pytest.raises(ModelError, match="card must describe its weights"):
+        SegmentationModel.load(tmp_path)
+
+
+def test_the_first_pass_is_that_of_its_network(
+    model: SegmentationModel, image: NDArray[np.uint8]
+) -> None:
+    sure = deepcopy(model.network)
+    sure.head.weight.mul_(100)
+    itself = replace(model, even_levels=True)
+    by_another = segment(replace(itself, quick_look=sure), image)
+    evened = even_levels(sure, standardise(image), 3, ONE_PASS)
+    np.testing.assert_array_equal(by_another.labels, segment(model, evened).labels)
+    assert by_another.probability is not None
+    assert (by_another.probability != segment(itself, image).probability).any()
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:

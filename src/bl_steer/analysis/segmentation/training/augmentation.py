@@ -14,6 +14,7 @@ from monai.transforms.croppad.dictionary import CenterSpatialCropd
 from monai.transforms.intensity.dictionary import RandGaussianNoised, RandGaussianSmoothd
 from monai.transforms.spatial.dictionary import RandAffined, RandFlipd, RandRotate90d
 from numpy.typing import NDArray
+from skimage.transform import resize
 
 from bl_steer.analysis.segmentation.phases import UNLABELLED
 from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
@@ -21,6 +22,8 @@ from bl_steer.analysis.segmentation.training.settings import Augmentation
 
 __all__ = ["PatchSampler"]
 
+FORESHORTENING = (0.7, 0.9)
+"""Rows that are seen of those of a face: the sine of the angle to it, 52° or 54° as a rule."""
 SCRIBBLED = 0.5
 """Share of labelled pixels below which a mask is taken for scribbles."""
 
@@ -87,7 +90,10 @@ class PatchSampler:
         )
         image = np.asarray(varied["image"], np.float32)[0]
         labels = np.asarray(varied["labels"])[0].round().astype(np.uint8)
-        return _shaded(image, self.augmentation, rng), labels
+        image = _shaded(image, self.augmentation, rng)
+        if self.augmentation.foreshortened_share:
+            image = _foreshortened(image, self.augmentation.foreshortened_share, rng)
+        return image, labels
 
     def _centre(self, rng: np.random.Generator) -> tuple[int, int, int]:
         """Return image, row and column (without the margin) of a patch's centre."""
@@ -186,3 +192,14 @@ def _shaded(
     gain = np.float32(np.exp(rng.uniform(-a.gain, a.gain)))
     varied = bent * gain + background + np.float32(rng.uniform(-a.offset, a.offset))
     return np.asarray(varied, np.float32)
+
+
+def _foreshortened(
+    image: NDArray[np.float32], share: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Return a share of images as a face seen at an angle is recorded, and stretched again."""
+    if rng.random() >= share:
+        return image
+    rows = round(len(image) * rng.uniform(*FORESHORTENING))
+    seen = resize(image, (rows, image.shape[1]), order=1, mode="edge", anti_aliasing=False)
+    return np.asarray(resize(seen, image.shape, order=3, mode="edge"), np.float32)

@@ -1,8 +1,9 @@
-"""Lengths of boundaries and numbers of triple points in the loss of a training.
+"""Phase fractions, lengths of boundaries and numbers of triple points in the loss of a training.
 
 Entropy asks each pixel alone. A network that is unsure along an edge then draws a rim of the third
 phase here and misses a film there: few pixels, but much boundary. This loss compares what is
-measured later: how long the phases of a patch touch, and in how many points three of them meet.
+measured later: what the phases of a patch make up, how long they touch, and in how many points
+three of them meet.
 """
 
 from __future__ import annotations
@@ -26,16 +27,18 @@ SHARPNESS = 3.0
 """Factor on the logits: the softer the labels, the more boundary they have."""
 TRIPLE_WEIGHT = 0.04
 """Of triple points beside boundaries: a patch has few, and their number scatters widely."""
+FRACTION_WEIGHT = 3.0
+"""Of phase fractions beside boundaries."""
 LEAST_DENSITY = 1e-4
 """Per pixel; of what hardly occurs a single one must not rule the loss."""
 
 
 class BoundaryLoss:
-    """The squared errors of boundary lengths and of the number of triple points.
+    """The squared errors of phase fractions, boundary lengths and the number of triple points.
 
     Parameters
     ----------
-    labels : of the training, (H, W) each; how much boundary they have is the unit of the errors
+    labels : of the training, (H, W) each; how much they have of each is the unit of its errors
     n_phases : two or more
 
     Notes
@@ -47,12 +50,13 @@ class BoundaryLoss:
 
     def __init__(self, labels: Sequence[NDArray[np.uint8]], n_phases: int) -> None:
         counted = [
-            boundary_densities(one_hot(torch.from_numpy(one.astype(np.int64))[None], n_phases))
+            _measured(one_hot(torch.from_numpy(one.astype(np.int64))[None], n_phases))
             for one in labels
         ]
         self._unit = torch.cat(counted).mean(dim=0).clamp(min=LEAST_DENSITY)
-        self._weights = torch.full_like(self._unit, 1.0 / (len(self._unit) - 1))
-        self._weights[-1] = TRIPLE_WEIGHT
+        n_pairs = len(self._unit) - n_phases - 1
+        weights = [FRACTION_WEIGHT / n_phases] * n_phases + [1.0 / n_pairs] * n_pairs
+        self._weights = torch.tensor([*weights, TRIPLE_WEIGHT])
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the mean over the patches.
@@ -64,9 +68,9 @@ class BoundaryLoss:
         """
         n_phases = logits.shape[1]
         known = (labels != UNLABELLED)[:, None]
-        expected = boundary_densities((SHARPNESS * logits).softmax(dim=1) * known)
-        found = boundary_densities(one_hot(logits.argmax(dim=1), n_phases) * known)
-        error = found - boundary_densities(one_hot(labels, n_phases)) + expected - expected.detach()
+        expected = _measured((SHARPNESS * logits).softmax(dim=1) * known)
+        found = _measured(one_hot(logits.argmax(dim=1), n_phases) * known)
+        error = found - _measured(one_hot(labels, n_phases)) + expected - expected.detach()
         unit, weights = self._unit.to(error.device), self._weights.to(error.device)
         return ((error / unit).square() * weights).sum(dim=1).mean()
 
@@ -114,6 +118,11 @@ def boundary_densities(shares: Tensor) -> Tensor:
     triangles = [_unlike(*three).mean(dim=(1, 2)) for three in combinations(squares, 3)]
     triple = 0.5 * torch.stack(triangles).sum(dim=0)
     return torch.cat([lengths[:, upper[0], upper[1]], triple[:, None]], dim=1)
+
+
+def _measured(shares: Tensor) -> Tensor:
+    """Return phase fractions, and what `boundary_densities` returns, (B, n)."""
+    return torch.cat([shares.mean(dim=(2, 3)), boundary_densities(shares)], dim=1)
 
 
 def _unlike(a: Tensor, b: Tensor, c: Tensor) -> Tensor:

@@ -99,7 +99,7 @@ def _trained(
 ) -> SegmentationModel:
     train, validation = ([row.pair for row in part] for part in (data.train, data.validation))
     history: list[dict[str, float]] = []
-    rising = False
+    rising, quick_look = False, None
     with single_thread():
         if settings.network == "forest":
             check_pairs(data.phases, train, validation)
@@ -109,7 +109,8 @@ def _trained(
                 settings, data.phases, train, validation, folder=folder, start=start
             )
             network, history = training.run(progress), training.history
-            rising = training.rising
+            rising, quick_look = training.rising, training.quick_look
+            validation = training.validation
         network = prepared(network)
         if settings.calibrate:
             network = prepared(calibrated_if_better(network, validation, len(data.phases)))
@@ -119,6 +120,8 @@ def _trained(
         tuple(settings.widths or NETWORKS[settings.network]),
         data.phases,
         data.pixel_size_nm,
+        even_levels=quick_look is not None,
+        quick_look=quick_look,
     )
     return _with_card(model, data, settings, history, rising, start)
 
@@ -164,10 +167,11 @@ def _with_card(
 ) -> SegmentationModel:
     names = data.phases.names
     validation = evaluate_model(model, data.validation)
-    without_shading = replace(model, even_levels=True)
-    scored = evaluate_model(without_shading, data.validation)
-    if scored.miou > validation.miou + WORTH:
-        model, validation = without_shading, scored
+    if not model.even_levels:
+        without_shading = replace(model, even_levels=True)
+        scored = evaluate_model(without_shading, data.validation)
+        if scored.miou > validation.miou + WORTH:
+            model, validation = without_shading, scored
     card: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "steps_done": int(history[-1]["step"]) if history else 0,

@@ -60,8 +60,9 @@ class Training:
     validation : the weights with the best mean intersection over union on these are used
     folder : for the checkpoint; an earlier one there is resumed; None saves none
     start : a trained model of the same network and phases, whose weights are trained further; where
-        boundaries count, on micrographs as it will see them: with its statistics of normalisation,
-        and half of them without shading where it removes that before it segments
+        boundaries count, with its statistics of normalisation, as it will be used. Where it removes
+        shading before it segments, it goes on to do so with its present weights (`quick_look`), and
+        those that are trained see micrographs without
 
     Raises
     ------
@@ -101,16 +102,12 @@ class Training:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
         )
-        self._train = [(standardise(image), labels) for image, labels in train]
-        parts = [self._train]
-        if settings.boundary_weight and start is not None and start.even_levels:
-            # Labels are drawn without shading; the quick look before must go on to see it.
-            even = [(_evened(start, image), labels) for image, labels in self._train[::2]]
-            parts = [part for part in (even, self._train[1::2]) if part]
-        self._parts = parts
-        """Micrographs that take turns, step by step; boundaries count in the first alone."""
-        self._samplers = self._samplers_of(0)
-        self._validation = [(standardise(image), labels) for image, labels in validation]
+        self.quick_look = None if start is None else _quick_look(start, settings)
+        """The network that removes shading before the one that is trained; None for none."""
+        self._train = [(self._seen(image), labels) for image, labels in train]
+        self.validation = [(self._seen(image), labels) for image, labels in validation]
+        """The validation pairs as the network sees them."""
+        self._sampler = self._sampler_of(0)
         self._loss_of = SegmentationLoss(
             settings, [labels for _, labels in train], len(phases), self._device
         )
@@ -169,10 +166,9 @@ class Training:
     def advance(self) -> None:
         """Take one step, with an evaluation and a checkpoint when they are due."""
         number = self.step // self.settings.steps
-        if self._samplers[0].patch_px != self._patches(number)[0]:
-            self._samplers = self._samplers_of(number)
-        turn = self.step % len(self._samplers)
-        self._descend(*self._samplers[turn](self.step), boundaries=not turn)
+        if self._sampler.patch_px != self._patches(number)[0]:
+            self._sampler = self._sampler_of(number)
+        self._descend(*self._sampler(self.step))
         self.step += 1
         self._average()
         due = 0 in (self.step % self.settings.evaluate_every, self.step % self.settings.steps)
@@ -203,32 +199,34 @@ class Training:
             return edge, batch
         return larger, max(min(2, batch), round(batch * (edge / larger) ** 2))
 
-    def _samplers_of(self, number: int) -> list[PatchSampler]:
+    def _sampler_of(self, number: int) -> PatchSampler:
         s = self.settings
         patch_px, batch = self._patches(number)
-        return [
-            PatchSampler(
-                [image for image, _ in part],
-                [labels for _, labels in part],
-                n_phases=len(self.phases),
-                patch_px=patch_px,
-                batch=batch,
-                augmentation=s.augmentation,
-                rare_share=s.rare_share,
-                seed=s.seed,
-            )
-            for part in self._parts
-        ]
+        return PatchSampler(
+            [image for image, _ in self._train],
+            [labels for _, labels in self._train],
+            n_phases=len(self.phases),
+            patch_px=patch_px,
+            batch=batch,
+            augmentation=s.augmentation,
+            rare_share=s.rare_share,
+            seed=s.seed,
+        )
 
-    def _descend(
-        self, images: NDArray[np.float32], labels: NDArray[np.uint8], *, boundaries: bool
-    ) -> None:
+    def _seen(self, image: NDArray[Any]) -> NDArray[np.float32]:
+        """Return an image as the network sees it: standardised, and without shading."""
+        grey = standardise(image)
+        if self.quick_look is None:
+            return grey
+        return even_levels(self.quick_look, grey, len(self.phases), ONE_PASS)
+
+    def _descend(self, images: NDArray[np.float32], labels: NDArray[np.uint8]) -> None:
         for group in self._optimiser.param_groups:
             group["lr"] = self.settings.learning_rate * _schedule(self.step, self.settings.steps)
         x = torch.from_numpy(images).contiguous(memory_format=torch.channels_last)
         truth = torch.from_numpy(labels.astype(np.int64)).to(self._device)
         logits = self._network.train(self._normalises)(x.to(self._device))
-        loss = self._loss_of(logits, truth, boundaries=boundaries)
+        loss = self._loss_of(logits, truth)
         self._optimiser.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         torch.nn.utils.clip_grad_norm_(self._network.parameters(), MAX_GRADIENT)
@@ -250,7 +248,7 @@ class Training:
     def _evaluate(self) -> None:
         counts = sum(
             confusion(labels, self._labels_of(image), len(self.phases))
-            for image, labels in self._validation
+            for image, labels in self.validation
         )
         found = iou(np.asarray(counts))
         miou = float(np.nanmean(found))
@@ -296,13 +294,19 @@ def _weights_of(
             f"{start.name} {start.widths} of {', '.join(start.phases.names)}; set network and "
             "widths to these"
         )
-    network = start.network
-    return (network.network if isinstance(network, CalibratedNetwork) else network).state_dict()
+    return _uncorrected(start.network).state_dict()
 
 
-def _evened(model: SegmentationModel, image: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return an image as the network sees it once shading is removed."""
-    return even_levels(model.network, image, len(model.phases), ONE_PASS)
+def _quick_look(start: SegmentationModel, settings: TrainingSettings) -> SegmentationNetwork | None:
+    """Return what goes on to remove shading while the weights of a model are trained further."""
+    if start.quick_look is None and start.even_levels and settings.boundary_weight:
+        # Boundaries are learnt where labels are drawn, without shading, which is forgotten there.
+        return _uncorrected(start.network)
+    return start.quick_look
+
+
+def _uncorrected(network: SegmentationNetwork) -> SegmentationNetwork:
+    return network.network if isinstance(network, CalibratedNetwork) else network
 
 
 def _schedule(step: int, steps: int) -> float:

@@ -44,13 +44,8 @@ class SegmentationLoss:
         ).to(device)
         self._boundaries = BoundaryLoss(labels, n_phases) if settings.boundary_weight else None
 
-    def __call__(self, logits: Tensor, labels: Tensor, *, boundaries: bool = True) -> Tensor:
-        """Return the loss of logits (B, n_phases, H, W) by labels (B, H, W).
-
-        Parameters
-        ----------
-        boundaries : whether these count, where the settings give them a weight
-        """
+    def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of logits (B, n_phases, H, W) by labels (B, H, W)."""
         known = (labels != UNLABELLED)[:, None].float()
         if not known.any():  # the mean over no pixel is no number
             return logits.sum() * 0.0
@@ -61,7 +56,7 @@ class SegmentationLoss:
         overlap: Tensor = dice(logits, one_hot(labels, self._n_phases), known)
         share = self._settings.dice_share
         loss = (1 - share) * entropy + share * overlap
-        if self._boundaries is None or not boundaries:
+        if self._boundaries is None:
             return loss
         return loss + self._settings.boundary_weight * self._boundaries(logits, labels)
 

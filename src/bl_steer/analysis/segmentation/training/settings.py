@@ -46,6 +46,13 @@ class Augmentation(BaseModel):
     shading: float = Field(
         default=0.3, ge=0, description="largest slow change over a patch, deviations"
     )
+    foreshortened_share: float = Field(
+        default=0.0,
+        ge=0,
+        le=1,
+        description="share of patches whose rows are made fewer and stretched again, as those of a "
+        "face that was seen at an angle",
+    )
 
 
 class TrainingSettings(BaseModel):
@@ -82,8 +89,8 @@ class TrainingSettings(BaseModel):
     boundary_weight: float = Field(
         default=0.0,
         ge=0,
-        description="of boundary lengths and triple points in the loss; for exact labels, since "
-        "paint has edges of its own, and for a training that goes on from a model",
+        description="of phase fractions, boundary lengths and triple points in the loss; for exact "
+        "labels, since paint has edges of its own, and for a training that goes on from a model",
     )
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="of the weights, from step to step"

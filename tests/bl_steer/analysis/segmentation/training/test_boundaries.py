@@ -70,6 +70,26 @@ def test_a_false_rim_and_a_false_speck_are_forgotten() -> None:
     assert float(loss(10 * one_hot(as_tensor(truth), 3), as_tensor(truth))) == 0
 
 
+def test_a_phase_gets_its_fraction_back() -> None:
+    truth = labels_of(3)
+    chances = gaussian_filter(one_hot(as_tensor(truth), 3)[0].numpy(), (0, 1.0, 1.0))
+    logits = torch.from_numpy(np.log(chances + 1e-3))[None]
+    logits[:, 1] -= 1.0  # a phase that is seen too seldom, as thin parts are
+    loss = BoundaryLoss([truth], 3)
+    offset = torch.zeros(1, 3, 1, 1, requires_grad=True)
+    optimiser = torch.optim.Adam([offset], lr=0.05)
+    for _ in range(80):
+        optimiser.zero_grad()
+        loss(logits + offset, as_tensor(truth)).backward()
+        optimiser.step()
+
+    def lost(shown: torch.Tensor) -> float:
+        return 1 - float((shown.argmax(dim=1) == 1).sum()) / (truth == 1).sum()
+
+    assert lost(logits) > 0.15
+    assert abs(lost(logits + offset.detach())) < 0.03
+
+
 def test_pixels_without_label_have_no_boundary() -> None:
     labels = labels_of(3)
     labels[:, 20:30] = UNLABELLED

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,17 +41,36 @@ def test_a_model_that_removes_shading_learns_boundaries_where_it_draws_them(
     start = replace(model, network=sure, even_levels=even)
     settings = SETTINGS.model_copy(update={"boundary_weight": weight})
     training = Training(settings, FIBSEM_PHASES, pairs[:2], pairs[3:], start=start)
-    margin = training._samplers[0].margin
-    seen = [
-        [one[margin:-margin, margin:-margin] for one in sampler.images]
-        for sampler in training._samplers
-    ]
-    raw = [standardise(image) for image, _ in pairs[:2]]
-    evened = even_levels(start.network, raw[0], 3, ONE_PASS)
-    assert abs(evened - raw[0]).max() > 0.01
-    expected = [[evened], [raw[1]]] if even and weight else [raw]
-    for part, images in zip(seen, expected, strict=True):
-        np.testing.assert_array_equal(part, images)
+    margin = training._sampler.margin
+    seen = [one[margin:-margin, margin:-margin] for one in training._sampler.images]
+    raw = [standardise(image) for image, _ in pairs]
+    evened = [even_levels(sure, image, 3, ONE_PASS) for image in raw]
+    assert abs(evened[0] - raw[0]).max() > 0.01
+    expected = evened if even and weight else raw
+    np.testing.assert_array_equal(seen, expected[:2])
+    np.testing.assert_array_equal(training.validation[0][0], expected[3])
+
+
+@pytest.mark.parametrize("weight", [0.0, 5.0])
+def test_the_network_of_the_first_pass_stays_as_it_is(
+    model: SegmentationModel, pairs: list[Labelled], tmp_path: Path, weight: float
+) -> None:
+    settings = SETTINGS.model_copy(update={"boundary_weight": weight, "calibrate": True})
+    looks = deepcopy(model.network)
+    looks.head.weight.mul_(100)
+    start = replace(model, even_levels=True, quick_look=looks)
+    fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
+    data = TrainingSet(FIBSEM_PHASES, fields[:3], fields[3:], [])
+    train_model(data, settings, start=start, folder=tmp_path)
+    again = SegmentationModel.load(tmp_path)
+    assert again.even_levels
+    assert again.quick_look is not None
+    for key, value in again.quick_look.state_dict().items():
+        assert torch.equal(value, looks.state_dict()[key])
+    # A model that tells shading itself leaves its own weights to its successor.
+    first = replace(model, network=looks, even_levels=True)
+    successor = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:], start=first)
+    assert successor.quick_look is (looks if weight else None)
 
 
 @pytest.mark.parametrize("weight", [0.0, 10.0])

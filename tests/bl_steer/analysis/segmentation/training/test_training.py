@@ -226,6 +226,29 @@ def test_labels_move_with_the_image(
     assert len(np.unique(labels)) == 3
 
 
+def test_foreshortened_patches_lose_what_is_fine_along_columns(pairs: list[Labelled]) -> None:
+    seen = STILL.model_copy(update={"turn": False, "flip": False})
+    tilted = seen.model_copy(update={"foreshortened_share": 1.0})
+    # What follows in a batch is drawn by the same generator: the first patch alone is the same.
+    (flat, labels), (steep, same) = (
+        (images[0, 0], found[0])
+        for images, found in (sampler(pairs, seen)(0), sampler(pairs, tilted)(0))
+    )
+    np.testing.assert_array_equal(labels, same)
+    assert steep.shape == flat.shape
+    assert steep.dtype == np.float32
+    down, across = (
+        np.diff(steep, axis=axis).std() / np.diff(flat, axis=axis).std() for axis in (0, 1)
+    )
+    assert 0.4 < down < 0.95 * across
+    whole, some = (
+        sampler(pairs, seen),
+        sampler(pairs, seen.model_copy(update={"foreshortened_share": 0.5})),
+    )
+    changed = [(whole(n)[0][0] != some(n)[0][0]).any() for n in range(24)]
+    assert 0.2 < np.mean(changed) < 0.8
+
+
 def test_without_augmentation_patches_are_cut_as_they_are(pairs: list[Labelled]) -> None:
     none = STILL.model_copy(update={"turn": False, "flip": False})
     patches, labels = sampler(pairs, none)(0)
