@@ -119,7 +119,8 @@ hashes: venv ## what the analysis server needs, with hashes, for pip --require-h
 
 model: venv ## train the shipped model of FIB-SEM phases anew (some 60 minutes on one core)
 	$(BIN)/python examples/train_fibsem_model.py --out build/fibsem_first
-	$(BIN)/python examples/train_fibsem_model.py --start build/fibsem_first --out src/bl_steer/models/fibsem
+	$(BIN)/python examples/train_fibsem_model.py --start build/fibsem_first --out build/fibsem_second
+	$(BIN)/python examples/train_fibsem_model.py --start build/fibsem_second --out src/bl_steer/models/fibsem
 	rm -f src/bl_steer/models/fibsem/checkpoint.pt
 
 wheel: venv ## build the wheel, install it in an empty environment, run its demo

@@ -7,6 +7,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from skimage.filters import threshold_multiotsu
 
@@ -22,6 +23,7 @@ from bl_steer.analysis.segmentation import (
     shipped_models,
 )
 from bl_steer.analysis.segmentation.tiles import iterate_tiles, standardise
+from bl_steer.analysis.segmentation.training.boundaries import boundary_densities, one_hot
 from simulators.electron.imaging import ImagingConditions
 from simulators.electron.micrographs import Micrograph, field
 
@@ -34,11 +36,26 @@ def micrographs(family: str) -> Sequence[Micrograph]:
 
 
 @cache
+def segmented(family: str, passes: Passes = ONE_PASS) -> Sequence[NDArray[np.uint8]]:
+    """Segment unseen specimens with the shipped model."""
+    model = find_model("fibsem")
+    return [
+        segment(model, one.image, keep_probability=False, passes=passes).labels
+        for one in micrographs(family)
+    ]
+
+
+@cache
 def scored(family: str, passes: Passes = ONE_PASS) -> Score:
     """Score the shipped model on unseen specimens."""
-    model, fields = find_model("fibsem"), micrographs(family)
-    labels = [segment(model, f.image, keep_probability=False, passes=passes).labels for f in fields]
-    return score([field.labels for field in fields], labels, 3)
+    truths = [one.labels for one in micrographs(family)]
+    return score(truths, segmented(family, passes), 3)
+
+
+def boundaries(labels: Sequence[NDArray[np.uint8]]) -> NDArray[np.float64]:
+    """Return the boundary of each pair of phases, and the triple points, of all fields."""
+    shown = torch.from_numpy(np.stack(labels).astype(np.int64))
+    return boundary_densities(one_hot(shown, 3)).sum(dim=0).double().numpy()
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +70,14 @@ def test_the_shipped_model_segments_what_it_never_saw(family: str, least: float)
     errors = abs(result.fraction_bias).max(axis=1)
     assert np.median(errors) <= 0.01
     assert errors.max() <= 0.03
+
+
+@pytest.mark.parametrize("family", ["grains", "network"])
+def test_boundaries_and_triple_points_are_those_of_the_truth(family: str) -> None:
+    true = boundaries([one.labels for one in micrographs(family)])
+    *pairs, triple = abs(boundaries(segmented(family)) / true - 1)
+    assert max(pairs) < 0.05
+    assert triple < 0.25
 
 
 @pytest.mark.parametrize("family", ["grains", "network"])

@@ -40,15 +40,24 @@ class BoundaryLoss:
     ----------
     labels : of the training, (H, W) each; how much they have of each is the unit of its errors
     n_phases : two or more
+    persistence : by what part of its mean error in a batch a number's multiplier grows
 
     Notes
     -----
     The numbers are those of the most probable phases, the gradient is that of the numbers expected
     if pixels were independent, of sharpened probabilities: a straight-through estimator (Bengio,
     Léonard & Courville, 2013, arXiv:1308.3432).
+
+    Squares leave a part of an error that is alike in all patches, where entropy holds against it.
+    So each number may have a multiplier, which grows by its error as long as there is one (J. C.
+    Platt and A. H. Barr, 1987, "Constrained Differential Optimization", NIPS). What it has come to
+    is a part of the state of a training: `multipliers`.
     """
 
-    def __init__(self, labels: Sequence[NDArray[np.uint8]], n_phases: int) -> None:
+    def __init__(
+        self, labels: Sequence[NDArray[np.uint8]], n_phases: int, *, persistence: float = 0.0
+    ) -> None:
+        self._persistence = persistence
         counted = [
             _measured(one_hot(torch.from_numpy(one.astype(np.int64))[None], n_phases))
             for one in labels
@@ -57,9 +66,11 @@ class BoundaryLoss:
         n_pairs = len(self._unit) - n_phases - 1
         weights = [FRACTION_WEIGHT / n_phases] * n_phases + [1.0 / n_pairs] * n_pairs
         self._weights = torch.tensor([*weights, TRIPLE_WEIGHT])
+        self.multipliers = torch.zeros_like(self._unit)
+        """Of the mean errors of fractions, boundaries and triple points, (n,)."""
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """Return the mean over the patches.
+        """Return the loss of a batch; its errors add to the multipliers.
 
         Parameters
         ----------
@@ -71,8 +82,12 @@ class BoundaryLoss:
         expected = _measured((SHARPNESS * logits).softmax(dim=1) * known)
         found = _measured(one_hot(logits.argmax(dim=1), n_phases) * known)
         error = found - _measured(one_hot(labels, n_phases)) + expected - expected.detach()
-        unit, weights = self._unit.to(error.device), self._weights.to(error.device)
-        return ((error / unit).square() * weights).sum(dim=1).mean()
+        relative = error / self._unit.to(error.device)
+        mean = relative.mean(dim=0)
+        self.multipliers = self.multipliers.to(error.device) + self._persistence * mean.detach()
+        persistent = self.multipliers * mean
+        weights = self._weights.to(error.device)
+        return ((relative.square().mean(dim=0) + persistent) * weights).sum()
 
 
 def one_hot(labels: Tensor, n_phases: int) -> Tensor:

@@ -194,6 +194,7 @@ def _with_card(
             "weights_sha256": start.weights_sha256,
             "settings": start.card.get("settings"),
             "steps_done": start.card.get("steps_done"),
+            **({"start": start.card["start"]} if "start" in start.card else {}),
         }
     return replace(model, card=card)
 

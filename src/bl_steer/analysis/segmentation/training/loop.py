@@ -265,6 +265,7 @@ class Training:
         return labels
 
     def _state(self) -> dict[str, Any]:
+        boundaries = self._loss_of.boundaries
         return {
             "step": self.step,
             "history": self.history,
@@ -273,6 +274,7 @@ class Training:
             "averaged": self._averaged.state_dict(),
             "best": self._best,
             "optimiser": self._optimiser.state_dict(),
+            "multipliers": None if boundaries is None else boundaries.multipliers,
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -281,6 +283,8 @@ class Training:
         self._averaged.load_state_dict(state["averaged"])
         self._best = state["best"]
         self._optimiser.load_state_dict(state["optimiser"])
+        if self._loss_of.boundaries is not None:
+            self._loss_of.boundaries.multipliers = state["multipliers"]
 
 
 def _weights_of(

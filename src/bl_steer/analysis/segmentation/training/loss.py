@@ -42,7 +42,11 @@ class SegmentationLoss:
         self._weights = torch.from_numpy(
             class_weights(labels, n_phases, power=settings.rarity_power)
         ).to(device)
-        self._boundaries = BoundaryLoss(labels, n_phases) if settings.boundary_weight else None
+        self.boundaries = (
+            BoundaryLoss(labels, n_phases, persistence=settings.boundary_persistence)
+            if settings.boundary_weight
+            else None
+        )
 
     def __call__(self, logits: Tensor, labels: Tensor) -> Tensor:
         """Return the loss of logits (B, n_phases, H, W) by labels (B, H, W)."""
@@ -56,9 +60,9 @@ class SegmentationLoss:
         overlap: Tensor = dice(logits, one_hot(labels, self._n_phases), known)
         share = self._settings.dice_share
         loss = (1 - share) * entropy + share * overlap
-        if self._boundaries is None:
+        if self.boundaries is None:
             return loss
-        return loss + self._settings.boundary_weight * self._boundaries(logits, labels)
+        return loss + self._settings.boundary_weight * self.boundaries(logits, labels)
 
 
 def class_weights(

@@ -92,6 +92,12 @@ class TrainingSettings(BaseModel):
         description="of phase fractions, boundary lengths and triple points in the loss; for exact "
         "labels, since paint has edges of its own, and for a training that goes on from a model",
     )
+    boundary_persistence: float = Field(
+        default=0.0,
+        ge=0,
+        description="by what part of a mean error of these the loss leans against it more, step by "
+        "step, until none is left that is alike in all patches",
+    )
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="of the weights, from step to step"
     )

@@ -62,17 +62,18 @@ def test_equal_seeds_give_equal_weights_and_others_do_not(pairs: list[Labelled])
     assert weights(first) == weights(second) != weights(other)
 
 
-@pytest.mark.parametrize("at", [1, 3, 5, 7])
+@pytest.mark.parametrize(("at", "weight"), [(1, 0.0), (3, 5.0), (5, 0.0), (7, 5.0)])
 def test_a_training_stopped_after_any_step_ends_the_same(
-    pairs: list[Labelled], tmp_path: Path, at: int
+    pairs: list[Labelled], tmp_path: Path, at: int, weight: float
 ) -> None:
-    broken = Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
+    settings = SETTINGS.model_copy(update={"boundary_weight": weight, "boundary_persistence": 0.5})
+    broken = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
     for _ in range(at):
         broken.advance()
     broken.save()
-    resumed = Training(SETTINGS, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
+    resumed = Training(settings, FIBSEM_PHASES, pairs[:3], pairs[3:], folder=tmp_path)
     assert resumed.step == at
-    uninterrupted = train(pairs)
+    uninterrupted = train(pairs, settings)
     assert weights(resumed) == weights(uninterrupted)
     assert resumed.history == uninterrupted.history
 
