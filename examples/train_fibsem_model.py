@@ -89,6 +89,7 @@ BIAS = BOUNDARIES.model_copy(
         "steps": 600,
         "learning_rate": 3e-4,
         "boundary_persistence": 0.03,
+        "start_share": 0.5,
         "evaluate_every": 600,
     }
 )

@@ -34,6 +34,8 @@ __all__ = [
 NEGATIVE = 0.7
 """Mean uncertainty of an image's negative beside its own, from which it is told to look inverted:
 of 8 unseen specimens the negatives had 2 to 6 times that of the images."""
+LEAST_SHARE = 0.01
+"""Of each phase in an image and in its negative, for the two to be compared."""
 NEGATIVE_PX = 256
 """Edge of the part of an image that is compared with its negative."""
 LEAST_DOUBT = 0.03
@@ -195,11 +197,11 @@ def doubt_warnings(
         for edge in image.shape
     )
     part = np.asarray(image[rows, columns], np.float64)
-    own, negative = (
-        segmentation.segment(model, grey, keep_probability=False).mean_uncertainty
-        for grey in (part, -part)
-    )
-    if negative < NEGATIVE * own:
+    seen = [segmentation.segment(model, grey, keep_probability=False) for grey in (part, -part)]
+    own, negative = (found.mean_uncertainty for found in seen)
+    # Of two phases the negative is an image of the two exchanged, and neither is the clearer.
+    whole = min(found.expected.min() for found in seen) > LEAST_SHARE
+    if whole and negative < NEGATIVE * own:
         yield (
             f"the model is surer of the negative (mean uncertainty {negative:.2g} for "
             f"{own:.2g}): bright and dark may be exchanged; invert the image, and compare"

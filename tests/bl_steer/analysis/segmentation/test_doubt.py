@@ -61,6 +61,12 @@ def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
     assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
 
 
+def test_a_field_without_one_of_the_phases_is_not_said_to_be_a_negative() -> None:
+    image, labels, _ = field("network", 612, shape=(96, 96))
+    assert not (labels == 1).any()
+    assert not said(segmented(image), "negative")
+
+
 @pytest.mark.parametrize("shape", [(5, 5), (20, 300)])
 def test_an_image_of_few_pixels_has_no_interval(shape: tuple[int, int]) -> None:
     result = segmented(field("grains", 640, shape=(300, 300)).image[: shape[0], : shape[1]])

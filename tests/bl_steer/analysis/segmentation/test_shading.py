@@ -44,7 +44,7 @@ def test_the_shipped_model_sees_through_shading(
 
 def test_levels_of_a_phase_are_evened(model: SegmentationModel, shaded: Micrograph) -> None:
     grey = standardise(shaded.image)
-    evened = even_levels(model.network, grey, len(model.phases), ONE_PASS)
+    evened = even_levels(model.first_network, grey, len(model.phases), ONE_PASS)
     assert evened.shape == grey.shape
     oxide = shaded.labels == 0
     assert evened[oxide].std() < 0.7 * grey[oxide].std()

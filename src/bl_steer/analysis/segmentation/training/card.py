@@ -20,7 +20,7 @@ from bl_steer.analysis.segmentation.scores import Score, score
 from bl_steer.analysis.segmentation.segmentation import segment
 from bl_steer.analysis.segmentation.training.calibration import calibrated_if_better
 from bl_steer.analysis.segmentation.training.forest import grown
-from bl_steer.analysis.segmentation.training.loop import Training, check_pairs
+from bl_steer.analysis.segmentation.training.loop import Training, check_pairs, uncorrected
 from bl_steer.analysis.segmentation.training.orientation import axis_across_layers
 from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.segmentation.training.training_set import LabelledField, TrainingSet
@@ -111,6 +111,8 @@ def _trained(
             network, history = training.run(progress), training.history
             rising, quick_look = training.rising, training.quick_look
             validation = training.validation
+            if start is not None:
+                network = _mixed(network, start, settings.start_share)
         network = prepared(network)
         if settings.calibrate:
             network = prepared(calibrated_if_better(network, validation, len(data.phases)))
@@ -124,6 +126,21 @@ def _trained(
         quick_look=quick_look,
     )
     return _with_card(model, data, settings, history, rising, start)
+
+
+def _mixed(
+    network: SegmentationNetwork, start: SegmentationModel, share: float
+) -> SegmentationNetwork:
+    """Return a network whose weights are part of the way back to those that it began with.
+
+    The network between is often better than either (M. Wortsman and others, 2022, "Robust
+    fine-tuning of zero-shot models", arXiv:2109.01903).
+    """
+    before = uncorrected(start.network).state_dict()
+    for key, value in network.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(before[key], share)
+    return network
 
 
 def uncertainty_of(model: SegmentationModel, fields: Sequence[LabelledField]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ from bl_steer.analysis.segmentation.training.settings import TrainingSettings
 from bl_steer.analysis.torch_device import computing_device
 from bl_steer.protocols import Progress
 
-__all__ = ["Training", "check_pairs"]
+__all__ = ["Training", "check_pairs", "uncorrected"]
 
 MAX_GRADIENT = 5.0
 SAVE_EVERY_S = 5.0
@@ -298,18 +298,19 @@ def _weights_of(
             f"{start.name} {start.widths} of {', '.join(start.phases.names)}; set network and "
             "widths to these"
         )
-    return _uncorrected(start.network).state_dict()
+    return uncorrected(start.network).state_dict()
 
 
 def _quick_look(start: SegmentationModel, settings: TrainingSettings) -> SegmentationNetwork | None:
     """Return what goes on to remove shading while the weights of a model are trained further."""
     if start.quick_look is None and start.even_levels and settings.boundary_weight:
         # Boundaries are learnt where labels are drawn, without shading, which is forgotten there.
-        return _uncorrected(start.network)
+        return uncorrected(start.network)
     return start.quick_look
 
 
-def _uncorrected(network: SegmentationNetwork) -> SegmentationNetwork:
+def uncorrected(network: SegmentationNetwork) -> SegmentationNetwork:
+    """Return a network without its correction by validation pairs."""
     return network.network if isinstance(network, CalibratedNetwork) else network
 
 

@@ -98,6 +98,13 @@ class TrainingSettings(BaseModel):
         description="by what part of a mean error of these the loss leans against it more, step by "
         "step, until none is left that is alike in all patches",
     )
+    start_share: float = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="of the weights of the model that a training goes on from, in those that it "
+        "ends with",
+    )
     averaging: float = Field(
         default=0.98, ge=0, lt=1, description="of the weights, from step to step"
     )

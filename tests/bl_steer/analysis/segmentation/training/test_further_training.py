@@ -87,15 +87,33 @@ def test_boundaries_are_trained_as_the_network_will_draw_them(
     assert not torch.equal(before["head.weight"], after["head.weight"])
 
 
+def test_a_training_ends_part_of_the_way_back_to_its_start(
+    model: SegmentationModel, pairs: list[Labelled]
+) -> None:
+    fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
+    data = TrainingSet(FIBSEM_PHASES, fields[:3], fields[3:], [])
+    half = SETTINGS.model_copy(update={"start_share": 0.5})
+    whole, mixed = (train_model(data, one, start=model) for one in (SETTINGS, half))
+    before, after = model.network.state_dict(), whole.network.state_dict()
+    assert not torch.equal(before["head.weight"], after["head.weight"])
+    for key, value in mixed.network.state_dict().items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, (before[key] + after[key]) / 2)
+
+
 def test_the_card_says_from_which_model_a_training_went_on(
     model: SegmentationModel, pairs: list[Labelled]
 ) -> None:
     fields = [LabelledField(*pair, f"s{n}", {}, f"s{n}") for n, pair in enumerate(pairs)]
     data = TrainingSet(FIBSEM_PHASES, fields[:3], fields[3:], [])
     start = replace(model, card={"settings": {"seed": 7}, "steps_done": 12})
-    assert train_model(data, SETTINGS, start=start).card["start"] == {
+    second = train_model(data, SETTINGS, start=start)
+    assert second.card["start"] == {
         "weights_sha256": model.weights_sha256,
         "settings": {"seed": 7},
         "steps_done": 12,
     }
+    third = train_model(data, SETTINGS, start=second)
+    assert third.card["start"]["weights_sha256"] == second.weights_sha256
+    assert third.card["start"]["start"] == second.card["start"]
     assert "start" not in train_model(data, SETTINGS).card
