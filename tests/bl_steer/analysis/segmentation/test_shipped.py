@@ -76,8 +76,8 @@ def test_the_shipped_model_segments_what_it_never_saw(family: str, least: float)
 def test_boundaries_and_triple_points_are_those_of_the_truth(family: str) -> None:
     true = boundaries([one.labels for one in micrographs(family)])
     *pairs, triple = abs(boundaries(segmented(family)) / true - 1)
-    assert max(pairs) < 0.05
-    assert triple < 0.25
+    assert max(pairs) < 0.04
+    assert triple < 0.15
 
 
 @pytest.mark.parametrize("family", ["grains", "network"])
