@@ -1,20 +1,21 @@
 """Raw slices as an instrument writes them, with everything wrong at once, to a report.
 
-    python benchmarks/bench_slice_files.py [SEED …]
+    python benchmarks/bench_slice_files.py [SEED …] [--marks] [--model FOLDER]
 
 For each seed a specimen of one family is cut by the simulated FIB-SEM: slices drift, are brighter
 or darker, have curtains, are seen at an angle and carry a data bar. One is lost, one blank, one
-stored twice, and the last broken off; no tracking marks. Even seeds are written as FEI writes them
-(LZW, 8 bits), odd ones as Zeiss (16 bits, the bar in no header). What `reconstruct` makes of the
-folder is held against the specimen: the drift that is left, volumes, contact areas and triple
-lines.
+stored twice, and the last broken off; no tracking marks, or a cap with notches (`--marks`). Even
+seeds are written as FEI writes them (LZW, 8 bits), odd ones as Zeiss (16 bits, the bar in no
+header). What `reconstruct` makes of the folder is held against the specimen: the drift that is
+left, volumes, contact areas and triple lines. `--model` is that of the segmentation.
 """
 
 from __future__ import annotations
 
+import argparse
 import math
-import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +26,14 @@ from PIL import Image, ImageDraw
 from skimage.transform import resize
 
 from bl_steer.analysis import find_analysis, make_params
+from bl_steer.analysis.segmentation.shipped import DEFAULT_MODEL
 from bl_steer.analysis.slices import inputs_from_files
 from bl_steer.protocols import AnalysisResult, Inputs
+from bl_steer.slicing.marks import TrackingMarks
 from simulators import electron
 from simulators.electron.fibsem import SimulatedFibSem
 from simulators.electron.slice_faults import SliceFaults
+from simulators.electron.tracking_marks import NotchedCap
 
 N_SLICES, EDGE_PX, PITCH_NM, PIXEL_NM = 24, 448, 100.0, 10.0
 LOST, BLANK, TWICE = 6, 10, 13
@@ -41,12 +45,30 @@ def family_of(seed: int) -> str:
     return "grains" if seed % 4 < 2 else "network"
 
 
-def write_folder(seed: int, folder: Path) -> NDArray[np.float64]:
-    """Write the slices of a specimen; return the drift of each number's slice, pixels (y, x)."""
+def columns_deg(seed: int) -> float:
+    return 52.0 if seed % 2 == 0 else 54.0
+
+
+def write_folder(
+    seed: int, folder: Path, *, marks: bool = False
+) -> tuple[NDArray[np.float64], TrackingMarks | None]:
+    """Write the slices of a specimen.
+
+    Returns
+    -------
+    drift : of each number's slice, pixels (y, x)
+    marks : where they are in the files' images; None without
+    """
     faults = SliceFaults(
         pitch_jitter=0.0, failed=0.0, twice=0.0, lost=0.0, focus_drift_um=0.0, seed=seed
     )
-    fibsem = SimulatedFibSem(family_of(seed), seed=seed, shape=(EDGE_PX, EDGE_PX), faults=faults)
+    fibsem = SimulatedFibSem(
+        family_of(seed),
+        seed=seed,
+        shape=(EDGE_PX, EDGE_PX),
+        faults=faults,
+        cap=NotchedCap() if marks else None,
+    )
     rng = np.random.default_rng(seed)
     drift, before = [], np.empty(0)
     for number in range(1, N_SLICES + 1):
@@ -58,12 +80,13 @@ def write_folder(seed: int, folder: Path) -> NDArray[np.float64]:
         before = shown
         if number != LOST:
             _write_slice(shown, number, seed, folder)
-    return np.array(drift)
+    shortened = math.sin(math.radians(columns_deg(seed)))
+    return np.array(drift), None if fibsem.marks is None else fibsem.marks.stretched(shortened)
 
 
 def _write_slice(face: NDArray[Any], number: int, seed: int, folder: Path) -> None:
     is_fei = seed % 2 == 0
-    height = round(len(face) * math.sin(math.radians(52.0 if is_fei else 54.0)))
+    height = round(len(face) * math.sin(math.radians(columns_deg(seed))))
     grey = resize(face, (height, face.shape[1]), order=1, preserve_range=True).clip(0, 255)
     image = grey.round().astype(np.uint8) if is_fei else (257 * grey).astype(np.uint16)
     rows = height
@@ -112,14 +135,20 @@ def drift_left_px(result: AnalysisResult, drift: NDArray[np.float64]) -> float:
     return float(np.sqrt((left**2).sum(axis=1).mean()))
 
 
-def run(seed: int) -> None:
+def run(seed: int, *, marks: bool, model: str) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
-        drift = write_folder(seed, folder)
+        drift, boxes = write_folder(seed, folder, marks=marks)
         inputs = inputs_from_files([folder])
+        if boxes is not None:
+            inputs = replace(inputs, metadata={**inputs.metadata, "marks": boxes.to_dict()})
         analysis = find_analysis("reconstruct")
-        columns = 52.0 if seed % 2 == 0 else 54.0
-        settings = {"pitch_nm": PITCH_NM, "columns_deg": columns, "check": False}
+        settings = {
+            "pitch_nm": PITCH_NM,
+            "columns_deg": columns_deg(seed),
+            "check": False,
+            "model": model,
+        }
         result = analysis.run(inputs, make_params(analysis, settings))
     (top, bottom), (left, right) = result.provenance["window"]
     truth = electron.sections_at(
@@ -143,5 +172,10 @@ def run(seed: int) -> None:
 
 
 if __name__ == "__main__":
-    for chosen in map(int, sys.argv[1:]) if sys.argv[1:] else SEEDS:
-        run(chosen)
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("seeds", type=int, nargs="*", metavar="SEED")
+    parser.add_argument("--marks", action="store_true")
+    parser.add_argument("--model", default=DEFAULT_MODEL)
+    options = parser.parse_args()
+    for chosen in options.seeds or SEEDS:
+        run(chosen, marks=options.marks, model=options.model)

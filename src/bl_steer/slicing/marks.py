@@ -7,8 +7,9 @@ drift. Slanted ones move along x as the face recedes, so they tell its depth.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -68,6 +69,11 @@ class TrackingMarks:
     def to_dict(self) -> dict[str, Any]:
         """Return the marks as a run's start document carries them."""
         return asdict(self)
+
+    def stretched(self, by: float) -> Self:
+        """Return the marks in images whose rows were resampled to so many times their number."""
+        top, bottom = (round(by * row) for row in self.rows)
+        return replace(self, rows=(top, bottom), specimen_from=math.ceil(by * self.specimen_from))
 
     def check(self, shape: tuple[int, int]) -> None:
         """Raise `ValueError` where the marks do not lie within images of a shape (H, W)."""

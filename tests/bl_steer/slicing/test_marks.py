@@ -47,3 +47,9 @@ def test_marks_that_fill_the_image_fit_and_one_pixel_less_does_not() -> None:
     for shape in ((40, 80), (41, 79)):
         with pytest.raises(ValueError, match="marks must lie within the images"):
             marks.check(shape)
+
+
+def test_marks_keep_to_rows_that_were_stretched() -> None:
+    marks = TrackingMarks((4, 40), (0, 40), (40, 80), slope=0.5, specimen_from=43)
+    stretched = TrackingMarks((5, 50), (0, 40), (40, 80), slope=0.5, specimen_from=54)
+    assert marks.stretched(1.25) == stretched

@@ -15,6 +15,8 @@ from .figures import plot_leave_out as plot_leave_out
 from .figures import plot_panel as plot_panel
 from .figures import plot_shells as plot_shells
 from .from_files import plain_table as plain_table
+from .gaps import FilledStack as FilledStack
+from .gaps import fill_gaps as fill_gaps
 from .insertion import insert_planes as insert_planes
 from .insertion import settings_for as settings_for
 from .insertion import train_on_labels as train_on_labels

@@ -69,7 +69,7 @@ class Reconstruct:
     """
 
     name: ClassVar[str] = "reconstruct"
-    version: ClassVar[str] = "6"
+    version: ClassVar[str] = "7"
     Params: ClassVar[type[BaseModel]] = ReconstructParams
 
     def inputs_of(self, run: Any) -> Inputs:
@@ -126,11 +126,23 @@ class Reconstruct:
             pixel_nm,
             **{key: getattr(params, key) for key in ("blocks", "channels", "steps", "seed")},
         )
-        network = reconstruction.train_on_labels(labels, settings, len(names), stages.of("learn"))
-        volume, uncertainty = reconstruction.insert_planes(
-            network, labels, depths, stages.of("insert")
+        parts = 1 + bool(len(depths.gaps))
+        network = reconstruction.train_on_labels(
+            labels, settings, len(names), stages.of("learn", 0, parts)
         )
-        reconstruction.take_out_specks(volume, params.speck_px)
+        filled = reconstruction.fill_gaps(
+            labels,
+            depths,
+            settings,
+            len(names),
+            speck_px=params.speck_px,
+            progress=stages.of("learn", parts - 1, parts),
+        )
+        volume, uncertainty = reconstruction.insert_planes(
+            network, filled.labels, filled.depths, stages.of("insert")
+        )
+        filled.doubt(uncertainty)
+        reconstruction.take_out_specks(volume, params.speck_px, filled.depths.on_slices())
         trust = reconstruction.judge(
             labels,
             network,
@@ -165,6 +177,7 @@ class Reconstruct:
                     weights=model.weights_sha256,
                     model=params.model,
                     superresolution_weights=network.weights_sha256,
+                    gap_weights=filled.weights_sha256,
                     phases=model.phases.to_list(),
                     voxel_nm=[depths.step_nm, pixel_nm, pixel_nm],
                     pitch_nm=depths.pitch_nm,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.superresolution.decimation import Decimation, even_subset
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
+from bl_steer.analysis.superresolution.phase_choice import RULE
 from bl_steer.analysis.superresolution.slabs import n_planes
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.volume import super_resolve
@@ -71,7 +72,7 @@ def _by_zarr(
     chosen: NDArray[np.intp],
     progress: Progress | None,
 ) -> tuple[Labels, NDArray[np.float16]]:
-    with kept_folder(f"volume-{_key(labels, network.weights_sha256)}") as folder:
+    with kept_folder(f"volume-{_key(labels, f'{network.weights_sha256} {RULE}')}") as folder:
         stored: Any = zarr.create_array(
             str(folder / "labels.zarr"),
             shape=labels.shape,

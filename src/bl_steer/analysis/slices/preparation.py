@@ -18,6 +18,7 @@ from skimage.transform import resize
 from bl_steer.analysis.data_bars import rows_above, rows_of_bar
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import Inputs
+from bl_steer.slicing.marks import TrackingMarks
 
 __all__ = ["PreparedSlices", "SliceParams", "prepare", "stored_grey"]
 
@@ -134,7 +135,8 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
 
     Parameters
     ----------
-    inputs : as of ``align-slices``; metadata ``pixel_height_nm`` where pixels are no squares
+    inputs : as of ``align-slices``; metadata ``pixel_height_nm`` where pixels are no squares;
+        boxes of ``marks`` in pixels as recorded
 
     Raises
     ------
@@ -160,11 +162,6 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     rows, bar_notes = _above_bar(images, params.bar_px, int(inputs.metadata.get("bar_px", 0)))
     stretch, height_notes = _stretch(inputs, params, float(size))
     height = max(1, round(rows * stretch)) if abs(stretch - 1.0) > SQUARE else rows
-    if height != rows and inputs.metadata.get("marks") is not None:
-        raise ValueError(
-            f"columns_deg must be left out or 90 for slices with tracking marks, whose boxes are "
-            f"in pixels as recorded, got {params.columns_deg}; leave it out"
-        )
     n = len(images)
     order = np.arange(n)[::-1] if params.reverse else np.arange(n)
     arrays: dict[str, Any] = dict(inputs.arrays)
@@ -185,6 +182,9 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     if rows != images.shape[1] or height != rows or params.reverse:
         arrays["slices"] = PreparedSlices(images, order.astype(np.intp), rows, height)
     known = {k: v for k, v in inputs.metadata.items() if k != "pixel_height_nm"}
+    if height != rows and known.get("marks") is not None:
+        marks = TrackingMarks.from_dict(known["marks"])
+        known["marks"] = marks.stretched(height / rows).to_dict()
     return replace(
         inputs,
         arrays=arrays,

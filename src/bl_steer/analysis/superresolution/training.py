@@ -67,6 +67,12 @@ class TrainingSettings(BaseModel):
         """Doublings of the slices."""
         return n_doublings(self.factor)
 
+    def at_twice_the_pitch(self) -> TrainingSettings:
+        """Return how one stage is trained that halves a distance of two pitches."""
+        known = self.decimation
+        twice = Decimation.model_validate({**known.model_dump(), "pitch_px": 2 * known.pitch_px})
+        return self.model_copy(update={"factor": 2, "decimation": twice})
+
 
 class StageTraining:
     """The training of all stages, step by step, the coarsest stage first.

@@ -17,7 +17,7 @@ from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.segmentation.scores import confusion, iou
 from bl_steer.analysis.superresolution.baselines import lanczos, linear, nearest, signed_distance
-from bl_steer.analysis.superresolution.decimation import Decimation, reaches
+from bl_steer.analysis.superresolution.decimation import reaches
 from bl_steer.analysis.superresolution.effort import MOST
 from bl_steer.analysis.superresolution.model import SuperResolutionModel, train_model
 from bl_steer.analysis.superresolution.resolution import ring_resolution
@@ -98,10 +98,9 @@ def leave_out(
         )
     slices = slices[: len(slices) - (len(slices) + 1) % 2]
     shown, hidden = slices[::2], slices[1::2]
-    known = settings.decimation
-    decimation = Decimation.model_validate({**known.model_dump(), "pitch_px": 2 * known.pitch_px})
-    doubled = settings.model_copy(update={"factor": 2, "decimation": decimation})
-    trained = train_model(shown, doubled, n_phases=n_phases, progress=part_of(progress, 0, 2))
+    trained = train_model(
+        shown, settings.at_twice_the_pitch(), n_phases=n_phases, progress=part_of(progress, 0, 2)
+    )
     found = super_resolve(trained, shown, running=running, progress=part_of(progress, 1, 2))
     volumes = {
         NETWORKS: found.volume,

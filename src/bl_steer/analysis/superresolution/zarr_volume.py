@@ -17,7 +17,7 @@ import zarr
 from bl_steer.analysis.superresolution.checks import check_count, check_slices
 from bl_steer.analysis.superresolution.model import SuperResolutionModel
 from bl_steer.analysis.superresolution.numbering import NumberedLabels, unit_of
-from bl_steer.analysis.superresolution.phase_choice import PhaseChoice
+from bl_steer.analysis.superresolution.phase_choice import RULE, PhaseChoice
 from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.slabs import SLAB_PX, Inserter, SlabWork, n_planes
 from bl_steer.files.planes import some_planes
@@ -125,6 +125,7 @@ def _prepare(
         "planes": shape[0],  # one network serves several factors
         "keep_fractions": keep_fractions,
         "precision": running.precision,
+        "choice": RULE,
     }
     group: Any = zarr.open_group(str(target), mode="a")
     if "identity" not in group.attrs:
@@ -177,9 +178,7 @@ def _first(job: _Job, slab: int) -> int:
 
 def _second(job: _Job, slab: int) -> int:
     work, group = _open(job)
-    stored = group.attrs["choice"]
-    factor = work.inserter.model.factor
-    choice = PhaseChoice(factor, np.asarray(stored["offsets"]), stored["sharpening"])
+    choice = PhaseChoice.from_dict(group.attrs["choice"])
     columns = work.slabs(2)[slab]
     work.keep_second(columns, work.inserter.second_pass(work.for_second(columns), choice))
     group["yz_done"][slab] = True
@@ -192,4 +191,4 @@ def _choice(job: _Job, keep_fractions: bool) -> dict[str, Any]:
     model = work.inserter.model
     free = PhaseChoice.free(model.factor, model.n_values)
     choice = work.find_choice() if keep_fractions else free
-    return {"offsets": choice.offsets.tolist(), "sharpening": choice.sharpening}
+    return choice.to_dict()

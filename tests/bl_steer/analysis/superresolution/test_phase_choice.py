@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -100,6 +102,42 @@ def test_long_boundaries_are_not_sharpened() -> None:
     shares = vague(labels)
     smooth = np.zeros_like(labels)
     assert PhaseChoice.fitted(shares, smooth, FACTOR).sharpening == 0
+
+
+def films(seed: int) -> NDArray[np.uint8]:
+    """Return two phases that a film of the third parts, (N, H, W)."""
+    smooth = gaussian_filter(np.random.default_rng(seed).standard_normal((65, 64, 24)), 5.0)
+    smooth /= smooth.std()
+    return np.where(np.abs(smooth) < 0.2, 1, np.where(smooth > 0.0, 2, 0)).astype(np.uint8)
+
+
+def touching(labels: NDArray[np.uint8]) -> float:
+    """Return the share of neighbours that are 0 and 2."""
+    return float((labels[:, 1:].astype(int) - labels[:, :-1] == 2).mean()) + float(
+        (labels[:, :-1].astype(int) - labels[:, 1:] == 2).mean()
+    )
+
+
+def test_a_film_that_parts_two_phases_gets_no_holes() -> None:
+    labels = films(0)
+    shares = vague(labels)
+    free = PhaseChoice.free(FACTOR, 3)(shares)
+    choice = PhaseChoice.fitted(shares, labels, FACTOR)
+    assert choice.costs is not None
+    np.testing.assert_array_equal(choice.costs, [[0, 1, 2], [1, 0, 1], [2, 1, 0]])
+    # By fractions alone, films become thicker where they are, and holes stay.
+    holes = touching(PhaseChoice(FACTOR, choice.offsets, choice.sharpening)(shares))
+    assert touching(choice(shares)) < 0.1 * holes < 0.1 * touching(free)
+    far = distance(FACTOR // 2, choice(shares))
+    np.testing.assert_allclose(fractions(far), of_intervals(labels), atol=0.01)
+    again = PhaseChoice.from_dict(json.loads(json.dumps(choice.to_dict())))
+    np.testing.assert_array_equal(again(shares), choice(shares))
+
+
+def test_two_phases_have_nothing_between_them() -> None:
+    labels = films(1) // 2
+    shares = vague(labels)[:2]
+    assert PhaseChoice.fitted(shares, labels, FACTOR).costs is None
 
 
 def test_sections_do_not_see_each_other() -> None:
