@@ -15,6 +15,7 @@ from bl_steer.analysis.slices import SliceParams, prepare
 from bl_steer.analysis.slices.from_files import inputs_from_files
 from bl_steer.analysis.slices.preparation import subset
 from bl_steer.protocols import Inputs
+from bl_steer.slicing.marks import TrackingMarks
 from simulators.electron.micrographs import field
 
 IMAGES = np.stack([field("grains", seed, shape=(192, 224)).image for seed in range(4)])
@@ -73,6 +74,15 @@ def test_heights_that_the_tilt_has_shortened_are_stretched_again(dtype: Any) -> 
     assert image.dtype == dtype
     assert np.corrcoef(image[8:-8].ravel(), IMAGES[0][8:-8].ravel())[0, 1] > 0.95
     assert not inputs.notes
+
+
+def test_marks_are_stretched_with_the_images_that_show_them() -> None:
+    marks = TrackingMarks((0, 32), (8, 100), specimen_from=40)
+    known = {**KNOWN, "marks": marks.to_dict()}
+    stretched = prepared(known=known, columns_deg=53.13).metadata["marks"]
+    assert stretched["rows"] == (0, 40)
+    assert stretched["specimen_from"] == 50
+    assert prepared(known=known, columns_deg=90.0).metadata["marks"] == marks.to_dict()
 
 
 def test_pixels_that_are_no_squares_are_made_squares_of_their_width() -> None:
