@@ -142,7 +142,7 @@ class Reconstruct:
             network, filled.labels, filled.depths, stages.of("insert")
         )
         filled.doubt(uncertainty)
-        reconstruction.take_out_specks(volume, params.speck_px, filled.depths.on_slices())
+        reconstruction.take_out_specks(volume, params.speck_px)
         trust = reconstruction.judge(
             labels,
             network,

@@ -98,10 +98,6 @@ class EvenDepths:
         """Return for each plane the slice that is nearest to it, (N,)."""
         return _nearest(self.slice_z_nm, self.z_nm)
 
-    def on_slices(self) -> NDArray[np.bool_]:
-        """Return whether each plane is a slice, and none that is inserted, (N,)."""
-        return np.asarray(self.nearest_inserted() % self.factor == 0)
-
     def nearest_inserted(self) -> NDArray[np.intp]:
         """Return for each plane the nearest of the (n-1)·factor + 1 slices and inserted planes.
 

@@ -11,7 +11,7 @@ from bl_steer.files.large_arrays import let_go
 __all__ = ["take_out_specks", "without_specks"]
 
 PLANES = 16
-"""Or sections, of a volume on the disk, between which its memory is given back."""
+"""Of a volume on the disk, between which its memory is given back."""
 
 
 def without_specks(labels: NDArray[np.uint8], smallest_px: int) -> NDArray[np.uint8]:
@@ -52,31 +52,17 @@ def without_specks(labels: NDArray[np.uint8], smallest_px: int) -> NDArray[np.ui
     return np.asarray(labels[tuple(nearest)])
 
 
-def take_out_specks(
-    volume: NDArray[np.uint8], smallest_px: int, is_slice: NDArray[np.bool_]
-) -> None:
-    """Take the specks out of the inserted planes of a volume (N, H, W), in its place.
-
-    Parameters
-    ----------
-    smallest_px : as of `without_specks`, in each plane; half of it in the sections across
-    is_slice : whether each plane is a slice, which stays, (N,)
+def take_out_specks(volume: NDArray[np.uint8], smallest_px: int) -> None:
+    """Take the specks out of each plane of a volume (N, H, W), in its place.
 
     Notes
     -----
     Planes that are inserted between slices without specks have some again, mostly where a film has
-    holes: slices are planes like any other, and show none. Sections across the planes are like
-    slices as well, but for their coarser rows and what slices set among them.
+    holes: slices are planes like any other, and show none.
     """
-    inserted = ~is_slice
-    for axis in (1, 2):
-        edge = volume.shape[axis]
-        for first in range(0, edge, PLANES):
-            sections = np.moveaxis(volume, axis, 0)[first : first + PLANES]
-            cleaned = np.stack([without_specks(s, smallest_px // 2) for s in sections])
-            sections[:, inserted] = cleaned[:, inserted]
-            let_go(volume)
-    for number in np.flatnonzero(inserted):
-        volume[number] = without_specks(volume[number], smallest_px)
+    for number, plane in enumerate(volume):
+        cleaned = without_specks(plane, smallest_px)
+        if cleaned is not plane:
+            volume[number] = cleaned
         if number % PLANES == PLANES - 1:
             let_go(volume)
