@@ -111,20 +111,21 @@ class PhaseChoice:
         n_phases = len(shares)
         fractions = _of_intervals([(slices == k).mean((1, 2)) for k in range(n_phases)])
         contacts = _of_intervals(np.moveaxis(_contacts(slices, n_phases), 0, -1))
+        whole = contacts / max(contacts.sum(), TINY)
         logarithms = _logarithms(shares)
         detail = _detail(logarithms)
         choice, found = cls._fair(logarithms, fractions=fractions, factor=factor)
         fit = partial(cls._fair, fractions=fractions, factor=factor)
-        parted = _parted(_excess(found, contacts))
+        parted = _parted(_excess(choice._touching(logarithms), whole))
         if parted.any():
             costs = np.where(parted, COST_OF_PARTED, 1.0) * (1.0 - np.eye(n_phases))
-            apart = fit(logarithms, costs=costs)
+            apart, found_apart = fit(logarithms, costs=costs)
             off, off_apart = (
-                np.abs(np.log(_excess(contact, contacts)[parted] + TINY)).max()
-                for contact in (found, apart[1])
+                np.abs(np.log(_excess(one._touching(logarithms), whole)[parted] + TINY)).max()
+                for one in (choice, apart)
             )
             if off_apart < off:
-                (choice, found), fit = apart, partial(fit, costs=costs)
+                choice, found, fit = apart, found_apart, partial(fit, costs=costs)
         if found.sum() >= contacts.sum():
             return choice
         # Sharpening lengthens boundaries, so the sharpening that gives the slices' length is found
@@ -167,6 +168,20 @@ class PhaseChoice:
         choice = cls(factor, np.stack(offsets), sharpening, costs)
         inserted = choice._chosen(logarithms)[np.arange(logarithms.shape[1]) % factor != 0]
         return choice, _contacts(inserted, len(fractions)).mean(axis=0)
+
+    def _touching(self, logarithms: Values) -> NDArray[np.float64]:
+        """Return the share of each two phases in the boundary, (n_phases, n_phases).
+
+        Along the second axis, which stands for the third, and from plane to plane: films that lie
+        along the slices are lost there.
+        """
+        phases, n_phases = self._chosen(logarithms), len(logarithms)
+        along, across = (
+            _contacts(labels, n_phases).mean(axis=0) for labels in (phases, phases.swapaxes(0, 1))
+        )
+        return np.asarray(
+            (2.0 * along / max(along.sum(), TINY) + across / max(across.sum(), TINY)) / 3.0
+        )
 
     def __call__(self, shares: Values) -> NDArray[np.uint8]:
         """Return the phases (N, H, n_sections) for shares (n_phases, N, H, n_sections)."""
@@ -273,9 +288,9 @@ def _contacts(labels: NDArray[Any], n_phases: int) -> NDArray[np.float64]:
 
 
 def _excess(found: NDArray[np.float64], contacts: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return by how much two phases share more of the boundary than they should; NaN for none."""
+    """Return how many times its share of the boundary two phases have; NaN where they have none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.asarray(found / found.sum() / (contacts / contacts.sum()))
+        return np.asarray(found / contacts)
 
 
 def _parted(excess: NDArray[np.float64]) -> NDArray[np.bool_]:
