@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ from bl_steer.analysis.reconstruction import insertion
 from bl_steer.analysis.reconstruction.depths import EvenDepths
 from bl_steer.analysis.reconstruction.insertion import insert_planes, settings_for, train_on_labels
 from bl_steer.processing.unfinished import kept_folder, unfinished_in
+from bl_steer.protocols import Progress
 from simulators.electron.phantoms import grains
+from tests import fork_server
 
 
 def test_a_volume_made_on_disk_is_the_one_made_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +68,55 @@ def test_what_is_broken_off_goes_on_where_it_was_and_is_gone_at_its_end(
         np.testing.assert_array_equal(found, expected)
     assert told == [1, 2, 3, 4]
     assert not (tmp_path / "unfinished").exists()
+
+
+CHILD = """
+import os, signal, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from bl_steer.analysis.reconstruction import insertion
+from test_insertion import made_in
+
+insertion.IN_MEMORY_VX = 20_000
+told = []
+
+def killed(done: int, total: int) -> None:
+    told.append(done)
+    if len(told) == 3:  # in the second pass
+        os.kill(os.getpid(), signal.SIGKILL)
+
+made_in(Path(sys.argv[1]), killed)
+"""
+
+
+def made_in(folder: Path, progress: Progress) -> tuple[Any, Any]:
+    """Train and insert what a process that was killed may have begun in a folder."""
+    labels = np.ascontiguousarray(grains((33, 40, 36), width=3.0)[::4])
+    depths = EvenDepths.of(40.0 * np.arange(9), 4)
+    settings = settings_for(depths, 10.0, blocks=1, channels=4, steps=2, seed=0)
+    with unfinished_in(folder):
+        network = train_on_labels(labels, settings, 3, None)
+        return insert_planes(network, labels, depths, progress)
+
+
+def test_what_a_killed_process_has_done_is_taken_up(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    folder = tmp_path / "unfinished"
+    child = fork_server.Popen(
+        [sys.executable, "-c", CHILD, str(folder), str(Path(__file__).parent)],
+        env={**os.environ, "OMP_NUM_THREADS": "1", "BL_STEER_PROCESSES": "1"},
+    )
+    assert child.wait() == -signal.SIGKILL
+    assert folder.exists()
+    told: list[int] = []
+    monkeypatch.setattr(insertion, "IN_MEMORY_VX", 20_000)
+    found = made_in(folder, lambda done, _: told.append(done))
+    assert told == [4]  # of four slabs, the last
+    monkeypatch.setattr(insertion, "IN_MEMORY_VX", 2**25)
+    whole = made_in(folder, lambda done, _: None)
+    for one, expected in zip(found, whole, strict=True):
+        np.testing.assert_array_equal(one, expected)
 
 
 def test_an_analysis_that_fails_keeps_nothing_but_for_want_of_room(tmp_path: Path) -> None:
