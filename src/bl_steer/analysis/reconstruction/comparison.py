@@ -36,6 +36,8 @@ ROWS = 32
 """Worked on at a time: grey levels need four bytes a voxel."""
 SMOOTH_PX = 1.0
 """Of a Gaussian in the plane before grey levels are compared with a threshold, against noise."""
+REACH_PX = 4
+"""Of that Gaussian: scipy cuts it at four standard deviations."""
 SHAPES = {"triple_lines": "length_um", "connectivity": "n_parts"}
 """Tables of shape, and the column that is compared with the truth's."""
 
@@ -210,14 +212,20 @@ def lanczos_labels(
     levels = np.array([slices[labels == phase].mean() for phase in present])
     order = np.argsort(levels)
     thresholds = 0.5 * (levels[order][1:] + levels[order][:-1])
-    smooth = np.stack(
-        [gaussian_filter(plane.astype(np.float32), SMOOTH_PX)[rows] for plane in slices]
-    )
-    volume = large_array((len(chosen), *smooth.shape[1:]), np.uint8)
-    for top in range(0, smooth.shape[1], ROWS):
-        few = slice(top, top + ROWS)
-        grey = lanczos(smooth[:, few], depths.factor)[chosen]
-        volume[:, few] = present[order][np.digitize(grey, thresholds)]
+    height = slices.shape[1]
+    wanted = range(height)[rows]
+    volume = large_array((len(chosen), len(wanted), slices.shape[2]), np.uint8)
+    for top in range(0, len(wanted), ROWS):
+        few = wanted[top : top + ROWS]
+        first, last = max(0, few.start - REACH_PX), min(height, few.stop + REACH_PX)
+        smooth = np.stack(
+            [gaussian_filter(plane[first:last].astype(np.float32), SMOOTH_PX) for plane in slices]
+        )[:, few.start - first : few.stop - first]
+        grey = lanczos(smooth, depths.factor)[chosen]
+        above = np.zeros(grey.shape, np.uint8)
+        for threshold in thresholds:
+            above += grey >= threshold
+        volume[:, top : top + ROWS] = present[order][above]
         let_go(volume)
     return volume
 

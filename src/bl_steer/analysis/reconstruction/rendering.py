@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis.segmentation.phases import Phases
+from bl_steer.files.large_arrays import let_go
 
 __all__ = ["LARGEST_VX", "can_render", "render"]
 
@@ -57,6 +58,7 @@ def render(
         plotter.set_background("white")
         step = max(1, -(-max(labels.shape) // LARGEST_VX))
         thin = np.ascontiguousarray(labels[::step, ::step, ::step])
+        let_go(labels)
         edges = tuple(1e-3 * step * edge for edge in voxel_nm)
         for label in range(len(phases) - 1):
             surface = _surface(thin == label, edges)

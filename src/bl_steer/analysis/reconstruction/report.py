@@ -157,17 +157,16 @@ def _renderings(
     if not can_render():
         return []
     reconstruction = Reconstruction.of(result)
-    volumes = {
-        CONVENTIONAL: reconstruction.volumes()[CONVENTIONAL](),
-        SUPERRESOLVED: reconstruction.volume,
-    }
+    made = reconstruction.volumes()
+    volumes = {name: made[name] for name in (CONVENTIONAL, SUPERRESOLVED)}
     if truth is not None:
-        volumes[TRUTH] = truth
+        known = truth
+        volumes[TRUTH] = lambda: known
     return [
         {
             "title": name,
             "seen": SEEN[name],
-            "picture": _png(render(volume, reconstruction.voxel_nm, phases)),
+            "picture": _png(render(volume(), reconstruction.voxel_nm, phases)),
         }
         for name, volume in volumes.items()
     ]

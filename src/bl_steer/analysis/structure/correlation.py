@@ -45,7 +45,7 @@ def two_point_correlation(
     Notes
     -----
     All pairs of voxels that lie in the box are counted, exactly. Phases are packed into bits, so
-    that one operation compares 64 voxels. The planes up to the longest lag along z are kept.
+    that one operation compares 64 voxels; so are kept the planes up to the longest lag along z.
 
     References
     ----------
@@ -58,14 +58,17 @@ def two_point_correlation(
         _lags(n, int(longest / step + 1e-9)) for n, step in zip(volume.shape, steps, strict=True)
     ]
     counts = [np.zeros((n_phases, len(axis)), dtype=np.int64) for axis in lags]
-    for slab in volume.slabs(int(lags[0][-1]), progress):
+    kept: dict[int, Words] = {}
+    for slab in volume.slabs(progress=progress):
         for phase in range(n_phases):
             voxels = slab.phases == phase
             along_x = _packed(voxels)
-            counts[0][phase] += _pairs_z(along_x, slab.first, lags[0])
-            counts[1][phase] += _pairs(along_x[slab.first :], lags[1])
-            along_y = _packed(voxels[slab.first :].swapaxes(1, 2))
-            counts[2][phase] += _pairs(along_y, lags[2])
+            counts[1][phase] += _pairs(along_x, lags[1])
+            counts[2][phase] += _pairs(_packed(voxels.swapaxes(1, 2)), lags[2])
+            below = kept.get(phase, along_x[:0])
+            column = np.concatenate([below, along_x])
+            counts[0][phase] += _pairs_z(column, len(below), lags[0])
+            kept[phase] = column[max(0, len(column) - int(lags[0][-1])) :]
     probability: list[Array] = [
         np.asarray(count / (volume.n_voxels * (n - axis) / n), dtype=float)
         for count, n, axis in zip(counts, volume.shape, lags, strict=True)

@@ -25,7 +25,8 @@ from bl_steer.analysis.superresolution.sections import ONE_RUN, Running
 from bl_steer.analysis.superresolution.training import TrainingSettings
 from bl_steer.analysis.superresolution.verdict import NETWORKS, is_gain, verdict
 from bl_steer.analysis.superresolution.volume import super_resolve
-from bl_steer.protocols import Progress, Table
+from bl_steer.files.large_arrays import let_go
+from bl_steer.protocols import Array, Progress, Table
 from bl_steer.stages import part_of
 
 __all__ = ["checked", "label_scores", "leave_out"]
@@ -161,19 +162,19 @@ def label_scores(
     -------
     table : ``method``, ``miou`` (mean over the phases that occur) and ``accuracy``
     """
-    counts = [
-        # Plane by plane: pairs of labels take 8 bytes each.
-        np.sum(
-            [
-                confusion(plane, np.asarray(own, np.uint8), n_phases)
-                for plane, own in zip(truth, labels, strict=True)
-            ],
-            axis=0,
-        )
-        for labels in volumes.values()
-    ]
+    counts = [_confusion(truth, labels, n_phases) for labels in volumes.values()]
     return {
         "method": np.array(list(volumes)),
         "miou": np.array([np.nanmean(iou(matrix)) for matrix in counts]),
         "accuracy": np.array([np.trace(matrix) / matrix.sum() for matrix in counts]),
     }
+
+
+def _confusion(truth: NDArray[np.uint8], labels: NDArray[Any], n_phases: int) -> Array:
+    """Return voxels by true (row) and predicted (column) phase, counted plane by plane."""
+    counts = np.zeros((n_phases, n_phases))
+    for plane, own in zip(truth, labels, strict=True):
+        counts += confusion(plane, np.asarray(own, np.uint8), n_phases)
+        let_go(truth)
+        let_go(labels)
+    return counts
