@@ -90,6 +90,7 @@ class Reconstruction:
         volume = large_array(self.volume.shape, np.uint8)
         for plane, nearest in enumerate(self.depths.nearest_slice()):
             volume[plane] = self.labels[nearest]
+            let_go(volume)
         return volume
 
 
