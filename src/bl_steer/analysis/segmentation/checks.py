@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bl_steer.analysis import segmentation
-from bl_steer.analysis.data_bars import rows_of_bar
+from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.protocols import Progress
 
@@ -123,13 +123,18 @@ def doubled_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str
 
 def bar_warnings(images: Iterable[tuple[str, NDArray[Any]]]) -> Iterator[str]:
     """Name the images (H, W) whose last rows look like a data bar, by the names of their fields."""
-    bars = {name: rows for name, image in images if (rows := rows_of_bar(image))}
+    seen = ((name, bar_below(image)) for name, image in images)
+    bars = {name: bar for name, bar in seen if bar[0]}
     if bars:
-        first, rows = next(iter(bars.items()))
+        first = next((name for name, (_, sharp) in bars.items() if not sharp), next(iter(bars)))
+        rows, sharp = bars[first]
+        remedy = f"give bar_px={rows}, or crop the image above it"
+        if not sharp:
+            remedy = f"{BEGINS_HIGHER}, give their number as bar_px, or crop the image above them"
         more = f", as do {len(bars) - 1} more" if len(bars) > 1 else ""
         yield (
             f"the last {rows} rows of {first} look like a data bar{more}, and are counted as "
-            f"phases: give bar_px={rows}, or crop the image above it"
+            f"phases: {remedy}"
         )
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from skimage.transform import resize
 
-from bl_steer.analysis.data_bars import rows_above, rows_of_bar
+from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below, rows_above
 from bl_steer.files.pixel_size import contradictions
 from bl_steer.protocols import Inputs
 from bl_steer.slicing.marks import TrackingMarks
@@ -229,15 +229,17 @@ def _above_bar(images: Any, bar_px: int | None, stated: int) -> tuple[int, list[
         return rows_above(height, bar_px, stated)
     n = len(images)
     looked_at = sorted({0, n // 4, n // 2, (3 * n) // 4, n - 1})
-    found = [rows_of_bar(np.asarray(images[number])) for number in looked_at]
+    found = [bar_below(np.asarray(images[number])) for number in looked_at]
     # A slice that is blank or dark at its foot has no bar; a bar stands below most.
-    bars = [rows for rows in found if rows]
+    bars = [rows for rows, _ in found if rows]
     if 2 * len(bars) <= len(found):
         return height, []
     bar = max(bars)
+    remedy = "give bar_px if they are not"
+    if len(set(bars)) > 1 or not all(sharp for _, sharp in found):
+        remedy = f"{BEGINS_HIGHER}, and give their number as bar_px, 0 for none"
     return height - bar, [
-        f"the last {bar} of {height} rows look like a data bar and are cut off; give bar_px if "
-        "they are not"
+        f"the last {bar} of {height} rows look like a data bar and are cut off; {remedy}"
     ]
 
 

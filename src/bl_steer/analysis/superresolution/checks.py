@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bl_steer.analysis.data_bars import rows_of_bar
+from bl_steer.analysis.data_bars import BEGINS_HIGHER, bar_below
 from bl_steer.analysis.grey_levels import few_levels
 from bl_steer.analysis.superresolution.decimation import even_subset
 from bl_steer.files.formats import LOSSY
@@ -169,12 +169,15 @@ def stack_warnings(
 def bar_warnings(slices: Any) -> Iterator[str]:
     """Name a data bar below most of the slices that are looked at, in memory or in Zarr."""
     n = int(slices.shape[0])
-    bars = [rows_of_bar(np.asarray(slices[z])) for z in sorted({0, n // 2, n - 1})]
-    if 2 * sum(rows > 0 for rows in bars) > len(bars):
+    bars = [bar_below(np.asarray(slices[z])) for z in sorted({0, n // 2, n - 1})]
+    if 2 * sum(rows > 0 for rows, _ in bars) > len(bars):
+        rows = max(rows for rows, _ in bars)
+        sharp = all(sharp for _, sharp in bars)
         yield (
-            f"the last {max(bars)} of {slices.shape[1]} rows of the slices look like a data bar, "
+            f"the last {rows} of {slices.shape[1]} rows of the slices look like a data bar, "
             "and are super-resolved as if they were the specimen: crop the slices above it, or "
             "give them to bl-steer slices, which cuts it off"
+            + ("" if sharp else f"; {BEGINS_HIGHER}")
         )
 
 

@@ -11,9 +11,11 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from bl_steer.analysis.data_bars import bar_below
 from bl_steer.analysis.segmentation.checks import bar_warnings
 from bl_steer.analysis.segmentation.phases import FIBSEM_PHASES
 from bl_steer.analysis.segmentation.training import Pair, load_pair
+from bl_steer.analysis.slices.preparation import _above_bar
 from bl_steer.files.images import read_micrographs
 from bl_steer.files.stacks import open_stack
 from simulators.electron.micrographs import field
@@ -84,3 +86,47 @@ def test_a_bar_that_no_header_tells_is_named(colours: tuple[int, int], dtype: An
 def test_micrographs_have_no_bar(family: str) -> None:
     fields = [field(family, seed, shape=(192, 256)) for seed in range(12)]
     assert not list(bar_warnings((f"field_{n}", one.image) for n, one in enumerate(fields)))
+
+
+def marks(height: int = 48, inks: tuple[int, ...] = (255,)) -> NDArray[np.uint8]:
+    """Return a bar with text (24 to 30 of 48 rows) and, beside it, a scale bar in some of its rows.
+
+    Parameters
+    ----------
+    inks : of the text, column by column
+    """
+    drawn = np.zeros((height, 384), np.uint8)
+    drawn[12:36, 10:222] = np.resize([*inks, 0] if len(inks) == 1 else inks, 212)
+    drawn[18:26, 270:376] = 255
+    return drawn
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_bar_is_found_whole_where_text_and_scale_bar_share_rows(dtype: Any) -> None:
+    image = np.vstack([FIELD.image, marks()]).astype(dtype) * (np.iinfo(dtype).max // 255)
+    assert bar_below(image) == (48, True)
+    upside = image[::-1].max() - image
+    assert bar_below(upside) == (48, True)
+
+
+def test_a_bar_that_may_begin_higher_says_so_and_gives_no_number() -> None:
+    image = np.vstack([FIELD.image, marks(inks=(255, 200, 150, 100))])
+    rows, sharp = bar_below(image)
+    assert rows < 48
+    assert not sharp
+    (told,) = bar_warnings([("a.tif", FIELD.image), ("b.tif", image)])
+    assert f"the last {rows} rows of b.tif" in told
+    assert "may begin higher" in told
+    assert f"bar_px={rows}" not in told
+    found = _above_bar(np.stack([image] * 3), None, 0)
+    assert found[0] == len(image) - rows
+    assert "may begin higher" in found[1][0]
+
+
+def test_void_or_charging_at_the_foot_is_no_sharp_bar() -> None:
+    for level in (0, 255):
+        image = FIELD.image.copy()
+        for row, columns in enumerate(np.linspace(80, 384, 60).astype(int)):
+            image[196 + row, :columns] = level
+        rows, sharp = bar_below(image)
+        assert not (rows and sharp)
