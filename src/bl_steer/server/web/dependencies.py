@@ -7,7 +7,6 @@ send plain ones through its pool of threads, one after another, at each request.
 
 from __future__ import annotations
 
-import math
 from typing import Annotated
 
 from fastapi import Depends, Request
@@ -17,6 +16,7 @@ from bl_steer.server.auth.accounts import Visitor
 from bl_steer.server.db.tables import User
 from bl_steer.server.errors import Refused
 from bl_steer.server.web.context import Context
+from bl_steer.server.web.filters import read_moment
 
 __all__ = ["AppContext", "BeforeTime", "CurrentUser", "CurrentVisitor", "Form", "OwnerId"]
 
@@ -55,11 +55,7 @@ async def form_of(request: Request) -> dict[str, str]:
 
 async def read_time(before: str = "") -> float | None:
     """Return where a page of a list begins, s since 1970; None for the first page."""
-    try:
-        time = float(before)
-    except ValueError:
-        return None
-    return time if math.isfinite(time) else None
+    return read_moment("before", before)
 
 
 AppContext = Annotated[Context, Depends(context_of)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,6 @@ from bl_steer.stages import STAGES, SURE_SHARE, stage_of
 __all__ = [
     "LANGUAGE_COOKIE",
     "STATIC",
-    "day_begins",
     "language_of",
     "load_pages",
     "local_path",
@@ -220,28 +219,6 @@ def time_in(moment: float, zone: str) -> str:
     there = datetime.fromtimestamp(moment, UTC).astimezone(ZoneInfo(zone) if zone else None)
     name = there.tzname() or ""
     return f"{there:%Y-%m-%d %H:%M} {name if name.isalpha() else f'UTC{name}'}"
-
-
-def day_begins(day: str, zone: str, *, later: int = 0) -> float | None:
-    """Return when a day begins in a zone, s since 1970; None for what is no day.
-
-    Parameters
-    ----------
-    day : year, month and day, as browsers send it
-    zone : its name; empty for this machine's
-    later : days after it
-
-    Examples
-    --------
-    >>> day_begins("2001-09-09", "UTC"), day_begins("2001-09-09", "Asia/Tokyo", later=1)
-    (999993600.0, 1000047600.0)
-    >>> day_begins("yesterday", "UTC")
-    """
-    try:
-        there = datetime.strptime(day, "%Y-%m-%d") + timedelta(days=later)
-        return there.replace(tzinfo=ZoneInfo(zone) if zone else None).timestamp()
-    except (ValueError, OverflowError, OSError):
-        return None
 
 
 def _moment(moment: float, zone: str) -> Markup:

@@ -19,6 +19,7 @@ from bl_steer.server.uploads.uploads import delete_upload, upload_of, uploads_of
 from bl_steer.server.web.authorization import AuthorizedRoute
 from bl_steer.server.web.catalogue import AnalysisEntry
 from bl_steer.server.web.dependencies import AppContext, CurrentUser, OwnerId
+from bl_steer.server.web.filters import STATES, check_choice, read_moment
 from bl_steer.server.web.rendering import language_of
 from bl_steer.server.web.routes.files import may_train as training_of
 from bl_steer.server.web.routes.files import take_all
@@ -60,10 +61,15 @@ COMMAND_LINE = ("option", "metavar")
 """What `bl_steer.cli` alone reads of a parameter; it is no part of the JSON schema."""
 
 Before = Annotated[
-    float | None, Query(description="Only older ones: `created` of the last of the page before")
+    float | None,
+    Query(
+        allow_inf_nan=False,
+        description="Only older ones: `created` of the last of the page before",
+    ),
 ]
 Limit = Annotated[int, Query(ge=1, le=200)]
 WORDS = "All of these words stand in the name or the specimen of one of its files"
+MOMENT = "Seconds since 1970, or an ISO date with its zone, such as 2026-12-01T00:00Z"
 InGroup = Annotated[str, Query(max_length=36, description="Id of a group")]
 
 
@@ -153,21 +159,24 @@ def list_jobs(
     group: InGroup = "",
     analysis: Annotated[str, Query(max_length=200)] = "",
     q: Annotated[str, Query(max_length=200, description=WORDS)] = "",
-    since: Annotated[float | None, Query(description="s since 1970")] = None,
-    until: Annotated[float | None, Query(description="s since 1970")] = None,
+    since: Annotated[str, Query(description=MOMENT)] = "",
+    until: Annotated[str, Query(description=MOMENT)] = "",
 ) -> list[JobSummary]:
     """List your jobs, or those shared with a group of yours, the newest first."""
+    check_choice("state", state, STATES)
+    check_choice("analysis", analysis, context.titles("en") if analysis else ())
+    begin, end = read_moment("since", since), read_moment("until", until)
     with context.database.read() as session:
         group_id = group_of(session, user, group, inside=True).id if group else ""
         page = jobs_of(
             session,
             user.id,
             before=before,
-            state=state[:20],
+            state=state,
             analysis=analysis,
             words=q,
-            since=since,
-            until=until,
+            since=begin,
+            until=end,
             group_id=group_id,
             limit=limit,
         )

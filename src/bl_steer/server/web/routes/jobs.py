@@ -17,16 +17,18 @@ from bl_steer.server.db.tables import Job, Package, Upload, User
 from bl_steer.server.errors import Refused
 from bl_steer.server.jobs import queue as jobs
 from bl_steer.server.jobs.forecast import Forecast, forecast
-from bl_steer.server.jobs.history import job_of, jobs_of, output_of, outputs_of
+from bl_steer.server.jobs.history import HistoryPage, job_of, jobs_of, output_of, outputs_of
 from bl_steer.server.jobs.leases import OPEN
 from bl_steer.server.jobs.shares import MAX_DAYS, revoke_share, share_job, shares_of
+from bl_steer.server.languages import text
 from bl_steer.server.packages.revocation import gone_analyses, revoked_because
 from bl_steer.server.uploads.downloads import file_response, zip_response
 from bl_steer.server.viewing.views import images_of, phases_of_job, views_of
 from bl_steer.server.web.catalogue import AnalysisEntry, builtin_entries, package_entry
 from bl_steer.server.web.context import Context
 from bl_steer.server.web.dependencies import AppContext, BeforeTime, CurrentUser, Form, OwnerId
-from bl_steer.server.web.rendering import day_begins, language_of, render
+from bl_steer.server.web.filters import STATES, check_choice, day_begins, zone_of
+from bl_steer.server.web.rendering import language_of, render
 from bl_steer.server.web.result_view import (
     ResultView,
     parameter_lines,
@@ -39,7 +41,6 @@ from bl_steer.server.web.routes import pages_router
 __all__ = ["job_values", "router", "show_job"]
 
 router = pages_router()
-STATES = ("queued", "running", "done", "failed", "cancelled")
 NEW_LINK = "bl_steer_new_link"
 """Cookie that takes a new link from the form to the page, which shows it and takes it away."""
 NEW_LINK_S = 120
@@ -57,37 +58,48 @@ def history(
     q: str = "",
     since: str = "",
     until: str = "",
+    zone: str = "",
 ) -> Response:
     """List the user's jobs, or those that a group's members share, the newest first."""
     language = language_of(request)
-    state = state if state in STATES else ""
     chosen = {"state": state, "analysis": analysis[:200], "group": group[:36], "q": q[:200]}
-    chosen |= {"since": since[:10], "until": until[:10]}
-    zone = context.settings.time_zone
+    chosen |= {"since": since[:40], "until": until[:40]}
+    there, called = zone_of(zone, context.settings.time_zone)
+    titles = context.titles(language)
+    page, problem = HistoryPage([], {}, None), None
     with context.database.read() as session:
-        page = jobs_of(
-            session,
-            user.id,
-            before=before,
-            state=state,
-            analysis=chosen["analysis"],
-            words=chosen["q"],
-            since=day_begins(chosen["since"], zone),
-            until=day_begins(chosen["until"], zone, later=1),
-            group_id=group_of(session, user, group, inside=True).id if group else "",
-        )
+        group_id = group_of(session, user, group, inside=True).id if group else ""
+        try:
+            check_choice(text(language, "jobs.state"), state, STATES)
+            check_choice(text(language, "jobs.analysis"), analysis, titles)
+            page = jobs_of(
+                session,
+                user.id,
+                before=before,
+                state=state,
+                analysis=analysis,
+                words=chosen["q"],
+                since=day_begins(since, there),
+                until=day_begins(until, there, later=1),
+                group_id=group_id,
+            )
+        except Refused as refused:
+            problem = refused
         groups = groups_of(session, user.id)
         owners = owners_of(session, page.jobs) if group else {}
         withdrawn = gone_analyses(session, page.jobs, context.offered(session))
     return render(
         request,
         "jobs",
+        status=problem.status if problem else 200,
+        problem_text=problem.in_language(language) if problem else "",
         page=page,
         gone=withdrawn,
-        titles=context.titles(language),
+        titles=titles,
         states=STATES,
         chosen=chosen,
-        older=urlencode({**chosen, "before": page.next_before}),
+        zone=called,
+        older=urlencode({**chosen, "zone": zone[:80], "before": page.next_before}),
         groups=groups,
         owners=owners,
     )

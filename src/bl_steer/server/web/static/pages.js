@@ -60,6 +60,9 @@ function showLocalTime(time) {
 }
 
 function prepare(root) {
+  root.querySelectorAll("input[data-zone]").forEach((box) => {
+    box.value = Intl.DateTimeFormat().resolvedOptions().timeZone || "";
+  });
   root.querySelectorAll("time[datetime]").forEach(showLocalTime);
   root.querySelectorAll("form.upload").forEach(watchUpload);
   root.querySelectorAll("form[data-sure]").forEach((form) =>
