@@ -80,7 +80,7 @@ class SegmentMicrographs:
     """
 
     name: ClassVar[str] = "segment"
-    version: ClassVar[str] = "4"
+    version: ClassVar[str] = "5"
     Params: ClassVar[type[BaseModel]] = SegmentParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy.ndimage import gaussian_filter
 
 from bl_steer.analysis.segmentation import phase_fractions
@@ -71,3 +72,56 @@ def test_a_field_that_is_no_measurement_has_no_interval_nor_has_its_sample() -> 
     assert np.isnan([spoilt.low, spoilt.high]).all(axis=(0, 2)).tolist() == [False, True, False]
     np.testing.assert_array_equal(spoilt.low[[0, 2]], sound.low[[0, 2]])
     assert np.isnan([spoilt.mean_low, spoilt.mean_high]).all()
+
+
+CORNERS = range(0, 1024, 256)
+
+
+def width(fields: list[np.ndarray]) -> float:
+    fractions = phase_fractions(fields, 2)
+    return float(fractions.mean_high[1] - fractions.mean_low[1])
+
+
+@pytest.mark.parametrize("n", [2, 3, 6])
+@pytest.mark.parametrize("shift", [0, 5, 20])
+def test_copies_of_a_field_have_the_interval_of_one(n: int, shift: int) -> None:
+    sample = texture(np.random.default_rng(2))
+    copies = [sample[k * shift : k * shift + 512, 100 + k * shift :][:, :512] for k in range(n)]
+    assert width(copies) == pytest.approx(np.mean([width([c]) for c in copies]), rel=0.2)
+
+
+def test_copies_turned_round_by_more_than_a_block_have_the_interval_of_one() -> None:
+    field = texture(np.random.default_rng(2))[:512, :512]
+    copies = [np.roll(field, (90 * k, 170 * k), (0, 1)) for k in range(6)]
+    assert width(copies) == pytest.approx(width([field]), rel=0.2)
+
+
+def test_slices_of_a_stack_count_as_its_blocks() -> None:
+    rng = np.random.default_rng(4)
+    covered, ratios = 0, []
+    for _ in range(12):
+        volume = gaussian_filter(rng.standard_normal((24, 64, 64)), (6, 3, 3), mode="wrap")
+        stack = list((volume / volume.std() < -0.5).astype(np.uint8))
+        fractions = phase_fractions(stack, 2)
+        covered += fractions.mean_low[1] <= 0.3085 <= fractions.mean_high[1]
+        ratios.append(width(stack) / (fractions.high - fractions.low)[:, 1].mean())
+    assert covered >= 10
+    assert 24**-0.5 < np.mean(ratios) < 1
+
+
+def test_independent_fields_are_narrower_by_the_root_of_their_number() -> None:
+    rng = np.random.default_rng(6)
+    samples = [texture(rng) for _ in range(6)]
+    fields = [s[r : r + 256, c : c + 256] for s in samples for r in CORNERS for c in CORNERS]
+    groups = [fields[k::8] for k in range(8)]
+    ratio = np.mean([width(group) for group in groups]) / np.mean([width([f]) for f in fields])
+    assert ratio == pytest.approx(12**-0.5, rel=0.2)
+
+
+def test_layers_that_fields_share_do_not_make_them_copies() -> None:
+    rng = np.random.default_rng(7)
+    fields = []
+    for _ in range(8):
+        edge = 128 + gaussian_filter(rng.standard_normal(256), 8, mode="wrap") * 40
+        fields.append((np.arange(256)[:, None] > edge).astype(np.uint8))
+    assert width(fields) < 0.2 * width([fields[0]])
