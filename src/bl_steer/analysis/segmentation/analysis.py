@@ -167,7 +167,7 @@ class SegmentMicrographs:
                 *doubt_warnings(
                     model,
                     {titles[name]: value for name, value in doubts.items()},
-                    next((f.image for f in fields if f.name == worst), None),
+                    next(((f.title, f.image) for f in fields if f.name == worst), None),
                 ),
                 *warnings_for(model, textured, metadata, _after(sum(steps), total, progress)),
             ),

@@ -170,14 +170,15 @@ def doubtful(
 def doubt_warnings(
     model: segmentation.SegmentationModel,
     fields: Mapping[str, float],
-    image: NDArray[Any] | None,
+    worst: tuple[str, NDArray[Any]] | None,
 ) -> Iterator[str]:
     """Say which fields the model is in doubt about, and whether their negative is clearer to it.
 
     Parameters
     ----------
     fields : of `doubtful`, by the names under which the user knows them
-    image : the field (H, W) of the largest uncertainty, in doubt or not; None where there is none
+    worst : name and grey levels (H, W) of the field of the largest uncertainty, in doubt or not;
+        None where there is none
     """
     if fields:
         names = list(fields)
@@ -195,8 +196,9 @@ def doubt_warnings(
             "held-out pairs): no alarm tells images that it does not know; look at the label maps, "
             "or train it anew"
         )
-    if image is None:
+    if worst is None:
         return
+    title, image = worst
     rows, columns = (
         slice(max(0, (edge - NEGATIVE_PX) // 2), max(0, (edge - NEGATIVE_PX) // 2) + NEGATIVE_PX)
         for edge in image.shape
@@ -208,8 +210,9 @@ def doubt_warnings(
     whole = min(found.expected.min() for found in seen) > LEAST_SHARE
     if whole and negative < NEGATIVE * own:
         yield (
-            f"the model is surer of the negative (mean uncertainty {negative:.2g} for "
-            f"{own:.2g}): bright and dark may be exchanged; invert the image, and compare"
+            f"of {title}, which it is least sure of, the model is surer of the negative (mean "
+            f"uncertainty {negative:.2g} for {own:.2g}): bright and dark may be exchanged, in "
+            "others of its kind too; invert the image, and compare"
         )
 
 

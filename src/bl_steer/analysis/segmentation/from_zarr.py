@@ -157,7 +157,7 @@ def _result_of_stack(
             *doubt_warnings(
                 model,
                 {titles[name]: times for name, times in doubts.items()},
-                None if worst is None else planes[worst],
+                None if worst is None else (titles[worst], planes[worst]),
             ),
             *warnings_for(model, compared, metadata),
         ),

@@ -57,7 +57,9 @@ def test_other_conditions_are_doubt_and_have_no_interval(change: dict[str, float
 @pytest.mark.parametrize("family", ["grains", "network"])
 def test_exchanged_bright_and_dark_are_named(family: str, dtype: Any) -> None:
     image = field(family, 630, shape=(256, 256)).image
-    assert said(segmented((255 - image).astype(dtype)), "bright and dark may be exchanged")
+    inverted = segmented((255 - image).astype(dtype))
+    assert said(inverted, "bright and dark may be exchanged")
+    assert said(inverted, "of field_000, which it is least sure of")
     assert not said(segmented(image.astype(dtype)), "bright and dark may be exchanged")
 
 

@@ -40,7 +40,6 @@ _IMAGE_NAME = re.compile(r"[ _.-](?:images?|img)$", re.IGNORECASE)
 _MASK_FOLDERS = ("masks", "mask", "labels", "annotations", "annot")
 _TRIALS = 64  # of the split: far more than a dozen samples need
 
-
 Labelled = tuple[NDArray[Any], NDArray[np.uint8]]
 """A micrograph (H, W) and its labels (H, W)."""
 
@@ -224,25 +223,25 @@ def _pairs_in(folder: Path) -> tuple[list[tuple[Path, Path, dict[str, Any]]], li
         if len(own) == 1:
             rows.append((image, own[0], {}))
         else:
-            found = f"{len(own)} masks" if own else f"no masks (name it {image.stem}_mask.png)"
-            problems.append(f"{image.name} has {found}")
+            names = [f"{m.parent.name}/{m.name}" for m in own] or [f"name it {image.stem}_mask.png"]
+            problems.append(f"{image.name} has {len(own) or 'no'} masks ({', '.join(names)})")
     problems += [f"{mask.name} has no image" for left in by_key.values() for mask in left]
     return rows, problems
 
 
 def _layout(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the images and the masks that belong to a folder."""
+    """Return the images and masks of a folder; masks beside it only if those within lack some."""
     inside = [folder / name for name in _MASK_FOLDERS if (folder / name).is_dir()]
     if (folder / "images").is_dir() and inside:
         return list_images(folder / "images"), _masks_in(inside[0])
-    beside = [folder.with_name(f"{folder.name}_{name}") for name in _MASK_FOLDERS]
-    for masks in beside:
-        if masks.is_dir():
-            return list_images(folder), _masks_in(masks)
-    images = list_images(folder)
-    masks_here = [path for path in images if _MASK_NAME.search(path.stem)]
-    images = [path for path in images if path not in masks_here]
+    files = list_images(folder)
+    masks_here = [path for path in files if _MASK_NAME.search(path.stem)]
+    images = [path for path in files if path not in masks_here]
     named = {_key(path) for path in images}
+    if not named or named - {_key(path) for path in masks_here}:
+        for masks in (folder.with_name(f"{folder.name}_{name}") for name in _MASK_FOLDERS):
+            if masks.is_dir():
+                return files, _masks_in(masks)
     # Other files lie in such a folder, too: an annotation has its image's name, or lists images.
     further = [path for path in _annotations_in(folder) if _key(path) in named or images_of(path)]
     return images, [*masks_here, *further]

@@ -59,6 +59,19 @@ def test_pairs_are_found_in_every_usual_layout(tmp_path: Path, layout: str) -> N
     np.testing.assert_array_equal(mask.labels, LABELS)
 
 
+def test_masks_with_their_images_count_though_a_folder_is_beside(tmp_path: Path) -> None:
+    for name in ("s0", "s1"):
+        put(tmp_path / f"napari/{name}.tif")
+        put(tmp_path / f"napari/{name}_labels.tif", painted=True)
+        put(tmp_path / f"napari_mask/{name}.tif")
+        put(tmp_path / f"napari_mask/{name}_mask.tif", painted=True)
+    masks = [pair.mask.name for pair in find_pairs(tmp_path / "napari")]
+    assert masks == ["s0_labels.tif", "s1_labels.tif"]
+    (tmp_path / "napari/s1_labels.tif").unlink()
+    with pytest.raises(ValueError, match=r"2 masks \(napari_mask/s0.tif, napari_mask/s0_mask.tif"):
+        find_pairs(tmp_path / "napari")
+
+
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
 def test_a_catalogue_gives_samples_and_conditions(
