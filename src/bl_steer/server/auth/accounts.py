@@ -24,6 +24,7 @@ from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.database import rows_changed
 from bl_steer.server.db.tables import Invitation, Job, PasswordReset, Share, SignIn, User
 from bl_steer.server.errors import Refused, missing
+from bl_steer.server.texts import plain_text
 
 __all__ = [
     "ROLES",
@@ -111,7 +112,7 @@ def add_user(
         raise _taken(known, closed=bool(by))
     user = User(
         email=email,
-        name=name.strip()[:200],
+        name=plain_text(name)[:200],
         password_hash=None if password is None else hash_password(check_password(password)),
         role=role,
         language=language,

@@ -13,6 +13,7 @@ from bl_steer.server.auth.tokens import hash_token, new_token
 from bl_steer.server.db.audit import record_event
 from bl_steer.server.db.tables import ApiKey, User
 from bl_steer.server.errors import Refused, missing
+from bl_steer.server.texts import plain_text
 
 __all__ = [
     "SCOPES",
@@ -55,7 +56,7 @@ def make_key(
     session.add(
         ApiKey(
             user_id=user.id,
-            name=name.strip()[:200],
+            name=plain_text(name)[:200],
             key_hash=hash_token(token),
             scopes=sorted(set(scopes)),
             expires=None if days is None else time.time() + days * DAY_S,

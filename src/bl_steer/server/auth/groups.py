@@ -7,7 +7,7 @@ every route that is open to a group's members.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import delete, or_, select
@@ -27,10 +27,12 @@ from bl_steer.server.db.tables import (
     User,
 )
 from bl_steer.server.errors import Refused, missing
+from bl_steer.server.texts import folded, plain_text
 
 __all__ = [
     "LONGEST_NAME",
     "add_member",
+    "called",
     "end_foreign_shares",
     "end_group",
     "group_of",
@@ -46,7 +48,7 @@ __all__ = [
     "shared_with",
 ]
 
-LONGEST_NAME = 200
+LONGEST_NAME = 100
 
 
 def owner_for(session: Session, user: User, *, upload_id: str = "", job_id: str = "") -> str:
@@ -95,6 +97,18 @@ def manages(session: Session, user: User, group_id: str) -> bool:
     return has_role(user, "admin") or (member is not None and member.manages)
 
 
+def called(session: Session, groups: Sequence[Group]) -> dict[str, str]:
+    """Return how groups are called by id; those of one name with whoever manages them."""
+    names = [folded(group.name) for group in groups]
+    titles = {}
+    for group, name in zip(groups, names, strict=True):
+        titles[group.id] = group.name
+        if names.count(name) > 1:
+            lead = [user.email for member, user in members_of(session, group.id) if member.manages]
+            titles[group.id] = f"{group.name} ({', '.join(lead)})"
+    return titles
+
+
 def members_of(session: Session, group_id: str) -> list[tuple[GroupMember, User]]:
     """Return who is in a group, the first member first."""
     rows = session.execute(
@@ -108,9 +122,11 @@ def members_of(session: Session, group_id: str) -> list[tuple[GroupMember, User]
 
 def make_group(session: Session, user: User, name: str) -> Group:
     """Make a group with its maker as the member who manages it."""
-    name = " ".join(name.split())[:LONGEST_NAME]
+    name = plain_text(name)
     if not name:
         raise Refused(422, "refused.group_name")
+    if len(name) > LONGEST_NAME:
+        raise Refused(422, "refused.group_name_long", most=LONGEST_NAME, got=len(name))
     group = Group(name=name)
     session.add(group)
     session.flush()

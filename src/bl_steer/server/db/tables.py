@@ -10,12 +10,14 @@ import time
 from typing import Any
 
 from sqlalchemy import JSON, BigInteger, ForeignKey, Index, Integer, String, Text, text
+from sqlalchemy.engine.default import DefaultExecutionContext
 from sqlalchemy.orm import Mapped, mapped_column
 
 from bl_steer.server.db.account_tables import ApiKey, Invitation, PasswordReset, SignIn, User
 from bl_steer.server.db.group_tables import Group, GroupFile, GroupJob, GroupMember
 from bl_steer.server.db.schema import Base, new_id
 from bl_steer.server.db.training_tables import Correction, Retraining, SamplePart, Snapshot
+from bl_steer.server.texts import folded
 
 __all__ = [
     "AccessRecord",
@@ -55,6 +57,11 @@ FULL = text("emptied IS NULL")
 Counter = BigInteger().with_variant(Integer, "sqlite")
 
 
+def _searched(context: DefaultExecutionContext) -> str:
+    row = context.get_current_parameters()
+    return folded(f"{row['file_name']} {row.get('sample') or ''}")
+
+
 class Blob(Base):
     """A file by its content."""
 
@@ -82,6 +89,8 @@ class Upload(Base):
     may_train: Mapped[bool] = mapped_column(default=False)
     sample: Mapped[str] = mapped_column(String(200), default="")
     """Name of the specimen, so that training data are split by it."""
+    searched: Mapped[str] = mapped_column(Text, default=_searched, server_default="")
+    """File name and specimen, folded."""
     giver_id: Mapped[str | None] = mapped_column(String(36))
     """Who uploaded it, where it was handed over since."""
     cut_of: Mapped[str | None] = mapped_column(String(120), index=True)

@@ -13,10 +13,10 @@ from sqlalchemy import ColumnElement, insert, literal, select
 from sqlalchemy.orm import Session
 
 from bl_steer.server.db.tables import Job, JobFile, Upload
+from bl_steer.server.texts import folded
 
 __all__ = ["few_jobs_of", "is_of_files", "link_files"]
 
-MOST_WORDS = 8
 MOST_FILES = 1000
 MOST_JOBS = 5000
 
@@ -48,5 +48,4 @@ def is_of_files(words: str) -> ColumnElement[bool]:
 
 
 def _has(words: str) -> list[ColumnElement[bool]]:
-    about = Upload.file_name + " " + Upload.sample
-    return [about.icontains(word, autoescape=True) for word in words.split()[:MOST_WORDS]]
+    return [Upload.searched.contains(word, autoescape=True) for word in folded(words).split()]

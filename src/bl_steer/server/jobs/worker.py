@@ -34,7 +34,7 @@ from bl_steer.server.jobs.execution import Ended, Execution, message_of
 from bl_steer.server.jobs.heartbeat import Heartbeat, first_line
 from bl_steer.server.jobs.leases import Claim, Lease, Produced
 from bl_steer.server.jobs.results import Failure
-from bl_steer.server.packages.checking import check_next
+from bl_steer.server.packages.checking import check_next, package_is_next
 from bl_steer.server.packages.manifest import PackageError, read_manifest
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.room import LEAST_ROOM, folders_of, is_full, room_of
@@ -115,10 +115,11 @@ class Worker:
         if waiting and self.machines is not None:
             self.machines.connect()  # a job is not taken in vain
             waiting = self._is_for(self.machines.gpus(), now)
-        if not waiting:
+        if not waiting or package_is_next(self.database):
             trusted = self.settings.trust_packages
             checked = check_next(self.database, self.packages, over=self._over, trusted=trusted)
-            return checked is not None
+            if checked is not None or not waiting:
+                return checked is not None
         with self.database.write() as session:
             lease = jobs.take(
                 session,

@@ -12,6 +12,8 @@ from .catalogue import list_packages as list_packages
 from .catalogue import reviews_of as reviews_of
 from .checking import check_next as check_next
 from .checking import check_package as check_package
+from .checking import is_under_check as is_under_check
+from .checking import package_is_next as package_is_next
 from .inputs import package_inputs as package_inputs
 from .manifest import Format as Format
 from .manifest import Manifest as Manifest

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from bl_steer.files.atomic import alone_in
 from bl_steer.server.db.database import Database
-from bl_steer.server.db.tables import Package
+from bl_steer.server.db.tables import Job, Package
 from bl_steer.server.packages.catalogue import ReviewError
 from bl_steer.server.packages.content import verify_content
 from bl_steer.server.packages.manifest import PackageError
@@ -20,7 +20,7 @@ from bl_steer.server.sandbox.caches import caches_of
 from bl_steer.server.sandbox.limits import Limits
 from bl_steer.server.sandbox.run import SandboxMissing
 
-__all__ = ["check_next", "check_package"]
+__all__ = ["check_next", "check_package", "is_under_check", "package_is_next"]
 
 logger = logging.getLogger(__name__)
 
@@ -75,6 +75,27 @@ def check_package(
         raise FileExistsError(
             "packages must be checked one at a time, got another check under way; wait for its end"
         ) from error
+
+
+def is_under_check(database: Database, packages: PackageStore, sha256: str) -> bool:
+    """Return whether a package is being checked at the moment, by a worker of this folder."""
+    if _waiting(database) != sha256:
+        return False
+    try:
+        with alone_in(packages.folder):
+            return False
+    except FileExistsError:
+        return True
+
+
+def package_is_next(database: Database) -> bool:
+    """Return whether a package waits for its check for longer than any job waits."""
+    with database.read() as session:
+        package, job = (
+            session.scalar(select(func.min(table.created)).where(table.state == state))
+            for table, state in ((Package, "submitted"), (Job, "queued"))
+        )
+    return package is not None and (job is None or package < job)
 
 
 def _waiting(database: Database) -> str | None:

@@ -19,6 +19,7 @@ from bl_steer.server.db.pages import page_of
 from bl_steer.server.db.tables import Blob, GroupFile, Upload, User
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.sizes import amount
+from bl_steer.server.texts import plain_text
 from bl_steer.server.uploads.blobs import FileStore
 from bl_steer.server.uploads.file_types import inspect_file
 
@@ -109,7 +110,7 @@ def take_in(
             media_type=inspected.media_type,
             size=size,
             may_train=may_train,
-            sample=sample.replace("\0", "").strip()[:200],
+            sample=plain_text(sample)[:200],
             cut_of=cut_of,
         )
         session.add(upload)

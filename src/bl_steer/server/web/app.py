@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse, RedirectResponse
 from sqlalchemy.exc import DataError, OperationalError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from bl_steer.server.errors import Refused
 from bl_steer.server.room import is_full
@@ -68,6 +69,8 @@ ROUTERS = (
     group_api,
 )
 API = "/api/v1/"
+GONE = 499
+"""What nginx calls a request whose client broke it off; no server sends it."""
 KEYS = {404: "refused.no_page", 405: "error.method"}
 
 logger = logging.getLogger(__name__)
@@ -106,6 +109,7 @@ def create_app(settings: ServerSettings | None = None) -> FastAPI:
     app.add_exception_handler(DataError, _unstorable)
     app.add_exception_handler(OperationalError, _busy)
     app.add_exception_handler(OSError, _unwritable)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_exception_handler(Exception, _unexpected)
     _describe_keys(app)
     return app
@@ -175,6 +179,12 @@ async def _busy(request: Request, error: Exception) -> Response:
         return await _unwritable(request, error)
     logger.error("the database does not answer: %s", error)
     return _answer(request, 503, Refused(503, "error.busy"), {"Retry-After": "5"})
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """Note that a client went away while its request came in; nobody reads the answer."""
+    logger.warning("%s %s: the client broke off", request.method, request.url.path)
+    return Response(status_code=GONE)
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

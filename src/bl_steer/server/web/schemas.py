@@ -199,7 +199,7 @@ class NewGroup(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    name: str = Field(max_length=200)
+    name: str
 
 
 class NewMember(BaseModel):

@@ -12,6 +12,8 @@ from bl_steer.server.db import migrations
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Base, OutgoingMail, SignIn, Upload, User
 
+NAME = "Gro\u0308ße \uff13"
+
 
 def differences(connection: Connection) -> list[object]:
     context = MigrationContext.configure(connection, opts={"compare_type": True})
@@ -52,7 +54,7 @@ def test_rows_of_the_first_release_are_still_there_after_the_upgrade(database: D
     old = {
         "users": {"id": "u", "email": "a@x", "name": "", "role": "admin", "language": "ja"},
         "sessions": {"token_hash": "t", "user_id": "u", "csrf": "c", "expires": 9e9},
-        "uploads": {"id": "f", "user_id": "u", "sha256": "s", "file_name": "f", "size": 1},
+        "uploads": {"id": "f", "user_id": "u", "sha256": "s", "file_name": NAME, "size": 1},
         "outbox": {"id": "m", "recipient": "a@x", "subject": "s", "body": "b", "message_id": "i"},
     }
     filled = {
@@ -70,6 +72,7 @@ def test_rows_of_the_first_release_are_still_there_after_the_upgrade(database: D
         assert (signed_in.address, signed_in.agent, signed_in.seen) == ("", "", None)
         assert session.get_one(User, "u").heir_id is None
         assert session.get_one(Upload, "f").giver_id is None
+        assert session.get_one(Upload, "f").searched == "grösse 3 "
         assert session.get_one(OutgoingMail, "m").reset_user_id is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
@@ -63,6 +64,8 @@ def filled(database: Database) -> dict[str, str]:
         ({"words": "100%"}, ["both"]),
         ({"words": "100_"}, []),
         ({"words": "断面 試料"}, ["japanese"]),
+        ({"words": "試料3"}, ["japanese"]),
+        ({"words": "ＦＩＬＭ＿７\u3000ｔｏｐ"}, ["again", "both"]),
         ({"words": "断面 film"}, []),
         ({"words": "film", "state": "done"}, ["again"]),
         ({"words": "film", "analysis": "advise"}, ["table"]),
@@ -87,6 +90,21 @@ def test_jobs_are_found_by_the_words_of_one_file_and_by_all_filters_at_once(
         assert [names[job.id] for job in jobs_of(session, "u", **asked).jobs] == [
             f"u{name}" for name in found
         ]
+
+
+def test_names_are_found_however_they_were_typed(
+    database: Database, filled: dict[str, str]
+) -> None:
+    whole = "データ Größe.csv"
+    apart = unicodedata.normalize("NFD", whole)
+    assert apart != whole
+    with database.write() as session:
+        session.add(Upload(id="m", user_id="u", file_name=apart, sha256="s", size=1))
+        session.flush()
+        more: Any = {"params": {}, "upload_ids": ["m"], "now": 1e9}
+        job = queue.submit(session, user_id="u", analysis="advise", **more)
+        for words in (whole, apart, "ﾃﾞｰﾀ", "GRÖSSE"):
+            assert [one.id for one in jobs_of(session, "u", words=words).jobs] == [job.id]
 
 
 @pytest.mark.parametrize("walks", [False, True])

@@ -13,6 +13,7 @@ import pytest
 from sqlalchemy import select
 
 from bl_steer.cli import main, make_parser
+from bl_steer.files.atomic import alone_in
 from bl_steer.processing.digest import digest_of
 from bl_steer.server.db.tables import AuditRecord, Job, Package, Upload, User
 from bl_steer.server.db.tables import Worker as WorkerRow
@@ -21,7 +22,7 @@ from bl_steer.server.jobs.execution import Ended, Execution
 from bl_steer.server.jobs.leases import InputFile, Produced
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.packages import package_analysis
-from bl_steer.server.packages.checking import check_next
+from bl_steer.server.packages.checking import check_next, is_under_check, package_is_next
 from bl_steer.server.packages.manifest import PackageError
 from bl_steer.server.packages.store import PackageStore
 from bl_steer.server.packages.template import write_template
@@ -170,6 +171,28 @@ def test_a_package_that_fails_its_own_tests_is_a_draft_with_the_reason(
     (test,) = row.report["check"]["tests"]
     assert test["problems"] == ["tables.sums.columns.sum[0] must be 21.5, got 21.0"]
     assert row.report["inspection"]["imports"] == {"script.py": ["numpy"]}
+
+
+def test_a_package_has_its_turn_before_younger_jobs_and_its_page_says_that_it_is_tested(
+    server: Worker, small: Callable[..., Any]
+) -> None:
+    folder = small().accept()
+    assert main(["package", "submit", str(folder), "--user", "a@example.org"]) == 0
+    with server.database.write() as session:
+        sha256, user_id = session.execute(select(Package.sha256, Package.author_id)).one()
+        more: dict[str, Any] = {"user_id": user_id, "analysis": "advise", "params": {}}
+        job = jobs.submit(session, **more, upload_ids=[])
+    assert package_is_next(server.database)
+    assert not is_under_check(server.database, server.packages, sha256)
+    with alone_in(server.packages.folder):
+        assert is_under_check(server.database, server.packages, sha256)
+    assert server.step()
+    with server.database.write() as session:
+        assert session.get_one(Package, sha256).state == "checked"
+        assert session.get_one(Job, job.id).state == "queued"
+        session.get_one(Package, sha256).state = "submitted"
+        session.get_one(Job, job.id).created = 1.0
+    assert not package_is_next(server.database)
 
 
 def test_workers_check_a_package_once(server: Worker, small: Callable[..., Any]) -> None:

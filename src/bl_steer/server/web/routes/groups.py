@@ -98,13 +98,15 @@ def sharing_page(request: Request, context: AppContext, user: CurrentUser) -> Re
     """Ask which group files or jobs are to be shared with."""
     files, job_ids = (request.query_params.getlist(name)[:MOST] for name in ("file", "job"))
     with context.database.read() as session:
+        mine = groups.groups_of(session, user.id)
         return render(
             request,
             "sharing",
             uploads=[upload_of(session, user.id, upload_id) for upload_id in files],
             jobs=[job_of(session, user.id, job_id) for job_id in job_ids],
             titles=context.titles(language_of(request)),
-            groups=groups.groups_of(session, user.id),
+            groups=mine,
+            called=groups.called(session, mine),
         )
 
 

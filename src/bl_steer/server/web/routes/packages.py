@@ -16,6 +16,7 @@ from bl_steer.server.db.training_tables import Retraining
 from bl_steer.server.errors import Refused, missing
 from bl_steer.server.packages import PackageError, review
 from bl_steer.server.packages.catalogue import approvals_of
+from bl_steer.server.packages.checking import is_under_check
 from bl_steer.server.packages.manifest import parse_manifest
 from bl_steer.server.packages.revocation import tell_users
 from bl_steer.server.uploads.downloads import file_response
@@ -209,6 +210,7 @@ def _page(
     return render(
         request,
         "package",
+        tested_now=is_under_check(context.database, context.packages, sha256),
         refused=refused,
         package=package,
         manifest=manifest,
