@@ -58,7 +58,7 @@ Counter = BigInteger().with_variant(Integer, "sqlite")
 
 
 def _searched(context: DefaultExecutionContext) -> str:
-    row = context.get_current_parameters()
+    row = context.get_current_parameters()  # type: ignore[no-untyped-call]
     return folded(f"{row['file_name']} {row.get('sample') or ''}")
 
 
