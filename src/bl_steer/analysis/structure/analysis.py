@@ -84,7 +84,7 @@ class StructureAnalysis:
     """Measure a label volume: volumes, contact areas, triple lines, connectivity, lengths."""
 
     name: ClassVar[str] = "structure"
-    version: ClassVar[str] = "2"
+    version: ClassVar[str] = "3"
     Params: ClassVar[type[BaseModel]] = StructureParams
 
     def inputs_of(self, run: Any) -> Inputs:

@@ -13,14 +13,17 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import nnls
 from scipy.spatial import SphericalVoronoi
 
 from bl_steer.protocols import Array
 
-__all__ = ["DIRECTIONS", "Directions", "flat_range", "sphere_shares"]
+__all__ = ["DIRECTIONS", "Directions", "flat_range", "flat_ratio", "sphere_shares"]
 
 DIRECTIONS = {13: 1, 49: 2}
 """Directions by the reach of the neighbourhood: 3³ and 5³ voxels."""
+EVENNESS = 0.02
+"""How much even orientations are preferred among those that explain the directions alike."""
 
 
 @dataclass(frozen=True)
@@ -136,11 +139,48 @@ def flat_range(units: Array, weights: Array, n: int = 20_000) -> tuple[float, fl
     """
     if not len(units):
         return 0.0, 0.0
-    k = np.arange(n) + 0.5
-    z, angle = k / n, math.pi * (1 + math.sqrt(5)) * k
-    ring = np.sqrt(1 - z**2)
-    tried = np.column_stack([z, ring * np.cos(angle), ring * np.sin(angle)])
+    tried = _evenly(n)
     _, _, axes = np.linalg.svd(units)  # with what is normal to directions of one plane
     seen = 2 * np.abs(np.concatenate([tried, units, axes]) @ units.T) @ weights
     least = float(seen.min())
     return (0.0 if least < 1e-9 else least), float(seen.max())
+
+
+def flat_ratio(units: Array, weights: Array, by_direction: Array, n: int = 200) -> float:
+    """Return the area of interfaces in few orientations over their mean over the directions.
+
+    It is 1 where all directions give the same, and between 1 / largest and 1 / least of
+    `flat_range` where an interface is flat.
+
+    Parameters
+    ----------
+    units, weights : of the directions
+    by_direction : the area that each direction alone would give, (n_directions,)
+    n : orientations of which the interface is composed, besides the directions themselves
+
+    Notes
+    -----
+    A direction u sees 2 |u · normal| of a flat part. The areas of the parts, none of them negative,
+    are fitted to the directions, as even as these allow.
+    """
+    mean = float(weights @ by_direction)
+    if not mean > 0:
+        return 1.0
+    normals = np.concatenate([_evenly(n), units, np.eye(3)])
+    seen = 2 * np.abs(units @ normals.T)
+    even = np.zeros(len(normals))
+    even[:n] = 1 / n
+    root = np.sqrt(weights)
+    parts, _ = nnls(
+        np.vstack([seen * root[:, None], EVENNESS * np.eye(len(normals))]),
+        np.concatenate([by_direction / mean * root, EVENNESS * even]),
+    )
+    return float(parts.sum() / (weights @ seen @ parts))
+
+
+def _evenly(n: int) -> Array:
+    """Return n unit vectors, evenly over a half sphere, shape (n, 3)."""
+    k = np.arange(n) + 0.5
+    z, angle = k / n, math.pi * (1 + math.sqrt(5)) * k
+    ring = np.sqrt(1 - z**2)
+    return np.column_stack([z, ring * np.cos(angle), ring * np.sin(angle)])

@@ -11,6 +11,7 @@ from bl_steer.analysis.structure.areas import ContactAreas
 from bl_steer.analysis.structure.chords import Chords
 from bl_steer.analysis.structure.connectivity import Connectivity
 from bl_steer.analysis.structure.correlation import Correlation
+from bl_steer.analysis.structure.directions import flat_ratio
 from bl_steer.analysis.structure.fractions import Fractions
 from bl_steer.analysis.structure.thick_parts import AREA_ALLOWANCE, LINE_ALLOWANCE, between
 from bl_steer.analysis.structure.triple_lines import TripleLines
@@ -50,8 +51,9 @@ def tables_of(measures: Measures) -> dict[str, Table]:
     ``volumes``: a row for each phase, with its surface to all others; ``areas``: a row for each
     pair of phases; ``directions``: the area that each direction alone would give; ``triple_lines``:
     a row for each three phases; in both, ``labels_least`` and ``labels_largest``: between what the
-    labels leave it, `thick_parts.between`; ``connectivity``; ``chords``: mean and median by phase
-    and axis; ``chord_lengths``: their distribution; ``correlation``: by phase, axis and lag.
+    labels leave it, `thick_parts.between`, for areas with `directions.flat_ratio`;
+    ``connectivity``; ``chords``: mean and median by phase and axis; ``chord_lengths``: their
+    distribution; ``correlation``: by phase, axis and lag.
     """
     return {
         "volumes": _volumes(measures),
@@ -92,7 +94,9 @@ def _areas(measures: Measures) -> Table:
     mean = np.where(area > 0, areas.area_nm2[a, b], np.nan)
     spread = np.sqrt(areas.directions.weights @ (by_direction / mean - 1) ** 2)
     thick = measures.thick_areas.area_nm2[a, b] * UM**2
-    least, largest = between(area, thick, AREA_ALLOWANCE)
+    one, other = area * _flat_ratios(areas), thick * _flat_ratios(measures.thick_areas)
+    least, _ = between(np.minimum(area, one), np.minimum(thick, other), AREA_ALLOWANCE)
+    _, largest = between(np.maximum(area, one), np.maximum(thick, other), AREA_ALLOWANCE)
     return {
         "phase_a": names[a],
         "phase_b": names[b],
@@ -106,6 +110,14 @@ def _areas(measures: Measures) -> Table:
         "if_flat_least_um2": _over(area, areas.flat_largest),
         "if_flat_largest_um2": _over(area, areas.flat_least),
     }
+
+
+def _flat_ratios(areas: ContactAreas) -> Array:
+    """Return what the directions leave of each pair's area, where its interfaces are flat."""
+    a, b = np.triu_indices(len(areas.area_nm2), 1)
+    directions = areas.directions
+    pairs = areas.by_direction_nm2[:, a, b].T
+    return np.array([flat_ratio(directions.units, directions.weights, pair) for pair in pairs])
 
 
 def _directions(measures: Measures) -> Table:

@@ -11,6 +11,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from scipy.spatial.transform import Rotation
 
 from bl_steer.analysis.structure import LabelVolume, thick_parts_of, volume
+from bl_steer.analysis.structure.directions import Directions, flat_ratio
 from bl_steer.processing.registry import find_analysis, make_params
 from bl_steer.protocols import AnalysisResult, Inputs
 from simulators.electron.fibsem_sample import FibsemSpecimen
@@ -90,6 +91,42 @@ def test_labels_leave_the_true_rim_and_sides_of_films(thick: float) -> None:
         assert leaves(areas, "um2", side)
     named = any("the area" in line and "one voxel thick" in line for line in result.warnings)
     assert named == (thick < 2.0)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("voxel", [(100.0, 20.0, 20.0), (300.0, 10.0, 10.0), (20.0, 20.0, 20.0)])
+def test_labels_leave_the_true_area_of_a_flat_interface(axis: int, voxel: Any) -> None:
+    labels = np.zeros((14, 60, 60), np.uint8)
+    np.moveaxis(labels, axis, 0)[7:] = 1
+    edges = np.array(voxel) * labels.shape * 1e-3
+    analysis = find_analysis("structure")
+    told = make_params(analysis, {"voxel_size_nm": voxel, "n_bootstrap": 100})
+    areas = analysis.run(Inputs({"labels": labels}), told).tables["areas"]
+    assert leaves(areas, "um2", np.prod(edges) / edges[axis])
+
+
+@pytest.mark.parametrize("voxel", [(5.0, 1.0, 1.0), CUBE])
+@pytest.mark.parametrize("n", [13, 49])
+def test_directions_leave_any_flat_orientation_and_a_sphere_as_it_is(voxel: Any, n: int) -> None:
+    directions = Directions.of(voxel, n)
+    units, weights = directions.units, directions.weights
+    assert flat_ratio(units, weights, np.ones(len(units))) == pytest.approx(1, abs=1e-3)
+    normals = np.concatenate([np.eye(3), np.random.default_rng(0).standard_normal((20, 3))])
+    for normal in normals / np.linalg.norm(normals, axis=1)[:, None]:
+        seen = 2 * np.abs(units @ normal)
+        ends = weights @ seen * np.array([1, flat_ratio(units, weights, seen)])
+        assert 0.8 * ends.min() < 1 < 1.2 * ends.max()
+
+
+def test_the_range_of_a_sphere_stays_narrow() -> None:
+    q = voxel_positions((16, 60, 60), (4.0, 1.0, 1.0), (0.1, 0.3, 0.2))
+    labels = ((q**2).sum(axis=-1) < 24**2).astype(np.uint8)
+    analysis = find_analysis("structure")
+    told = {"voxel_size_nm": (4.0, 1.0, 1.0), "n_bootstrap": 100, "edge_correction": False}
+    areas = analysis.run(Inputs({"labels": labels}), make_params(analysis, told)).tables["areas"]
+    assert leaves(areas, "um2", 4 * np.pi * 24**2 * 1e-6)
+    width = areas["labels_largest_um2"] - areas["labels_least_um2"]
+    assert width[0] < 1.1 * 0.4 * areas["area_um2"][0]
 
 
 def test_single_voxels_are_counted_and_leave_the_length_without_them() -> None:
