@@ -31,6 +31,7 @@ class StoredStack:
     notes : what a user should know, one sentence each
     gaps : the same of slices that are missing, where those around are taken as neighbours
     numbers : of single slices in steps of one, as their names have them
+    names : of the files of single slices
     """
 
     array: Any
@@ -38,6 +39,7 @@ class StoredStack:
     notes: Sequence[str] = ()
     gaps: Sequence[str] = ()
     numbers: Sequence[int] | None = None
+    names: Sequence[str] = ()
 
 
 def some_planes(array: Any) -> Iterator[NDArray[Any]]:

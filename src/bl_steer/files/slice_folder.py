@@ -234,6 +234,7 @@ def one_stack(
         [*notes, *unlike, *dict.fromkeys(n for stored in kept for n in stored.notes)],
         gaps,
         [number for _, number, _ in found],
+        [path.name for path, _, _ in found],
     )
 
 

@@ -124,7 +124,7 @@ CASES: dict[
             "interval_blocks": 2,
             **LEARN_LITTLE,
         },
-        ["slice 3 is blank and taken as missing", "slices are missing: 6", "give columns_deg"],
+        ["slice 3 (face3.tif) is blank", "slices are missing: 6", "give columns_deg"],
     ),
 }
 """By analysis: its files, its inputs from them, its parameters, and what the user must be told."""

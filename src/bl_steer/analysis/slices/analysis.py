@@ -76,7 +76,7 @@ class AlignSlices:
         if params.keep_bad:
             bad = {place: what for place, what in bad.items() if what == NOT_FINITE}
         check_enough(len(images), bad)
-        numbers = _numbers(inputs)
+        numbers, files = _numbers(inputs), inputs.metadata.get("slice_files", ())
         missing = list(missing_warnings(numbers, int(inputs.metadata.get("n_slices", 0))))
         if bad:
             inputs = subset(inputs, [k for k in range(len(numbers)) if k not in bad])
@@ -132,7 +132,7 @@ class AlignSlices:
             ),
             warnings=(
                 *inputs.notes,
-                *bad_warnings(numbers, bad),
+                *bad_warnings(numbers, bad, files),
                 *label_warnings(images),
                 *grey_phase_warnings(stack),
                 *drift_warnings(

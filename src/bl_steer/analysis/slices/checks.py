@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,16 +60,23 @@ def check_enough(n_slices: int, bad: Mapping[int, str]) -> None:
         )
 
 
-def bad_warnings(numbers: NDArray[np.int_], bad: Mapping[int, str]) -> Iterator[str]:
-    """Name the slices that are taken as missing, by their numbers, with the reason.
+def bad_warnings(
+    numbers: NDArray[np.int_], bad: Mapping[int, str], files: Sequence[str] = ()
+) -> Iterator[str]:
+    """Name the slices that are taken as missing, by numbers and files, with the reason.
 
     Parameters
     ----------
     numbers : of all slices, in order
     bad : as `bl_steer.slicing.find_bad_slices` returns them
+    files : names of all slices, in the same order; empty where they are not known
     """
     for reason in sorted(set(bad.values())):
-        named = [str(numbers[place]) for place, other in bad.items() if other == reason]
+        named = [
+            f"{numbers[place]} ({files[place]})" if files else str(numbers[place])
+            for place, other in bad.items()
+            if other == reason
+        ]
         more = f" and {len(named) - LISTED} more" if len(named) > LISTED else ""
         one = len(named) == 1
         use = (

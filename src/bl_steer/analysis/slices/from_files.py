@@ -33,8 +33,8 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     Returns
     -------
     inputs : arrays ``slices`` (n, H, W) and ``slice`` (n,), the number of each; metadata:
-        ``first_slice``, the number at depth 0, and what the files agree on, such as
-        ``pixel_size_nm``, ``pitch_nm``, ``tilt_corrected``
+        ``first_slice``, the number at depth 0, ``slice_files``, their names, and what the
+        files agree on, such as ``pixel_size_nm``, ``pitch_nm``, ``tilt_corrected``
 
     Raises
     ------
@@ -51,5 +51,7 @@ def inputs_from_files(paths: Sequence[str | Path]) -> Inputs:
     arrays: dict[str, Any] = {"slices": slices, "slice": np.asarray(numbers, dtype=int)}
     known = {key: value for key, value in stored.known.items() if key not in NOT_OF_SLICES}
     known["first_slice"] = int(arrays["slice"][0])
+    if stored.names:
+        known["slice_files"] = list(stored.names)
     notes = [f"{note}, or give reverse=True" if SIGNED in note else note for note in stored.notes]
     return Inputs(arrays, known, {"files": [str(file) for file in files]}, notes)

@@ -182,6 +182,8 @@ def prepare(inputs: Inputs, params: SliceParams) -> Inputs:
     if rows != images.shape[1] or height != rows or params.reverse:
         arrays["slices"] = PreparedSlices(images, order.astype(np.intp), rows, height)
     known = {k: v for k, v in inputs.metadata.items() if k != "pixel_height_nm"}
+    if params.reverse and "slice_files" in known:
+        known["slice_files"] = known["slice_files"][::-1]
     if height != rows and known.get("marks") is not None:
         marks = TrackingMarks.from_dict(known["marks"])
         known["marks"] = marks.stretched(height / rows).to_dict()
@@ -288,4 +290,7 @@ def subset(inputs: Inputs, kept: Sequence[int]) -> Inputs:
         rows = int(images.shape[1])
         arrays["slices"] = PreparedSlices(images, chosen, rows, rows)
     n_slices = int(inputs.metadata.get("n_slices", 0)) or int(np.max(numbers)) + 1
-    return replace(inputs, arrays=arrays, metadata={**inputs.metadata, "n_slices": n_slices})
+    known = {**inputs.metadata, "n_slices": n_slices}
+    if "slice_files" in known:
+        known["slice_files"] = [known["slice_files"][number] for number in chosen]
+    return replace(inputs, arrays=arrays, metadata=known)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bl_steer.analysis.slices.analysis import AlignParams, AlignSlices
 from bl_steer.analysis.slices.checks import check_common_part, drift_warnings, missing_warnings
+from bl_steer.analysis.slices.from_files import inputs_from_files
 from bl_steer.protocols import Inputs
 
 
@@ -58,3 +61,14 @@ def test_an_empty_stack_is_refused() -> None:
     inputs = Inputs({"slices": np.zeros((0, 64, 64))}, {"pixel_size_nm": 10.0, "pitch_nm": 40.0})
     with pytest.raises(ValueError, match="to align, got none"):
         AlignSlices().run(inputs, AlignParams())
+
+
+def test_bad_slices_are_named_by_their_files_in_reverse_too(tmp_path: Path) -> None:
+    for number in range(1, 5):
+        face = np.random.default_rng(number).integers(0, 255, (48, 48), dtype=np.uint8)
+        tifffile.imwrite(tmp_path / f"Slice {number}.tiff", face * (number != 2))
+    inputs = inputs_from_files([tmp_path])
+    for reverse, number in ((False, 2), (True, 3)):
+        params = AlignParams(reverse=reverse, pixel_size_nm=10.0, pitch_nm=40.0)
+        told = AlignSlices().run(inputs, params).warnings
+        assert any(f"slice {number} (Slice 2.tiff) is blank" in text for text in told)
