@@ -11,7 +11,14 @@ def browser(site: Any) -> Any:
     return site.browser()
 
 
-@pytest.mark.parametrize("before", ["", "yesterday", "nan", "9e9"])
+@pytest.mark.parametrize("before", ["yesterday", "nan"])
+def test_a_page_before_no_time_is_refused_with_the_form_of_one(browser: Any, before: str) -> None:
+    answer = browser.get("/files", params={"before": before})
+    assert answer.status_code == 422
+    assert before in answer.text
+
+
+@pytest.mark.parametrize("before", ["", "9e9"])
 def test_a_page_of_a_list_begins_at_the_newest_where_no_time_is_given(
     browser: Any, before: str
 ) -> None:
