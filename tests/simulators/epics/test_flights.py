@@ -48,15 +48,20 @@ def kill_in_the_second_flight(
 def test_a_flight_whose_client_is_killed_is_flown_anew_and_its_spot_confirmed(
     tmp_path: Path,
 ) -> None:
-    environment, log = private_environment(tmp_path), tmp_path / "positions"
     client = str(Path(__file__).with_name("flight_client.py"))
     command = [sys.executable, client, PREFIX, "data", "notes"]
-    with serving(tmp_path, environment, speedup=1.0, steady=True, log=log):
-        kill_in_the_second_flight(command, environment, tmp_path)
-        before = log.read_text().count("\n")
-        ended = run_client([*command, "-1"], environment, folder=tmp_path)
+    # It runs in real time: an IOC that a busy computer lets wait loses its place. Twice is a fault.
+    for folder in (tmp_path / "first", tmp_path / "again"):
+        folder.mkdir()
+        environment, log = private_environment(folder), folder / "positions"
+        with serving(folder, environment, speedup=1.0, steady=True, log=log):
+            kill_in_the_second_flight(command, environment, folder)
+            before = log.read_text().count("\n")
+            ended = run_client([*command, "-1"], environment, folder=folder)
+        if ended.returncode == 0:
+            break
     assert ended.returncode == 0, ended.stderr
-    broken, whole, confirmation = runs_of(tmp_path / "data")
+    broken, whole, confirmation = runs_of(folder / "data")
     assert (broken.n_points, broken.status) == (CELLS, "unfinished")
     assert (whole.n_points, whole.status) == (CELLS * ROWS, "success")
     assert "encoder" in whole.primary["flight_place"]  # on a busy computer some tell too rarely
