@@ -28,6 +28,7 @@ JOB = Path("/job")
 """Where a sandboxed program finds what it was given: ``/job/out`` is the folder to write."""
 TMP = 64 * 2**20
 """Size of /tmp, which is memory; larger things go to the folder to write."""
+DEVICES = Path("/dev")
 SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 SYSTEM_FILES = (
     "/etc/alternatives",
@@ -80,7 +81,7 @@ def bubblewrap_command(
         words += ["--ro-bind", str(outside.resolve()), str(inside)]
     if writable is not None:
         words += ["--bind", str(writable.resolve()), str(JOB / "out"), "--chdir", str(JOB / "out")]
-    for device in sorted(Path("/dev").glob("nvidia*")) if gpus else ():
+    for device in sorted(DEVICES.glob("nvidia*")) if gpus else ():
         words += ["--dev-bind", str(device), str(device)]
     # The file system's own folders are of memory that nobody counts: nothing may be written there.
     return [*words, "--remount-ro", "/dev", "--remount-ro", "/"]

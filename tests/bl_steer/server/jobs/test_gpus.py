@@ -16,10 +16,12 @@ import pytest
 
 from bl_steer.server.db.database import Database
 from bl_steer.server.db.tables import Job, User
+from bl_steer.server.db.tables import Worker as WorkerRow
 from bl_steer.server.jobs import dask_worker, queue
 from bl_steer.server.jobs.forecast import Forecast, forecast
 from bl_steer.server.jobs.worker import Worker
 from bl_steer.server.packages.manifest import parse_manifest
+from bl_steer.server.sandbox import bubblewrap
 from bl_steer.server.sandbox.bubblewrap import bubblewrap_command
 from bl_steer.server.sandbox.caches import job_environment
 from bl_steer.server.sandbox.limits import Limits
@@ -140,9 +142,11 @@ def test_a_manifest_names_gpus_and_one_without_keeps_its_hash() -> None:
 def test_a_sandbox_shows_devices_of_gpus_to_those_who_asked_for_them_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(Path, "glob", lambda self, _: iter([self / "nvidia0"]))
-    assert "/dev/nvidia0" in bubblewrap_command(calls=3, gpus=True)
-    assert "/dev/nvidia0" not in bubblewrap_command(calls=3)
+    monkeypatch.setattr(bubblewrap, "DEVICES", tmp_path)
+    device = tmp_path / "nvidia0"
+    device.touch()
+    assert str(device) in bubblewrap_command(calls=3, gpus=True)
+    assert str(device) not in bubblewrap_command(calls=3)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert job_environment(tmp_path, Limits(gpus=1))["CUDA_VISIBLE_DEVICES"] == "1"
     assert "CUDA_VISIBLE_DEVICES" not in job_environment(tmp_path, Limits())
@@ -159,15 +163,9 @@ def test_the_page_of_a_job_says_that_no_machine_has_its_gpus(
         job = queue.submit(
             session, user_id=user.id, analysis="advise", params={}, upload_ids=[], gpus=2
         )
-        session.add(dask_machine := worker_row(gpus=1))
+        session.add(dask_machine := WorkerRow(name="w", seen=time.time(), gpus=1))
     page = f"/jobs/{job.id}"
     assert said in site.browser().get(page).text
     with site.context.database.write() as session:
         session.merge(dask_machine).gpus = 2
     assert said not in site.browser().get(page).text
-
-
-def worker_row(**values: Any) -> Any:
-    from bl_steer.server.db.tables import Worker as Row
-
-    return Row(name="w", seen=time.time(), **values)

@@ -22,7 +22,7 @@ def test_the_columns_of_the_one_table_stand_in_the_form_the_list_and_the_api(
     site: Any, language: str, said: str
 ) -> None:
     user = site.user(language=language)
-    table = {**OLD["input"], "columns": ["dose <Gy>", "mass"]}  # type: ignore[dict-item]
+    table = {**OLD["input"], "columns": ["dose <Gy>", "mass"]}
     manifest = {**OLD, "input": table}
     with site.context.database.write() as session:
         session.add(

@@ -31,7 +31,7 @@ from bl_steer.server.packages.trial import _try
 from bl_steer.server.sandbox.run import sandbox_problem
 from bl_steer.server.viewing.views import images_of
 
-OLD = {
+OLD: dict[str, Any] = {
     "name": "sums",
     "version": "1.0.0",
     "title": {"en": "Sums", "ja": ""},

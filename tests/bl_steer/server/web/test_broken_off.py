@@ -59,8 +59,12 @@ def test_a_request_that_is_broken_off_is_a_line_and_no_fault(
                 (b"content-length", b"1000"),
             ],
         }
+
+        async def ask() -> None:
+            await app(scope, receive, send)
+
         with caplog.at_level(logging.WARNING):
-            asyncio.run(app(scope, receive, send))  # type: ignore[arg-type]
+            asyncio.run(ask())
     finally:
         context.close()
     assert sent[0]["status"] == 499
